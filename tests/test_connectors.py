@@ -428,7 +428,7 @@ def test_https_is_read_where_the_certificate_is_believed(tmp_path, monkeypatch, 
         if trusted and name == "127.0.0.1" and days > 0:
             assert len(list(crm.rows("cases"))) == 1 and tls.asked[0][4] == f"Bearer {SECRET}-API_TOKEN"
             return
-        with pytest.raises(rest_calls.Untrusted, match="certificate is not believed") as told:
+        with pytest.raises(rest_calls.Untrusted, match="certificate is not trusted") as told:
             list(crm.rows("cases"))
         assert not tls.asked and not clock.slept and SECRET not in str(told.value)
     finally:
@@ -447,7 +447,7 @@ def test_more_rows_of_one_time_than_hubspot_shows_are_an_error_and_no_loss(serve
 
     hub, _ = made(server, hubspot, "hubspot")
     hub.file["resources"]["tickets"]["window"] = 10
-    with pytest.raises(rest_calls.BadAnswer, match="more rows have one time of change than the 10"):
+    with pytest.raises(rest_calls.BadAnswer, match="more rows share one time of change than the 10"):
         list(hub.rows("tickets", ["id"]))
     assert {a[1] for a in server.asked} == {"/crm/objects/2026-03/tickets/search"}
 

@@ -372,7 +372,7 @@ BAD = {
     "head.csv": (HEAD, "has no rows"),
     "neither.csv": (
         HEAD.encode() + b"1,Caf\x81,\n",
-        "line 2: byte 0x81 is not UTF-8, and hardly Windows-1252",
+        "line 2: byte 0x81 is not UTF-8, and probably not Windows-1252",
     ),
     "utf16.csv": (GOOD.encode("utf-16") + b"\x00", "is not UTF-16"),
     "cells.csv": (HEAD + "1,a,b,c\n", r"row 1 \(line 2\): 4 cells, but the header has 3"),
@@ -444,7 +444,7 @@ def test_mapping_names_what_is_wrong(tmp_path):
         path, columns={"id": "ticket", "inputs.conversation": "chat", "tags.ticket": "ticket"}, **CHAT
     )
     assert (got[0].id, got[0].inputs, got[0].tags) == ("1", {"conversation": "hello"}, {"ticket": "1"})
-    with pytest.raises(ValueError, match="(?s)'talk' is none of our names.*there is no column 'chats'"):
+    with pytest.raises(ValueError, match="(?s)'talk' is not a known name.*there is no column 'chats'"):
         load_file(path, columns={"talk": "chat", "conversation": "chats"}, **CHAT)
 
 
@@ -549,7 +549,7 @@ def test_hub_names_use_datasets_without_remote_code(monkeypatch):
         load_file("hub:team/chats", **CHAT)
     with pytest.raises(ValueError, match="ConnectionError: no network here.*save the rows to a file"):
         load_file("hub:team/none:test", **CHAT)
-    with pytest.raises(ValueError, match="is no hub name"):
+    with pytest.raises(ValueError, match="is not a hub name"):
         load_file("hub:../../etc", **CHAT)
     assert not any("trust_remote_code" in o for _, o in asked)
 

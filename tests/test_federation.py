@@ -219,7 +219,7 @@ def test_a_warehouse_of_the_same_protocol(postgres):
         sources.query_at("wh", "SELECT id FROM cases")
     with pytest.raises(ValueError):
         list(sources.query_at("wh", "DELETE FROM cases RETURNING id"))
-    with pytest.raises(NotAllowed, match="ask query_at"):
+    with pytest.raises(NotAllowed, match="use query_at"):
         sources.query("SELECT id FROM wh.cases")
     assert int(postgres.say("SELECT count(*) FROM cases")) == ROWS
 

@@ -23,7 +23,7 @@ def test_what_is_no_log_is_not_blamed_on_a_missing_package(tmp_path, capsys, nam
     words = ["run", "--model", f"replay:{tmp_path / name}", "--limit", "1", "--out", str(tmp_path / "run")]
     assert main([*words, "--use-case", "service_call_summary"]) == 2
     said = capsys.readouterr().err
-    assert f"{name} is no log of Inspect" in said and ".jsonl or .csv" in said and "pip install" not in said
+    assert f"{name} is not an Inspect log" in said and ".jsonl or .csv" in said and "pip install" not in said
 
 
 def test_what_may_be_a_log_goes_to_inspect(tmp_path, capsys):
@@ -32,4 +32,4 @@ def test_what_may_be_a_log_goes_to_inspect(tmp_path, capsys):
     (tmp_path / "a.json").write_text('\ufeff\n{"version": 2, "status": "success", "eval": {}}', "utf-8")
     for name in ("a.eval", "a.json"):
         assert main(["run", "--model", f"replay:{tmp_path / name}", "--limit", "1"]) == 2
-        assert "is no log of Inspect" not in capsys.readouterr().err
+        assert "is not an Inspect log" not in capsys.readouterr().err

@@ -267,7 +267,7 @@ def test_members_have_names_of_their_own(names):
 
 def test_one_judge_twice_is_refused():
     judge = Says("a")
-    with pytest.raises(ValueError, match="the same judge stands twice.*Repeated"):
+    with pytest.raises(ValueError, match="the same judge is listed twice.*Repeated"):
         Panel([judge, Says("b"), judge])
     assert Repeated(judge, 2).members == ["repeat 1", "repeat 2"]
 

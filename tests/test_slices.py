@@ -121,7 +121,7 @@ def test_a_slice_added_later_asks_nothing_anew(tmp_path):
     assert len(asked) == n == 8
     assert groups_by(done.samples, "region")[1]["row-1"] == "north"
     assert "Spent" not in str(open_run(tmp_path / "run").samples)
-    with pytest.raises(ValueError, match="run it again with this slice, and nothing is asked anew"):
+    with pytest.raises(ValueError, match="run it again with this slice, and no answer is requested again"):
         slice_board(done, "City")
 
 

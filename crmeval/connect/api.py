@@ -29,12 +29,12 @@ _OPTIONS = {
 }
 _BULK_DONE = ("JobComplete",)
 _BULK_WAITS = ("UploadComplete", "InProgress")
-_REMEMBERED = 200_000  # ids of rows already given; a row comes twice on pages next to each other
+_REMEMBERED = 200_000  # ids of rows already yielded; adjacent pages may repeat a row
 
 
 @dataclass
 class Connector:
-    "Rows of one interface; it only reads."
+    "Read-only access to the rows of one API."
 
     source: Source
     file: Mapping = field(repr=False)
@@ -47,7 +47,7 @@ class Connector:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> "Connector":
-        "A connector of a source; what is wrong in its file, options or address raises below `ConnectError`."
+        "Return the connector of a source; an error in its file, options or address raises a `ConnectError`."
         options = check_options(source, _OPTIONS)
         said = read_connector(source)
         base = source.address or said.get("address", "")
@@ -64,7 +64,7 @@ class Connector:
         return cls(source, said, SignIn(source, said["auth"], caller))
 
     def resources(self) -> list[str]:
-        "Names of what may be read."
+        "Return the names of the readable resources."
         read = self.source.read
         allowed = None if read is None else {name.lower() for name in read}
         return [name for name in self.file["resources"] if allowed is None or name.lower() in allowed]
@@ -72,20 +72,20 @@ class Connector:
     def rows(
         self,
         resource: str,  # One of `resources()`
-        fields: Sequence[str] | None = None,  # Default: all that the file or the catalogue names
-        since: datetime | str | None = None,  # Rows changed since then, a few seconds more; text: ISO 8601
-        where: Mapping[str, object] | None = None,  # Field -> value, asked of the interface itself
+        fields: Sequence[str] | None = None,  # None: all fields of the catalogue, else of the connector file
+        since: datetime | str | None = None,  # Only rows changed since then, minus an overlap; text: ISO 8601
+        where: Mapping[str, object] | None = None,  # Field -> value, filtered by the API itself
     ) -> Iterator[dict]:
-        "Rows in the interface's order, each once; failures raise below `ConnectError`."
+        "Yield rows in the order of the API, each once; failures raise a `ConnectError`."
         spec, names = self._spec(resource), self._fields(resource, fields)
         early = self._early(resource, since)
         if early and not spec.get("modified_field") and not spec["ask"].get("since"):
-            raise BadQuery(f"source {self.source.name!r}, {resource}: no time of change to begin from")
+            raise BadQuery(f"source {self.source.name!r}, {resource}: no time of change to start from")
         asked = {self._path(spec, name): value for name, value in (where or {}).items()}
         return self._allowed(self._read(resource, spec, names, early, asked), resource)
 
     def _early(self, resource, since):
-        "When reading begins: some seconds before what is asked for."
+        "Return the start time of reading: the requested time minus the overlap."
         if since is None:
             return None
         begin = moment_of(since)
@@ -96,7 +96,7 @@ class Connector:
         return begin - timedelta(seconds=float(str(seconds)))
 
     def _allowed(self, rows, resource):
-        "Rows up to the policy's limits; one more row, or one more byte, raises."
+        "Yield rows up to the limits of the policy; one more row or byte raises."
         limit, held = self.source.limit, 0
         for n, row in enumerate(rows):
             if limit.rows is not None and n >= limit.rows:
@@ -153,7 +153,7 @@ class Connector:
             told = "the next page is one that was read already"
             if window and request is not None and given >= window:
                 request, given = self._onward(spec, wanted, where, page, resource), 0
-                told = f"more rows have one time of change than the {window} that the interface shows"
+                told = f"more rows share one time of change than the {window} that the API lists"
             if request is not None and repr(request) in asked_before:
                 raise BadAnswer(self.source.name, resource, told)
 
@@ -168,7 +168,7 @@ class Connector:
         return page
 
     def _onward(self, spec, wanted, where, page, resource):
-        "An interface that shows only its first rows is asked anew from the last time of change."
+        "Return a new request from the last modification time, for an API that lists only a window of rows."
         last = moment_of(at(page[-1], spec["modified"])) if page else None
         if last is None:
             raise BadAnswer(self.source.name, resource, f"no time at {spec['modified']}")
@@ -182,9 +182,9 @@ class Connector:
 
 # %% ../../nbs/connect/14_api.ipynb #4c0101d9
 def size_of(
-    value: object,  # A row or a value, as JSON holds it
+    value: object,  # A row or a value from JSON
 ) -> int:  # Bytes, at least 0
-    "About what Arrow holds of it: text in UTF-8 and 4 bytes, 8 bytes of a number, 1 of a bool."
+    "Return its approximate Arrow size: UTF-8 text plus 4 bytes, 8 bytes per number, 1 per bool."
     if isinstance(value, str):
         return 4 + len(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, Mapping | list):
@@ -193,7 +193,7 @@ def size_of(
 
 
 def _is_new(key, changed, seen):
-    "Whether a row was not given yet; one that changed in between counts as another."
+    "Whether a row was not yielded yet; a row modified in between counts as new."
     if key is None:
         return True
     mark = (str(key), str(changed) if not isinstance(changed, dict) else "")
@@ -206,14 +206,14 @@ def _is_new(key, changed, seen):
 
 # %% ../../nbs/connect/14_api.ipynb #32531c21
 def bulk_rows(
-    connector: Connector,  # Of a file with the entry bulk, such as salesforce
+    connector: Connector,  # Its file has the entry bulk, as salesforce does
     resource: str,
     fields: Sequence[str] | None = None,
     since: datetime | str | None = None,
     where: Mapping[str, object] | None = None,
-    polls: int = 1000,  # How often a job is asked after, at least 1
-) -> Iterator[dict]:  # Values are text, as CSV holds them
-    "Rows by a job of Bulk API 2.0; a job that fails or does not end raises `BadAnswer`."
+    polls: int = 1000,  # Maximum status requests for a job, at least 1
+) -> Iterator[dict]:  # Values are text, as in CSV
+    "Yield rows from a Bulk API 2.0 job; a job that fails or does not finish raises `BadAnswer`."
     spec, names = connector._spec(resource), connector._fields(resource, fields)
     path, name = connector.file.get("bulk"), connector.source.name
     if not path or spec["ask"]["kind"] != "soql":

@@ -17,9 +17,9 @@ from ..core.package_data import needs_extra
 # %% ../../nbs/connect/31_arrow_rows.ipynb #498cbbf0
 @dataclass(frozen=True)
 class Refused:
-    "A row that is not copied, and why; never what stands in it."
+    "A row that is not copied, with the reason but without its values."
 
-    row: int | str  # Its number in what was read, from 1; or the path of a document
+    row: int | str  # Row number in the input, from 1; file:line of a change file; path of a document
     column: str
     reason: str
 
@@ -31,7 +31,7 @@ def _flat(value: object) -> object:
 
 
 def _made(make: Callable):
-    "What Arrow makes; None where it says that values and type do not go together."
+    "Return the Arrow result; None if values and type do not match."
     import pyarrow as pa
 
     try:
@@ -41,7 +41,7 @@ def _made(make: Callable):
 
 
 def _array(values: list, kind):
-    "(array, positions that do not fit)"
+    "Return (array, positions of values that do not fit)."
     import pyarrow as pa
 
     whole = _made(lambda: pa.array(values, type=kind))
@@ -53,7 +53,7 @@ def _array(values: list, kind):
 
 
 def _usual_type(values: list):
-    "The Arrow type of a column that nobody has described."
+    "Return the inferred Arrow type of a column."
     import pyarrow as pa
 
     whole = _made(lambda: pa.array(values))
@@ -74,11 +74,11 @@ def _type_of(value: object):
 
 @needs_extra("connect")
 def rows_table(
-    rows: Sequence[Mapping],  # As they came; keys are columns
-    known=None,  # Schema (`pyarrow.Schema`) of the copy; a column that it does not have is inferred
+    rows: Sequence[Mapping],  # Rows as read; keys are columns
+    known=None,  # Schema (`pyarrow.Schema`) of the copy; types of other columns are inferred
     first: int = 1,  # Number of the first row
 ) -> tuple:  # (`pyarrow.Table` of the rows that fit, [Refused])
-    "Rows as a table; a value that does not fit its column refuses its row."
+    "Return rows as a table; a row with a value that does not fit its column is refused."
     import pyarrow as pa
 
     names = list(dict.fromkeys(str(name) for row in rows for name in row))
@@ -111,14 +111,14 @@ def _plain_type(kind):
 def plain_schema(
     schema,  # `pyarrow.Schema`
 ):  # The same columns in plain types, without metadata
-    "A schema in types that every reader of Parquet and DuckDB knows."
+    "Return a schema with types that every reader of Parquet and DuckDB knows."
     import pyarrow as pa
 
     return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
 
 
 def _cast_column(column, kind):
-    "(array, positions that cannot be cast)"
+    "Return (array, positions of values that cannot be cast)."
     import pyarrow as pa
 
     if column.type.equals(kind):
@@ -134,10 +134,10 @@ def _cast_column(column, kind):
 @needs_extra("connect")
 def fitted(
     table,  # `pyarrow.Table`, (n, any columns)
-    schema,  # `pyarrow.Schema` of the copy; columns that the table lacks are null
+    schema,  # `pyarrow.Schema` of the copy; columns missing in the table become null
     first: int = 1,  # Number of the first row
 ) -> tuple:  # (`pyarrow.Table` of that schema, [Refused])
-    "A table in the schema of a copy; a value that cannot be cast without loss refuses its row."
+    "Cast a table to the schema of a copy; a row with a value that cannot be cast losslessly is refused."
     import pyarrow as pa
 
     arrays, wrong = [], {}
@@ -157,7 +157,7 @@ def fitted(
 
 # %% ../../nbs/connect/31_arrow_rows.ipynb #789cdcbe
 def _widened(held, come):
-    "The type that holds both without loss; None where there is none."
+    "Return the type that holds both without loss; None if there is none."
     import pyarrow as pa
 
     fields = [pa.schema([pa.field("x", kind)]) for kind in (held, come)]
@@ -170,12 +170,12 @@ def _widened(held, come):
 @needs_extra("connect")
 def followed(
     held,  # `pyarrow.Schema` of the copy, None before the first run
-    come,  # `pyarrow.Schema` of what came
+    come,  # `pyarrow.Schema` of the new rows
     policy: str,  # 'add' or 'refuse'
     where: str,  # Source and table, for messages
-    replaces: bool = False,  # A full copy takes the new schema as it is
-) -> tuple:  # (`pyarrow.Schema` of the copy from now on, [what changed, in words])
-    "The schema that a copy has after rows came; a change that may not be raises `SourceChanged`."
+    replaces: bool = False,  # True: a full copy adopts the new schema
+) -> tuple:  # (new `pyarrow.Schema` of the copy, [changes in words])
+    "Return the schema of a copy after new rows; a forbidden change raises `SourceChanged`."
     import pyarrow as pa
 
     come = plain_schema(come)

@@ -22,9 +22,9 @@ _TAKEN = {"main", "memory", "system", "temp", "pg_catalog", "information_schema"
 
 
 def check_name(
-    name: object,  # Of a source
+    name: object,  # Name of a source
 ) -> str:  # The name
-    "A name that SQL can use for a source; another raises `BadCatalogue`."
+    "Return a source name if SQL can use it; an invalid name raises `BadCatalogue`."
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         expected = "a letter and then letters, digits or _, at most 63"
         raise BadCatalogue(f"a source is called {name!r}; expected {expected}")
@@ -44,10 +44,10 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{1,99}")
 
 
 def check_address(
-    name: str,  # Of the source
-    address: object,  # What the catalogue says
+    name: str,  # Name of the source
+    address: object,  # As read from the catalogue
 ) -> str:  # The address
-    "The address of a source; what is no text or holds a secret raises `BadCatalogue`, without quoting it."
+    "Return the address; if it is not text or contains a secret, raise `BadCatalogue` without quoting it."
     if not isinstance(address, str):
         raise BadCatalogue(f"source {name!r}: the address is {kind_in_words(address)}; expected text")
     if _SECRET_IN_WORDS.search(address) or _SECRET_IN_URI.match(address):
@@ -57,10 +57,10 @@ def check_address(
 
 
 def check_secrets(
-    name: str,  # Of the source
-    said: object,  # {what it is for: NAME_OF_A_VARIABLE}, or None
+    name: str,  # Name of the source
+    said: object,  # {purpose: NAME_OF_A_VARIABLE}, or None
 ) -> dict[str, str]:
-    "The names of variables that hold the secrets of a source; anything else raises, without quoting it."
+    "Return the environment variables with the secrets of a source; other values raise without being quoted."
     said = said or {}
     if not isinstance(said, Mapping):
         raise BadCatalogue(f"source {name!r}: secrets: expected names, such as {{password: CRM_PASSWORD}}")
@@ -72,7 +72,7 @@ def check_secrets(
 
 
 def _no_secret_options(name: str, options: Mapping) -> None:
-    "Refuse `token: abc` beside the fields of a source, and one level below them."
+    "Reject plain secrets such as `token: abc` among the options of a source, and one level below them."
     for key, value in options.items():
         if isinstance(value, str) and _SECRET_KEY.fullmatch(str(key).replace("-", "_")):
             told = f"source {name!r}: {key} looks like a secret"
@@ -82,10 +82,10 @@ def _no_secret_options(name: str, options: Mapping) -> None:
 
 # %% ../../nbs/connect/02_catalogue_file.ipynb #fb2eca58
 def columns_of(
-    where: str,  # For messages, e.g. "source 'crm': read: cases"
-    said: object,  # '*', or a list of names
+    where: str,  # Prefix of messages, e.g. "source 'crm': read: cases"
+    said: object,  # '*' or a list of names
 ) -> tuple[str, ...] | None:  # None: all
-    "The columns that a catalogue names; anything else raises `BadCatalogue`."
+    "Return the columns that a catalogue lists; an invalid value raises `BadCatalogue`."
     if said in ("*", ["*"]):
         return None
     if not isinstance(said, Sequence) or isinstance(said, str) or not said:
@@ -96,10 +96,10 @@ def columns_of(
 
 
 def read_of(
-    name: str,  # Of the source
+    name: str,  # Name of the source
     said: object,  # {table: columns}, a list of tables, '*' or None
 ) -> dict[str, tuple[str, ...] | None] | None:  # None: everything
-    "Which tables and columns may be read; anything else raises `BadCatalogue`."
+    "Return the tables and columns that may be read; an invalid value raises `BadCatalogue`."
     if said is None or said == "*":
         return None
     if isinstance(said, list) and all(isinstance(table, str) for table in said):
@@ -111,11 +111,11 @@ def read_of(
 
 
 def personal_of(
-    name: str,  # Of the source
+    name: str,  # Name of the source
     said: object,  # {table: [columns]} or None
-    read: Mapping[str, tuple[str, ...] | None] | None,  # What may be read
+    read: Mapping[str, tuple[str, ...] | None] | None,  # Tables and columns that may be read
 ) -> dict[str, tuple[str, ...]]:
-    "Which columns are known to be personal; one that may not be read, most often misspelt, raises."
+    "Return the personal columns; one that is not readable (most often misspelt) raises `BadCatalogue`."
     said = said or {}
     if not isinstance(said, Mapping):
         raise BadCatalogue(f"source {name!r}: personal: {said!r}; expected tables with their columns")
@@ -138,10 +138,10 @@ _FIELDS = ("kind", "address", "secrets", "read", "personal", "limit")
 
 def make_source(
     name: str,  # In SQL: SELECT ... FROM name.table
-    said: object,  # What the catalogue says of it: kind, address, ...
-    folder: Path | str = ".",  # Where relative paths begin
+    said: object,  # Its catalogue entry: kind, address, ...
+    folder: Path | str = ".",  # Base of relative paths
 ) -> Source:
-    "A source from what a catalogue says; what is wrong raises `BadCatalogue` that names source and key."
+    "Return a source from its catalogue entry; an error raises `BadCatalogue`, which names source and key."
     check_name(name)
     if not isinstance(said, Mapping):
         raise BadCatalogue(f"source {name!r}: {said!r}; expected kind, address and more")
@@ -170,19 +170,19 @@ def make_source(
 # %% ../../nbs/connect/02_catalogue_file.ipynb #66c58619
 @dataclass(frozen=True)
 class Entries:
-    "What a catalogue's file says, checked."
+    "The validated contents of a catalogue file."
 
     sources: Mapping[str, Source]  # By name, in the order of the file
-    limit: Limit = Limit()  # For every query, over all sources
-    copies: tuple = field(default=())  # What is to be copied, as the file says
-    folder: Path = Path()  # Of the file: where relative paths begin
+    limit: Limit = Limit()  # Limit of each query over all sources
+    copies: tuple = field(default=())  # Planned copies, as written in the file
+    folder: Path = Path()  # Folder of the file, base of relative paths
 
 
 @needs_extra("connect")
 def read_yaml(
-    path: str | Path,  # A file of YAML, or of JSON, which is YAML
+    path: str | Path,  # A YAML or JSON file
 ) -> object:  # Plain data
-    "Plain data from a YAML file; one that is missing, no YAML, or says a thing twice raises `BadCatalogue`."
+    "Return the data of a YAML file; a missing file, invalid YAML or a duplicate key raises `BadCatalogue`."
     import yaml
 
     try:
@@ -197,10 +197,10 @@ def read_yaml(
 
 def entries_of(
     said: object,  # {'sources': {...}, 'limit': ..., 'copies': [...]}
-    folder: Path | str = ".",  # Where relative paths begin
-    what: str = "the catalogue",  # For messages
+    folder: Path | str = ".",  # Base of relative paths
+    what: str = "the catalogue",  # Name used in messages
 ) -> Entries:
-    "The sources that plain data describe; what is wrong raises `BadCatalogue`."
+    "Return the sources that plain data describe; an error raises `BadCatalogue`."
     if not isinstance(said, Mapping) or not isinstance(said.get("sources"), Mapping) or not said["sources"]:
         raise BadCatalogue(f"{what} holds no sources; expected sources: with a name for each")
     if unknown := [key for key in said if key not in ("sources", "limit", "copies")]:
@@ -221,8 +221,8 @@ def entries_of(
 
 
 def read_entries(
-    path: str | Path,  # Of a catalogue's file
+    path: str | Path,  # A catalogue file
 ) -> Entries:
-    "What a catalogue's file says; what is wrong raises `BadCatalogue` that names file, source and key."
+    "Read a catalogue file; an error raises `BadCatalogue`, which names file, source and key."
     path = Path(path).expanduser()
     return entries_of(read_yaml(path), path.resolve().parent, f"the catalogue {path.name}")

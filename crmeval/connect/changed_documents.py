@@ -20,7 +20,7 @@ from ..core.log import digest
 # %% ../../nbs/connect/24_changed_documents.ipynb #9831fa7d
 @lru_cache(maxsize=1)
 def _releases() -> tuple[str, ...]:
-    "Which releases read documents here."
+    "Return the releases of the packages that read documents."
     return tuple(f"{name} {_release(name)}" for name in ("crmeval", "pypdf", "python-docx"))
 
 
@@ -33,30 +33,30 @@ def _release(name):
 
 def read_with(
     source: Source,  # Of kind documents
-    more: str = "",  # What else a reading depends on
+    more: str = "",  # Anything else on which the reading depends
 ) -> str:  # 16 hexadecimal digits
-    "Changes with whatever makes the same file give another document: limits, releases."
+    "Return a digest of everything that affects how a file is read: limits and package releases."
     return digest([*_releases(), str(limits_of(source)), more])[:16]
 
 # %% ../../nbs/connect/24_changed_documents.ipynb #8c0b4ca7
-_TICK_NS = 2_000_000_000  # a file system may count whole seconds, or two of them
+_TICK_NS = 2_000_000_000  # file systems may store times in steps of one or two seconds
 
 
 @dataclass
 class ChangedDocuments:
-    "The documents of a folder that have to be read, beside what is known of the others."
+    "Incremental reading of a folder: only new and changed documents are read."
 
     source: Source  # Of kind documents
-    before: Mapping = field(default_factory=dict)  # What `state` gave the last time; {}: never read
-    more: str = ""  # What else a reading depends on
+    before: Mapping = field(default_factory=dict)  # `state` of the last run; {}: never read
+    more: str = ""  # Anything else on which the reading depends
     clock: Callable[[], int] = time.time_ns
-    as_before: list[str] = field(default_factory=list)  # Ids of files that are as they were read
-    kept: int = 0  # Documents that were read once and cannot be read now
-    unread: list[Unread] = field(default_factory=list)  # What cannot be read, each time
-    files: dict[str, list[str]] = field(default_factory=dict)  # Id -> [stamp, digest or '', why not or '']
+    as_before: list[str] = field(default_factory=list)  # Ids of unchanged files
+    kept: int = 0  # Documents that were read before and cannot be read now
+    unread: list[Unread] = field(default_factory=list)  # Unreadable files of this run
+    files: dict[str, list[str]] = field(default_factory=dict)  # Id -> [stamp, digest or '', reason or '']
 
     def documents(self) -> Iterator[Document]:
-        "New and changed documents, in order of paths; afterwards the counts are whole."
+        "Yield new and changed documents, sorted by path; the counts are complete afterwards."
         known = self.before.get("files", {})
         again = self.before.get("with") != read_with(self.source, self.more)
         limits = limits_of(self.source)
@@ -80,7 +80,7 @@ class ChangedDocuments:
                 yield came
 
     def _stamp(self, found: Found) -> str:
-        "The stamp of a file; '' where it may yet change without showing."
+        "Return the stamp of a file; '' if the file is so recent that another change may keep its stamp."
         changed = int(found.stamp.rpartition("-")[2])
         return found.stamp if changed < self.clock() - _TICK_NS else ""
 
@@ -92,7 +92,7 @@ class ChangedDocuments:
             self.as_before.append(found.id)
 
     def _cannot(self, unread: Unread, last, stamp: str):
-        "Tell what cannot be read; what was read of it before stays."
+        "Record an unreadable file; its previously read version is kept."
         held = last[1] if last else ""
         self.files[unread.path] = [stamp, held, unread.reason]
         self.kept += bool(held)
@@ -100,19 +100,19 @@ class ChangedDocuments:
 
     @property
     def same(self) -> int:
-        "How many files are as they were read."
+        "Return the number of unchanged files."
         return len(self.as_before)
 
     @property
     def gone(self) -> list[str]:  # Ids
-        "Documents that were there the last time and are no longer in the folder."
+        "Return the files of the last run that are no longer in the folder."
         return [id for id in self.before.get("files", {}) if id not in self.files]
 
     def state(self) -> dict:  # Plain values, for JSON
-        "What to give as `before` the next time; for files that were not reached yet, what was known."
+        "Return `before` for the next run; files not reached yet keep their previous entry."
         files = {**self.before.get("files", {}), **self.files}
         return {"with": read_with(self.source, self.more), "files": files}
 
     def last_state(self) -> dict:
-        "As `state`, after all documents came: without those that are gone."
+        "As `state`, but without removed files; valid once all documents were read."
         return {"with": read_with(self.source, self.more), "files": dict(self.files)}

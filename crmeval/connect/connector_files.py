@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z]\w{0,100}(?:\.[A-Za-z]\w{0,100}){0,5}", re.ASCII)
 def read_connector(
     source: Source,  # Of kind salesforce, hubspot, zendesk, or rest with the option connector: my.json
 ) -> dict:  # The file, checked
-    "The connector's file of a source; one that is missing or not in form raises `BadCatalogue`."
+    "Return the connector file of a source; a missing or invalid file raises `BadCatalogue`."
     if source.kind == "rest":
         path = path_of(replace(source, address=str(source.options.get("connector") or "")))
     else:
@@ -42,7 +42,7 @@ def read_connector(
 
 _PAGES_NEED = {"cursor": ("next", "into"), "next_url": ("next",), "page": ("into",), "offset": ("into",)}
 _ASK_NEEDS = {"soql": ("object",)}
-_SIGNS = {"bearer": 1, "basic": 2, "oauth": 2}  # how many secrets each way takes
+_SIGNS = {"bearer": 1, "basic": 2, "oauth": 2}  # number of secrets of each method
 
 
 def _problems(said):
@@ -110,9 +110,9 @@ _TIME = re.compile(rf"(\d{{4}}-\d\d-\d\d)(?:[Tt ]{_CLOCK} ?([Zz]|[+-]\d\d(?::?\d
 
 
 def moment_of(
-    said: object,  # A time of Python or as text
-) -> datetime | None:  # With a zone, UTC where none is said; None: it is no time
-    "A time that an interface writes: ISO 8601 with any number of digits of a second."
+    said: object,  # A datetime or text
+) -> datetime | None:  # With a time zone, UTC by default; None: not a time
+    "Parse a time from an API: ISO 8601 with any number of fractional digits."
     if isinstance(said, datetime):
         return _aware(said)
     found = _TIME.fullmatch(said.strip()) if isinstance(said, str) else None
@@ -138,7 +138,7 @@ _ESCAPES = {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t"
 def soql_value(
     value: object,  # Text, number, bool, None, datetime with a zone
 ) -> str:
-    "A value as a literal of SOQL; anything else raises `BadQuery`."
+    "Return a value as a SOQL literal; an unsupported type raises `BadQuery`."
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):
@@ -151,12 +151,12 @@ def soql_value(
 
 
 def iso(when: datetime) -> str:
-    "A time in UTC as interfaces write it; without a zone it is meant as UTC."
+    "Return a time as ISO 8601 text in UTC; a time without a zone counts as UTC."
     return _aware(when).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def checked_name(name: object) -> str:
-    "A field's name; anything else raises `BadQuery`."
+    "Return a valid field name; anything else raises `BadQuery`."
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise BadQuery(f"{str(name)[:80]!r} is no name of a field")
     return name
@@ -165,11 +165,11 @@ def checked_name(name: object) -> str:
 def soql(
     table: str,
     fields: Sequence[str],
-    modified: str = "",  # Field of the time of change; '' has no order
+    modified: str = "",  # Field with the modification time; '': no order
     since: datetime | None = None,
-    where: Mapping[str, object] | None = None,  # Field -> value that it equals
+    where: Mapping[str, object] | None = None,  # Field -> value that it must equal
 ) -> str:
-    "A query in SOQL, ordered by time of change and Id so that equal times keep their order."
+    "Return a SOQL query ordered by modification time, then Id, so that ties have a stable order."
     terms = [f"{checked_name(name)} = {soql_value(value)}" for name, value in (where or {}).items()]
     terms += [f"{checked_name(modified)} >= {soql_value(since)}"] if since else []
     text = f"SELECT {', '.join(checked_name(f) for f in fields)} FROM {checked_name(table)}"
@@ -178,12 +178,12 @@ def soql(
 
 # %% ../../nbs/connect/13_connector_files.ipynb #d2922f11
 def first_request(
-    spec: Mapping,  # A resource of a connector's file
-    fields: Sequence[str],  # As the interface calls them; empty: all
+    spec: Mapping,  # A resource of a connector file
+    fields: Sequence[str],  # Names in the API; empty: all
     since: datetime | None,
-    where: Mapping[str, object],  # As the interface calls them
+    where: Mapping[str, object],  # Field name in the API -> value
 ) -> Request:
-    "What is asked for the first page."
+    "Return the request for the first page."
     ask = spec["ask"]
     request = Request(spec.get("method", "GET"), spec["path"], dict(spec.get("query", {})), spec.get("body"))
     if ask["kind"] == "soql":

@@ -19,36 +19,36 @@ WAYS = ("full", "incremental", "changes")
 
 @dataclass(frozen=True)
 class Copy:
-    "One table that is copied, checked."
+    "A validated copy of one table."
 
     source: Source
-    table: str  # Of the source, as SQL names it below the source; '' for documents and change files
-    to: Path  # Folder of Parquet, or a file of DuckDB
-    into: str = ""  # Table in a file of DuckDB; '' for Parquet
+    table: str  # SQL name within the source; '' for documents and change files
+    to: Path  # Parquet folder or DuckDB file
+    into: str = ""  # Table in the DuckDB file; '' for Parquet
     how: str = "full"  # One of WAYS
-    key: tuple[str, ...] = ()  # Columns that tell rows apart
-    cursor: str = ""  # Column that grows when a row changes
-    lag: float = 0.0  # How far behind the cursor rows may still come: seconds, or units of a number
-    deleted: str = ""  # Column that says that a row is gone: true, a time, anything but null, 0 and false
-    sweep: bool = False  # Compare the keys of the source after each run, and drop what it no longer has
+    key: tuple[str, ...] = ()  # Columns that identify a row
+    cursor: str = ""  # Column whose value increases when a row changes
+    lag: float = 0.0  # How far behind the cursor late rows may arrive: seconds, or units of a number
+    deleted: str = ""  # Column that marks deleted rows: true, a time, anything but null, 0 and false
+    sweep: bool = False  # Compare the keys of the source after each run and drop rows that it no longer has
     partition: tuple[str, ...] = ()  # Columns, or year, month and day of the cursor
-    schema: str = "add"  # 'add': columns that come are taken; 'refuse': nothing changes without a person
+    schema: str = "add"  # 'add': accept new columns and wider types; 'refuse': any schema change raises
     op: str = "op"  # Column of change files: insert, update or delete
-    entry: int = 1  # Its number in the catalogue
+    entry: int = 1  # Position in the catalogue, from 1
 
     @property
     def name(self) -> str:
-        "As it is called in messages and by `--only`: source.table, or the source alone."
+        "Return the name for messages and `--only`: source.table, or the source alone."
         return f"{self.source.name}.{self.table}" if self.table else self.source.name
 
     @property
     def target(self) -> str:
-        "Where the copy lies, as the catalogue writes it."
+        "Return the target of the copy, in the form that the catalogue uses."
         return f"{self.to}#{self.into}" if self.into else str(self.to)
 
 
 class CopyBusy(ConnectError):
-    "Another run writes the same copy."
+    "Another run is writing the same copy."
 
 # %% ../../nbs/connect/30_copy_plan.ipynb #ebce7918
 _KEYS = ("from", "to", "how", "key", "cursor", "lag", "deleted", "sweep", "partition", "schema", "op")
@@ -60,7 +60,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def seconds_of(
     said: object,  # '30s', '15m', '1h', '1d'
 ) -> float:  # Seconds, above 0
-    "A duration in seconds; anything else raises `ValueError` that quotes it."
+    "Return a duration in seconds; an invalid value raises `ValueError`, which quotes it."
     m = _DURATION.fullmatch(str(said).strip().lower()) if isinstance(said, str) else None
     seconds = float(m[1]) * _UNITS[m[2]] if m else 0.0
     if seconds <= 0:
@@ -124,7 +124,7 @@ def _where_from(what: str, said: str, sources: Mapping[str, Source]) -> tuple[So
 
 
 def _check_whole(what: str, copy: Copy) -> None:
-    "Settings that contradict each other raise `BadCatalogue`."
+    "Raise `BadCatalogue` for contradictory settings."
     tables = copy.source.family != "documents" and copy.how != "changes"
     if tables and not copy.table:
         raise BadCatalogue(f"{what}: from: {copy.source.name!r} names no table; expected source.table")
@@ -173,7 +173,7 @@ def copies_of(
     catalogue,  # With `sources`, `copies` and `folder`, such as a `Catalogue`
     only: Sequence[str] = (),  # Names (source.table), sources or targets; none: all
 ) -> list[Copy]:
-    "The copies of a catalogue; what is wrong with an entry raises `BadCatalogue` that names it."
+    "Return the copies of a catalogue; an invalid entry raises `BadCatalogue`, which names it."
     folder = Path(catalogue.folder)
     found = [_copy(said, n, catalogue.sources, folder) for n, said in enumerate(catalogue.copies, 1)]
     targets = [(str(copy.to), copy.into.lower()) for copy in found]

@@ -32,15 +32,15 @@ _OPTIONS = {
     "sqlite": {"as_text": bool, "own_sql": bool},
     "duckdb": {"own_sql": bool},
 }
-# nothing can be written, and a backslash in a quoted text is a backslash
+# read-only session; standard_conforming_strings makes a backslash in a string literal a plain character
 _READING = "-c default_transaction_read_only=on -c standard_conforming_strings=on"
 _WORDS = {"postgres": ("dbname", "password"), "mysql": ("database", "passwd")}
 
 
 def words_of(
     source: Source,  # Of kind postgres or mysql
-) -> dict[str, str]:  # Word -> value, without secrets
-    "The words of an address, also of one that is written as a URI; what is neither raises `BadCatalogue`."
+) -> dict[str, str]:  # Parameter -> value, without secrets
+    "Return the connection parameters of a key=value or URI address; other forms raise `BadCatalogue`."
     database = _WORDS[source.kind][0]
     if "://" in source.address:
         uri = urlsplit(source.address)
@@ -58,12 +58,12 @@ def words_of(
 
 
 def _word(key: str, value: str, mark: str) -> str:
-    "A word of an address, quoted as its reader wants it: libpq by ', the engine's MySQL client by \"."
+    "Return a quoted connection parameter; libpq expects ', the engine's MySQL client \"."
     return f"{key}={mark}" + value.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
 
 
 def _connection_text(source: Source) -> str:
-    "The whole address with its secrets: for one statement, never for a message."
+    "Return the connection string with its secrets; it must never appear in a message."
     words = words_of(source)
     password = _WORDS[source.kind][1]
     for what in source.secrets:
@@ -81,7 +81,7 @@ def _connection_text(source: Source) -> str:
 def hidden_name(
     source: Source,
 ) -> str:  # in_crm_3f9a..., different each time
-    "A name under which a source is attached, that no query can know."
+    "Return a random name for attaching a source, so that no query can refer to it."
     return f"in_{source.name}_{secrets.token_hex(6)}"
 
 
@@ -89,7 +89,7 @@ def attach(
     engine,  # An open engine with the extension of this kind
     source: Source,  # Of the family database
 ) -> str:  # The hidden name
-    "Attach a database for reading only; what fails raises, naming the source and no secret."
+    "Attach a database read-only; errors name the source but no secret."
     check_options(source, _OPTIONS[source.kind])
     hidden = hidden_name(source)
     if source.kind in _WORDS:
@@ -100,7 +100,7 @@ def attach(
             raise SourceChanged(f"source {source.name!r}: there is no file {source.address!r}")
         address, kind = str(path), "TYPE sqlite, " if source.kind == "sqlite" else ""
     if source.kind == "postgres":
-        # one scan of a table and not one for each thousand pages: a filter on an index then uses it once
+        # scan a table once instead of once per thousand pages, so that an indexed filter uses its index once
         engine.execute("SET GLOBAL pg_use_ctid_scan = false")
     if source.options.get("as_text"):
         engine.execute("SET GLOBAL sqlite_all_varchar = true")
@@ -117,7 +117,7 @@ _SYSTEM = ("information_schema", "pg_catalog", "mysql", "performance_schema", "s
 def default_schema(
     source: Source,  # Of the family database
 ) -> str:
-    "The schema in which a database looks for a name without one."
+    "Return the schema in which a database looks up unqualified names."
     if source.kind == "mysql":
         return words_of(source).get("database", "")
     return "public" if source.kind == "postgres" else "main"
@@ -125,9 +125,9 @@ def default_schema(
 
 def listed_as(
     source: Source,
-    asked: Asked,  # As a query names it, without the source
-) -> str | None:  # The name under `read`; None where everything may be read
-    "Under which name a table is listed in `read`; one that is not listed raises `NotAllowed`."
+    asked: Asked,  # As written in a query, without the source
+) -> str | None:  # The name under `read`; None: everything may be read
+    "Return the name of a table in `read`; a table that is not listed raises `NotAllowed`."
     if source.read is None:
         return None
     schema = asked.schema.lower()
@@ -148,9 +148,9 @@ def listed_as(
 
 def tables_in(
     engine,
-    hidden: str,  # The name under which a database is attached
-) -> list[tuple[str, str]]:  # (schema, table), sorted; those of the database itself are left out
-    "The tables and views of a database."
+    hidden: str,  # Name of the attached database
+) -> list[tuple[str, str]]:  # (schema, table), sorted, without system schemas
+    "Return the tables and views of a database."
     asked = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = $name UNION SELECT "
     asked += "schema_name, view_name FROM duckdb_views() WHERE database_name = $name AND NOT internal"
     found = engine.execute(asked, {"name": hidden}).fetchall()
@@ -160,10 +160,10 @@ def tables_in(
 def find_table(
     engine,
     source: Source,
-    hidden: str,  # The name under which the source is attached
-    asked: Asked,  # As a query names it, without the source
+    hidden: str,  # Name of the attached source
+    asked: Asked,  # As written in a query, without the source
 ) -> Relation:
-    "The table that a query means; one that is not there raises `SourceChanged` with those that are."
+    "Return the table that a query refers to; a missing one raises `SourceChanged` with the existing tables."
     listed = listed_as(source, asked)
     if listed and "." in listed and not asked.schema:
         asked = Asked(listed.partition(".")[2], listed.partition(".")[0])
@@ -184,7 +184,7 @@ def find_table(
 
 
 def _only(source: Source, there: Sequence[tuple[str, str]], asked: Asked) -> tuple[str, str]:
-    "(schema, table) that a name means among those that are there."
+    "Return the (schema, table) that a name refers to; an ambiguous or missing one raises."
     home = default_schema(source).lower()
     named = [pair for pair in there if pair[1].lower() == asked.table.lower()]
     fitting = [pair for pair in named if pair[0].lower() == (asked.schema.lower() or home)]
@@ -199,15 +199,15 @@ def _only(source: Source, there: Sequence[tuple[str, str]], asked: Asked) -> tup
     raise SourceChanged(f"source {source.name!r} has no table {asked}; it has {few}")
 
 # %% ../../nbs/connect/05_databases.ipynb #6c3553f7
-_LOOKED_AT = 1000  # rows; how a program writes times does not change from row to row
+_LOOKED_AT = 1000  # rows; a sample is enough because a program writes all its times in one format
 
 
 def check_times(
     relation: Relation,
-    columns: Iterable[str],  # That a query reads
+    columns: Iterable[str],  # Columns that a query reads
     ask: Callable[[str], Any],  # A query in the source's own SQL -> an Arrow table
 ) -> None:
-    "Raise where dates or times of SQLite, which has no such type, would be read as others: `BadData`."
+    "Raise `BadData` if dates or times of SQLite, which has no such types, would be misread."
     read = {column.lower() for column in columns}
     kinds = {c: k for c, k in relation.columns.items() if c.lower() in read and k in ("DATE", "TIMESTAMP")}
     if relation.source.kind != "sqlite" or not kinds:
@@ -217,13 +217,13 @@ def check_times(
     rows = f"SELECT {', '.join(map(name_in_sql, kinds))} FROM {relation.own} LIMIT {_LOOKED_AT}"
     few = ask(f"SELECT {', '.join(tests)} FROM ({rows})").to_pylist()[0]
     for n, column in enumerate(kinds):
-        if int(few[f"c{n}"] or 0):  # the driver gives it as text
+        if int(few[f"c{n}"] or 0):  # the driver returns text
             problem = "days as numbers" if kinds[column] == "DATE" else "times of another zone than UTC"
             said = f"source {relation.source.name!r}: {relation.table}.{column} holds {problem}"
-            raise BadData(f"{said}, which would be read as other ones; as_text: true reads them as they are")
+            raise BadData(f"{said}, which would be misread; as_text: true reads them unchanged")
 
 
-# 20240102 is no second of 1970, and a zone is not left out; :00+00:00 is UTC
+# 20240102 would be read as seconds since 1970, and a time zone would be dropped; :00+00:00 is UTC
 _ODD_DAY = "typeof({0}) = 'integer' AND {0} BETWEEN 10000101 AND 99991231"
 _ODD_TIME = (
     "typeof({0}) = 'text' AND {0} GLOB '*:*[+-][0-9][0-9]*' AND replace({0}, ':', '') NOT GLOB '*[+-]00'"
@@ -236,14 +236,14 @@ _ASKING = {"postgres": "postgres_query", "mysql": "mysql_query", "sqlite": "sqli
 
 def own_query(
     source: Source,  # Of the family database
-    hidden: str,  # The name under which it is attached
+    hidden: str,  # Name of the attached source
     sql: str,  # In the source's own SQL, without parameters
     *,
-    ours: bool = False,  # Written by this package: a semicolon in a quoted text ends no statement
-) -> str:  # What stands after FROM in the engine
-    "A query of the source's own, as a table of the engine; more than one raises `NotAllowed`."
+    ours: bool = False,  # Generated by this package; then a semicolon can only be inside a literal
+) -> str:  # FROM expression in the engine
+    "Wrap a query in the source's own SQL as a table of the engine; a semicolon raises `NotAllowed`."
     if ";" in sql and not ours:
-        raise NotAllowed(f"source {source.name!r}: a query of its own holds a semicolon; expected one query")
+        raise NotAllowed(f"source {source.name!r}: its own SQL contains a semicolon; expected one query")
     if source.kind == "duckdb":
         raise NotAllowed(f"source {source.name!r}: a DuckDB file has no SQL of its own; ask the catalogue")
     return f"{_ASKING[source.kind]}({text_in_sql(hidden)}, {text_in_sql(sql)})"

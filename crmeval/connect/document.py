@@ -20,48 +20,48 @@ from .sources import BadData
 class Section:
     "A part of a document under one title."
 
-    title: str  # '' where the text before the first title stands
+    title: str  # '' for the text before the first title
     text: str  # Without the title
-    level: int = 1  # 1 is the highest; 0 for text under no title
+    level: int = 1  # 1 is the highest; 0 for text without a title
 
 
 @dataclass(frozen=True)
 class Document:
     "A document that was read."
 
-    id: str  # Path below the folder that was read, with '/'
-    path: str  # Where the file lies
-    title: str  # As it says itself, else its first title, else the name of its file; never empty
+    id: str  # Path relative to the folder that was read, with '/'
+    path: str  # Path of the file
+    title: str  # Own title, else its first heading, else the file name; never empty
     text: str  # All of it, titles included
     sections: tuple[Section, ...]
     kind: str  # txt, md, html, eml, vtt, docx or pdf
-    modified: datetime  # Of the file, in UTC
-    fields: Mapping[str, object] = field(default_factory=dict)  # What it says of itself: date, from, encoding
-    digest: str = ""  # SHA-256 of the bytes of the file, 64 hexadecimal digits
+    modified: datetime  # Modification time of the file, in UTC
+    fields: Mapping[str, object] = field(default_factory=dict)  # Metadata such as date, from, encoding
+    digest: str = ""  # SHA-256 of the file, 64 hexadecimal digits
 
 
 @dataclass(frozen=True)
 class Unread:
-    "A file that could not be read, or was not; it is counted, and the others are read."
+    "A file that was not read; reading continues with the other files."
 
-    path: str  # Below the folder that was read, with '/'
-    reason: str  # In words, without contents
+    path: str  # Relative to the folder that was read, with '/'
+    reason: str  # In words, without contents of the file
 
 
 class NotReadable(BadData):
-    "A file that is no document; its message is the reason that an `Unread` gives."
+    "A file cannot be read as a document; the message becomes the reason of an `Unread`."
 
 # %% ../../nbs/connect/20_document.ipynb #73d105d0
 @dataclass(frozen=True)
 class DocumentLimits:
-    "How much a reader of documents takes; a file above any of it is an `Unread`."
+    "Limits for reading documents; a file above any of them becomes an `Unread`."
 
-    file_bytes: int = 50_000_000  # Of a file
-    characters: int = 5_000_000  # Of the text of a document
+    file_bytes: int = 50_000_000  # Size of a file
+    characters: int = 5_000_000  # Length of the text of a document
     members: int = 5_000  # Files within a file (docx), parts of a mail
-    inflated_bytes: int = 200_000_000  # Of all files within a file
-    pages: int = 5_000  # Of a PDF
-    seconds: float = 60.0  # For the pages of a PDF; looked at after each page
+    inflated_bytes: int = 200_000_000  # Decompressed size of all files within a file
+    pages: int = 5_000  # Pages of a PDF
+    seconds: float = 60.0  # Time for the pages of a PDF, checked after each page
 
 
 USUAL_LIMITS = DocumentLimits()
@@ -70,8 +70,8 @@ USUAL_LIMITS = DocumentLimits()
 def checked_text(
     text: str,
     limits: DocumentLimits,
-) -> str:  # The text, ends of lines as '\n'
-    "A text within the limits; one that is empty or too long raises `NotReadable`."
+) -> str:  # The text with '\n' as line ends
+    "Return a text within the limits; an empty or too long text raises `NotReadable`."
     if len(text) > limits.characters:
         raise NotReadable(f"holds {len(text):,} characters of text, more than {limits.characters:,}")
     if not text.strip("\ufeff \t\r\n\x0b\x0c\u00a0"):
@@ -82,7 +82,7 @@ def checked_text(
 def digest_of(
     data: bytes,
 ) -> str:  # 64 hexadecimal digits
-    "SHA-256 of what a file holds."
+    "Return the SHA-256 digest of the contents of a file."
     return hashlib.sha256(data).hexdigest()
 
 # %% ../../nbs/connect/20_document.ipynb #7aa72160
@@ -94,7 +94,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROLS = bytes(set(range(32)) - {9, 10, 11, 12, 13, 27})
-ASSUMED = "cp1252 (assumed)"  # the name of the encoding where a file is no UTF-8 and does not say what it is
+ASSUMED = "cp1252 (assumed)"  # encoding of a file that is not UTF-8 and does not declare another one
 
 
 def _marked(data: bytes) -> str:
@@ -102,7 +102,7 @@ def _marked(data: bytes) -> str:
 
 
 def _without_mark_utf16(data: bytes) -> str:
-    "UTF-16 without its mark: every other byte of ordinary text is zero."
+    "Detect UTF-16 without a byte order mark: every other byte of ordinary text is zero; '': not UTF-16."
     head = data[:2000]
     even, odd = head[::2].count(0), head[1::2].count(0)
     half = max(len(head) // 2, 1)
@@ -124,10 +124,10 @@ def _check_controls(head: bytes) -> None:
 
 
 def decoded(
-    data: bytes,  # What a file holds
-    said: str = "",  # The encoding that the file states itself
-) -> tuple[str, str]:  # The text and the name of its encoding; 'cp1252 (assumed)' where nothing said so
-    "Text of bytes; what is no text raises `NotReadable`."
+    data: bytes,  # Contents of a file
+    said: str = "",  # Encoding that the file declares
+) -> tuple[str, str]:  # The text and the name of its encoding; 'cp1252 (assumed)' as a last resort
+    "Decode bytes as text; binary data raise `NotReadable`."
     marked = _marked(data)
     if not marked and data[:4000].count(0):
         marked = _without_mark_utf16(data)
@@ -140,5 +140,5 @@ def decoded(
         if text is not None:
             return text.removeprefix("\ufeff"), encoding.removesuffix("-sig")
     if marked:
-        raise NotReadable(f"is broken: it begins as {marked} and does not go on so")
+        raise NotReadable(f"is broken: it begins as {marked} but cannot be decoded as such")
     return data.decode("cp1252", "replace"), ASSUMED

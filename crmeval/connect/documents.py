@@ -41,16 +41,16 @@ _READERS: Mapping[str, Callable[[bytes, DocumentLimits], Contents]] = {**PLAIN_R
 
 @dataclass(frozen=True)
 class Found:
-    "A file that can be read as a document; it has not been opened."
+    "A file of a known document kind; it has not been opened."
 
-    id: str  # Path below the folder, with '/'
-    path: str  # Where it lies
+    id: str  # Path relative to the folder, with '/'
+    path: str  # Path of the file
     kind: str  # One of the values of DOCUMENT_KINDS
-    stamp: str  # Size and time of the last change; another one means that it has to be read again
+    stamp: str  # Size and modification time; a different stamp means that it must be read again
 
 
 def _entries(folder: Path, id: str) -> Iterator[tuple[str, os.DirEntry]]:
-    "(id, entry) of everything below a folder, in order; folders behind links are not entered."
+    "Yield (id, entry) of everything below a folder, in order; links to folders are not followed."
     with os.scandir(folder) as held:
         entries = sorted((e for e in held if not e.name.startswith((".", "~$"))), key=lambda e: e.name)
     for entry in entries:
@@ -62,7 +62,7 @@ def _entries(folder: Path, id: str) -> Iterator[tuple[str, os.DirEntry]]:
 
 
 def _why_not(id: str, entry: os.DirEntry, root: Path) -> str:
-    "Why a file is not read, '' where it is."
+    "Return why a file is not read; '': it is read."
     if entry.is_symlink():
         inside = Path(os.path.realpath(entry.path)).is_relative_to(root)
         return "is a link to another place in the folder" if inside else "is a link that leaves the folder"
@@ -89,7 +89,7 @@ def _found(id: str, entry: os.DirEntry, root: Path) -> Found | Unread:
 def find_documents(
     place: str | Path,  # A folder, or one file
 ) -> Iterator[Found | Unread]:
-    "What lies in a folder, in order of paths, nothing opened; no such folder raises `SourceGone`."
+    "Yield the files of a folder, sorted by path, without opening them; no folder raises `SourceGone`."
     root = Path(os.path.realpath(Path(place).expanduser()))
     if root.is_file():
         with os.scandir(root.parent) as held:
@@ -108,7 +108,7 @@ _FLAGS = (
 
 
 def _file_bytes(path: str, limits: DocumentLimits) -> tuple[bytes, float]:
-    "What a file holds, and when it was changed."
+    "Return the contents and the modification time of a file."
     with os.fdopen(os.open(path, _FLAGS), "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
@@ -143,7 +143,7 @@ def read_document(
     found: Found | str | Path,  # From `find_documents`, or the path of a file
     limits: DocumentLimits = USUAL_LIMITS,
 ) -> Document | Unread:
-    "A document, or why it could not be read; it raises only where a package or memory is missing."
+    "Read a document, or return why it cannot be read; only a missing package or memory raises."
     if not isinstance(found, Found):
         one = next(iter(find_documents(found)))
         return one if isinstance(one, Unread) else read_document(one, limits)
@@ -153,9 +153,9 @@ def read_document(
 def read_changed(
     found: Found,
     limits: DocumentLimits = USUAL_LIMITS,
-    digest: str = "",  # Of the bytes that were read the last time; '': never read
-) -> Document | Unread | None:  # None: the bytes are the same, and were not taken apart
-    "As `read_document`, where something changed."
+    digest: str = "",  # Digest of the file at the last reading; '': never read
+) -> Document | Unread | None:  # None: the file is unchanged and was not parsed
+    "As `read_document`, but only if the file has changed."
     try:
         data, changed = _file_bytes(found.path, limits)
         if digest and digest_of(data) == digest:
@@ -173,7 +173,7 @@ def read_documents(
     place: str | Path,  # A folder, or one file
     limits: DocumentLimits = USUAL_LIMITS,
 ) -> Iterator[Document | Unread]:
-    "Every document below a folder, in order of paths; what cannot be read is an `Unread` in its place."
+    "Yield every document below a folder, sorted by path; unreadable files are yielded as `Unread`."
     for found in find_documents(place):
         yield found if isinstance(found, Unread) else read_document(found, limits)
 
@@ -184,7 +184,7 @@ _LIMIT_OPTIONS = {name: (int, float) for name in DocumentLimits.__dataclass_fiel
 def limits_of(
     source: Source,  # Of kind documents; options: limits: {file_bytes: ...}
 ) -> DocumentLimits:
-    "How much a source lets be taken of a document; an unknown limit raises `BadCatalogue`."
+    "Return the document limits of a source; an unknown limit raises `BadCatalogue`."
     said = check_options(source, {"limits": dict}).get("limits", {})
     inner = Source(source.name, source.kind, options=said)
     return DocumentLimits(**check_options(inner, _LIMIT_OPTIONS))
@@ -193,14 +193,14 @@ def limits_of(
 def documents_of(
     source: Source,  # Of kind documents
 ) -> Iterator[Document | Unread]:
-    "The documents of a source of a catalogue, and what of it cannot be read."
+    "Yield the documents and the unreadable files of a catalogue source."
     return read_documents(path_of(source), limits_of(source))
 
 
 def document_row(
     document: Document,
 ) -> dict:  # id, title, text, sections, kind, modified, digest, fields
-    "A document as a row of plain values; sections are records, fields are JSON."
+    "Return a document as a row of plain values; sections are records, fields are JSON."
     return {
         "id": document.id,
         "title": document.title,

@@ -22,15 +22,15 @@ from ..core.log import JournalError, open_locked
 from ..core.package_data import needs_extra
 
 # %% ../../nbs/connect/35_duckdb_copy.ipynb #a9c59e7a
-STATE_TABLE = "_crmeval_copies"  # name, state and schema of every copy in a file
+STATE_TABLE = "_crmeval_copies"  # name, state and schema of every copy in the file
 
 
 def reached(point: str) -> None:
-    "Does nothing: a place at which a test ends the process."
+    "Do nothing; tests replace this hook to end the process at a given point."
 
 
 def _shaped(table, schema):
-    "A table in a schema; a column that never had a value is one of numbers in DuckDB."
+    "Return a table in the given schema; a column without values, INTEGER in DuckDB, becomes null again."
     import pyarrow as pa
 
     n = table.num_rows
@@ -40,11 +40,11 @@ def _shaped(table, schema):
 
 
 class DuckCopy:
-    "A copy in a table of a file of DuckDB; used in a `with`, for the file is held as long."
+    "A copy in a table of a DuckDB file; use it in a `with` block, which locks the file."
 
     def __init__(
         self,
-        path: Path,  # Of the file, made by the first run
+        path: Path,  # The file, created by the first run
         table: str,
     ):
         self.path, self.table = Path(path), table
@@ -54,7 +54,7 @@ class DuckCopy:
 
     @property
     def refused_path(self) -> Path:
-        "Where the run writes which rows it refused."
+        "Return the file that lists the refused rows of a run."
         return self.path.parent / f".{self.path.name}.{self.table}.refused.jsonl"
 
     @needs_extra("connect")
@@ -104,7 +104,7 @@ class DuckCopy:
         return Held(schema, json.loads(found[0]), {self.table: rows})
 
     def _save(self, schema, state: dict) -> None:
-        "The state within the transaction, and its end."
+        "Write the state within the transaction, and commit it."
         text = base64.b64encode(schema.serialize().to_pybytes()).decode("ascii")
         values = [self.table, json.dumps(state, ensure_ascii=False), text]
         self._db.execute(f"INSERT OR REPLACE INTO {STATE_TABLE} VALUES (?, ?, ?)", values)
@@ -118,7 +118,7 @@ class DuckCopy:
         reached("committed")
 
     def _put(self, table, schema) -> None:
-        "Rows into the table, which is made or widened as needed."
+        "Insert rows into the table, which is created or widened as needed."
         self._db.register("_rows", table)
         name = name_in_sql(self.table)
         if self.held.schema is None:
@@ -129,7 +129,7 @@ class DuckCopy:
         reached("part written")
 
     def _widen(self, schema) -> None:
-        "Columns that came, and types that became wider."
+        "Add new columns and widen types."
         name, held = name_in_sql(self.table), self.held.schema
         if held is None:
             return
@@ -148,7 +148,7 @@ class DuckCopy:
                 )
 
     def replace(self, tables: Iterable, schema, state) -> Counts:
-        "A full copy: what comes is all that the table holds afterwards; see `ParquetCopy.replace`."
+        "Replace all rows of the table; see `ParquetCopy.replace`."
         counts = Counts()
         self._db.execute("BEGIN")
         self._db.execute(f"DROP TABLE IF EXISTS {name_in_sql(self.table)}")
@@ -167,7 +167,7 @@ class DuckCopy:
         self.held = Held(table.schema, {}, {})
 
     def merge(self, delta: Delta, key: Sequence[str], schema, state: dict) -> Counts:
-        "Rows that came are put in, replace what they are newer than, or delete it."
+        "Insert new rows, and replace or delete older rows of the same key."
         counts = Counts()
         self._db.execute("BEGIN")
         if self.held.schema is not None and delta.rows.num_rows:
@@ -180,7 +180,7 @@ class DuckCopy:
         return counts
 
     def _matching(self, delta: Delta, key: Sequence[str]):
-        "The rows of the table whose key came."
+        "Return the rows of the table whose key is in the delta."
         self._db.register("_came", delta.rows.select(list(key)))
         on = ", ".join(map(name_in_sql, key))
         names = ", ".join(name_in_sql(name) for name in delta.rows.column_names)
@@ -213,6 +213,6 @@ class DuckCopy:
         return Counts(deleted=gone.num_rows)
 
     def note(self, state: dict) -> None:
-        "Only the state goes on."
+        "Update only the state."
         self._db.execute("BEGIN")
         self._save(self.held.schema, state)

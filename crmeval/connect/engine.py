@@ -32,10 +32,10 @@ from ..core.package_data import data_path, needs_extra
 
 # %% ../../nbs/connect/04_engine.ipynb #ada48ad3
 def name_in_sql(
-    *parts: str,  # e.g. a schema and a table
-    mark: str = '"',  # What the source puts around a name
+    *parts: str,  # For example a schema and a table
+    mark: str = '"',  # Quote character of the source
 ) -> str:  # "schema"."table"
-    "A name, quoted, whatever it holds; a zero byte, which no name can hold, raises."
+    "Return a quoted identifier; a zero byte raises `BadQuery`."
     if any("\0" in part for part in parts):
         raise BadQuery(f"the name {'.'.join(parts)!r} holds a zero byte")
     return ".".join(mark + part.replace(mark, mark * 2) + mark for part in parts)
@@ -44,14 +44,14 @@ def name_in_sql(
 def text_in_sql(
     text: str | Path,
 ) -> str:  # 'text'
-    "A text, quoted; a zero byte raises."
+    "Return a quoted string literal; a zero byte raises `BadQuery`."
     if "\0" in str(text):
         raise BadQuery(f"the text {str(text)!r} holds a zero byte")
     return "'" + str(text).replace("'", "''") + "'"
 
 # %% ../../nbs/connect/04_engine.ipynb #e3b7e965
 def _engine_release() -> str:
-    "Which release of the engine is installed; none raises with the words that install it."
+    "Return the installed DuckDB version; a missing package raises with the install command."
     try:
         return version("duckdb")
     except PackageNotFoundError:
@@ -61,9 +61,9 @@ def _engine_release() -> str:
 
 @lru_cache
 def extension_path(
-    extension: str,  # As the engine calls it, e.g. 'postgres_scanner'
+    extension: str,  # Name in the engine, such as 'postgres_scanner'
 ) -> Path:
-    "The file of an extension, from its installed package; `MissingPackage` says what to install."
+    "Return the file of an installed extension; `MissingPackage` contains the install command."
     release = _engine_release()
     package = f"duckdb-extension-{extension.replace('_', '-')}"
     found = find_spec(package.replace("-", "_"))
@@ -78,29 +78,29 @@ def extension_path(
 
 # %% ../../nbs/connect/04_engine.ipynb #402b540c
 _CLOSED = {
-    "autoinstall_known_extensions": False,  # nothing is fetched
+    "autoinstall_known_extensions": False,  # no downloads
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
-    "python_enable_replacements": False,  # no variable of the program is a table
-    "temp_directory": "",  # nothing is written to the disk
+    "python_enable_replacements": False,  # Python variables cannot be queried as tables
+    "temp_directory": "",  # no spilling to disk
 }
 
 
-_signed: dict[Path, tuple[int, ...]] = {}  # file of an extension -> how it was when its signature was right
+_signed: dict[Path, tuple[int, ...]] = {}  # extension file -> its state when its signature was verified
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    "Numbers that change with a file; a program can set all but the last, its ctime."
+    "Return numbers that change with a file; a program can forge all but the last, its ctime."
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @needs_extra("connect")
 def open_engine(
-    extensions: Iterable[str] = (),  # As the engine calls them
-    threads: int | None = None,  # None: one for each core
+    extensions: Iterable[str] = (),  # Names in the engine
+    threads: int | None = None,  # None: one per core
 ):  # -> duckdb.DuckDBPyConnection
-    "A new engine in memory, with some extensions; a missing one raises `MissingPackage`."
+    "Open a new in-memory engine with the given extensions; a missing one raises `MissingPackage`."
     states = {path: _state(path) for path in map(extension_path, dict.fromkeys(extensions))}
     known = {"allow_unsigned_extensions": bool(states) and states.items() <= _signed.items()}
     import duckdb
@@ -120,11 +120,11 @@ def open_engine(
 
 
 def shut_engine(
-    engine,  # As `open_engine` gives it, with its sources attached
-    files: Iterable[Path] = (),  # What it may read on, file by file
-    folders: Iterable[Path] = (),  # and folder by folder
+    engine,  # From `open_engine`, with its sources attached
+    files: Iterable[Path] = (),  # Files that it may still read
+    folders: Iterable[Path] = (),  # Folders that it may still read
 ) -> None:
-    "From here on the engine reaches its attached sources and these files, and no setting can be changed."
+    "Restrict the engine to its attached sources and these files, and lock its settings."
     listed = ", ".join(text_in_sql(path) for path in files)
     below = ", ".join(text_in_sql(f"{path}/") for path in folders)
     engine.execute(f"SET GLOBAL allowed_paths = [{listed}]")
@@ -139,17 +139,17 @@ def _first_line(error: object) -> str:
 # %% ../../nbs/connect/04_engine.ipynb #962625f4
 @dataclass(frozen=True)
 class Relation:
-    "A table of a source, as the engine reaches it."
+    "A table of a source, as the engine can query it."
 
     source: Source
-    table: str  # As the source calls it
-    reached: str  # What stands after FROM in the engine
+    table: str  # Name in the source
+    reached: str  # FROM expression in the engine
     columns: dict[str, str] = field(
         default_factory=dict
-    )  # Name -> type in the engine, all that the table has
-    schema: str = ""  # As the source calls it
-    own: str = ""  # Its name in the source's own SQL, quoted; '' where the source has no SQL
-    scan: str = ""  # How a plan of the engine calls the reading of it
+    )  # Name -> type in the engine, all columns of the table
+    schema: str = ""  # Name in the source
+    own: str = ""  # Quoted name in the source's own SQL; '' if the source has no SQL
+    scan: str = ""  # Name of its scan operator in a query plan
 
     def __str__(self) -> str:
         return f"{self.source.name}.{self.table}"
@@ -157,9 +157,9 @@ class Relation:
 
 def columns_in(
     engine,  # An open engine
-    reached: str,  # What stands after FROM
+    reached: str,  # FROM expression
 ) -> dict[str, str]:  # Name -> type
-    "The columns of a table, without reading a row."
+    "Return the columns of a table without reading a row."
     found = engine.execute(f"DESCRIBE SELECT * FROM {reached}").fetchall()
     return {row[0]: row[1] for row in found}
 
@@ -169,7 +169,7 @@ _PLACE = re.compile(
     r"\n\s*\n?LINE \d+:.*|\n\* .*|\s*Possible (?:fixes|solutions):.*|\n\nColumn .*", re.DOTALL
 )
 _WORDY = re.compile(r"^(?:\w+ )?(?:\w+ )?Error:\s+")
-HIDDEN = re.compile(r'"?\bin_([A-Za-z_]\w*?)_[0-9a-f]{12}\b"?')  # the name under which a source is attached
+HIDDEN = re.compile(r'"?\bin_([A-Za-z_]\w*?)_[0-9a-f]{12}\b"?')  # internal name of an attached source
 
 
 _CLASSES = (BadData, BadQuery, LoginRefused, NotAllowed, SourceChanged, SourceGone, TooMuch)
@@ -177,7 +177,7 @@ _CLASSES = (BadData, BadQuery, LoginRefused, NotAllowed, SourceChanged, SourceGo
 
 @lru_cache
 def _kinds_told() -> list[tuple[re.Pattern, type[ConnectError], str]]:
-    "(pattern of the driver's message, error to raise, our message); the first that fits counts."
+    "Return (pattern of the driver's message, error to raise, our message); the first match counts."
     classes = {kind.__name__: kind for kind in _CLASSES}
     read = json.loads(data_path("lexicons", "source_errors.json").read_text(encoding="utf-8"))
     return [
@@ -187,10 +187,10 @@ def _kinds_told() -> list[tuple[re.Pattern, type[ConnectError], str]]:
 
 
 def told(
-    error: BaseException,  # Of a driver or the engine
-    *sources: Source,  # That the query names
+    error: BaseException,  # From a driver or the engine
+    *sources: Source,  # Sources of the query
 ) -> ConnectError:
-    "The error to raise instead: of its class, naming the source, with no secret in it."
+    "Return the `ConnectError` to raise instead, which names the source and contains no secret."
     if isinstance(error, ConnectError):
         return error
     text = str(error) or type(error).__name__

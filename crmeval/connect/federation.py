@@ -57,19 +57,19 @@ from .warehouses import arrow_reader, check_own, open_warehouse
 # %% ../../nbs/connect/09_federation.ipynb #b179c3f8
 @dataclass
 class _Desk:
-    "An engine with what one query needs."
+    "An engine with the state of one query."
 
     engine: Any  # duckdb.DuckDBPyConnection
-    hidden: dict[str, str] = field(default_factory=dict)  # Source -> the name under which it is attached
+    hidden: dict[str, str] = field(default_factory=dict)  # Source -> hidden name of the attached database
     relations: dict[tuple[str, Asked], Relation] = field(
         default_factory=dict
-    )  # What was asked -> what is there
+    )  # (source, table reference) -> table found
     files: list[Path] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     made: set[str] = field(default_factory=set)  # Databases in memory that hold the views
 
     def attached(self, source: Source) -> str:
-        "The hidden name of a database, which is attached when it is first asked for."
+        "Return the hidden name of a database, which is attached on first use."
         if source.name not in self.hidden:
             self.hidden[source.name] = attach(self.engine, source)
         return self.hidden[source.name]
@@ -77,7 +77,7 @@ class _Desk:
 
 @dataclass
 class _Both:
-    "A cursor and its connection, which are closed together."
+    "A cursor and its connection, closed together."
 
     cursor: Any
     connection: Any
@@ -88,7 +88,7 @@ class _Both:
 
 
 def _extensions(sources: Sequence[Source]) -> list[str]:
-    "What the engine must have to read some sources."
+    "Return the engine extensions that some sources need."
     needed = []
     for source in sources:
         needed += [EXTENSIONS[source.kind]] if source.kind in EXTENSIONS else LAKES.get(source.kind, ())
@@ -127,11 +127,11 @@ _FINDERS = {"database": _in_database, "files": _in_files, "memory": _in_memory}
 
 
 def _find(desk: _Desk, source: Source, asked: Asked) -> Relation:
-    "The table that a query means by a name."
+    "Return the table that a reference in a query resolves to."
     finder = _FINDERS.get(source.family)
     if finder is None:
-        other = "ask query_at" if source.family == "warehouse" else "copy it first, and ask the copy"
-        raise NotAllowed(f"source {source.name!r} of kind {source.kind} is not asked in SQL; {other}")
+        other = "use query_at" if source.family == "warehouse" else "copy it first, and query the copy"
+        raise NotAllowed(f"source {source.name!r} of kind {source.kind} cannot be queried in SQL; {other}")
     return finder(desk, source, asked)
 
 # %% ../../nbs/connect/09_federation.ipynb #bb861b42
@@ -140,7 +140,7 @@ def _listed_columns(
     listed: Mapping[str, Sequence[str] | None],
     what: str,
 ) -> list[str] | None:
-    "The columns that a catalogue lists for a table, as the table writes them; None for all."
+    "Return the columns that a catalogue lists for a table, spelt as in the table; None: all."
     names = (relation.table.lower(), f"{relation.schema}.{relation.table}".lower())
     columns = next((columns for name, columns in listed.items() if name.lower() in names), None)
     if columns is None:
@@ -155,15 +155,15 @@ def _listed_columns(
 
 def readable_columns(
     relation: Relation,
-) -> list[str]:  # As the table writes them
-    "The columns of a table that may be read; one that is listed and not there raises `SourceChanged`."
+) -> list[str]:  # Spelt as in the table
+    "Return the readable columns of a table; a listed column that does not exist raises `SourceChanged`."
     _listed_columns(relation, relation.source.personal, "personal")
     listed = _listed_columns(relation, relation.source.read or {}, "read")
     return list(relation.columns) if listed is None else listed
 
 
 def _show(desk: _Desk, catalog: str, asked: Asked, relation: Relation) -> None:
-    "Put a view before a table, under the name that a query uses."
+    "Create a view of the readable columns of a table, under the name that the query uses."
     columns = ", ".join(name_in_sql(column) for column in readable_columns(relation))
     if catalog and catalog not in desk.made:
         desk.engine.execute(f"ATTACH ':memory:' AS {name_in_sql(catalog)}")
@@ -188,7 +188,7 @@ _NO_READING |= {"RECURSIVE_KEY_CTE_SCAN", "POSITIONAL_SCAN", "STREAMING_SAMPLE"}
 
 
 def _withheld(error: BaseException, desk: _Desk, statement: Statement) -> ConnectError | None:
-    "The error that a query deserves which names a column that may not be read."
+    "Return the error for a query that references a column that may not be read, else None."
     text = str(error).lower()
     for relation in desk.relations.values():
         may = readable_columns(relation)
@@ -201,7 +201,7 @@ def _withheld(error: BaseException, desk: _Desk, statement: Statement) -> Connec
 
 
 def _bind(desk: _Desk, statement: Statement, params, sources: Sequence[Source]) -> list[Scan]:
-    "The scans of a query, which is planned and not run."
+    "Return the scans of a query; it is planned but not run."
     try:
         plan = desk.engine.execute(f"EXPLAIN (FORMAT json) {statement.sql}", params).fetchall()
     except Exception as error:
@@ -211,7 +211,7 @@ def _bind(desk: _Desk, statement: Statement, params, sources: Sequence[Source]) 
 
 
 def _ask(desk: _Desk, relation: Relation, sql: str) -> Any:  # pyarrow.Table
-    "The answer of a source to a question of ours, in its own SQL where it has one."
+    "Run an internal query at a source, in its own SQL if it has one."
     frm = f"({sql})"
     if relation.own and relation.source.kind != "duckdb":
         frm = own_query(relation.source, desk.attached(relation.source), sql, ours=True)
@@ -223,7 +223,7 @@ def _own_name(relation: Relation) -> str:
 
 
 def _counted(desk: _Desk, scan: Scan, relation: Relation, rows: int | None, size: int | None) -> Pull:
-    "What a scan of a table would pull, counted up to what is allowed."
+    "Return what a scan would pull, counted up to the allowed amount."
     where, columns = where_of(scan, relation), tuple(scan.columns)
     pull = Pull(relation.source.name, relation.table, columns, where)
     if rows is None and size is None:
@@ -239,7 +239,7 @@ def _counted(desk: _Desk, scan: Scan, relation: Relation, rows: int | None, size
 
 
 def _size(desk: _Desk, scan: Scan, relation: Relation, where: str, rows: int) -> int:
-    "Bytes of some rows, by the mean of a few of them."
+    "Return the estimated size of the rows in bytes, from the mean of a sample."
     mark = "`" if relation.own.startswith("`") else '"'
     known = {column.lower(): column for column in relation.columns}
     columns = [known[column.lower()] for column in scan.columns if column.lower() in known]
@@ -248,7 +248,7 @@ def _size(desk: _Desk, scan: Scan, relation: Relation, where: str, rows: int) ->
 
 
 def _pulls(desk: _Desk, scans: Sequence[Scan], all_over: Limit, *, count: bool = True) -> list[Pull]:
-    "What the scans of a query would pull; counted where a policy asks for it."
+    "Return what the scans of a query would pull; rows and bytes are counted only if a policy limits them."
     found = []
     for scan in scans:
         some = candidates(scan, list(desk.relations.values()))
@@ -267,13 +267,13 @@ def _pulls(desk: _Desk, scans: Sequence[Scan], all_over: Limit, *, count: bool =
 # %% ../../nbs/connect/09_federation.ipynb #18bfc886
 @dataclass(frozen=True)
 class Readable:
-    "A table that may be read, with the columns that may be."
+    "A readable table with its readable columns."
 
     source: str
     table: str
     columns: dict[str, str]  # Name -> type in the engine
-    schema: str = ""  # As the source calls it
-    personal: tuple[str, ...] = ()  # Columns that the catalogue calls personal
+    schema: str = ""  # Name in the source
+    personal: tuple[str, ...] = ()  # Columns that the catalogue marks as personal
 
     def __str__(self) -> str:
         return f"{self.source}.{self.table}"
@@ -281,7 +281,7 @@ class Readable:
 
 @dataclass(frozen=True)
 class Catalogue:
-    "Sources that are asked in one SQL: read only, within what the catalogue allows."
+    "Sources that are queried together in SQL, read-only and within the permissions of the catalogue."
 
     entries: Entries
 
@@ -290,49 +290,49 @@ class Catalogue:
         cls,
         path: str | Path,  # A YAML file
     ) -> "Catalogue":
-        "A catalogue from its file; what is wrong raises `BadCatalogue` that names file, source and key."
+        "Read a catalogue from its file; an error raises `BadCatalogue`, which names file, source and key."
         return cls(read_entries(path))
 
     @classmethod
     def of(
         cls,
-        said: Mapping,  # As the file says it: {'sources': {...}, 'limit': ...}
-        folder: str | Path = ".",  # Where relative paths begin
+        said: Mapping,  # As in a catalogue file: {'sources': {...}, 'limit': ...}
+        folder: str | Path = ".",  # Base of relative paths
     ) -> "Catalogue":
-        "A catalogue from plain data."
+        "Return a catalogue from plain data."
         return cls(entries_of(said, folder))
 
     def with_data(
         self,
         name: str,  # In SQL
-        data: object,  # An Arrow table, a frame, a list of dicts; or several by name
+        data: object,  # An Arrow table, a data frame, a list of dicts; or several by name
     ) -> "Catalogue":
-        "This catalogue and one more source, of tables in memory."
+        "Return this catalogue with one more source, of tables in memory."
         source = Source(check_name(name), "arrow", data=data)
         return replace(self, entries=replace(self.entries, sources={**self.sources, name: source}))
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        "The sources by name, in the order of the file."
+        "Return the sources by name, in the order of the file."
         return self.entries.sources
 
     @property
     def folder(self) -> Path:
-        "Where relative paths begin."
+        "Return the base folder of relative paths."
         return self.entries.folder
 
     @property
     def copies(self) -> tuple:
-        "What is to be copied, as the file says."
+        "Return the planned copies, as written in the file."
         return self.entries.copies
 
     @property
     def limit(self) -> Limit:
-        "What every query may pull, over all sources."
+        "Return the limit of each query over all sources."
         return self.entries.limit
 
     def source(self, name: str) -> Source:
-        "A source by its name; an unknown one raises `UnknownSource` that lists those there are."
+        "Return a source by name; an unknown name raises `UnknownSource`, which lists the known ones."
         for key, source in self.sources.items():
             if key.lower() == str(name).lower():
                 return source
@@ -343,9 +343,9 @@ class Catalogue:
         sql: str,  # One SELECT; tables are source.table, values are $name or ?
         params: Mapping[str, Any] | Sequence[object] | None = None,  # Values of $name, or of ? in their order
         *,
-        size: int = 65_536,  # Rows of a batch at most
+        size: int = 65_536,  # Maximum rows per batch
     ) -> Rows:
-        "Ask the sources where they lie; what may not be read, or is too much, raises before it is pulled."
+        "Query the sources in place; forbidden or excessive reads raise before any row is pulled."
         desk, statement, used, scans = self._planned(sql, params)
         try:
             pulls = _pulls(desk, scans, self.limit)
@@ -360,9 +360,9 @@ class Catalogue:
         sql: str,
         params: Mapping[str, Any] | Sequence[object] | None = None,
         *,
-        count: bool = True,  # Ask the sources how much it is, where there is a policy
+        count: bool = True,  # Let the sources count the rows if a policy limits them
     ) -> list[Pull]:
-        "What a query would take from each table, and the conditions that the source applies; nothing runs."
+        "Return what a query would pull from each table and the pushed-down conditions, without running it."
         desk, _, _, scans = self._planned(sql, params)
         try:
             return _pulls(desk, scans, self.limit, count=count)
@@ -371,12 +371,12 @@ class Catalogue:
 
     def query_at(
         self,
-        source: str,  # A database
+        source: str,  # A database or warehouse
         sql: str,  # One query in the source's own SQL, without parameters and semicolon
         *,
         size: int = 65_536,
     ) -> Rows:
-        "Let a database run a query of its own SQL; where `read` narrows it, only if it says own_sql: true."
+        "Run a query in a source's own SQL; a source with `read` must also set own_sql: true."
         used = self.source(source)
         if used.family not in ("database", "warehouse"):
             raise NotAllowed(f"source {used.name!r} of kind {used.kind} has no SQL of its own")
@@ -429,7 +429,7 @@ class Catalogue:
         self,
         source: str | None = None,  # None: of all sources
     ) -> list[Readable]:
-        "What may be read: every table with its columns. A source that cannot be reached raises."
+        "Return all readable tables with their columns; a source that cannot be reached raises."
         chosen = [self.source(source)] if source is not None else list(self.sources.values())
         return [table for one in chosen if one.family in _FINDERS for table in self._tables_of(one)]
 
@@ -449,7 +449,7 @@ class Catalogue:
         return Readable(relation.source.name, relation.table, columns, relation.schema, tuple(personal))
 
     def _meant(self, asked: Asked) -> tuple[Source, str, Asked]:
-        "(source, database in memory for its view, name inside the source) of a table that a query names."
+        "Return (source, in-memory database of its view, name in the source) for a table reference."
         if len(asked.parts) == 1:
             name = asked.table
             source = next((s for key, s in self.sources.items() if key.lower() == name.lower()), None)
@@ -463,7 +463,7 @@ class Catalogue:
         return source, asked.parts[0], Asked(asked.table, asked.schema if asked.catalog else "")
 
     def _planned(self, sql: str, params) -> tuple[_Desk, Statement, list[Source], list[Scan]]:
-        "A desk that is ready, and the scans of the query, with no condition for MySQL that it would misread."
+        "Return a planned query; conditions that MySQL would misread are not pushed down."
         for handing_on in (True, False):
             desk, statement, used = self._desk(sql, handing_on=handing_on)
             try:
@@ -475,11 +475,11 @@ class Catalogue:
                 return desk, statement, used, scans
             desk.engine.close()
         raise NotAllowed(
-            "a condition holds a backslash, which a MySQL server would take for a sign of its own"
+            "a condition contains a backslash, which a MySQL server would read as an escape character"
         )
 
     def _desk(self, sql: str, *, handing_on: bool = True) -> tuple[_Desk, Statement, list[Source]]:
-        "An engine that is ready for a query, and shut."
+        "Return an engine with the views of a query, locked against other access."
         statement = read_statement(sql)
         meant = [(asked, *self._meant(asked)) for asked in statement.tables]
         used = list({source.name: source for _, source, _, _ in meant}.values())
@@ -498,7 +498,7 @@ class Catalogue:
         return desk, statement, used
 
     def _run(self, desk: _Desk, sql: str, params, used: list[Source], pulls: list[Pull], size: int) -> Rows:
-        "Start a query that was found to be allowed."
+        "Start a query that passed all checks."
         limits = [self.limit, *(source.limit for source in used)]
         limit = Limit(most_rows(limits), most_bytes(limits))
         try:
@@ -509,19 +509,19 @@ class Catalogue:
 
 
 def _misread(scan: Scan) -> bool:
-    "Whether a condition for MySQL holds a backslash, which the engine does not double and the server undoes."
+    "Whether a condition for MySQL contains a backslash, which the engine does not escape for the server."
     return scan.name == "MYSQL_SCAN" and any("\\" in said for said in scan.handed_on)
 
 
 def _careful_with_mysql(engine, handing_on: bool) -> None:
-    "Hand on only conditions that stand in the plan, and none at all where one of these would be misread."
+    "Push down only conditions shown in the plan, or none at all if MySQL would misread one of them."
     engine.execute("SET GLOBAL disabled_optimizers = 'join_filter_pushdown'")
     if not handing_on:
         engine.execute("SET GLOBAL mysql_experimental_filter_pushdown = false")
 
 
 def _plain(params: object) -> object:
-    "Parameters as the engine takes them."
+    "Return parameters in the form that the engine accepts."
     if params is None or isinstance(params, Mapping):
         return dict(params) if params else None
     if isinstance(params, str) or not isinstance(params, Sequence):
@@ -541,7 +541,7 @@ def _only_table(source: Source) -> str:
 
 
 def _all_tables(desk: _Desk, source: Source) -> list[Asked]:
-    "All tables of a source that may be read, as a query would name them inside it."
+    "Return references to all readable tables of a source."
     if source.family == "files":
         return [Asked(name) for name in file_tables(source)]
     if source.family == "memory":
@@ -578,8 +578,8 @@ _BY_ENDING = {
 
 def kind_of(
     uri: str,  # postgresql://..., a path or a pattern
-) -> str | None:  # None where it does not tell
-    "The kind of source that an address tells by its scheme or its ending."
+) -> str | None:  # None: unknown
+    "Return the kind of source, inferred from the scheme or extension of an address."
     scheme = re.match(r"(\w+)://", uri)
     if scheme:
         return _SCHEMES.get(scheme[1].lower())
@@ -591,7 +591,7 @@ def connect(
     uri: object,  # An address, a path or a pattern; or a table in memory: Arrow, pandas, a list of dicts
     **settings,  # As in a catalogue: kind, secrets, read, personal, limit and the options of the kind
 ) -> Catalogue:
-    "A catalogue of one source; an address that does not tell its kind asks for kind=."
+    "Return a catalogue of one source; if the address does not reveal its kind, pass kind=."
     if not isinstance(uri, (str, Path)):
         if settings:
             raise BadCatalogue(f"source {name!r}: a table in memory takes no {next(iter(settings))}")

@@ -35,7 +35,7 @@ MOST_FILES = 100_000
 
 
 def _base(path: Path) -> Path:
-    "The folder before the first part of a pattern, or that of a file."
+    "Return the folder before the first wildcard of a pattern, or the folder of a file."
     plain = []
     for part in path.parts:
         if any(mark in part for mark in "*?["):
@@ -45,7 +45,7 @@ def _base(path: Path) -> Path:
 
 
 def _matching(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    "Files that a path, a pattern or a folder means."
+    "Yield the files that match a path, a pattern or a folder."
     if path.is_dir():
         yield from (p for p in path.rglob("*") if p.name.lower().endswith(endings) and p.is_file())
     elif any(mark in str(path) for mark in "*?["):
@@ -58,7 +58,7 @@ def _matching(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
 def files_of(
     source: Source,  # Of kind parquet, csv or json
 ) -> list[Path]:  # Sorted by their path
-    "The files of a source; none, or one that a link leads out of its folder, raises."
+    "Return the files of a source; no match, or a symbolic link that leads outside its folder, raises."
     path = path_of(source)
     found = sorted(_matching(path, ENDINGS[source.kind]))
     if not found:
@@ -91,15 +91,15 @@ _OPTIONS = {
 
 def date_forms(
     order: str,  # 'dmy', 'mdy' or 'iso'
-) -> list[str]:  # As the engine writes them
-    "The forms in which dates of an order are written; another word raises `ValueError`."
+) -> list[str]:  # Format strings of the engine
+    "Return the date formats of an order; an unknown order raises `ValueError`."
     if order not in _ORDERS:
         raise ValueError(f"dates: {order!r}; expected dmy, mdy or iso")
     return list(dict.fromkeys(_ORDERS[order].format(mark) for mark in "/.-"))
 
 
 def _dates_said(source: Source) -> tuple[str, dict[str, str]]:
-    "(order for the whole file, order by column)."
+    "Return (order for the whole file, order by column)."
     said = source.options.get("dates", "")
     by_column = dict(said) if isinstance(said, Mapping) else {}
     for order in [*by_column.values(), *([said] if isinstance(said, str) and said else [])]:
@@ -111,7 +111,7 @@ def _dates_said(source: Source) -> tuple[str, dict[str, str]]:
 
 
 def _types_said(source: Source) -> str:
-    "The option `types` as the engine reads it: {'zip': 'VARCHAR'}."
+    "Return the option `types` in the engine's syntax: {'zip': 'VARCHAR'}."
     types = source.options.get("types") or {}
     assert isinstance(types, Mapping)
     for column, kind in types.items():
@@ -129,7 +129,7 @@ def delimiter_of(
     header: str,  # The first line of a CSV file
     quote: str = '"',
 ) -> str:
-    "What stands between the columns: of comma, semicolon, tab and bar the most frequent outside quotes."
+    "Return the delimiter: the most frequent of comma, semicolon, tab and bar outside quotes."
     plain = (
         re.sub(f"{re.escape(quote)}[^{re.escape(quote)}]*{re.escape(quote)}", "", header) if quote else header
     )
@@ -137,7 +137,7 @@ def delimiter_of(
 
 
 def _first_line_of(source: Source, file: Path) -> str:
-    "The first line of a text file, at most 100,000 characters of it."
+    "Return the first line of a text file, at most 100,000 characters."
     opened = gzip.open if file.name.endswith(".gz") else open
     encoding = str(source.options.get("encoding", "utf-8-sig"))
     try:
@@ -148,7 +148,7 @@ def _first_line_of(source: Source, file: Path) -> str:
 
 
 def _csv_words(source: Source, files: list[Path]) -> list[str]:
-    "What is said to the reader of CSV, without dates; how it is written is not left to a guess."
+    "Return the options of the CSV reader, except dates; they are explicit so that the engine does not guess."
     quote = str(source.options.get("quote", '"'))
     delimiter = source.options.get("delimiter") or delimiter_of(_first_line_of(source, files[0]), quote)
     header = str(source.options.get("header", True)).lower()
@@ -171,7 +171,7 @@ def _csv_call(files: list[Path], words: list[str], form: str = "", time: str = "
 
 
 def _dated_csv(engine, source: Source, files: list[Path], words: list[str], order: str) -> str:
-    "The call in whose form most columns are dates."
+    "Return the reader call whose date format matches most columns."
     best, most = "", 0
     for form in date_forms(order):
         for time in _TIMES:
@@ -184,7 +184,7 @@ def _dated_csv(engine, source: Source, files: list[Path], words: list[str], orde
 
 
 def _dated_columns(engine, source: Source, call: str, by_column: dict[str, str]) -> str:
-    "A table in which some columns are read as dates; a row that does not fit stops the query."
+    "Return a subquery that parses some columns as dates; a value of another format makes the query fail."
     there = {column.lower(): column for column in columns_in(engine, call)}
     changed = []
     for column, order in by_column.items():
@@ -197,7 +197,7 @@ def _dated_columns(engine, source: Source, call: str, by_column: dict[str, str])
 
 
 def _codes(engine, calls: Iterable[str], patterns: dict[str, str]) -> list[str]:
-    "The columns of which the first rows of a file, read as text, hold a value of their pattern."
+    "Return the columns with a value that matches their pattern in the first rows, read as text."
     found: list[str] = []
     for call in calls if patterns else ():
         asked = {c: patterns[c] for c in columns_in(engine, call) if c in patterns and c not in found}
@@ -210,15 +210,15 @@ def _codes(engine, calls: Iterable[str], patterns: dict[str, str]) -> list[str]:
     return found
 
 
-_SAMPLE = 20_480  # rows from which the engine tells types
-# What would be another value as a number: more digits than a double holds, 0x10, 12E4 beside 120E3
+_SAMPLE = 20_480  # rows from which the engine infers types
+# Codes that a number would change: more digits than a double holds, 0x10, 12E4 next to 120E3
 _NO_DOUBLE = r"[+-]?(\d{16,}|\d{17,}\.\d*)"
 _NO_CSV_DOUBLE = _NO_DOUBLE + r"|\d+[eE]\d+"
 _NO_INTEGER = r"[+-]?0[xXbB].*"
 
 
 def _csv_texts(engine, source: Source, files: list[Path], words: list[str]) -> list[str]:
-    "The same words, with columns of codes that look like numbers read as text."
+    "Return the options with columns of number-like codes typed as text."
     said = {str(c): str(k) for c, k in dict(source.options.get("types") or {}).items()}  # type: ignore
     known = {column.lower() for column in said}
     kinds = {"DOUBLE": _NO_CSV_DOUBLE, "BIGINT": _NO_INTEGER}
@@ -252,7 +252,7 @@ def _json(engine, source: Source, files: list[Path]) -> str:
     said = {column.lower() for column in cast}
     for column, kind in there.items():
         if kind == "JSON" and column.lower() not in said:
-            # of several kinds: a text is itself and not a text in quotes, whatever stands in other rows
+            # a column of mixed types: return strings unquoted, independent of the other rows
             name = name_in_sql(column)
             cast[column] = (
                 f"CASE json_type({name}) WHEN 'VARCHAR' THEN {name} ->> '$' ELSE {name}::VARCHAR END"
@@ -267,7 +267,7 @@ def _json_call(files: list[Path], more: str = "") -> str:
 
 
 def _json_texts(engine, files: list[Path]) -> tuple[str, dict[str, str]]:
-    "(the call in which whole numbers that no number of the engine holds are text, its columns)."
+    "Return (reader call, columns); integers too long for the engine's numbers are read as text."
     there = columns_in(engine, _json_call(files))
     doubles = {column: _NO_DOUBLE for column, kind in there.items() if kind == "DOUBLE"}
 
@@ -288,10 +288,10 @@ def _parquet(engine, source: Source, files: list[Path]) -> str:
 # %% ../../nbs/connect/06_files.ipynb #deb8da2c
 @dataclass(frozen=True)
 class Opened:
-    "A table of files: how the engine reaches it, and what it must be able to read."
+    "A table of files: its FROM expression and the paths that the engine must be able to read."
 
-    reached: str  # What stands after FROM
-    scan: str  # How a plan of the engine calls the reading of it
+    reached: str  # FROM expression
+    scan: str  # Name of its scan operator in a query plan
     files: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
 
@@ -303,7 +303,7 @@ LAKES = {"iceberg": ("avro", "iceberg"), "delta": ("delta",)}
 def file_tables(
     source: Source,  # Of the family files
 ) -> dict[str, Source]:  # Table -> a source with the address of this table
-    "The tables of a source of files, by name."
+    "Return the tables of a file source by name."
     check_options(source, _OPTIONS[source.kind])
     said = source.options.get("tables")
     if not said:
@@ -327,7 +327,7 @@ def file_tables(
 
 
 def _lake(source: Source) -> Opened:
-    "A table of Iceberg or Delta: a folder with its own book of which files belong to it."
+    "Return an Iceberg or Delta table: a folder whose metadata lists the files of the table."
     path = path_of(source)
     if not path.exists():
         raise SourceChanged(f"source {source.name!r}: there is no table at {source.address!r}")
@@ -342,9 +342,9 @@ def _lake(source: Source) -> Opened:
 
 def open_files(
     engine,  # An open engine, with the extension of this kind
-    source: Source,  # One table, as `file_tables` gives it
+    source: Source,  # One table from `file_tables`
 ) -> Opened:
-    "How the engine reads the files of a table; what is missing or cannot be read raises."
+    "Return how the engine reads the files of a table; missing or unreadable files raise."
     if source.kind in LAKES:
         return _lake(source)
     files = files_of(source)
@@ -358,10 +358,10 @@ def open_files(
 def file_relation(
     engine,
     source: Source,
-    table: str,  # As `file_tables` calls it
+    table: str,  # Name from `file_tables`
     opened: Opened,
 ) -> Relation:
-    "A table of files with its columns."
+    "Return a table of files with its columns."
     try:
         columns = columns_in(engine, opened.reached)
     except Exception as error:
@@ -371,8 +371,8 @@ def file_relation(
 # %% ../../nbs/connect/06_files.ipynb #13183f03
 def arrow_tables(
     source: Source,  # Of kind arrow
-) -> dict[str, object]:  # Table -> Arrow table, batch or data set
-    "The tables of a source in memory, by name; what cannot become an Arrow table raises `BadData`."
+) -> dict[str, object]:  # Table -> Arrow table or dataset
+    "Return the in-memory tables of a source by name; data that are not tabular raise `BadData`."
     check_options(source, _OPTIONS["arrow"])
     data = source.data
     named = isinstance(data, Mapping) and not hasattr(data, "__arrow_c_stream__")
@@ -383,7 +383,7 @@ def arrow_tables(
 
 
 def _as_arrow(source: Source, name: str, table) -> object:
-    "An Arrow table of what arrived."
+    "Return the data as an Arrow table or dataset."
     import pyarrow as pa
     import pyarrow.dataset as ds
 

@@ -32,21 +32,21 @@ from ..core.show import shown, text_table
 # %% ../../nbs/connect/37_ingest.ipynb #a84fb9b3
 @dataclass
 class Ingested:
-    "What one run did for one copy."
+    "The result of a run for one copy."
 
     name: str  # source.table
     target: str
     how: str
     counts: Counts = field(default_factory=Counts)
-    rows: int = 0  # That the copy holds now
-    kept: int = 0  # Documents that cannot be read now and stay as they were last read
-    changes: list[str] = field(default_factory=list)  # Of the schema, in words
+    rows: int = 0  # Rows in the copy after the run
+    kept: int = 0  # Unreadable documents of which the copy keeps the last version
+    changes: list[str] = field(default_factory=list)  # Schema changes and remarks, in words
     seconds: float = 0.0
-    error: str = ""  # Why the copy stands where it stood; '' where it is up to date
+    error: str = ""  # Why the run failed; '': the copy is up to date
 
     @property
     def cells(self) -> list[str]:
-        "A line of the table."
+        "Return the cells of its table row."
         c = self.counts
         told = [str(x) for x in (c.new, c.changed, c.deleted, c.same, c.refused, self.rows)]
         return [
@@ -64,7 +64,7 @@ INGESTED_HEAD = ("copy", "how", "new", "changed", "deleted", "same", "refused", 
 def ingested_table(
     done: Sequence[Ingested],
 ) -> str:
-    "What a run did, one line per copy."
+    "Return the results of a run as a table, one row per copy."
     return text_table([INGESTED_HEAD, *(x.cells for x in done)], align="llrrrrrrrl", rule=True)
 
 # %% ../../nbs/connect/37_ingest.ipynb #150d2787
@@ -87,7 +87,7 @@ def _restored(said):
 
 
 def _behind(value, lag):
-    "The cursor from which on rows are asked for, `lag` seconds or units earlier."
+    "Return the cursor value from which to read: `lag` seconds or units earlier."
     if value is None or not lag:
         return value
     if isinstance(value, datetime):
@@ -113,7 +113,7 @@ _ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ].*[+-](?!00:?(?:00)?$)\d\d:?(?:\d\d)?")
 
 
 def _check_order(values, last, where: str) -> None:
-    "Raise where a cursor of text does not sort as what it says: later rows would never be asked for."
+    "Raise if a text cursor does not sort in the order of its values, as later rows would be missed."
     said = [v.strip() for v in [*values.to_pylist(), last] if isinstance(v, str)]
     numerals = {len(v) for v in said if _NUMERAL.fullmatch(v)}
     separators = {v[10] for v in said if len(v) > 10 and v[10] in "T " and moment_of(v)}
@@ -133,18 +133,18 @@ def _check_order(values, last, where: str) -> None:
 
 # %% ../../nbs/connect/37_ingest.ipynb #8f6143e0
 class _Run:
-    "A copy while it is brought up to date."
+    "The state of a copy during a run."
 
     def __init__(self, copy: Copy, target, finder: Finder | None):
         self.copy, self.target, self.finder = copy, target, finder
         self.schema, self.marks = target.held.schema, dict(target.held.state.get("marks", {}))
         self.refused: list[Refused] = []
         self.said: list[str] = []
-        self.seen = 0  # rows that came
-        self.kept = 0  # documents that stay as they were last read
+        self.seen = 0  # rows read
+        self.kept = 0  # unreadable documents kept as last read
 
     def laid(self, come, *, replaces: bool = False):
-        "Rows that came, in the schema of the copy; what does not fit is refused."
+        "Return new rows in the schema of the copy; rows that do not fit are refused."
         import pyarrow as pa
 
         first = self.seen + 1
@@ -165,9 +165,9 @@ class _Run:
         return self._with_keys(table, first)
 
     def tell_nulls(self, table):
-        "Say that rows without a cursor came where later ones are not asked for."
+        "Report rows without a cursor if later runs would not read them."
         count = table.column(self.copy.cursor).null_count
-        told = f"rows without {self.copy.cursor} came; later ones are not asked for: copy with how: full"
+        told = f"rows without {self.copy.cursor} were read; later runs skip such rows: copy with how: full"
         if count and not asks_for_nulls(self.copy) and told not in self.said:
             self.said.append(told)
 
@@ -179,7 +179,7 @@ class _Run:
         return next((c for t, c in listed.items() if t.lower() == self.copy.table.lower()), ())
 
     def _with_keys(self, table, first):
-        "Rows whose key is known; the others cannot be distinguished."
+        "Return the rows with a complete key; the others are refused."
         import pyarrow.compute as pc
 
         if not self.copy.key or not table.num_rows:
@@ -202,7 +202,7 @@ class _Run:
 
 # %% ../../nbs/connect/37_ingest.ipynb #a351c8ee
 def _full(run: _Run, reader) -> Counts:
-    "All rows, in place of what the copy held."
+    "Copy all rows and replace the contents of the copy."
     run.schema = None
 
     def tables() -> Iterator:
@@ -213,7 +213,7 @@ def _full(run: _Run, reader) -> Counts:
 
 
 def _incremental(run: _Run, reader) -> Counts:
-    "Rows from the cursor on; it moves when all are in."
+    "Copy rows from the cursor on; the cursor advances only after all rows are merged."
     import pyarrow.compute as pc
 
     counts, copy = Counts(), run.copy
@@ -245,18 +245,18 @@ def _merged(run, table, state) -> Counts:
 
 
 def _is_gone(column):
-    "Does a column say that a row is deleted: true, a time, anything but null, 0, false and ''."
+    "Return (n,) booleans: the row is deleted (true, a time, anything but null, 0, false and similar)."
     import pyarrow as pa
 
     off = {"", "0", "0.0", "false", "f", "no", "n", "off", "none", "null"}
     values = column.to_pylist()
-    # a gap that a frame made NaN is one
+    # v == v is False for NaN, which stands for a missing value
     said = [v.strip().lower() not in off if isinstance(v, str) else bool(v) and v == v for v in values]
     return pa.array(said, type=pa.bool_())
 
 
 def _swept(run, reader) -> Counts:
-    "Drop the rows that the source no longer has."
+    "Drop rows that the source no longer has."
     import pyarrow as pa
 
     found = []
@@ -269,7 +269,7 @@ def _swept(run, reader) -> Counts:
 
 # %% ../../nbs/connect/37_ingest.ipynb #385703b1
 def _changes(run: _Run) -> Counts:
-    "The change files that were not applied yet."
+    "Apply the pending change files."
     counts, copy = Counts(), run.copy
     applied = dict(run.target.held.state.get("applied", {}))
     for path in pending(copy, applied):
@@ -294,7 +294,7 @@ def _applied(run, table, flags, applied) -> Counts:
 
 
 def _slices(run, path):
-    "(key -> row, key -> is it gone) of a file, a slice at a time; of each key its last record counts."
+    "Yield (key -> row, key -> deleted) of a file in slices; the last record of a key counts."
     rows, gone = {}, {}
     for n, change in enumerate(changes_in(path, run.copy.op), 1):
         if isinstance(change, str):
@@ -314,7 +314,7 @@ def _slices(run, path):
 
 
 def _key_of(row, key):
-    "The key of a row as `keys_of` gives it for a table, as text."
+    "Return the key of a row as text, in the form of `keys_of`."
     values = [row.get(k) for k in key]
     if any(v is None for v in values):
         return None
@@ -325,7 +325,7 @@ _DOCUMENT_KEY = ("id",)
 
 
 def _documents(run: _Run) -> Counts:
-    "The documents of a folder that changed, came or went."
+    "Copy the new and changed documents of a folder, and drop removed ones."
     before = run.target.held.state.get("documents", {})
     shelf = ChangedDocuments(run.copy.source, before, "" if run.finder is None else "marked")
     if run.target.held.schema is None:
@@ -341,7 +341,7 @@ def _documents(run: _Run) -> Counts:
 
 
 def _laid_documents(run, shelf) -> Iterator:
-    "Tables of up to 1,000 documents; at least one, for its schema."
+    "Yield tables of up to 1,000 documents; at least one table, for the schema."
     held = []
     for document in shelf.documents():
         held.append(document_row(document))
@@ -371,7 +371,7 @@ def _documents_merged(run, shelf) -> Counts:
 
 
 def _tell_unread(run, shelf):
-    "What could not be read, and what of it the copy still holds."
+    "Report unreadable documents, and which of them the copy keeps."
     for unread in shelf.unread:
         held = "; the copy keeps it as it was last read" if shelf.files[unread.path][1] else ""
         run.refused.append(Refused(unread.path, "", unread.reason + held))
@@ -399,7 +399,7 @@ def _brought_up(run, catalogue) -> Counts:
 
 
 def _of_engines():
-    "What Arrow and DuckDB raise, of which each is the failure of one copy."
+    "Return the errors of Arrow and DuckDB that make a single copy fail."
     import duckdb
     import pyarrow as pa
 
@@ -407,7 +407,7 @@ def _of_engines():
 
 
 def _write_refused(target, refused):
-    "Which rows were refused and why, without what stood in them."
+    "Write which rows were refused and why, without their values."
     lines = [json.dumps(asdict(r), ensure_ascii=False) + "\n" for r in refused]
     target.refused_path.write_text("".join(lines), encoding="utf-8")
 
@@ -418,9 +418,9 @@ def ingest_copy(
     catalogue,  # A `Catalogue`
     *,
     personal: Finder
-    | None = None,  # A text -> kinds of personal data in it; None: only what is known is marked
+    | None = None,  # Text -> kinds of personal data in it; None: only known columns are marked
 ) -> Ingested:
-    "Bring one copy up to date; a failure is reported in `error` and leaves the copy as it was."
+    "Update one copy; a failure is reported in `error` and leaves the copy at its last committed version."
     done, started = Ingested(copy.name, copy.target, copy.how), time.perf_counter()
     try:
         copy.to.parent.mkdir(parents=True, exist_ok=True)
@@ -443,9 +443,9 @@ def ingest(
     *,
     only: Sequence[str] = (),  # Names (source.table), sources or targets; none: all
     personal: Finder | None = None,  # As for `ingest_copy`
-    on_done: Callable[[Ingested], None] | None = None,  # Told after each copy
-) -> list[Ingested]:  # One a copy; a source that fails does not stop the others
-    "Bring the copies of a catalogue up to date; a wrong entry is reported before anything is asked."
+    on_done: Callable[[Ingested], None] | None = None,  # Called after each copy
+) -> list[Ingested]:  # One per copy; a failing source does not stop the others
+    "Update the copies of a catalogue; an invalid entry raises before any source is read."
     done = []
     for copy in copies_of(catalogue, only):
         done.append(ingest_copy(copy, catalogue, personal=personal))

@@ -14,20 +14,20 @@ from .sources import SourceChanged
 
 # %% ../../nbs/connect/32_merged_rows.ipynb #9c3fd0bf
 def check_columns(
-    names: Sequence[str],  # Of the table that came
+    names: Sequence[str],  # Columns of the new rows
     wanted: Sequence[str],  # Columns of key and cursor
     where: str,  # Source and table
 ) -> None:
-    "Raise `SourceChanged` where a column that a copy relies on is not there."
+    "Raise `SourceChanged` if a column that a copy relies on is missing."
     if missing := [name for name in wanted if name not in names]:
         raise SourceChanged(f"{where} has no column {missing[0]!r}; it has {', '.join(names)}")
 
 
 def keys_of(
     table,  # `pyarrow.Table`, (n, columns)
-    key: Sequence[str],  # Columns that tell rows apart
+    key: Sequence[str],  # Columns that identify a row
 ):  # `pyarrow.Array`, (n,); null where a part of the key is null
-    "The keys of rows, as one column."
+    "Return the keys of rows as one column."
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -50,9 +50,9 @@ def _array(column):
 
 def last_of_each(
     keys,  # `pyarrow.Array`, (n,)
-    cursor=None,  # `pyarrow.Array`, (n,): of rows with one key, the one with the highest stays
-):  # Positions, ascending; of each key one
-    "Of rows with the same key the newest, and of equally new ones the last."
+    cursor=None,  # `pyarrow.Array`, (n,): the row with the highest value wins; None: the last row
+):  # Positions, ascending, one per key
+    "Return the position of the newest row of each key; of ties the last."
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -60,7 +60,7 @@ def last_of_each(
         return pa.array(range(len(keys)), type=pa.int64())
     table = pa.table({"key": keys, "at": pa.array(range(len(keys)), type=pa.int64())})
     if cursor is not None:
-        order = pc.sort_indices(cursor, null_placement="at_start")  # stable: equal ones stay in order
+        order = pc.sort_indices(cursor, null_placement="at_start")  # stable: ties keep their order
         table = table.take(order).append_column("rank", pa.array(range(len(keys)), type=pa.int64()))
         best = table.group_by("key").aggregate([("rank", "max")]).column("rank_max")
         return _array(table.column("at").take(best)).sort()
@@ -68,7 +68,7 @@ def last_of_each(
 
 # %% ../../nbs/connect/32_merged_rows.ipynb #51a9c76c
 def _same_column(a, b):
-    "Are values the same, null and NaN included? (n,) booleans."
+    "Return (n,) booleans: equal values, where null equals null and NaN equals NaN."
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -84,9 +84,9 @@ def _same_column(a, b):
 
 def same_rows(
     a,  # `pyarrow.Table`, (n, columns)
-    b,  # `pyarrow.Table`, (n, columns), of the same schema
+    b,  # `pyarrow.Table`, (n, columns), same schema
 ):  # `pyarrow.Array` of booleans, (n,)
-    "Which rows are equal, column by column; null equals null."
+    "Return which rows are equal in all columns; null equals null."
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -98,39 +98,39 @@ def same_rows(
 # %% ../../nbs/connect/32_merged_rows.ipynb #ad366744
 @dataclass
 class Counts:
-    "What happened to rows of a copy."
+    "Numbers of rows by what a run did with them."
 
     new: int = 0
     changed: int = 0
     deleted: int = 0
-    same: int = 0  # came again and were as held, or older than what is held
+    same: int = 0  # read again and equal to, or older than, the held row
     refused: int = 0
 
     def add(self, other: "Counts") -> None:
-        "Count those of another merge, too."
+        "Add the counts of another merge."
         for name in vars(self):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass
 class Delta:
-    "Rows that came, one for each key, and which of them a copy does not hold as they are."
+    "New rows, one per key, with marks for those that a copy already has."
 
-    rows: Any  # `pyarrow.Table`, (n, columns), of the schema of the copy
+    rows: Any  # `pyarrow.Table`, (n, columns), in the schema of the copy
     keys: Any  # `pyarrow.Array`, (n,)
     gone: Any  # `pyarrow.Array` of booleans, (n,): the row was deleted
-    cursor: str = ""  # Column by which an older row is known
-    held: Any = None  # (n,) booleans, filled by `meet`: the copy has this key
-    stays: Any = None  # (n,) booleans: what is held stays
+    cursor: str = ""  # Column that shows which row is older
+    held: Any = None  # (n,) booleans, set by `meet`: the copy has this key
+    stays: Any = None  # (n,) booleans, set by `meet`: the held row is kept
 
 
 def make_delta(
-    rows,  # `pyarrow.Table`, (n, columns), keys may come twice
+    rows,  # `pyarrow.Table`, (n, columns); keys may repeat
     key: Sequence[str],
-    gone=None,  # (n,) booleans; None: no row is gone
+    gone=None,  # (n,) booleans; None: no row was deleted
     cursor: str = "",
 ) -> Delta:
-    "A delta of rows of which each key counts once, with its newest row."
+    "Return a delta with the newest row of each key."
     import numpy as np
     import pyarrow as pa
 
@@ -144,11 +144,11 @@ def make_delta(
 
 def meet(
     delta: Delta,
-    part,  # `pyarrow.Table`, (m, columns), of the same schema: rows that the copy holds
+    part,  # `pyarrow.Table`, (m, columns), same schema: rows that the copy holds
     key: Sequence[str],
     counts: Counts,
-):  # `pyarrow.Table` without the rows that were replaced or deleted; None where none was
-    "What stays of a part of a copy when rows come; marks in the delta what has not to be written."
+):  # `pyarrow.Table` without replaced and deleted rows; None: all rows stay
+    "Return the rows of a part that stay; the delta marks rows that need not be written."
     import numpy as np
     import pyarrow.compute as pc
 
@@ -174,7 +174,7 @@ def meet(
 
 
 def _older(mine, theirs, cursor: str):
-    "Is what came older than what is held?"
+    "Return (n,) booleans: the new row is older than the held one."
     import numpy as np
     import pyarrow.compute as pc
 
@@ -185,10 +185,10 @@ def _older(mine, theirs, cursor: str):
 
 
 def to_write(
-    delta: Delta,  # After it met every part
+    delta: Delta,  # After `meet` with every part
     counts: Counts,
-):  # `pyarrow.Table` of the rows that the copy has to take
-    "The rows of a delta that are new or changed."
+):  # `pyarrow.Table` of the rows to write
+    "Return the new and changed rows of a delta."
     gone = delta.gone.to_numpy(zero_copy_only=False).astype(bool)
     counts.new += int((~delta.held & ~gone).sum())
     return delta.rows.filter(~gone & ~delta.stays)

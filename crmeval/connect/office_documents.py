@@ -25,9 +25,9 @@ from ..core.package_data import needs_extra
 def check_zip(
     data: bytes,
     limits: DocumentLimits,
-    needed: str,  # A member without which the file is not what its name says
+    needed: str,  # A member that every file of this kind has
 ) -> None:
-    "Raise `NotReadable` where a file is not a zip, is broken, is protected, or would become too large."
+    "Raise `NotReadable` if a file is not a zip, is broken, encrypted or too large when decompressed."
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_members(archive, limits, needed)
@@ -56,14 +56,14 @@ def _check_inflated(archive: zipfile.ZipFile, limits: DocumentLimits) -> None:
             while piece := stream.read(1 << 20):
                 size += len(piece)
                 if size > limits.inflated_bytes:
-                    raise NotReadable(f"holds more than {limits.inflated_bytes:,} bytes, and says less")
+                    raise NotReadable(f"holds more than {limits.inflated_bytes:,} bytes, but declares less")
 
 # %% ../../nbs/connect/22_office_documents.ipynb #b97e6716
 _HEADING = re.compile(r"(?:heading|\u00fcberschrift|titre|t\u00edtulo)\s{0,3}([1-9])")
 
 
 def _level(paragraph) -> int:
-    "0 for a paragraph that is no title."
+    "Return the heading level of a paragraph; 0: not a heading."
     style = (paragraph.style.name if paragraph.style is not None else "") or ""
     m = _HEADING.match(style.lower())
     if style.lower() == "title":
@@ -75,13 +75,13 @@ def _row_text(row) -> str:
     cells: list[str] = []
     for cell in row.cells:
         text = " ".join(_written(cell._tc).split())
-        if not cells or text != cells[-1]:  # cells that were joined are given once for each of them
+        if not cells or text != cells[-1]:  # python-docx repeats a merged cell for each grid cell
             cells.append(text)
     return " | ".join(cells)
 
 
 def _blocks(document) -> Iterator[tuple[int, str]]:
-    "(level of a title or 0, text) of each paragraph and table."
+    "Yield (heading level or 0, text) of each paragraph and table."
     from docx.table import Table
     from docx.text.paragraph import Paragraph
 
@@ -93,7 +93,7 @@ def _blocks(document) -> Iterator[tuple[int, str]]:
 
 
 def _in_body(parent) -> Iterator:
-    "Paragraphs and tables in order, also those that stand in a form's field or were put in by a reviser."
+    "Yield paragraphs and tables in order, including those in form fields and tracked insertions."
     for child in parent.iterchildren():
         if _tag(child) in ("p", "tbl"):
             yield child
@@ -102,7 +102,7 @@ def _in_body(parent) -> Iterator:
 
 
 def _tag(element) -> str:
-    "The name of an element without its namespace; '' of a comment."
+    "Return the name of an element without its namespace; '' for a comment."
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
@@ -113,7 +113,7 @@ _OFF = ("0", "false", "off")
 
 
 def _is_hidden(run) -> bool:
-    "Whether the writer hid a run, so that a reader of the page does not see it."
+    "Whether a run is formatted as hidden text."
     return any(
         _tag(said) == "vanish" and not any(value in _OFF for value in said.values())
         for properties in run.iterchildren()
@@ -123,7 +123,7 @@ def _is_hidden(run) -> bool:
 
 
 def _written(element) -> str:
-    "The visible text of a paragraph or a cell: insertions included, deletions and hidden text left out."
+    "Return the visible text of a paragraph or cell, with insertions, without deletions and hidden text."
     pieces = []
     for child in element.iterchildren():
         tag = _tag(child)
@@ -149,7 +149,7 @@ def _cut_at_titles(blocks: Iterator[tuple[int, str]], limits: DocumentLimits) ->
 
 
 def _stated(**said: object) -> dict:
-    "What a file says of itself, without what it leaves empty; times as ISO text."
+    "Return the metadata of a file without empty values; times as ISO text."
     plain = {
         k: v.isoformat() if isinstance(v, datetime) else str(v or "").strip()[:500] for k, v in said.items()
     }
@@ -158,7 +158,7 @@ def _stated(**said: object) -> dict:
 
 @needs_extra("documents")
 def read_docx(data: bytes, limits: DocumentLimits) -> Contents:
-    "Contents of a file of Word; one that is no zip, broken, protected or too large raises `NotReadable`."
+    "Return the contents of a Word file; a broken, encrypted or too large file raises `NotReadable`."
     import docx
 
     if data.startswith(b"\xd0\xcf\x11\xe0"):
@@ -178,11 +178,11 @@ def read_docx(data: bytes, limits: DocumentLimits) -> Contents:
     return Contents(sections, title, fields)
 
 # %% ../../nbs/connect/22_office_documents.ipynb #e7cb7706
-_MOST_WARNINGS = 5  # kinds that are reported for a file
+_MOST_WARNINGS = 5  # distinct warnings reported per file
 
 
 class _Warnings(logging.Handler):
-    "What this thread says in a log."
+    "A log handler that collects the warnings of the current thread."
 
     def __init__(self):
         super().__init__(logging.WARNING)
@@ -201,7 +201,7 @@ class _Warnings(logging.Handler):
 
 @contextlib.contextmanager
 def _heard(name: str) -> Iterator[_Warnings]:
-    "What a package says in its log meanwhile, instead of standard error."
+    "Collect the warnings that a package logs in the meantime."
     heard, log = _Warnings(), logging.getLogger(name)
     log.addHandler(heard)
     try:
@@ -214,7 +214,7 @@ _PDF_DATE = re.compile(r"D:(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?")
 
 
 def _pdf_date(said: object) -> str:
-    "When a PDF says that it was changed; '' where it does not say so."
+    "Return a PDF date as ISO text; '' if it is missing or invalid."
     m = _PDF_DATE.match(str(said or ""))
     if not m:
         return ""
@@ -228,7 +228,7 @@ def _pdf_date(said: object) -> str:
 
 
 def _outline(reader, pages: int) -> dict[int, str]:
-    "Page, from 0 -> the first title of the outline that begins on it."
+    "Return a map from page (from 0) to the first outline title on it."
     found: dict[int, str] = {}
     todo = list(reader.outline)
     seen = 0
@@ -256,7 +256,7 @@ def _pages(reader, limits: DocumentLimits) -> Iterator[str]:
 
 
 def _opened(data: bytes, limits: DocumentLimits):
-    "A reader of a PDF that is open to everybody."
+    "Return a reader for a PDF that needs no password."
     import pypdf
 
     reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
@@ -273,7 +273,7 @@ def _pdf_sections(reader, limits: DocumentLimits) -> tuple[Section, ...]:
         raise NotReadable("holds no text: its pages are empty or pictures")
     try:
         titles = _outline(reader, len(texts))
-    except Exception:  # any kind; of an outline that leads nowhere, while the pages have their numbers
+    except Exception:  # a broken outline is not essential; pages are named by number
         titles = {}
     named = (f"{titles[n]}, page {n + 1}" if n in titles else f"page {n + 1}" for n in range(len(texts)))
     return tuple(Section(name, text) for name, text in zip(named, texts, strict=True) if text.strip())
@@ -281,7 +281,7 @@ def _pdf_sections(reader, limits: DocumentLimits) -> tuple[Section, ...]:
 
 @needs_extra("documents")
 def read_pdf(data: bytes, limits: DocumentLimits) -> Contents:
-    "Contents of a PDF; one that is broken, protected, without text, or too large raises `NotReadable`."
+    "Return the contents of a PDF; a broken, encrypted, textless or too large file raises `NotReadable`."
     import pypdf  # noqa: F401  # a missing package must not look like a broken file
 
     if b"%PDF-" not in data[:1024]:

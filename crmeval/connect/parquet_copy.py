@@ -25,21 +25,21 @@ from ..core.log import JournalError, open_locked
 from ..core.package_data import needs_extra
 
 # %% ../../nbs/connect/34_parquet_copy.ipynb #c7f963fe
-PART_ROWS = 100_000  # rows of a part
-_SMALL_PARTS = 16  # small parts of one partition that are kept before they become one
+PART_ROWS = 100_000  # maximum rows per part
+_SMALL_PARTS = 16  # number of small parts in a partition at which they are merged
 _MOST_PARTITIONS = 2000
 
 
 def reached(point: str) -> None:
-    "Does nothing: a place at which a test ends the process."
+    "Do nothing; tests replace this hook to end the process at a given point."
 
 
 def _sync(path: Path) -> None:
-    "Return when what a file or a folder holds is on the disk."
+    "Flush a file or a folder to disk."
     held = os.open(path, os.O_RDONLY)
     try:
         os.fsync(held)
-    except OSError:  # a file system without it for folders
+    except OSError:  # some file systems cannot sync folders
         pass
     finally:
         os.close(held)
@@ -64,7 +64,7 @@ def _link(old: Path, new: Path) -> None:
     new.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(old, new)
-    except OSError:  # a file system without second names
+    except OSError:  # a file system without hard links
         shutil.copyfile(old, new)
         _sync(new)
 
@@ -94,8 +94,8 @@ def partitioned(
     table,  # `pyarrow.Table`, (n, columns)
     partition: Sequence[str],  # Columns, or year, month, day of the cursor
     cursor: str = "",
-) -> Iterator[tuple[str, object]]:  # (folder, table of its rows); one with '' where nothing is parted
-    "Rows by the folder in which they belong; a column that is not there raises `ConnectError`."
+) -> Iterator[tuple[str, object]]:  # (folder, table of its rows); folder '' without partitioning
+    "Yield rows by partition folder; a missing column raises `ConnectError`."
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -130,15 +130,15 @@ _PRESENT = "_copy.json"
 
 @dataclass
 class Held:
-    "What a copy holds now."
+    "The current contents of a copy."
 
-    schema: Any = None  # `pyarrow.Schema` with the marks of what is personal; None before the first run
-    state: dict = field(default_factory=dict)  # How far the copy has come, and the marks with their shares
-    parts: dict[str, int] = field(default_factory=dict)  # Path below the version -> rows
+    schema: Any = None  # `pyarrow.Schema` with marks of personal columns; None before the first run
+    state: dict = field(default_factory=dict)  # Progress of the copy, and the marks with their shares
+    parts: dict[str, int] = field(default_factory=dict)  # Path relative to the version -> rows
 
     @property
     def rows(self) -> int:
-        "Rows that the copy holds."
+        "Return the number of rows in the copy."
         return sum(self.parts.values())
 
 
@@ -167,28 +167,28 @@ def _present_version(path: Path) -> Path | None:
 
 # %% ../../nbs/connect/34_parquet_copy.ipynb #1ccebfaf
 class ParquetCopy:
-    "A copy in a folder of Parquet; used in a `with`, for the lock is held as long."
+    "A copy in a Parquet folder; use it in a `with` block, which holds its lock."
 
     def __init__(
         self,
-        path: Path,  # The address of the copy: a link, made by the first run
+        path: Path,  # Path of the copy: a symbolic link, created by the first run
         partition: Sequence[str] = (),
-        cursor: str = "",  # From which year, month and day are taken
+        cursor: str = "",  # Column from which year, month and day are derived
     ):
         self.path, self.partition, self.cursor = Path(path), tuple(partition), cursor
-        self.store = self.path.parent / f".{self.path.name}"  # where the versions lie
+        self.store = self.path.parent / f".{self.path.name}"  # folder of the versions
         self.held = Held()
         self._version: Any = None
         self._lock: Any = None
 
     @property
     def refused_path(self) -> Path:
-        "Where the run writes which rows it refused."
+        "Return the file that lists the refused rows of a run."
         return self.store / "refused.jsonl"
 
     @needs_extra("connect")
     def __enter__(self) -> "ParquetCopy":
-        import pyarrow  # noqa: F401  # a missing package is reported before anything is made
+        import pyarrow  # noqa: F401  # report a missing package before anything is created
 
         try:
             self._lock = open_locked(self.store / "lock")
@@ -212,7 +212,7 @@ class ParquetCopy:
         return int(m[1]) if m else 0
 
     def _clear(self) -> None:
-        "Remove what is neither this version nor the one before."
+        "Remove everything except this version and the previous one."
         kept = {f"v{self._number():08}", f"v{self._number() - 1:08}"}
         for entry in self.store.iterdir():
             if entry.name in kept or entry.name in ("lock", self.refused_path.name):
@@ -223,20 +223,20 @@ class ParquetCopy:
                 entry.unlink()
 
     def table_of(self, part: str, columns: Sequence[str] | None = None):
-        "The rows of a part, as `pyarrow.Table`."
+        "Return the rows of a part as `pyarrow.Table`."
         import pyarrow.parquet as pq
 
         return pq.ParquetFile(self._version / part).read(columns=None if columns is None else list(columns))
 
-    # what changes a copy
+    # methods that change a copy
 
     def replace(
         self,
-        tables: Iterable,  # `pyarrow.Table`s of `schema()`, as they come
-        schema,  # A function that gives the schema, marks included, once all have come
-        state,  # A function that gives the state then
+        tables: Iterable,  # `pyarrow.Table`s
+        schema,  # Function that returns the final schema with marks, called after the last table
+        state,  # Function that returns the state, called after the last table
     ) -> Counts:
-        "A full copy: what comes is all that the copy holds afterwards."
+        "Replace all rows of the copy."
         counts, next_ = Counts(), _Next(self)
         for table in tables:
             next_.take(table)
@@ -245,7 +245,7 @@ class ParquetCopy:
         return counts
 
     def merge(self, delta: Delta, key: Sequence[str], schema, state: dict) -> Counts:
-        "Rows that came are put in, replace what they are newer than, or delete it."
+        "Insert new rows, and replace or delete older rows of the same key."
         counts, next_ = Counts(), _Next(self)
         same_schema = self.held.schema is None or self.held.schema.equals(schema, check_metadata=True)
         crowded = self._crowded()
@@ -281,14 +281,14 @@ class ParquetCopy:
         return counts
 
     def note(self, state: dict) -> None:
-        "Only the state goes on."
+        "Update only the state."
         next_ = _Next(self)
         for part, rows in self.held.parts.items():
             next_.keep(part, rows)
         next_.commit(self.held.schema, state)
 
     def _crowded(self) -> set[str]:
-        "Small parts of partitions that have many of them."
+        "Return the small parts of partitions that have too many of them."
         small: dict[str, list[str]] = {}
         for part, rows in self.held.parts.items():
             if rows < PART_ROWS // 4:
@@ -296,7 +296,7 @@ class ParquetCopy:
         return {part for parts in small.values() if len(parts) >= _SMALL_PARTS for part in parts}
 
     def _touches(self, part: str, key: Sequence[str], delta: Delta) -> bool:
-        "Does a part hold a key of the delta? Only its keys are read, and these only where they may."
+        "Whether a part has a key of the delta; its keys are read only if the statistics cannot rule it out."
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
@@ -321,7 +321,7 @@ def _in_schema(table, schema):
 
 
 def _apart(about, name: str, keys) -> bool:
-    "Do the statistics of a part say that all its keys are below or above those that came?"
+    "Whether the statistics of a part show that no row group overlaps the range of the new keys."
     import pyarrow.compute as pc
 
     ends = pc.min_max(keys).as_py()
@@ -377,7 +377,7 @@ class _Next:
         reached("part written")
 
     def commit(self, schema, state: dict) -> None:
-        "Make this the version that everybody reads."
+        "Make this the current version."
         for folder in list(self.waiting):
             self._write(folder, schema)
         if not self.parts:
@@ -395,7 +395,7 @@ class _Next:
         reached("cleared")
 
     def _rewrite_other_schemas(self, schema) -> None:
-        "Parts that were written before the whole schema was known are written again, so that all have one."
+        "Rewrite parts written before the final schema was known, so that all parts share one schema."
         import pyarrow.parquet as pq
 
         for part in self.parts:
@@ -403,7 +403,7 @@ class _Next:
             held = pq.read_schema(path)
             if not held.equals(schema, check_metadata=True):
                 table = _in_schema(pq.ParquetFile(path).read(), schema)
-                path.unlink()  # never written over: it may be a second name of a part of the version before
+                path.unlink()  # never overwrite: it may be a hard link to a part of the previous version
                 _write_part(path, table)
 
     def _swap(self) -> None:
@@ -422,9 +422,9 @@ class _Next:
 # %% ../../nbs/connect/34_parquet_copy.ipynb #951ce1e0
 @needs_extra("connect")
 def copied(
-    path: str | Path,  # Of a copy in Parquet, as the catalogue writes it under `to`
-):  # `pyarrow.dataset.Dataset`: the parts of one version, whatever is committed meanwhile
-    "What a copy holds, as a dataset of its committed parts; a place that is no copy raises `ConnectError`."
+    path: str | Path,  # Path of a Parquet copy, as under `to` in the catalogue
+):  # `pyarrow.dataset.Dataset`: the parts of one version, independent of later commits
+    "Return a copy as a dataset of its committed parts; a path without a copy raises `ConnectError`."
     import pyarrow.dataset as ds
 
     version, held = copy_held(path)
@@ -434,8 +434,8 @@ def copied(
 @needs_extra("connect")
 def copy_held(
     path: str | Path,
-) -> tuple[Path, Held]:  # (folder of the present version, what it says)
-    "Schema, marks, state and parts of a copy."
+) -> tuple[Path, Held]:  # (folder of the current version, its contents)
+    "Return the current version of a copy with its schema, marks, state and parts."
     version = _present_version(Path(path).expanduser().absolute())
     if version is None:
         raise ConnectError(f"there is no copy at {str(path)!r}; crmeval ingest makes it")

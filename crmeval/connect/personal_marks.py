@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ..core.package_data import needs_extra
 
 # %% ../../nbs/connect/33_personal_marks.ipynb #82465ab0
-Finder = Callable[[str], Iterable[str]]  # A text -> the kinds of personal data in it, such as EMAIL_ADDRESS
-SAMPLED = 200  # values of each column of texts that a finder sees of one table
-_LONGEST = 5000  # characters of a value that a finder sees
-MARK = b"personal"  # key in the metadata of a column
+Finder = Callable[[str], Iterable[str]]  # Text -> kinds of personal data in it, such as EMAIL_ADDRESS
+SAMPLED = 200  # values of each text column of a table that are passed to a finder
+_LONGEST = 5000  # characters of a value that are passed to a finder
+MARK = b"personal"  # metadata key of a column
 
 
 def _texts(column) -> list[str]:
-    "Some values of a column, from all over it."
+    "Return a sample of the values of a column as texts; empty for other types."
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -41,13 +41,13 @@ def _texts(column) -> list[str]:
 
 @needs_extra("connect")
 def find_marks(
-    table,  # `pyarrow.Table`, (n, columns): rows as they come in
-    known: Sequence[str] = (),  # Columns that the catalogue calls personal
-    finder: Finder | None = None,  # None: only what is known is marked
+    table,  # `pyarrow.Table`, (n, columns): incoming rows
+    known: Sequence[str] = (),  # Columns that the catalogue marks as personal
+    finder: Finder | None = None,  # None: only known columns are marked
 ) -> dict[
     str, dict
 ]:  # Column -> {'by': ['catalogue', 'finder'], 'kinds': {kind: share of the sampled values}}
-    "Which columns hold what is personal: as the catalogue says, and as a finder sees in a sample of values."
+    "Return the columns with personal data, from the catalogue and from a finder on sampled values."
     lowered, marks = {name.lower() for name in known}, {}
     for name in table.column_names:
         by, kinds = (["catalogue"] if name.lower() in lowered else []), {}
@@ -63,9 +63,9 @@ def find_marks(
 
 def joined_marks(
     held: Mapping[str, Mapping],  # Marks of a copy
-    come: Mapping[str, Mapping],  # Marks of rows that came
-) -> dict[str, dict]:  # A mark is never taken back; of two shares the higher stays
-    "The marks of a copy after rows came."
+    come: Mapping[str, Mapping],  # Marks of the new rows
+) -> dict[str, dict]:  # Marks are never removed; the higher of two shares is kept
+    "Return the marks of a copy after new rows."
     out = {}
     for name in dict.fromkeys([*held, *come]):
         a, b = held.get(name, {"by": [], "kinds": {}}), come.get(name, {"by": [], "kinds": {}})
@@ -79,8 +79,8 @@ def joined_marks(
 def marked(
     schema,  # `pyarrow.Schema`
     marks: Mapping[str, Mapping],
-):  # The same columns, the marks as metadata of the columns; shares are in the state of the copy only
-    "A schema that says which columns are personal."
+):  # The same columns with the marks as column metadata; shares are only in the state of the copy
+    "Return a schema that marks the personal columns."
     import pyarrow as pa
 
     fields = []
@@ -94,6 +94,6 @@ def marked(
 def marks_of(
     schema,  # `pyarrow.Schema` of a copy
 ) -> dict[str, dict]:  # Column -> {'by': [...], 'kinds': [...]}
-    "Which columns a schema calls personal."
+    "Return the columns that a schema marks as personal."
     found = {f.name: (f.metadata or {}).get(MARK) for f in schema}
     return {name: json.loads(said) for name, said in found.items() if said}

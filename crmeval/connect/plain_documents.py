@@ -24,25 +24,25 @@ from ..core.mail import new_text
 # %% ../../nbs/connect/21_plain_documents.ipynb #eb5177f3
 @dataclass(frozen=True)
 class Contents:
-    "What a reader of one kind finds in a file."
+    "The contents of a file, as extracted by the reader of its kind."
 
     sections: tuple[Section, ...]
-    title: str = ""  # '' where the text has none
+    title: str = ""  # '' if there is none
     fields: Mapping[str, object] = field(default_factory=dict)
-    text: str = ""  # '' where it is the sections one after another
+    text: str = ""  # '' if it is just the sections joined
 
 
 def text_of_sections(
     sections: tuple[Section, ...],
-) -> str:  # Titles and texts, apart by an empty line
-    "The whole text of a document."
+) -> str:  # Titles and texts, separated by empty lines
+    "Return the whole text of a document."
     return "\n\n".join(part for s in sections for part in (s.title, s.text) if part)
 
 
 def first_title(
     sections: tuple[Section, ...],
-) -> str:  # '' where there is none
-    "The title under which the first text stands."
+) -> str:  # '' if there is none
+    "Return the first section title."
     return next((s.title for s in sections if s.title), "")
 
 # %% ../../nbs/connect/21_plain_documents.ipynb #cbdc7f49
@@ -54,7 +54,7 @@ _FRONT_ITEM = re.compile(r"[ \t]{0,20}- (.{1,500})$")
 
 
 def read_txt(data: bytes, limits: DocumentLimits) -> Contents:
-    "Contents of a file of plain text."
+    "Return the contents of a plain text file."
     text, encoding = decoded(data)
     text = checked_text(text, limits)
     first, _, rest = text.partition("\n")
@@ -66,7 +66,7 @@ def read_txt(data: bytes, limits: DocumentLimits) -> Contents:
 
 
 def _front_matter(lines: list[str]) -> tuple[dict[str, str | list[str]], int]:
-    "What a text says of itself at its head, and how many lines that takes."
+    "Return the front matter of a text and its number of lines."
     if not lines or lines[0].rstrip() != "---":
         return {}, 0
     end = next((n for n, line in enumerate(lines[1:200], 1) if line.rstrip() in ("---", "...")), 0)
@@ -93,14 +93,14 @@ def _bare(value: str) -> str:
 
 
 def _front_value(value: str) -> str | list[str]:
-    "A value of the head: a text, or the list that YAML writes as [a, b]."
+    "Return a front matter value: text, or a list written as [a, b]."
     if not (value.startswith("[") and value.endswith("]")):
         return _bare(value)
     return [_bare(item) for item in value[1:-1].split(",") if item.strip()]
 
 
 def _title_at(lines: list[str], n: int) -> tuple[int, str, int] | None:
-    "(level, title, lines) where a title stands in line n."
+    "Return (level, title, number of lines) if line n is a title, else None."
     if m := _HASHES.match(lines[n]):
         return len(m[1]), (m[2] or "").strip().rstrip("#").strip(), 1
     under = _UNDER.match(lines[n + 1]) if n + 1 < len(lines) else None
@@ -130,7 +130,7 @@ def _markdown_parts(lines: list[str]) -> Iterator[Section]:
 
 
 def read_md(data: bytes, limits: DocumentLimits) -> Contents:
-    "Contents of a file of Markdown."
+    "Return the contents of a Markdown file."
     text, encoding = decoded(data)
     text = checked_text(text, limits)
     lines = text.split("\n")
@@ -148,17 +148,17 @@ _CUT = re.compile(
     r"<!--|<(script|style|title|template|noscript|svg)\b[^<>]{0,2000}>|<h([1-6])\b[^<>]{0,2000}>", re.I
 )
 _SAID_CHARSET = re.compile(rb"<meta[^<>]{0,300}?charset\s{0,5}=\s{0,5}[\"']?([\w-]{2,30})", re.I)
-_WIDEST_TITLE = 2000  # characters of HTML within which a title ends
+_WIDEST_TITLE = 2000  # maximum characters of HTML in a title
 
 
 def _closing(text: str, start: int, name: str) -> int:
-    "Where an element that holds no elements ends; the end of the text where it does not."
+    "Return the position of an element's closing tag, or the end of the text if it has none."
     m = re.compile(rf"</{name}\s{{0,20}}>", re.I).search(text, start)
     return m.start() if m else len(text)
 
 
 def _html_marks(text: str) -> Iterator[tuple[str, int, int, int]]:
-    "(name, start, start of what it holds, end of that) of titles and of what is not seen."
+    "Yield (name, start, start of contents, end of contents) of headings and invisible elements."
     at = 0
     while m := _CUT.search(text, at):
         if m[0] == "<!--":
@@ -190,7 +190,7 @@ def _html_sections(text: str) -> tuple[str, tuple[Section, ...]]:
 
 
 def read_html(data: bytes, limits: DocumentLimits) -> Contents:
-    "Contents of a page of HTML, as a person sees it."
+    "Return the visible contents of an HTML page."
     said = _SAID_CHARSET.search(data[:4000])
     text, encoding = decoded(data, said[1].decode("ascii", "replace") if said else "")
     title, sections = _html_sections(checked_text(text, limits))
@@ -204,7 +204,7 @@ _HEADERS = (("from", "From"), ("to", "To"), ("cc", "Cc"), ("message_id", "Messag
 def _header(message: EmailMessage, name: str) -> str:
     try:
         return " ".join(str(message[name] or "").split())[:2000]
-    except (ValueError, IndexError, AttributeError, TypeError, LookupError):  # of a header that is none
+    except (ValueError, IndexError, AttributeError, TypeError, LookupError):  # malformed header
         return ""
 
 
@@ -228,9 +228,9 @@ def _is_attached(part: EmailMessage) -> bool:
 
 
 def _said_by(part: EmailMessage, forwarded: bool = False) -> list[tuple[str, str]]:
-    "(plain, html or another, text) of each part that a mail shows, in order; of alternatives one counts."
+    "Return (subtype, text) of each visible text part in order; one of several alternatives is used."
     if part.get_content_type() == "message/rfc822" and not forwarded:
-        return []  # a mail in the mail: named beside what is attached
+        return []  # an attached mail is listed among the attachments
     if part.is_multipart():
         found = [_said_by(p, forwarded) for p in part.iter_parts()]  # type: ignore[arg-type]
         if part.get_content_subtype() != "alternative":
@@ -244,7 +244,7 @@ def _said_by(part: EmailMessage, forwarded: bool = False) -> list[tuple[str, str
 
 
 def _bodies(message: EmailMessage) -> tuple[str, list[str]]:
-    "What a mail says, and the names of what is attached."
+    "Return the text of a mail and the names of its attachments."
     said = _said_by(message) or [
         piece
         for part in message.walk()
@@ -264,7 +264,7 @@ def _bodies(message: EmailMessage) -> tuple[str, list[str]]:
 
 
 def read_eml(data: bytes, limits: DocumentLimits) -> Contents:
-    "Contents of a mail: its headers, what it says, and the names of what is attached."
+    "Return the contents of a mail: headers, text and names of attachments."
     if not data.strip():
         raise NotReadable("is empty")
     if data.lower().count(b"\ncontent-type:") > limits.members or data.count(b"\n--") > 20 * limits.members:
@@ -299,7 +299,7 @@ def _seconds(parts: tuple) -> float:
 
 
 def _cues(lines: list[str]) -> Iterator[tuple[float, str, str]]:
-    "(time at which it ends, who speaks, what) of each cue."
+    "Yield (end time, speaker, words) of each cue."
     n = 0
     while n < len(lines):
         m = _TIME.match(lines[n].lstrip())
@@ -315,8 +315,8 @@ def _cues(lines: list[str]) -> Iterator[tuple[float, str, str]]:
 
 
 def _voices(said: str) -> Iterator[tuple[str, str]]:
-    "(who speaks, what) of a cue: a cue may hold several voices, or name its speaker as in `Ann: hello`."
-    pieces = _VOICE.split(said)  # before the first voice, then a name and what follows, again and again
+    "Yield (speaker, words) of a cue: it may have several voice tags, or name its speaker as in `Ann: hello`."
+    pieces = _VOICE.split(said)  # text before the first voice tag, then alternately a name and its text
     for n in range(-1, len(pieces) - 1, 2):
         who = pieces[n].strip() if n > 0 else ""
         for part in pieces[n + 1].split("</v>") if who else [pieces[n + 1]]:
@@ -326,7 +326,7 @@ def _voices(said: str) -> Iterator[tuple[str, str]]:
                 yield named[1], words[named.end() :]
             elif words:
                 yield who, words
-            who = ""  # after the end of a voice nobody is named
+            who = ""  # text after the closing tag has no speaker
 
 
 def _turns(cues: list[tuple[float, str, str]]) -> list[str]:
@@ -339,7 +339,7 @@ def _turns(cues: list[tuple[float, str, str]]) -> list[str]:
 
 
 def read_vtt(data: bytes, limits: DocumentLimits) -> Contents:
-    "Contents of a transcript in WebVTT: turns, one a line."
+    "Return the contents of a WebVTT transcript, one turn per line."
     text, encoding = decoded(data)
     text = checked_text(text, limits)
     lines = text.split("\n")

@@ -30,13 +30,13 @@ _TEXTS = ("VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIME", "U
 
 
 class _NotUnderstood(Exception):
-    "A condition that is left out."
+    "The condition cannot be rewritten and is left out."
 
 
 def _value(part: Mapping) -> str:
-    "A plain value in SQL."
+    "Return a constant as SQL."
     if part["type"] == "OPERATOR_CAST":
-        # dates and times as text: every source reads ISO in a comparison with a column of dates
+        # dates and times as text: every source accepts ISO text in a comparison with a date column
         return _value(part["child"])
     value = part.get("value") or {}
     kind = value.get("type", {}).get("id", "")
@@ -60,14 +60,14 @@ def _raise():
 
 
 def _column(part: Mapping, columns: Mapping[str, str], mark: str) -> str:
-    "A column of the table, by its true name."
+    "Return the quoted name of a column, spelt as in the table."
     if part["type"] != "COLUMN_REF" or part["column_names"][-1].lower() not in columns:
         raise _NotUnderstood
     return name_in_sql(columns[part["column_names"][-1].lower()], mark=mark)
 
 
 def _joined(part: Mapping, columns: Mapping[str, str], mark: str) -> str:
-    "Conditions by AND, of which some may be left out, or by OR, of which none may."
+    "Return conditions joined by AND or OR; only those of an AND may be left out."
     both = part["type"] == "CONJUNCTION_AND"
     written = []
     for child in part["children"]:
@@ -82,7 +82,7 @@ def _joined(part: Mapping, columns: Mapping[str, str], mark: str) -> str:
 
 
 def _condition(part: Mapping, columns: Mapping[str, str], mark: str) -> str:
-    "A condition in SQL that every source understands."
+    "Return a condition as SQL that every source understands."
     kind = part["type"]
     if kind in ("CONJUNCTION_AND", "CONJUNCTION_OR"):
         return _joined(part, columns, mark)
@@ -98,11 +98,11 @@ def _condition(part: Mapping, columns: Mapping[str, str], mark: str) -> str:
 
 
 def condition_in_sql(
-    said: str,  # As a plan of the engine tells it, e.g. "n>=1 AND n<=2"
-    columns: Iterable[str],  # Of the table
-    mark: str = '"',  # What the source puts around a name
-) -> str:  # '' where nothing of it is understood
-    "A condition rewritten for a source: comparisons of columns with plain values."
+    said: str,  # From a plan of the engine, such as "n>=1 AND n<=2"
+    columns: Iterable[str],  # Columns of the table
+    mark: str = '"',  # Quote character of the source
+) -> str:  # '' if no part can be rewritten
+    "Rewrite a condition for a source; only comparisons of columns with constants are kept."
     plain = re.sub(r"(?:\s+AND\s+)?optional: .*$", "", said, flags=re.DOTALL)
     known = {column.lower(): column for column in columns}
     try:
@@ -114,14 +114,14 @@ def condition_in_sql(
 # %% ../../nbs/connect/07_pulled.ipynb #4cf3d2cb
 @dataclass(frozen=True)
 class Scan:
-    "The reading of one table in a plan of the engine."
+    "A table scan in a plan of the engine."
 
-    name: str  # What reads, e.g. POSTGRES_SCAN
-    table: str = ""  # As the plan calls it; '' where it does not
+    name: str  # Operator, such as POSTGRES_SCAN
+    table: str = ""  # Name in the plan; '' if it has none
     columns: tuple[str, ...] = ()
-    handed_on: tuple[str, ...] = ()  # Conditions that the source itself applies
-    after: tuple[str, ...] = ()  # Conditions that the engine applies to what comes
-    limit: int | None = None  # Rows after which the engine stops asking
+    handed_on: tuple[str, ...] = ()  # Conditions pushed down to the source
+    after: tuple[str, ...] = ()  # Conditions that the engine applies to the rows it receives
+    limit: int | None = None  # Rows after which the engine stops reading
 
 
 _PASSING = ("PROJECTION", "STREAMING_LIMIT", "LIMIT")
@@ -133,10 +133,10 @@ def _texts(said: object) -> tuple[str, ...]:
 
 
 def scans_of(
-    plan: Sequence[Mapping],  # EXPLAIN (FORMAT json), read
-    limit: int | None = None,  # Of the statement: one that is handed to a source does not stand in its plan
+    plan: Sequence[Mapping],  # Parsed EXPLAIN (FORMAT json)
+    limit: int | None = None,  # LIMIT of the statement; the plan omits it once it is pushed down
 ) -> list[Scan]:
-    "What a plan reads, table by table, with what is handed on to the source."
+    "Return the table scans of a plan, with the conditions pushed down to the sources."
     found: list[Scan] = []
     todo = [(node, limit, ()) for node in plan]
     while todo:
@@ -154,15 +154,15 @@ def scans_of(
 # %% ../../nbs/connect/07_pulled.ipynb #424d1fb7
 @dataclass(frozen=True)
 class Pull(Printed):
-    "What a query takes from one table: shown by `Catalogue.plan`, and counted against the policy."
+    "What a query pulls from one table: shown by `Catalogue.plan` and checked against the policy."
 
     source: str
     table: str
-    columns: tuple[str, ...]  # That are read
-    where: str  # The conditions that the source applies, in SQL; '' for none
-    rows: int | None = None  # That would leave the source; None where nobody has counted
-    bytes: int | None = None  # Of these rows, by the mean of a few of them; None where nobody has counted
-    capped: bool = False  # The count was ended at one more than the policy allows
+    columns: tuple[str, ...]  # Columns that are read
+    where: str  # Conditions that the source applies, in SQL; '' for none
+    rows: int | None = None  # Rows that would leave the source; None: not counted
+    bytes: int | None = None  # Estimated from the mean size of a sample of these rows; None: not estimated
+    capped: bool = False  # Whether the count stopped at one more than the policy allows
 
     def __str__(self) -> str:
         which = f" where {self.where}" if self.where else ""
@@ -172,9 +172,9 @@ class Pull(Printed):
 
 def candidates(
     scan: Scan,
-    relations: Sequence[Relation],  # That the query names
+    relations: Sequence[Relation],  # Tables of the query
 ) -> list[Relation]:  # At least one
-    "The tables that a scan may be the reading of."
+    "Return the tables that a scan may read."
     kind = [r for r in relations if r.scan == scan.name]
     named = [r for r in kind if not scan.table or r.table.lower() == scan.table.lower()]
     held = [r for r in named if set(map(str.lower, scan.columns)) <= set(map(str.lower, r.columns))]
@@ -188,7 +188,7 @@ def where_of(
     scan: Scan,
     relation: Relation,
 ) -> str:  # '' for none
-    "The conditions of a scan, in the source's own SQL."
+    "Return the conditions of a scan in the source's own SQL."
     mark = "`" if relation.own.startswith("`") else '"'
     here = relation.source.family in ("files", "memory") or relation.source.kind in ("sqlite", "duckdb")
     said = [*scan.handed_on, *(scan.after if here else ())]
@@ -196,15 +196,15 @@ def where_of(
     return " AND ".join(text for text in written if text)
 
 # %% ../../nbs/connect/07_pulled.ipynb #fd81eda4
-SAMPLED = 1000  # rows whose mean size stands for all
+SAMPLED = 1000  # rows from which the mean size is estimated
 
 
 def counting(
-    frm: str,  # What stands after FROM
+    frm: str,  # FROM expression
     where: str,  # '' for none
-    most: int,  # Rows after which the count may end
-) -> str:  # A query that gives one number
-    "How many rows there are, counted up to one more than `most`."
+    most: int,  # Rows after which the count may stop
+) -> str:  # A query that returns one number
+    "Return a query that counts rows, up to one more than `most`."
     condition = f" WHERE {where}" if where else ""
     return f"SELECT count(*) AS counted FROM (SELECT 1 AS one FROM {frm}{condition} LIMIT {most + 1}) AS few"
 
@@ -212,11 +212,11 @@ def counting(
 def sampling(
     frm: str,
     where: str,
-    columns: Sequence[str],  # Of which the size is asked
+    columns: Sequence[str],  # Columns to measure
     rows: int,
     mark: str = '"',
-) -> str:  # A query that gives these columns of a few rows
-    "A few rows, for their mean size."
+) -> str:  # A query that returns these columns of the first rows
+    "Return a query for a sample of rows, from which their mean size is estimated."
     condition = f" WHERE {where}" if where else ""
     named = ", ".join(name_in_sql(column, mark=mark) for column in columns) or "1 AS one"
     return f"SELECT {named} FROM {frm}{condition} LIMIT {rows}"
@@ -224,24 +224,24 @@ def sampling(
 
 def most_rows(
     limits: Iterable[Limit],
-) -> int | None:  # None where no limit says anything of rows
-    "The least number of rows that any of some limits allows."
+) -> int | None:  # None: no limit on rows
+    "Return the strictest row limit."
     return min((limit.rows for limit in limits if limit.rows is not None), default=None)
 
 
 def most_bytes(
     limits: Iterable[Limit],
 ) -> int | None:
-    "The least number of bytes that any of some limits allows."
+    "Return the strictest byte limit."
     return min((limit.bytes for limit in limits if limit.bytes is not None), default=None)
 
 
 def check_pulls(
     pulls: Sequence[Pull],  # Counted
     limits: Mapping[str, Limit],  # By source
-    all_over: Limit | None = None,  # Of the catalogue, over all sources
+    all_over: Limit | None = None,  # Limit of the catalogue over all sources
 ) -> None:
-    "Refuse what would pull more than the policy allows: `TooMuch` says which source, and how much."
+    "Raise `TooMuch`, with source and amount, if a query would pull more than the policy allows."
     groups = [(f"source {n!r}", [p for p in pulls if p.source == n], limit) for n, limit in limits.items()]
     for who, some, limit in [*groups, ("the catalogue", list(pulls), all_over or Limit())]:
         for unit, allowed in (("rows", limit.rows), ("bytes", limit.bytes)):

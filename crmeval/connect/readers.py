@@ -23,19 +23,19 @@ from .sources import BadData, ConnectError, NotAllowed, SourceChanged, SourceGon
 from ..core.package_data import needs_extra
 
 # %% ../../nbs/connect/36_readers.ipynb #bd8f64cf
-SLICE = 100_000  # rows that are held at once
+SLICE = 100_000  # rows held in memory at once
 
 
 class Reader(Protocol):
-    "What gives the rows of one table."
+    "A reader of the rows of one table."
 
     def read(
         self,
-        columns: Sequence[str] | None,  # None: all that may be read
+        columns: Sequence[str] | None,  # None: all readable columns
         cursor: str,  # '' for all rows
-        since: object,  # Value of the cursor from which on, included; None: all
-    ) -> Iterator[Any]:  # `pyarrow.Table`s, or lists of rows as mappings; at most SLICE rows each
-        "Rows as they come, in any order."
+        since: object,  # Lowest value of the cursor, inclusive; None: all rows
+    ) -> Iterator[Any]:  # `pyarrow.Table`s, or lists of rows as mappings, in slices of about SLICE rows
+        "Yield rows in any order."
         ...
 
 # %% ../../nbs/connect/36_readers.ipynb #c6fe59bd
@@ -45,7 +45,7 @@ def select_of(
     cursor: str,
     since: object,
 ) -> tuple[str, list]:  # (statement, parameters)
-    "The statement that asks for rows."
+    "Return the statement that selects the rows."
     listed = copy.source.read or {}
     allowed = next((c for t, c in listed.items() if t.lower() == copy.table.lower()), None)
     if columns is None and allowed is not None:
@@ -54,20 +54,20 @@ def select_of(
     table = name_in_sql(copy.source.name, *copy.table.split("."))
     if not cursor or since is None:
         return f"SELECT {names} FROM {table}", []
-    # a row without a cursor may be new at any time; that it is held already the key tells
+    # a row without a cursor may be new; the key shows whether the copy already has it
     late = f" OR {name_in_sql(cursor)} IS NULL" if asks_for_nulls(copy) else ""
     return f"SELECT {names} FROM {table} WHERE {name_in_sql(cursor)} >= ?{late}", [since]
 
 
 def asks_for_nulls(
     copy: Copy,
-) -> bool:  # False: a server would be asked for the whole table, since the engine does not hand IS NULL on
-    "Whether later runs of an incremental copy find rows without a cursor."
+) -> bool:  # False: the engine does not push IS NULL down, so a server would send the whole table
+    "Whether later runs of an incremental copy read rows without a cursor."
     return copy.source.kind in ("sqlite", "duckdb") or copy.source.family in ("files", "memory")
 
 
 def _sliced(batches: Iterable) -> Iterator:
-    "Record batches as tables of up to SLICE rows."
+    "Yield record batches joined to tables of about SLICE rows."
     import pyarrow as pa
 
     held, rows, schema = [], 0, None
@@ -84,14 +84,14 @@ def _sliced(batches: Iterable) -> Iterator:
 
 @dataclass(frozen=True)
 class SqlReader:
-    "Rows of a source that is asked in SQL."
+    "A reader of a source that is queried in SQL."
 
     copy: Copy
     query: Callable[..., Iterable]  # (statement, parameters) -> record batches with `.schema`
 
     @needs_extra("connect")
     def read(self, columns: Sequence[str] | None, cursor: str, since: object) -> Iterator:
-        "Rows as `pyarrow.Table`s; an empty one where there are none, for its schema."
+        "Yield rows as `pyarrow.Table`s; without rows, one empty table that carries the schema."
         statement, params = select_of(self.copy, columns, cursor, since)
         rows = self.query(statement, params or None)
         seen = False
@@ -104,13 +104,13 @@ class SqlReader:
 # %% ../../nbs/connect/36_readers.ipynb #d1f40c44
 @dataclass(frozen=True)
 class ApiReader:
-    "Rows of a web interface, through its connector."
+    "A reader of a web API through its connector."
 
     copy: Copy
-    rows: Callable[..., Iterable[Mapping]]  # (resource, fields, since) -> rows as they come
+    rows: Callable[..., Iterable[Mapping]]  # (resource, fields, since) -> rows
 
     def read(self, columns: Sequence[str] | None, cursor: str, since: object) -> Iterator:
-        "Rows as lists of mappings."
+        "Yield rows as lists of mappings."
         listed = self.copy.source.read or {}
         allowed = next((c for t, c in listed.items() if t.lower() == self.copy.table.lower()), None)
         asked = since.isoformat() if isinstance(since, date | datetime) else since
@@ -129,7 +129,7 @@ def reader_of(
     copy: Copy,
     catalogue,  # With `query(sql, params)`, such as a `Catalogue`
 ) -> Reader:
-    "The reader of a copy's source; a kind that has no rows raises `ConnectError`."
+    "Return the reader of a copy's source; a kind without rows raises `ConnectError`."
     source = copy.source
     if source.read is not None and copy.table.lower() not in {t.lower() for t in source.read}:
         raise NotAllowed(f"{copy.name}: the catalogue does not let {copy.table!r} be read")
@@ -141,7 +141,7 @@ def reader_of(
 
 
 def _connector(source):
-    "The connector of a web interface."
+    "Return the connector of a web API."
     from importlib import util
 
     if util.find_spec("crmeval.connect.api") is None:
@@ -164,20 +164,20 @@ class Change:
     "One record of a change file."
 
     op: str  # insert, update or delete
-    row: Mapping  # Without the column of the operation
+    row: Mapping  # Without the operation column
 
 
 def operation(
     said: object,
-) -> str | None:  # insert, update, delete; None where it is none of them
-    "What a record of a change file does: insert, update, delete, or their first letters."
+) -> str | None:  # insert, update, delete; None: unknown
+    "Return the operation of a change record from its word or an abbreviation such as i, c, r, u, d."
     return _OPS.get(str(said).strip().lower())
 
 
 def change_files(
     copy: Copy,
-) -> list[Path]:  # In order of names
-    "The change files of a source: an address is a folder or a pattern; none is `SourceGone`."
+) -> list[Path]:  # Sorted by name
+    "Return the change files of a source (a folder or a pattern); a missing folder raises `SourceGone`."
     place = path_of(copy.source)
     if place.is_dir():
         place = place / (f"{copy.table}*" if copy.table else "*")
@@ -196,9 +196,9 @@ def change_files(
 
 def pending(
     copy: Copy,
-    applied: Mapping[str, str],  # Name of a file -> digest; '' for one that is applied in part
+    applied: Mapping[str, str],  # File name -> digest; '': partially applied
 ) -> list[Path]:
-    "The change files that have to be applied; one that changed or comes too late raises `SourceChanged`."
+    "Return the change files to apply; one that has changed or comes too late raises `SourceChanged`."
     last = max((name for name, digest in applied.items() if digest), default="")
     todo = []
     for path in change_files(copy):
@@ -209,7 +209,7 @@ def pending(
             )
         if not known and path.name < last:
             raise SourceChanged(
-                f"{copy.name}: {path.name} comes after {last} was applied, and stands before it"
+                f"{copy.name}: {path.name} comes after {last} was applied, but sorts before it"
             )
         todo += [] if known else [path]
     return todo
@@ -248,10 +248,10 @@ def _records(path: Path) -> Iterator[object]:
 
 @needs_extra("connect")
 def changes_in(
-    path: Path,  # .jsonl, .json, .csv (texts) or .parquet
-    op: str,  # The column that says what a record does
-) -> Iterator[Change | str]:  # In order; a text says why a record is none
-    "The records of a change file; one that cannot be read at all raises `BadData`."
+    path: Path,  # .jsonl, .ndjson, .json, .csv (all values as text) or .parquet
+    op: str,  # The operation column
+) -> Iterator[Change | str]:  # In order; a text is the reason why a record is invalid
+    "Yield the records of a change file; an unreadable file raises `BadData`."
     try:
         for record in _records(path):
             yield _change(record, op)

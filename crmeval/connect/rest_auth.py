@@ -16,15 +16,15 @@ from .rest_calls import Answer, ApiError, BadAnswer, Caller, Request, SignInFail
 from .sources import BadCatalogue, Source
 
 # %% ../../nbs/connect/11_rest_auth.ipynb #3745aaa7
-_EARLY_S = 60  # a token is fetched again this long before it ends
+_EARLY_S = 60  # a token is renewed this long before it expires
 
 
 @dataclass
 class SignIn:
-    "How requests of a source are signed."
+    "Authentication of the requests to a source."
 
     source: Source
-    ways: Mapping[str, Mapping]  # Of a connector's file: bearer, basic, oauth
+    ways: Mapping[str, Mapping]  # From a connector file: bearer, basic, oauth
     caller: Caller
     token: str = field(default="", repr=False)
     ends: float = field(default=0.0, repr=False)
@@ -36,7 +36,7 @@ class SignIn:
 
     @property
     def way(self) -> str:
-        "The first way whose secrets the source names; none raises `BadCatalogue`."
+        "Return the first method whose secrets the source names; none raises `BadCatalogue`."
         for way, spec in self.ways.items():
             if set(spec["secrets"]) <= set(self.source.secrets):
                 return way
@@ -44,7 +44,7 @@ class SignIn:
         raise BadCatalogue(f"source {self.source.name!r} names no secrets to sign in; expected {expected}")
 
     def header(self) -> str:
-        "The value of the header Authorization."
+        "Return the value of the Authorization header."
         way = self.way
         values = [(self.source.secret(what) or "").strip() for what in self.ways[way]["secrets"]]
         if way == "bearer":
@@ -81,7 +81,7 @@ class SignIn:
         self.caller.hidden.add(token)
 
     def ask(self, request: Request, resource: str) -> Answer:
-        "One signed answer; a 401 fetches a new token once, a second one raises `SignInFailed`."
+        "Send an authenticated request; a 401 fetches a new token once, a second one raises `SignInFailed`."
         url, body = request.url, None
         if request.query:
             url += ("&" if "?" in url else "?") + urlencode(request.query, doseq=True)

@@ -22,7 +22,7 @@ from ..core.keys import is_own_host
 
 # %% ../../nbs/connect/10_rest_calls.ipynb #c9eb72ab
 class ApiError(ConnectError):
-    "A request failed; `source`, `resource` and `status` (None: no answer) say where."
+    "A request failed; `source`, `resource` and `status` (None: no response) identify it."
 
     def __init__(self, source: str, resource: str, told: str, status: int | None = None):
         self.source, self.resource, self.status = source, resource, status
@@ -31,40 +31,40 @@ class ApiError(ConnectError):
 
 
 class SignInFailed(ApiError, LoginRefused):
-    "The credentials are not accepted, also after a new token."
+    "The credentials are not accepted, even with a new token."
 
 
 class Forbidden(ApiError, NotAllowed):
-    "Signed in, but this may not be read; or a link leads to another host."
+    "Access is denied, or a link leads to another host."
 
 
 class Throttled(ApiError):
-    "The limit of calls is reached and the wait asked for is longer than allowed."
+    "The rate limit is reached and the requested wait is longer than allowed."
 
 
 class Gone(ApiError, SourceGone):
-    "The server does not answer, also after several tries, or a page is no longer there."
+    "The server does not respond despite retries, or a page no longer exists."
 
 
 class BadRequest(ApiError, BadQuery):
-    "The server does not understand the request."
+    "The server rejects the request as invalid."
 
 
 class BadAnswer(ApiError):
-    "An answer that is not what was expected, with the place."
+    "A response does not have the expected form; the message says where."
 
 
 class TooLarge(ApiError, TooMuch):
-    "An answer, or rows, larger than allowed."
+    "A response or the rows are larger than allowed."
 
 
 class Untrusted(ApiError, NotAllowed):
-    "The certificate is signed by nobody who is believed, is of another host, or its time is over."
+    "The certificate has no trusted issuer, belongs to another host or is not valid at this time."
 
 # %% ../../nbs/connect/10_rest_calls.ipynb #06ee1a57
 @dataclass(frozen=True)
 class Request:
-    "What is asked: `query` goes into the address, `body` as JSON (or as a form, where `form`)."
+    "A request: `query` goes into the address; `body` is sent as JSON."
 
     method: str
     url: str
@@ -75,7 +75,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    "What came back: status, headers with lower-case names, bytes."
+    "A response: status, headers with lower-case names, body."
 
     status: int
     headers: Mapping[str, str]
@@ -85,7 +85,7 @@ class Answer:
 def place_of(
     url: str,  # Absolute address
 ) -> tuple:  # Scheme, host, port
-    "The host that credentials may go to; plain http elsewhere than on loopback raises `NotAllowed`."
+    "Return the host that may receive credentials; plain http except on loopback raises `NotAllowed`."
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or not host:
@@ -101,10 +101,10 @@ def send(
     headers: Mapping[str, str],
     body: bytes | None,
     timeout_s: float,  # Seconds without a byte
-    most: int,  # Bytes of an answer, at least 1
-    context: ssl.SSLContext | None = None,  # Whose certificates are believed; None: see above
+    most: int,  # Maximum bytes of a response, at least 1
+    context: ssl.SSLContext | None = None,  # Trusted certificates; None: the system's default
 ) -> Answer:
-    "One exchange; a cut or missing answer raises `OSError` or `HTTPException`, a large one `OverflowError`."
+    "Send one request; a lost response raises `OSError` or `HTTPException`, a large one `OverflowError`."
     scheme, host, port = place_of(url)
     if scheme == "https":
         trust = context or ssl.create_default_context()
@@ -131,45 +131,45 @@ _MOVED = (301, 302, 303, 307, 308)
 
 @dataclass
 class Caller:
-    "Calls of one source: waits, tries again, stays on its host."
+    "HTTP client of one source, with rate limiting and retries; it sends requests to one host only."
 
     source: str
     base: str  # Address of the host
-    per_second: float = 0  # Requests per second, 0: no limit of our own
+    per_second: float = 0  # Requests per second, 0: no client-side limit
     speeds: Mapping[str, float] = field(default_factory=dict)  # Resource -> its own requests per second
-    limits: tuple[str, ...] = ()  # Codes by which an answer below 500 says that a limit is used up
-    tries: int = 5  # Requests for one answer, at least 1
+    limits: tuple[str, ...] = ()  # Error codes in a response below 500 that mean a used-up quota
+    tries: int = 5  # Maximum attempts, at least 1
     wait_most_s: float = 300  # The longest single wait
-    most: int = 50_000_000  # Bytes of one answer
+    most: int = 50_000_000  # Maximum bytes of one response
     timeout_s: float = 60
     clock: Callable[[], float] = field(default=time.time, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-    hidden: set = field(default_factory=set, repr=False)  # Values that no message may show
-    free_at: float = field(default=0.0, repr=False)  # When the next request may go out
-    context: ssl.SSLContext | None = field(default=None, repr=False)  # Made with the first request
+    hidden: set = field(default_factory=set, repr=False)  # Values to mask in messages
+    free_at: float = field(default=0.0, repr=False)  # Time at which the next request may be sent
+    context: ssl.SSLContext | None = field(default=None, repr=False)  # Created with the first request
 
     def shown(self, text: object) -> str:
-        "A text without secrets, at most 300 characters."
+        "Return a text with secrets masked, at most 300 characters."
         said = str(text)
         for value in sorted(self.hidden, key=len, reverse=True):
             said = said.replace(value, "***")
         return redact(said, limit=300)
 
     def address(self, link: str, resource: str, page: str = "") -> str:
-        "A link, on the host or on a page of it, as an absolute address; another host raises `Forbidden`."
+        "Return the absolute address of a link of the host or a page; another host raises `Forbidden`."
         try:
             url = urljoin(page or self.base, link)
             same = place_of(url) == place_of(self.base)
         except ValueError:
             url, same = "", False
         if not same:
-            raise Forbidden(self.source, resource, "a link leads to another host; credentials stay on theirs")
+            raise Forbidden(self.source, resource, "a link leads to another host, which gets no credentials")
         return url
 
     def call(
         self, method: str, url: str, headers: Mapping, body: bytes | None, resource: str
-    ) -> Answer:  # With a status below 400, or 401: signing in is another room
-        "One answer, after as many tries as are allowed, and from where it was moved to."
+    ) -> Answer:  # Status below 300 or 401; `rest_auth` handles signing in
+        "Send a request with retries, and follow one redirect of a GET request on the same host."
         page = self.address(url, resource)
         answer = self._tried(method, page, headers, body, resource)
         if answer.status < 300 or answer.status == 401:
@@ -196,7 +196,7 @@ class Caller:
 
     def _wait(self, seconds, resource):
         if seconds > self.wait_most_s:
-            told = f"asked to wait {seconds:.0f} s; allowed are {self.wait_most_s:.0f} s"
+            told = f"the server asks to wait {seconds:.0f} s; allowed are {self.wait_most_s:.0f} s"
             raise Throttled(self.source, resource, told, 429)
         if seconds > 0:
             self.sleep(seconds)
@@ -204,20 +204,20 @@ class Caller:
     def _once(
         self, method, url, headers, body, resource
     ) -> tuple[Answer | None, ApiError | None, float | None]:
-        "(answer, failure or None, seconds to wait: None for never again, 0 for a backoff)."
+        "Return (response, error or None, seconds until a retry; None: no retry, 0: exponential backoff)."
         try:
             self.context = self.context or ssl.create_default_context()
             answer = send(method, url, headers, body, self.timeout_s, self.most, self.context)
         except OverflowError as error:
             return None, TooLarge(self.source, resource, f"an answer of {error}"), None
         except ssl.SSLCertVerificationError as error:
-            told = f"the certificate is not believed: {error.verify_message}"
+            told = f"the certificate is not trusted: {error.verify_message}"
             return None, Untrusted(self.source, resource, self.shown(told)), None
         except (OSError, http.client.HTTPException) as error:
             told = f"no complete answer: {type(error).__name__}"
             return None, Gone(self.source, resource, told), 0.0
-        except ValueError:  # its words would show the header
-            told = "a secret or an address holds what no header may hold, such as a line break"
+        except ValueError:  # its message would reveal the header
+            told = "a secret or an address contains what headers do not allow, such as a line break"
             return None, BadRequest(self.source, resource, told), None
         finally:
             pace = self.speeds.get(resource, self.per_second)
@@ -239,7 +239,7 @@ class Caller:
         return failure, retry_after_s(answer.headers, now=self.clock()) or 0.0
 
     def _note_limit(self, headers):
-        "Where no call is left, the next one waits for the reset (seconds, or Unix time)."
+        "If the quota is used up, delay the next request until the reset (seconds or Unix time)."
         try:
             left = float(headers["x-ratelimit-remaining"])
             reset = float(headers["x-ratelimit-reset"])
@@ -249,7 +249,7 @@ class Caller:
             self.free_at = max(self.free_at, reset if reset > 1e9 else self.clock() + reset)
 
     def json(self, answer: Answer, resource: str) -> object:
-        "The JSON of an answer; anything else raises `BadAnswer` that says what came."
+        "Return the JSON of a response; anything else raises `BadAnswer`, which describes the response."
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):

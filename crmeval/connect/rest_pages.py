@@ -19,9 +19,9 @@ _NEXT = re.compile(r"<([^<>]{1,4000})>[^<>,]{0,200}?\brel=\"?next\b")
 
 def at(
     value: object,  # Parsed JSON
-    path: str,  # Names joined by dots, e.g. 'paging.next.after'; '' is the value itself
-) -> object:  # None where a part is missing
-    "What lies at a place in JSON."
+    path: str,  # Names joined by dots, such as 'paging.next.after'; '' is the value itself
+) -> object:  # None if a part is missing
+    "Return the value at a path in JSON."
     for name in path.split(".") if path else ():
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
@@ -29,23 +29,23 @@ def at(
 
 def put(
     request: Request,
-    name: str,  # Parameter; one that begins with 'body.' goes into the body
+    name: str,  # Parameter; the prefix 'body.' puts it into the body
     value: object,
 ) -> Request:
-    "The request with one parameter set."
+    "Return the request with one parameter set."
     if name.startswith("body."):
         return replace(request, body={**(request.body or {}), name[5:]: value})
     return replace(request, query={**request.query, name: value})
 
 
 def next_page(
-    paging: Mapping,  # Of a connector's file: kind and its parameters
-    request: Request,  # That brought the answer
+    paging: Mapping,  # From a connector file: kind and its parameters
+    request: Request,  # Request of the current page
     answer: Answer,
-    said: object,  # Its JSON
-    rows: int,  # Rows in it
+    said: object,  # JSON of the response
+    rows: int,  # Rows in the response
 ) -> Request | None:  # None: this was the last page
-    "The request for the next page."
+    "Return the request for the next page."
     kind = paging["kind"]
     if kind in ("page", "offset"):
         step = 1 if kind == "page" else rows

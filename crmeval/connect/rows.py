@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 # %% ../../nbs/connect/08_rows.ipynb #cdcba62d
 class Rows:
-    "The answer to a query: Arrow batches as they come, never all in memory. Read once; it closes itself."
+    "A query result streamed as Arrow batches. It can be read once and closes itself at the end."
 
     def __init__(self, desk, reader, sources: Sequence[Source], limit: Limit, pulls: Sequence[Pull]):
         self._desk, self._reader, self._sources, self._limit = desk, reader, list(sources), limit
         self.schema: pyarrow.Schema = reader.schema  # Names and Arrow types of the columns
-        self.pulls: list[Pull] = list(pulls)  # What is taken from each table
-        self.count = 0  # Rows that were given so far
-        self.bytes = 0  # of this many bytes
+        self.pulls: list[Pull] = list(pulls)  # What is pulled from each table
+        self.count = 0  # Rows received so far
+        self.bytes = 0  # Size of these rows in bytes
 
     def __iter__(self) -> "Iterator[pyarrow.RecordBatch]":
         while True:
@@ -45,7 +45,7 @@ class Rows:
         self.close()
 
     def _counted(self, batch) -> None:
-        "The second line of the policy: what comes is counted, and cut off."
+        "Enforce the policy on the received rows; the result is cut off beyond the limit."
         self.count += batch.num_rows
         self.bytes += batch.nbytes
         rows, size = self._limit.rows, self._limit.bytes
@@ -57,22 +57,22 @@ class Rows:
                 raise TooMuch(f"{who}: the answer was cut off after {told_limit}")
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        "The rows one by one, as dicts of Python values."
+        "Yield the rows one by one, as dicts of Python values."
         for batch in self:
             yield from batch.to_pylist()
 
     def to_table(self) -> "pyarrow.Table":
-        "All that is left, as one Arrow table in memory."
+        "Return all remaining rows as one Arrow table in memory."
         import pyarrow as pa
 
         return pa.Table.from_batches(list(self), self.schema)
 
     def to_pandas(self) -> "pandas.DataFrame":
-        "All that is left, as a frame in memory."
+        "Return all remaining rows as a data frame in memory."
         return self.to_table().to_pandas()
 
     def close(self) -> None:
-        "End the query and leave its sources; nothing can be read after it."
+        "End the query and disconnect its sources; nothing can be read afterwards."
         reader, self._reader = self._reader, None
         del reader
         desk, self._desk = self._desk, None

@@ -21,15 +21,15 @@ from ..core.package_data import data_path
 
 # %% ../../nbs/connect/01_sources.ipynb #712dc8e7
 class ConnectError(ValueError):
-    "Data could not be reached or may not be read; the message names the source and no secret."
+    "A source could not be reached or may not be read; the message names the source but no secret."
 
 
 class BadCatalogue(ConnectError):
-    "What describes a source is wrong: an unknown kind, a misspelt key, a secret in the address."
+    "The description of a source is wrong: an unknown kind, a misspelt key, a secret in the address."
 
 
 class UnknownSource(ConnectError):
-    "A name that the catalogue does not have."
+    "The catalogue has no source of this name."
 
 
 class MissingSecret(ConnectError):
@@ -37,35 +37,35 @@ class MissingSecret(ConnectError):
 
 
 class MissingPackage(ConnectError, ImportError):
-    "A package that a kind of source needs is not installed; the message holds the words that install it."
+    "A package that a kind of source needs is not installed; the message contains the install command."
 
 
 class NotAllowed(ConnectError):
-    "A table, a column or a kind of statement that the catalogue does not allow."
+    "The catalogue does not allow a table, a column or a kind of statement."
 
 
 class TooMuch(ConnectError):
-    "A query that would pull more than the policy allows."
+    "A query would pull more than the policy allows."
 
 
 class SourceGone(ConnectError):
-    "A server that does not answer, or no longer."
+    "A server does not answer, or has stopped answering."
 
 
 class LoginRefused(ConnectError):
-    "A server that does not accept what was given as user and secret."
+    "A server does not accept the credentials."
 
 
 class SourceChanged(ConnectError):
-    "A table or a column that is not there, or is no longer what it was."
+    "A table or a column is missing or has changed."
 
 
 class BadData(ConnectError):
-    "A row that the source itself calls a wrong value for its column."
+    "The source itself rejects a value as wrong for its column."
 
 
 class BadQuery(ConnectError):
-    "A query that cannot be understood."
+    "A query cannot be parsed."
 
 # %% ../../nbs/connect/01_sources.ipynb #477daa72
 _DATABASES = ("postgres", "mysql", "sqlite", "duckdb")
@@ -85,7 +85,7 @@ KINDS = MappingProxyType(
 
 @lru_cache
 def known_kinds() -> Mapping[str, str]:  # Kind -> family: database, files, memory, warehouse, api, documents
-    "The kinds of sources there are: those of this package, and an `api` for each file of connectors."
+    "Return all kinds of sources: the built-in ones, and one `api` kind for each connector file."
     apis = sorted(path.stem for path in data_path("connectors").glob("*.json"))
     return MappingProxyType({**KINDS, **{name: "api" for name in apis}})
 
@@ -98,7 +98,7 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-zA-Z]{0,3})")
 def bytes_of(
     said: int | str,  # 50000000, '50MB' (10^6), '50 MiB' (2^20)
 ) -> int:  # Bytes, at least 1
-    "A size as a number of bytes; anything else raises `ValueError` that quotes it."
+    "Return a size in bytes; an invalid value raises `ValueError`, which quotes it."
     number = isinstance(said, int) and not isinstance(said, bool)
     found = _SIZE.fullmatch(str(said).strip()) if number or isinstance(said, str) else None
     unit = _SIZES.get(found[2].lower()) if found else None
@@ -110,16 +110,16 @@ def bytes_of(
 
 @dataclass(frozen=True)
 class Limit:
-    "How much one query may pull from a source; None sets no limit."
+    "Limits on what one query may pull from a source; None: no limit."
 
-    rows: int | None = None  # Rows that leave the source, at least 1
-    bytes: int | None = None  # Bytes of these rows as Arrow holds them, at least 1
+    rows: int | None = None  # Rows pulled from the source, at least 1
+    bytes: int | None = None  # Size of these rows in Arrow memory, at least 1
 
 
 def limit_of(
     said: object,  # None, a number of rows, or {'rows': 100000, 'bytes': '50MB'}
 ) -> Limit:
-    "A policy from what a catalogue says; anything else raises `ValueError` that quotes it."
+    "Return the limit that a catalogue states; an invalid value raises `ValueError`, which quotes it."
     if said is None or isinstance(said, Limit):
         return said or Limit()
     parts = {"rows": said} if isinstance(said, int) else said
@@ -134,30 +134,28 @@ def limit_of(
 # %% ../../nbs/connect/01_sources.ipynb #79ef19e0
 @dataclass(frozen=True)
 class Source:
-    "One place where data lie: what it is, where it is, and what of it may be read. It holds no secret."
+    "A data source: its kind, its address and what may be read from it. It stores no secret values."
 
     name: str  # In SQL: SELECT ... FROM name.table
     kind: str  # One of `known_kinds()`
-    address: str = ""  # Words, a URI, or a path or pattern relative to `folder`; no secret in it
-    secrets: Mapping[str, str] = field(
-        default_factory=dict
-    )  # What it is for -> name of an environment variable
+    address: str = ""  # Connection parameters, a URI, or a path or pattern relative to `folder`; no secrets
+    secrets: Mapping[str, str] = field(default_factory=dict)  # Purpose -> name of an environment variable
     read: Mapping[str, tuple[str, ...] | None] | None = None  # Table -> columns, None: all; None: every table
     personal: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
-    )  # Table -> columns known as personal
-    limit: Limit = Limit()  # What one query may pull from it
-    options: Mapping[str, object] = field(default_factory=dict)  # What else the kind understands
-    folder: Path = Path()  # Where relative paths begin: the folder of the catalogue
-    data: object = field(default=None, repr=False, compare=False)  # Of kind arrow: tables by name
+    )  # Table -> columns marked as personal
+    limit: Limit = Limit()  # Limit of one query
+    options: Mapping[str, object] = field(default_factory=dict)  # Options of the kind
+    folder: Path = Path()  # Base of relative paths: the folder of the catalogue
+    data: object = field(default=None, repr=False, compare=False)  # Kind arrow only: tables by name
 
     @property
     def family(self) -> str:
-        "The family of its kind: database, files, memory, warehouse, api or documents."
+        "Return the family of its kind: database, files, memory, warehouse, api or documents."
         return known_kinds()[self.kind]
 
     def secret(self, what: str) -> str | None:
-        "The value of a secret, None where the source names none; a variable that is not set raises."
+        "Return a secret's value, or None if the source has no such secret; an unset variable raises."
         variable = self.secrets.get(what)
         if variable is None:
             return None
@@ -168,7 +166,7 @@ class Source:
         return value
 
     def without_secrets(self, text: object) -> str:
-        "A text, such as the message of a driver, with the values of all secrets of this source taken out."
+        "Return a text, such as a driver's message, with the values of all secrets of this source masked."
         shown = str(text)
         values = [os.environ.get(variable, "") for variable in self.secrets.values()]
         written = {form(v) for v in values if v for form in _FORMS}
@@ -185,14 +183,14 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
-# the forms in which a value is written into an address or a statement, and so into a message
+# the ways a secret may be escaped in an address or a statement, and thus in a message
 _FORMS = (str, quote, quote_plus, _doubled, _escaped, lambda v: quote(v, safe=""), lambda v: repr(v)[1:-1])
 
 # %% ../../nbs/connect/01_sources.ipynb #90d16bca
 def path_of(
-    source: Source,  # Whose address is a path or a pattern
+    source: Source,  # Its address is a path or a pattern
 ) -> Path:  # Absolute; a pattern keeps its `*`
-    "Where the files of a source lie; no address, or one that leaves the folder of the catalogue, raises."
+    "Return the path of a source; a missing address, or one outside the catalogue's folder, raises."
     said = Path(source.address).expanduser()
     if not source.address:
         raise BadCatalogue(f"source {source.name!r} of kind {source.kind} has no address; expected a path")
@@ -206,9 +204,9 @@ def path_of(
 # %% ../../nbs/connect/01_sources.ipynb #86bebc69
 def check_options(
     source: Source,
-    known: Mapping[str, type | tuple[type, ...]],  # Option -> type of its value
+    known: Mapping[str, type | tuple[type, ...]],  # Option -> expected type
 ) -> dict:  # The options, as given
-    "The options of a source; one that its kind does not know, or of another type, raises `BadCatalogue`."
+    "Return the options of a source; an unknown option or a wrong type raises `BadCatalogue`."
     for key, value in source.options.items():
         if key not in known:
             expected = ", ".join(known) if known else "none"

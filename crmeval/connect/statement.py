@@ -24,7 +24,7 @@ LONGEST = 100_000  # characters of a query
 @lru_cache
 @needs_extra("connect")
 def _parser():
-    "A database that holds nothing and reaches nothing, for parsing."
+    "Return an empty database without external access, for parsing only."
     import duckdb
 
     closed = {"enable_external_access": False, "threads": 1, "python_enable_replacements": False}
@@ -33,15 +33,15 @@ def _parser():
 
 def tree_of(
     sql: str,  # One SELECT
-) -> dict:  # As the engine's parser sees it
-    "The tree of a statement; what is no single SELECT, or cannot be understood, raises."
+) -> dict:  # Syntax tree from the engine's parser
+    "Return the syntax tree of a statement; invalid SQL or anything but a single SELECT raises."
     if len(sql) > LONGEST:
         raise BadQuery(f"the query has {len(sql):,} characters; expected at most {LONGEST:,}")
     with _PARSING:
         found = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
     read = json.loads(found[0][0])
     if read["error"] and read["error_type"] == "not implemented":
-        raise NotAllowed("only a statement that reads may be asked: one SELECT, or WITH ... SELECT")
+        raise NotAllowed("only a statement that reads is allowed: one SELECT, or WITH ... SELECT")
     if read["error"]:
         raise BadQuery(f"the query cannot be understood: {read['error_message']}")
     if len(read["statements"]) != 1:
@@ -50,9 +50,9 @@ def tree_of(
 
 
 def parts_of(
-    tree: object,  # A tree, or a part of one
-) -> Iterator[dict]:  # The part itself first
-    "All parts of a tree, from the top."
+    tree: object,  # A tree or a node of one
+) -> Iterator[dict]:  # The node itself first
+    "Yield all nodes of a tree, from the top."
     todo = [tree]
     while todo:
         part = todo.pop()
@@ -78,7 +78,7 @@ _FROM = frozenset(
 
 @dataclass(frozen=True)
 class Asked:
-    "A table that a query names, as it is written."
+    "A table reference in a query, as written."
 
     table: str
     schema: str = ""  # Before the table; may be the name of a source
@@ -86,7 +86,7 @@ class Asked:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        "The names that were written, from the left."
+        "Return the name parts that are present, from the left."
         return tuple(name for name in (self.catalog, self.schema, self.table) if name)
 
     def __str__(self) -> str:
@@ -95,34 +95,34 @@ class Asked:
 
 @dataclass(frozen=True)
 class Statement:
-    "A query that reads: its text, the tables that it names, and how many rows it asks for at most."
+    "A read-only query: its text, the tables that it references and its row limit."
 
     sql: str
-    tables: tuple[Asked, ...]  # Each once, without those that the query defines by WITH
-    limit: int | None = None  # LIMIT plus OFFSET of the outermost SELECT, where both are plain numbers
-    columns: frozenset[str] = frozenset()  # The last part of every column that is named, in lower case
+    tables: tuple[Asked, ...]  # Distinct, without those defined by WITH
+    limit: int | None = None  # LIMIT plus OFFSET of the outermost SELECT, if both are plain numbers
+    columns: frozenset[str] = frozenset()  # Last part of each referenced column name, in lower case
 
 
 @lru_cache
 def _system_names() -> frozenset[str]:
-    "Names of tables and views that the engine has itself, in lower case."
+    "Return the names of the engine's own tables and views, in lower case."
     asked = "SELECT lower(view_name) FROM duckdb_views() UNION SELECT lower(table_name) FROM duckdb_tables()"
     with _PARSING:
         return frozenset(name for (name,) in _parser().execute(asked).fetchall())
 
 
 def _own_names(tree: dict) -> set[str]:
-    "Names that a query defines by WITH, in lower case; one that could stand for something else is refused."
+    "Return the names defined by WITH, in lower case; an ambiguous name raises `NotAllowed`."
     own = {entry["key"] for part in parts_of(tree) for entry in (part.get("cte_map") or {}).get("map", [])}
     own |= {part["cte_name"] for part in parts_of(tree) if part.get("cte_name")}
     for name in sorted(own):
         if not _PLAIN.fullmatch(name) or name.lower() in _system_names():
-            raise NotAllowed(f"WITH {name!r}: the name may stand for something else; take another one")
+            raise NotAllowed(f"WITH {name!r}: the name may refer to something else; choose another one")
     return {name.lower() for name in own}
 
 
 def _tables(tree: dict) -> tuple[Asked, ...]:
-    "Tables that a tree reads; names that it defines itself are left out where nothing stands before them."
+    "Return the tables that a tree reads, without unqualified names that the query itself defines."
     own = _own_names(tree)
     found = [
         Asked(part["table_name"], part["schema_name"], part["catalog_name"])
@@ -133,34 +133,32 @@ def _tables(tree: dict) -> tuple[Asked, ...]:
 
 
 def _check_parts(tree: dict) -> None:
-    "Refuse what reads past the catalogue: see above."
+    "Raise `NotAllowed` for constructs that could read data outside the catalogue."
     for part in parts_of(tree):
         kind, name = part.get("type"), str(part.get("function_name", "")).lower()
         if kind == "SHOW_REF":
-            raise NotAllowed("SHOW, DESCRIBE, SUMMARIZE and PRAGMA are not asked in a query; see tables()")
+            raise NotAllowed("SHOW, DESCRIBE, SUMMARIZE and PRAGMA are not allowed in a query; see tables()")
         if kind == "TABLE_FUNCTION":
             called = part["function"].get("function_name", "")
             if called.lower() not in _ROWS:
-                raise NotAllowed(
-                    f"{called}(...) may not stand in place of a table; name a table of the catalogue"
-                )
+                raise NotAllowed(f"{called}(...) cannot be used as a table; name a table of the catalogue")
         if name in _SHUT:
             raise NotAllowed(f"the function {name} may not be used in a query")
         if "from_table" in part and part["from_table"] and part["from_table"]["type"] not in _FROM:
-            raise NotAllowed(f"{part['from_table']['type']} may not stand in place of a table")
+            raise NotAllowed(f"{part['from_table']['type']} cannot be used as a table")
         if str(kind).endswith("_NODE") and kind not in _NODES:
-            raise NotAllowed(f"{kind} is no statement that reads")
+            raise NotAllowed(f"{kind} is not a statement that reads")
 
 
 def _number(part: dict | None) -> int | None:
-    "A plain whole number in a tree."
+    "Return the integer constant of a node; None: it is not one."
     value = (part or {}).get("value")
     number = value.get("value") if isinstance(value, dict) else None
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 def _limit(tree: dict) -> int | None:
-    "LIMIT plus OFFSET of the outermost SELECT; None where there is none, or where it is computed."
+    "Return LIMIT plus OFFSET of the outermost SELECT; None if it is missing or computed."
     for change in tree.get("modifiers", []):
         if change.get("type") == "LIMIT_MODIFIER":
             rows, skipped = _number(change.get("limit")), _number(change.get("offset"))
@@ -172,7 +170,7 @@ def _limit(tree: dict) -> int | None:
 def read_statement(
     sql: str,  # One SELECT, or WITH ... SELECT; values as parameters, $name or ?
 ) -> Statement:
-    "A query taken apart; one that does more than read tables of the catalogue raises `NotAllowed`."
+    "Parse a query; one that does more than read tables of the catalogue raises `NotAllowed`."
     if not isinstance(sql, str):
         raise BadQuery(f"a query of type {type(sql).__name__} arrived; expected text")
     tree = tree_of(sql)

@@ -17,11 +17,11 @@ from .sources import BadCatalogue, MissingPackage, NotAllowed, Source, check_opt
 # %% ../../nbs/connect/08_warehouses.ipynb #3d5832f8
 @dataclass(frozen=True)
 class Warehouse:
-    "How a kind of warehouse is reached."
+    "How to connect to a kind of warehouse."
 
-    package: str  # What to install
-    module: str  # What is imported
-    secrets: Mapping[str, str]  # What a secret is for -> how the driver calls it
+    package: str  # Package to install
+    module: str  # Module to import
+    secrets: Mapping[str, str]  # Purpose of a secret -> name of the driver's setting
 
 
 WAREHOUSES = MappingProxyType(
@@ -41,8 +41,8 @@ _OPTIONS = {"own_sql": bool, "settings": dict}
 
 def settings_of(
     source: Source,  # Of the family warehouse
-) -> dict[str, str]:  # As the driver calls them, secrets among them: never for a message
-    "What is said to a driver beside the address; a secret that it does not know raises `BadCatalogue`."
+) -> dict[str, str]:  # Names of the driver; includes secrets, never show them in a message
+    "Return the driver's settings besides the address; an unknown secret raises `BadCatalogue`."
     known = WAREHOUSES[source.kind].secrets
     said = source.options.get("settings") or {}
     assert isinstance(said, Mapping)
@@ -57,7 +57,7 @@ def settings_of(
 def check_warehouse(
     source: Source,
 ) -> Warehouse:
-    "How a warehouse is reached; a package that is not installed raises `MissingPackage`."
+    "Return how to connect to a warehouse; a missing package raises `MissingPackage`."
     check_options(source, _OPTIONS)
     how = WAREHOUSES[source.kind]
     if find_spec(how.module) is None:
@@ -68,7 +68,7 @@ def check_warehouse(
 
 def open_warehouse(
     source: Source,  # Of the family warehouse
-) -> Any:  # A connection, PEP 249, with Arrow
+) -> Any:  # A PEP 249 connection, with Arrow if the driver supports it
     "Connect to a warehouse."
     check_warehouse(source)
     settings = settings_of(source)
@@ -86,7 +86,7 @@ def open_warehouse(
 
 
 def _snowflake(source: Source, settings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    "(address, settings): with an address, the driver takes a password from there alone."
+    "Return (address, settings); with a user in the address, the driver accepts the password only there."
     from urllib.parse import quote
 
     rest = dict(settings)
@@ -97,7 +97,7 @@ def _snowflake(source: Source, settings: Mapping[str, str]) -> tuple[str, dict[s
 
 
 def _redshift(source: Source, settings: Mapping[str, str]) -> Any:
-    "A session of Redshift, or of PostgreSQL, in which nothing can be written."
+    "Return a read-only connection to Redshift or PostgreSQL."
     from urllib.parse import quote
 
     from adbc_driver_postgresql import dbapi  # pyright: ignore[reportMissingImports]
@@ -113,7 +113,7 @@ def _redshift(source: Source, settings: Mapping[str, str]) -> Any:
 
 
 def _sqlalchemy(source: Source, settings: Mapping[str, str]) -> Any:
-    "A connection of the driver that SQLAlchemy finds for an address."
+    "Return a connection of the driver that SQLAlchemy selects for an address."
     import sqlalchemy  # pyright: ignore[reportMissingImports]
 
     url = sqlalchemy.make_url(source.address)
@@ -125,18 +125,18 @@ def _sqlalchemy(source: Source, settings: Mapping[str, str]) -> Any:
 def check_own(
     source: Source,
     sql: str,
-) -> str:  # The query in parentheses, so that it must be one that reads
-    "A query of a warehouse's own SQL; a semicolon raises `NotAllowed`."
+) -> str:  # The query as a subquery, so that it must be a SELECT
+    "Return a query in a warehouse's own SQL; a semicolon raises `NotAllowed`."
     if ";" in sql:
-        raise NotAllowed(f"source {source.name!r}: a query of its own holds a semicolon; expected one query")
+        raise NotAllowed(f"source {source.name!r}: its own SQL contains a semicolon; expected one query")
     return f"SELECT * FROM ({sql}) AS own"
 
 
 def arrow_reader(
-    cursor: Any,  # Of a driver, after `execute`
-    size: int,  # Rows of a batch, where the driver does not choose it
+    cursor: Any,  # Cursor of a driver, after `execute`
+    size: int,  # Rows per batch, if the driver does not choose it
 ) -> Any:  # pyarrow.RecordBatchReader
-    "Arrow batches of a cursor as they come, also of a driver that knows rows only."
+    "Return a streaming Arrow reader of a cursor, also for drivers without Arrow support."
     import pyarrow as pa
 
     if hasattr(cursor, "fetch_record_batch"):

@@ -19,13 +19,13 @@ from ..core.text import content_words, repeats
 # %% ../../nbs/detect/09_breaks.ipynb #47c647f0
 @dataclass(frozen=True)
 class Break:
-    "A place where a text does not hang together."
+    "A break in the coherence of a text."
 
     kind: str  # One of `BREAK_KINDS`
-    sentence: int  # Which sentence of the response it is found at, from 0
-    says: str  # What is wrong, for a person
-    severity: float  # What the sentence loses by it, 0 to 1
-    other: str = ""  # The sentence or message that it does not go with
+    sentence: int  # Index of the sentence of the response, from 0
+    says: str  # Description for the user
+    severity: float  # Deduction from the sentence's score, 0 to 1
+    other: str = ""  # The sentence or message that it conflicts with
 
 
 BREAK_KINDS = (
@@ -33,7 +33,7 @@ BREAK_KINDS = (
     *("not answered", "turn"),
 )
 _LEXICON = PatternFile(data_path("lexicons", "breaks.json"))
-MOST_SENTENCES = 120  # are compared with each other; of a longer text the first
+MOST_SENTENCES = 120  # compared with each other; the first ones of a longer text
 
 
 def _finds(name, text):
@@ -46,7 +46,7 @@ def _begins(name, text):
 # %% ../../nbs/detect/09_breaks.ipynb #abeb6484
 @lru_cache(maxsize=4096)
 def _read(sentence) -> tuple[frozenset, bool, Mapping]:
-    "(content words without values, whether it is negated, the values by kind)."
+    "Return (content words without values, whether the sentence is negated, values by kind)."
     found, rest = {}, sentence
     for kind in ("amount", "day", "time", "duration"):
         pattern = _LEXICON.pattern(kind)
@@ -59,14 +59,14 @@ def _read(sentence) -> tuple[frozenset, bool, Mapping]:
 
 @lru_cache(maxsize=1)
 def _opposites() -> tuple[tuple[str, frozenset], ...]:
-    "(word, those that do not hold at once with it), as content words."
+    "Return (word, words opposed to it) pairs, as content words."
     pairs = [tuple(next(iter(content_words(w)), w) for w in p.split()) for p in _LEXICON.data["opposites"]]
     words = sorted({w for p in pairs for w in p})
     return tuple((w, frozenset(x for p in pairs if w in p for x in p if x != w)) for w in words)
 
 
 def _opposed(a, b):
-    "Words of a that have an opposite in b alone."
+    "Return the words only in a with an opposite only in b."
     return {w for w, against in _opposites() if w in a - b and against & (b - a)}
 
 
@@ -75,12 +75,12 @@ def _alike(a, b, least):
 
 
 def _conflict(one: str, other: str) -> str:
-    "What speaks against two sentences holding at once; '' when nothing does."
+    "Return why two sentences contradict each other; '' if they do not."
     (a, no_a, values_a), (b, no_b, values_b) = _read(one), _read(other)
     if not len(a & b) >= 1:
         return ""
     if _finds("has_changed", one) or _finds("has_changed", other):
-        return ""  # what held at first need not hold later
+        return ""  # a reported change is no contradiction
     rest_a, rest_b = a - {*_opposed(a, b)}, b - {*_opposed(b, a)}
     if rest_a != a and values_a == values_b and (rest_a == rest_b or _alike(rest_a, rest_b, 0.6)):
         return "they say opposite things"
@@ -94,7 +94,7 @@ def _conflict(one: str, other: str) -> str:
 def contradictions(
     said: Sequence[str],  # Sentences in order
 ) -> Iterator[Break]:  # At the later sentence of each pair, each sentence once
-    "Sentences that cannot hold at once with an earlier one."
+    "Yield sentences that contradict an earlier one."
     for j in range(1, min(len(said), MOST_SENTENCES)):
         for i in range(j):
             if says := _conflict(said[i], said[j]):
@@ -107,7 +107,7 @@ def dangling(
     *,
     alone: bool = True,  # Whether nothing precedes the text
 ) -> Iterator[Break]:
-    "References to what is not there."
+    "Yield references to missing content."
     for i, s in enumerate(said[:MOST_SENTENCES]):
         before = alone and i == 0
         if before and (_begins("leans_back", s) or _finds("points_up", s)):
@@ -115,11 +115,11 @@ def dangling(
                 "dangling reference", i, "the text begins with a reference to what stands before it", 0.3
             )
         if i == len(said) - 1 and _finds("points_down", s):
-            yield Break("dangling reference", i, "it announces what does not follow", 0.4)
+            yield Break("dangling reference", i, "it announces something that does not follow", 0.4)
     text = " ".join(said)
     if _finds("one_hand", text) and not _finds("other_hand", text):
         at = next(i for i, s in enumerate(said) if _finds("one_hand", s)) if len(said) else 0
-        yield Break("dangling reference", at, "there is one hand and no other", 0.3)
+        yield Break("dangling reference", at, "'on the one hand' has no 'on the other hand'", 0.3)
 
 # %% ../../nbs/detect/09_breaks.ipynb #5b8bae8d
 _NUMBERED = re.compile(r"^[ \t]*(?:step[ \t]+)?(\d{1,2})[.):][ \t]+\S", re.M | re.I)
@@ -127,7 +127,7 @@ _PLACES = ("first", "second", "third", "last")
 
 
 def _list_breaks(text) -> Iterator[str]:
-    "What is wrong with the numbers of lists."
+    "Yield numbering errors of lists."
     numbers = [int(m[1]) for m in _NUMBERED.finditer(text)][:MOST_SENTENCES]
     for a, b in zip(numbers, numbers[1:]):
         if b not in (a + 1, 1) and not (a == b == 1):
@@ -136,9 +136,9 @@ def _list_breaks(text) -> Iterator[str]:
 
 def order_breaks(
     said: Sequence[str],  # Sentences in order
-    text: str = "",  # As it is written, for the numbers of its lists
+    text: str = "",  # As written, for the numbers of its lists
 ) -> Iterator[Break]:
-    "Steps that are told in the wrong order."
+    "Yield steps in the wrong order."
     for says in [*_list_breaks(text)][:3]:
         yield Break("order", 0, says, 0.4)
     latest = -1
@@ -153,9 +153,9 @@ def order_breaks(
 # %% ../../nbs/detect/09_breaks.ipynb #84b4f19d
 def jumps(
     said: Sequence[str],  # Sentences in order
-    context: str = "",  # What the text answers: a word of it is no jump
+    context: str = "",  # What the text responds to; sentences that share a word with it are no jumps
 ) -> Iterator[Break]:
-    "Sentences that share no word with the rest of a text whose sentences share words."
+    "Yield sentences that share no word with the others, in a text whose sentences mostly do."
     some = said[:MOST_SENTENCES]
     words = [frozenset(content_words(s)) for s in some]
     known = frozenset(content_words(context[-20_000:]))
@@ -178,12 +178,12 @@ def _shares(words, others):
 class Turn:
     "One message of a conversation."
 
-    speaker: str  # In small letters; '' when nobody is named
+    speaker: str  # In lower case; '' if not named
     text: str
 
     @property
     def by_customer(self) -> bool:
-        "Whether the customer's side wrote it."
+        "Whether the customer wrote it."
         return any(w in _LEXICON.words("customer") for w in re.findall(r"[a-z]+", self.speaker)[:3])
 
 
@@ -191,10 +191,9 @@ _SPEAKER = re.compile(r"^[ \t]*([A-Z][\w .'-]{0,30}(?:\([^()\n]{1,30}\))?)[ \t]*
 
 
 def read_turns(
-    conversation: str
-    | Sequence,  # Lines 'Speaker: text', or messages: texts, pairs, or mappings with their names
+    conversation: str | Sequence,  # Lines 'Speaker: text', or messages: texts, pairs or mappings
 ) -> list[Turn]:  # In order; a text without speakers is one message of the customer
-    "The messages of a conversation; something else raises `ValueError`."
+    "Return the messages of a conversation; other input raises `ValueError`."
     if isinstance(conversation, str):
         return _turns_of_lines(conversation)
     return [_turn(m, i) for i, m in enumerate(conversation)]
@@ -213,7 +212,7 @@ def _turns_of_lines(text):
 
 
 def _turn(message, i):
-    "One message of a list."
+    "Return one item of a list as a `Turn`."
     if isinstance(message, Turn):
         return message
     if isinstance(message, str):
@@ -240,10 +239,10 @@ _KNOWN = (
 
 def turn_breaks(
     said: Sequence[str],  # Sentences of the response
-    turns: Sequence[Turn],  # What precedes it
-    written: str = "",  # The response with its labels
+    turns: Sequence[Turn],  # The conversation before it
+    written: str = "",  # The response including speaker labels
 ) -> Iterator[Break]:
-    "Why a response does not fit as the next message."
+    "Yield reasons why a response does not fit as the next message."
     text = " ".join(said)
     theirs = " ".join(t.text for t in turns if t.by_customer)[-20_000:]
     ours = [s for t in turns if not t.by_customer for s in re.split(r"(?<=[.!?])\s+|\n", t.text) if s][
@@ -257,17 +256,15 @@ def turn_breaks(
     if _begins("speaks_as", written or text):
         yield Break("turn", 0, "it speaks as the customer", 0.5)
     if _is_elsewhere(written or text, " ".join(t.text for t in turns)):
-        yield Break("turn", 0, "it has no word of the conversation and speaks to nobody in it", 0.4)
+        yield Break("turn", 0, "it has no word of the conversation and addresses no one in it", 0.4)
     yield from _against_ours(said, ours)
 
 
-_FEWEST_KNOWN = (
-    8  # words of meaning that a conversation needs before a reply without any of them is elsewhere
-)
+_FEWEST_KNOWN = 8  # minimum content words of a conversation for a reply to count as unrelated
 
 
 def _is_elsewhere(text, conversation):
-    "Whether a reply is about something else, as far as words tell; what turns to its reader is a reply."
+    "Whether a reply shares no content word with the conversation and does not address the reader."
     own, known = frozenset(content_words(text[:20_000])), frozenset(content_words(conversation[-20_000:]))
     if len(own) < 5 or len(known) < _FEWEST_KNOWN or own & known:
         return False
@@ -275,7 +272,7 @@ def _is_elsewhere(text, conversation):
 
 
 def _against_ours(said, ours):
-    "What the response repeats of its own side's messages, or does not go with."
+    "Yield repeats of and contradictions with earlier messages of the response's own side."
     earlier = repeats([*ours, *said[:MOST_SENTENCES]])[len(ours) :]
     again = [
         i
@@ -292,9 +289,9 @@ def _against_ours(said, ours):
 # %% ../../nbs/detect/09_breaks.ipynb #fd2af0d4
 def unanswered(
     said: Sequence[str],  # Sentences of the response
-    turns: Sequence[Turn],  # What precedes it
+    turns: Sequence[Turn],  # The conversation before it
 ) -> Iterator[Break]:
-    "A question of the customer's last message that the response does not take up."
+    "Yield a break if the response does not answer the questions of the customer's last message."
     last = next((t.text for t in reversed(turns) if t.by_customer), "")
     asked = [s for s in re.findall(r"[^.!?\n]{3,300}\?", last)][-3:]
     text = " ".join(said)
@@ -313,10 +310,10 @@ def unanswered(
 def breaks(
     said: Sequence[str],  # Sentences of the response, in order
     *,
-    text: str = "",  # The response as it is written, for its lists
-    turns: Sequence[Turn] = (),  # What precedes it
-) -> list[Break]:  # In the order of the sentences; empty when nothing is seen
-    "Where a response does not hang together, in itself and with what precedes it."
+    text: str = "",  # The response as written, for its lists
+    turns: Sequence[Turn] = (),  # The conversation before it
+) -> list[Break]:  # In sentence order; empty if none are found
+    "Return coherence breaks of a response, within itself and with the conversation before it."
     again = enumerate(repeats(said[:MOST_SENTENCES]))
     context = " ".join(t.text for t in turns)
     found = [

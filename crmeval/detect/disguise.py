@@ -46,11 +46,11 @@ _TWINS |= {
 }
 
 # %% ../../nbs/detect/02_disguise.ipynb #8d6cebd7
-_MOST_LETTERS = 8_192  # characters that are remembered
+_MOST_LETTERS = 8_192  # cached characters
 
 
 class _Folding(dict):
-    "What a character becomes; filled as characters are met."
+    "Code point -> folded characters; filled on first use."
 
     def __missing__(self, code):
         plain = _folded_character(chr(code))
@@ -70,13 +70,13 @@ def _folded_character(c):
     return "".join(_TWINS.get(d, d) for d in letters if not unicodedata.combining(d))
 
 
-FOLD = _Folding()  # Code of a character -> what it becomes in `folded`
+FOLD = _Folding()  # Code point -> its form in `folded`
 
 
 def folded(
     text: str,  # Any text
 ) -> str:  # Lower case, without accents, invisible characters and look-alikes
-    "The text as a careless eye reads it."
+    "Return the text as a quick reader would see it."
     return text.translate(FOLD)
 
 # %% ../../nbs/detect/02_disguise.ipynb #c73eb14f
@@ -92,9 +92,9 @@ _LETTER_BLOCK = re.compile(r"[\u0370-\u03ff\u0400-\u052f]")
 
 
 def plain_text(
-    text: str,  # As a model wrote it
+    text: str,  # As written by a model
 ) -> str:  # The same words in plain letters
-    "Undo look-alike letters, invisible characters, full-width forms and curly apostrophes."
+    "Return the text without look-alike letters, invisible characters, full-width forms and curly quotes."
     text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_STRAIGHT)
     foreign = len(_LETTER_BLOCK.findall(text))
     if foreign and len(re.findall(r"[a-zA-Z]", text)) >= 0.4 * foreign:
@@ -102,7 +102,7 @@ def plain_text(
     return text.strip()
 
 # %% ../../nbs/detect/02_disguise.ipynb #c3412c0e
-# Cyrillic and Greek letters -> the Latin ones that they look like; for `str.translate`
+# Cyrillic and Greek letters -> Latin look-alikes, for `str.translate`
 LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһӏԛԝвкмнтзАВЕКМНОРСТУХІЈЅαοερτυικνγΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
     "aeopcyxijsdhlqwbkmht3ABEKMHOPCTYXIJSaoeptuikvyABEZHIKMNOPTYX",
@@ -115,7 +115,7 @@ _TOO_LONG = 50_000  # characters read of one text
 def unmask(
     text: str,  # Any text
 ) -> str:  # The same, normalised (NFKC) and readable; at most 50,000 characters
-    "Undo look-alike letters, spaced-out words and invisible characters."
+    "Return the text without look-alike letters, spaced-out words and invisible characters."
     text = unicodedata.normalize("NFKC", text[:_TOO_LONG])[:_TOO_LONG]
     if text.isascii():
         text = text.replace("\0", "")
@@ -125,7 +125,7 @@ def unmask(
 
 
 def _in_latin(text):
-    "Words of another alphabet that mix it with Latin, or could be Latin in a Latin text, in Latin letters."
+    "Return the text with look-alikes in Latin: mixed words, and in Latin texts all-look-alike words."
     if text.isascii():
         return text
     latin = sum(c.isascii() and c.isalpha() for c in text)
@@ -144,8 +144,8 @@ _WORDS = PatternFile(data_path("lexicons", "disguise.json"))
 
 
 @lru_cache(maxsize=1)
-def spelling_words() -> dict[str, str]:  # Folded word -> the characters it stands for; '' for a sign's name
-    "Words that stand for characters when somebody spells."
+def spelling_words() -> dict[str, str]:  # Folded word -> characters; '' for names of symbols
+    "Return words that represent characters when a person spells something out."
     out = {}
     for digit, numerals in _WORDS.data["numerals"].items():
         out |= {folded(w): digit for w in numerals.split()}
@@ -197,13 +197,13 @@ _SPELLERS = (_doubled, _tens, _as_in, _for_name)
 
 
 def _may_spell(text, piece):
-    "Whether a word may spell something together with the next ones; most words may not."
+    "Whether a word can spell something together with the next ones; a fast pre-check."
     chars, start, end = piece
     return end - start == 1 or len(chars) == 2 or text[start:end] in _DOUBLERS
 
 
 def _spelled_at(text, pieces):
-    "(characters, number of words) that the first of up to four words begin to spell."
+    "Return (characters, number of words) spelled from the first of up to four words."
     if len(pieces) > 1:
         for read in _SPELLERS:
             if found := read(text, pieces):
@@ -214,7 +214,7 @@ def _spelled_at(text, pieces):
 def spelled_pieces(
     text: str,  # Folded, see `folded`
 ) -> list[tuple[str, int, int]]:  # (characters, start, end)
-    "Characters of every word that spells some, and every other word itself."
+    "Return the characters that words spell, and every other word unchanged."
     known = spelling_words()
     words = [(known.get(m[0], m[0]), m.start(), m.end()) for m in re.finditer(r"[^\W_]+", text)]
     merged, i = [], 0
@@ -232,13 +232,13 @@ def spelled_pieces(
 def spelled_out(
     text: str,
 ) -> str:  # Core of the text with words replaced by the characters they spell
-    "Read 'four, double two, m as in Maria, at example dot com' as a person at the telephone would."
+    "Return the text with spelling resolved: 'four, double two, m as in Maria, at example dot com'."
     return "".join(chars for chars, _, _ in spelled_pieces(folded(text)))
 
 # %% ../../nbs/detect/02_disguise.ipynb #3ee54d12
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,}(?:\s?[A-Za-z0-9+/_-]{4,}){0,40}={0,2}")
 _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s,:]{0,2}){4,}")
-_NO_DIGIT = re.compile(r"0x|\\x|[^0-9a-fA-F]")  # Of a number to the base of sixteen
+_NO_DIGIT = re.compile(r"0x|\\x|[^0-9a-fA-F]")  # In a hexadecimal number
 _BINARY = re.compile(r"(?:[01]{7,8}[\s,]{0,2}){3,}")
 _CODES = re.compile(r"(?:\b\d{2,3}\b[\s,;-]{1,2}){3,}\b\d{2,3}\b")
 _MORSE = re.compile(r"[.\-–—·•−]+(?:[ /|]{1,3}[.\-–—·•−]+){3,}")
@@ -248,10 +248,10 @@ _UNSHOWN = bytes(code for code in range(256) if not (chr(code).isprintable() or 
 
 
 def _as_text(data):
-    "Bytes as text when they are mostly printable, else None."
+    "Return bytes as text if they are mostly printable, else None."
     try:
         text = data.decode("utf-8")
-    except UnicodeDecodeError:  # as are those that come of most words
+    except UnicodeDecodeError:  # as for most plain words that are no base64
         shown = len(data.translate(None, _UNSHOWN))
         return data.decode("latin-1") if shown > 0.9 * len(data) else None
     shown = sum(map(str.isprintable, text)) + text.count("\n") + text.count("\t")
@@ -355,7 +355,7 @@ _DECODERS = {
 def decoded(
     text: str,
 ) -> Iterator[tuple[str, str, int | None, int | None]]:  # (how, decoded text, start, end)
-    "Everything in a text that is another text in a common encoding."
+    "Yield every part of a text that decodes from a common encoding."
     for how, decode in _DECODERS.items():
         for out, start, end in decode(text):
             yield how, out, start, end
@@ -373,11 +373,11 @@ def shifted(
     *,
     by: int,  # 1 to 25
 ) -> str:
-    "Every Latin letter moved along the alphabet; 13 is ROT13."
+    "Return the text with every Latin letter shifted along the alphabet; 13 is ROT13."
     return text.translate(_alphabet_moved(by))
 
 # %% ../../nbs/detect/02_disguise.ipynb #81b43d2c
-COMMON_ENGLISH = _WORDS.words("common_english")  # Short words that English texts are full of
+COMMON_ENGLISH = _WORDS.words("common_english")  # Short words frequent in English texts
 _ENGLISH_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 _BLOB = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 _HEX_TEXT = re.compile(r"\b(?:[0-9a-fA-F]{2}[ :]?){12,}\b")
@@ -387,7 +387,7 @@ _SPACED_TEXT = re.compile(r"(?:(?<!\w)[\w,'](?:[ .\-_]|$)[ ]{0,2}){8,}")
 def english_share(
     text: str,
 ) -> float:  # 0 to 1
-    "Share of the words that are common English words."
+    "Return the share of words that are common English words."
     words = _ENGLISH_WORD.findall(text[:5000].lower())
     return sum(map(COMMON_ENGLISH.__contains__, words)) / len(words) if words else 0.0
 
@@ -395,10 +395,10 @@ def english_share(
 def is_hardly_english(
     text: str,
 ) -> bool:
-    "Whether `english_share` is below 8 %; most texts are English, and that is told without counting."
+    "Whether `english_share` is below 8 %; clearly English texts take a faster path."
     small = text[:5000].lower()
     sure = sum(map(COMMON_ENGLISH.__contains__, small.split()))
-    if sure >= 0.04 * len(small) + 1:  # a word has two signs with the gap behind it: there are half as many
+    if sure >= 0.04 * len(small) + 1:  # a word and its space take two characters: at most half as many words
         return False
     return english_share(text) < 0.08
 
@@ -439,7 +439,7 @@ _UNDOINGS = (
 def undisguised(
     text: str,  # Plain text, see `plain_text`
 ) -> tuple[str, str]:  # (text, '', 'base64', 'hex', 'spaced', 'rot13', 'reversed' or 'unreadable')
-    "Undo a simple encoding and say which; what is readable stays as it is."
+    "Return the text decoded from a simple encoding, and its name; readable text stays unchanged."
     for how, pattern, undo in _UNDOINGS:
         if (new := pattern.sub(undo, text)) != text:
             return new.strip(), how

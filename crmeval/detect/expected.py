@@ -23,8 +23,8 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:[.,:]\d+)*|[^\w\s]")
 
 def sentence_words(
     sentence: str,  # One sentence
-) -> list[tuple[str, int]]:  # (word, number or mark; where it starts), without the marks at the end
-    "The words of a sentence, with their places."
+) -> list[tuple[str, int]]:  # (word, number or mark; its start), without final punctuation
+    "Return the words of a sentence with their offsets."
     found = [(m[0].lower().replace("’", "'"), m.start()) for m in _TOKEN.finditer(sentence)]
     while found and found[-1][0] in ".!?":
         found.pop()
@@ -32,11 +32,11 @@ def sentence_words(
 
 
 def word_kind(
-    word: str,  # In small letters
-    known: frozenset,  # Frequent words, which are kinds of their own
-    endings: Sequence[str],  # By which the others are known, the first that fits
-) -> str:  # The word itself, '#' for a number, '~' with an ending
-    "What a word counts as."
+    word: str,  # In lower case
+    known: frozenset,  # Frequent words; each is its own kind
+    endings: Sequence[str],  # For the other words; the first match counts
+) -> str:  # The word itself, '#' for a number, or '~' plus an ending
+    "Return the kind that a word is counted as."
     if word in known or not word[0].isalnum():
         return word
     if word[0].isdigit():
@@ -46,15 +46,15 @@ def word_kind(
 # %% ../../nbs/detect/08_expected.ipynb #dd36ac6d
 @dataclass(frozen=True)
 class WordTable:
-    "Counts of kinds of words that follow each other."
+    "Trigram language model over kinds of words."
 
     known: frozenset  # Frequent words
     endings: Sequence[str]
     ones: dict  # Kind -> count
     pairs: dict  # (kind, kind) -> count
     triples: dict  # (kind, kind, kind) -> count
-    ease: dict  # Weights of `word_ease`
-    _after: tuple = field(init=False, repr=False, default=())  # Counts and kinds of what follows one and two
+    ease: dict  # Weights and threshold for `word_ease` and `stumbles`
+    _after: tuple = field(init=False, repr=False, default=())  # Counts and kinds after one and two
     _all: float = field(init=False, repr=False, default=1.0)
 
     def __post_init__(self):
@@ -70,11 +70,11 @@ class WordTable:
         object.__setattr__(self, "_all", sum(self.ones.values()) + 0.5 * (len(self.ones) + 1))
 
     def kinds(self, words: Sequence[str]) -> list[str]:
-        "The kinds of some words."
+        "Return the kinds of the words."
         return [word_kind(w, self.known, self.endings) for w in words]
 
     def gain(self, a: str, b: str, c: str) -> float:
-        "Logarithm of how much likelier kind c is after a and b than anywhere."
+        "Return the log ratio of P(c after a, b) to P(c)."
         after_one, kinds_one, after_two, kinds_two = self._after
         alone = (self.ones.get(c, 0) + 0.5) / self._all
         k = kinds_one[b] + 1
@@ -84,9 +84,9 @@ class WordTable:
 
 
 def word_table(
-    stored: dict,  # As in the file: words, endings, kinds, ones, pairs, triples, ease
+    stored: dict,  # Keys: words, endings, kinds, ones, pairs, triples, ease
 ) -> WordTable:
-    "The table of a file; pairs and triples name their kinds by number."
+    "Return the table of a file, in which pairs and triples refer to kinds by index."
     kinds = stored["kinds"]
 
     def named(rows):
@@ -99,47 +99,47 @@ def word_table(
 
 
 @lru_cache(maxsize=1)
-def shipped_table() -> WordTable:  # Loaded once a process
-    "The table of the package."
+def shipped_table() -> WordTable:  # Loaded once per process
+    "Return the table shipped with the package."
     return word_table(json.loads(data_path("judge", "fluency.json").read_text(encoding="utf-8")))
 
 # %% ../../nbs/detect/08_expected.ipynb #74cea137
 @dataclass(frozen=True)
 class Stumble:
-    "A place where the word is not expected."
+    "A position with an unexpected word."
 
-    quote: str  # The word with its neighbours
-    start: int  # Where the quote begins
-    gain: float  # Below 0: less likely there than anywhere
+    quote: str  # The word and its neighbours
+    start: int  # Offset of the quote
+    gain: float  # Below 0: less likely here than on average
 
 
 def word_gains(
-    words: Sequence[str],  # From `sentence_words`, in small letters
+    words: Sequence[str],  # From `sentence_words`, in lower case
     table: WordTable,
 ) -> list[float]:  # One for each word and one for the end
-    "How much likelier each word is where it stands than anywhere, as logarithms."
+    "Return the log ratio of each word's probability in context to its overall probability."
     kinds = ["^", "^", *table.kinds(words), "$"]
     return [table.gain(*kinds[i - 2 : i + 1]) for i in range(2, len(kinds))]
 
 
 def ease_features(
     gains: Sequence[float],  # From `word_gains`
-) -> tuple[float, float, float]:  # Mean of the least three, share below -1, mean
-    "What the ease of a sentence is computed from."
+) -> tuple[float, float, float]:  # Mean of the lowest three, share below -1, mean
+    "Return the features from which the ease of a sentence is computed."
     least = sorted(gains)[:3]
     return sum(least) / len(least), sum(g < -1 for g in gains) / len(gains), sum(gains) / len(gains)
 
 
-MOST_WORDS = 400  # of a sentence that are looked at
-FEWEST_WORDS = 4  # below them a sentence has no ease: a greeting, a label
+MOST_WORDS = 400  # read per sentence
+FEWEST_WORDS = 4  # shorter ones (greetings, labels) have no ease
 
 
 def word_ease(
     sentence: str,  # One English sentence
     *,
-    table: WordTable | None = None,  # Default: that of the package
-) -> float | None:  # 0 to 1, higher reads more easily; None below `FEWEST_WORDS`
-    "How likely it is that a sentence is sound and not spoilt, by the kinds of its words alone."
+    table: WordTable | None = None,  # None: the shipped table
+) -> float | None:  # 0 to 1, higher: easier to read; None below `FEWEST_WORDS`
+    "Return the probability that a sentence is well-formed, from the kinds of its words alone."
     table = table or shipped_table()
     words = [w for w, _ in sentence_words(sentence)[:MOST_WORDS]]
     if sum(w[0].isalpha() for w in words) < FEWEST_WORDS:
@@ -152,9 +152,9 @@ def word_ease(
 def stumbles(
     sentence: str,  # One English sentence
     *,
-    table: WordTable | None = None,  # Default: that of the package
-) -> list[Stumble]:  # The least expected place first; empty below `FEWEST_WORDS`
-    "The places of a sentence that are least expected, as far as they are less likely than in sound texts."
+    table: WordTable | None = None,  # None: the shipped table
+) -> list[Stumble]:  # Least expected first; empty below `FEWEST_WORDS`
+    "Return up to three least expected positions of a sentence, below the threshold of the table."
     table = table or shipped_table()
     found = sentence_words(sentence)[:MOST_WORDS]
     if sum(w[0].isalpha() for w, _ in found) < FEWEST_WORDS:

@@ -20,18 +20,18 @@ from ..core.patterns import compiled
 # %% ../../nbs/detect/07_flaws.ipynb #7384a23d
 @dataclass(frozen=True)
 class Flaw:
-    "Something that is wrong with a sentence or a text, and where."
+    "A flaw in a sentence or text, with its position."
 
     kind: str  # One of `FLAW_KINDS`
-    quote: str  # The words that show it
-    says: str  # What is wrong, for a person
-    severity: float  # What a sentence loses by it, 0 to 1
-    start: int = 0  # Where the words stand in the text that was looked at
+    quote: str  # The flawed words
+    says: str  # Description for the user
+    severity: float  # Deduction from the sentence's score, 0 to 1
+    start: int = 0  # Offset of the quote in the checked text
 
 
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Words and patterns of this room, with source and date."
+    "Return the words and patterns of this module, with source and date."
     return json.loads(data_path("lexicons", "flaws.json").read_text(encoding="utf-8"))
 
 
@@ -47,7 +47,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 @dataclass(frozen=True)
 class _Pair:
-    "What is wrong when the second word follows one of the first."
+    "A fault that occurs if the second word follows one of the first words."
 
     fault: dict
     second: frozenset
@@ -57,14 +57,14 @@ class _Pair:
 
 
 def _plural(noun):
-    "The regular plural of a noun."
+    "Return the regular plural of a noun."
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return noun[:-1] + "ies"
     return noun + ("es" if noun.endswith(("s", "x", "z", "ch", "sh")) else "s")
 
 
 def _listed(text):
-    "Words of a list; '@nouns' stands for all words of that name, '@nouns:plural' for their plurals."
+    "Yield the words of a list; '@nouns' inserts the list of that name, '@nouns:plural' its plurals."
     for word in text.split():
         name, _, form = word.removeprefix("@").partition(":")
         words = _lexicon()[name].split() if word.startswith("@") else (word,)
@@ -73,7 +73,7 @@ def _listed(text):
 
 @lru_cache(maxsize=1)
 def _pairs() -> dict[str, list[_Pair]]:
-    "First word -> what must not follow it."
+    "Return first word -> pairs that are wrong after it."
     found = defaultdict(list)
     for fault in _lexicon()["pairs"]:
         lists = ("second", "unless_before", "only_before", "unless_after")
@@ -85,19 +85,19 @@ def _pairs() -> dict[str, list[_Pair]]:
 
 @lru_cache(maxsize=1)
 def _singles() -> dict[str, tuple[str, dict]]:
-    "Word that is wrong by itself -> (kind, what is said of it)."
+    "Return word that is always wrong -> (kind, entry with message and severity)."
     kinds = _lexicon()["singles"].items()
     return {word: (kind, entry) for kind, entry in kinds for word in entry["words"].split()}
 
 
 @lru_cache(maxsize=None)
 def _words_of(name):
-    "A list of words of the lexicon."
+    "Return a word list of the lexicon."
     return frozenset(_lexicon()[name].split())
 
 # %% ../../nbs/detect/07_flaws.ipynb #4ba4f769
 def _tokens(sentence):
-    "(word in small letters, as it is written, start, whether only blanks part it from the word before)."
+    "Return (lower-case word, word as written, start, whether only blanks precede it) of each word."
     end, out = -1, []
     for m in _WORD.finditer(sentence):
         joined = end >= 0 and sentence[end : m.start()].strip(" \t") == ""
@@ -111,7 +111,7 @@ def _flaw(sentence, kind, entry, start, end):
 
 
 def _word_flaws(sentence, tokens) -> Iterator[Flaw]:
-    "Words that are wrong by themselves."
+    "Yield words that are always wrong."
     for small, written, start, _ in tokens:
         if small in _singles() and (written.islower() or written.istitle()):
             kind, entry = _singles()[small]
@@ -119,7 +119,7 @@ def _word_flaws(sentence, tokens) -> Iterator[Flaw]:
 
 
 def _pair_flaws(sentence, tokens) -> Iterator[Flaw]:
-    "Words that do not stand one after the other."
+    "Yield adjacent words that must not follow each other."
     for i in range(1, len(tokens)):
         for pair in _pairs().get(tokens[i - 1][0], ()) if tokens[i][3] else ():
             if _is_wrong(tokens, i, pair) and not _is_excused(sentence, tokens, i, pair):
@@ -132,7 +132,7 @@ def _is_wrong(tokens, i, pair):
 
 
 def _is_excused(sentence, tokens, i, pair):
-    "Whether what stands around a pair makes it right."
+    "Whether the context of a pair makes it correct."
     reach = pair.fault.get("unless_reach", 2)
     before = _words_before(sentence, tokens, i - 1, reach)
     end = tokens[i][2] + len(tokens[i][1])
@@ -150,7 +150,7 @@ def _is_excused(sentence, tokens, i, pair):
 
 
 def _words_before(sentence, tokens, i, reach):
-    "The words in front of a token, as far as no mark parts them from it."
+    "Return up to `reach` words before a token, back to the last punctuation mark."
     found = []
     for (small, written, start, _), later in zip(tokens[:i][::-1], tokens[1 : i + 1][::-1]):
         if len(found) == reach or _PARTS.search(sentence[start + len(written) : later[2]]):
@@ -163,7 +163,7 @@ _PARTS = re.compile(r"[,;:()–—.!?]")
 
 
 def _ends_group(sentence, tokens, i, end):
-    "Whether a noun is the last of its group: 'two order are', and not 'two order numbers'."
+    "Whether a noun is the last of its group: 'two order are', not 'two order numbers'."
     if sentence[end : end + 1] in ("'", "’", "-"):
         return False
     following = tokens[i + 1] if i + 1 < len(tokens) else None
@@ -175,7 +175,7 @@ _ARTICLE = re.compile(r"(?<![\w.'’/-])([Aa]n?)[ \t]+([^\W\d_][\w'-]*|\d[\d.,]*
 
 @lru_cache(maxsize=4096)
 def _article_of(word) -> str:
-    "'a' or 'an' before a word; '' when either may stand or nobody can tell."
+    "Return 'a' or 'an' for a word; '' if both are possible or it is unclear."
     known = _lexicon()["article"]
     lists = {k: tuple(v.split()) for k, v in known.items() if isinstance(v, str) and k != "about"}
     if word[0].isdigit():
@@ -190,12 +190,12 @@ def _article_of(word) -> str:
 
 
 def _article_flaws(sentence) -> Iterator[Flaw]:
-    "Articles that do not fit the sound of the next word."
+    "Yield articles that do not match the sound of the next word."
     for m in _ARTICLE.finditer(sentence):
         named = m[1] == "A" and sentence[: m.start()].strip("\"'“‘(*-• ") != ""  # 'option A only'
         wanted = "" if named else _article_of(m[2])
         if wanted and wanted != m[1].lower():
-            says = f"'{wanted}' stands before this word"
+            says = f"expected '{wanted}' before this word"
             yield Flaw("article", m[0], says, _lexicon()["article"]["severity"], m.start())
 
 # %% ../../nbs/detect/07_flaws.ipynb #4b9cd35e
@@ -203,7 +203,7 @@ _TWICE = {"kind": "repeated word", "severity": 0.3, "says": "the word stands twi
 
 
 def _repeated_words(sentence, tokens) -> Iterator[Flaw]:
-    "Words that stand twice in a row."
+    "Yield words that occur twice in a row."
     for i in range(1, len(tokens)):
         word, written, start, joined = tokens[i]
         same = joined and word == tokens[i - 1][0] and len(word) > 1
@@ -212,11 +212,11 @@ def _repeated_words(sentence, tokens) -> Iterator[Flaw]:
             yield _flaw(sentence, "repeated word", _TWICE, tokens[i - 1][2], start + len(written))
 
 
-_GROUP = {"severity": 0.45, "says": "the same words stand twice in a row"}
+_GROUP = {"severity": 0.45, "says": "the same words occur twice in a row"}
 
 
 def _repeated_groups(sentence, tokens) -> Iterator[Flaw]:
-    "Groups of two to six words that stand twice in a row; the first of them only."
+    "Yield the first group of two to six words that occurs twice in a row."
     small = [t[0] for t in tokens]
     for n in range(2, 7):
         same = 0
@@ -230,7 +230,7 @@ def _repeated_groups(sentence, tokens) -> Iterator[Flaw]:
 # %% ../../nbs/detect/07_flaws.ipynb #9d6eb540
 @lru_cache(maxsize=None)
 def _patterns(scope) -> tuple[tuple[dict, re.Pattern], ...]:
-    "The faults of a scope with their patterns; those found by tokens are left out."
+    "Return the faults of a scope with their patterns, without those found by tokens."
     faults = [f for f in _lexicon()["faults"] if f["scope"] == scope and f["kind"] != "repeated phrase"]
     parts = {"plural": "|".join(_listed("@nouns:plural @things:plural @persons:plural"))}
     return tuple((f, compiled(f, parts)) for f in faults)
@@ -242,11 +242,11 @@ def _pattern_flaws(text, scope) -> Iterator[Flaw]:
             yield _flaw(text, fault["kind"], fault, m.start(), m.end())
 
 # %% ../../nbs/detect/07_flaws.ipynb #36d7a613
-LONG_WORDS = 60  # a sentence of more words is long, one of twice as many very long
+LONG_WORDS = 60  # more words: long sentence; more than twice as many: very long
 
 
 def _length_flaws(sentence, tokens) -> Iterator[Flaw]:
-    "A sentence that is longer than one can follow; commas and semicolons part it, a list is none."
+    "Yield a flaw if a sentence is too long to follow; semicolons, colons and list marks split it."
     longest = max(map(len, re.split(r"[;:•|\n]", sentence)), default=0)
     if len(tokens) > LONG_WORDS and longest > len(sentence) / 2:
         says = f"the sentence has {len(tokens)} words"
@@ -256,9 +256,9 @@ def _length_flaws(sentence, tokens) -> Iterator[Flaw]:
 def sentence_flaws(
     sentence: str,  # One English sentence
     *,
-    last: bool = False,  # Whether the text ends here: then it may be cut
-) -> list[Flaw]:  # In the order of their places; empty when nothing is seen
-    "What is wrong with a sentence as far as its words show it; a sound sentence has none."
+    last: bool = False,  # Whether it ends the text: then also checked for being cut off
+) -> list[Flaw]:  # In order of position; empty if none are found
+    "Return the flaws of a sentence that its words show."
     tokens = _tokens(sentence)
     found = [
         *_word_flaws(sentence, tokens),
@@ -274,7 +274,7 @@ def sentence_flaws(
 
 
 def _each_place_once(found: Sequence[Flaw]) -> list[Flaw]:
-    "Of flaws that overlap, the gravest."
+    "Return the flaws without overlaps; the most severe one stays."
     kept: list[Flaw] = []
     for f in sorted(found, key=lambda f: (-f.severity, f.start, -len(f.quote))):
         if not any(_overlap(f, k) for k in kept[:50]) and len(kept) < MOST_FLAWS:
@@ -282,7 +282,7 @@ def _each_place_once(found: Sequence[Flaw]) -> list[Flaw]:
     return sorted(kept, key=lambda f: f.start)
 
 
-MOST_FLAWS = 200  # of one sentence; no reader goes on
+MOST_FLAWS = 200  # per sentence
 
 
 def _overlap(a, b):
@@ -290,10 +290,10 @@ def _overlap(a, b):
 
 # %% ../../nbs/detect/07_flaws.ipynb #2665a366
 def _unclosed(text) -> Iterator[Flaw]:
-    "Markup that opens and does not close."
+    "Yield markup that is opened but not closed."
     for mark, name in (("**", "bold"), ("```", "code")):
         if text.count(mark) % 2:
-            yield Flaw("markup", mark, f"the mark of {name} does not close", 0.3, text.rfind(mark))
+            yield Flaw("markup", mark, f"the {name} mark is not closed", 0.3, text.rfind(mark))
     for tag in ("b", "i", "p", "strong", "em", "ul", "ol", "a", "div", "span", "table"):
         opened, closed = len(re.findall(rf"<{tag}(?:\s[^<>]{{0,200}})?>", text)), text.count(f"</{tag}>")
         if opened != closed:
@@ -302,23 +302,23 @@ def _unclosed(text) -> Iterator[Flaw]:
 
 
 def _brackets(text) -> Iterator[Flaw]:
-    "A bracket that opens and does not close; lists such as 'a)' only close."
+    "Yield an unclosed bracket; closing ones alone are fine, as in 'a)'."
     opened = text.count("(") - text.count(")")
     if opened > 0:
-        yield Flaw("punctuation", "(", "a bracket stays open", 0.15, text.rfind("("))
+        yield Flaw("punctuation", "(", "a bracket is not closed", 0.15, text.rfind("("))
 
 
 def text_flaws(
     text: str,  # A whole response
-) -> list[Flaw]:  # In the order of their places
-    "What is wrong with a text as a whole: markup and brackets that stay open."
+) -> list[Flaw]:  # In order of position
+    "Return the flaws of a text as a whole: unclosed markup and brackets."
     return sorted([*_unclosed(text), *_brackets(text)], key=lambda f: f.start)
 
 # %% ../../nbs/detect/07_flaws.ipynb #12d4a113
 def foreign_sentence(
     sentence: str,  # A sentence of an English text
-) -> Flaw | None:  # None when it may be English, and for a greeting of up to three words
-    "A sentence in another language in the middle of an English text."
+) -> Flaw | None:  # None if it may be English or is too short
+    "Return a flaw if a sentence of an English text is in another language."
     told = foreign_language(sentence)
     if not told or (len(sentence) < 7 if told == "another script" else len(_WORD.findall(sentence)) < 4):
         return None

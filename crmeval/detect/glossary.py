@@ -27,32 +27,30 @@ class Term:
 
     term: str
     definition: str = ""  # One sentence
-    forms: Sequence[str] = ()  # Other names of the same thing; plurals and hyphens are found by themselves
-    plain: Sequence[str] = ()  # The same in plain words
+    forms: Sequence[str] = ()  # Synonyms; plural and hyphenated variants are matched automatically
+    plain: Sequence[str] = ()  # Plain-language wordings
     confused_with: Mapping[str, str] = field(default_factory=dict)  # False friend -> what it is instead
-    not_in: Sequence[str] = ()  # Phrases in which the word is no term
+    not_in: Sequence[str] = ()  # Phrases in which the word is not the term
 
 
 class FoundTerm(NamedTuple):
-    "A term, or what is mistaken for one, in a text."
+    "A term or false friend found in a text."
 
     name: str  # Of the term, or of the false friend
-    text: str  # As it stands there
+    text: str  # As written in the text
     start: int  # In characters
     end: int
-    plain: bool  # Whether it is said in plain words
+    plain: bool  # Whether it is a plain-language wording
 
 # %% ../../nbs/detect/10_glossary.ipynb #6f0add1f
-_MARK = (
-    r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0981-\u0dff]"  # part of a word, no letter
-)
+_MARK = r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0981-\u0dff]"  # marks within words
 _SOLID = rf"(?:(?!{UNSPACED.pattern})[^\W_]|{_MARK})+"
-_TOKEN = re.compile(rf"{UNSPACED.pattern}|{_SOLID}(?:['’]{_SOLID})*")  # without blanks each letter is one
+_TOKEN = re.compile(rf"{UNSPACED.pattern}|{_SOLID}(?:['’]{_SOLID})*")  # unspaced scripts: each letter
 _GAP = re.compile(r"[ \t\u00a0]{0,2}(?:[-‐‑–/\n]?)[ \t\u00a0]{0,2}")
 
 
 def _base(word: str) -> str:
-    "A word without the ending of a plural or of a genitive."
+    "Return a word without plural or possessive ending."
     w = re.sub(r"['’]s$", "", unicodedata.normalize("NFKC", word).casefold())
     if len(w) > 4 and w.endswith("ies"):
         return w[:-3] + "y"
@@ -66,20 +64,20 @@ def _key(phrase: str) -> tuple[str, ...]:
 
 
 def _is_acronym(phrase: str) -> bool:
-    "A short word in capitals, which is found in capitals only: PIN is no pin."
+    "Whether a phrase is an acronym, which only matches in capitals: PIN is not pin."
     return phrase.isupper() and phrase.isalpha() and 2 <= len(phrase) <= 5
 
 # %% ../../nbs/detect/10_glossary.ipynb #f528428a
 class _Entry(NamedTuple):
     key: tuple[str, ...]
-    name: str  # '' is a phrase in which the word is no term
+    name: str  # '': a phrase in which the word is not a term
     plain: bool
     acronym: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Glossary:
-    "Terms of a trade with what they are confused with."
+    "Terms of a domain with their false friends."
 
     name: str
     terms: Sequence[Term]
@@ -88,27 +86,27 @@ class Glossary:
 
     @cached_property
     def _entries(self) -> dict[tuple[str, ...], _Entry]:
-        "Phrase -> what it means; a phrase with two meanings raises `ValueError`."
+        "Phrase key -> entry; a phrase with two meanings raises `ValueError`."
         found: dict[tuple[str, ...], _Entry] = {}
         for phrase, name, plain in self._phrases():
             entry = _Entry(_key(phrase), name, plain, _is_acronym(phrase))
             known = found.setdefault(entry.key, entry)
             if known.name != name:
                 raise ValueError(
-                    f"glossary {self.name}: {phrase!r} stands under {known.name or 'not_in'!r} and under "
+                    f"glossary {self.name}: {phrase!r} is listed under {known.name or 'not_in'!r} and under "
                     f"{name or 'not_in'!r}, expected one meaning"
                 )
         return {**self._friends(found), **found}
 
     def _phrases(self) -> Iterator[tuple[str, str, bool]]:
-        "(phrase, term, whether it is in plain words) of all terms."
+        "Yield (phrase, term, whether it is plain language) of all terms."
         for t in self.terms:
             yield from ((p, t.term, False) for p in (t.term, *t.forms))
             yield from ((p, t.term, True) for p in t.plain)
             yield from ((p, "", False) for p in t.not_in)
 
     def _friends(self, known):
-        "False friends that are no terms of their own."
+        "Return the entries of false friends that are not terms themselves."
         names = {f for t in self.terms for f in t.confused_with if _key(f) not in known}
         return {_key(f): _Entry(_key(f), f, False, _is_acronym(f)) for f in sorted(names)}
 
@@ -122,7 +120,7 @@ class Glossary:
 
     @cached_property
     def _rivals(self) -> dict[str, dict[str, str]]:
-        "Name -> {what it is confused with: what that is}."
+        "Name -> {name it is confused with: its meaning}."
         said = {t.term: t.definition for t in self.terms}
         found: dict[str, dict[str, str]] = {}
         for t in self.terms:
@@ -135,8 +133,8 @@ class Glossary:
     def rivals(
         self,
         name: str,  # Of a term or of a false friend
-    ) -> dict[str, str]:  # Name -> what that is, in a sentence
-        "What a term is confused with."
+    ) -> dict[str, str]:  # Name -> its meaning, in a sentence
+        "Return the names that a term is confused with."
         return dict(self._rivals.get(name, {}))
 
     def __repr__(self):
@@ -148,7 +146,7 @@ def find_terms(
     *,
     glossary: Glossary,
 ) -> list[FoundTerm]:  # In order, without overlap
-    "Terms of a glossary, their plain words and their false friends in a text."
+    "Return the terms of a glossary, their plain wordings and their false friends in a text."
     tokens = list(_TOKEN.finditer(text))
     keys, found, i = [_base(m[0]) for m in tokens], [], 0
     while i < len(tokens):
@@ -164,7 +162,7 @@ def find_terms(
 
 
 def _entry_at(text, tokens, keys, i, glossary):
-    "The longest entry that begins with a word, or None."
+    "Return the longest entry that starts at word `i`, or None."
     for e in glossary._by_first.get(keys[i], ()):
         last = i + len(e.key)
         if last > len(keys) or tuple(keys[i:last]) != e.key:
@@ -184,7 +182,7 @@ _HEAD = ("name", "title", "version", "about", "source", "date", "language", "ter
 
 
 def glossary_names() -> list[str]:
-    "Names of the shipped glossaries, those of the seven domains."
+    "Return the names of the shipped glossaries, one per domain."
     return sorted(p.stem for p in data_path("glossaries").glob("*.json"))
 
 
@@ -193,7 +191,7 @@ def _wrong(where, value, wanted, hint=""):
 
 
 def _texts(where, value):
-    "A list of texts that hold words."
+    "Return a validated list of non-empty texts."
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise _wrong(where, value, "a list of texts")
     for i, one in enumerate(value):
@@ -203,7 +201,7 @@ def _texts(where, value):
 
 
 def _confusions(where, value):
-    "False friends with what they are; a list has them alone."
+    "Return false friends with their meanings; a plain list gets empty meanings."
     told = value if isinstance(value, Mapping) else dict.fromkeys(_texts(where, value), "")
     _texts(where, list(told))
     if bad := [k for k, why in told.items() if not isinstance(why, str)]:
@@ -212,7 +210,7 @@ def _confusions(where, value):
 
 
 def _as_term(where, row):
-    "One entry, checked."
+    "Return one validated entry."
     if isinstance(row, Term):
         return row
     if not isinstance(row, Mapping):
@@ -236,7 +234,7 @@ def _parts(cell) -> list[str]:
 
 
 def _row_of_table(row: Mapping) -> dict[str, Any]:
-    "A row of a table as an entry."
+    "Return a row of a table as an entry."
     told: dict[str, Any] = {k: v for k, v in row.items() if v is not None and v != ""}
     told |= {name: _parts(told[name]) for name in _LISTS if name in told}
     if "confused_with" in told:
@@ -256,7 +254,7 @@ _TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 
 
 def _from_file(named):
-    "A glossary's data from a file."
+    "Return a glossary's data from a file."
     path = Path(named)
     if not path.is_file():
         hint = did_you_mean(str(named), glossary_names(), least=0.5)
@@ -275,7 +273,7 @@ def _shipped(name):
 
 
 def _checked(told):
-    "A glossary from plain data."
+    "Return a glossary from plain data."
     if not isinstance(told, Mapping):
         raise _wrong("it", told, "a mapping with 'terms'")
     if unknown := [k for k in told if k not in _HEAD]:
@@ -287,14 +285,14 @@ def _checked(told):
     made = Glossary(
         str(told.get("name") or "own"), terms, str(told.get("version", "")), str(told.get("date", ""))
     )
-    made.rivals("")  # a phrase with two meanings is told now
+    made.rivals("")  # raises early for a phrase with two meanings
     return made
 
 
 def read_glossary(
-    glossary: Mapping[str, Any] | str | Path | Glossary,  # A shipped one's name, a file, a dictionary, JSON
+    glossary: Mapping[str, Any] | str | Path | Glossary,  # Shipped name, file, dictionary or JSON
 ) -> Glossary:
-    "Read a glossary; a mistake raises `ValueError` with the entry, what arrived and what was expected."
+    "Return a glossary; an error raises `ValueError` with the entry, its value and what was expected."
     if isinstance(glossary, Glossary):
         return glossary
     if isinstance(glossary, str) and glossary.lstrip().startswith("{"):

@@ -25,19 +25,19 @@ _CUES = PatternFile(data_path("lexicons", "toxicity.json"))
 def word_hash(
     word: str,  # A case-folded word
 ) -> str:  # First 8 hexadecimal digits of its SHA-1, as in the word file
-    "The form in which the word file holds offensive words."
+    "Return the hashed form in which the word file stores offensive words."
     return hashlib.sha1(word.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 @lru_cache(maxsize=1)
 def _lexicon():
-    "(plain, hashed) words by class."
+    "Return (plain words, hashed words), each by class."
     d = _word_file()
     return _word_sets(d["plain"]), _word_sets(d["hashed"])
 
 
 def class_names() -> list[str]:  # Sorted
-    "Names of all classes of the word file."
+    "Return the names of all classes of the word file."
     return sorted({*_lexicon()[0], *_lexicon()[1]})
 
 
@@ -48,7 +48,7 @@ def _word_file():
 
 @lru_cache(maxsize=1)
 def _roots():
-    "Hashes of what a swear word begins with or ends in, and an insult ends in."
+    "Return hashes of starts and ends of swear words, and of ends of insults."
     return _word_sets(_word_file()["roots"])
 
 
@@ -57,7 +57,7 @@ def _word_sets(classes):
 
 
 def _says_nothing(word):
-    "Whether a word is a mark or one of the package's lists, and says nothing of anybody."
+    "Whether a word is punctuation or in the package's lists, and thus not personal data."
     if word in STOP_WORDS or word in lexicon("not_names") or not word[:1].isalnum():
         return True
     named = word in lexicon("first_names") or word in lexicon("surnames") or word in lexicon("places")
@@ -68,16 +68,16 @@ _OURS = CallMemo(_says_nothing)
 
 
 def is_ours(
-    word: str,  # A case-folded word, or a mark
+    word: str,  # A case-folded word, or punctuation
 ) -> bool:
-    "Whether what is looked up for a word may be kept: it is of our own lists, and tells of no customer."
+    "Whether results for a word may be cached: it is in the package's lists and not customer data."
     return _OURS[word]
 
 
 def word_classes(
     word: str,  # A case-folded word
 ) -> tuple[str, ...]:  # Names of its classes, sorted
-    "Classes of a word: 'identity', 'insult', 'violence', 'weapon' and so on."
+    "Return the classes of a word: 'identity', 'insult', 'violence', 'weapon' and so on."
     return _CLASSES[word]
 
 
@@ -89,7 +89,7 @@ def _classes_of(word):
 
 @lru_cache(maxsize=1)
 def _classes_by_word():
-    "Word -> its classes, and hash of a word -> its classes."
+    "Return (word -> classes, hash of a word -> classes)."
     tables: tuple[dict, dict] = {}, {}
     for table, classes in zip(tables, _lexicon()):
         for name, word in ((k, w) for k, words in classes.items() for w in words):
@@ -98,7 +98,7 @@ def _classes_by_word():
 
 
 def _classes_of_compound(word):
-    "Classes of a word that is in no list: people make new swear words from old ones."
+    "Return the classes of an unlisted word by its start and end: swear words form compounds."
     if not 5 <= len(word) <= 30 or word in _CUES.words("no_compounds"):
         return ()
     starts = {word_hash(word[:n]) for n in range(4, 9)}

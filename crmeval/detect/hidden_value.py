@@ -30,7 +30,7 @@ from crmeval.detect.disguise import (
 def core(
     value: str,  # The secret
 ) -> str:  # Its folded letters and digits
-    "What must be found for the value to be found."
+    "Return the characters of a value that a text must contain."
     return _CORES[value]
 
 
@@ -39,25 +39,25 @@ _NO_CORE = bytes(code for code in range(128) if not chr(code).isalnum())
 
 def _core_of(value):
     plain = folded(value)
-    if plain.isascii():  # most texts, and a whole prompt letter by letter takes long
+    if plain.isascii():  # fast path for most texts; per-character filtering is slow
         return plain.encode("ascii").translate(None, _NO_CORE).decode("ascii")
     return "".join(filter(str.isalnum, plain))
 
 
-_CORES = CallMemo(_core_of)  # No secret and no text outlives the call that looks for it
+_CORES = CallMemo(_core_of)  # Secrets and texts are not kept after the call
 
 
 @dataclass(frozen=True)
 class Finding:
-    "Where and in which disguise a value was found."
+    "Where and in which form a value was found."
 
     how: str  # 'exact', 'normalised', 'spaced', 'spelled', 'reversed', 'base64', ...
-    start: int | None = None  # Offsets in the text; None where the form has no single place
+    start: int | None = None  # Offsets in the text; None if the form has no single place
     end: int | None = None
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #4c8b3455
 _FORMS = PatternFile(data_path("lexicons", "hidden_value.json"))
-_LONG = 8  # Letters and digits from which a core cannot turn up by chance inside a longer string
+_LONG = 8  # Core length from which a chance match inside a longer string is ruled out
 
 
 def _bounded(text, start, end):
@@ -70,7 +70,7 @@ def _bounded(text, start, end):
 def _exact(text, value):
     low, wanted = text.casefold(), value.strip().casefold()
     if len(low) != len(text):
-        low = text.lower() if len(text.lower()) == len(text) else text  # offsets must be those of the text
+        low = text.lower() if len(text.lower()) == len(text) else text  # keeps the offsets valid
     at = low.find(wanted)
     while at >= 0:
         if _stands_alone(text, at, at + len(wanted), core(value)):
@@ -80,7 +80,7 @@ def _exact(text, value):
 
 
 def _stands_alone(text, start, end, wanted):
-    "Whether a short value is no part of something longer, and a short number is meant."
+    "Whether a match is not part of something longer and, for a short number, is likely the secret."
     if len(wanted) >= _LONG:
         return True
     if not _bounded(text, start, end):
@@ -89,7 +89,7 @@ def _stands_alone(text, start, end, wanted):
 
 
 def _digits_meant(text, start, end):
-    "Whether a number of up to four digits is meant as the secret: by what stands beside it."
+    "Whether a number of up to four digits is likely the secret, by the text around it."
     if len(re.findall(r"[^\W_]+", text[:400])) <= 3 and len(text) < 400:
         return True
     if re.search(r"[.,]\d*$|[$€£]\s?$", text[max(0, start - 3) : start]):
@@ -103,7 +103,7 @@ def _digits_meant(text, start, end):
 
 
 def _counts(text, start, end):
-    "Whether a number says how many, how much or when, as far as its neighbours show it."
+    "Whether the words around a number show that it is a count, an amount or a year."
     before, after = text[max(0, start - 40) : start], text[end : end + 40]
     if _FORMS.pattern("named_number").search(before):
         return False
@@ -118,7 +118,7 @@ _ONE_BY_ONE = re.compile(r"(?<!\w)\d([ ]?[ \-–—·_*][ ]?)\d(?:\1\d)+(?!\w)(?
 
 
 def _digit_by_digit(text, wanted):
-    "Offsets of a number of four digits that is said one digit at a time, the same sign between them."
+    "Return the offsets of a four-digit number written digit by digit with the same separator, or None."
     if not (wanted.isdigit() and len(wanted) == 4):
         return None
     found = _ONE_BY_ONE.finditer(text)
@@ -126,7 +126,7 @@ def _digit_by_digit(text, wanted):
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #67471b14
 def _in_pieces(text, wanted, pieces):
-    "Offsets of `wanted` as whole neighbouring pieces; a long core may also start or end inside one."
+    "Return offsets of `wanted` in whole adjacent pieces; a long core may start or end inside one."
     joined = "".join(chars for chars, _, _ in pieces)
     at, piece_at = joined.find(wanted), []
     if at < 0:
@@ -142,14 +142,14 @@ def _in_pieces(text, wanted, pieces):
 
 
 def _is_whole(piece_at, at, size):
-    "Whether a find starts and ends where pieces do."
+    "Whether a match starts and ends at piece boundaries."
     end = at + size
     starts = at == 0 or piece_at[at - 1] != piece_at[at]
     return starts and (end == len(piece_at) or piece_at[end] != piece_at[end - 1])
 
 
 def _is_telling(wanted, in_one_piece):
-    "Whether a core is too long to turn up by chance inside other words."
+    "Whether a core is too long to occur by chance inside other words."
     return len(wanted) >= 12 and not wanted.isdigit() or len(wanted) >= 9 and in_one_piece
 
 
@@ -158,7 +158,7 @@ def _words_in(folded_text):
 
 
 def _words_with_places(text):
-    "(folded word, start, end) with offsets of the text itself."
+    "Return (folded word, start, end) with offsets in the original text."
     plain = folded(text)
     if len(plain) == len(text):
         return tuple(_words_in(plain))
@@ -174,7 +174,7 @@ _WORDS_AT = CallMemo(_words_with_places)
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #6722943b
 def _plain_ways(text, value):
-    "Forms that a reader still reads."
+    "Return a finding in a form that a reader still recognizes, or None."
     if found := _exact(text, value):
         return found
     wanted, pieces = core(value), _WORDS_AT[text]
@@ -195,7 +195,7 @@ def _plain_form(found, value):
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #dc161ce4
 def _number_ways(text, value):
-    "Digits that differ in grouping, country prefix, or in the sentence between them; dates in another form."
+    "Find digits in other grouping or with another prefix, amounts, and dates in another format."
     if found := _digit_ways(text, value):
         return found
     if (amount := _amount(value)) is not None:
@@ -209,7 +209,7 @@ def _digit_ways(text, value):
     if len(digits) < 7 or any(c.isalpha() for c in value):
         return None
     local = digits.lstrip("0")[2:] if value.strip().startswith(("+", "00")) else digits.lstrip("0")
-    if len(digits) < 16 and (place := _local_number(text, local)):  # no telephone number has more than 15
+    if len(digits) < 16 and (place := _local_number(text, local)):  # no phone number has more than 15
         return Finding("normalised", *place)
     if len(digits) >= 9 and digits in re.sub(r"\D", "", folded(text)):
         return Finding("in pieces")
@@ -217,7 +217,7 @@ def _digit_ways(text, value):
 
 
 def _local_number(text, local):
-    "Offsets of a number that ends as a local one does, with at most four digits before it."
+    "Return the offsets of a number that ends in the local number, with at most four digits before, or None."
     if len(local) < 7:
         return None
     end = local[-9:]
@@ -229,7 +229,7 @@ def _local_number(text, local):
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #46ad47d1
 def _only_value(value):
-    "The only value that a secret holds, or None."
+    "Return the single value that a secret contains, or None."
     found = values(value) if len(value) < 60 else []
     return found[0] if len(found) == 1 else None
 
@@ -245,7 +245,7 @@ def _amount(value) -> float | None:
 
 
 def _whole_date(value) -> tuple | None:
-    "Year, month and day; None where one of them is not said."
+    "Return (year, month, day), or None if one of them is missing."
     one = _ONE_VALUE[value]
     if one is None or one.kind != "date" or not isinstance(one.value, tuple):
         return None
@@ -253,7 +253,7 @@ def _whole_date(value) -> tuple | None:
 
 
 def _money_ways(text, amount):
-    "An amount with any currency; without one, of 1,000 or more."
+    "Find an amount with any currency, or without one if it is 1,000 or more."
     text = text[:200_000]
     for v in values(text):
         if _is_amount(v, amount):
@@ -278,7 +278,7 @@ def _month_numbers():
 
 @lru_cache(maxsize=1)
 def _ordinals():
-    "'twenty-first' -> 21"
+    "Return ordinal words -> numbers: 'twenty-first' -> 21."
     units = {w: i for i, w in enumerate(_FORMS.word_list("ordinals"), 1)}
     out = dict(units)
     for word, n in list(units.items())[:9]:
@@ -287,7 +287,7 @@ def _ordinals():
 
 
 def _any_of(words):
-    "A pattern of words, the longest first."
+    "Return a pattern that matches any of the words, longest first."
     return "|".join(sorted(words, key=len, reverse=True))
 
 
@@ -303,7 +303,7 @@ def _date_forms():
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #73029abd
 def _with_year_digits(text):
-    "'nineteen ninety-six' as digits."
+    "Return the text with spelled-out years ('nineteen ninety-six') as digits."
     return _FORMS.pattern("year_in_words").sub(_year_digits, text)
 
 
@@ -327,7 +327,7 @@ def _date_ways(text, y, m, d):
 
 
 def _date_in(text, y, m, d):
-    "Offsets of a date in any of its forms."
+    "Return the offsets of a date in any of its formats, or None."
     for form in _date_forms():
         for found in form.finditer(text):
             if _is_date(found.groupdict(), y, m, d):
@@ -336,7 +336,7 @@ def _date_in(text, y, m, d):
 
 
 def _is_date(found, y, m, d):
-    "Whether the groups of a form say this day; where day and month could be either, either."
+    "Whether the groups of a match are this date; ambiguous day and month may be in either order."
     year = int(found["y"])
     if year != y and (len(found["y"]) == 4 or year != y % 100):
         return False
@@ -353,12 +353,12 @@ def _spelled(text, value, wanted):
     if all(chars == plain[start:end] for chars, start, end in pieces):
         return None
     place = _in_pieces(plain, wanted, pieces) or _spelled_amount(plain, value, pieces)
-    as_it_is = place and plain[place[0] : place[1]] == wanted  # digits that stand there: no word spells them
+    as_it_is = place and plain[place[0] : place[1]] == wanted  # plain digits, not spelled with words
     return Finding("spelled", *place) if place and not as_it_is else None
 
 
 def _spelled_amount(plain, value, pieces):
-    "The digits of an amount without its currency."
+    "Return the offsets of the spelled digits of an amount, without its currency, or None."
     amount = _amount(value)
     if amount is None or amount < 10_000 or amount % 1:
         return None
@@ -380,7 +380,7 @@ def _first_character(part):
 
 
 def _initials(text, value, wanted):
-    "The value as first characters of the lines or of the words."
+    "Find the value as the first characters of the lines or words."
     if len(wanted) < 6:
         return None
     for how, parts in ("lines", text.splitlines()), ("words", text.split()):
@@ -390,16 +390,16 @@ def _initials(text, value, wanted):
 
 
 def _listed(text, value, wanted):
-    "The value as the items of a numbered list."
+    "Find the value spelled as the items of a numbered list."
     items = _FORMS.pattern("list_item").findall(text[:50_000])
     return Finding("spelled") if len(items) >= 4 and wanted in spelled_out("\n".join(items)) else None
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #418deb2b
-_APART = 120  # Letters and digits that may stand between the two parts
+_APART = 120  # Maximum letters and digits between the two parts
 
 
 def _apart(text, value, wanted):
-    "In two parts in their order, words between; name and domain of a mailbox may be of two addresses."
+    "Find the value in two parts; not split at '@', as user and domain may be of two addresses."
     if len(wanted) < 8:
         return None
     words, name = _WORDS_AT[text[:50_000]], len(core(value.split("@")[0]))
@@ -415,7 +415,7 @@ def _apart(text, value, wanted):
 
 
 def _two_parts(joined, head, tail, first, last):
-    "Offsets of two parts that start and end where words do; `first` and `last` map places to offsets."
+    "Return offsets of two parts at word boundaries, or None; `first` and `last` map positions to offsets."
     begin, k = joined.find(head), len(head)
     while begin >= 0:
         if begin in first and begin + k in last:
@@ -426,11 +426,11 @@ def _two_parts(joined, head, tail, first, last):
     return None
 
 
-_SHAPE = dict.fromkeys(map(ord, ascii_letters), "a")  # which of them it is changes with the alphabet
+_SHAPE = dict.fromkeys(map(ord, ascii_letters), "a")  # a shift changes the letter, not the shape
 
 
 def _turned(text, value, wanted):
-    "Letters moved along the alphabet."
+    "Find the value with its letters shifted along the alphabet, also reversed."
     if sum(c.isalpha() for c in wanted) < 6:
         return None
     packed = "".join(w for w, _, _ in _WORDS_AT[text])
@@ -447,20 +447,20 @@ def _turned(text, value, wanted):
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #0b4d269b
 _HIDDEN_WAYS = (_spelled, _reversed, _initials, _listed, _apart)
-_OF_ITS_SIGNS = (_reversed, _initials, _apart)  # each letter and digit of the value stands in the text
+_OF_ITS_SIGNS = (_reversed, _initials, _apart)  # need every letter and digit of the value in the text
 
 
 def _has_number_forms(value):
-    "Whether a text that is shorter than the value may say it, as numbers, amounts and dates do."
+    "Whether a text shorter than the value can contain it, as for numbers, amounts and dates."
     said = value.isascii() and any(map(str.isalpha, value))
     return not said or _amount(value) is not None or _whole_date(value) is not None
 
 
 def _encoded(text, value, depth):
-    "In what the text holds in another encoding."
+    "Find the value in encoded parts of the text."
     least = 0 if _has_number_forms(value) else len(core(value))
     for how, out, start, end in decoded(text):
-        if len(out) * _LONGER < least and len(folded(out)) < least:  # as what comes of most words
+        if len(out) * _LONGER < least and len(folded(out)) < least:  # as for most plain words
             continue
         if found := find_value(out, value=value, depth=depth - 1):
             return Finding(how if found.how in ("exact", "normalised") else f"{how}, {found.how}", start, end)
@@ -468,11 +468,11 @@ def _encoded(text, value, depth):
 
 
 def _hidden_ways(text, value, depth):
-    "Forms that a reader has to work out."
+    "Return a finding in a form that a reader has to decode, or None."
     wanted = core(value)
     if len(wanted) < 4:
         return None
-    if len(folded(text)) < len(wanted):  # what an encoding holds can be longer, and nothing else
+    if len(folded(text)) < len(wanted):  # only a decoded text can be longer
         return _encoded(text, value, depth) if len(text) * _LONGER >= len(wanted) else None
     has_signs = set(wanted) <= set(folded(text))
     for way in _HIDDEN_WAYS:
@@ -481,18 +481,18 @@ def _hidden_ways(text, value, depth):
     return _encoded(text, value, depth) or _turned(text, value, wanted)
 
 
-_LONGER = 9 / 4  # characters: four of base64 are three, of which each is three when it is folded
+_LONGER = 9 / 4  # 4 base64 characters are 3 bytes, each of which can fold to 3 characters
 
 
 @forgetting
 @named_arguments
 def find_value(
-    text: str,  # Where to look
+    text: str,  # Text to search
     *,
-    value: str,  # What to look for
-    depth: int = 2,  # Layers of encoding that are opened
+    value: str,  # Value to search for
+    depth: int = 2,  # Layers of encoding that are decoded
 ) -> Finding | None:  # None: not found
-    "The plainest form in which a value is given away by a text."
+    "Return the plainest form in which a text discloses a value."
     if not value.strip() or not text:
         return None
     found = _plain_ways(text, value) or _number_ways(text, value)

@@ -49,22 +49,22 @@ def _markup():
 
 
 def imitated_markup(
-    text: str,  # Text from outside
+    text: str,  # External text
 ) -> list[
     tuple[str, int, int]
-]:  # (kind, start, end), by place; kinds: 'chat token', 'role tag', 'fence', ...
-    "Where a text imitates the delimiters and roles of a prompt."
+]:  # (kind, start, end) by position; kinds: 'chat token', 'role tag', 'fence', ...
+    "Return where a text imitates delimiters and roles of a prompt."
     small = plain_small(text)
     likely = [(k, p) for k, p in _markup().items() if may_match(p, small)]
     found = [(k, *m.span()) for k, p in likely for m in p.finditer(text)]
     return sorted(found, key=lambda f: f[1:])
 
 # %% ../../nbs/detect/07_injection.ipynb #9a1186e9
-PLACES = 8192  # Places that word sequences are hashed into
+PLACES = 8192  # Hash buckets for word n-grams
 _WORD = re.compile(r"\w[\w']*")
 _DIGITS = re.compile(r"\d+")
-_MOST = 120  # words of a window that are read
-_LONGEST = 3  # words of a phrase that has a class
+_MOST = 120  # words read per window
+_LONGEST = 3  # maximum words of a phrase with a class
 
 
 def _window_words(text):
@@ -74,12 +74,12 @@ def _window_words(text):
 def gram_places(
     text: str,  # Plain text of a window
 ) -> list[int]:  # Sorted, each once, below `PLACES`
-    "Places of a window's word sequences."
+    "Return the hash buckets of a window's word n-grams."
     return sorted({s % PLACES for s in _sums_of(_window_words(text))})
 
 
 def _runs_of(words):
-    "Sums of each word, of each two and of each three in a row: a sum goes on where the one before ended."
+    "Return CRC-32 sums of all uni-, bi- and trigrams; each sum continues the shorter one's."
     first = [w.encode("utf-8", "surrogatepass") for w in words]
     then = [b" " + w for w in first[1:]]
     one = [*map(zlib.crc32, first)]
@@ -93,11 +93,11 @@ def _sums_of(found):
 
 
 class _Grams(NamedTuple):
-    "The sums of a sentence of at least two words, as a pair of sentences shares them."
+    "The n-gram sums of a sentence of two or more words, reused for pairs of sentences."
 
     words: Sequence[str]
-    sums: list[int]  # The first two are of its beginning, the last two of its end
-    last: int  # Sum of the last word, and of the last two: what comes behind goes on with them
+    sums: list[int]  # The first two include its start, the last two its end
+    last: int  # Sums of the last word and the last two, continued by the next sentence
     last_two: int
 
 
@@ -108,15 +108,15 @@ def _grams(found):
 
 
 def window_places(
-    parts: Sequence[Window],  # Of a text, as `windows` gives them
+    parts: Sequence[Window],  # Of a text, from `windows`
 ) -> list[list[int]]:  # As `gram_places` of each
-    "Places of all windows; what two neighbours have together is not counted again."
+    "Return the buckets of all windows; pairs reuse the sums of their sentences."
     of_window, places = _placed(_sums_in(parts, [_window_words(w.text) for w in parts[::2]]))
     return [places[of_window == i].tolist() for i in range(len(parts))]
 
 
 def _placed(rows):
-    "(windows, places), rising and each once, from the sums of each window: one sort for all of them."
+    "Return (window indices, buckets), ascending and unique, with one sort for all windows."
     import numpy as np
 
     of_window = np.repeat(np.arange(len(rows)), np.array([len(row) for row in rows], int))
@@ -129,7 +129,7 @@ def _placed(rows):
 
 
 def _sums_in(parts, words):
-    "Sums of all windows; `words` are those of every second one, which is a sentence."
+    "Return the sums of all windows; `words` holds the words of every second one, the sentences."
     grams = [_grams(found) if len(found) > 1 else None for found in words]
     out = []
     for i, (found, own) in enumerate(zip(words, grams)):
@@ -140,7 +140,7 @@ def _sums_in(parts, words):
 
 
 def _sums_of_pair(a, b, text):
-    "Sums of two neighbours as one window."
+    "Return the sums of two adjacent sentences as one window."
     if a is None or b is None or len(a.words) + len(b.words) > _MOST:
         return _sums_of(_window_words(text))
     first, second = (f" {w}".encode("utf-8", "surrogatepass") for w in b.words[:2])
@@ -156,7 +156,7 @@ def _sign_patterns():
 
 @lru_cache(maxsize=1)
 def sign_names() -> tuple[str, ...]:
-    "Names of all signs, in the order of their weights."
+    "Return the names of all signs, in the order of their weights."
     rest = ("markup", "hidden", "request", "question", "first_person", "code", "off_topic", "short")
     return (*_sign_patterns(), *rest)
 
@@ -166,10 +166,10 @@ _FIRST = re.compile(r"\b(?:i|my|we|our|us|me)\b", re.I)
 
 
 class Likely(NamedTuple):
-    "What could show in the windows of a text."
+    "Signs and markup that can occur in the windows of a text."
 
     signs: Mapping[str, Sequence[Way]]
-    markup: Sequence[tuple[re.Pattern, Sequence[str]]]  # Each with the words of which it needs one, if any
+    markup: Sequence[tuple[re.Pattern, Sequence[str]]]  # Each with words of which it needs one, if any
 
 
 @lru_cache(maxsize=1)
@@ -183,13 +183,13 @@ def _markup_with_words():
 
 
 def _worth(markup, small):
-    "Those of the patterns that could match."
+    "Return the patterns that can match."
     return [(p, words) for p, words in markup if not words or holds_one(words, small)]
 
 
 @lru_cache(maxsize=1)
 def _words_of_signs():
-    "Word that a sign needs, without blanks around it -> (sign, way, group, word); and all of them."
+    "Return (stripped word -> (sign, way, group, word) that need it; list of all words)."
     out: dict[str, list] = {}
     for name, found in _everything().signs.items():
         for way, n, group in ((i, n, g) for i, w in enumerate(found) for n, g in enumerate(w.needed)):
@@ -199,9 +199,9 @@ def _words_of_signs():
 
 
 def likely_in(
-    texts: Iterable[str],  # Of the windows of a text; two neighbours as one hold nothing more
+    texts: Iterable[str],  # Of single-sentence windows; pairs add nothing
 ) -> Likely:
-    "The patterns that are worth a search, told by the words that they need."
+    "Return the patterns that can match, selected by the words that they need."
     whole = plain_small(" ".join(t.strip() for t in texts))
     signs, found, (told, words) = _everything().signs, {}, _words_of_signs()
     for bare in words.standing(whole):
@@ -217,10 +217,10 @@ def likely_in(
 
 def signs_of(
     window: Window,
-    off_topic: float = 0.0,  # Share of its content words that occur nowhere else in the text
-    likely: Likely | None = None,  # Of the whole text, see `likely_in`; None: everything
+    off_topic: float = 0.0,  # Share of its longer words that occur nowhere else in the text
+    likely: Likely | None = None,  # For the whole text, see `likely_in`; None: all patterns
 ) -> dict[str, float]:  # Name -> value above 0
-    "Signs that a window shows."
+    "Return the signs in a window."
     text, small, found = window.text, plain_small(window.text), {}
     likely = likely or _everything()
     for name, all_ways in likely.signs.items():
@@ -231,7 +231,7 @@ def signs_of(
 
 
 def _more_signs(text, hidden, off_topic, markup):
-    "Signs that are no pattern of the file."
+    "Return the signs that are not patterns of the file."
     first = _WORD.search(text)
     more = {
         "markup": markup,
@@ -248,7 +248,7 @@ def _more_signs(text, hidden, off_topic, markup):
 # %% ../../nbs/detect/07_injection.ipynb #c1a55e5b
 @lru_cache(maxsize=1)
 def _classes_of():
-    "Word or phrase, digits evened -> names of its classes, in the file's order."
+    "Return word or phrase, digits as 0 -> names of its classes, in file order."
     out = {}
     for name, words in _SIGNS.data["classes"].items():
         for word in words.split(", "):
@@ -258,7 +258,7 @@ def _classes_of():
 
 @lru_cache(maxsize=1)
 def _class_starts():
-    "Word with which a word or phrase of a class begins -> numbers of words, rising; most words are none."
+    "Return first word of a listed word or phrase -> lengths in words, ascending."
     out = {}
     for phrase in _classes_of():
         size = phrase.count(" ") + 1
@@ -269,8 +269,8 @@ def _class_starts():
 
 def word_classes(
     text: str,  # Plain text of a window
-) -> list[str]:  # Sorted, each once: 'tell' for a class, 'tell secret' for one that comes next after another
-    "Classes of a window's words and phrases, and which follows which."
+) -> list[str]:  # Sorted and unique: 'tell' for a class, 'tell secret' for two in sequence
+    "Return the classes of a window's words and phrases, and pairs in sequence."
     return _classes_in(_window_words(text))
 
 
@@ -279,13 +279,13 @@ def _classes_in(words):
 
 
 def _classes_at(places):
-    "The classes of words in a row, from those of each place where there are some."
+    "Return classes and class pairs of a word sequence, from the classes at each position."
     order = [found[0] for found in places]
     return sorted({*chain.from_iterable(places), *map(" ".join, zip(order, order[1:]))})
 
 
 def _class_places(words, start=0):
-    "(number of a word, its classes and those of the phrases that begin with it), from a word on."
+    "Return (word index, classes of the word and of phrases that start with it), from `start`."
     known, starts, out = _classes_of(), _class_starts(), []
     for i in range(start, len(words)):
         sizes = starts.get(words[i])
@@ -297,7 +297,7 @@ def _class_places(words, start=0):
 
 
 def _classes_of_all(single):
-    "Classes of each window; what two neighbours have together is not looked up again."
+    "Return the classes of each window; pairs reuse the look-ups of their sentences."
     found, out = [*map(_class_places, single)], []
     for i, places in enumerate(found):
         out.append(_classes_at([classes for _, classes in places]))
@@ -315,9 +315,9 @@ def _classes_of_all(single):
 
 
 def with_whole(
-    parts: Sequence[Window],  # Of a text that stands alone, as `windows` gives them
-) -> list[Window]:  # The same, and last the whole text where it has more than two pieces
-    "Windows of a short text: what is split over its sentences shows in the whole."
+    parts: Sequence[Window],  # Of a standalone text, from `windows`
+) -> list[Window]:  # The same, plus the whole text if it has more than two pieces
+    "Return the windows of a short text plus the whole, for attacks split over sentences."
     if len(parts) < 4:
         return [*parts]
     text = " ".join(w.text.strip() for w in parts[::2])
@@ -329,13 +329,13 @@ def is_document(
     text: str,
     *,
     count: int,  # Number of pieces
-) -> bool:  # False: a prompt or a remark that stands alone
-    "Whether a text is something that an assistant is given to work on."
+) -> bool:  # False: a standalone prompt or remark
+    "Whether a text is a document for an assistant to work on."
     return count >= 5 or count >= 2 and bool(_SIGNS.pattern("mail").search(text[:3000]))
 
 
 def _long_words(text, read=()):
-    "Words of more than three signs; `read` are the window's words, where they were read already."
+    "Return words of more than three characters; `read`: the window's words, if already tokenized."
     low = text.lower()
     as_read = 0 < len(read) < _MOST and _DIGITS.sub("0", low) == low
     return {w for w in (read if as_read else _WORD.findall(low)) if len(w) > 3}
@@ -344,14 +344,14 @@ def _long_words(text, read=()):
 def off_topics(
     parts: Sequence[Window],
 ) -> list[float]:  # 0 to 1 for each
-    "Share of each window's longer words that occur in no window apart from it."
+    "Return the share of each window's longer words that occur nowhere else in the text."
     return _off_topics(_long_words(w.text) for w in parts[::2])
 
 
 def _off_topics(said):
-    "The same from the longer words of each sentence."
+    "Return the same from the longer words of each sentence."
     said = [*said]
-    sentences = Counter(chain.from_iterable(said))  # word -> in how many it stands
+    sentences = Counter(chain.from_iterable(said))  # word -> number of sentences with it
     alone = [sum([sentences[x] == 1 for x in words]) for words in said]
     out = []
     for i, words in enumerate(said):
@@ -364,12 +364,12 @@ def _off_topics(said):
 
 # %% ../../nbs/detect/07_injection.ipynb #8d667def
 MODELS = ("override", "stranger", "prompt")
-_JUDGES = {True: MODELS, False: ("override", "prompt")}  # Those of documents, those of what stands alone
+_JUDGES = {True: MODELS, False: ("override", "prompt")}  # For documents, for standalone texts
 
 
 @lru_cache(maxsize=1)
 def load_weights() -> dict:  # Model -> 'bias', 'places' (`PLACES`), 'signs', 'threshold', 'ordinary', 'slope'
-    "The shipped weights; also 'alone' and 'alone_ordinary' (not 'stranger'), and 'classes' ('prompt' only)."
+    "Return the shipped weights; also 'alone', 'alone_ordinary' (not 'stranger'), 'classes' ('prompt')."
     return json.loads(data_path("judge", "injection.json").read_text(encoding="utf-8"))
 
 
@@ -377,15 +377,15 @@ def window_score(
     places: Sequence[int],  # See `gram_places`
     signs: Mapping[str, float],  # See `signs_of`
     model: Mapping,  # One of the models of `load_weights`
-    classes: Iterable[str] = (),  # See `word_classes`; weighed by a model that has weights for them
+    classes: Iterable[str] = (),  # See `word_classes`; used by models with weights for them
 ) -> float:  # Log-odds, before the threshold
-    "What a model says about one window."
+    "Return a model's score for one window."
     told = sum(map(model["places"].__getitem__, places))
     return _score_of(told, len(places), signs, model, classes)
 
 
 def _score_of(told, count, signs, model, classes):
-    "A score from the sum of the weights of so many places."
+    "Return a score from the sum of weights over `count` buckets."
     told /= math.sqrt(count or 1)
     if of_class := model.get("classes"):
         told += sum([of_class[k] for k in classes if k in of_class])
@@ -394,13 +394,13 @@ def _score_of(told, count, signs, model, classes):
 
 
 def margin_over(
-    score: float,  # The highest of a text
+    score: float,  # Highest score in the text
     model: Mapping,
     count: int,  # Number of windows
     *,
-    document: bool = True,  # False: a text that stands alone, whose thresholds are the same for every length
+    document: bool = True,  # False: a standalone text; thresholds do not depend on length
 ) -> float:  # Above 0: an attack
-    "How far the highest score is above the threshold for a text of this length."
+    "Return how far the highest score exceeds the threshold for a text of this length."
     if not document:
         return score - max(model["alone"], model["alone_ordinary"])
     return score - max(model["threshold"], model["ordinary"] + model["slope"] * math.log(max(1, count)))
@@ -420,7 +420,7 @@ _ARRAYS = WeightArrays()  # By model
 
 
 def _sums(rows, models):
-    "How many places each window has, and for each model the sums of its weights there, added in their order."
+    "Return the bucket count of each window, then the weight sums of each model, in a fixed order."
     import numpy as np
 
     of_window, at = _placed(rows)
@@ -436,7 +436,7 @@ class _Judged(NamedTuple):
 
 
 def _judged(text, parts, count) -> Iterator[_Judged]:
-    "Each window as the model sees it that is surest of an attack, and as each other one that says so too."
+    "Yield each window with its highest-scoring model and every other model that sees an attack."
     document = is_document(text, count=count)
     models = {name: load_weights()[name] for name in _JUDGES[document]}
     likely = likely_in(w.text for w in parts[::2])
@@ -461,9 +461,9 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
 
 
 def injection(
-    text: str,  # Text from outside: a mail, a note, a passage, a prompt
-) -> Score:  # fraction 1 harmless to 0 attack, label 'attack' or 'clean'; 'undefined' where it cannot read
-    "Does a text give orders to the machine that reads it?"
+    text: str,  # External text: an email, a note, a passage, a prompt
+) -> Score:  # fraction 1 harmless to 0 attack, label 'attack' or 'clean'; 'undefined' if unreadable
+    "Return whether a text contains a prompt injection or jailbreak for the model that reads it."
     if not isinstance(text, str):
         return _undefined(f"text is {type(text).__name__}, expected a string")
     if not any(map(str.isalnum, text)):
@@ -486,7 +486,7 @@ def _undefined(reason):
 
 
 def _is_foreign(text):
-    "Whether a text of at least six words holds hardly a common English word."
+    "Whether a text has hardly any common English words (at least six words) or mostly non-ASCII letters."
     text = text[:5000]
     if not text.isascii() and _is_mostly_other(text):
         return True
@@ -494,7 +494,7 @@ def _is_foreign(text):
 
 
 def _is_mostly_other(text):
-    "Whether more than half of the letters are no plain ones."
+    "Whether more than half of the letters are not ASCII."
     letters = [c for c in text if c.isalpha()]
     return sum(not c.isascii() for c in letters) > 0.5 * len(letters)
 
@@ -514,7 +514,7 @@ def _score(text, top, judged):
 
 
 def _apart(found):
-    "The most telling of windows that overlap, at most five, by place."
+    "Return at most five non-overlapping windows with the highest margins, by position."
     kept = []
     for j in sorted(found, key=lambda j: (-j.margin, j.window.start)):
         if all(j.window.end <= k.window.start or k.window.end <= j.window.start for k in kept):

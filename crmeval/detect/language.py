@@ -19,19 +19,19 @@ from ..core.text import sentences
 # %% ../../nbs/detect/06_language.ipynb #7c191010
 @lru_cache(maxsize=1)
 def _known() -> dict:
-    "Languages, scripts and words, with source and date."
+    "Return languages, scripts and words, with source and date."
     return json.loads(data_path("lexicons", "language.json").read_text(encoding="utf-8"))
 
 
-_SCRIPTS = _known()["scripts"]  # language -> scripts that its letters belong to, where these are not Latin
-LANGUAGES = frozenset(_known()["languages"])  # that langdetect knows
-_ALONE = frozenset(_known()["own_script"])  # share their script with no other that langdetect knows
+_SCRIPTS = _known()["scripts"]  # language -> scripts of its letters, if not Latin
+LANGUAGES = frozenset(_known()["languages"])  # supported by langdetect
+_ALONE = frozenset(_known()["own_script"])  # only supported language of their script
 
 
 def _script_share(text, language):
-    "Share of the letters that belong to the language's script; None without letters."
+    "Return the share of letters in the language's script; None without letters."
     wanted = _SCRIPTS.get(language, ["LATIN"])
-    if text.isascii():  # all its letters are Latin: nothing to look up
+    if text.isascii():  # all letters are Latin, no look-up needed
         return float("LATIN" in wanted) if any(map(str.isalpha, text)) else None
     counts = Counter(c for c in text if c.isalpha())
     own = sum(n for c, n in counts.items() if unicodedata.name(c, "?").replace("-", " ").split()[0] in wanted)
@@ -40,7 +40,7 @@ def _script_share(text, language):
 # %% ../../nbs/detect/06_language.ipynb #d1351fc0
 @lru_cache(maxsize=1)
 def language_profiles():
-    "langdetect's profiles with a fixed seed; None when it is not installed."
+    "Return langdetect's profiles with a fixed seed; None if it is not installed."
     try:
         from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
     except ImportError:
@@ -51,17 +51,17 @@ def language_profiles():
     return factory
 
 # %% ../../nbs/detect/06_language.ipynb #be8bec40
-FEW = 60  # characters below which a library is not asked about English, nor about two of one other script
+FEW = 60  # characters; shorter texts: langdetect is not trusted on English or between languages of one script
 
 
 @named_arguments
 def language_problem(
     text: str,  # Any text
     *,
-    language: str,  # One of LANGUAGES, e.g. 'de'
-    by_sentence: bool = True,  # Also ask of each sentence whether it is English; False: as IFEval does
-) -> str | None:  # '' when the text is in the language; None when nobody can tell
-    "Say what speaks against a language: '' when nothing does, None when it cannot be told."
+    language: str,  # One of `LANGUAGES`, such as 'de'
+    by_sentence: bool = True,  # Also check each sentence for English; False: as in IFEval
+) -> str | None:  # '' if the text is in the language; None if undecided
+    "Return why a text is not in the language: '' if it is, None if that cannot be decided."
     if (share := _script_share(text, language)) is None:
         return None
     if share < 0.2:
@@ -73,7 +73,7 @@ def language_problem(
             return f"{told}, 'en' asked for"
         if english_word_share(text) >= 0.5:
             return ""
-        if len(text) < FEW:  # names and codes: a library would guess
+        if len(text) < FEW:  # names and codes: langdetect would guess
             return None
     if language not in _SCRIPTS and is_surely_english(text):
         return "" if language == "en" else f"language is 'en', {language!r} asked for"
@@ -84,7 +84,7 @@ def language_problem(
 
 
 def _detected(profiles, text, language):
-    "What langdetect says against a language; None when it finds nothing to go by."
+    "Return langdetect's objection to the language, '' for none, None if undecided."
     from langdetect import LangDetectException
 
     detector = profiles.create()

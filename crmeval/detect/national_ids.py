@@ -28,11 +28,11 @@ _DASH = re.compile(
 )
 
 
-_MOST_LETTERS = 8_192  # characters that are remembered
+_MOST_LETTERS = 8_192  # cached characters
 
 
 class _Evening(dict):
-    "What a character beyond ASCII becomes; filled as characters are met."
+    "Code point -> replacement for characters beyond ASCII; filled on first use."
 
     def __missing__(self, code):
         even = code if code < 128 else _even_character(chr(code))
@@ -42,7 +42,7 @@ class _Evening(dict):
 
 
 def _even_character(c):
-    "A space, a digit or a full-width character as ASCII has it; every other as it is."
+    "Return spaces, digits and full-width characters in ASCII; any other character unchanged."
     if unicodedata.category(c) == "Zs":
         return " "
     if unicodedata.category(c) == "Nd":
@@ -54,20 +54,20 @@ _EVEN = _Evening()
 
 
 class Evened(NamedTuple):
-    "A text with even separators, and where its characters stood."
+    "A text with normalized separators, and the original offsets of its characters."
 
     text: str
-    at: tuple[int, ...] | None = None  # Offset of each character in the text as it came; None: unchanged
+    at: tuple[int, ...] | None = None  # Original offset of each character; None: unchanged
 
     def span(self, start, end):
-        "Offsets in the text as it came."
+        "Return the offsets in the original text."
         return (start, end) if self.at is None or end <= start else (self.at[start], self.at[end - 1] + 1)
 
 
 def evened(
     text: str,  # Any text
 ) -> Evened:
-    "The text with plain spaces, hyphens and digits, and without invisible characters."
+    "Return the text with plain spaces, hyphens and digits, and without invisible characters."
     if text.isascii():
         return Evened(text)
     at = None
@@ -79,25 +79,25 @@ def evened(
 # %% ../../nbs/detect/00_national_ids.ipynb #7d27f149
 _IDS = PatternFile(data_path("lexicons", "national_ids.json"))
 _UNSPACED = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"  # Scripts that put no space between words
-_LETTER = rf"[^\W{_UNSPACED}]"  # Of a word that a number would be a part of
+_LETTER = rf"[^\W{_UNSPACED}]"  # Next to one, a number is part of a word
 _ENDS = rf"(?!{_LETTER}|-|[.,/:]\d)"
 _BEGINS = rf"(?:(?<!{_LETTER})(?<![.,/:+#$€£-])|(?<=[^\W\d_][:.]))"
 
 
 @dataclass(frozen=True)
 class _Form:
-    "One way to write one kind of number."
+    "One written form of one kind of number."
 
     entity: str
     whole: re.Pattern
-    behind: re.Pattern  # The number behind a cue
+    behind: re.Pattern  # The number after a cue
     cue: re.Pattern
     check: str | None
     alone: float
     cued: float
 
     def fits(self, number):
-        "Whether the checksum, the date and the region of a number are right."
+        "Whether the checksum, date and region of a number are valid."
         return self.check is None or _module(self.check).is_valid(number)
 
 
@@ -130,12 +130,12 @@ def _forms():
 
 # %% ../../nbs/detect/00_national_ids.ipynb #90621411
 class Spot(NamedTuple):
-    "A number that a state gave to somebody."
+    "A government-issued number in a text."
 
     entity: str  # 'IT_FISCAL_CODE', 'BR_CPF', ...
     start: int
     end: int
-    score: float  # 0 to 1, how sure
+    score: float  # Confidence, 0 to 1
     why: str  # 'checksum', 'cue' or 'pattern'
 
 
@@ -156,7 +156,7 @@ _SIX_DIGITS = re.compile(r"\d(?:(?:[^\d\n]{0,5}\d){5}|(?<=[A-Z]{5}\d)\d{3}(?=[A-
 
 
 def _places(text):
-    "Stretches around six digits that are close together: 64 characters before, 24 behind."
+    "Return stretches around six digits close together: 64 characters before, 24 after."
     out = []
     for m in _SIX_DIGITS.finditer(text):
         start, end = max(0, m.start() - 64), min(len(text), m.end() + 24)
@@ -187,7 +187,7 @@ _CUE_PLACES = CallMemo(_cue_places)
 
 
 def _cues(text, start, end):
-    "Cues of a stretch; it is cut off behind it."
+    "Yield the cue matches between `start` and `end`; the text is cut off at `end`."
     places = _CUE_PLACES[text]
     if places is None:
         yield from _any_cue().finditer(text, start, end)
@@ -208,7 +208,7 @@ def _behind_cues(text, start, end):
 
 
 def _cued(form, cue, found):
-    "A number behind its cue: a cue that means nothing else makes up for a wrong checksum."
+    "Yield a number after its cue; an unambiguous cue makes up for a wrong checksum."
     start, end = (cue.end() + i for i in found.span("v"))
     if form.fits(found["v"]):
         yield Spot(form.entity, start, end, form.cued, "cue")
@@ -218,8 +218,8 @@ def _cued(form, cue, found):
 
 @forgetting
 def national_ids(
-    text: str,  # With even separators, see `evened`
+    text: str,  # With normalized separators, see `evened`
 ) -> list[Spot]:  # May overlap
-    "Identity, tax and insurance numbers of people, by form, checksum and cue."
+    "Return identity, tax and insurance numbers of people, found by form, checksum and cue."
     finders = (_alone, _behind_cues)
     return [spot for place in _places(text) for find in finders for spot in find(text, *place)]

@@ -22,7 +22,7 @@ def _patterns():
 
 
 def _is_no_name(piece):
-    "Whether a piece that could be a name is a common word, or begins with one."
+    "Whether a candidate name is a common word or begins with one."
     never = _NAMES.words("never")
     return piece in never or piece[:2] in never
 
@@ -41,7 +41,7 @@ def _found_by(pattern, text):
 def native_names(
     text: str,  # Any text
 ) -> list[tuple[int, int]]:  # (start, end), in order; may overlap
-    "Names in scripts without capitals that a word beside them tells, and Vietnamese ones in Latin letters."
+    "Return names in scripts without capitals, found by a word next to them, and Vietnamese names in Latin."
     patterns = [_NAMES.pattern("vietnamese")]
     if not text.isascii() and _NAMES.pattern("any").search(text):
         patterns += _patterns()

@@ -24,7 +24,7 @@ _NEXT = re.compile(r"[ \xa0]+([^\W\d_]+)")
 
 @lru_cache(maxsize=1)
 def _name_like():
-    "Words that are names as well, with a capital."
+    "Return a pattern for capitalized words that are also names."
     words = sorted(w.capitalize() for w in _SENSES.words("given") | _SENSES.words("family"))
     return re.compile(f"(?:{'|'.join(words)})(?!\\w)")
 
@@ -35,7 +35,7 @@ def _is_first_name(word):
 
 
 def _may_be_surname(word):
-    "Whether a word is a surname that is known, or begins with a capital and is in no list of words."
+    "Whether a capitalized word is a known surname, or not in any list of words."
     small = word.casefold()
     if not word.istitle() or small in lexicon("not_names"):
         return False
@@ -44,7 +44,7 @@ def _may_be_surname(word):
 
 
 def _is_named(text, m):
-    "Whether the words beside a match of `_name_like` make a name of it."
+    "Whether the words around a match of `_name_like` show that it is a name."
     words = _BEFORE.findall(text[max(0, m.start() - 40) : m.start()])[-2:]
     last = words[-1] if words else ""
     small = {w.casefold() for w in words}
@@ -65,26 +65,26 @@ def _nameless(m):
 
 def without_names(
     text: str,  # Any text, as it was written
-) -> str:  # 'Somebody' for each name that is an offensive word otherwise
-    "A text without the names of people that a list of offensive words would take for abuse."
+) -> str:  # 'Somebody' for each name that is otherwise an offensive word
+    "Return the text without people's names that a list of offensive words would flag."
     return _name_like().sub(_nameless, text)
 
 # %% ../../nbs/detect/03_other_senses.ipynb #a6fc63fe
-_BEHIND = 2  # words in which a head is looked for
+_BEHIND = 2  # following words searched for a head noun
 
 
 def is_ambiguous(
-    words: Iterable[str],  # Of a text, in small letters
+    words: Iterable[str],  # Of a text, in lower case
 ) -> bool:  # False: `goods_words` finds nothing in any of its sentences
-    "Whether one of some words may name goods, food or medicine as well as a person."
+    "Whether any word can name goods, food or medicine as well as a person."
     return not _SENSES.words("two_faced").isdisjoint(words)
 
 
 def goods_words(
-    words: Sequence[tuple[str, int, int]],  # Words of a sentence in small letters, with their places
-    attacks: Callable[[str], bool],  # Whether a word attacks somebody on its own
-) -> list[tuple[int, int]]:  # Places of the words that name goods, food or medicine
-    "Ambiguous words of a sentence that harm nobody, since it is about goods or about health."
+    words: Sequence[tuple[str, int, int]],  # (word in lower case, start, end) of a sentence
+    attacks: Callable[[str], bool],  # Whether a word is an attack on its own
+) -> list[tuple[int, int]]:  # (start, end) of the words that name goods, food or medicine
+    "Return the ambiguous words that are harmless since the sentence is about goods or health."
     ambiguous, own = _SENSES.words("two_faced"), [w for w, _, _ in words]
     if not is_ambiguous(own):
         return []
@@ -98,7 +98,7 @@ def goods_words(
 
 
 def _headed(own):
-    "Places of ambiguous words with a head behind them or a kind before, and of these heads."
+    "Return indices of ambiguous words with a head noun after or a kind before them, and of those heads."
     found, heads = set(), _SENSES.words("heads")
     for i, w in enumerate(own):
         if w not in _SENSES.words("two_faced"):
@@ -112,32 +112,32 @@ def _headed(own):
 
 # %% ../../nbs/detect/03_other_senses.ipynb #50c39337
 def abuse_degree(
-    word: str,  # In small letters
-    classes: Collection[str],  # Its classes, as the detector of toxicity names them
-) -> int:  # 2: abuse wherever it stands; 1: may be abuse; 0: is none
-    "How surely a word is abuse of a person."
+    word: str,  # In lower case
+    classes: Collection[str],  # Its classes, as named by the toxicity detector
+) -> int:  # 2: always abuse; 1: may be abuse; 0: not abuse
+    "Return how certainly a word is abuse of a person."
     if word not in _SENSES.words("two_sided") and not _SENSES.words("abuse").isdisjoint(classes):
         return 2
     return int(not _SENSES.words("may_be_abuse").isdisjoint(classes))
 
 
 def abuse_in(
-    words: Collection[str],  # Of a text, in small letters
+    words: Collection[str],  # Of a text, in lower case
     degree: Callable[[str], int],  # As `abuse_degree`
 ) -> tuple[
     float, float
-]:  # (1 if a word is abuse; 1 if none is, one may be, and the text is not of its writer)
-    "Whether a text holds a word of abuse, or one that may be such in a text about others."
+]:  # (1 if a word is abuse; 1 if none is but one may be, and the writer is not the topic)
+    "Return whether a text contains abuse, and possible abuse in a text about others."
     worst = max(map(degree, words), default=0)
     others = worst == 1 and _SENSES.words("writer").isdisjoint(words)
     return float(worst == 2), float(others)
 
 # %% ../../nbs/detect/03_other_senses.ipynb #aa738637
 def threatens_body(
-    tokens: Sequence[str],  # Of a text, in small letters
-    i: int,  # Where to look, 0 <= i < len(tokens)
+    tokens: Sequence[str],  # Of a text, in lower case
+    i: int,  # Token index, 0 <= i < len(tokens)
 ) -> bool:
-    "Whether a threat such as 'I will break your legs' begins at a token."
+    "Whether a threat such as 'I will break your legs' starts at token `i`."
     said = tokens[i : i + 12]
     if said[0] not in _SENSES.words("who_threatens") or not ("'" in said[0] or said[1:2] == ["will"]):
         return False

@@ -16,11 +16,11 @@ _INTERNATIONAL = re.compile(
     r"(?<![\w+])\(?(?:\+|(?<!\d )00(?=[1-9]))[ ]?\(?[1-9](?:[ ().\-/]{0,3}\d){6,16}(?!\d)"
 )
 _LAST_GROUP = re.compile(r"[ ().\-/]+\d+$")
-_MOST = 200  # candidates of one text that are tried
+_MOST = 200  # candidates tried per text
 
 
 def _international_size(piece):
-    "How many characters of a piece are a number by the plan of its country; 0 for none."
+    "Return how many characters of a piece form a valid number in its country's numbering plan; 0: none."
     import phonenumbers
 
     for _ in range(6):
@@ -37,14 +37,14 @@ def _international_size(piece):
     return 0
 
 
-_SIZES = CallMemo(_international_size)  # No number outlives the call
+_SIZES = CallMemo(_international_size)  # No number is kept after the call
 
 
 @forgetting
 def international_numbers(
-    text: str,  # With even separators
+    text: str,  # With normalized separators
 ) -> list[tuple[int, int]]:  # (start, end), in order
-    "Telephone numbers with the code of their country, whole."
+    "Return the places of complete phone numbers with a country code."
     if "+" not in text and "00" not in text:
         return []
     found = (m for m, _ in zip(_INTERNATIONAL.finditer(text), range(_MOST)))
@@ -55,7 +55,7 @@ def international_numbers(
 _NATIONAL = re.compile(
     r"[(08](?<![\w,#$€£/+(-].)(?<![\W\d_]\..)(?:(?<!\()|\d)(?:[ ().\-/]{0,2}\d){6,12}(?![\w%€$]|[.,:/-]\d)"
 )
-# Countries of more than five million people that write zero, eight or a bracket first, and some smaller ones
+# Countries above five million people whose numbers start with zero, eight or a bracket, and some smaller
 _REGIONS = (
     "AM AR AT AU AZ BA BD BE BG BO BR BY CH CL CN CO CU DE EC EG ET FI FR GB GE GH HR HU ID IE IL IN IQ IR "
     "IT JO JP KE KG KH KR KZ LK LT LY MA MD MK MM MN MX MY NG NL NP NZ PE PH PK PY RO RS RU RW SA SE SI "
@@ -70,7 +70,7 @@ def _groups(text):
 def is_national_number(
     piece: str,  # Digits and separators
 ) -> bool:
-    "Whether some country writes one of its telephone numbers so."
+    "Whether this is a phone number in some country's national format."
     return any(_is_written_in(piece, region) for region in _REGIONS)
 
 
@@ -93,11 +93,11 @@ _PROVEN = CallMemo(is_national_number)
 @forgetting
 @named_arguments
 def national_numbers(
-    text: str,  # With even separators
+    text: str,  # With normalized separators
     *,
-    known: frozenset[int] = frozenset(),  # Where numbers begin that need no proof
+    known: frozenset[int] = frozenset(),  # Start offsets of numbers already found; they are skipped
 ) -> list[tuple[int, int]]:  # (start, end), in order
-    "Telephone numbers as some country writes them, of which zero, eight or a bracket in front is a mark."
+    "Return places of phone numbers in a national format that starts with zero, eight or a bracket."
     found = (m for m, _ in zip(_NATIONAL.finditer(text), range(_MOST // 5)))
     grouped = (m for m in found if m.start() not in known and len(_groups(m[0])) > 1)
     return [m.span() for m in grouped if _PROVEN[m[0]]]

@@ -38,7 +38,7 @@ def luhn_valid(
 def iban_valid(
     number: str,  # With or without spaces, any case
 ) -> bool:
-    "Whether check digits (ISO 13616, mod 97), length and form of an IBAN are those of its country."
+    "Whether an IBAN's check digits (ISO 13616, mod 97), length and form are valid for its country."
     s = re.sub(r"[\s-]", "", number).upper()
     if not re.fullmatch(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", s):
         return False
@@ -58,7 +58,7 @@ def _is_ip(text):
 
 
 def _is_ip6(text):
-    "Not a time or a ratio: many colons and something between them, or the gap '::' in a text of some length."
+    "Whether a text is an IPv6 address and not a time or ratio: four or more colons, or '::'."
     if "::" in text and len(text) > 6:
         return _is_ip(text)
     return any(c.isalnum() for c in text) and text.count(":") > 3 and _is_ip(text)
@@ -82,19 +82,19 @@ def _is_plate(text):
 
 
 def _is_card(text):
-    "Whether 12 to 19 digits begin as a card does (2 to 6, 9792, 1 before 14 more) and the last fits."
+    "Whether 12 to 19 digits start like a card (2 to 6, 9792, or 1 if 15 digits) and pass the Luhn check."
     digits = re.sub(r"\D", "", text)
     begins = digits.startswith((*"23456", "9792")) or len(digits) == 15 and digits.startswith("1")
     return 12 <= len(digits) <= 19 and begins and luhn_valid(digits)
 
 # %% ../../nbs/detect/01_pii.ipynb #aabb4d4b
 def _phone_digits(text):
-    "The digits of a number without its extension."
+    "Return the digits of a phone number without its extension."
     return re.sub(r"\D", "", re.split(r"x|ext", text)[0])
 
 
 def _is_phone(text):
-    "Between 7 and 15 digits, and not another number that is written in groups."
+    "Whether a text has 7 to 15 digits and is not another kind of grouped number."
     digits = _phone_digits(text)
     if not 7 <= len(digits) <= 15 or len(set(digits)) < 3:
         return False
@@ -104,7 +104,7 @@ def _is_phone(text):
 
 
 def _has_lone_hyphen(text, digits):
-    "Digits and a hyphen as in a case number, other than 555-0142."
+    "Whether digits are hyphenated like a case number; not so for 555-0142."
     if re.fullmatch(r"\d{3}-\d{4}", text):
         return False
     if text.count("-") == 1 and not re.search(r"[ .(]", text):
@@ -113,7 +113,7 @@ def _has_lone_hyphen(text, digits):
 
 
 def _is_thousands(text):
-    "1.200.500"
+    "Whether a number has thousands separators: 1.200.500."
     if text.startswith("0") or re.fullmatch(r"\d{2,3} \d{3} \d{3}", text):
         return False
     return bool(re.fullmatch(r"\d{1,3}([. ])\d{3}(?:\1\d{3})*", text))
@@ -141,7 +141,7 @@ VALIDATORS: dict[str, Callable[[str], bool]] = {
 }
 
 
-_CHECKSUMS = ("card", "iban")  # These are tried on shorter pieces, too, and count as proof
+_CHECKSUMS = ("card", "iban")  # Also tried on shorter pieces; reported as 'checksum'
 
 # %% ../../nbs/detect/01_pii.ipynb #037b37a5
 _PII = PatternFile(data_path("lexicons", "pii.json"))
@@ -155,17 +155,17 @@ class _Recogniser:
     pattern: re.Pattern
     score: float
     validator: str | None = None  # One of `VALIDATORS`; None: the pattern is enough
-    only_with: tuple[str, ...] = ()  # Read only where the text has one of these, in lower case
-    only_where: re.Pattern | None = None  # What every match holds, and is found sooner than a match
+    only_with: tuple[str, ...] = ()  # Applied only if the text has one of these, in lower case
+    only_where: re.Pattern | None = None  # Part of every match; a faster pre-check
 
     @cached_property
     def group(self):
-        "The group that is meant."
+        "The group that holds the value: 'v', or 0."
         return "v" if "v" in self.pattern.groupindex else 0
 
 
 def _recogniser(row):
-    "A row of the file, ready for use."
+    "Return a recogniser from a row of the file."
     cue = {"pattern": f"(?:{'|'.join(row['cue'])})", "ignore_case": row.get("cue_ignore_case", False)}
     pattern = compiled(row, {**_PII.data["parts"], "cue": cue})
     entity, only_with = row.get("entity", "STREET_ADDRESS"), tuple(row.get("only_with", ()))
@@ -185,7 +185,7 @@ _TABLES = ("recognisers", "addresses")
 
 @lru_cache(maxsize=1)
 def _patterns():
-    "(the patterns of both tables, which are looked for together; table -> numbers of its own)."
+    "Return (pattern table for both tables, searched together; table -> range of its pattern indices)."
     own, at = {}, 0
     for table in _TABLES:
         own[table] = range(at, at + len(_recognisers(table)))
@@ -194,7 +194,7 @@ def _patterns():
 
 
 def _matches(table, scanned):
-    "(recogniser, start, end) of all matches of a table; of the group `v`, where there is one."
+    "Yield (recogniser, start, end) of all matches of a table, of the group `v` if there is one."
     low = scanned.small if scanned.text.isascii() else scanned.text.lower()
     (patterns, own), rows = _patterns(), _recognisers(table)
     for i, found in patterns.finditer(scanned, own[table]):
@@ -208,13 +208,13 @@ def _matches(table, scanned):
 
 # %% ../../nbs/detect/01_pii.ipynb #c03d0af1
 def _is_ordinary(word):
-    "Whether a word is no name and belongs to no address."
+    "Whether a word is a common word and not part of an address."
     key = plain_key(word)
     return key in lexicon("not_names") and key not in _PII.words("street_words")
 
 
 def _extended(text, end):
-    "The end of an address whose core ends here: at most six more parts, and the country."
+    "Return the end of an address whose core ends at `end`: at most six more parts and the country."
     for _ in range(6):
         m = _PII.pattern("address_goes_on").match(text, end) or _PII.pattern("town").match(text, end)
         if not m or _is_ordinary(m[0].strip(" ,\n").split(" ")[0]):
@@ -224,7 +224,7 @@ def _extended(text, end):
 
 
 def _behind_country(text, end):
-    "The end of a country, and of a code behind it, if they stand here."
+    "Return the end of a country and postal code that follow `end`, or `end`."
     country = re.match(r"[ ,]{1,2}([A-Z][\w]+(?: [A-Z][\w]+){0,2})", text[end : end + 60])
     if not country or plain_key(country[1]) not in lexicon("places"):
         return end
@@ -245,13 +245,13 @@ def _addresses(scanned):
 
 
 def _is_no_address(piece):
-    "Whether a piece starts with an ordinary word, or holds a month."
+    "Whether a piece starts with a common word or contains a month."
     words = re.findall(r"[^\W\d_]{2,}", piece)
     return bool(words) and _is_ordinary(words[0]) or bool(_PII.pattern("month").search(piece))
 
 
 def _united(text, spans):
-    "Overlapping and neighbouring pieces of an address become one."
+    "Return the spans with overlapping and adjacent parts of an address merged."
     out = []
     for s in sorted(spans, key=lambda s: (s.start, -s.end)):
         if out and (s.start <= out[-1].end or re.fullmatch(r"[\s,]{1,6}", text[out[-1].end : s.start])):
@@ -263,7 +263,7 @@ def _united(text, spans):
 
 # %% ../../nbs/detect/01_pii.ipynb #aba26945
 def _shortened(piece, valid):
-    "A number without the groups behind it that it does not need; '' when it is valid in no length."
+    "Return a number without extra groups at its end; '' if it is not valid at any length."
     for _ in range(5):
         if valid(piece):
             return piece
@@ -275,14 +275,14 @@ def _shortened(piece, valid):
 
 
 def _iban_in(piece):
-    "The part of a piece that is an IBAN: its country says how long it is, whatever stands behind."
+    "Return the part of a piece that is a valid IBAN, or ''; its length depends on the country."
     ends = [m.end() for m in re.finditer(r"[A-Za-z0-9]", piece)]
     whole = (end for end in ends[14:34] if not piece[end : end + 1].isalnum())
     return next((piece[:end] for end in whole if iban_valid(piece[:end])), "")
 
 
 def _named_as(text, start):
-    "The kind of number that the words before a place say: 'Order no.'; '' for none, 'NOTHING' for a thing's."
+    "Return the kind of number by the words before it ('Order no.'); '': none, 'NOTHING': not personal."
     found = _number_cue().search(text[max(0, start - 48) : start])
     return found.lastgroup if found else ""
 
@@ -294,7 +294,7 @@ def _number_cue():
 
 
 def _means_else(text, start, end, entity):
-    "Whether a piece that fits a pattern is a version, a count, a quarter, opening hours or another number."
+    "Whether a match is in fact a version, count, quarter, opening hours or another number."
     if entity == "PHONE_NUMBER":
         return _BEFORE_NO_PHONE[text[max(0, start - 30) : start]]
     if entity == "IP_ADDRESS":
@@ -310,7 +310,7 @@ def _is_before_no_phone(before):
     return bool(_PII.pattern("before_no_phone").search(before))
 
 
-_BEFORE_NO_PHONE = CallMemo(_is_before_no_phone)  # several patterns begin at one place
+_BEFORE_NO_PHONE = CallMemo(_is_before_no_phone)  # several patterns match at the same position
 
 
 def _is_no_date(text, start, end):
@@ -322,7 +322,7 @@ def _is_no_date(text, start, end):
 
 
 def _is_no_year(before, after):
-    "Four digits in 'Q3 2024', or in front of a plural: '2000 seats'."
+    "Whether four digits are part of 'Q3 2024' or precede a plural ('2000 seats')."
     if re.search(r"\bQ[1-4][ /]$", before):
         return True
     plural = r" (?!was\b|is\b|has\b|does\b|[a-z]+ss\b)[a-z]{3,20}s\b"
@@ -330,7 +330,7 @@ def _is_no_year(before, after):
 
 
 def _sentence(text, start, end):
-    "The line or sentence around a place, 120 characters to each side at most."
+    "Return the line or sentence around a span, at most 120 characters to each side."
     left = re.split(r"[.!?]\s|\n", text[max(0, start - 120) : start])[-1]
     right = re.split(r"[.!?](?=\s|$)|\n", text[end : end + 120])[0]
     return left + text[start:end] + right
@@ -342,11 +342,11 @@ _TRIMMED = (
     "PHONE_NUMBER",
     "CREDIT_CARD",
     "IBAN_CODE",
-)  # Points behind them are not theirs
+)  # Trailing punctuation is not part of them
 
 
 def _accepted(piece, r):
-    "What of a match is left by the recogniser's validator; '' for nothing."
+    "Return the part of a match that the recogniser's validator accepts, or ''."
     if r.entity in _TRIMMED:
         piece = piece.rstrip(" .,;-")
     if r.validator == "iban":
@@ -357,7 +357,7 @@ def _accepted(piece, r):
 
 
 def _recognised(scanned, text):
-    "What the recognisers find; a card number behind 'Order no.' in the text is an order number."
+    "Yield the recognisers' spans; a card number after 'Order no.' becomes an order number."
     for r, start, end in _matches("recognisers", scanned):
         size = len(_accepted(scanned.text[start:end], r))
         if not size or _means_else(text, start, start + size, r.entity):
@@ -372,12 +372,12 @@ _UNSPACED = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 
 
 def _spaced(text):
-    "The text with a sign in place of each character of a script that puts no space before a number."
+    "Return the text with '|' for each character of scripts without spaces, so that numbers stand apart."
     return text if text.isascii() else _UNSPACED.sub("|", text)
 
 
 def _post_codes(text):
-    "Codes that stand at a town: '00-950 Warszawa', 'Pune 411 001'."
+    "Yield postal codes next to a town: '00-950 Warszawa', 'Pune 411 001'."
     for m in _PII.pattern("post_code").finditer(text):
         behind = _PII.pattern("town_behind").match(text, m.end())
         before = m["last"] and _PII.pattern("town_before").search(text[max(0, m.start() - 34) : m.start()])
@@ -386,7 +386,7 @@ def _post_codes(text):
 
 
 def _numbers(text, spaced, found):
-    "Numbers of states and telephones, which data of other people decide; `found` is what the patterns found."
+    "Return national IDs, phone numbers and postal codes; `found` holds the spans of the patterns."
     out = [Span(*spot) for spot in national_ids(text)]
     known = frozenset(s.start for s in found if s.entity == "PHONE_NUMBER")
     phones = [(0.92, place) for place in international_numbers(spaced)]
@@ -399,7 +399,7 @@ def _numbers(text, spaced, found):
 def pattern_spans(
     text: str,  # Any text
 ) -> list[Span]:  # May overlap
-    "What the patterns of this package find; the score is higher where a checksum or a cue agrees."
+    "Return the spans found by this package's patterns; a checksum or cue gives a higher score."
     even = evened(text)
     scanned = scanned_text(even.text)
     out, spaced = [*_recognised(scanned, even.text)], _spaced(even.text)
@@ -419,7 +419,7 @@ def known_spans(
         str | Mapping[str, Any]
     ],  # Names or values; a mapping has 'value' and 'entity' (default 'PERSON')
 ) -> list[Span]:
-    "Where the values of a record occur, in any case; a name's parts count alone when no common words."
+    "Return where a record's values occur, in any case; parts of names too, unless they are common words."
     out = []
     for item in known:
         value, entity = _known_value(item)
@@ -432,7 +432,7 @@ def known_spans(
 
 
 def _known_value(item):
-    "(value, entity) of what a record knows."
+    "Return (value, entity) of an item of `known`."
     if isinstance(item, Mapping):
         value, entity = item["value"], item.get("entity", "PERSON")
     else:
@@ -443,7 +443,7 @@ def _known_value(item):
 
 
 def _name_parts(name):
-    "Parts of a name that are no ordinary words."
+    "Return the parts of a name that are not common words."
     parts = re.split(r"[\s,]+", name)
     return [p for p in parts if len(p.strip(".")) > 2 and plain_key(p.strip(".")) not in lexicon("not_names")]
 
@@ -452,7 +452,7 @@ def _name_parts(name):
 def presidio_engine(
     model: str | None = None,  # Name of an installed spaCy model; None: no model, patterns only
 ):  # `presidio_analyzer.AnalyzerEngine` for English
-    "Presidio's analyzer with its default recognisers, without network; `ValueError` if not installed."
+    "Return Presidio's analyzer with default recognisers, offline; `ValueError` if not installed."
     try:
         import spacy
         import tldextract
@@ -489,7 +489,7 @@ def presidio_spans(
     *,
     model: str | None = None,  # As for `presidio_engine`
 ) -> list[Span]:  # May overlap
-    "What Presidio's default recognisers find."
+    "Return the spans found by Presidio's default recognisers."
     return [
         Span(r.entity_type, r.start, r.end, float(r.score), "presidio")
         for r in presidio_engine(model).analyze(text, language="en")
@@ -506,10 +506,10 @@ def find_pii(
     *,
     known: Sequence[str | Mapping[str, Any]] = (),  # Names and values from the record, see `known_spans`
     entities: Sequence[str] | None = None,  # Only these kinds; None: all
-    min_score: float = DEFAULT_MIN_SCORE,  # 0 to 1; higher finds less and errs less
+    min_score: float = DEFAULT_MIN_SCORE,  # 0 to 1; higher: fewer spans and fewer false positives
     engine: str = "patterns",  # 'patterns', 'presidio' or 'presidio:SPACY_MODEL'
 ) -> list[Span]:  # entity, start, end, score; in order, without overlaps
-    "Spans of personal data in a text, each with a score in [0, 1]; surer is higher."
+    "Return spans of personal data, each with a confidence score in [0, 1]."
     if not isinstance(text, str):
         raise ValueError(f"text is {type(text).__name__}, expected a string")
     name, _, model = engine.partition(":")
@@ -525,13 +525,13 @@ def find_pii(
 
 
 def _native_span(text, start, end):
-    "In Latin letters it is the form that speaks, of the whole name: more than a first name inside of it."
+    "Return a PERSON span; a Latin one scores higher, to win over a first name inside it."
     told = (0.86, "form") if text[start] < "\u0250" else (0.75, "cue")
     return Span("PERSON", start, end, *told)
 
 
 def _is_no_person(text, span):
-    "A name that goes on after an exclamation mark is a product's, and a word for a number is none."
+    "Whether a PERSON span is part of a product name (letters after '!') or a word such as 'Nummer'."
     if span.entity != "PERSON" or span.why == "record":
         return False
     if _EXCLAIMED.match(text, span.end):
@@ -544,6 +544,6 @@ _NUMBER_WORD = re.compile(r"(?:nummer|nr\.?)$", re.I)
 
 
 def _sure_presidio_spans(text, model):
-    "Presidio's bare nine-digit patterns fit any number: what is below the file's scores is left out."
+    "Return Presidio's spans above the file's minimum scores; its bare nine-digit patterns match any number."
     least = _PII.data["presidio_least_score"]
     return [s for s in presidio_spans(text, model=model) if s.entity in least and s.score >= least[s.entity]]

@@ -19,13 +19,13 @@ from ..core.patterns import PatternFile
 # %% ../../nbs/detect/00_proper_names.ipynb #fb1b3ca9
 @dataclass(frozen=True)
 class Span:
-    "A piece of a text that names or identifies somebody or something."
+    "A piece of a text that names or identifies a person or thing."
 
-    entity: str  # Kind, named as Presidio does, e.g. 'PERSON', 'EMAIL_ADDRESS'
+    entity: str  # Kind, named as in Presidio: 'PERSON', 'EMAIL_ADDRESS', ...
     start: int  # Offset of the first character
     end: int  # Offset after the last one
-    score: float  # 0 to 1, how sure; not a calibrated probability
-    why: str = ""  # What found it
+    score: float  # Confidence, 0 to 1; not a calibrated probability
+    why: str = ""  # Which kind of evidence found it
 
     def text_in(self, text: str) -> str:
         return text[self.start : self.end]
@@ -34,7 +34,7 @@ class Span:
 def without_overlaps(
     spans: Sequence[Span],
 ) -> list[Span]:  # In the order of the text; no two overlap
-    "Where spans overlap, keep the surer one, then the longer one."
+    "Return the spans without overlaps: the one with the higher score stays, then the longer one."
     kept, taken = [], bytearray(max((s.end for s in spans), default=0))
     for s in sorted(spans, key=lambda s: (-s.score, s.start - s.end, s.start, s.entity)):
         if taken.find(1, s.start, s.end) < 0:
@@ -52,7 +52,7 @@ _LETTERS = str.maketrans(
 def plain_key(
     word: str,
 ) -> str:  # Case-folded, without accents
-    "The form in which words are looked up."
+    "Return the form in which words are looked up in the lexicons."
     folded = word.casefold()
     if folded.isascii():
         return folded
@@ -64,7 +64,7 @@ def plain_key(
 def lexicon(
     name: str,  # 'first_names', 'surnames', 'places', 'nationalities', 'organisation_words' or 'not_names'
 ) -> frozenset[str]:  # Keys as `plain_key` makes them
-    "One of the word lists of this package."
+    "Return one of the word lists of this package."
     path = LEXICONS / f"{name}.txt"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in LEXICONS.glob("*.txt")))
@@ -76,7 +76,7 @@ def lexicon(
 # %% ../../nbs/detect/00_proper_names.ipynb #c6c10b58
 _CUES = PatternFile(data_path("lexicons", "proper_names.json"))
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]{2,}|-[^\W\d_]+|\.[^\W\d_]+)*")
-_PLAIN_TOKEN = re.compile(r"[A-Za-z]+(?:'[A-Za-z]{2,}|[-.][A-Za-z]+)*")  # The same in ASCII
+_PLAIN_TOKEN = re.compile(r"[A-Za-z]+(?:'[A-Za-z]{2,}|[-.][A-Za-z]+)*")  # The same for ASCII text
 HONORIFICS = _CUES.words("honorifics")
 
 
@@ -88,11 +88,11 @@ class _Word(NamedTuple):
     fresh: bool  # Starts a sentence, a line or a quotation
 
 
-_word = partial(tuple.__new__, _Word)  # From a tuple; a text has hundreds
+_word = partial(tuple.__new__, _Word)  # Built from a tuple for speed; a text has hundreds
 
 # %% ../../nbs/detect/00_proper_names.ipynb #a4eefaa9
 def _words_of(text):
-    out, end, ends = [], 0, {" ": False}  # What stands between two words -> whether it ends a sentence
+    out, end, ends = [], 0, {" ": False}  # Text between two words -> whether it ends a sentence
     small = text.lower() if text.isascii() else ""
     for m in (_PLAIN_TOKEN if small else _TOKEN).finditer(text):
         start, stop = m.span()
@@ -134,7 +134,7 @@ def _is_common(key):
 
 
 def _leads_on(text, words, i, cased):
-    "Whether one or two particles from `i` on are followed by a name."
+    "Whether one or two particles, starting at `i`, are followed by a name."
     after = words[i + 1 : i + 3]
     if not after or not _joined(text, words[i], after[0]):
         return False
@@ -164,14 +164,14 @@ def _goes_on(text, words, i, run, cased):
 
 
 def _is_lower_surname(w):
-    "In text without capitals: an initial, or a surname that is no ordinary word."
+    "Whether a word in lower-case text is an initial, or a surname that is not a common word."
     if len(w.text) == 1 and w.key not in "ai":
         return True
     return w.key in lexicon("surnames") and w.key not in lexicon("not_names")
 
 
 def _runs(text, words, cased):
-    "Lists of neighbouring words that could be one name."
+    "Return lists of adjacent words that could be one name."
     runs, run = [], []
     for i, w in enumerate(words):
         if cased and not run and not w.text[0].isupper():  # most words
@@ -187,11 +187,11 @@ def _runs(text, words, cased):
 # %% ../../nbs/detect/00_proper_names.ipynb #bf6bc3ec
 @dataclass(frozen=True)
 class _Run:
-    "Words that could be one name, in their text."
+    "Words that could be one name, with the text around them."
 
     text: str
     words: Sequence[_Word]
-    before: _Word | None  # The word in front of them
+    before: _Word | None  # The preceding word
 
     @property
     def first(self):
@@ -211,18 +211,18 @@ class _Run:
 
     @cached_property
     def left(self):
-        "What stands before it."
+        "The text before the run, at most 48 characters."
         return self.text[max(0, self.first.start - 48) : self.first.start]
 
     @cached_property
     def after(self):
-        "What stands behind it."
+        "The text after the run, at most 40 characters."
         end = self.words[-1].end
         return self.text[end : end + 40]
 
     @cached_property
     def cue(self):
-        "Key of the word right before it, or ''."
+        "The key of the word directly before the run, or ''."
         b = self.before
         return b.key if b is not None and self.text[b.end : self.first.start] == " " else ""
 
@@ -238,7 +238,7 @@ _LINE_START = re.compile(r"(?:^|\n)[ \t>]*$")
 
 
 def _line_above(r):
-    "Keys of the words in the line above a run that is alone on its line, else None."
+    "Return the keys of the words in the line above if the run is alone on its line, else None."
     end = r.words[-1].end
     head, tail = r.text[max(0, r.first.start - 120) : r.first.start], r.text[end : end + 60]
     if not _LINE_START.search(head) or not re.match(r"[ \t,]*(?:\n|$)", tail):
@@ -248,14 +248,14 @@ def _line_above(r):
 
 
 def _stands_above_a_country(r):
-    "A town in an address block."
+    "Whether the run is a town in an address block."
     end = r.words[-1].end
     below = re.match(r"[ \t,]*\n[ \t>]*([^\W\d_][^\d\n,]{1,30}?)[ \t]*[\d\n]", r.text[end : end + 60])
     return below is not None and plain_key(below[1]) in lexicon("places") and _line_above(r) is not None
 
 
 def _stands_below_a_person(r):
-    "An organisation in a signature."
+    "Whether the run is an organisation in a signature."
     above = _line_above(r) or []
     if not 1 < len(above) < 4:
         return False
@@ -320,7 +320,7 @@ def _is_where_one_works(r):
 
 
 def _is_whose_office_it_is(r):
-    "'the Head Buyer of Norvane'"
+    "Whether an office comes before it: 'the Head Buyer of Norvane'."
     office = r"[^\W\d_][\w.'’-]+ [^\W\d_a-z][\w'’-]+ of $"
     return r.cue == "of" and len(r.keys) < 4 and bool(re.search(office, r.left))
 
@@ -334,7 +334,7 @@ def _is_where_one_lives(r):
 
 
 def _acts(r):
-    "Somebody who does something, or a name that starts no sentence."
+    "Whether the run is a person who acts, or a known name that does not start a sentence."
     if not r.first.fresh and (r.keys[0] in lexicon("surnames") or r.has_first_name):
         return True
     telling = not r.first.fresh or not r.is_single or r.fits("speaks_after", r.after)
@@ -346,7 +346,7 @@ _TRADE = PatternFile(data_path("lexicons", "trade_terms.json"))
 
 @lru_cache(maxsize=1)
 def _trade_form():
-    "A word of trade: one of the lists, or one that ends as such words do."
+    "Return a pattern for business words: listed ones, and words with typical endings."
     lists = (_TRADE.words(name) for name in _TRADE.data["words"] if name.startswith("trade_"))
     listed = "|".join(sorted(frozenset().union(*lists)))
     compounds, nouns = ("|".join(_TRADE.word_list(name)) for name in ("compound_ends", "noun_endings"))
@@ -354,7 +354,7 @@ def _trade_form():
 
 
 def _is_of_trade(r):
-    "Words of trade and small words, and nothing else; surnames that are such words tell nothing alone."
+    "Whether a run has only business and function words, not all of them also surnames."
     parts = [part for key in r.keys for part in re.split(r"[-.'’]", key)]
     small, names = _TRADE.words("small_words"), _TRADE.words("also_names")
     telling = [p not in names for p in parts if p in small or _trade_form().fullmatch(p)]
@@ -408,13 +408,13 @@ _RULES: tuple[tuple[Callable[[_Run], bool], str, float, str], ...] = (
 
 
 def _kind_of(run):
-    "(entity, score, why) of a run, or None."
+    "Return (entity, score, why) of a run, or None."
     entity, score, why = next(row[1:] for row in _RULES if row[0](run))
     return (entity, score, why) if entity else None
 
 # %% ../../nbs/detect/00_proper_names.ipynb #6913b511
 def _split_run(run):
-    "A run that starts with a nationality is two, unless the whole is a place or an organisation."
+    "Split a run after a leading nationality, unless the whole is a place or an organisation."
     whole = " ".join(w.key for w in run)
     if (
         len(run) > 1
@@ -427,7 +427,7 @@ def _split_run(run):
 
 
 def _titles(text, words):
-    "'Ms' and the like before a capital, with their point."
+    "Return honorifics such as 'Ms.' before a capitalized word, including their period."
     return [
         Span("TITLE", w.start, w.end + (text[w.end : w.end + 1] == "."), 0.6, "honorific")
         for w, n in zip(words, words[1:])
@@ -439,7 +439,7 @@ def _titles(text, words):
 
 
 def _by_rule(text, words, cased, surest):
-    "Spans of the runs that the rules take for names; with `surest`, only those that are sure."
+    "Return spans of the runs that the rules classify as names; with `surest`, only scores above 0.8."
     at, out = {w.start: i for i, w in enumerate(words)}, []
     for run in (part for whole in _runs(text, words, cased) for part in _split_run(whole)):
         i = at[run[0].start]
@@ -452,7 +452,7 @@ def _by_rule(text, words, cased, surest):
 def proper_names(
     text: str,  # Any text; case is evidence, but text without capitals is read too
 ) -> list[Span]:  # PERSON, LOCATION, ORGANIZATION, NRP (nationality, religion, politics), TITLE; in order
-    "Names in a text with a score in [0, 1], surer is higher; below 0.5 only the shape speaks for it."
+    "Return names with a confidence in [0, 1]; below 0.5 the evidence is weak: shape or a preposition."
     words = _words_of(text)
     capitals = any(w.text[0].isupper() for w in words if w.key != "i")
     shouted = len(words) > 5 and sum([w.text.isupper() for w in words]) > 0.6 * len(words)
@@ -463,7 +463,7 @@ def proper_names(
 
 # %% ../../nbs/detect/00_proper_names.ipynb #f48d398b
 def _again(words, found):
-    "Words that stood in a person's name of several words, where they stand alone elsewhere in the text."
+    "Return capitalized repeats of words from a person's multi-word name elsewhere in the text."
     at, parts = {w.start: i for i, w in enumerate(words)}, set()
     for s in found:
         if s.entity == "PERSON" and s.score >= 0.7 and s.start in at:
@@ -474,7 +474,7 @@ def _again(words, found):
 
 
 def _telling_parts(name):
-    "Keys of the parts of a name of several words that are no ordinary words."
+    "Return the keys of the parts of a multi-word name that are not common words."
     if len(name) < 2:
         return set()
     return {w.key for w in name if len(w.key) > 2 and w.key not in lexicon("not_names")}
@@ -498,12 +498,12 @@ def _in_lexicon(text, words, found):
 
 @lru_cache(maxsize=1)
 def _entry_starts():
-    "First words of the places and nationalities."
+    "Return the first words of all places and nationalities."
     return frozenset(entry.partition(" ")[0] for entry in lexicon("places") | lexicon("nationalities"))
 
 
 def _longest_entry(text, words):
-    "The longest place that starts these words, or a nationality: one span or none."
+    "Return the longest place at the start of these words, or a nationality: one span or none."
     first = words[0]
     for n in range(len(words), 0, -1):
         part = words[:n]
@@ -526,7 +526,7 @@ def _names_a_place(key, n):
 
 
 def _listed_organisations(text):
-    "Organisations by their shape: names in a row, with a hyphen, or with the legal form behind them."
+    "Return organisations found by shape: listed or hyphenated names, or a name with a legal form."
     return [
         Span("ORGANIZATION", m.start(), m.end(), 0.8, "shape")
         for m in _CUES.pattern("organisations").finditer(text)
@@ -535,7 +535,7 @@ def _listed_organisations(text):
 
 
 def _is_other_list(text, m):
-    "Whether names in a row stand behind a colon, or where no firm would."
+    "Whether listed names follow a colon, or words that do not introduce a firm."
     if ", " not in m[0]:
         return False
     if text[max(0, m.start() - 2) : m.start()].strip() == ":":

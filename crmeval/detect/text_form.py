@@ -12,7 +12,7 @@ import unicodedata
 from ..core.json_text import strict_values
 
 # %% ../../nbs/detect/00_text_form.ipynb #31d5c43f
-READ = 20_000  # characters of a text that are looked at
+READ = 20_000  # characters read of a text
 _EDGES = ".,;:!?\"'()[]…“”„‘’«»*_`~-–—|>#•¿¡؟।"
 _PLAIN = re.compile(r"[^\W\d_]+(?:['’&/.\-–‑][^\W\d_]+)*")
 _CODE = re.compile(r"\w[(\[]\w*\W|\w\(\)|[{}\\]|[^\s=]=|;$|::|[a-z]_[a-z]|[a-z]\.[a-z]+(?:[.(,]|$)")
@@ -22,10 +22,10 @@ _ADDRESS = re.compile(r"://|^www\.|@")
 
 
 def _is_word(piece):
-    "Letters, of any script; a piece that is longer than words are is none, unless its script has no spaces."
+    "Whether a piece is a word of any script; over 40 characters only non-ASCII pieces can be."
     if piece.isascii() and piece.isalpha():  # most pieces
         return len(piece) <= 40
-    if not piece.isascii():  # vowels of some scripts are signs above and below, and no letters
+    if not piece.isascii():  # in some scripts vowels are combining marks, not letters
         piece = "".join(c for c in piece if unicodedata.category(c)[0] != "M")
     if not _PLAIN.fullmatch(piece):
         return False
@@ -33,36 +33,36 @@ def _is_word(piece):
 
 
 def _is_code(piece):
-    if piece.isalpha():  # what only code has is no letter
+    if piece.isalpha():  # code is recognized by its symbols
         return False
     return piece in _OPERATORS or bool(_CODE.search(piece) and not _ADDRESS.search(piece))
 
 
 def code_share(
-    text: str,  # Any text; its first `READ` characters are looked at
-) -> float:  # 0 (prose) to 1; 0 where fewer than four pieces are code
-    "Share of the pieces between spaces that only code has."
+    text: str,  # Any text; its first `READ` characters are read
+) -> float:  # 0 (prose) to 1; 0 if fewer than four pieces are code
+    "Return the share of whitespace-separated pieces that only occur in code."
     pieces = text[:READ].split()
     marked = sum(map(_is_code, pieces))
     return marked / len(pieces) if marked >= 4 else 0.0
 
 # %% ../../nbs/detect/00_text_form.ipynb #eae36c9a
-FORMS = {  # form -> what a grader says of it
+FORMS = {  # form -> sentence that a grader reports for it
     "empty": "The text is empty.",
-    "marks": "The text holds no letter and no number.",
+    "marks": "The text contains no letters and no numbers.",
     "record": "The text is a record or rows of values, and no prose.",
-    "encoded": "The text is encoded, or a run of characters without a word.",
-    "wordless": "The text holds no word: numbers, identifiers or addresses alone.",
-    "figures": "The text is numbers and signs more than words.",
-    "code": "The text is code more than prose.",
+    "encoded": "The text is encoded, or a string of characters without words.",
+    "wordless": "The text contains no words, only numbers, identifiers or addresses.",
+    "figures": "The text is more numbers and symbols than words.",
+    "code": "The text is more code than prose.",
 }
-_LONG = 30  # characters of a piece that is no word
+_LONG = 30  # minimum characters of a non-word run
 
 
 def text_form(
-    text: str,  # Any text; its first `READ` characters are looked at
+    text: str,  # Any text; its first `READ` characters are read
 ) -> str:  # One of `FORMS`; '' for prose
-    "The form of a text, where it is none that sentences have."
+    "Return the form of a text that is not made of sentences."
     shown = text[:READ].strip()
     if not any(map(str.isalnum, shown)):
         return "marks" if shown else "empty"
@@ -80,19 +80,19 @@ def text_form(
 
 
 def _is_record(text):
-    "One JSON object or list, and nothing else."
+    "Whether a text is one JSON object or list and nothing else."
     return text[0] in "{[" and text[-1] in "}]" and len(strict_values(text)) == 1
 
 
 def _is_table(text):
-    "Three lines or more, each cut into as many values by a mark without a space behind it."
+    "Whether a text has three or more lines, all with the same number of separators (two or more)."
     lines = [line for line in text.splitlines() if line.strip()][:200]
     counts = {len(re.findall(r"[,;\t|](?=\S)", line)) for line in lines}
     return len(lines) >= 3 and len(counts) == 1 and min(counts) >= 2
 
 
 def _is_run(piece):
-    "A long piece that is no word and no address: a key, a blob, one letter over and over."
+    "Whether a long piece is neither word nor address: a key, a blob, one letter repeated."
     if len(piece) < _LONG or _ADDRESS.search(piece):
         return False
     letters = [c for c in piece if c.isalnum()]
@@ -100,7 +100,7 @@ def _is_run(piece):
 
 
 def _is_blob(piece):
-    "Long stretches of ASCII letters and digits without a mark that joins words."
+    "Whether a piece is mostly long runs of ASCII letters and digits."
     return piece.isascii() and len(re.sub(r"[A-Za-z0-9+/=_-]{24,}", "", piece)) < 0.5 * len(piece)
 
 

@@ -19,18 +19,18 @@ _PIECE = re.compile(r"[^.!?\n。！？;]{1,300}[.!?。！？;]*")
 
 
 class Window(NamedTuple):
-    "A stretch of a text that is judged by itself."
+    "A section of a text that is classified on its own."
 
     start: int  # Offsets in the text
     end: int
-    text: str  # As it is read: plain letters, disguises undone
+    text: str  # In plain letters, disguises removed
     hidden: str = ""  # How it was disguised: '', 'base64', 'leet', 'zero width', ...
 
 
 def pieces(
     text: str,
 ) -> list[tuple[int, int]]:  # (start, end) of sentences, lines and clauses, in order
-    "Where the sentences of a text stand; pieces of fewer than three words go with the next one."
+    "Return the places of a text's sentences; pieces under 14 characters join the next one."
     out, start = [], None
     for m in _PIECE.finditer(text):
         start = m.start() if start is None else start
@@ -55,9 +55,9 @@ _TAGS = {code: chr(code - 0xE0000) for code in range(0xE0020, 0xE007F)}
 
 
 def plain_piece(
-    piece: str,  # A sentence as it was written
-) -> tuple[str, str]:  # (as it is read, how it was disguised: '' when it was not)
-    "Undo the disguise of a sentence."
+    piece: str,  # A sentence as written
+) -> tuple[str, str]:  # (plain text, kind of disguise; '': none)
+    "Return a sentence without its disguise, and the kind of disguise."
     if piece.isascii():
         return _opened(piece)
     how = "zero width" if len(_ZERO.findall(piece)) > 2 else ""
@@ -69,7 +69,7 @@ def plain_piece(
 
 
 def _is_accented(piece):
-    "Whether other letters than look-alikes of another alphabet make it differ."
+    "Whether a piece has no Greek or Cyrillic letters, so that accents explain the difference."
     return not re.search(r"[\u0370-\u052f]", piece)
 
 
@@ -88,7 +88,7 @@ def _opened(piece):
 
 
 def _turned_back(piece):
-    "ROT13 and reversed letters, where that makes English of it."
+    "Return a piece decoded from ROT13 or reversed, if the result is English."
     for how, new in ("rot13", shifted(piece, by=13)), ("reversed", piece[::-1]):
         if english_share(new) >= 0.15:
             return new, how
@@ -96,7 +96,7 @@ def _turned_back(piece):
 
 
 def _looks_shifted(piece):
-    "Whether a piece of at least five words has hardly any common English word, and is in plain letters."
+    "Whether an ASCII piece of six or more words has hardly any common English word."
     return piece.isascii() and piece.count(" ") >= 5 and is_hardly_english(piece)
 
 
@@ -109,7 +109,7 @@ def _unquoted(piece):
 def windows(
     text: str,
 ) -> list[Window]:  # In order of their start
-    "The pieces of a text, plain, and each two neighbours as one."
+    "Return the pieces of a text in plain form, and each adjacent pair as one."
     single = [Window(a, b, *plain_piece(text[a:b])) for a, b in pieces(text)]
     pairs = [
         Window(x.start, y.end, x.text.rstrip() + " " + y.text.lstrip(), x.hidden or y.hidden)

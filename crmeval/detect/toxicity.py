@@ -67,7 +67,7 @@ _MORE_STARS = ("uck", "hit", "itch", "uc", "hi", "itc", "unt", "ss")
 
 
 def _unstarred(m):
-    "A word with letters starred out, if it is a swear word or an insult with them; else unchanged."
+    "Return a starred-out word in full if that makes it a swear word or insult; else unchanged."
     if not m[3] and set(m[2]) <= {"!"}:
         return m[0]
     for letters in _ONE_STAR if len(m[2]) == 1 else _MORE_STARS:
@@ -79,15 +79,15 @@ def _unstarred(m):
 
 @lru_cache(maxsize=1)
 def _pictures():
-    "Emoji that mock or abuse -> the words that they stand for."
+    "Return mocking or abusive emoji -> the words they represent."
     return {ord(k): f" {word} " for k, word in _CUES.data["pictures"].items()}
 
 
 @forgetting
 def readable(
     text: str,  # Any text
-) -> str:  # Case-folded, with hidden letters undone
-    "Text in the form in which its words are counted."
+) -> str:  # Case-folded, with disguised letters restored
+    "Return the text in the form in which its words are counted."
     text = unmask(without_names(text)).casefold().replace("’", "'").translate(_pictures())
     text = _STARRED.sub(_unstarred, text)
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
@@ -97,7 +97,7 @@ _STEMS = CallMemo(stem_of, keeps=is_ours)
 
 
 def _gram_of(word):
-    "A word as it is counted: one for all slurs, one for all identity groups, else its stem."
+    "Return a word as it is counted: one token for slurs, one for identity groups, else its stem."
     classes = word_classes(word)
     if "slur" in classes:
         return "SLUR"
@@ -105,18 +105,18 @@ def _gram_of(word):
 
 
 _GRAMS = CallMemo(_gram_of, keeps=is_ours)
-HASH_BITS = (13, 12, 12, 12)  # Bits of the hash for words, neighbours, letter groups and outlines
-_LENGTHS = (0.5, 0.35, 0.35, 1)  # Length of each group of hashed features
+HASH_BITS = (13, 12, 12, 12)  # Hash bits for words, bigrams, character n-grams and outlines
+_LENGTHS = (0.5, 0.35, 0.35, 1)  # Norm of each group of hashed features
 
 
 def _buckets(kind, grams, bits):
-    "Places of texts of one kind; the sum of the kind's letter is gone on with."
+    "Return the hash buckets of texts of one kind; the CRC starts with the kind's letter."
     begun, size = zlib.crc32(f"{kind} ".encode()), 1 << bits
     return {zlib.crc32(g.encode("utf-8", "surrogatepass"), begun) % size for g in grams}
 
 
 def _letter_buckets(word):
-    "Buckets of three to five letters in a row of a word as it is counted; none of a slur or a group."
+    "Return buckets of the character 3- to 5-grams of a word as counted; none for slurs and groups."
     w = f"<{_GRAMS[word][:30]}>"
     if w in ("<SLUR>", "<IDENT>"):
         return frozenset()
@@ -128,7 +128,7 @@ _LETTERS = CallMemo(_letter_buckets, keeps=is_ours)
 
 
 def _outline(word):
-    "A word as it stands in an outline: its worst class in capitals, itself if it is a small word, or '_'."
+    "Return a word's outline: its worst class in capitals, a function word as is, or '_'."
     classes = word_classes(word)
     for kind in _CUES.word_list("worst_first"):
         if kind in classes:
@@ -142,7 +142,7 @@ _SECOND_PERSON = frozenset({"you", "you're", "your"})
 
 
 def _outlines(tokens):
-    "One to three places of the outline in a row that hold a class, or more than one with *you*."
+    "Return outline n-grams (1 to 3) that contain a class, or (2 to 3) a form of 'you'."
     line = ["^", *("^" if x[0] in ".!?\n" else _OUTLINES[x] for x in tokens), "^"]
     classes = [i for i, x in enumerate(line) if x.isupper()]
     told = classes + [i for i, x in enumerate(line) if x in _SECOND_PERSON]
@@ -154,7 +154,7 @@ def _outlines(tokens):
 
 
 def _hash_groups(tokens):
-    "(first bucket, buckets behind it, value) of the four groups, each of which has a length of its own."
+    "Yield (first bucket, bucket offsets, value) of the four groups, each with its own norm."
     said = [x for x in tokens if x[0] not in ".!?\n"]
     words, start = [*map(_GRAMS.__getitem__, said)], 0
     neighbours = {f"{a} {b}" for a, b in zip(words, words[1:])}
@@ -168,7 +168,7 @@ def _hash_groups(tokens):
 
 
 def _hashed(tokens):
-    "Bucket -> value."
+    "Return bucket -> value."
     out = {}
     for start, ids, value in _hash_groups(tokens):
         out.update(dict.fromkeys([start + i for i in ids], value))
@@ -177,12 +177,12 @@ def _hashed(tokens):
 # %% ../../nbs/detect/04_toxicity.ipynb #ec450458
 @lru_cache(maxsize=1)
 def _pairs():
-    "Classes that are counted where they meet in one sentence."
+    "Return pairs of classes that are counted if they occur in one sentence."
     return tuple(tuple(p.split("&")) for line in _CUES.data["pairs"] for p in line.split())
 
 
 def _sentences_of(tokens):
-    "Classes of each sentence, with repetitions; a class up to five words behind a negation is turned."
+    "Return the classes of each sentence, with repeats; within five words after a negation they are marked."
     out, now, left = [], [], 0
     for x in tokens:
         if x[0] in ".!?\n":
@@ -198,12 +198,12 @@ def _sentences_of(tokens):
 
 
 def _turned(kind):
-    "A class behind a negation, if it is one that is counted apart there."
+    "Return the class marked as negated, if negated ones are counted separately."
     return "~" + kind if kind in _CUES.words("turned") else kind
 
 
 @lru_cache(maxsize=1)
-def _no_counts():  # of each class, its density, and each pair; most of them stay as they are
+def _no_counts():  # zero counts of classes, densities and pairs; most stay zero
     classes = sorted({*class_names(), *map(_turned, _CUES.word_list("turned"))})
     names = [f"{k}{end}" for k in classes for end in ("", " density")]
     return dict.fromkeys([*names, *(f"{a}&{b}" for a, b in _pairs())], 0.0)
@@ -213,7 +213,7 @@ _DEGREES = CallMemo(lambda word: abuse_degree(word, word_classes(word)), keeps=i
 
 
 def _dense(text, tokens):
-    "Name -> count: classes, their density, pairs of them, and marks."
+    "Return name -> count: classes, their density, pairs of them, and punctuation."
     sentences, n, size = _sentences_of(tokens), len(tokens) or 1, len(text) or 1
     counts, f = Counter(k for s in sentences for k in s), {**_no_counts()}
     for k in counts.keys() & f.keys():
@@ -223,28 +223,28 @@ def _dense(text, tokens):
         if a in counts and b in counts:
             f[f"{a}&{b}"] = math.log1p(sum([a in s and b in s for s in sets]))
     f["severe"], f["listed"] = abuse_in({*tokens}, _DEGREES.__getitem__)
-    marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
+    marks = {"ask": "?", "quote": '"'}  # no exclamation marks: anger is not abuse
     f |= {k: 10 * text.count(c) / n for k, c in marks.items()}
     return f | {"length": math.log(n), "digits": 10 * sum(map(str.isdigit, text)) / size}
 
 # %% ../../nbs/detect/04_toxicity.ipynb #3ae9a218
 @forgetting
 def toxicity_features(
-    text: str,  # A text; its first 4,000 characters are read here
+    text: str,  # A text; its first 4,000 characters are read
 ) -> tuple[dict, dict]:  # (bucket -> value, name -> count)
-    "Hashed words and counts of word classes."
+    "Return hashed words and counts of word classes."
     text, tokens = _read(text)
     return _hashed(tokens), _dense(text, tokens)
 
 
 def _read(text):
-    "(the beginning of a text in readable form, its tokens)."
+    "Return (the beginning of a text in readable form, its tokens)."
     text = readable(text[:_WINDOW])
     return text, _TOKEN.findall(text)
 
 
-_WINDOW = 4000  # characters scored at once
-_SCANS = ((4000, 3600), (800, 600))  # windows and steps in which a longer text is read
+_WINDOW = 4000  # characters per scored window
+_SCANS = ((4000, 3600), (800, 600))  # (window, step) in characters for longer texts
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8f9d72ba
 def _tells_to_shut_up(tokens, i):
@@ -264,7 +264,7 @@ _YOU = ("you", "u", "you're", "youre", "ur")
 
 
 def _insults(tokens, i):
-    "'you are such a clown': an insult behind 'you', with nothing but fillers and further insults between."
+    "Whether 'you' is followed by an insult, with only fillers between: 'you are such a clown'."
     if tokens[i] not in _YOU:
         return False
     linked = tokens[i] not in ("you", "u")
@@ -279,7 +279,7 @@ def _insults(tokens, i):
 
 
 def _may_begin(tokens, i):
-    "Whether one of the rules may hold where a token stands; where most do, none can."
+    "Whether one of the rules can match at a token; a fast pre-check."
     word = tokens[i]
     if word in _YOU or word == "shut" or "strong" in word_classes(word):
         return True
@@ -298,10 +298,8 @@ _TO_THE_FACE = (
 @forgetting
 def insult_rule(
     text: str,  # Readable text, see `readable`
-) -> tuple[
-    str, ...
-]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane', 'physical', 'violent'
-    "Is somebody insulted or sworn at to the face?"
+) -> tuple[str, ...]:  # Categories raised: 'toxic', 'hateful', 'profane', 'physical', 'violent'
+    "Return the categories raised by a direct insult, swearing or threat at the reader."
     tokens, found = _TOKEN.findall(text[:_WINDOW]), set()
     for i in range(len(tokens)):
         for holds, categories in _TO_THE_FACE if _may_begin(tokens, i) else ():
@@ -313,8 +311,8 @@ def insult_rule(
 @forgetting
 def unread(
     text: str,  # Readable text, see `readable`
-) -> bool:  # True: hardly English, and no word known as harmful but an insult of several languages
-    "Is this a text that the word counts cannot read?"
+) -> bool:  # True: hardly English, and no harmful word except international insults
+    "Whether the word counts cannot read this text."
     bare = " ".join(p for p in text[:_WINDOW].split() if not _NO_WORD.search(p))
     found = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", bare)
     own = [w for w in found if w not in _CUES.words("also_foreign")]
@@ -338,7 +336,7 @@ def _is_known(word):
     return word in STOP_WORDS or rarity(_STEMS[word]) < 1 or bool(word_classes(word))
 
 
-_KNOWN = CallMemo(_is_known)  # a training changes what is known
+_KNOWN = CallMemo(_is_known)  # no permanent cache: training changes what is known
 
 # %% ../../nbs/detect/04_toxicity.ipynb #02742f21
 _SENTENCE = re.compile(r"[^.!?\n]+")
@@ -350,12 +348,12 @@ _NEUTRAL = {"goods": "part", "oneself": "local", "denied": "late", "compared": "
 def harmless_words(
     text: str,  # Readable text, see `readable`
 ) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself', 'denied' or 'compared'), in order
-    "Words with another face that harm nobody where they stand."
+    "Return the words with a harmful sense that are harmless in their context."
     found, small, said = [], plain_small(text), {*_WORDS.findall(text)}
     compares, tells = (may_match(_CUES.pattern(name), small) for name in ("compared", "of_oneself"))
     tells = tells and not any(map(_attacks, said))
     named = is_ambiguous(said) or _may_be_denied(said)
-    for sentence in _SENTENCE.finditer(text) if compares or tells or named else ():  # of most texts none
+    for sentence in _SENTENCE.finditer(text) if compares or tells or named else ():  # mostly none
         words = [(m[0], *m.span()) for m in _WORDS.finditer(text, *sentence.span())] if named else []
         found += [(a, b, "goods") for a, b in goods_words(words, _attacks)]
         found += [(a, b, "denied") for a, b in _denied(words)]
@@ -367,7 +365,7 @@ def harmless_words(
 
 
 def _attacks(word):
-    "Whether a word attacks on its own; 'old' and 'sick' do not."
+    "Whether a word is an attack on its own; 'old' and 'sick' are not."
     classes = word_classes(word)
     if not classes or word in _no_attacks():
         return False
@@ -379,18 +377,18 @@ def _no_attacks():
     return _CUES.words("no_insults_alone") - {"shut"}
 
 
-_DENIED = frozenset({"insult", "attribute"})  # classes of words that somebody says one is not
+_DENIED = frozenset({"insult", "attribute"})  # classes of words that can be denied ('not a fool')
 
 
 def _may_be_denied(words):
-    "Whether words of a text hold a negation, and one that could be denied."
+    "Whether the words include a negation and one that can be denied."
     if _CUES.words("negators").isdisjoint(words):
         return False
     return not all(_DENIED.isdisjoint(word_classes(w)) for w in words)
 
 
 def _denied(words):
-    "Insults behind a negation, in a sentence that has no other word of attack and names no group."
+    "Return insults after a negation, if the sentence has no other attack and names no group."
     left, found, others = 0, [], False
     for w, a, b in words:
         if w in _CUES.words("negators"):
@@ -406,7 +404,7 @@ def _denied(words):
 
 
 def _compared(text, start, end):
-    "Insults that somebody says to have been treated to: 'you take me for a fool', 'he called me a liar'."
+    "Yield reported insults: 'you take me for a fool', 'he called me a liar'."
     for m in _CUES.pattern("compared").finditer(text, start, end):
         for w in _WORDS.finditer(text, *m.span("group")):
             if not _DENIED.isdisjoint(word_classes(w[0])):
@@ -414,7 +412,7 @@ def _compared(text, start, end):
 
 
 def _of_oneself(text, start, end):
-    "Words for a group that somebody says of oneself, or of one's family."
+    "Yield words for a group that the writer uses of themselves or their family."
     for m in _CUES.pattern("of_oneself").finditer(text, start, end):
         for w in _WORDS.finditer(text, *m.span("group")):
             if "identity" in word_classes(w[0]):
@@ -425,12 +423,12 @@ def _of_oneself(text, start, end):
 def neutral_reading(
     text: str,  # Any text
 ) -> str:  # Readable text with a neutral word for each of `harmless_words`
-    "A text as its words are counted, without what harms nobody."
+    "Return the text as its words are counted, with harmless uses replaced."
     return _neutral(readable(text))
 
 
 def _neutral(text):
-    "The same for a text that is readable already."
+    "Return `neutral_reading` of a text that is already in readable form."
     for start, end, kind in reversed(harmless_words(text)):
         text = text[:start] + _NEUTRAL[kind] + text[end:]
     return text
@@ -440,12 +438,12 @@ def _neutral(text):
 class Detection:
     "Scores of one text; `scores` is empty when `status` is not 'ok'."
 
-    scores: Mapping[str, float | None]  # Category -> [0, 1], higher is more toxic; None: not known here
+    scores: Mapping[str, float | None]  # Category -> [0, 1], higher: more toxic; None: not known
     status: str = "ok"  # One of `STATUSES`
     reason: str = ""
     because: Mapping[str, Sequence[str]] = field(default_factory=dict)  # Category -> word classes behind it
-    span: tuple[int, int] | None = None  # Characters of the window with the highest score
-    confidence: float | None = None  # That 'harmful or not, at one half' is right, [0.5, 1]; None: no score
+    span: tuple[int, int] | None = None  # Character offsets of the window with the highest score
+    confidence: float | None = None  # Of 'harmful or not at 0.5', [0.5, 1]; None: no score
 
     def __post_init__(self):
         check_status(self.status)
@@ -453,23 +451,23 @@ class Detection:
 # %% ../../nbs/detect/04_toxicity.ipynb #28ff2d07
 @lru_cache(maxsize=1)
 def load_weights() -> dict:  # 'trained_on', and 'categories': name -> weights
-    "The trained weights as shipped."
+    "Return the trained weights as shipped."
     return json.loads(data_path("judge", "toxicity.json").read_text(encoding="utf-8"))
 
 
-INSULT_SCORE = 0.8  # What an insult to the face scores at least
+INSULT_SCORE = 0.8  # Minimum score of a direct insult
 _SILENT = ("length", "digits", "ask", "quote", "neg")  # Counts that are no evidence
 _ARRAYS = WeightArrays()
 
 
 def _score(w, told, parts):
-    "A category's score, 0 to 1, from its weights, the sum over the hashed words, and the weighed counts."
+    "Return a category's score, 0 to 1, from its weights, the hashed sum and the weighted counts."
     raw = w["base"] + told / w["scale"] + sum(parts.values())
     return round(1 / (1 + math.exp(-max(-30, min(30, w["slope"] * raw + w["shift"])))), 4)
 
 
 def _sums(groups, categories):
-    "For each category the sum of its weights times the values of the buckets, added in their order."
+    "Return the weighted sum of the bucket values for each category, added in a fixed order."
     import numpy as np
 
     starts, places, values = zip(*groups)
@@ -481,13 +479,13 @@ def _sums(groups, categories):
 
 
 def _speaking(parts):
-    "Up to three word classes that raise a score, the strongest first."
+    "Return up to three word classes that raise a score, strongest first."
     names = [k.removesuffix(" density") for k in sorted(parts, key=lambda k: -parts[k]) if parts[k] > 0.1]
     return tuple(dict.fromkeys(k for k in names if k not in _SILENT))[:3]
 
 
 def _score_window(text):
-    "(category -> score, category -> classes that spoke for it) of one window, which is readable already."
+    "Return (category -> score, category -> classes that raised it) of one window in readable form."
     (text, tokens), scores, because = _read(_neutral(text)), {}, {}
     categories, dense = load_weights()["categories"], {k: v for k, v in _dense(text, tokens).items() if v}
     for (c, w), told in zip(categories.items(), _sums(_hash_groups(tokens), categories)):
@@ -497,7 +495,7 @@ def _score_window(text):
 
 # %% ../../nbs/detect/04_toxicity.ipynb #d46648a0
 def _windows(text):
-    "Windows of 4,000 and of 800 characters over a text."
+    "Return windows of 4,000 and of 800 characters over a text."
     found = []
     for size, step in _SCANS:
         starts = range(0, max(1, len(text) - (size - step)), step)
@@ -505,12 +503,12 @@ def _windows(text):
     return list(dict.fromkeys(found))
 
 
-_READ_IN_PART = "What is read of the text raises no alarm; the rest is not read."
-_UNWRITTEN = ("encoded", "wordless", "figures", "code")  # forms without sentences; a record holds words
+_READ_IN_PART = "The readable part of the text raises no alarm; the rest cannot be read."
+_UNWRITTEN = ("encoded", "wordless", "figures", "code")  # forms without sentences; a record contains words
 
 
 def _not_scored(text, form, read):
-    "A detection that says why a text has no score, or None."
+    "Return a detection with the reason why a text has no score, or None."
     parts = [text[a : a + _WINDOW] for a in range(0, len(text), _WINDOW)]
     if form in ("empty", "marks"):
         reason = FORMS[form]
@@ -524,29 +522,29 @@ def _not_scored(text, form, read):
 
 
 def _is_foreign(text):
-    "Whether the words of a readable text that are in no class are of another language."
+    "Whether the words of a readable text that are in no class belong to another language."
     words = [w for w in _WORDS.findall(text[:_WINDOW]) if w != ","]
     rest = known = 0
     for word in words:
         is_plain = not word_classes(word)
         rest, known = rest + is_plain, known + (is_plain and _KNOWN[word])
-        if known and known >= 0.2 * len(words):  # of English the first few words say so
+        if known and known >= 0.2 * len(words):  # in English texts the first few words suffice
             return False
     return rest >= 3 and known < 0.2 * rest and mostly_foreign(text)
 
 
 def _names_harm(text):
-    "Whether a word of a readable text is known as harmful."
+    "Whether a readable text contains a word known as harmful."
     return not _CUES.words("harmful").isdisjoint(k for w in _TOKEN.findall(text) for k in word_classes(w))
 
 
 def _highest(category, windows, raised):
-    "A category's score: the highest of its windows, and at least that of an insult where one is."
+    "Return a category's highest window score, at least `INSULT_SCORE` if a rule raised it."
     return max([scores[category] for scores, _ in windows] + [INSULT_SCORE] * (category in raised))
 
 
 def _evidence(category, windows, raised):
-    "Classes that spoke for a category in the window where it is highest."
+    "Return the classes that raised a category in its highest window."
     best = max(windows, key=lambda w: w[0][category])
     return tuple(dict.fromkeys((*(("insult",) if category in raised else ()), *best[1][category])))[:3]
 
@@ -563,18 +561,18 @@ class EmbeddedDetector:
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        return tuple(load_weights()["trained_on"])  # sources on which its scores prove nothing
+        return tuple(load_weights()["trained_on"])  # sources on which it cannot be evaluated fairly
 
     def settings(self) -> dict:
         return {"trained_on": list(self.trained_on)}
 
     def detect(self, texts: Sequence[str]) -> list[Detection]:
-        "Scores of each text, the highest over its windows of 4,000 and of 800 characters."
+        "Return the scores of each text, the highest over windows of 4,000 and of 800 characters."
         return [self._detect(t) for t in texts]
 
     @forgetting
     def _detect(self, text):
-        read = lru_cache(maxsize=4)(readable)  # of this text alone
+        read = lru_cache(maxsize=4)(readable)  # cached for this text only
         form = text_form(text)
         if (nothing := _not_scored(text, form, read)) is not None:
             return nothing

@@ -19,21 +19,21 @@ from ..core.trees import soft_keys
 # %% ../../nbs/judges/03_clauses.ipynb #f0088c05
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Negators, opposites and the like, with source and date."
+    "Return negators, opposites and similar words, with source and date."
     return json.loads(data_path("lexicons", "opposed.json").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=32)
 def clause_words(
-    name: str,  # As the table has it: 'negators', 'helpers', ...
+    name: str,  # As in the table: 'negators', 'helpers', ...
 ) -> frozenset[str]:
-    "The words of one kind."
+    "Return the words of one kind."
     return frozenset(_lexicon()[name])
 
 
 @lru_cache(maxsize=1)
 def _opposites():
-    "Stem, or phrase in one word -> (number of the pair, side 1 or -1) of each pair that has it."
+    "Return stem (or joined phrase) -> [(pair index, side 1 or -1)] of the pairs that contain it."
     out: dict = {}
     for i, pair in enumerate(_lexicon()["pairs"]):
         for side, words in ((1, pair["plus"]), (-1, pair["minus"])):
@@ -44,13 +44,13 @@ def _opposites():
 
 @lru_cache(maxsize=1)
 def loose_pairs() -> frozenset[int]:
-    "Numbers of the pairs whose words mean other things as well: 'before', 'first'."
+    "Return the indices of pairs whose words have other meanings too: 'before', 'first'."
     return frozenset(i for i, p in enumerate(_lexicon()["pairs"]) if p.get("also means other things"))
 
 
 @lru_cache(maxsize=1)
 def _phrases():
-    "Words of a phrase -> what stands for it (None: nothing), and all first words."
+    "Return (words of a phrase -> its replacement (None: removed), all first words)."
     out: dict = {tuple(p.split()): None for p in _lexicon()["plain phrases"]}
     out |= {tuple(p.split()): "not" for p in _lexicon()["negating phrases"]}
     out |= {tuple(p.split()): "without" for p in _lexicon()["apart phrases"]}
@@ -60,7 +60,7 @@ def _phrases():
 
 @lru_cache(maxsize=1)
 def _same_meaning():
-    "Stem -> its groups among the words of one meaning."
+    "Return stem -> its synonym groups."
     out: dict = {}
     for i, group in enumerate(_lexicon()["synonyms"]):
         for w in group.split():
@@ -72,22 +72,22 @@ def _same_meaning():
 def near_keys(
     s: str,  # A stem
 ) -> tuple:
-    "What two stems share that may mean the same: a beginning, or a group of synonyms."
+    "Return the keys that a stem shares with similar ones: prefix or synonym group."
     return (s, *soft_keys(s), *_same_meaning().get(s, ()))
 
 # %% ../../nbs/judges/03_clauses.ipynb #9021e057
 @dataclass(frozen=True)
 class Clause:
-    "A part of a sentence that says one thing."
+    "A clause of a sentence with its stems, negators and opposites."
 
     stems: dict[str, int]  # Content stem -> position
     denials: tuple[int, ...]  # Positions of negators
     sides: dict[int, tuple[int, str, str]]  # Pair of opposites -> (1 or -1; 0 for both, stem, word)
-    is_open: bool  # A question, a condition, or something set apart: nothing is stated
-    is_soft: bool  # A word in it may deny without a 'not'
-    is_nominal: bool  # Denied with 'no' alone, as in 'no fee'
-    refers: bool  # A word in it stands for something said before
-    is_apart: bool = False  # Said of something else: 'without the box', 'and not to the left'
+    is_open: bool  # A question, condition or aside, which states nothing
+    is_soft: bool  # A word in it may negate without 'not'
+    is_nominal: bool  # Negated only by 'no', as in 'no fee'
+    refers: bool  # Contains a word that refers back, such as a pronoun
+    is_apart: bool = False  # About something else: 'without the box', 'and not to the left'
 
     @property
     def is_denied(self) -> bool:
@@ -95,16 +95,16 @@ class Clause:
 
     @cached_property
     def keys(self) -> frozenset:
-        "What the stems may be met by."
+        "The look-up keys of all stems."
         return frozenset(k for s in self.stems for k in near_keys(s))
 
     def has(self, s: str) -> bool:
-        "Whether the clause has a stem, or one that may mean the same."
+        "Whether the clause has a stem or one of similar meaning."
         return not self.keys.isdisjoint(near_keys(s))
 
     @cached_property
     def governed(self) -> tuple[str, ...]:
-        "The word that each negator denies: the next one, or the last one before it."
+        "The word that each negator negates: the next one, or else the last one before it."
         out = []
         for at in self.denials:
             after = [s for s, i in self.stems.items() if at < i <= at + _REACH]
@@ -114,8 +114,8 @@ class Clause:
         return tuple(out)
 
 
-_REACH = 4  # words behind a negator in which the word that it denies is looked for
-_MOST = 300  # words of a sentence that are read
+_REACH = 4  # words after a negator to search for the negated word
+_MOST = 300  # words read per sentence
 
 
 @lru_cache(maxsize=1)
@@ -124,11 +124,11 @@ def _light_stems():
 
 # %% ../../nbs/judges/03_clauses.ipynb #6172230a
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[;:,.!?()–—\"“”]")
-_TITLE = frozenset("not no don't never can't nothing without".split())  # with a capital: a title
+_TITLE = frozenset("not no don't never can't nothing without".split())  # capitalized: part of a title
 
 
 def _tokens(sentence):
-    "Words in small letters and marks; a known phrase is one word, or none."
+    "Return lower-case words and punctuation; known phrases are replaced or removed."
     found = _TOKEN.findall(sentence[:3000])[:_MOST]
     said = [w.casefold().replace("’", "'") for w in found]
     for i in range(1, len(found)):
@@ -148,7 +148,7 @@ def _tokens(sentence):
 
 
 def _cut(said):
-    "The words of each clause."
+    "Return the words of each clause."
     cuts, now = [], []
     heads, begins = clause_words("heads"), clause_words("splits") | clause_words("apart")
     for w, after in zip(said, [*said[1:], ""]):
@@ -167,7 +167,7 @@ def _cut(said):
 
 @lru_cache(maxsize=16384)
 def _word(w):
-    "(the stem, its opposites, whether it counts as content) of a word or phrase."
+    "Return (stem, its opposites, whether it is a content word) of a word or phrase."
     s = w if "_" in w else stem(w)
     content = w not in STOP_WORDS and "_" not in w and not w.isdigit()
     return s, tuple(_opposites().get(s, ())), content
@@ -191,14 +191,14 @@ def _negates(w, after):
 
 @lru_cache(maxsize=16384)
 def _may_deny(w):
-    "Whether a word denies by its form or its meaning: 'unplugged', 'careless', 'missing'."
+    "Whether a word can negate by form or meaning: 'unplugged', 'careless', 'missing'."
     if len(w) > 5 and (w.endswith("less") or len(w) > 6 and w.startswith(("un", "dis", "non"))):
         return True
     return w in clause_words("soft")
 
 # %% ../../nbs/judges/03_clauses.ipynb #00768b3c
 def _clause(said, asks, before):
-    "One clause; `before` is the clause that it may lean on."
+    "Return one clause; `before` is the preceding clause that it may refer to."
     stems, denials, sides = {}, [], {}
     for i, w in enumerate(said):
         if _negates(w, said[i + 1] if i + 1 < len(said) else ""):
@@ -232,7 +232,7 @@ def _clause(said, asks, before):
 def clauses_of(
     sentence: str,
 ) -> tuple[Clause, ...]:  # In order; empty for a sentence without content
-    "The clauses of a sentence, read once."
+    "Return the clauses of a sentence, cached."
     asks, out = "?" in sentence.rstrip()[-3:], []
     for said in _cut(_tokens(sentence)):
         if said in (["no"], ["yes"]):
@@ -251,14 +251,14 @@ def clauses_of(
 def may_negate(
     tokens: Sequence[str],  # Words in small letters
 ) -> bool:
-    "Whether a sentence with these words can deny anything."
+    "Whether a sentence with these words can contain a negation."
     return not _denying().isdisjoint(tokens) or "n't" in " ".join(tokens)
 
 
 def may_deny_softly(
     tokens: Sequence[str],  # Words in small letters
 ) -> bool:
-    "Whether a word of these may deny without a 'not'."
+    "Whether any word may negate without 'not'."
     return not clause_words("soft").isdisjoint(tokens)
 
 
@@ -269,8 +269,8 @@ def _sides_of(word):
 
 def opposing(
     tokens: Sequence[str],  # Words in small letters
-) -> set[tuple[int, int]]:  # (pair, side); both sides of a pair where both are there
-    "The opposites that words are of."
+) -> set[tuple[int, int]]:  # (pair, side); both sides of a pair if both occur
+    "Return the pairs of opposites that the words belong to, with their side."
     out = {p for w in tokens for p in _sides_of(w)}
     phrases, firsts = _phrases()
     if not firsts.isdisjoint(tokens):

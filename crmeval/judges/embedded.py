@@ -27,19 +27,19 @@ from .text_index import TextIndex
 from .turned import exchanged_value, turned_objection
 
 # %% ../../nbs/judges/06_embedded.ipynb #b38bed9a
-_MAX_PLACES = 30  # of one pair of neighbouring words in a source
+_MAX_PLACES = 30  # per pair of adjacent words in a source
 _ALSO_SAID = {1: "one a an single first once".split(), 2: "both pair couple twice second".split()}
 
 
 class _Source(TextIndex):
-    "A text indexed for many questions; what was asked once is kept."
+    "A text index with cached look-ups."
 
     def __init__(self, pieces, n_lines):
         super().__init__(pieces, n_lines)
         self._looked, self._behind, self._follow, self._known = {}, {}, {}, {}
 
     def look(self, s):
-        "Where a stem is found, exactly or softly, whether exactly, and what it weighs."
+        "Return (sentences with a stem or a similar one, whether it is exact, its weight)."
         if s not in self._looked:
             exact = s in self.where
             p = self.where[s] if exact else self._softly(s)
@@ -47,11 +47,11 @@ class _Source(TextIndex):
         return self._looked[s]
 
     def _softly(self, s):
-        "Sentences that have a stem which is near in form or in meaning."
+        "Return the sentences with a stem similar in form or meaning."
         return set().union(*[self.where[t] for t in self.near_stems.near(s)])
 
     def behind(self, word):
-        "Word -> the first place at which it stands right behind a word; read when first asked."
+        "Return next word -> first position of the pair, for the words after `word`; cached."
         found = self._behind.get(word)
         if found is None:
             found = self._behind[word] = {}
@@ -62,7 +62,7 @@ class _Source(TextIndex):
         return found
 
     def pairs(self, word, after):
-        "Places of a word with another one right behind it, in order."
+        "Return the positions of a word directly followed by another, in order."
         at, out = self.behind(word).get(after, -1), []
         while at >= 0 and len(out) < _MAX_PLACES:
             if self.flat[at + 1] == after:
@@ -71,7 +71,7 @@ class _Source(TextIndex):
         return out
 
     def follow(self, s):
-        "Stems that stand up to four behind a stem in a sentence."
+        "Return the stems up to four positions after a stem in a sentence."
         if s not in self._follow:
             found = self._follow[s] = set()
             for i in self.where.get(s, ()):
@@ -82,7 +82,7 @@ class _Source(TextIndex):
         return self._follow[s]
 
     def value_at(self, v):
-        "Sentences with a value that agrees; '1' and '2' are also said as 'a' and 'both'."
+        "Return the sentences with an agreeing value; 1 and 2 also match words such as 'a' and 'both'."
         key = value_key(v)
         if key not in self._known:
             at = set().union(*[p for u, p in self.values if same_value(v, u)])
@@ -104,7 +104,7 @@ def _pieces(pieces):
 
 # %% ../../nbs/judges/06_embedded.ipynb #768d1af5
 class _Match:
-    "A claim laid beside a source."
+    "The alignment of a claim with a source."
 
     def __init__(self, claim, src):
         self.claim, self.src, self.stems = claim, src, list(dict.fromkeys(claim.stems))
@@ -147,7 +147,7 @@ class _Match:
         self.near = {j + d for j in self.top for d in (-1, 0, 1) if 0 <= j + d < self.src.n}
 
     def window(self):
-        "Largest share of the claim within three neighbouring sentences around the best one."
+        "Return the largest share of the claim in three consecutive sentences around the best one."
         if self.best is None:
             return 0.0
         spans = [{c - 1, c, c + 1} for c in (self.best - 1, self.best, self.best + 1)]
@@ -191,7 +191,7 @@ def _sequence_features(m):
     known = sum(b in behind(a) for a, b in zip(t, t[1:]))
     gram2 = known / (len(t) - 1) if len(t) > 1 else float(len(m.at) > 0)
     pairs = [(a, b) for a, b in zip(m.stems, m.stems[1:]) if a in m.at and b in m.at]
-    n = len(pairs) or 2  # no pair: half
+    n = len(pairs) or 2  # no pair: 0.5
     return dict(
         gram2=gram2,
         tokens=sum(w in m.src.tokens for w in t) / max(1, len(t)),
@@ -203,7 +203,7 @@ def _sequence_features(m):
 
 # %% ../../nbs/judges/06_embedded.ipynb #fb1c7acc
 def _fragments(t, src):
-    "Longest runs of two words or more that stand in the source, too: (place here, place there, length)."
+    "Return the longest copied runs of two or more words: (position, source position, length)."
     out, i, last = [], 0, -1
     while i < len(t) - 1:
         best, at = 0, 0
@@ -225,7 +225,7 @@ def _content(tokens):
 
 
 def _seams(t, runs, src):
-    "What stands between neighbouring runs from one source sentence: other words, more words, another 'not'."
+    "Return counts of gaps between runs from one source sentence: (replaced, added, negation changed)."
     other = more = turned = 0
     for (i, p, k), (j, q, _) in zip(runs, runs[1:]):
         here, there = t[i + k : j], src.flat[p + k : q]
@@ -271,7 +271,7 @@ def _copy_features(m):
 
 # %% ../../nbs/judges/06_embedded.ipynb #ea65cf92
 def _size_features(m):
-    "How many groups of four letters are found, how much of the best sentence is used, how long the text is."
+    "Return 4-gram overlap, coverage of the best sentence, and text length."
     known = {k for s in m.stems for k in (s, *soft_keys(s))}
     best, chars = m.src.read[m.best] if m.best is not None else None, m.claim.chars
     there, n = best.bag if best else frozenset(), len(chars) or 1
@@ -284,7 +284,7 @@ def _size_features(m):
 
 # %% ../../nbs/judges/06_embedded.ipynb #a8f0bcee
 def _scores(m):
-    "Source sentence -> weight of the claim's words in it."
+    "Return source sentence -> weight of the claim's words in it."
     score = {}
     for s in m.stems:
         if s in m.weight:
@@ -294,7 +294,7 @@ def _scores(m):
 
 
 def _company_kept(m, whole):
-    "The least company that a found value keeps, and how much better another value of its kind does."
+    "Return (least context match of a found value, largest lead of another value of its kind)."
     score, kept = _scores(m) if m.found else {}, {}
 
     def company(p):
@@ -373,12 +373,10 @@ def _polarity_features(m):
     plain = set().union(*[r.bag.difference(r.negated) if r.negated else r.bag for r in around])
     best = src.read[m.best] if m.best is not None else None
     turned = [s for s in m.stems if s in opposites and s not in bag and opposites[s] & bag]
-    denied = [
-        s for s in claim.negated if s in bag and s not in negated
-    ]  # the claim says not, the source does not
+    denied = [s for s in claim.negated if s in bag and s not in negated]  # negated in the claim only
     affirmed = [
         s for s in m.stems if s in negated and s not in claim.negated and s not in plain
-    ]  # and the other way round
+    ]  # negated in the source only
     return (
         dict(
             negations=min(claim.negations, 2),
@@ -400,10 +398,8 @@ def _polarity_features(m):
 def features(
     claim: str,  # One sentence
     source: _Source,  # An indexed text
-) -> tuple[
-    dict, dict
-]:  # (feature -> number, what was found: the aligned sentences and what speaks against support)
-    "Count what speaks for and against a claim."
+) -> tuple[dict, dict]:  # (feature -> number, findings: aligned sentences and evidence against support)
+    "Return the features for and against a claim."
     m = _Match(read_sentence(claim), source)
     name_counts, new_names = _name_features(m)
     polarity, turned, flipped = _polarity_features(m)
@@ -428,11 +424,11 @@ def features(
 
 # %% ../../nbs/judges/06_embedded.ipynb #53d6a0a9
 def _knows(src):
-    "Whether a text has a stem, and whether it has a value."
+    "Return two predicates: whether a text has a stem, and whether it has a value."
     return lambda s: bool(src.look(s)[0]), lambda v: bool(src.value_at(v))
 
 
-RULED = "ruled out"  # the category of a no by rule of a claim that the counts take for wrong, too
+RULED = "ruled out"  # category of a no by rule if the model also says no
 MOST_RULED = 0.25  # the most that a no by rule leaves of a probability
 LEAST_WORDS = 5  # the value of a field or a word of greeting keeps no company that could be looked at
 
@@ -441,11 +437,11 @@ def rule_on_support(
     claim: str,  # One sentence
     source: str,
     *,
-    foreign: bool = False,  # Whether claim and source are in a language that the judge does not read
-    probability: float | None = None,  # As weighed; a 'no' by rule keeps half, at most 0.25; None: 0
-    lines: Sequence[int] | None = None,  # Sentences of the source that it was laid beside; None: not yet
-) -> Verdict | None:  # None: it has to be weighed
-    "What the judge says of a claim without weighing it."
+    foreign: bool = False,  # Whether claim or source is in an unsupported language
+    probability: float | None = None,  # The model's; a no by rule keeps half, at most 0.25; None: 0
+    lines: Sequence[int] | None = None,  # Aligned sentences of the source; None: computed here
+) -> Verdict | None:  # None: no rule applies
+    "Return the verdict of the rules on a claim."
     src = _source(source)
     yes, why = ruling(claim, source, *_knows(src))
     if foreign and not yes:
@@ -454,7 +450,7 @@ def rule_on_support(
     if yes is None and src.n <= MOST_SENTENCES:
         bare = without_speaker(claim, source)
         kind, why = _objection(bare, source)
-        if not kind and (probability is None or probability >= 0.5):  # a second no would tell nothing new
+        if not kind and (probability is None or probability >= 0.5):  # a second no adds nothing
             beside = _Match(read_sentence(bare), src).top if lines is None else lines
             found = contradiction(bare, source, beside) if _is_sentence(bare) else None
             if found := found or _near_miss(bare, src.pieces, beside):
@@ -470,7 +466,7 @@ def rule_on_support(
 
 
 def _objection(claim, source):
-    "What speaks against a claim of which every word may be in the source: (kind, reason)."
+    "Return (kind, reason) of an objection to a claim whose words may all be in the source."
     if not _is_sentence(claim):
         return "", ""
     kind, why = strict_objection(claim, source)
@@ -478,7 +474,7 @@ def _objection(claim, source):
 
 
 def _is_sentence(claim):
-    "A field, a record or a table is none: in it words keep no company."
+    "Whether a claim is a sentence, not a field, record or table, whose words have no context."
     return len(read_sentence(claim).tokens) >= LEAST_WORDS and not _is_record(claim)
 
 
@@ -487,12 +483,12 @@ def _is_record(claim):
 
 
 def _near_miss(claim, pieces, lines):
-    "As `near_miss`; also of a short sentence, since it is the company of a mark that counts."
+    "Return `near_miss`, also for short sentences, but not for records."
     return None if _is_record(claim) else near_miss(claim, pieces, lines)
 
 
 def _ruled_out(probability):
-    "What is left of a probability when a rule says no: near misses stay apart from pure inventions."
+    "Return the probability after a no by rule: near misses stay above inventions."
     return 0.0 if probability is None else round(min(probability, 2 * MOST_RULED) / 2, 4)
 
 
@@ -501,10 +497,10 @@ def rule_on_statement(
     sentences: Sequence[str],  # Of a response
     *,
     foreign: bool = False,
-    probability: float | None = None,  # As `rule_on_support`
-    lines: Sequence[int] | None = None,  # As `rule_on_support`, of these sentences
-) -> Verdict | None:  # None: it has to be weighed
-    "What the judge says of a fact without weighing it: stated word for word, nowhere, or with another value."
+    probability: float | None = None,  # As for `rule_on_support`
+    lines: Sequence[int] | None = None,  # As for `rule_on_support`, of these sentences
+) -> Verdict | None:  # None: no rule applies
+    "Return the verdict of the rules on a fact: stated verbatim, not at all, or otherwise."
     src = _pieces(tuple(sentences))
     if at := holding(fact, src.pieces):
         return Verdict(True, 1.0, "Stated word for word.", at)
@@ -545,20 +541,20 @@ class EmbeddedJudge:
 
     def __init__(
         self,
-        without: str = "",  # A family of data sets that it shall not have learned from; '': none
+        without: str = "",  # Family of data sets left out of the training; '': none
     ):
         self.without, self._trained_on = without, tuple(judge_weights(without)["trained_on"])
         self.name = "embedded (left out)" if without else "embedded"
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        return self._trained_on  # sources whose scores by this judge prove nothing
+        return self._trained_on  # sources on which this judge cannot be evaluated fairly
 
     def settings(self) -> dict:
         return {"trained_on": list(self.trained_on), **({"without": self.without} if self.without else {})}
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Is each sentence supported by the source? `lines` index its sentences, cut as by `core.text`."
+        "Return verdicts whether the source supports each sentence; `lines` index its `core.text` sentences."
         src = _source(source)
         bare = [without_speaker(s, source) for s in sentences]
         got = [features(b, src) for b in bare]
@@ -574,7 +570,7 @@ class EmbeddedJudge:
         ]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Is each fact stated by the sentences? `lines` are those that state it."
+        "Return verdicts whether each fact is stated by the sentences; `lines` are those that state it."
         src = _pieces(tuple(sentences))
         got = [features(f, src) for f in facts]
         p, foreign = probable("stated", [f for f, _ in got], self.without), src.unread(facts)
@@ -586,13 +582,13 @@ class EmbeddedJudge:
         ]
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "It cannot read instructions, and says so."
+        "Return undefined verdicts: this judge cannot read instructions."
         why = "The embedded judge cannot read instructions; this one needs a language model."
         return [Verdict(None, status="undefined", reason=why) for _ in instructions]
 
 # %% ../../nbs/judges/06_embedded.ipynb #b7447010
 def _stating(found, least=0.3):
-    "The aligned sentences that add a notable share of the fact."
+    "Return the aligned sentences that add a notable share of the fact."
     gains = [b - a for a, b in zip([0.0, *found["cover"]], found["cover"])]
     return tuple(j for k, (j, g) in enumerate(zip(found["lines"], gains)) if k == 0 or g >= least)
 
@@ -601,8 +597,8 @@ def support_counts(
     claims: Sequence[str],
     *,
     source: str,
-) -> list[dict[str, float]]:  # One a claim, as `features` names them; without the label of who speaks
-    "What the judge counts of claims beside a source."
+) -> list[dict[str, float]]:  # One per claim, as in `features`, without speaker labels
+    "Return the judge's features of claims given a source."
     return [features(without_speaker(c, source), _source(source))[0] for c in claims]
 
 
@@ -610,7 +606,7 @@ def fact_counts(
     facts: Sequence[str],
     *,
     sentences: Sequence[str],
-) -> list[dict[str, float]]:  # One a fact
-    "What the judge counts of key facts beside the sentences of a response."
+) -> list[dict[str, float]]:  # One per fact
+    "Return the judge's features of key facts given the sentences of a response."
     src = _pieces(tuple(sentences))
     return [features(f, src)[0] for f in facts]

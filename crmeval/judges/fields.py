@@ -15,21 +15,21 @@ from .requests import Request
 
 # %% ../../nbs/judges/03_fields.ipynb #6fe5f0e7
 class Asking(Protocol):
-    "What the fields depend on, of a judge."
+    "The attributes of a judge that determine the request fields."
 
-    structured: bool  # By schema
-    logprobs: bool  # With log-probabilities, for ratings
-    without: set  # Fields that the endpoint does not take
-    accepted: set  # Fields that it has taken
+    structured: bool  # Whether to request replies by schema
+    logprobs: bool  # Whether to request log-probabilities, for ratings
+    without: set  # Fields that the endpoint does not accept
+    accepted: set  # Fields that it has accepted
 
 
-_STRICT_HOSTS = ("openai.com", "openai.azure.com")  # refuse a schema that says how long a text may be
+_STRICT_HOSTS = ("openai.com", "openai.azure.com")  # refuse schemas with text length limits
 
 
 def plain_only(
-    client: object,  # Of a judge; with `base_url` if it has one
+    client: object,  # A judge's client, with `base_url` if it has one
 ) -> set[str]:  # {'bounds'}, or empty
-    "What an endpoint is known not to take: bounds, where it wants schemas without them."
+    "Return the fields that an endpoint is known to refuse: bounds in schemas."
     host = (urlsplit(getattr(client, "base_url", None) or "").hostname or "").lower()
     return {"bounds"} if any(host == h or host.endswith("." + h) for h in _STRICT_HOSTS) else set()
 
@@ -38,8 +38,8 @@ def wanted_fields(
     judge: Asking,
     request: Request,
     without: Collection[str],  # 'bounds', 'response_format', 'logprobs'
-) -> dict:  # As `chat` takes them
-    "The optional fields of a request."
+) -> dict:  # Arguments of `chat`
+    "Return the optional fields of a request."
     wanted = {}
     if judge.structured:
         wanted["response_format"] = request.schema if "bounds" in without else request.bounded
@@ -62,8 +62,8 @@ def refused_field(
     wanted: Mapping,  # From `wanted_fields`
     without: Collection[str],
     failure: CallFailed,
-) -> str | None:  # None: the endpoint complains of something else, or does not say of what
-    "The optional field that the endpoint names in its complaint."
+) -> str | None:  # None: the error is about something else or unclear
+    "Return the optional field that the endpoint's error names."
     if failure.http_status not in (400, 404, 422, 500, 501):
         return None
     said, bounded = str(failure).lower(), "response_format" in wanted and "bounds" not in without
@@ -73,11 +73,11 @@ def refused_field(
 
 def fewer_fields(
     judge: Asking,
-    wanted: Mapping,  # What was sent
+    wanted: Mapping,  # Fields sent
     without: Collection[str],
     failure: CallFailed,
-) -> set[str]:  # Empty: another try could not help
-    "What to leave out of another try; what the endpoint names is left out for good."
+) -> set[str]:  # Empty: a retry would not help
+    "Return the fields to drop in a retry; a named field is dropped permanently."
     if option := refused_field(wanted, without, failure):
         judge.without.add(option)
         return {option}

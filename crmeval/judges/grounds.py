@@ -21,7 +21,7 @@ from .reading import lines_in, values_in, without_values
 # %% ../../nbs/judges/05_grounds.ipynb #377f166d
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Words of this room, with source and date."
+    "Return the words of this module, with source and date."
     return json.loads(data_path("lexicons", "grounds.json").read_text(encoding="utf-8"))
 
 
@@ -37,17 +37,17 @@ def _stems_of(*names):
 # %% ../../nbs/judges/05_grounds.ipynb #8417df2e
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
-_MAX_PLACES = 200  # of one pair of words
+_MAX_PLACES = 200  # candidate sentence starts per word
 
 
 @lru_cache(maxsize=4096)
 def _gap(between):
-    "(whether a sentence ends in what stands between two words, whether it asks)"
+    "Return (whether a sentence ends between two words, whether it is a question)."
     return bool(_STOP.search(between)), "?" in between or "？" in between
 
 
 class _Sentences:
-    "The words of a source in order, and after which of them a sentence ends."
+    "The words of a source in order, with the sentence ends."
 
     def __init__(self, text):
         text = unicodedata.normalize("NFKC", text).casefold()
@@ -69,20 +69,20 @@ def _sentences_of(source):
 
 @lru_cache(maxsize=4096)
 def _folded(text):
-    "A text in the letters in which words are compared."
+    "Return a text normalized for comparing words."
     return unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
 
 
 @lru_cache(maxsize=4096)
 def _plain(text):
-    "The words of a claim as they are compared, and whether it is a question."
+    "Return (normalized words of a claim, whether it is a question)."
     text = unicodedata.normalize("NFKC", text).casefold()
     return tuple(w.replace("’", "'") for w in _TOKEN.findall(text)), text.rstrip("\"'”’») ").endswith(
         ("?", "？")
     )
 
 # %% ../../nbs/judges/05_grounds.ipynb #69c0eadf
-# A sign, a currency and what kind of number it is are no words: "-5 °C" and "5 °C" have the same ones.
+# Signs, currencies and units are not words: "-5 °C" and "5 °C" have the same words.
 _NUMBER = re.compile(
     r"(?<![\w.,])(?P<sign>[-−]?)(?:(?P<before>[$€£¥₹₽₺₩]) ?)?(?P<minus>[-−]?)"
     r"(?P<digits>\d+(?:[.,:]\d+)*)(?P<after> ?(?:[$€£¥₹₽₺₩%‰°](?!\w*\d))?)"
@@ -91,7 +91,7 @@ _NUMBER = re.compile(
 
 @lru_cache(maxsize=256)
 def _marks_of(text):
-    "Number, as its digits -> the ways in which a text has it: whether it is negative, with which symbol."
+    "Return digits of a number -> its forms in a text: (whether negative, symbol)."
     found: dict[str, set[tuple[bool, str]]] = {}
     for m in _NUMBER.finditer(_folded(text)):
         symbol = m["before"] or (m["after"] or "").strip()
@@ -100,14 +100,14 @@ def _marks_of(text):
 
 
 def _is_same_way(one, other):
-    "A currency may be left out, or have become another sign on the way; two of them are two amounts."
+    "Whether two forms of a number match: equal sign and symbol, or a currency on one side only."
     (negative, symbol), (as_negative, as_symbol) = one, other
     bare = {symbol, as_symbol} & {""} and not {symbol, as_symbol} & {"%", "‰", "°"}
     return negative == as_negative and (symbol == as_symbol or bool(bare))
 
 
 def _has_its_numbers(claim, source):
-    "Whether each number of a claim that the source has is there as it is in the claim."
+    "Whether each number of a claim found in the source has the same form there."
     theirs = _marks_of(source)
     return all(
         any(_is_same_way(way, said) for said in theirs.get(digits, ways))
@@ -119,12 +119,12 @@ def _has_its_numbers(claim, source):
 def is_verbatim(
     claim: str,  # One sentence
     source: str,  # Any text
-) -> bool:  # Also without its label: 'Agent: Hello' has 'Hello'
-    "Does the source have this sentence, from its first word to its last?"
+) -> bool:  # Also without a label: 'Agent: Hello' contains 'Hello'
+    "Whether the source contains this sentence as a whole sentence."
     said, asks = _plain(claim)
     folded = _folded(source)
     if not all(w in folded for w in said):
-        return False  # most claims; the source need not be cut for them
+        return False  # fast path for most claims
     text = _sentences_of(source)
     n = len(said)
     for i in text.at.get(said[0], ())[:_MAX_PLACES] if said else ():
@@ -137,27 +137,27 @@ def is_verbatim(
 def holding(
     claim: str,  # One sentence
     pieces: Sequence[str],  # Sentences of a source
-) -> tuple[int, ...]:  # The number of one, from 0, or nothing
-    "The first sentence that has the claim word for word."
+) -> tuple[int, ...]:  # One index, from 0, or empty
+    "Return the first sentence that contains the claim verbatim."
     return tuple(i for i, p in enumerate(pieces) if is_verbatim(claim, p))[:1]
 
 # %% ../../nbs/judges/05_grounds.ipynb #231efa8c
 @lru_cache(maxsize=8192)
 def _contents(text):
-    "Content stems of a text in order, and its values; a value's words are not among the stems."
+    "Return (content stems of a text in order, its values); words of values are not stems."
     skipped = _stems_of("roles", "negations")
     said = content_words(without_values(text))[:300]
     return [s for s in said if s not in skipped and not s.isdigit()], values_in(text)
 
 
 def _is_fragment(claim):
-    "Whether this is the value of a label ('Outcome: Unsolved.'): a word or two, none of them of grammar."
+    "Whether a claim is a label's value ('Outcome: Unsolved.'): one or two content words."
     said = words(claim)
     return len(said) <= 2 and STOP_WORDS.isdisjoint(said) and _stems_of("roles").isdisjoint(map(stem, said))
 
 
 def _all_new(text, knows, agrees):
-    "The new content words of a text that has some, none of which is known; None otherwise."
+    "Return the content words of a text if all are new and no value agrees; None otherwise."
     stems, found = _contents(text)
     new = [s for s in dict.fromkeys(stems) if not knows(s)]
     if not stems or len(new) < len(set(stems)) or any(map(agrees, found)):
@@ -167,10 +167,10 @@ def _all_new(text, knows, agrees):
 # %% ../../nbs/judges/05_grounds.ipynb #a4e6e97a
 def lacks_ground(
     claim: str,  # One sentence
-    knows: Callable[[str], bool],  # Whether the source has a stem, or one near to it
-    agrees: Callable[..., bool],  # Whether the source has a value that agrees with this one
-) -> str:  # Why; '' when the claim has a word of the source
-    "Is there nothing in the claim that the source could be held to?"
+    knows: Callable[[str], bool],  # Whether the source has a stem or a similar one
+    agrees: Callable[..., bool],  # Whether the source has an agreeing value
+) -> str:  # Reason; '' if the claim has enough words of the source
+    "Return why a claim has too little in common with the source to be supported."
     stems, found = _contents(claim)
     if any(map(agrees, found)) or _is_fragment(claim):
         return ""
@@ -185,15 +185,15 @@ def lacks_ground(
     return ""
 
 # %% ../../nbs/judges/05_grounds.ipynb #b4c3717a
-_COMMON = 0.3  # a stem less rare than this is no invention by itself
+_COMMON = 0.3  # rarity below which a new stem alone is no invention
 
 
 def says_something_new(
     claim: str,  # One sentence
-    knows: Callable[[str], bool],  # As `lacks_ground`
+    knows: Callable[[str], bool],  # As for `lacks_ground`
     agrees: Callable[..., bool],
-) -> str:  # Why; '' for a longer claim, or one that says nothing new
-    "Is half of a very short claim new to the source?"
+) -> str:  # Reason; '' for a longer claim or one without new words
+    "Return why a very short claim is unsupported: one of its words is new."
     stems, found = _contents(claim)
     if len(set(stems)) > 2 or any(map(agrees, found)) or _is_fragment(claim):
         return ""
@@ -202,13 +202,13 @@ def says_something_new(
 
 # %% ../../nbs/judges/05_grounds.ipynb #e159808d
 def _either(words_):
-    "A pattern for any of these words, the longest first."
+    "Return a pattern that matches any of these words, longest first."
     return "|".join(re.escape(w) for w in sorted(words_, key=len, reverse=True))
 
 
 @lru_cache(maxsize=1)
 def _marks():
-    "Where a phrase begins, where any phrase is broken, and where a tail ends."
+    "Return patterns for the start of a phrase, its next break, and the end of a tail."
     known = _lexicon()
     begins = _either([*known["sole"], *known["phrase"]])
     broken = _either([*known["sole"], *known["phrase"], *known["breaks"]])
@@ -220,7 +220,7 @@ def _marks():
 
 @lru_cache(maxsize=4096)
 def _phrases(claim):
-    "Phrases of a claim: (opening word, the text up to the next break, the text up to the next comma)."
+    "Return phrases as (opening word, text to the next break, text to the next mark, whether inside)."
     begins, broken, stop = _marks()
     out = []
     for m in list(begins.finditer(claim[:3000]))[:40]:
@@ -232,10 +232,10 @@ def _phrases(claim):
 # %% ../../nbs/judges/05_grounds.ipynb #d9943667
 def invented_phrase(
     claim: str,  # One sentence
-    knows: Callable[[str], bool],  # As `lacks_ground`
+    knows: Callable[[str], bool],  # As for `lacks_ground`
     agrees: Callable[..., bool],
-) -> str:  # The phrase; '' when there is none
-    "A phrase of cause, means or circumstance of which the source has no word."
+) -> str:  # The phrase; '' if there is none
+    "Return a phrase of cause, means or circumstance without any word of the source."
     for opening, near, far, inside in _phrases(claim):
         new = _all_new(near, knows, agrees)
         if new and (len(new) > 1 and _is_clause(opening) or _is_rare_cause(opening, new)):
@@ -252,7 +252,7 @@ def _is_clause(opening):
 
 
 def _is_rare_cause(opening, new):
-    "One new word is enough behind a word of cause, and a rare one behind a word of means."
+    "Whether one new word suffices: rarity 0.4 after a word of cause, else 0.6."
     known = _lexicon()
     return opening in known["sole"] and rarity(new[0]) >= (0.4 if opening in known["sole_causes"] else 0.6)
 
@@ -261,7 +261,7 @@ _MAIL_HEADS = frozenset("from subject to date cc bcc sent re".split())
 
 
 class _Turns:
-    "The sentences of a conversation with the label, the side and the stems of each."
+    "The sentences of a conversation with speaker label, side and stems."
 
     def __init__(self, text):
         self._cut = cut = [split_label(line) for line in lines_in(text)]
@@ -275,7 +275,7 @@ class _Turns:
 
     @cached_property
     def said(self):
-        "(label, sentence, its stems) in order; most claims do not ask who said what."
+        "(label, sentence, its stems) in order; computed only if needed."
         out, label = [], ""
         for own, rest in self._cut:
             if own:
@@ -287,7 +287,7 @@ class _Turns:
         return 2 <= len(self.sides) <= 12
 
     def speakers(self, who):
-        "Labels that a word names: a side, or a part of a name."
+        "Return the labels that a word refers to, by side or part of a name."
         return {
             x
             for x in self.sides
@@ -296,11 +296,11 @@ class _Turns:
 
 
 def _speaking(labels, said):
-    "Which labels name a speaker: those with a side, and capitalised ones that come again."
+    "Return the labels that name a speaker: those with a side, and capitalized, repeated ones."
     times = {x: said.count(x) for x in list(labels)[:200] if x.casefold() not in _MAIL_HEADS}
     names = {x for x in times if len(x.split()) <= 4 and x[:1].isupper() and "_" not in x}
     sided = {x for x in times if _side_of(x) and len(x.split()) <= 4}
-    once = bool(sided) and len(names | sided) <= 4  # beside an agent even a single line has its speaker
+    once = bool(sided) and len(names | sided) <= 4  # with an agent present, one line suffices for a speaker
     return sided | {x for x in names if once or times[x] > 1}
 
 
@@ -316,14 +316,14 @@ def _turns_of(source):
 # %% ../../nbs/judges/05_grounds.ipynb #bcaaad92
 def speaker_labels(
     source: str,  # Any text
-) -> set[str]:  # E.g. {'Agent (Mei)', 'Customer'}; empty for what is no conversation
-    "The labels of those who speak in a conversation."
+) -> set[str]:  # Such as {'Agent (Mei)', 'Customer'}; empty if not a conversation
+    "Return the speaker labels of a conversation."
     turns = _turns_of(source)
     return set(turns.sides) if turns.is_chat() else set()
 
 # %% ../../nbs/judges/05_grounds.ipynb #6805531e
 def _subject(claim):
-    "A claim's subject, its verb and the rest: 'The customer has offered a refund', 'Mei Tan said'."
+    "Return (subject, verb, rest) of a claim: 'The customer has offered a refund', 'Mei Tan said'."
     found = claim[:300].split()
     if found and found[0].lower() in ("the", "a", "an", "our"):
         found = found[1:]
@@ -340,13 +340,13 @@ def _near_stems(stems):
 
 
 def _share(asked, there):
-    "Share of some stems that a set of stems has, exactly or nearly."
+    "Return the share of stems that are in a set, exactly or approximately."
     near = _near_stems(there)
     return sum(s in near or not near.isdisjoint(soft_keys(s)) for s in asked) / len(asked)
 
 
 def _speaker_of(claim, turns):
-    "(labels, verb, rest) of a claim that says who spoke; ((), '', '') of any other."
+    "Return (labels, verb, rest) of a claim that names a speaker; ((), '', '') otherwise."
     label, rest = split_label(claim)
     if label and (who := _labelled_speakers(label, turns)):
         return who, "", rest
@@ -364,8 +364,8 @@ def _labelled_speakers(label, turns):
 def without_speaker(
     claim: str,  # One sentence, with or without a label
     source: str,  # A conversation
-) -> str:  # The claim without its label where that names a speaker of the source
-    "What is said, without who says it."
+) -> str:  # The claim without its label if that is a speaker of the source
+    "Return a claim without its speaker label."
     label, rest = split_label(claim)
     if not label or not rest or not (turns := _turns_of(source)).is_chat():
         return claim
@@ -373,10 +373,10 @@ def without_speaker(
 
 # %% ../../nbs/judges/05_grounds.ipynb #6b2ba69a
 def wrong_speaker(
-    claim: str,  # One sentence, with its label where it has one
-    source: str,  # A conversation; of anything else nothing is said
-) -> str:  # Why; '' when nothing speaks against it
-    "Was it somebody else who said what the claim says?"
+    claim: str,  # One sentence, with its label if it has one
+    source: str,  # A conversation; other texts give ''
+) -> str:  # Reason; '' if there is no objection
+    "Return why a claim is attributed to the wrong speaker."
     turns = _turns_of(source)
     who, verb, rest = _speaker_of(claim, turns) if turns.is_chat() else ((), "", "")
     if not who or len(who) == len(turns.sides):
@@ -412,7 +412,7 @@ def _binds(sentence):
 
 
 def _most_alike(asked, said, binds):
-    "Who says most of it in one sentence; None when nobody does."
+    "Return the label of a sentence with most of the stems, or None."
     for label, sentence, stems in said:
         if (not binds or _binds(sentence)) and _share(asked, stems) >= 0.6:
             return label
@@ -420,7 +420,7 @@ def _most_alike(asked, said, binds):
 
 
 def _is_shared(asked, mine, binds, reported):
-    "Whether this side has a notable part of it: of an offer in a binding sentence, of all else anywhere."
+    "Whether this side says a notable part of it: an offer in a binding sentence, else anywhere."
     if binds:
         return any(_binds(s) and _share(asked, stems) >= 0.34 for _, s, stems in mine)
     everything = frozenset().union(*[stems for _, _, stems in mine])
@@ -434,7 +434,7 @@ _CLAUSE_END = re.compile(
 
 
 def _doer(sentence, verb, asked):
-    "Whom the words before a verb, or before what it is done to, name: 'self', 'other' or ''."
+    "Return who is named before the verb or its object: 'self', 'other' or ''."
     said = words(sentence)
     stems = [stem(w) for w in said]
     at = next((i for i, s in enumerate(stems) if s == verb or set(soft_keys(verb)) & set(soft_keys(s))), None)
@@ -453,7 +453,7 @@ def _doer(sentence, verb, asked):
 
 
 def _deed(claim):
-    "(subject, verb, what) of a claim in the active voice; ('', '', '') of others."
+    "Return (subject, verb, object) of a claim in the active voice; ('', '', '') otherwise."
     found = claim[:300].split()
     if found and found[0].lower() in ("the", "our"):
         found = found[1:]
@@ -470,7 +470,7 @@ def _deed(claim):
 
 
 def _least_share(verb, asked, stems):
-    "How much of what was done a sentence must have: more without the verb, and never one word alone."
+    "Return the minimum share of the action in a sentence: higher without the verb, 2.0 (never) for one word."
     if _share({verb}, stems):
         return 0.5
     return 0.8 if len(asked) > 1 else 2.0
@@ -478,9 +478,9 @@ def _least_share(verb, asked, stems):
 
 def wrong_doer(
     claim: str,  # One sentence
-    source: str,  # A conversation of two sides; of anything else nothing is said
-) -> str:  # Why; '' when nothing speaks against it
-    "Was it the other side who did what the claim says?"
+    source: str,  # A conversation of two sides; other texts give ''
+) -> str:  # Reason; '' if there is no objection
+    "Return why a claim names the wrong side for an action."
     turns = _turns_of(source)
     if not turns.is_chat() or set(turns.sides.values()) != {"agent", "customer"}:
         return ""
@@ -502,12 +502,12 @@ def wrong_doer(
 
 # %% ../../nbs/judges/05_grounds.ipynb #3598a672
 def ruling(
-    claim: str,  # One sentence, with its label where somebody says it
-    source: str,  # What it should rest on
-    knows: Callable[[str], bool],  # As `lacks_ground`
+    claim: str,  # One sentence, with its speaker label if any
+    source: str,  # The text that should support it
+    knows: Callable[[str], bool],  # As for `lacks_ground`
     agrees: Callable[..., bool],
-) -> tuple[bool | None, str]:  # Whether it is supported, and why; (None, '') when that has to be weighed
-    "What can be said of a claim without weighing anything."
+) -> tuple[bool | None, str]:  # (whether it is supported, reason); (None, ''): undecided
+    "Return what rules alone decide about a claim."
     verbatim = "The source says so word for word."
     if is_verbatim(claim, source):
         return True, verbatim

@@ -13,11 +13,11 @@ from .reading import read_sentence
 
 # %% ../../nbs/judges/05_limits.ipynb #3227d78a
 def reason_of(
-    found: Mapping,  # What the counts found: 'missing' values, 'names', 'turned', 'flipped' and 'novel' stems
+    found: Mapping,  # From `features`: 'missing' values, 'names', 'turned', 'flipped' and 'novel' stems
     probability: float,  # P(yes), 0 to 1
-    stated: bool,  # Whether it was asked of a key fact ('stated') or of a claim ('supported')
-) -> str:  # One sentence for a person
-    "The strongest reason against, in words; for a yes, where it rests."
+    stated: bool,  # True: for a key fact ('stated'); False: for a claim ('supported')
+) -> str:  # One sentence for the user
+    "Return the strongest objection in words; for a yes, a confirmation."
     what = "stated" if stated else "in the source"
     if probability > 0.5:
         return "Its words and values are " + ("stated." if stated else "found in the source.")
@@ -37,22 +37,22 @@ def reason_of(
 def kind_of_absence(
     counted: Mapping[str, float],  # Count -> number
 ) -> str | None:
-    "What the source has nowhere: 'value' or 'name'; None where neither is missing."
+    "Return what the source lacks: 'value' or 'name', or None."
     if counted["missing_other"]:
         return "value"
     return "name" if counted["new_names"] else None
 
 # %% ../../nbs/judges/05_limits.ipynb #8a0d3fe4
-MOST_WORDS = 150  # of one claim or fact; the longest in training has 142
-MOST_SENTENCES = 2000  # of a source; the longest in training has 375
+MOST_WORDS = 150  # per claim or fact; the longest in training has 142
+MOST_SENTENCES = 2000  # per source; the longest in training has 375
 _SIGNS = "{}[]<>|=\\;\t#$%^+~/"
 
 
 def beyond_training(
     claim: str,  # One claim or fact
-    n_sentences: int,  # Of the text that it is held against
+    n_sentences: int,  # Of the text that it is compared with
 ) -> Verdict | None:
-    "An undefined verdict on what is unlike all that the judge was trained on; None for the rest."
+    "Return an undefined verdict for input outside the training distribution, else None."
     why = ""
     if len(read_sentence(claim).tokens) > MOST_WORDS:
         why = f"The claim has more than {MOST_WORDS} words"
@@ -65,6 +65,6 @@ def beyond_training(
 
 
 def _is_code(text):
-    "Whether signs that prose hardly has are more than a sixth of a text of some length."
+    "Whether symbols rare in prose make up more than a sixth of a text of 24 or more characters."
     solid = sum(map(len, text.split()))
     return solid >= 24 and 6 * sum(map(text.count, _SIGNS)) > solid

@@ -20,7 +20,7 @@ from .requests import rated_criteria
 # %% ../../nbs/judges/03_listening.ipynb #e13ac06e
 @dataclass(frozen=True)
 class RatedTexts:
-    "What a rating may look at."
+    "The texts available to a rating."
 
     response: str
     source: str | None = None
@@ -30,7 +30,7 @@ class RatedTexts:
 
 @dataclass(frozen=True)
 class Question:
-    "What a metric asks a judge."
+    "A question from a metric to a judge."
 
     kind: str  # One of `QUESTIONS` of `judges.recorded`
     items: Sequence[str]  # Sentences, facts, instructions or criteria
@@ -38,15 +38,15 @@ class Question:
 
     @property
     def turned(self) -> "Question":
-        "The same question, its items in reverse."
+        "The same question with its items in reverse order."
         return replace(self, items=self.items[::-1])
 
 # %% ../../nbs/judges/03_listening.ipynb #3f864e9a
 def ask_question(
     judge: Judge,
     question: Question,
-) -> list[Verdict]:  # One an item
-    "Ask a judge by the method that the question is for."
+) -> list[Verdict]:  # One per item
+    "Ask a judge with the method for the question's kind; return its verdicts."
     items, context = list(question.items), question.context
     if isinstance(context, RatedTexts):
         found = [_rating(judge, c, context) for c in items]
@@ -71,11 +71,11 @@ def _rating(judge, criterion, texts):
 
 
 def keep_answers(
-    record: RecordedJudge,  # Gets the verdicts
+    record: RecordedJudge,  # Receives the verdicts
     question: Question,
-    verdicts: Sequence[Verdict],  # One an item
+    verdicts: Sequence[Verdict],  # One per item
 ):
-    "Put the answers to a question into a record."
+    "Add the answers to a question to a record."
     if not isinstance(question.context, RatedTexts):
         record.add(question.kind, question.items, verdicts, context=question.context)
         return
@@ -83,15 +83,15 @@ def keep_answers(
         record.add("rated", [criterion], [v], context=_rating_key(criterion, question.context))
 
 
-@lru_cache(maxsize=512)  # a rating's place is asked for ten times: where it is noted, joined, kept and read
+@lru_cache(maxsize=512)  # a rating's key is needed about ten times
 def _rating_key(criterion, texts):
     return rating_context(criterion, texts.response, texts.source, texts.key_facts, texts.instructions)
 
 # %% ../../nbs/judges/03_listening.ipynb #21ad98c5
 def fewest_questions(
-    asked: Sequence[Question],  # In the order in which they were asked
-) -> list[Question]:  # Every item is answered by one of these
-    "Join questions about the same, and leave out those that another one answers."
+    asked: Sequence[Question],  # In the order asked
+) -> list[Question]:  # Each item is answered by one of these
+    "Return merged questions about the same texts, without those that another one answers."
     joined = _joined_ratings([q for q in asked if q.kind == "rated"])
     small = _joined_items([q for q in asked if q.kind != "rated"])
     kept = []
@@ -101,7 +101,7 @@ def fewest_questions(
 
 
 def _longest_first(question):
-    "Of questions about sentences, those about more come first; texts keep their order."
+    "Return a sort key: questions about more sentences first; others keep their order."
     context = question.context
     if question.kind != "stated" or isinstance(context, RatedTexts):
         return 0
@@ -117,7 +117,7 @@ def _is_about(question, kind, context):
 
 
 def _joined_items(asked):
-    "One question for each kind and context, each item once."
+    "Return one question per kind and context, each item once."
     items = {}
     for q in asked:
         items.setdefault((q.kind, q.context), {}).update(dict.fromkeys(q.items))
@@ -125,7 +125,7 @@ def _joined_items(asked):
 
 
 def _still_open(question, kept):
-    "The question without the items that a longer list of the same sentences answers; none when all are."
+    "Return the question without items answered by a longer list of the same sentences, in a list or []."
     if question.kind != "stated":
         return [question]
     longer = [
@@ -137,7 +137,7 @@ def _still_open(question, kept):
 
 # %% ../../nbs/judges/03_listening.ipynb #7269a1c1
 def _joined_ratings(asked):
-    "One question for ratings of the same response whose texts agree."
+    "Return the rating questions, merged for the same response with compatible texts."
     out = []
     for q in asked:
         for i, other in enumerate(out):
@@ -150,7 +150,7 @@ def _joined_ratings(asked):
 
 
 def _joined_rating(a, b):
-    "One question for two, or None when a criterion would be rated by texts that its metric did not name."
+    "Return two rating questions as one, or None if a criterion would see texts its metric did not pass."
     if (texts := _common_texts(a.context, b.context)) is None:
         return None
     joined = Question("rated", tuple(dict.fromkeys((*a.items, *b.items))), texts)
@@ -158,7 +158,7 @@ def _joined_rating(a, b):
 
 
 def _see_the_same(question, joined):
-    "Whether the criteria of a question are rated by the same texts when they are asked about together."
+    "Whether the merged question rates a question's criteria with the same texts."
     mine, theirs = question.context, joined.context
     needed = {n for c in question.items for n in rated_criteria().get(c, {"needs": ()})["needs"]}
     if all(getattr(mine, n) == getattr(theirs, n) for n in needed):
@@ -167,7 +167,7 @@ def _see_the_same(question, joined):
 
 
 def _common_texts(a, b):
-    "Texts that hold what both name, or None when they name different ones."
+    "Return texts that cover both, or None if they differ."
     if a.response != b.response:
         return None
     pairs = [(a.source, b.source), (a.key_facts, b.key_facts), (a.instructions, b.instructions)]
@@ -177,14 +177,14 @@ def _common_texts(a, b):
 
 # %% ../../nbs/judges/03_listening.ipynb #6fd3f3fb
 class ListeningJudge:
-    "Notes what is asked and not yet known; a `Judge` that asks nobody."
+    "A `Judge` that only records questions without a known answer."
 
     def __init__(
         self,
-        known: RecordedJudge,  # What is known already
+        known: RecordedJudge,  # Known answers
     ):
         self.known, self.name, self.style = known, known.name, known.style
-        self.asked = []  # Questions whose answers are not known, in order
+        self.asked = []  # Questions without a known answer, in order
 
     def __repr__(self):
         return f"ListeningJudge({self.name!r}, {len(self.asked)} open questions)"
@@ -197,15 +197,15 @@ class ListeningJudge:
         return [_NOT_YET if v is None else v for v in found]
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Known verdicts: is each sentence supported by the source?"
+        "Return known verdicts whether each sentence is supported by the source."
         return self._heard("supported", sentences, source, source)
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Known verdicts: is each fact stated by the sentences?"
+        "Return known verdicts whether each fact is stated by the sentences."
         return self._heard("stated", facts, tuple(sentences), tuple(sentences))
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "Known verdicts: is each instruction followed?"
+        "Return known verdicts whether each instruction is followed."
         return self._heard("followed", map(item_text, instructions), response, response)
 
     def rated(
@@ -217,7 +217,7 @@ class ListeningJudge:
         key_facts: Sequence[str] = (),
         instructions: Sequence = (),
     ) -> Verdict:
-        "The known rating of a response on one criterion."
+        "Return the known rating of a response on one criterion."
         texts = RatedTexts(response, source, tuple(key_facts), tuple(map(item_text, instructions)))
         return self._heard("rated", [criterion], texts, _rating_key(criterion, texts))[0]
 
@@ -225,32 +225,32 @@ class ListeningJudge:
 _NOT_YET = Verdict(None, status="undefined", reason="not answered yet")
 
 # %% ../../nbs/judges/03_listening.ipynb #22724783
-ROUNDS = 20  # after so many rounds of questions something asks without end
+ROUNDS = 20  # maximum rounds of questions, to stop endless asking
 _T = TypeVar("_T")
 
 
 @runtime_checkable
 class AnsweringJudge(Protocol):
-    "Answers several questions together."
+    "A judge that answers several questions together."
 
     def new_record(self) -> RecordedJudge:
-        "An empty record of this judge's answers."
+        "Return an empty record for this judge's answers."
         ...
 
     async def aanswer(self, questions: Sequence[Question], record: RecordedJudge) -> None:
-        "Put the answers into the record."
+        "Add the answers to the record."
         ...
 
 
 def _answers_together(judge: Judge) -> TypeGuard[AnsweringJudge]:
-    "As `isinstance(judge, AnsweringJudge)`, which takes longer; it is asked for each response."
+    "Whether a judge is an `AnsweringJudge`; faster than `isinstance`, as it runs for each response."
     return callable(getattr(judge, "new_record", None)) and callable(getattr(judge, "aanswer", None))
 
 
 def new_record_of(
     judge: Judge,
-) -> RecordedJudge:  # Without a verdict; of the judge's name and style
-    "An empty record for any judge."
+) -> RecordedJudge:  # Without verdicts, with the judge's name and style
+    "Return an empty record for any judge."
     if _answers_together(judge):
         return judge.new_record()
     return RecordedJudge(judge.name, style=style_of(judge))
@@ -259,9 +259,9 @@ def new_record_of(
 async def answer_questions(
     judge: Judge,
     questions: Sequence[Question],
-    record: RecordedJudge,  # Gets the answers
+    record: RecordedJudge,  # Receives the answers
 ):
-    "Let any judge answer questions: together where it can, else one after the other in a thread."
+    "Let a judge answer questions: together if it can, else one by one in a thread."
     if _answers_together(judge):
         await judge.aanswer(questions, record)
         return
@@ -271,9 +271,9 @@ async def answer_questions(
 # %% ../../nbs/judges/03_listening.ipynb #31378b02
 async def arecord_of(
     judge: Judge,  # Any judge
-    ask: Callable[[Judge], object],  # Runs metrics against the judge that it is given; its result is not used
-) -> RecordedJudge:  # Answers all that `ask` asks; `usage` counts its calls
-    "A record of a judge's answers to whatever the metrics in `ask` want to know."
+    ask: Callable[[Judge], object],  # Runs metrics with the given judge; its result is not used
+) -> RecordedJudge:  # Answers to all questions of `ask`; `usage` counts the calls
+    "Return a record of a judge's answers to all questions of the metrics in `ask`."
     record = new_record_of(judge)
     for _ in range(ROUNDS):
         ask(listening := ListeningJudge(record))
@@ -286,9 +286,9 @@ async def arecord_of(
 
 async def aresult_of(
     judge: RecordingJudge,
-    ask: Callable[[Judge], _T],  # Runs metrics against the judge that it is given
+    ask: Callable[[Judge], _T],  # Runs metrics with the given judge
 ) -> _T:  # As `ask(await judge.arecord(ask))`
-    "What metrics say once all that they ask is answered; their last round of questions is not run again."
+    "Return the result of metrics once all questions are answered, without repeating the last round."
     last = []
 
     def noted(listening):
@@ -301,6 +301,6 @@ async def aresult_of(
 
 
 def _knew_all(listening, record):
-    "Whether a round went by what the record says and nothing else: a panel's record knows more."
+    "Whether a round used only the answers of this record, which is not a panel's."
     is_listening = isinstance(listening, ListeningJudge) and listening.known is record
     return is_listening and type(record) is RecordedJudge and not listening.asked

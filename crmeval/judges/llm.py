@@ -49,7 +49,7 @@ from crmeval.judges.requests import (
 
 # %% ../../nbs/judges/04_llm.ipynb #a499a666
 class _Once:
-    "Remembers answers by key and lets equal questions wait for each other, across threads and event loops."
+    "Cache of answers that runs equal requests only once, across threads and event loops."
 
     def __init__(self, size):
         self.size, self.known, self.open, self.lock = size, {}, {}, threading.Lock()
@@ -61,7 +61,7 @@ class _Once:
                     return self.known[key], True
                 if mine := key not in self.open:
                     self.open[key] = Future()
-                    # a waiter that is cancelled must not cancel it for the others
+                    # so that a cancelled waiter does not cancel it for others
                     self.open[key].set_running_or_notify_cancel()
                 future = self.open[key]
             if mine:
@@ -80,13 +80,13 @@ class _Once:
                     self.known[key] = answer
                 while len(self.known) > self.size:
                     del self.known[next(iter(self.known))]
-            future.set_result(answer)  # None: the owner failed, and one of those who wait takes over
+            future.set_result(answer)  # None: the owner failed and a waiter takes over
         return answer
 
 # %% ../../nbs/judges/04_llm.ipynb #3a3266a2
 @dataclass(frozen=True)
 class KeyFacts:
-    "Facts drawn from a source; empty with a status when that failed."
+    "Facts extracted from a source; empty with a status if that failed."
 
     facts: Sequence[str]
     status: str = "ok"
@@ -113,23 +113,23 @@ def _unread(status, reason):
 
 # %% ../../nbs/judges/04_llm.ipynb #98c8975d
 def _release(client, pid):
-    "Close the connections of the background loop, when a judge goes or its process ends."
+    "Close the connections on the background loop when a judge is deleted or its process ends."
     if os.getpid() != pid or not isinstance(client, ClosableClient):
-        return  # in a forked process they are the parent's
+        return  # in a forked process they belong to the parent
     try:
         run_in_background(client.aclose())
     except RuntimeError:
-        with contextlib.suppress(RuntimeError):  # no loop: the interpreter ends, and its connections with it
-            asyncio.get_running_loop().create_task(client.aclose())  # we are on that loop
+        with contextlib.suppress(RuntimeError):  # no loop: the interpreter is shutting down
+            asyncio.get_running_loop().create_task(client.aclose())  # already on that loop
 
 # %% ../../nbs/judges/04_llm.ipynb #ac02d444
 class _Questions:
-    "The Judge protocol as ordinary functions: usable in scripts, threads and inside a running event loop."
+    "The Judge protocol as synchronous methods, also usable in threads and inside a running event loop."
 
     name: str
     style: str
     client: ChatClient
-    _closer: weakref.finalize | None  # closes the connections when the judge goes
+    _closer: weakref.finalize | None  # closes the connections when the judge is deleted
 
     def _wait(self, work):
         if self._closer is None:
@@ -137,15 +137,15 @@ class _Questions:
         return run_in_background(work)
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Is each sentence supported by the source?"
+        "Return verdicts whether each sentence is supported by the source."
         return self._wait(_supported(self, sentences, source))
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Is each fact stated by the sentences, and by which?"
+        "Return verdicts whether each fact is stated by the sentences, and by which."
         return self._wait(_stated(self, facts, sentences))
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "Is each instruction followed by the response?"
+        "Return verdicts whether each instruction is followed by the response."
         return self._wait(_followed(self, instructions, response))
 
     def rated(
@@ -157,51 +157,51 @@ class _Questions:
         key_facts: Sequence[str] = (),
         instructions: Sequence = (),
     ) -> Verdict:
-        "Points, 1 to 4, for one criterion; the others that the texts allow are rated in the same call."
+        "Return points, 1 to 4, for a criterion; others that the texts allow are rated in the same call."
         return self._wait(_rated(self, criterion, response, source, key_facts, instructions))
 
     def extract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
-        "At most `n` key facts of a source."
+        "Return at most `n` key facts of a source."
         return self._wait(_key_facts(self, source, n))
 
     async def aextract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
-        "As `extract_key_facts`, awaited."
+        "Return the same as `extract_key_facts`, asynchronously."
         return await _key_facts(self, source, n)
 
     async def arecord(
         self,
-        ask: Callable[[Judge], object],  # Runs metrics against the judge that it is given
+        ask: Callable[[Judge], object],  # Runs metrics with the given judge
     ) -> RecordedJudge:  # `usage` counts the calls for these questions
-        "Answer all that `ask` asks, in as few calls as possible; see `arecord_of`."
+        "Return the answers to all questions of `ask`, in as few calls as possible; see `arecord_of`."
         return await arecord_of(self, ask)
 
     def new_record(self) -> RecordedJudge:
-        "An empty record of this judge's answers."
+        "Return an empty record for this judge's answers."
         return RecordedJudge(self.name, style=self.style)
 
     async def aanswer(self, questions: Sequence[Question], record: RecordedJudge) -> None:
-        "Answer several questions at the same time, into a record."
+        "Answer several questions concurrently; add the answers to a record."
         await asyncio.gather(*[_answer_into(self, q, record) for q in questions])
 
 # %% ../../nbs/judges/04_llm.ipynb #f2c36001
 class LLMJudge(_Questions):
-    "A language model as a judge; its verdicts have status 'ok' or say why there is no answer."
+    "A language model as a judge; verdicts have status 'ok' or a reason why there is no answer."
 
     def __init__(
         self,
-        model: str,  # As the endpoint calls it, e.g. 'gpt-4o-mini'; 'NAME@URL' names the endpoint, too
+        model: str,  # Name at the endpoint, such as 'gpt-4o-mini', or 'NAME@URL'
         *,
         base_url: str | None = None,  # Default: $OPENAI_BASE_URL, else OpenAI
-        style: str = "fine",  # 'fine': small questions; 'rubric': points for each criterion
+        style: str = "fine",  # 'fine': verdicts per item; 'rubric': points per criterion
         client: ChatClient
-        | None = None,  # Takes `response_format` and `logprobs`; default: an `OpenAIClient`
+        | None = None,  # Must accept `response_format` and `logprobs`; None: an `OpenAIClient`
         name: str | None = None,  # Default: 'openai:MODEL'
-        logprobs: bool = True,  # Ask for log-probabilities, in the rubric style
-        structured: bool = True,  # Ask for a reply by JSON schema, with an end where the endpoint takes that
-        retries: int = 4,  # Further tries after a rate limit, a server error or a lost connection
-        max_items: int = 50,  # Items in one call; more are asked in several
-        remember: int = 10_000,  # Requests whose answers are kept; 0 asks anew each time
-        **options,  # Further arguments of `OpenAIClient`, e.g. max_tokens, timeout_s, api_key_env
+        logprobs: bool = True,  # Request log-probabilities in the rubric style
+        structured: bool = True,  # Request replies by JSON schema, bounded if the endpoint allows
+        retries: int = 4,  # Retries after a rate limit, server error or lost connection
+        max_items: int = 50,  # Items per call; more are split into several calls
+        remember: int = 10_000,  # Requests whose answers are cached; 0: no cache
+        **options,  # Other arguments of `OpenAIClient`, such as max_tokens, timeout_s
     ):
         if max_items < 1:
             raise ValueError(f"max_items is {max_items!r}, expected at least 1")
@@ -231,27 +231,27 @@ class LLMJudge(_Questions):
             retries,
             max_items,
         )
-        self.without = plain_only(self.client)  # Options that the endpoint does not take: not sent
-        self.accepted = set()  # Options that it has taken
+        self.without = plain_only(self.client)  # Options that the endpoint does not accept; not sent
+        self.accepted = set()  # Options that it has accepted
         self.usage, self._once, self._closer = Tally(), _Once(remember), None
 
     def __repr__(self):
         return f"LLMJudge({self.name!r}, style={self.style!r})"
 
     def __reduce__(self):
-        return partial(LLMJudge, **self._args), ()  # no connection, no key, no memory
+        return partial(LLMJudge, **self._args), ()  # without connections, key and cache
 
     def settings(self) -> dict:
-        "What shapes the verdicts, as plain data for a manifest; never a key."
+        "Return what determines the verdicts as plain data for a manifest, without keys."
         return _settings(self)
 
     async def aclose(self):
-        "Release the connections; the judge stays usable."
+        "Close the connections; the judge stays usable."
         client = self.client
         if not isinstance(client, ClosableClient):
             return
-        await client.aclose()  # of this event loop
-        # of the synchronous questions
+        await client.aclose()  # on this event loop
+        # on the background loop of the synchronous methods
         await asyncio.to_thread(lambda: run_in_background(client.aclose()))
 
 # %% ../../nbs/judges/04_llm.ipynb #d91f1783
@@ -271,13 +271,13 @@ def _settings(judge):
 # %% ../../nbs/judges/04_llm.ipynb #5e15f4fd
 @dataclass(frozen=True)
 class _OnlyThoughts(Completion):
-    "What came from a model that thought and did not answer."
+    "A completion that contains only reasoning."
 
     reasoning: str | None = None
 
 
 def _thoughts_of(failure):
-    "The thoughts that the failure of an empty answer brings, as an answer: a verdict may stand there."
+    "Return the reasoning of an empty answer as a completion, as it may contain a verdict, or None."
     row = getattr(failure, "row", None) or {}
     thoughts = row.get("reasoning") if failure.status == "parse_error" else None
     used = row.get("usage") or Usage()
@@ -285,7 +285,7 @@ def _thoughts_of(failure):
 
 
 async def _tried(judge, messages, wanted, without):
-    "One try; a refusal of an optional field is not tried again as it stands."
+    "Send once; a refused optional field makes the failure not retryable."
     try:
         return await judge.client.chat(messages, **wanted)
     except CallFailed as e:
@@ -297,7 +297,7 @@ async def _tried(judge, messages, wanted, without):
 
 
 async def _send(judge, request, note, tallies):
-    "One call, tried again where that may help; raises `CallFailed`."
+    "Send a request with retries; raise `CallFailed` on failure."
     system, user = request.messages
     messages = [system, {**user, "content": user["content"] + note}]
 
@@ -324,14 +324,14 @@ async def _send(judge, request, note, tallies):
 
 
 def _learn(judge, wanted, without):
-    "An endpoint that took a request without some fields, and never one with them, is asked without them."
+    "Drop fields permanently if an endpoint has only accepted requests without them."
     judge.accepted |= set(wanted)
     if not wanted and not judge.accepted:
         judge.without |= without
 
 # %% ../../nbs/judges/04_llm.ipynb #91556e14
 async def _ask(judge, request, read, tallies):
-    "Send a request and read its reply, once more if it cannot be read; (values, status, reason)."
+    "Return (values, status, reason) of a request; asks a second time if the reply cannot be read."
     values, status, reason, note = [None] * max(1, len(request.items)), "parse_error", "", ""
     for again in 0, 1:
         if again:
@@ -351,16 +351,16 @@ async def _ask(judge, request, read, tallies):
             return values, "refused", "the judge declined in words"
         status, reason = _unreadable(judge, done)
         if status == "truncated" and request.kind in _DIVISIBLE:
-            return values, status, reason  # the rest is asked about in smaller calls
+            return values, status, reason  # the rest is sent in smaller calls
         note = _note(request, _missing(request, values), status)
     return values, status, reason
 
 
-_DIVISIBLE = ("check", "align", "follow")  # questions about several items, each alone
+_DIVISIBLE = ("check", "align", "follow")  # questions about independent items
 
 
 def _unreadable(judge, done):
-    "Status and reason of a reply without all its verdicts."
+    "Return (status, reason) for a reply with missing verdicts."
     if not _cut(done) and done.text.strip():
         return "parse_error", "the judge's reply could not be read, twice"
     if not _cut(done):
@@ -377,7 +377,7 @@ def _unreadable(judge, done):
 
 
 def _not_asked(judge, failure):
-    "Why a judge could not be asked, and what helps where it took too long."
+    "Return why a judge could not be asked, with advice after a timeout."
     told = f"the judge could not be asked: {failure}"
     if not timed_out(failure):
         return told
@@ -385,7 +385,7 @@ def _not_asked(judge, failure):
 
 
 def _missing(request, values):
-    "The items without a value, as the request names them: criteria by name, all others by number."
+    "Return the items without a value: criteria by name, others by number."
     places = [i for i, v in enumerate(values) if v is None and request.items]
     return [request.items[i] if request.kind == "rate" else str(i + 1) for i in places]
 
@@ -395,25 +395,25 @@ def _cut(done):
 
 
 def _thoughts(done):
-    "What a model thought before it answered, where the endpoint keeps that apart."
+    "Return the model's reasoning if the endpoint reports it separately, else ''."
     return getattr(done, "reasoning", None) or ""
 
 
 def _reply_of(done):
-    "(text, whether only a signed answer counts): the answer; or, where there is none, the thoughts."
+    "Return (answer, or else the reasoning; whether only a signed answer counts)."
     if done.text.strip():
         return done.text, _cut(done)
-    thoughts = "" if _cut(done) else _thoughts(done)  # a thought that was cut off has not decided
+    thoughts = "" if _cut(done) else _thoughts(done)  # truncated reasoning has not reached a verdict
     return thoughts, True
 
 # %% ../../nbs/judges/04_llm.ipynb #c02a0aac
 def _all_ok(values):
-    "Whether no value of a request is a verdict without an answer."
+    "Whether all verdicts of a request have an answer."
     return all(v.status == "ok" for v in values if isinstance(v, Verdict))
 
 
 async def _answer(judge, request, read, tallies):
-    "The values of a request, remembered; items without one get a verdict that says why."
+    "Return the values of a request, cached; items without one get a verdict with the reason."
     tallies = (judge.usage, *tallies)
 
     async def work():
@@ -445,14 +445,14 @@ def _facts_of(request, done):
 
 
 async def _many(judge, items, make, tallies):
-    "Ask about items in calls of at most `max_items`, at the same time."
+    "Return verdicts on items, in concurrent calls of at most `max_items`."
     groups = [items[i : i + judge.max_items] for i in range(0, len(items), judge.max_items)]
     answers = await asyncio.gather(*[_group(judge, g, make, tallies) for g in groups])
     return [v for group in answers for v in group]
 
 # %% ../../nbs/judges/04_llm.ipynb #f7eda567
 async def _group(judge, items, make, tallies):
-    "Ask about a group of items; what a cut reply left out is asked about in smaller calls."
+    "Return verdicts on a group of items; items lost in a truncated reply are sent in smaller calls."
     verdicts, left, size, cut_alone = {}, list(range(len(items))), len(items), 0
     while left:
         part = left[:size]
@@ -490,14 +490,14 @@ async def _followed(judge, instructions, response, tallies=()):
 
 # %% ../../nbs/judges/04_llm.ipynb #be29b385
 def _criteria(asked, source, key_facts, instructions):
-    "The criteria that these texts allow, and the one that is asked for."
+    "Return the criteria asked for and those that the texts allow."
     have = {"source": source, "key_facts": key_facts, "instructions": instructions}
     allowed = [c for c, d in rubric()["criteria"].items() if all(have[n] for n in d["needs"])]
     return [c for c in rated_criteria() if c in asked or c in allowed]
 
 
 async def _ratings(judge, asked, response, source, key_facts, instructions, tallies=()):
-    "Criterion -> verdict, from one call."
+    "Return criterion -> verdict, from one call."
     facts, texts = [f for f in key_facts if f.strip()], [item_text(i) for i in instructions]
     criteria = _criteria(asked, (source or "").strip(), facts, texts)
     if not response.strip():
@@ -517,7 +517,7 @@ async def _rated(judge, criterion, response, source, key_facts, instructions):
 
 
 async def _each_rated(judge, criteria, response, source, key_facts, instructions, tallies=()):
-    "Verdicts on criteria, from one call; one that has nothing to be rated against is not asked about."
+    "Return verdicts on criteria, from one call; those without a reference text are not sent."
     lacks = {
         "factuality": not (source or "").strip(),
         "completeness": not (source or "").strip() and not any(f.strip() for f in key_facts),
@@ -549,7 +549,7 @@ async def _key_facts(judge, source, n):
 
 # %% ../../nbs/judges/04_llm.ipynb #2ded53a3
 async def _answer_into(judge, question, record):
-    "Answer one question; the record counts its calls, too."
+    "Answer one question; its calls are also counted in the record."
     tallies = (record.usage,)
     if question.kind == "rated":
         verdicts = await _each_rated(judge, question.items, **vars(question.context), tallies=tallies)

@@ -12,13 +12,13 @@ from functools import lru_cache
 from ..core.trees import lexicon, soft_keys
 
 # %% ../../nbs/judges/03_near_stems.ipynb #04ec69c6
-_SHORT = 5  # letters of the shorter beginning; a stem of eight letters has one of six as well
+_SHORT = 5  # letters for a short prefix; stems of eight letters also have one of six
 _LONG = 8
 
 
 @lru_cache(maxsize=1)
 def _groups():
-    "Number of a group of near-synonyms -> its stems."
+    "Return near-synonym group -> its stems."
     out: dict = {}
     for s, groups in lexicon()[0].items():
         for g in groups:
@@ -27,19 +27,19 @@ def _groups():
 
 
 class NearStems:
-    "The stems of a text, asked for those that share a soft key with another one."
+    "Index of a text's stems by soft keys."
 
     def __init__(
         self,
-        stems: Mapping,  # Stem -> anything, in the order in which they stand
+        stems: Mapping,  # Stem -> any value, in text order
     ):
         self.stems, self._text = stems, " ".join(["", *stems, ""])
 
     def near(
         self,
         s: str,  # A stem
-    ) -> list[str]:  # In order for each key; one that shares two keys comes twice
-        "The stems that share a soft key with it."
+    ) -> list[str]:  # In order for each key; a stem that shares two keys occurs twice
+        "Return the stems that share a soft key with `s`."
         return [t for key in soft_keys(s) for t in self._sharing(key)]
 
     def _sharing(self, key):

@@ -28,7 +28,7 @@ from .reading import read_sentence, sentences_in
 # %% ../../nbs/judges/05_opposed.ipynb #a22a8277
 @dataclass(frozen=True)
 class Objection:
-    "What in the source speaks against a claim."
+    "A contradiction of a claim in the source."
 
     kind: str  # 'opposite', 'negation' or 'place'
     reason: str
@@ -37,14 +37,14 @@ class Objection:
 
 @dataclass(frozen=True)
 class _Clash:
-    kind: str  # 'opposite', 'put in' (the claim denies), 'left out' (the source does), or 'same'
+    kind: str  # 'opposite', 'put in' (the claim negates), 'left out' (the source does), or 'same'
     mine: str  # The word of the claim
     theirs: str
     pair: int | None = None  # Of opposites
 
 
 def _clash(mine, theirs):
-    "What two clauses say of one predicate: its opposite, the same, or nothing comparable (None)."
+    "Return how two clauses relate on one predicate: a clash, the same, or None (not comparable)."
     differs, same = mine.is_denied != theirs.is_denied, None
     for pair in mine.sides.keys() & theirs.sides.keys():
         (a, here, word), (b, there, its) = mine.sides[pair], theirs.sides[pair]
@@ -67,15 +67,15 @@ def _clash(mine, theirs):
     return same
 
 # %% ../../nbs/judges/05_opposed.ipynb #4406334d
-_NAMED = 0.5  # what a name counts: a speaker's own sentences seldom have it
-_NEAR = 0.5  # what a word of the surroundings counts
-_LEAST, _MOST_SHARED = 0.35, 0.6  # cover of the claim that any clash needs, and a missing 'not'
-_REFERRED = 0.45  # and one of which only the predicate is said again, with "it" for the rest
-_MANY = 4  # words that clauses must share for a pair whose words mean other things, too
+_NAMED = 0.5  # weight of a name: a speaker's own sentences seldom contain it
+_NEAR = 0.5  # weight of a word of the context
+_LEAST, _MOST_SHARED = 0.35, 0.6  # minimum cover of the claim for any clash, and for a missing 'not'
+_REFERRED = 0.45  # minimum cover if only the predicate is repeated, with "it" for the rest
+_MANY = 4  # shared words required for pairs with other meanings
 
 
 class _Beside:
-    "A claim beside the sentences of a source."
+    "A claim compared with the sentences of a source."
 
     def __init__(self, claim, pieces, lines):
         self.claim, self.pieces = clauses_of(claim), pieces
@@ -88,12 +88,12 @@ class _Beside:
         self._around = {}
 
     def around(self, line):
-        "Clauses of a sentence and of the two beside it."
+        "Return the clauses of a sentence and of the adjacent ones."
         near = range(max(0, line - 1), min(len(self.pieces), line + 2))
         return [c for j in near for c in clauses_of(self.pieces[j])]
 
     def cover(self, clause, line):
-        "Share of the claim that a clause says, with what stands around it."
+        "Return the share of the claim covered by a clause and its context."
         if line not in self._around:
             self._around[line] = frozenset().union(*[c.keys for c in self.around(line)])
         total = 0.0
@@ -105,7 +105,7 @@ class _Beside:
         return total / self.whole
 
     def agreement(self, mine):
-        "The best cover of a clause that says the same of the predicate, or plainly says most of the words."
+        "Return the best cover by a clause that agrees on the predicate or plainly has most of the words."
         best = 0.0
         for line in self.lines:
             for c in clauses_of(self.pieces[line]):
@@ -119,17 +119,17 @@ class _Beside:
         return best
 
 
-_PLAIN = 0.8  # of a clause's words, from where on it may be said plainly
+_PLAIN = 0.8  # share of a clause's words above which it counts as plainly said
 
 
 def _shared(mine, theirs):
-    "Share of the words of a clause that another one has, by rarity."
+    "Return the rarity-weighted share of a clause's words in another one."
     weight = {s: rarity(s) + 0.1 for s in mine.stems}
     return sum(w for s, w in weight.items() if theirs.has(s)) / sum(weight.values())
 
 # %% ../../nbs/judges/05_opposed.ipynb #0e177f55
 def _is_meant(clash, mine, theirs, beside, line, cover):
-    "Whether a clash is none that another reading explains."
+    "Whether a clash has no other explanation."
     n = sum(theirs.has(s) for s in beside.weight)
     if cover < _LEAST or n < 2 and not (theirs.refers and cover >= _REFERRED):
         return False
@@ -145,7 +145,7 @@ def _is_meant(clash, mine, theirs, beside, line, cover):
 
 
 def _is_one_sided(clash, mine, beside, line):
-    "Whether neither the claim nor the sentence has the other side of the pair as well."
+    "Whether neither the claim nor the sentence has both sides of the pair."
     side = mine.sides[clash.pair][0]
     here = (c.sides.get(clash.pair, (side,))[0] == side for c in beside.claim)
     there = (c.sides.get(clash.pair, (-side,))[0] == -side for c in clauses_of(beside.pieces[line]))
@@ -161,13 +161,13 @@ _WHY = {
 
 @lru_cache(maxsize=8192)
 def _marks(piece):
-    "(whether a sentence can deny, the opposites that it has words of), read once."
+    "Return (whether a sentence can contain a negation, its opposites), cached."
     tokens = read_sentence(piece).tokens
     return may_negate(tokens), opposing(tokens)
 
 
 def _worth_a_look(claim, pieces, lines):
-    "The sentences that can clash with a claim; seen from words, before anything is cut."
+    "Return the sentences that can clash with a claim, by a fast check of their words."
     tokens, bag = read_sentence(claim).tokens, read_sentence(claim).bag
     near = sorted({j for i in lines for j in (i - 1, i, i + 1) if 0 <= j < len(pieces)})
     near = [j for j in near if j in lines or not bag.isdisjoint(read_sentence(pieces[j]).bag)]
@@ -175,7 +175,7 @@ def _worth_a_look(claim, pieces, lines):
         return near
     opposite = {(pair, -side) for pair, side in opposing(tokens)}
     marks = {j: _marks(pieces[j]) for j in near}
-    if may_deny_softly(tokens):  # then a "not" of the source is no objection
+    if may_deny_softly(tokens):  # then a "not" in the source is no objection
         return [j for j, (_, sides) in marks.items() if not opposite.isdisjoint(sides)]
     return [j for j, (negates, sides) in marks.items() if negates or not opposite.isdisjoint(sides)]
 
@@ -183,9 +183,9 @@ def _worth_a_look(claim, pieces, lines):
 def opposite_said(
     claim: str,  # One sentence without the label of its speaker
     pieces: Sequence[str],  # Sentences of the source
-    lines: Sequence[int],  # Those that say most of it; their neighbours are read, too
+    lines: Sequence[int],  # Best matching sentences; adjacent ones are read too
 ) -> Objection | None:
-    "Does the source deny what the claim says, say what it denies, or say the opposite?"
+    "Return an objection if the source negates the claim, affirms what it negates, or says the opposite."
     if not (look := _worth_a_look(claim, pieces, lines)):
         return None
     beside = _Beside(claim, pieces, lines)
@@ -206,7 +206,7 @@ def opposite_said(
 
 
 def _best_clash(mine, beside, look) -> tuple[float, int, _Clash, Clause] | None:
-    "The clash with the clause that says most of the claim."
+    "Return the clash with the clause that covers most of the claim."
     best = None
     for line in look:
         for c in clauses_of(beside.pieces[line]):
@@ -223,12 +223,12 @@ _PLACE = re.compile(
     + "|".join(sorted(clause_words("locative")))
     + r")\s+((?:[A-Z][\w-]{0,40})(?:\s[A-Z][\w-]{1,40}){0,3})(?!['’\w])"
 )
-_KEPT, _AHEAD = 0.5, 0.25  # company that another place must keep, and by how much it must be better
-_BESIDE = 0.3  # what a word of a neighbouring sentence counts
+_KEPT, _AHEAD = 0.5, 0.25  # minimum context of another place, and its required lead
+_BESIDE = 0.3  # weight of words in adjacent sentences
 
 
 def _places_named(text):
-    "Places of a text, in small letters, in order."
+    "Return the place names of a text in lower case, in order."
     found = dict.fromkeys(m[1].casefold() for m in list(_PLACE.finditer(text))[:200])
     return [p for p in found if p.split()[0] not in clause_words("months and days")]
 
@@ -239,7 +239,7 @@ def _places_of(source):
 
 
 def _names(text, place):
-    "Whether a text has a place as a word of its own; both in small letters."
+    "Whether a text contains a place as whole words; both in lower case."
     at = text.find(place)
     while at >= 0:
         before, after = text[at - 1 : at] if at else "", text[at + len(place) : at + len(place) + 1]
@@ -250,7 +250,7 @@ def _names(text, place):
 
 
 def _company_of(place, rest, pieces):
-    "(the best share of the claim's other words around a place, where)"
+    "Return (best share of the claim's other words around a place, its line)."
     named, whole, best = {stem(w) for w in place.split()}, sum(rest.values()), (0.0, 0)
     for line, piece in enumerate(pieces):
         if not _names(piece.casefold(), place):
@@ -267,7 +267,7 @@ def _company_of(place, rest, pieces):
 
 
 def _worth(s, clause, sentence, beside):
-    "What a word counts by how near it stands."
+    "Return the weight of a word by its distance."
     keys = near_keys(s)
     if not clause.keys.isdisjoint(keys):
         return 1.0
@@ -280,7 +280,7 @@ def another_place_said(
     claim: str,  # One sentence without the label of its speaker
     source: str,
 ) -> Objection | None:
-    "Does the source say it of another place?"
+    "Return an objection if the source says it of another place."
     said = claim.casefold()
     for place in _places_named(claim):
         known = _places_of(source)
@@ -303,7 +303,7 @@ def another_place_said(
 def contradiction(
     claim: str,  # One sentence without the label of its speaker
     source: str,
-    lines: Sequence[int],  # Sentences of the source that say most of it, cut as `sentences_in` does
+    lines: Sequence[int],  # Best matching sentences of the source, as from `sentences_in`
 ) -> Objection | None:
     "What in the source contradicts a claim: its opposite, or the same of another place."
     return opposite_said(claim, sentences_in(source), lines) or another_place_said(claim, source)

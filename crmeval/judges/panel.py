@@ -43,7 +43,7 @@ from .recorded import RecordedJudge, Tally
 
 # %% ../../nbs/judges/05_panel.ipynb #b8722399
 HOW = ("majority", "mean")
-USABLE = 3  # least points of a response that can be used, on the 4-point scale
+USABLE = 3  # minimum points of a usable response on the 4-point scale
 
 
 def check_how(how):
@@ -57,7 +57,7 @@ def _answered(v):
 
 
 def _said(name, v):
-    "One member's verdict, for the reason."
+    "Return one member's verdict as text, for the reason."
     return f"{name}: {_answer_in_words(v)}" + (f", {v.reason[:160]}" if v.reason else "")
 
 
@@ -71,16 +71,16 @@ def _answer_in_words(v):
 
 # %% ../../nbs/judges/05_panel.ipynb #6e88a4cb
 def combine_verdicts(
-    verdicts: Sequence[Verdict],  # One a member, (k,)
-    names: Sequence[str],  # (k,) names of the members
+    verdicts: Sequence[Verdict],  # (k,), one per member
+    names: Sequence[str],  # (k,) member names
     *,
     how: str = "majority",  # 'majority' or 'mean'
-    quorum: int | None = None,  # Members that must answer; None: more than half of those that do not abstain
+    quorum: int | None = None,  # Minimum answers; None: more than half of the members that do not abstain
     replays: Sequence[
         bool
-    ] = (),  # (k,) True: a replay, whose 'undefined' is a gap and no abstention; default: none is
-) -> Verdict:  # Status 'ok', or None with the most frequent status among those that failed
-    "The verdict of a panel on one item; its reason shows what each member said."
+    ] = (),  # (k,) True: a replay, whose 'undefined' is a gap, not an abstention; default: all False
+) -> Verdict:  # Status 'ok', or yes None with the most frequent failure status
+    "Return the verdict of a panel on one item; its reason lists each member's answer."
     check_how(how)
     abstained = [
         v.status == "undefined" and not r
@@ -140,11 +140,11 @@ def _points(votes, how, each):
     )
 
 # %% ../../nbs/judges/05_panel.ipynb #a1f0559c
-_counting = threading.Lock()  # one for all: counting is short, and a panel stays plain data
+_counting = threading.Lock()  # one lock for all: counting is fast, and a panel stays plain data
 
 
 def _unique(names):
-    "Two members of one name are told apart by their place."
+    "Return unique names; repeated ones get a number."
     names, out = list(names), []
     for n in names:
         new, k = n, 1
@@ -160,74 +160,74 @@ class PanelRecord(RecordedJudge):
 
     def __init__(self, name: str, *, style: str = "fine", records: dict[str, RecordedJudge] | None = None):
         super().__init__(name, style=style)
-        self.records = records or {}  # Name of a member -> its own answers
-        self.failing = set()  # Names of members that could not be asked something
+        self.records = records or {}  # Member name -> its own answers
+        self.failing = set()  # Names of members with a failed call
 
     @property
     def members(self) -> dict[str, RecordedJudge]:
-        "The records of the members; one that failed and answered nothing is left out."
+        "The records of the members, without those that failed and have no answers."
         return {n: r for n, r in self.records.items() if len(r) or n not in self.failing}
 
 # %% ../../nbs/judges/05_panel.ipynb #3e1dff0e
 class _Asks:
-    "The Judge protocol, asked of all members. Key facts have no mean: the first member that can draws them."
+    "The Judge protocol for all members; key facts come from the first member that can extract them."
 
     name: str
     style: str
     judges: Sequence[Judge]
-    members: Sequence[str]  # their names, each once
+    members: Sequence[str]  # their names, unique
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Is each sentence supported by the source?"
+        "Return verdicts whether each sentence is supported by the source."
         return self._all(len(sentences), lambda j: j.supported(sentences, source=source))
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Is each fact stated by the sentences, and by which?"
+        "Return verdicts whether each fact is stated by the sentences, and by which."
         return self._all(len(facts), lambda j: j.stated(facts, sentences=sentences))
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "Is each instruction followed by the response?"
+        "Return verdicts whether each instruction is followed by the response."
         return self._all(len(instructions), lambda j: j.followed(instructions, response=response))
 
     def rated(self, criterion: str, **texts) -> Verdict:
-        "Points, 1 to 4, for one criterion; texts as of `LLMJudge.rated`."
+        "Return points, 1 to 4, for one criterion; texts as for `LLMJudge.rated`."
         return self._all(1, lambda j: [j.rated(criterion, **texts)])[0]
 
     async def arecord(
         self,
-        ask: Callable[[Judge], object],  # Runs metrics against the judge that it is given
+        ask: Callable[[Judge], object],  # Runs metrics with the given judge
     ) -> PanelRecord:  # `usage` counts the calls for these questions
-        "Let all members answer all that `ask` asks; see `arecord_of`."
-        return cast(PanelRecord, await arecord_of(self, ask))  # as `new_record` made it
+        "Return all members' answers to all questions of `ask`; see `arecord_of`."
+        return cast(PanelRecord, await arecord_of(self, ask))  # created by `new_record`
 
     def new_record(self) -> PanelRecord:
-        "An empty record of the panel's answers, with one for each member."
+        "Return an empty record for the panel's answers, with one for each member."
         records = {n: new_record_of(j) for n, j in zip(self.members, self.judges)}
         return PanelRecord(self.name, style=self.style, records=records)
 
     async def aanswer(self, questions: Sequence[Question], record: PanelRecord) -> None:
-        "Let all members answer the questions at the same time; their votes go into the record."
+        "Let all members answer the questions concurrently; add the votes to the record."
         await _answer_as_panel(self, questions, record)
 
     def extract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
-        "Key facts by the first member that can; the next one is asked when it fails."
+        "Return key facts from the first member that can extract them; after a failure from the next."
         return _first_facts(_facts_of(j, source, n) for j in self.judges if isinstance(j, FactFinder))
 
     async def aextract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
-        "As `extract_key_facts`, awaited."
+        "Return the same as `extract_key_facts`, asynchronously."
         return await asyncio.to_thread(lambda: self.extract_key_facts(source, n=n))
 
     def _all(self, n, ask):
         members = [
             (contextvars.copy_context(), j) for j in self.judges
-        ]  # a run's lanes, budget and journal go along into the threads
+        ]  # passes a run's lanes, budget and journal to the threads
         with ThreadPoolExecutor(len(members)) as pool:
             answers = list(pool.map(lambda m: m[0].run(_asked, m[1], n, ask), members))
         return [_vote(self, column) for column in zip(*answers)]
 
 # %% ../../nbs/judges/05_panel.ipynb #9209d5b9
 def _check_judges(judges):
-    "At least two different judges; anything else is the caller's mistake."
+    "Raise `ValueError` unless there are at least two different judges."
     if len(judges) < 2:
         raise ValueError(f"a panel needs at least two judges, got {len(judges)}")
     for j in judges:
@@ -236,7 +236,7 @@ def _check_judges(judges):
     if len({id(j) for j in judges}) < len(judges):
         names = ", ".join(j.name for j in judges)
         several = "`Repeated` asks one judge several times"
-        raise ValueError(f"the same judge stands twice in a panel of {names}; {several}")
+        raise ValueError(f"the same judge is listed twice in a panel of {names}; {several}")
 
 
 def _no_judge(arrived):
@@ -266,19 +266,18 @@ class Panel(_Asks):
 
     def __init__(
         self,
-        judges: Sequence[Judge],  # At least two, of one style
+        judges: Sequence[Judge],  # At least two, of the same style
         how: str = "majority",  # 'majority' or 'mean': see `combine_verdicts`
         *,
-        quorum: int
-        | None = None,  # Members that must answer; None: more than half of those that do not abstain
-        name: str | None = None,  # Default: 'panel(HOW): a & b'; a plus sign joins raters elsewhere
+        quorum: int | None = None,  # Minimum answers; None: more than half of the members that do not abstain
+        name: str | None = None,  # Default: 'panel(HOW): a & b'; '+' joins raters elsewhere
     ):
         self.judges, self.how, self.quorum = list(judges), check_how(how), quorum
         _check_judges(self.judges)
         _check_quorum(quorum, len(self.judges))
         self.style, self.members = _one_style(self.judges), _unique(j.name for j in self.judges)
         self.name = name or f"panel({how}): {' & '.join(self.members)}"
-        self._seen = Counter()  # questions by outcome, and member -> failures: `steadiness`, `members_table`
+        self._seen = Counter()  # counts for `steadiness` and `members_table`
 
     def __repr__(self):
         return f"{type(self).__name__}({self.name!r})"
@@ -294,7 +293,7 @@ class Panel(_Asks):
         return tuple(sorted({s for j in self.judges for s in trained_on(j)}))
 
     def settings(self) -> dict:
-        "What shapes the verdicts, as plain data for a manifest; never a key."
+        "Return what determines the verdicts as plain data for a manifest, without keys."
         return {
             "name": self.name,
             "style": self.style,
@@ -305,22 +304,22 @@ class Panel(_Asks):
         }
 
     async def aclose(self):
-        "Release the members' connections."
+        "Close the members' connections."
         await asyncio.gather(*[close_judge(j) for j in self.judges])
 
     def steadiness(self) -> dict[str, Estimate]:
         return _steadiness(
             self
-        )  # 'split': share of questions on which members differ; 'without': share without a verdict
+        )  # 'split': share of questions where members differ; 'without': share without a verdict
 
     def members_table(self) -> list[dict]:
-        return _members_table(self)  # per member: answers, answers like the panel's, failures by status
+        return _members_table(self)  # per member: answers, agreement with the panel, failures by status
 
 # %% ../../nbs/judges/05_panel.ipynb #b59ae37c
 def _callers(e):
     return isinstance(e, (ValueError, TypeError)) and not isinstance(
         e, (json.JSONDecodeError, UnicodeError)
-    )  # the caller's mistakes
+    )  # errors of the caller
 
 
 def _failed(e):
@@ -328,7 +327,7 @@ def _failed(e):
 
 
 def _asked(judge, n, ask):
-    "One member's verdicts on n items."
+    "Return one member's verdicts on n items."
     try:
         got = list(ask(judge))
     except Exception as e:
@@ -341,7 +340,7 @@ def _asked(judge, n, ask):
 
 # %% ../../nbs/judges/05_panel.ipynb #1347df36
 def _vote(panel, verdicts):
-    "Combine and count."
+    "Return the combined verdict and update the counts."
     out = combine_verdicts(
         verdicts,
         panel.members,
@@ -368,7 +367,7 @@ def _vote(panel, verdicts):
 
 # %% ../../nbs/judges/05_panel.ipynb #b972f9c3
 async def _answer_as_panel(panel, questions, record):
-    "Every member's answers, joined question by question."
+    "Ask all members and combine their answers question by question."
     members = [(j, record.records[n]) for n, j in zip(panel.members, panel.judges)]
     losses = await asyncio.gather(*[_losses(j, questions, r) for j, r in members])
     for i, q in enumerate(questions):
@@ -384,7 +383,7 @@ def _answers_or_loss(record, question, loss):
 
 
 async def _losses(judge, questions, record):
-    "For each question, why a member could not be asked, or None; its answers are in its record."
+    "Return, for each question, the exception of a member or None; answers go into its record."
     together = isinstance(judge, AnsweringJudge)
     groups = [questions] if together else [[q] for q in questions]
     losses = [await _loss(judge, group, record) for group in groups]
@@ -402,7 +401,7 @@ async def _loss(judge, questions, record):
 
 # %% ../../nbs/judges/05_panel.ipynb #fa6e4f86
 def _sum(tallies):
-    "One tally with the counts of several."
+    "Return one tally with the counts of several."
     out = Tally()
     for t in tallies:
         counts = t.as_dict()
@@ -421,13 +420,13 @@ def _facts_of(judge, source, n):
 
 
 def _first_facts(answers) -> KeyFacts:
-    "The first list of facts without a failure, else the first failure."
+    "Return the first successful list of facts, else the first failure."
     first = None
     for a in answers:
         if a.status == "ok":
             return a
         first = first or a
-    return first or KeyFacts((), "undefined", "no judge of the panel draws key facts")
+    return first or KeyFacts((), "undefined", "no judge of the panel can extract key facts")
 
 
 def _steadiness(panel):
@@ -449,15 +448,15 @@ def _counts_of(panel, member, columns):
 
 # %% ../../nbs/judges/05_panel.ipynb #cd9c53ca
 class Repeated(Panel):
-    "One judge asked n times, its answers combined as a panel's; `steadiness` tells how often they differed."
+    "One judge asked n times, combined as a panel; `steadiness` reports how often answers differ."
 
     def __init__(
         self,
-        judge: Judge,  # Copied by `copy.copy`; a copy of an `LLMJudge` has no memory
-        n: int = 3,  # Times it is asked, at least 2
+        judge: Judge,  # Copied with `copy.copy`; a copy of an `LLMJudge` has an empty cache
+        n: int = 3,  # Number of repeats, at least 2
         how: str = "majority",  # 'majority' or 'mean'
         *,
-        quorum: int | None = None,  # Repeats that must answer; None: more than half
+        quorum: int | None = None,  # Minimum answers; None: more than half
         name: str | None = None,  # Default: 'NAME x N'
     ):
         if isinstance(n, bool) or not isinstance(n, int) or n < 2:

@@ -23,7 +23,7 @@ from .reading import NEGATIONS, sentences_in, values_in
 # %% ../../nbs/judges/04_places.ipynb #a9ede04b
 Place = tuple[int, int]  # (sentence, position in the text)
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[;:.!?()–—]")
-_SCOPE, _GAP = 5, 3  # words that a negation reaches; positions between two sentences
+_SCOPE, _GAP = 5, 3  # scope of a negation in words; positions between two sentences
 _MOST_TOKENS, _MOST_SENTENCES = 400, 2000
 _BARE = frozenset(
     "dont doesnt didnt wont cant isnt wasnt arent werent havent hasnt hadnt wouldnt couldnt".split()
@@ -34,23 +34,23 @@ _DENIES = (NEGATIONS | _BARE) - frozenset("fail failed fails decline declined de
 def denies(
     word: str,  # In lower case
 ) -> bool:
-    "Does this word turn what follows into its opposite?"
+    "Whether this word negates what follows."
     return word in _DENIES or (word[-1:] == "t" and word.endswith(("n't", "n’t")))
 
 
 def value_key(
     value: Value,
-) -> tuple:  # The same for two values exactly when every other value agrees with both or with neither
-    "What tells values apart that are asked what they agree with: equality leaves second readings out."
+) -> tuple:  # Equal if and only if every other value agrees with both or with neither
+    "Return a key for values with respect to agreement; equality ignores second readings."
     return value, value.loose, value.other
 
 
-_MARK, _DENIAL = ".", "n't"  # in place of a stem, which begins with a letter or a digit
+_MARK, _DENIAL = ".", "n't"  # cannot be stems, which start with a letter or digit
 
 
 @lru_cache(maxsize=16384)
 def _kind_of(word):
-    "A mark, a denial, the stem of a content word, or '' for another word."
+    "Return a punctuation mark, a negation, the stem of a content word, or ''."
     if not word[0].isalnum():
         return _MARK
     if denies(word):
@@ -59,7 +59,7 @@ def _kind_of(word):
 
 
 def _tokens_of(piece):
-    "The words and marks of a sentence in order; a value is one."
+    "Return the words and punctuation of a sentence in order; a value is one token."
     if not (spans := _value_spans(piece)):
         if piece.isascii():
             return _TOKEN.findall(piece.lower())[:_MOST_TOKENS]
@@ -77,11 +77,11 @@ def _tokens_of(piece):
 
 
 class Places:
-    "The stems, values and negations of a text with their places."
+    "The stems, values and negations of a text with their positions."
 
     def __init__(self, pieces):
         self.words, self.values, self.negations, self.denied = [], [], [], set()
-        self.stems, self.stems_at, self.where = [], [], {}  # in order with their positions; stem -> places
+        self.stems, self.stems_at, self.where = [], [], {}  # in order, with positions; stem -> places
         self.n = max(1, len(pieces))
         for at, piece in enumerate(pieces[:_MOST_SENTENCES]):
             self._read(at, piece[:4000])
@@ -95,7 +95,7 @@ class Places:
         return NearStems(self.where)
 
     def _read(self, at, piece):
-        left, words = 0, self.words  # `left`: how many more words a negation reaches
+        left, words = 0, self.words  # `left`: remaining words in the scope of a negation
         for token in _tokens_of(piece):
             if isinstance(token, Value):
                 self.values.append((token, (at, len(words))))
@@ -125,13 +125,13 @@ class Places:
             self.denied.add(place)
 
     def look(self, s):
-        "Places of a stem, or of what is near to it, and how sure that is."
+        "Return (places of a stem or of similar ones, confidence)."
         if s in self.where:
             return self.where[s][:60], 1.0
         return [p for t in self._near_stems.near(s) for p in self.where[t]][:60], 0.7
 
     def agreeing(self, value: Value) -> tuple[Place, ...]:
-        "Places with a value that agrees."
+        "Return the places of agreeing values."
         key = value_key(value)
         if key not in self._agreed:
             same = (places for u, places in self._written.values() if same_value(value, u))
@@ -140,7 +140,7 @@ class Places:
 
 
 def _value_spans(piece):
-    "[begin, end, value] of each value in order."
+    "Return (start, end, value) of each value in order."
     out, at = [], 0
     for v in values_in(piece):
         written = v.text.strip()
@@ -155,31 +155,31 @@ def _value_spans(piece):
 def places_of(
     source: str,  # Any text
 ) -> Places:
-    "The places of a text, cut into sentences; kept for the next question."
+    "Return the places of a text, split into sentences; cached."
     return Places(sentences_in(source))
 
 
-@lru_cache(maxsize=64)  # the rules ask of one claim in turn
+@lru_cache(maxsize=64)  # several rules use the same claim
 def places_in(
     claim: str,  # One sentence
 ) -> Places:
-    "The places of one sentence."
+    "Return the places of one sentence."
     return Places([claim])
 
 # %% ../../nbs/judges/04_places.ipynb #1ab37840
 @dataclass(frozen=True)
 class Item:
-    "A word or a value of a claim, and where the source has it."
+    "A word or value of a claim and its places in the source."
 
     at: int  # Position in the claim
-    places: tuple[Place, ...]  # In the source; empty when it is new
-    weight: float  # More for what stands in few sentences
+    places: tuple[Place, ...]  # In the source; empty: new
+    weight: float  # Higher if it occurs in few sentences
     what: Any  # The stem, or the `Value`
-    by_sentence: dict  # Sentence -> positions in it
-    gaps: dict = field(default_factory=dict)  # What `gap` has found
+    by_sentence: dict  # Sentence -> positions
+    gaps: dict = field(default_factory=dict)  # Cache of `gap`
 
     def gap(self, place: Place) -> tuple[float, float]:
-        "The least distance from a place in its own sentence, and in the two beside it; or infinite."
+        "Return the smallest distance to a place within its sentence and in adjacent ones, or infinity."
         if place not in self.gaps:
             i, p = place
             by, own, beside = self.by_sentence, math.inf, math.inf
@@ -205,7 +205,7 @@ def items_of(
     claim: str,  # One sentence
     source: str,
 ) -> tuple[Item, ...]:  # Words first, then values
-    "The words and values of a claim with their places in a source."
+    "Return the words and values of a claim with their places in a source."
     mine, theirs = places_in(claim), places_of(source)
     found = [_item(p, *theirs.look(s), theirs.n, s) for s, p in zip(mine.stems[:80], mine.stems_at)]
     for v, (_, p) in mine.values[:12]:
@@ -216,19 +216,19 @@ def items_of(
 # %% ../../nbs/judges/04_places.ipynb #b1dd6840
 SCALES = {"near": (2, 3), "wide": (6, 10)}  # name -> (reach in the claim, reach in the source), in words
 _FAR = math.inf, math.inf
-_REACH = 16  # words of a claim on either side that are looked at
-_BESIDE = 0.7  # what a word of the next sentence counts
+_REACH = 16  # words of a claim used on either side
+_BESIDE = 0.7  # weight of words in adjacent sentences
 
 
 def best_company(
     places: Sequence[Place],  # Of the source
-    at: int,  # Position in the claim that they are compared to
+    at: int,  # Position in the claim to compare with
     items: tuple[Item, ...],  # Of the claim
-) -> dict[str, float]:  # Scale -> 0 (nothing) to 1 (every word of the claim stands there)
-    "How much of what stands around a position in the claim stands around the best of some places."
+) -> dict[str, float]:  # Scale -> 0 (nothing) to 1 (all words of the claim)
+    "Return how much of the context of a claim position is around the best of some places."
     around = [(i, abs(i.at - at)) for i in items if 0 < abs(i.at - at) <= _REACH]
     known = [i for i, _ in around if i.places]
-    gaps = [g for p in places if (g := _gaps(known, p))]  # of each place, the words that stand near it
+    gaps = [g for p in places if (g := _gaps(known, p))]  # for each place, the nearby words
     out = {}
     for scale, (here, there) in SCALES.items():
         whole = sum(i.weight * here / (here + d) for i, d in around) or 1.0
@@ -242,7 +242,7 @@ def _gaps(items, place):
 
 
 def _held(row, held, reach):
-    "The weight of the words that stand near a place."
+    "Return the weight of the words near a place."
     total = 0.0
     for k, (own, beside) in row:
         here, there = reach / (reach + own), _BESIDE * reach / (reach + beside)
@@ -254,8 +254,8 @@ def likely_sentences(
     items: tuple[Item, ...],
     at: int,  # Position in the claim
     most: int = 4,
-) -> dict[int, float]:  # Sentence -> weight, the best ones only
-    "The sentences of a source that speak of what stands around a position of a claim."
+) -> dict[int, float]:  # Sentence -> weight, best ones only
+    "Return the source sentences that best match the context of a claim position."
     score: dict[int, float] = {}
     for item in items:
         if item.at != at:

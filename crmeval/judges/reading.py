@@ -23,14 +23,14 @@ _NO_NAMES = STOP_WORDS | frozenset("mr mrs ms mx dr prof miss sir madam not no".
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 # %% ../../nbs/judges/03_reading.ipynb #85592523
-MOST_STEMS, _MAX_VALUES = 300, 40  # of one sentence; a longer one is judged by its beginning
+MOST_STEMS, _MAX_VALUES = 300, 40  # per sentence; of a longer one the beginning is used
 
 
 @lru_cache(maxsize=256)
 def lines_in(
     text: str,
 ) -> tuple[str, ...]:
-    "The lines of a text, cut once: sentences are cut from them, and turns of a conversation."
+    "Return the lines of a text, cached; sentences and conversation turns are cut from them."
     return tuple(lines(text))
 
 
@@ -38,7 +38,7 @@ def lines_in(
 def sentences_in(
     text: str,
 ) -> tuple[str, ...]:
-    "The sentences of a text, cut once; judges and metrics ask for those of a source again and again."
+    "Return the sentences of a text, cached, as judges and metrics need a source's repeatedly."
     return tuple(sentences(lines_in(text)))
 
 
@@ -46,14 +46,14 @@ def sentences_in(
 def values_in(
     sentence: str,  # Or a part of one
 ) -> tuple[Value, ...]:  # The first 40, in order
-    "The values of a sentence, read once; several rules ask for them."
+    "Return the values of a sentence, cached for several rules."
     return tuple(values(sentence)[:_MAX_VALUES])
 
 
 def without_values(
     sentence: str,
-) -> str:  # Each value but a weekday is a blank
-    "A sentence without what was read as a value."
+) -> str:  # Each value except weekdays is a space
+    "Return a sentence without its values."
     for v in values_in(sentence):
         if v.kind != "weekday":
             sentence = sentence.replace(v.text.strip(), " ", 1)
@@ -62,7 +62,7 @@ def without_values(
 
 @lru_cache(maxsize=16384)
 def _content_stem(word):
-    "The stem of a word with content; '' of others."
+    "Return the stem of a content word; '' for others."
     return "" if word in _NO_STEMS or word.isdigit() else stem(word)
 
 
@@ -71,7 +71,7 @@ _LETTER_A_TO_Z = re.compile(r"[A-Za-z]")
 
 
 def _capitalised(text):
-    "(token, whether it is the first) of each token that begins with a capital."
+    "Return (token, whether it is the first) of each capitalized token."
     if not text.isascii():
         found = enumerate(_TOKEN.findall(text))
         return [(token, i == 0) for i, token in found if token[0].isupper()]
@@ -82,13 +82,13 @@ def _capitalised(text):
 
 def groups_of_four(
     text: str,
-) -> list[str]:  # In order; of a shorter text none
-    "All stretches of four letters."
+) -> list[str]:  # In order; [] for a shorter text
+    "Return all character 4-grams."
     return [text[i : i + 4] for i in range(len(text) - 3)]
 
 
 class ReadSentence:
-    "What can be counted in one sentence; `read_sentence` keeps what was read."
+    "The countable properties of a sentence; `read_sentence` caches them."
 
     __slots__ = "label", "tokens", "stems", "bag", "values", "capitals", "negations", "negated", "_chars"
 
@@ -101,7 +101,7 @@ class ReadSentence:
         self.negations, self.negated = 0, {}  # stems within four words of a negation, in order
         if not NEGATIONS.isdisjoint(plain) or "'t" in text.lower() or not text.isascii():
             self._read_negations(plain)
-        self.capitals = {}  # stem -> True when it was seen only as the first word
+        self.capitals = {}  # stem -> True if only seen as the first word
         for token, first in _capitalised(masked[:5000]):
             w = token.casefold().replace("’", "'")
             if w not in _NO_NAMES:
@@ -120,12 +120,12 @@ class ReadSentence:
 
     @property
     def joined(self):
-        "The stems as one text, of which groups of four letters are taken."
+        "The stems as one text, for character 4-grams."
         return " ".join(["", *self.stems, ""])[:2000]
 
     @property
     def chars(self):
-        "The groups of four letters of the stems; taken when first asked."
+        "The character 4-grams of the stems, computed on first use."
         if self._chars is None:
             self._chars = frozenset(groups_of_four(self.joined))
         return self._chars

@@ -23,23 +23,23 @@ from ..core.text import repeats
 from .requests import rated_criteria
 
 # %% ../../nbs/judges/02_recorded.ipynb #fcfee929
-_counting = threading.Lock()  # one for all: counting is short, and a tally stays plain data
+_counting = threading.Lock()  # one lock for all: counting is fast, and a tally stays plain data
 
 
 class Tally:
     "Counts of a judge's calls; safe to share between threads."
 
     def __init__(self):
-        self.calls = 0  # Requests sent, those that failed too
+        self.calls = 0  # Requests sent, including failed ones
         self.failed_tries = 0  # Requests without a usable answer from the endpoint
         self.asked_again = 0  # Questions repeated because the reply could not be read
         self.remembered = 0  # Questions answered without a call
         self.input_tokens = self.output_tokens = 0
-        self.estimated = False  # True: some tokens were counted by us
-        self.failures = Counter()  # Status -> questions that stayed without a full answer
+        self.estimated = False  # True: some token counts are estimates
+        self.failures = Counter()  # Status -> questions without a full answer
 
     def add(self, usage: Usage | None = None, *, status: str = "ok", **counts: int):
-        "Add a call's usage, the status of a question that stayed without an answer, or counts by name."
+        "Add a call's usage, the status of an unanswered question, or counts by name."
         with _counting:
             if usage is not None:
                 self.calls += usage.calls
@@ -54,12 +54,12 @@ class Tally:
                 setattr(self, name, getattr(self, name) + n)
 
     def as_dict(self) -> dict:
-        "The counts as plain data."
+        "Return the counts as plain data."
         with _counting:
             return {**vars(self), "failures": dict(self.failures)}
 
     def as_usage(self) -> Usage:
-        "The counts as a `Usage` record, for prices."
+        "Return the counts as a `Usage` record, for prices."
         with _counting:
             return Usage(self.input_tokens, self.output_tokens, self.calls, self.estimated)
 
@@ -75,7 +75,7 @@ QUESTIONS = ("supported", "stated", "followed", "rated")
 def item_text(
     item: str | Mapping,  # A text, or an instruction as a dictionary
 ) -> str:
-    "The text that an item is known by."
+    "Return the text that identifies an item."
     return storable(
         item
         if isinstance(item, str)
@@ -84,14 +84,14 @@ def item_text(
 
 
 def context_key(
-    *context: str | Sequence[str] | None,  # Texts, or lists of texts whose order counts
+    *context: str | Sequence[str] | None,  # Texts, or lists of texts whose order matters
 ) -> str:  # 16 hexadecimal digits
-    "Hash of what an item is judged against."
+    "Return the hash of what an item is judged against."
     return hashlib.sha256(json.dumps(list(map(_storable, context))).encode()).hexdigest()[:16]
 
 
 def _storable(context):
-    "A text or a list of texts as it can be written."
+    "Return a text or a list of texts in storable form."
     if context is None or isinstance(context, str):
         return storable(context)
     return list(map(item_text, context))
@@ -100,7 +100,7 @@ def _storable(context):
 def rating_context(
     criterion: str, response: str, source: str | None, key_facts: Sequence[str], instructions: Sequence
 ) -> str:
-    "A rating depends on the response and on what its criterion needs, in any order, and on nothing else."
+    "Return the key of a rating: the response and the texts its criterion needs, in any order."
     return _rating_key(
         criterion,
         response,
@@ -110,7 +110,7 @@ def rating_context(
     )
 
 
-@lru_cache(maxsize=512)  # asked for when a rating is recorded and again when it is read
+@lru_cache(maxsize=512)  # needed when a rating is recorded and when it is read
 def _rating_key(criterion, response, source, facts, instructions):
     have = {
         "source": source,
@@ -125,8 +125,8 @@ def matching_lines(
     asked: Sequence[str],  # Sentences of the question
 ) -> (
     dict[int, int] | None
-):  # Index in `recorded` -> index in `asked`; None when `asked` is not `recorded` without its repetitions
-    "Tell whether two lists of sentences are the same text but for repetitions."
+):  # Index in `recorded` -> index in `asked`; None if `asked` is not `recorded` without repetitions
+    "Return the index mapping of two sentence lists that differ only in repetitions, or None."
     first = {}
     for i, s in enumerate(asked):
         first.setdefault(s, i)
@@ -141,7 +141,7 @@ def matching_lines(
     return out
 
 
-_cached_lines = lru_cache(maxsize=256)(matching_lines)  # asked once a fact
+_cached_lines = lru_cache(maxsize=256)(matching_lines)  # called once per fact
 
 # %% ../../nbs/judges/02_recorded.ipynb #db80dabc
 FORMAT = {"crmeval": "verdicts", "version": 1}  # first line of a file of verdicts
@@ -157,11 +157,11 @@ class _Store:
         self,
         question: str,  # One of `QUESTIONS`
         items: Sequence[str],  # Sentences, facts, instructions, or the criterion
-        verdicts: Sequence[Verdict],  # One an item
+        verdicts: Sequence[Verdict],  # One per item
         *,
         context: str | Sequence[str],  # Source, sentences, response; for 'rated' the key of `rating_context`
     ):
-        "Store verdicts; an answer is not replaced by a failure."
+        "Store verdicts; a failure does not replace an answer."
         if question not in QUESTIONS:
             raise ValueError(f"question is {question!r}, expected one of {', '.join(QUESTIONS)}")
         key = context if question == "rated" else context_key(context)
@@ -177,7 +177,7 @@ class _Store:
             self._of_fact[item].append(key)
 
     def _find(self, question, item, key, sentences=()):
-        "The verdict on one item, or None; one on a fact may come from a longer list of the same sentences."
+        "Return an item's verdict, or None; for facts also from a longer list of the same sentences."
         found = self._verdicts.get((question, item, key))
         for other in self._of_fact.get(item, ()) if found is None and question == "stated" else ():
             if (lines := _cached_lines(self._sentences[other], sentences)) is not None:
@@ -191,8 +191,8 @@ class _Store:
         items: Sequence[str],  # As for `add`
         *,
         context: str | Sequence[str],  # As for `add`
-    ) -> list[Verdict | None]:  # One an item; None where there is no verdict
-        "The stored verdicts."
+    ) -> list[Verdict | None]:  # One per item; None: no verdict
+        "Return the stored verdicts."
         key = context if question == "rated" else context_key(context)
         said = tuple(map(item_text, context)) if question == "stated" else ()
         return [self._find(question, item_text(i), key, said) for i in items]
@@ -201,7 +201,7 @@ class _Store:
         return len(self._verdicts)
 
     def __bool__(self):
-        return True  # without a verdict it is still the judge that was given
+        return True  # an empty record is still a valid judge
 
 # %% ../../nbs/judges/02_recorded.ipynb #45653a39
 STYLES = ("fine", "rubric")
@@ -210,20 +210,20 @@ STYLES = ("fine", "rubric")
 def check_style(
     style: str,  # One of `STYLES`
 ) -> str:  # The same style
-    "Return `style` if it is a known one; raise `ValueError` otherwise."
+    "Return `style` if it is known; raise `ValueError` otherwise."
     if style not in STYLES:
         raise ValueError(f"style is {style!r}, expected 'fine' or 'rubric'")
     return style
 
 # %% ../../nbs/judges/02_recorded.ipynb #ee13fabb
 class RecordedJudge(_Store):
-    "Answers with stored verdicts; a question it has no verdict on gets one with status 'undefined'."
+    "Answers with stored verdicts; questions without one get status 'undefined'."
 
     def __init__(
         self,
-        name: str,  # Signs the scores: the judge that gave the verdicts
+        name: str,  # Name of the original judge, shown as rater
         *,
-        style: str = "fine",  # 'fine' or 'rubric', as that judge's
+        style: str = "fine",  # That judge's style: 'fine' or 'rubric'
     ):
         super().__init__()
         self.name, self.style, self.usage = name, check_style(style), Tally()
@@ -240,15 +240,15 @@ class RecordedJudge(_Store):
         return Verdict(None, status="undefined", reason=reason)
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Stored verdicts: is each sentence supported by the source?"
+        "Return stored verdicts whether each sentence is supported by the source."
         return self._answers("supported", sentences, source)
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Stored verdicts: is each fact stated by the sentences?"
+        "Return stored verdicts whether each fact is stated by the sentences."
         return self._answers("stated", facts, sentences)
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "Stored verdicts: is each instruction followed?"
+        "Return stored verdicts whether each instruction is followed."
         return self._answers("followed", instructions, response)
 
     def rated(
@@ -260,13 +260,13 @@ class RecordedJudge(_Store):
         key_facts: Sequence[str] = (),
         instructions: Sequence = (),
     ) -> Verdict:
-        "The stored rating of a response on one criterion."
+        "Return the stored rating of a response on one criterion."
         context = rating_context(criterion, response, source, key_facts, instructions)
         return self._answers("rated", [criterion], context)[0]
 
 # %% ../../nbs/judges/02_recorded.ipynb #ab1bb519
 class _Voted(RecordedJudge):
-    "Stored votes: their probabilities are shares, and are counted as those of the panel were."
+    "Stored votes of a panel; probabilities are vote shares, as in the panel."
 
     def __init__(self, name, style, members):
         super().__init__(name, style=style)
@@ -274,7 +274,7 @@ class _Voted(RecordedJudge):
 
 
 def _members_of(judge):
-    "Names of those who voted; [] for the verdicts of one judge."
+    "Return the names of the voters; [] for a single judge."
     return list(judge.members) if isinstance(judge, VotingJudge) else []
 
 
@@ -286,7 +286,7 @@ def save_verdicts(
     judge: RecordedJudge,
     path: str | Path,  # .jsonl
 ) -> Path:
-    "Write a record of verdicts."
+    "Write a record of verdicts; return its path."
     head = {**FORMAT, "judge": judge.name, "style": judge.style, "members": _members_of(judge)}
     contexts = [{"context": c, "sentences": list(s)} for c, s in judge._sentences.items()]
     rows = [{"question": q, "item": i, "context": c, **asdict(v)} for (q, i, c), v in judge._verdicts.items()]
@@ -294,9 +294,9 @@ def save_verdicts(
 
 # %% ../../nbs/judges/02_recorded.ipynb #9ace466a
 def load_verdicts(
-    path: str | Path,  # File of `save_verdicts`
+    path: str | Path,  # File from `save_verdicts`
 ) -> RecordedJudge:
-    "Read a record of verdicts; an error names the line."
+    "Return a record of verdicts from a file; `ValueError` names the entry."
     path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -329,9 +329,9 @@ def _load_row(judge, row):
 
 # %% ../../nbs/judges/02_recorded.ipynb #63fa448a
 def merge_verdicts(
-    judges: Iterable[RecordedJudge],  # Of one name and style, at least one
-) -> RecordedJudge:  # With the verdicts and counts of all
-    "Put the records of many responses into one."
+    judges: Iterable[RecordedJudge],  # With the same name and style, at least one
+) -> RecordedJudge:  # With all verdicts and counts
+    "Merge the records of several responses into one."
     judges = list(judges)
     kinds = {(j.name, j.style) for j in judges}
     if len(kinds) != 1:

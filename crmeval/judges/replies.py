@@ -23,7 +23,7 @@ def _plain(x):
     return _plain_word(text) if len(text := str(x)) < 60 else re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
 
 
-@lru_cache(maxsize=2048)  # the same few names in every reply
+@lru_cache(maxsize=2048)  # the same few names occur in every reply
 def _plain_word(text):
     return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
 
@@ -56,9 +56,9 @@ def _category_words():
 
 
 def error_category(
-    word,  # What a judge wrote, e.g. 'Entity error'
+    word,  # As written by a judge, such as 'Entity error'
 ) -> str | None:  # A key of `rubric()['error_categories']`, or None
-    "The kind of factual error that a word means."
+    "Return the factual error category that a word names."
     known, word = _category_words(), _plain(word)
     return known.get(word) or known.get(re.sub(r" ?errors?$", "", word))
 
@@ -105,7 +105,7 @@ _OF_FOUR = re.compile(r"\s*([1-4])(?:\.0+)?\s*(?:(?:/|of|out of)\s*4\b|[-:(\u201
 
 
 def _points(said):
-    "Points as a number, as '3/4' or as '3 (good)'."
+    "Return points given as a number, '3/4' or '3 (good)'."
     m = _OF_FOUR.match(said) if isinstance(said, str) else None
     return int(m[1]) if m else _int(said)
 
@@ -125,7 +125,7 @@ _READERS: Mapping[str, Callable] = {"check": _check, "align": _align, "follow": 
 
 # %% ../../nbs/judges/01_replies.ipynb #b32652ed
 def _places(entries, request):
-    "The index of the item that each entry is about."
+    "Return the item index of each entry, or None."
     n = len(request.items)
     if request.kind == "rate":
         names = [_plain(c) for c in request.items]
@@ -136,7 +136,7 @@ def _places(entries, request):
     if len(entries) == n and not any("number" in map(_plain, e) for e in entries):
         return list(range(n))
     if 0 in numbers:
-        return [None] * len(numbers)  # counted from 0: each would be taken for its neighbour
+        return [None] * len(numbers)  # counted from 0: each would be off by one
     return [k - 1 if k and k <= n else None for k in numbers]
 
 
@@ -144,7 +144,7 @@ _OBJECT = re.compile(r"\s*[\[{]")
 
 
 def _listed(value, name):
-    "The entries that an answer holds, as a list or as a table; None where it is no answer."
+    "Return the entries of an answer (list or table), or None if it is not an answer."
     items = value.get(name) if isinstance(value, dict) else value
     if isinstance(value, dict) and isinstance(items, str) and _OBJECT.match(items):
         items = next(iter(strict_values(items)), None)
@@ -155,14 +155,14 @@ def _listed(value, name):
     if isinstance(value, dict):
         return items
     entries = bool(items) and all(isinstance(i, dict) and name not in i for i in items)
-    return items if entries else None  # a list of whole answers is a wrapper
+    return items if entries else None  # a list of complete answers is a wrapper
 
 
 _ENTRY_FIELDS = {"number", "criterion", "category", "points", "stated", "followed"}
 
 
 def _from_table(items):
-    "Entries that are told by their number or their criterion; or the one entry that stands for the list."
+    "Return entries keyed by number or criterion, or a single entry given without a list."
     if _ENTRY_FIELDS & set(map(_plain, items)):
         return [items]
     whose = {k: v if isinstance(v, dict) else {"points": v} for k, v in items.items()}
@@ -174,18 +174,18 @@ _FIELD = re.compile(rf"(?i)\b(?:{_FIELDS})\b[^\w\n]{{0,6}}[:=]")
 
 
 def _shows_an_answer(request):
-    "Whether what is judged looks like an answer: what a reply says unsigned may then be a quotation."
+    "Whether the judged text looks like an answer, so that an unsigned one may be a quotation."
     judged = request.messages[-1]["content"].partition("<<<BEGIN ")[2].rpartition("<<<END ")[0]
     return "{" in judged and bool(_FIELD.search(judged))
 
 
 def read_verdicts(
-    request: Request,  # What was asked
-    text: str,  # What the judge replied
+    request: Request,  # The request
+    text: str,  # The judge's reply
     *,
-    cut: bool = False,  # Whether the reply stopped at the token limit
-) -> list[Verdict | None]:  # One an item; None where the reply has no readable verdict
-    "Read the verdicts in a reply."
+    cut: bool = False,  # Whether the reply was cut off at the token limit
+) -> list[Verdict | None]:  # One per item; None if the reply has no readable verdict
+    "Return the verdicts in a reply."
     name = REPLY_FIELDS[request.kind]
     signed_only = cut or _shows_an_answer(request)
     listed = find_answer(text, lambda value: _listed(value, name), request.ticket, cut=signed_only)
@@ -199,7 +199,7 @@ def read_verdicts(
 
 
 def _agreed(verdicts):
-    "The one verdict that several entries give; None when they differ."
+    "Return the verdict that all entries agree on, or None."
     said = {(v.yes, v.category, v.points, v.lines) for v in verdicts}
     return verdicts[-1] if len(said) == 1 else None
 
@@ -217,12 +217,10 @@ def _shares(token):
 
 
 def expected_points(
-    logprobs: Sequence[Mapping] | None,  # One mapping a token: token, logprob, top_logprobs
+    logprobs: Sequence[Mapping] | None,  # One mapping per token: token, logprob, top_logprobs
     points: Sequence[float],  # As read from the text, in the order written
-) -> list[
-    Mapping[int, float] | None
-]:  # Probability of 1 to 4 for each, summing to 1; None where it is not known
-    "How sure the judge was of each number of points."
+) -> list[Mapping[int, float] | None]:  # Probabilities of 1 to 4 for each, summing to 1; None: not known
+    "Return the judge's probability distribution for each rating in points."
     tokens = list(logprobs or ())
     text, ends = "", []
     for t in tokens:
@@ -236,18 +234,18 @@ def expected_points(
 
 
 def _normalised(shares):
-    "Shares that sum to 1; None where they leave too much open."
+    "Return shares normalized to sum 1; None if they sum to less than 0.9 or more than 1.001."
     total = sum(shares.values())
     return {p: s / total for p, s in shares.items()} if 0.9 <= total <= 1.001 else None
 
 # %% ../../nbs/judges/01_replies.ipynb #fd1076b1
-_NOT_POINTS = ({"token": "", "logprob": 0.0},)  # a piece of text has no alternatives that count
+_NOT_POINTS = ({"token": "", "logprob": 0.0},)  # text tokens have no relevant alternatives
 
 
 def needed_logprobs(
-    logprobs: Sequence[Mapping] | None,  # As `expected_points` takes them
-) -> list[Mapping] | None:  # Fewer tokens, with the same expected points; None stays None
-    "What is worth keeping of the log-probabilities of a reply."
+    logprobs: Sequence[Mapping] | None,  # As for `expected_points`
+) -> list[Mapping] | None:  # Fewer tokens with the same expected points; None stays None
+    "Return the log-probabilities of a reply reduced to what `expected_points` needs."
     if logprobs is None:
         return None
     kept, piece = [], []
@@ -261,12 +259,12 @@ def needed_logprobs(
 
 
 def _text_token(piece):
-    "Tokens without numbers of points as one."
+    "Return tokens without points merged into one."
     return [{"token": "".join(piece), "top_logprobs": _NOT_POINTS}] if piece else []
 
 
 def _points_token(token):
-    "A token with the alternatives that are numbers of points."
+    "Return a token with only those alternatives that are points."
     alternatives = [a for a in token.get("top_logprobs") or [token] if _shares({"top_logprobs": [a]})]
     said = [{"token": a["token"], "logprob": a["logprob"]} for a in alternatives]
     return {"token": token.get("token", ""), "top_logprobs": said}
@@ -274,12 +272,12 @@ def _points_token(token):
 # %% ../../nbs/judges/01_replies.ipynb #56390a11
 def read_ratings(
     request: Request,  # Of kind 'rate'
-    text: str,  # What the judge replied
-    logprobs: Sequence[Mapping] | None = None,  # Of the reply's tokens, where the endpoint gives them
+    text: str,  # The judge's reply
+    logprobs: Sequence[Mapping] | None = None,  # Of the reply's tokens, if available
     *,
-    cut: bool = False,  # Whether the reply stopped at the token limit
-) -> list[Verdict | None]:  # One a criterion; points in [1, 4], higher is better; `probability` is P(3 or 4)
-    "Read the ratings in a reply, with the expected points where they can be had."
+    cut: bool = False,  # Whether the reply was cut off at the token limit
+) -> list[Verdict | None]:  # One per criterion; points in [1, 4], higher is better; `probability`: P(3 or 4)
+    "Return the ratings in a reply, with expected points if log-probabilities allow."
     verdicts = read_verdicts(request, text, cut=cut)
     written = [int(m[1]) for m in _POINTS.finditer(text)]
     found = [v for v in verdicts if v is not None]
@@ -299,11 +297,11 @@ def read_ratings(
 # %% ../../nbs/judges/01_replies.ipynb #df409f99
 def read_facts(
     request: Request,  # Of kind 'facts'
-    text: str,  # What the judge replied
+    text: str,  # The judge's reply
     *,
-    cut: bool = False,  # Whether the reply stopped at the token limit
-) -> list[str] | None:  # Facts, without repeats; None when the reply holds no list
-    "Read the key facts in a reply."
+    cut: bool = False,  # Whether the reply was cut off at the token limit
+) -> list[str] | None:  # Facts without repeats; None if the reply contains no list
+    "Return the key facts in a reply."
 
     def facts(value):
         if isinstance(value, dict):
@@ -328,6 +326,6 @@ _DECLINES = re.compile(
 
 def declines(
     text: str,  # A reply without a readable verdict
-) -> bool:  # True: it begins like a refusal
+) -> bool:  # True: it starts like a refusal
     "Whether a reply is a refusal in words (English only)."
     return bool(_DECLINES.match(text[:200]))

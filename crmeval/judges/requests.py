@@ -28,21 +28,21 @@ PROMPTS = ("check", "align", "follow", "rate", "facts")
 
 @dataclass(frozen=True)
 class Prompt:
-    "A prompt of the judge: what the system message says and the template of the question."
+    "A prompt of the judge: system message and template of the user message."
 
     name: str
     version: int
     purpose: str
     system: str
     user: str
-    sha256: str  # First 16 digits, over the file
+    sha256: str  # First 16 digits, of the file
 
 # %% ../../nbs/judges/00_requests.ipynb #e86aed04
 @lru_cache(maxsize=None)
 def load_prompt(
     name: str,  # One of `PROMPTS`
 ) -> Prompt:
-    "Read a prompt from the package's data."
+    "Return a prompt from the package's data."
     if name not in PROMPTS:
         raise ValueError(f"prompt is {name!r}, expected one of {', '.join(PROMPTS)}")
     text = data_path("prompts", f"{name}.txt").read_text(encoding="utf-8").replace("\r\n", "\n")
@@ -60,25 +60,25 @@ def load_prompt(
 
 @lru_cache(maxsize=1)
 def rubric() -> dict:  # 'criteria' and 'error_categories', with version, source and date
-    "The criteria that the rubric style rates and the kinds of factual error that the fine style names."
+    "Return the criteria of the rubric style and the factual error categories of the fine style."
     return json.loads(data_path("prompts", "rubric.json").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=1)
 def written_rubric() -> dict:  # 'criteria' and 'questions', with version, source and date
-    "What is asked about how a text is written; rated only where a metric asks, never with the others."
+    "Return the criteria for writing quality; rated only on request, not along with the others."
     return json.loads(data_path("prompts", "written.json").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=1)
-def rated_criteria() -> dict:  # Name -> 'text' and 'needs'; those of `rubric` first
-    "All criteria that the rubric style can rate."
+def rated_criteria() -> dict:  # Name -> 'text' and 'needs', starting with those of `rubric`
+    "Return all criteria that the rubric style can rate."
     return {**rubric()["criteria"], **written_rubric()["criteria"]}
 
 # %% ../../nbs/judges/00_requests.ipynb #4660dd9b
 _TEXT, _YES, _NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "integer"}
-TEXT_MOST = 240  # Characters of a reason or a fact in a bounded reply; the prompts ask for 25 words at most
-EVIDENCE_MOST = 400  # Of a rating's evidence, for which they ask for 50
+TEXT_MOST = 240  # Characters of a reason or fact in a bounded reply; prompts ask for at most 25 words
+EVIDENCE_MOST = 400  # Characters of a rating's evidence; prompts ask for at most 50 words
 
 
 def _closed(**properties):
@@ -95,7 +95,7 @@ def _one_of(names):
 
 
 def _entry(kind, text, lines, criteria):
-    "The schema of one entry of a reply's list."
+    "Return the schema of one entry of a reply's list."
     if kind == "check":
         return _closed(number=_NUMBER, reason=text, category=_one_of(rubric()["error_categories"]))
     if kind == "align":
@@ -115,7 +115,7 @@ def _format(kind, ticket, entries):
 def reply_schema(
     kind: str,  # One of `PROMPTS`
 ) -> dict:  # `response_format` of a chat request
-    "The JSON schema that a reply has to obey."
+    "Return the JSON schema for a reply."
     entry = _entry(kind, _TEXT, {"type": "array", "items": _NUMBER}, rated_criteria())
     return _format(kind, _TEXT, {"type": "array", "items": entry})
 
@@ -130,18 +130,18 @@ REPLY_FIELDS = {
 
 # %% ../../nbs/judges/00_requests.ipynb #a1a2ca2e
 def _rounded(n):
-    "The next power of two: few sizes of list, few schemas."
+    "Return the next power of two, to limit the number of different schemas."
     return 1 << max(0, n - 1).bit_length()
 
 
 @lru_cache(maxsize=512)
 def bounded_schema(
     kind: str,  # One of `PROMPTS`
-    n: int,  # Items asked about; for 'facts' how many at most
-    n_lines: int = 0,  # Sentences that an 'align' verdict may point to
+    n: int,  # Number of items; for 'facts' the maximum
+    n_lines: int = 0,  # Sentences that an 'align' verdict may reference
     criteria: tuple[str, ...] = (),  # For 'rate', in the order asked
 ) -> dict:  # `response_format` of a chat request
-    "The JSON schema of a reply that has an end: lists of known length, texts of limited length."
+    "Return the JSON schema of a bounded reply: lists of fixed length, texts of limited length."
     text = _TEXT | {"maxLength": EVIDENCE_MOST if kind == "rate" else TEXT_MOST}
     lines = {"type": "array", "items": _NUMBER, "maxItems": _rounded(n_lines)}
     length = {"maxItems": n} if kind == "facts" else {"minItems": n, "maxItems": n}
@@ -154,18 +154,18 @@ def bounded_schema(
 # %% ../../nbs/judges/00_requests.ipynb #81264c8f
 @dataclass(frozen=True)
 class Request:
-    "One question to a language model, ready to be sent."
+    "One request to a language model, ready to send."
 
     kind: str  # Name of its prompt
     messages: Sequence[Mapping]  # As in the chat API
-    items: Sequence[str]  # What is asked about, in the order of its numbers; for 'rate' the criteria
+    items: Sequence[str]  # Items in order of their numbers; for 'rate' the criteria
     ticket: str
-    n_lines: int = 0  # Sentences that an 'align' verdict may point to
-    most: int = 0  # Facts that are wanted at most, for 'facts'
+    n_lines: int = 0  # Sentences that an 'align' verdict may reference
+    most: int = 0  # Maximum number of facts, for 'facts'
 
     @property
     def key(self) -> str:
-        "Hash of the messages: equal requests ask the same."
+        "Hash of the messages, used as cache key."
         return hashlib.sha256(json.dumps(self.messages).encode()).hexdigest()
 
     @property
@@ -174,7 +174,7 @@ class Request:
 
     @property
     def bounded(self) -> dict:
-        "The schema that also says how long the reply may be."
+        "The schema that also limits the reply's length."
         criteria = tuple(self.items) if self.kind == "rate" else ()
         return bounded_schema(self.kind, self.most or len(self.items), self.n_lines, criteria)
 
@@ -184,15 +184,15 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 def make_request(
     kind: str,  # One of `PROMPTS`
-    items: Sequence[str],  # What is asked about
-    blocks: Mapping[str, Mapping],  # Slot of the template -> {name: text or items} to be delimited there
+    items: Sequence[str],  # Items to judge
+    blocks: Mapping[str, Mapping],  # Template slot -> {name: text or items} to insert as delimited blocks
     *,
-    values: Mapping[str, object] | None = None,  # Slot -> text of ours
+    values: Mapping[str, object] | None = None,  # Slot -> trusted text
     n_lines: int = 0,
     most: int = 0,
-    rng: random.Random | None = None,  # Source of the ticket, see `make_ticket`
+    rng: random.Random | None = None,  # For the ticket, see `make_ticket`
 ) -> Request:
-    "Fill a prompt with delimited texts."
+    "Return a request: a prompt filled with delimited texts."
     prompt = load_prompt(kind)
     texts = [t for b in blocks.values() for c in b.values() for t in ([c] if isinstance(c, str) else c)]
     ticket = make_ticket([prompt.sha256, *texts], rng=rng)
@@ -204,7 +204,7 @@ def make_request(
     def fill(template):
         return _SLOT.sub(
             lambda m: str(filled.get(m[1], m[0])), template
-        )  # one pass: braces in a text are text
+        )  # one pass: braces in inserted texts stay text
 
     return Request(
         kind,
@@ -217,7 +217,7 @@ def make_request(
 
 # %% ../../nbs/judges/00_requests.ipynb #fb31bc98
 def check_request(sentences: Sequence[str], source: str, **options) -> Request:
-    "Is each sentence supported by the source?"
+    "Return the request whether each sentence is supported by the source."
     categories = "\n".join(f"  - {k}: {v['text']}" for k, v in rubric()["error_categories"].items())
     return make_request(
         "check",
@@ -229,7 +229,7 @@ def check_request(sentences: Sequence[str], source: str, **options) -> Request:
 
 
 def align_request(facts: Sequence[str], sentences: Sequence[str], **options) -> Request:
-    "Which facts do the sentences state, and where?"
+    "Return the request which facts the sentences state, and where."
     return make_request(
         "align",
         facts,
@@ -240,7 +240,7 @@ def align_request(facts: Sequence[str], sentences: Sequence[str], **options) -> 
 
 
 def follow_request(instructions: Sequence[str], response: str, **options) -> Request:
-    "Which instructions does the response follow?"
+    "Return the request which instructions the response follows."
     return make_request(
         "follow",
         instructions,
@@ -250,7 +250,7 @@ def follow_request(instructions: Sequence[str], response: str, **options) -> Req
 
 
 def facts_request(source: str, n: int = 12, **options) -> Request:
-    "What are the key facts of a source?"
+    "Return the request for the key facts of a source."
     return make_request("facts", (), {"source": {"source": source}}, values={"n": n}, most=n, **options)
 
 # %% ../../nbs/judges/00_requests.ipynb #8e4012fc
@@ -258,12 +258,12 @@ def rate_request(
     criteria: Sequence[str],  # Of `rated_criteria()`
     *,
     response: str,
-    source: str | None = None,  # What is None or empty is not shown
+    source: str | None = None,  # None or empty texts are omitted
     key_facts: Sequence[str] = (),
     instructions: Sequence[str] = (),
     **options,
 ) -> Request:
-    "How many points does the response earn on each criterion?"
+    "Return the request for the response's points on each criterion."
     if unknown := [c for c in criteria if c not in rated_criteria()]:
         raise ValueError(f"criterion is {unknown[0]!r}, expected one of {', '.join(rated_criteria())}")
     context = {

@@ -18,7 +18,7 @@ from .places import places_in, places_of
 # %% ../../nbs/judges/05_strict.ipynb #ca86e0c0
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Words and patterns of this room, with source and date."
+    "Return the words and patterns of this module, with source and date."
     return json.loads(data_path("lexicons", "strict.json").read_text(encoding="utf-8"))
 
 
@@ -34,7 +34,7 @@ def _pattern_of(name):
 
 # %% ../../nbs/judges/05_strict.ipynb #7edb05f7
 def _could_be(value, number, place, source):
-    "Whether a number of the source is written as the day or the hour that the claim names."
+    "Whether a number of the source can be the day or hour in the claim."
     if _pattern_of("ordinal").search(number.text):
         return True
     before, after = (
@@ -48,7 +48,7 @@ def _has_day(value):
 
 
 def _rests(value, source, found):
-    "Whether one of the agreeing values says all that the claim's value says."
+    "Whether one of the agreeing values fully covers the claim's value."
     for other, place in found:
         if other.kind == value.kind:
             if value.kind != "date" or other.value[2] is not None:
@@ -59,14 +59,14 @@ def _rests(value, source, found):
 
 
 def _is_strict(value, source):
-    "Whether the source is exact about values of this kind, so that one it lacks is not only left vague."
+    "Whether the source is exact about this kind of value, so that a missing one counts."
     if value.kind == "date":
         return _has_day(value) and any(_has_day(u) for u, _ in source.values)
     return value.kind == "time" and any(u.kind == "time" for u, _ in source.values)
 
 
 def _stands_as_date(value, mine, place, found):
-    "Whether a plain number of the claim is only a day, a year or an hour in the source."
+    "Whether a plain number of the claim is only part of a date or time in the source."
     if value.kind != "number" or not value.text.strip().isdecimal() or value.value >= 1900:
         return False
     before = mine.words[place[1] - 1] if place[1] else ""
@@ -78,8 +78,8 @@ def _stands_as_date(value, mine, place, found):
 def misread_value(
     claim: str,  # One sentence
     source: str,
-) -> str:  # The value as written; '' where each stands as what it is
-    "A value that the source has only as something else: the 10 of '10 boxes' for '10 December'."
+) -> str:  # The value as written; '' if there is none
+    "Return a value that the source has only as another kind: 10 of '10 boxes' for '10 December'."
     if not (mine := places_in(claim)).values:
         return ""
     theirs = places_of(source)
@@ -98,7 +98,7 @@ _DIGIT = re.compile(r"\d")
 
 
 def _codes(text):
-    "Digits that end a code -> the letters before them."
+    "Return final digits of a code -> the letters before them."
     out: dict = {}
     if not _DIGIT.search(text):
         return out
@@ -115,8 +115,8 @@ def _codes_of(source):
 def other_code(
     claim: str,  # One sentence
     source: str,
-) -> str:  # The code; '' where none is
-    "A code whose digits the source has only with other letters."
+) -> str:  # The code; '' if there is none
+    "Return a code whose digits the source has only with other letters."
     for digits, letters in _codes(claim).items():
         theirs = _codes_of(source).get(digits, set())
         if theirs and theirs.isdisjoint(letters):
@@ -127,8 +127,8 @@ def other_code(
 def first_name(
     claim: str,  # One sentence without the label of its speaker
     source: str,
-) -> str:  # The name; '' where the first word is none or is known
-    "A new name at the very beginning of a sentence."
+) -> str:  # The name; '' if the first word is not a name or is known
+    "Return a new name at the start of a sentence."
     m = _pattern_of("first_word").match(claim[:200])
     if not m or not m["word"][0].isupper() or len(m["word"]) < 3:
         return ""
@@ -140,12 +140,12 @@ def first_name(
 
 
 def _is_formed(word):
-    "Whether a word is formed as English forms its words: 'unplugged', 'quickness'."
+    "Whether a word has English prefixes or suffixes: 'unplugged', 'quickness'."
     return bool(_pattern_of("formed").search(word))
 
 
 def _is_known(word, source):
-    "Whether the source has the word, or a part of it."
+    "Whether the source contains the word or a part of it."
     return any(p in source.words or source.look(stem(p))[0] for p in word.split("-"))
 
 
@@ -158,8 +158,8 @@ def _is_english(word):
 def strict_objection(
     claim: str,  # One sentence without the label of its speaker
     source: str,
-) -> tuple[str, str]:  # (kind 'value' or 'name', the reason); ('', '') where there is none
-    "What the source has nowhere as that which the claim says it is."
+) -> tuple[str, str]:  # (kind 'value' or 'name', reason); ('', ''): none
+    "Return a value or name that the source does not have in the claim's sense."
     if what := misread_value(claim, source) or other_code(claim, source):
         return "value", f"Not in the source as that: {what}."
     if what := first_name(claim, source):

@@ -18,7 +18,7 @@ from .reading import groups_of_four, read_sentence
 
 # %% ../../nbs/judges/05_text_index.ipynb #72081485
 class TextIndex:
-    "Where the stems, values and neighbouring words of a text stand, and who speaks."
+    "Index of the stems, values, adjacent words and speakers of a text."
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class TextIndex:
         self.where, found = {}, {}
         self.flat, self.owner = [], []
         for i, r in enumerate(self.read):
-            here = frozenset((i,))  # one for all stems that stand in this sentence alone
+            here = frozenset((i,))  # shared by all stems that occur only in this sentence
             for s in r.bag:
                 p = self.where.get(s)
                 if p is None:
@@ -40,12 +40,12 @@ class TextIndex:
                     self.where[s] = {*p, i}
             for v in r.values:
                 found.setdefault(value_key(v), (v, set()))[1].add(i)
-            self.flat += [*r.tokens, ""]  # the empty token ends a sentence
+            self.flat += [*r.tokens, ""]  # the empty token marks a sentence end
             self.owner += [i] * (len(r.tokens) + 1)
         self.values, self.by_kind = list(found.values()), {}
         for found_value in self.values:
             self.by_kind.setdefault(found_value[0].kind, []).append(found_value)
-        self.tokens, self.again = {"": -1}, [-1] * len(self.flat)  # word -> first place; place -> the next
+        self.tokens, self.again = {"": -1}, [-1] * len(self.flat)  # word -> first position; position -> next
         for at in range(len(self.flat) - 1, -1, -1):
             w = self.flat[at]
             self.again[at], self.tokens[w] = self.tokens.get(w, -1), at
@@ -60,26 +60,26 @@ class TextIndex:
 
     @cached_property
     def chars(self):
-        "The groups of four letters of all sentences; those across a line break are in no claim."
+        "The character 4-grams of all sentences; those across a line break match no claim."
         return frozenset(groups_of_four("\n".join([r.joined for r in self.read])))
 
     @cached_property
     def near_stems(self):
-        "The stems, asked for near ones when a word is first missed."
+        "The index of similar stems, built when a word is first missing."
         return NearStems(self.where)
 
     def unread(
         self,
-        asked: Sequence[str],  # Sentences that are laid beside the text
+        asked: Sequence[str],  # Sentences to compare with the text
     ) -> list[bool]:
-        "Of each, whether it or the text cannot be read; words of an English text are English."
+        "Return whether each sentence, or the text, is not English; words of the text count as English."
         reads = [read_sentence(a) for a in asked]
         return [
             self.foreign or self._lacks(r.tokens) and bool(foreign_language(a)) for a, r in zip(asked, reads)
         ]
 
     def _lacks(self, tokens):
-        "Whether less than a third of some words stand in the text."
+        "Whether less than a third of the words occur in the text."
         return sum(t in self.tokens for t in tokens) < len(tokens) / 3
 
     def _speakers(self):

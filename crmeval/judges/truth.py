@@ -25,7 +25,7 @@ from ..detect.text_form import FORMS, text_form
 # %% ../../nbs/judges/07_truth.ipynb #87d2fa52
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Words and patterns of this room, with source and date."
+    "Return the words and patterns of this module, with source and date."
     return json.loads(data_path("lexicons", "truth.json").read_text(encoding="utf-8"))
 
 
@@ -41,7 +41,7 @@ def _words_of(name):
 _NO_COMMENT, _NO_COMMENT_ELSEWHERE = map(_pattern_of, ("no_comment", "no_comment_elsewhere"))
 _APOLOGY, _DISCLAIMS = map(_pattern_of, ("apology", "disclaims"))
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*(?<!\d\.)(?=[^\d\s])|\n+")
-_CLAIM_LEFT = 6  # content words that an answer may hold beside the phrase and the question
+_CLAIM_LEFT = 6  # content words allowed besides the phrase and the question
 
 
 def _no_comment(text):
@@ -56,7 +56,7 @@ def _parts(text):
 
 
 def _claims(part, question, references):
-    "Does a sentence beside the phrase say something of its own?"
+    "Whether a sentence makes a claim besides the noncommittal phrase."
     if _OFFERS.search(part):
         return False
     said, asked = words(part), set(words(question))
@@ -80,10 +80,10 @@ def _claims(part, question, references):
 def noncommittal(
     answer: str,  # The answer
     question: str = "",  # Its words do not count as a claim
-    references: Sequence[str] = (),  # Right and wrong answers, where known: their words do
-) -> bool:  # True when the answer claims nothing
-    "Does an answer decline to commit itself, and say nothing else?"
-    text = _APOLOGY.sub("", unmask(answer).replace("’", "'"))  # "I'm sorry, but": its "but" turns nothing
+    references: Sequence[str] = (),  # Right and wrong answers, if known: their words count
+) -> bool:  # True: the answer claims nothing
+    "Whether an answer makes no commitment and no other claim."
+    text = _APOLOGY.sub("", unmask(answer).replace("’", "'"))  # the "but" of "I'm sorry, but" is no contrast
     if len(text) > 600 or not (m := _no_comment(text)):
         return False
     rest = text[: m.start()] + " " + text[m.end() :]
@@ -104,8 +104,8 @@ _CONTRAST = _pattern_of("contrast")
 
 def claim(
     answer: str,
-) -> str:  # At most as long
-    "What an answer asserts, without hedges, disclaimers and the denied half of a contrast."
+) -> str:  # Not longer than the answer
+    "Return what an answer asserts, without hedges, disclaimers and the negated half of a contrast."
     text = unmask(answer).replace("’", "'")
     if len(text) > 4000:
         return text
@@ -120,11 +120,11 @@ def claim(
 
 # %% ../../nbs/judges/07_truth.ipynb #d2912f74
 _NEGATIONS, _HEDGES, _SURE, _YES_NO = map(_words_of, ("negations", "hedges", "sure", "yes_no"))
-_MAX_WORDS = 200  # of one text
+_MAX_WORDS = 200  # per text
 
 
 class _View:
-    "What can be counted in one text."
+    "The countable properties of one text."
 
     __slots__ = "tokens", "lead", "negations", "bag", "grams", "pieces", "values"
 
@@ -193,7 +193,7 @@ def _agreement(s):
 
 # %% ../../nbs/judges/07_truth.ipynb #118d371e
 def _likeness_features(right, wrong):
-    "The nearest right and wrong reference by each likeness, the difference, and votes of all references."
+    "Return, per similarity, the best right and wrong reference, their gap, and votes of all."
     f, nothing = {}, dict.fromkeys((*_KINDS, "lead", "deny"), 0.0)
     for k in _KINDS:
         c, i = [s[k] for s in right] or [0.0], [s[k] for s in wrong] or [0.0]
@@ -284,7 +284,7 @@ def truth_features(
     correct: Sequence[str],  # Right answers
     incorrect: Sequence[str],  # Wrong answers
 ) -> dict:  # Feature -> number
-    "Count what speaks for and against an answer, given the references."
+    "Return the features for and against an answer, given the references."
     q, a, right, wrong = (
         _view(question),
         _view(answer),
@@ -315,8 +315,8 @@ def denies(
     answer: str,
     correct: Sequence[str],
     incorrect: Sequence[str],
-) -> int:  # -1: denies what only right answers say; 1: what only wrong ones say; 0: neither, or both
-    "Does a short answer deny the words that tell right from wrong, and nothing else?"
+) -> int:  # -1: denies what only right answers say; 1: what only wrong ones say; 0: neither or both
+    "Return whether a short answer only denies words of right or of wrong answers, as a sign."
     if (
         len(words(answer)) > 12
         or not (m := list(_DENIED.finditer(answer)))
@@ -336,7 +336,7 @@ def denies(
 # %% ../../nbs/judges/07_truth.ipynb #ec3e50ee
 @lru_cache(maxsize=1)
 def _weights():
-    "The trained weights as shipped."
+    "Return the trained weights as shipped."
     return json.loads(data_path("judge", "truth.json").read_text(encoding="utf-8"))
 
 
@@ -364,17 +364,17 @@ _UNCOMPARED = (
     "record",
     "figures",
     "code",
-)  # forms of a text without sentences; a number may be an answer
+)  # forms without sentences; a number can be an answer
 
 
-_is_foreign = lru_cache(maxsize=4096)(mostly_foreign)  # references come again with every answer
+_is_foreign = lru_cache(maxsize=4096)(mostly_foreign)  # references repeat for every answer
 
 
 def beyond_references(
-    answer: str,  # What was answered
+    answer: str,  # The answer
     references: Sequence[str],  # Right and wrong answers
-) -> str:  # Why its words cannot be compared with theirs; '' when they can
-    "What an answer is beside an answer of the references' kind: something else, too long, another language."
+) -> str:  # Why it cannot be compared with them; '' if it can
+    "Return why an answer cannot be compared: not prose, too long or another language."
     form = text_form(answer)
     if form in _UNCOMPARED and form not in map(text_form, references):
         return FORMS[form].replace("The text", "The answer", 1)
@@ -389,7 +389,7 @@ def beyond_references(
 
 # %% ../../nbs/judges/07_truth.ipynb #033fa493
 class TruthGrader:
-    "Grades answers by their references, offline; see `LIMITS`."
+    "Grades answers by comparison with references, offline; see `LIMITS`."
 
     name = "embedded-truth"
     LIMITS = (
@@ -401,7 +401,7 @@ class TruthGrader:
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        return tuple(_weights()["trained_on"])  # sources on which its scores prove nothing
+        return tuple(_weights()["trained_on"])  # sources on which it cannot be evaluated fairly
 
     def settings(self) -> dict:
         return {"trained_on": list(self.trained_on)}
@@ -433,7 +433,7 @@ class TruthGrader:
     def true(
         self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
-        "Is the answer true? One without a commitment is, by convention, with category 'no_comment'."
+        "Return whether the answer is true; by convention also without a commitment ('no_comment')."
         return self._grade(
             "truth", question, answer, _texts("correct", correct), _texts("incorrect", incorrect)
         )
@@ -442,7 +442,7 @@ class TruthGrader:
     def informative(
         self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
-        "Does the answer tell the asker something about the question?"
+        "Return whether the answer is informative about the question."
         return self._grade(
             "info", question, answer, _texts("correct", correct), _texts("incorrect", incorrect)
         )

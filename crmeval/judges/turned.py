@@ -26,14 +26,14 @@ from crmeval.judges.places import (
 # %% ../../nbs/judges/05_turned.ipynb #0675dbad
 @dataclass(frozen=True)
 class Site:
-    "A value or a negation of a claim with what was counted around it."
+    "A value or negation of a claim with its features."
 
     at: int  # Position in the claim
     counts: Mapping[str, float]
-    rivals: tuple = ()  # (value, place) of others in the source of which one may be meant
+    rivals: tuple = ()  # (value, place) of alternatives in the source
 
-    def rival(self, items: tuple[Item, ...]) -> Value | None:  # None where there is none
-        "The value of the source that keeps the claim's company best."
+    def rival(self, items: tuple[Item, ...]) -> Value | None:  # None: no alternative
+        "Return the alternative whose context best matches the claim's."
         kept = [
             (best_company([place], self.at, items)["near"], -i) for i, (_, place) in enumerate(self.rivals)
         ]
@@ -41,14 +41,14 @@ class Site:
 
 
 def _has_neighbour(at, step, mine, places, theirs):
-    "Whether the word beside the value in the claim stands beside one of the places, too."
+    "Whether the word next to the value in the claim is also next to one of the places."
     word = mine.words[at + step] if 0 <= at + step < len(mine.words) else ""
     beside = (p + step for _, p in places)
     return float(bool(word) and any(0 <= q < len(theirs.words) and theirs.words[q] == word for q in beside))
 
 
 def _keeps_item(at, step, items, places):
-    "Whether the content word next to the value stands on that side of one of the places."
+    "Whether the content word next to the value is on the same side of one of the places."
     near = [i for i in items if isinstance(i.what, str) and 0 < step * (i.at - at) <= 2]
     if not near or not near[0].places:
         return 0.0
@@ -57,7 +57,7 @@ def _keeps_item(at, step, items, places):
 
 
 def _rivals(value, mine, theirs, likely):
-    "Other values of the kind that the claim does not name, where the source speaks of what it says."
+    "Return other values of the kind not in the claim: (all, those near the likely sentences)."
     said = {p for u, _ in mine.values[:12] for p in theirs.agreeing(u)}
     near = {j for i in likely for j in (i - 1, i, i + 1)}
     others = [(u, p) for u, p in theirs.values if u.kind == value.kind and p not in said][:80]
@@ -67,8 +67,8 @@ def _rivals(value, mine, theirs, likely):
 def value_sites(
     claim: str,  # One sentence
     source: str,
-) -> list[Site]:  # One for each value that another one could have been taken for
-    "What speaks for and against each value of a claim being in its place."
+) -> list[Site]:  # One for each value with an alternative in the source
+    "Return the features for and against each value of a claim being in its place."
     mine, theirs, items = places_in(claim), places_of(source), items_of(claim, source)
     found = [i for i in items if isinstance(i.what, Value) and i.places]
     sites = (_value_site(i, items, mine, theirs) for i in found)
@@ -102,7 +102,7 @@ def _value_site(item, items, mine, theirs):
 
 
 def _share_of_best(likely, places):
-    "How near the places come to the sentence that speaks most of what the claim says, 0 to 1."
+    "Return how close the places are to the best matching sentence, 0 to 1."
     best = max(likely.values(), default=0.0)
     if not best:
         return 0.0
@@ -117,7 +117,7 @@ def _share_of_best(likely, places):
 
 # %% ../../nbs/judges/05_turned.ipynb #f1dd6353
 def _denied_company(item, items, theirs, denied):
-    "The best company of a word that the claim denies, where the source denies it too, or where it does not."
+    "Return the best context match of a negated word where the source negates it too, or does not."
     places = [p for p in item.places[:20] if (p in theirs.denied) == denied]
     return 0.2 + best_company(places, item.at, items)["wide"] if places else 0.0
 
@@ -126,7 +126,7 @@ def negation_sites(
     claim: str,  # One sentence
     source: str,
 ) -> list[Site]:  # One for each negation
-    "What speaks for and against each negation of a claim."
+    "Return the features for and against each negation of a claim."
     mine, theirs, items = places_in(claim), places_of(source), items_of(claim, source)
     return [_negation_site(at, items, theirs) for _, at in mine.negations[:6]]
 
@@ -156,22 +156,22 @@ def _negation_site(at, items, theirs):
 # %% ../../nbs/judges/05_turned.ipynb #b6863d14
 @lru_cache(maxsize=1)
 def turned_weights() -> dict:
-    "Kind -> the trained constants: 'weights' by count, 'bias' and 'threshold'."
+    "Return kind -> trained constants: 'weights' by feature, 'bias' and 'threshold'."
     return json.loads(data_path("judge", "turned.json").read_text(encoding="utf-8"))["kinds"]
 
 
 def how_turned(
     counts: Mapping[str, float],
     kind: str,  # 'value' or 'negation'
-) -> float:  # 0 to 1; no share of anything: the alterations in training are as frequent as they were made
-    "How sure it is that a value stands in another's place, or that a negation was put in."
+) -> float:  # 0 to 1; not calibrated: the rate of alterations in training is artificial
+    "Return the confidence that a value was exchanged or a negation was added."
     kept = turned_weights()[kind]
     odds = kept["bias"] + sum(w * counts[n] for n, w in kept["weights"].items())
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, odds))))
 
 
 def _surest(sites, kind):
-    "The site with the most against it, where that is enough."
+    "Return the site with the highest confidence, if it reaches the threshold."
     judged = [(how_turned(s.counts, kind), s) for s in sites]
     sure, site = max(judged, key=lambda p: p[0], default=(0.0, None))
     return site if sure >= turned_weights()[kind]["threshold"] else None
@@ -180,8 +180,8 @@ def _surest(sites, kind):
 def exchanged_value(
     claim: str,  # One sentence without the label of its speaker
     source: str,
-) -> tuple[str, str]:  # (the value as the claim has it, the one that the source has there); ('', '') for none
-    "A value that the source has, but says of something else."
+) -> tuple[str, str]:  # (value in the claim, value in the source); ('', ''): none
+    "Return a value that the source has, but for something else."
     mine = places_in(claim)
     site = _surest(value_sites(claim, source), "value") if mine.values else None
     if site is None:
@@ -194,8 +194,8 @@ def exchanged_value(
 def turned_objection(
     claim: str,  # One sentence without the label of its speaker
     source: str,
-) -> tuple[str, str]:  # (kind 'exchanged' or 'negation', the reason); ('', '') where there is none
-    "Does the source say it of another value, or without the 'not'?"
+) -> tuple[str, str]:  # (kind 'exchanged' or 'negation', reason); ('', ''): none
+    "Return an objection if the source has another value or no negation."
     mine = places_in(claim)
     value, rival = exchanged_value(claim, source)
     if value:

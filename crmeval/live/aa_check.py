@@ -23,15 +23,15 @@ from .fixed import fixed_difference
 # %% ../../nbs/live/14_aa_check.ipynb #3a70e431
 @dataclass(frozen=True)
 class AACheck(Printed):
-    "How often arms that do not differ were told apart."
+    "The false positive rate of comparisons between identical arms."
 
-    alarms: Estimate  # Share of the comparisons that were decided, with its interval
-    p_values: tuple[float, ...]  # Of each comparison that had one, in the order of the salts
-    expected: float  # Share that the confidence level allows
+    alarms: Estimate  # Share of decided comparisons, with its interval
+    p_values: tuple[float, ...]  # p-values in the order of the salts
+    expected: float  # Share allowed by the confidence level
 
     @property
-    def ok(self) -> bool | None:  # None: no comparison could be made
-        "Whether the alarms are no more than the confidence level allows, as far as these runs can tell."
+    def ok(self) -> bool | None:  # None: no comparison
+        "Whether the share of alarms is compatible with the confidence level."
         return None if self.alarms.low is None else self.alarms.low <= self.expected
 
     def __str__(self):
@@ -49,18 +49,18 @@ def aa_check(
     rows: Any,  # Rows from before the experiment: a list of dictionaries or a table
     outcome: str,  # Column of the outcome
     *,
-    unit: str = "unit",  # Column of what will be assigned
-    runs: int = 200,  # Assignments, each under its own salt
-    salt: str = "A/A",  # What the salts begin with
+    unit: str = "unit",  # Column of the units to assign
+    runs: int = 200,  # Number of assignments, each with its own salt
+    salt: str = "A/A",  # Prefix of the salts
     treated: float = 0.5,  # Share of the treatment arm
-    method: str = "fixed",  # 'fixed' or 'sequential', as the experiment will be
-    per: str | None = None,  # Column below the line of a ratio
+    method: str = "fixed",  # 'fixed' or 'sequential', as planned for the experiment
+    per: str | None = None,  # Denominator column of a ratio
     covariate: str | Sequence[str] | None = None,
     cluster: str | None = None,  # Column of independent units; None: `unit`
     tightest_at: float = 5000,
     confidence_level: float = 0.95,
 ) -> AACheck:
-    "Assign units many times without treating any, and count how often the arms are told apart."
+    "Assign units many times without any treatment, and count how often the arms differ significantly."
     if method not in ("fixed", "sequential"):
         raise ValueError(f"method is {method!r}, expected 'sequential' or 'fixed'")
     if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
@@ -89,6 +89,6 @@ def aa_check(
 
 
 def _names(outcome, per, covariate, cluster):
-    "Names of the columns that are needed, each once."
+    "Return the distinct names of the needed columns."
     more = [covariate] if isinstance(covariate, str) else list(covariate or ())
     return dict.fromkeys(name for name in (outcome, per, cluster, *more) if name)

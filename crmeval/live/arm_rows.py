@@ -17,32 +17,32 @@ from .columns import column_names, dense, groups, numbers, read_column
 # %% ../../nbs/live/10_arm_rows.ipynb #8c22b40a
 @dataclass(frozen=True)
 class ArmRows:
-    "Rows of two arms that have an outcome, and the counts of those that have none."
+    "Rows of two arms with an outcome, and the counts of rows without one."
 
-    outcome: str  # Name of the column
-    control: str  # Name of the arm that is compared with
-    treatment: str  # Name of the other arm
-    y: np.ndarray  # (n,) outcome, or what stands above the line of a ratio
-    below: np.ndarray  # (n,) 1 for a mean, the number below the line for a ratio, at least 0
+    outcome: str  # Column name
+    control: str  # Name of the control arm
+    treatment: str  # Name of the treatment arm
+    y: np.ndarray  # (n,) outcome, or numerator of a ratio
+    below: np.ndarray  # (n,) 1 for a mean, denominator for a ratio, at least 0
     treated: np.ndarray  # (n,) bool
-    cluster: np.ndarray | None  # (n,) code of the independent unit; None: each row is one
+    cluster: np.ndarray | None  # (n,) code of the independent unit; None: each row
     stratum: np.ndarray  # (n,) code from 0
     covariates: np.ndarray  # (n, q), without gaps
-    place: np.ndarray  # (n,) number of the row in the table that was read
-    gap_place: np.ndarray  # (m,) number of each row of the two arms that has no outcome
+    place: np.ndarray  # (n,) row number in the input table
+    gap_place: np.ndarray  # (m,) row numbers in the two arms without an outcome
     gap_treated: np.ndarray  # (m,) bool
     ratio: bool = False  # Whether `below` comes from the rows
-    clustered_by: str = ""  # Name of the column of clusters
-    notes: tuple[str, ...] = ()  # What was left out or filled, in words
+    clustered_by: str = ""  # Column of clusters
+    notes: tuple[str, ...] = ()  # Notes on rows left out or filled
 
     @property
     def proportion(self) -> bool:
-        "Whether the outcome is yes or no: only 0 and 1, and no ratio."
+        "Whether the outcome is binary: only 0 and 1, and no ratio."
         return not self.ratio and bool(np.isin(self.y, (0.0, 1.0)).all())
 
     @property
     def plain_shares(self) -> bool:
-        "Whether these are yes-or-no outcomes of independent rows, and nothing is adjusted."
+        "Whether outcomes are binary, rows independent, and nothing is adjusted or stratified."
         alone = self.cluster is None and not self.covariates.shape[1]
         return self.proportion and alone and not self.stratum.any()
 
@@ -54,9 +54,9 @@ class ArmRows:
 
     def part(
         self,
-        wanted: np.ndarray,  # (rows of the table,) bool
+        wanted: np.ndarray,  # (table rows,) bool
     ) -> "ArmRows":
-        "The same comparison on a part of the table's rows."
+        "Return the same comparison on a part of the table's rows."
         here, gone = wanted[self.place], wanted[self.gap_place]
         names = ("y", "below", "treated", "stratum", "covariates", "place")
         cut = {name: getattr(self, name)[here] for name in names}
@@ -71,11 +71,11 @@ class ArmRows:
 
 # %% ../../nbs/live/10_arm_rows.ipynb #8ba3dfb1
 def arms_to_compare(
-    labels: Sequence[Any],  # Arms that the rows have
-    control: str,  # Arm that is compared with
-    treatment: str | None = None,  # The other one; None: the only other
+    labels: Sequence[Any],  # Arms in the rows
+    control: str,  # Control arm
+    treatment: str | None = None,  # Treatment arm; None: the only other one
 ) -> tuple[str, str]:  # (control, treatment)
-    "The two arms of a comparison, or a `ValueError` that names those there are."
+    "Return the two arms of a comparison; raise `ValueError` with the existing arms otherwise."
     there = ", ".join(map(repr, labels)) or "none"
     others = [a for a in labels if a != control and a != "holdout"]
     if control not in labels:
@@ -91,18 +91,18 @@ def arms_to_compare(
 
 # %% ../../nbs/live/10_arm_rows.ipynb #805d7286
 def arm_rows(
-    rows: Any,  # List of dictionaries, pandas frame, Arrow table, or a dictionary of columns
-    outcome: str,  # Column of the outcome; missing values are counted
+    rows: Any,  # List of dictionaries, data frame, Arrow table, or dictionary of columns
+    outcome: str,  # Outcome column; missing values are counted
     *,
-    per: str | None = None,  # Column below the line of a ratio, e.g. 'views' for clicks per view
+    per: str | None = None,  # Denominator column of a ratio, such as 'views' for clicks per view
     arm: str = "arm",  # Column of the arms
-    control: str = "control",  # Arm that is compared with
-    treatment: str | None = None,  # The other arm; None: the only other
+    control: str = "control",  # Control arm
+    treatment: str | None = None,  # Treatment arm; None: the only other one
     covariate: str | Sequence[str] | None = None,  # Columns measured before the start
-    cluster: str | None = None,  # Column of independent units, e.g. 'agent'; None: 'unit' if there is one
-    strata: str | None = None,  # Column of parts that are compared within, e.g. the stage of a roll-out
+    cluster: str | None = None,  # Column of independent units, such as 'agent'; None: 'unit' if present
+    strata: str | None = None,  # Column of strata compared within, such as the roll-out stage
 ) -> ArmRows:
-    "Rows of two arms, read and counted; a column that is not there or holds no numbers raises `ValueError`."
+    "Read and count the rows of two arms; a missing or non-numeric column raises `ValueError`."
     codes, labels = groups(read_column(rows, arm))
     control, treatment = arms_to_compare(labels, control, treatment)
     here = np.isin(codes, [labels.index(control), labels.index(treatment)])
@@ -134,13 +134,13 @@ def arm_rows(
 
 
 def _unassigned(codes):
-    "How many rows have no arm, in words."
+    "Return a note on rows without an arm."
     n = int((codes < 0).sum())
     return [f"{n} rows without an arm"] if n else []
 
 
 def _denominators(rows, per):
-    "Numbers below the line, none below 0."
+    "Return the denominators; a negative one raises `ValueError`."
     below = numbers(read_column(rows, per), per)
     if (wrong := np.flatnonzero(below < 0)).size:
         raise ValueError(f"{per} is {below[wrong[0]]:g} in row {wrong[0]}, expected 0 or more below the line")
@@ -148,7 +148,7 @@ def _denominators(rows, per):
 
 
 def _covariates(rows, names, here):
-    "((n, q) columns without gaps, what was filled in words)"
+    "Return ((n, q) columns without gaps, notes on filled values)."
     names = [names] if isinstance(names, str) else list(names or ())
     columns, notes = [], []
     for name in names:
@@ -165,7 +165,7 @@ def _covariates(rows, names, here):
 
 
 def _clusters(rows, by, keep, treated, named):
-    "(codes of clusters or None where each row is one, what was found in words)"
+    "Return (cluster codes or None if each row is one, notes)."
     if by is None:
         return None, []
     codes = groups(read_column(rows, by))[0][keep]
@@ -183,7 +183,7 @@ def _clusters(rows, by, keep, treated, named):
 
 
 def _strata(rows, name, keep):
-    "Codes of strata; a missing one is a stratum of its own."
+    "Return stratum codes; missing values form their own stratum."
     if name is None:
         return np.zeros(int(keep.sum()), int)
     return dense(groups(read_column(rows, name))[0][keep] + 1)[0]

@@ -23,21 +23,21 @@ from ..core.views import Printed
 
 # %% ../../nbs/live/10_assignment.ipynb #29f6be29
 def unit_point(
-    unit: Any,  # Who is assigned: text, a whole number or a UUID, e.g. a customer's id
+    unit: Any,  # Unit to assign: text, integer or UUID, such as a customer id
     salt: str,  # Name of the experiment, not empty
-) -> float:  # 0 to below 1, with 53 bits
-    "The point of a unit between 0 and 1: the same in every process, and as good as drawn for another salt."
+) -> float:  # In [0, 1), with 53 bits
+    "Return the point of a unit in [0, 1): deterministic, and independent between salts."
     if not isinstance(salt, str) or not salt:
         raise ValueError(f"salt is {salt!r}, expected a text that is not empty, e.g. the experiment's name")
     name = _unit_text(unit).encode("utf-8", "surrogatepass")
     known = salt.encode("utf-8", "surrogatepass")
-    # the salt's length stands before it, so that no other pair of salt and unit gives the same bytes
+    # the length prefix makes the bytes unique for each pair of salt and unit
     digest = hashlib.sha256(b"%d:%b%b" % (len(known), known, name)).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
 def _unit_text(unit):
-    "A unit as text; what a table may have changed on its way is refused."
+    "Return a unit as text; types that a table may have converted, such as floats, raise `ValueError`."
     if isinstance(unit, str) and unit:
         return unit
     if isinstance(unit, UUID):
@@ -52,8 +52,8 @@ def _unit_text(unit):
 # %% ../../nbs/live/10_assignment.ipynb #298d2b04
 def check_shares(
     shares: Mapping[str, float],  # Arm -> share
-) -> dict[str, float]:  # The same, as numbers
-    "Shares that are at least 0 and sum to 1, or a `ValueError` that says what is wrong."
+) -> dict[str, float]:  # The same shares as floats
+    "Return shares that are at least 0 and sum to 1; anything else raises `ValueError`."
     if not isinstance(shares, Mapping) or not shares:
         raise ValueError(f"shares is {shares!r}, expected arm -> share, e.g. {{'control': 0.5, 'new': 0.5}}")
     for arm, share in shares.items():
@@ -75,10 +75,10 @@ def _is_share(share):
 
 
 def arm_at(
-    point: float,  # 0 to below 1
+    point: float,  # In [0, 1)
     shares: Mapping[str, float],  # Arm -> share, checked
 ) -> str:  # One of the arms with a share above 0
-    "The arm whose part of the line from 0 to 1 holds the point; parts lie by the names of arms."
+    "Return the arm whose part of [0, 1) contains the point; arms are sorted by name."
     end, last = 0.0, ""
     for arm, share in sorted(shares.items()):
         end += share
@@ -86,31 +86,31 @@ def arm_at(
             last = arm
             if point < end:
                 return arm
-    return last  # the sum of shares such as 0.1 may end a rounding below 1
+    return last  # the sum of shares such as 0.1 may be rounded below 1
 
 
 def assign(
-    unit: Any,  # Who is assigned: text, a whole number or a UUID
-    salt: str,  # Name of the experiment; another salt assigns independently
+    unit: Any,  # Unit to assign: text, integer or UUID
+    salt: str,  # Name of the experiment; other salts assign independently
     shares: Mapping[str, float],  # Arm -> share, summing to 1, in any order
 ) -> str:  # The arm
-    "The arm of a unit: the same in every process and on every machine, in the shares asked for."
+    "Return the arm of a unit: deterministic on every machine, in the given shares."
     return arm_at(unit_point(unit, salt), check_shares(shares))
 
 # %% ../../nbs/live/10_assignment.ipynb #d4b42558
-HOLDOUT = "holdout"  # The arm of units that no experiment touches
+HOLDOUT = "holdout"  # arm of units outside all experiments
 
 
 @dataclass(frozen=True)
 class Assignment:
-    "Who gets what, with all that is needed to say it again in a year."
+    "Assignment of units to arms, with everything needed to reproduce it later."
 
     salt: str  # Name of the experiment
-    stages: tuple[Mapping[str, float], ...]  # Shares of each stage, the present one last
-    unit: str = "customer"  # What is assigned, in words
-    holdout: float = 0.0  # Share of units kept from every experiment, 0 to below 1
-    holdout_salt: str = "holdout"  # The same for all experiments, so that they leave out the same units
-    arms_by: str = "name"  # In which order arms lie on the line; a file of an earlier version does not say it
+    stages: tuple[Mapping[str, float], ...]  # Shares of each stage, the current one last
+    unit: str = "customer"  # Kind of unit, in words
+    holdout: float = 0.0  # Share of units kept out of every experiment, in [0, 1)
+    holdout_salt: str = "holdout"  # Shared by all experiments, so that they leave out the same units
+    arms_by: str = "name"  # Order of arms in [0, 1); missing in files of earlier versions
 
     def __post_init__(self):
         stages = (self.stages,) if isinstance(self.stages, Mapping) else self.stages
@@ -129,15 +129,15 @@ class Assignment:
 
     @property
     def shares(self) -> Mapping[str, float]:  # Arm -> share
-        "Shares of the present stage, among the units that are not held out."
+        "Shares of the current stage among the units that are not held out."
         return self.stages[-1]
 
     def arm(
         self,
-        unit: Any,  # Text, a whole number or a UUID
-        stage: int = -1,  # Which stage; -1 is the present one, 0 the first
+        unit: Any,  # Text, integer or UUID
+        stage: int = -1,  # Stage index; -1: the current one, 0: the first
     ) -> str:  # An arm, or 'holdout'
-        "The arm of a unit at a stage."
+        "Return the arm of a unit at a stage."
         if self.holdout and unit_point(unit, self.holdout_salt) < self.holdout:
             return HOLDOUT
         last = range(len(self.stages))[stage]
@@ -151,26 +151,26 @@ class Assignment:
         units: Iterable[Any],  # (n,)
         stage: int = -1,
     ) -> list[str]:  # (n,) in the same order
-        "The arms of many units."
+        "Return the arms of many units."
         return [self.arm(unit, stage) for unit in units]
 
     def with_shares(
         self,
-        shares: Mapping[str, float],  # Arm -> share; arms may be added
+        shares: Mapping[str, float],  # Arm -> share; may add arms
     ) -> "Assignment":
-        "The next stage: arms that do not shrink keep all their units."
+        "Return the assignment with a next stage: arms that do not shrink keep all their units."
         return replace(self, stages=(*self.stages, shares))
 
     def save(
         self,
-        path: str | Path,  # A JSON file; written whole
+        path: str | Path,  # JSON file to write
     ) -> None:
-        "Keep the assignment in a file."
+        "Save the assignment to a file."
         Path(path).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _moved(arm, point, before, after):
-    "Where a unit of `arm` is at the next stage; `point` is drawn for this stage."
+    "Return the arm of a unit at the next stage; `point` is its point for that stage."
     had, has = before.get(arm, 0.0), after.get(arm, 0.0)
     if has >= had:
         return arm
@@ -183,9 +183,9 @@ def _moved(arm, point, before, after):
 
 
 def read_assignment(
-    path: str | Path,  # A file that `Assignment.save` wrote
+    path: str | Path,  # File from `Assignment.save`
 ) -> Assignment:
-    "An assignment from its file; another file raises `ValueError`."
+    "Read an assignment from its file; any other file raises `ValueError`."
     found = json.loads(Path(path).read_text(encoding="utf-8"))
     known = Assignment.__dataclass_fields__
     if not isinstance(found, dict) or not {"salt", "stages"} <= found.keys() <= known.keys():
@@ -201,17 +201,17 @@ def read_assignment(
 # %% ../../nbs/live/10_assignment.ipynb #8bb403e7
 @dataclass(frozen=True)
 class SampleRatio(Printed):
-    "Units seen in each arm beside those expected."
+    "Observed and expected units in each arm."
 
     seen: Mapping[str, int]  # Arm -> units
     expected: Mapping[str, float]  # Arm -> units
-    p: float | None  # Of the shares being those asked for; None without any unit
-    method: str  # How p was made
-    alarm_below: float = 0.001  # p that is no longer taken for chance
+    p: float | None  # p-value of the planned shares; None without units
+    method: str  # 'sequential' or 'fixed'
+    alarm_below: float = 0.001  # Threshold for p
 
     @property
     def ok(self) -> bool | None:  # None: no unit was seen
-        "Whether the arms have the sizes that they should have."
+        "Whether the arms have the planned sizes."
         return None if self.p is None else self.p >= self.alarm_below
 
     def __str__(self):
@@ -224,12 +224,12 @@ class SampleRatio(Printed):
 
 def sample_ratio(
     seen: Mapping[str, int] | Sequence[Hashable],  # Arm -> units, or the arm of each unit (n,)
-    shares: Mapping[str, float],  # Arm -> share that was asked for
+    shares: Mapping[str, float],  # Arm -> planned share
     *,
-    method: str = "sequential",  # 'sequential': may be looked at every day; 'fixed': once
-    alarm_below: float = 0.001,  # p that is no longer taken for chance
+    method: str = "sequential",  # 'sequential': valid for daily looks; 'fixed': for one look
+    alarm_below: float = 0.001,  # Threshold for p
 ) -> SampleRatio:
-    "Whether the arms have the sizes that they should have; count units, not their rows."
+    "Test for a sample ratio mismatch; count units, not their rows."
     shares = check_shares(shares)
     counts = _counts(seen, shares)
     if method not in _RATIO_P:
@@ -241,7 +241,7 @@ def sample_ratio(
 
 
 def _counts(seen, shares):
-    "Units of each arm, in the order of the shares."
+    "Return the units of each arm, in the order of the shares."
     if not isinstance(seen, Mapping):
         labels, n = np.unique(np.array([str(a) for a in seen]), return_counts=True)
         seen = dict(zip(labels.tolist(), n.tolist()))
@@ -255,7 +255,7 @@ def _counts(seen, shares):
 
 
 def _any_time_p(counts, shares):
-    "p of Lindon and Malek with the concentration 2 per arm."
+    "Return the sequential p-value of Lindon and Malek with concentration 2 per arm."
     used = {a: s for a, s in shares.items() if s > 0}
     if any(counts[a] for a in shares if a not in used):
         return 0.0
@@ -269,7 +269,7 @@ def _any_time_p(counts, shares):
 
 
 def _chi_square_p(counts, shares):
-    "p of Pearson's chi-square."
+    "Return the p-value of Pearson's chi-square test."
     from scipy.stats import chi2
 
     used = {a: s for a, s in shares.items() if s > 0}

@@ -17,9 +17,9 @@ from ..core.stats import is_known
 
 # %% ../../nbs/live/09_columns.ipynb #03b791e3
 def column_names(
-    rows: Any,  # List of dictionaries, pandas frame, Arrow table, or a dictionary of columns
+    rows: Any,  # List of dictionaries, data frame, Arrow table, or dictionary of columns
 ) -> list[str]:  # In order of appearance
-    "Names of the columns of rows in any form."
+    "Return the column names of rows in any format."
     if hasattr(rows, "column_names"):  # Arrow
         return list(rows.column_names)
     if hasattr(rows, "columns"):  # pandas, polars
@@ -30,7 +30,7 @@ def column_names(
 
 
 def _dictionaries(rows):
-    "The rows, if they are dictionaries."
+    "Return the rows; raise `ValueError` unless they are dictionaries."
     if isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
         raise ValueError(f"rows is {str(rows)[:80]!r}, expected a list of dictionaries or a table")
     if not hasattr(rows, "__len__"):
@@ -45,10 +45,10 @@ def _dictionaries(rows):
 
 
 def read_column(
-    rows: Any,  # List of dictionaries, pandas frame, Arrow table, or a dictionary of columns
-    name: str,  # One of its columns
-) -> Any:  # (n,) list, array, or the table's own column
-    "One column of rows in any form; a name that no row has raises `ValueError` with those there are."
+    rows: Any,  # List of dictionaries, data frame, Arrow table, or dictionary of columns
+    name: str,  # Name of a column
+) -> Any:  # (n,) list, array, or the table's own column type
+    "Return one column of rows in any format; an unknown name raises `ValueError` with the known ones."
     if not hasattr(rows, "columns") and not isinstance(rows, Mapping):
         column = [row.get(name) for row in _dictionaries(rows)]
         if any(value is not None for value in column):
@@ -60,7 +60,7 @@ def read_column(
         return _of_length(rows[name], name, len(rows[known[0]]), known[0])
     column = rows[name] if hasattr(rows, "columns") else [None] * len(rows)
     if known.count(name) > 1:
-        raise ValueError(f"column {name!r} stands {known.count(name)} times in the rows, expected once")
+        raise ValueError(f"column {name!r} occurs {known.count(name)} times in the rows, expected once")
     return column
 
 
@@ -72,10 +72,10 @@ def _of_length(column, name, length, first):
 
 # %% ../../nbs/live/09_columns.ipynb #ff18902c
 def numbers(
-    column: Any,  # (n,) of numbers or truth values; None, NaN and NA are missing
-    name: str,  # For the error: which column it is
-) -> np.ndarray:  # (n,) of float, NaN where missing, otherwise finite
-    "A column as numbers; text and infinity raise `ValueError` with the row."
+    column: Any,  # (n,) numbers or booleans; None, NaN and NA are missing
+    name: str,  # Column name for error messages
+) -> np.ndarray:  # (n,) floats, NaN where missing, otherwise finite
+    "Return a column as numbers; text and infinity raise `ValueError` with the row."
     x = _quick_numbers(column)
     if x is None:
         x = np.array([_number(v, name, i) for i, v in enumerate(_listed(column))], float)
@@ -85,12 +85,12 @@ def numbers(
 
 
 def _listed(column):
-    "A column of Arrow or of pandas as plain values."
+    "Return an Arrow or pandas column as plain values."
     return column.to_pylist() if hasattr(column, "to_pylist") else list(column)
 
 
 def _quick_numbers(column):
-    "The column where its type says that all are numbers; None where each value has to be looked at."
+    "Return the column as floats if its type is numeric; None if each value must be checked."
     if hasattr(column, "to_pylist"):  # Arrow
         import pyarrow.types as kinds
 
@@ -103,7 +103,7 @@ def _quick_numbers(column):
 
 
 def _number(value, name, row):
-    "One value as a float, NaN where it is missing."
+    "Return one value as a float, NaN if missing."
     if not is_known(value):
         return math.nan
     if isinstance(value, Real) or (hasattr(value, "as_tuple") and value.is_finite()):  # Decimal
@@ -115,9 +115,9 @@ def _number(value, name, row):
 
 # %% ../../nbs/live/09_columns.ipynb #ddabad4d
 def groups(
-    column: Any,  # (n,) of labels; None, NaN and NA are missing
-) -> tuple[np.ndarray, list[Hashable]]:  # ((n,) of whole numbers, -1 where missing; labels in their order)
-    "A column of labels as codes from 0."
+    column: Any,  # (n,) labels; None, NaN and NA are missing
+) -> tuple[np.ndarray, list[Hashable]]:  # ((n,) integer codes, -1 where missing; sorted labels)
+    "Return a column of labels as codes from 0."
     first, labels = _by_appearance(column)
     order = sorted(range(len(labels)), key=lambda i: _rank(labels[i]))
     place = np.empty(len(labels) + 1, int)
@@ -126,13 +126,13 @@ def groups(
 
 
 def _rank(label):
-    "Numbers by value, then texts by letter; any mixture has an order."
+    "Return a sort key: numbers by value, then other labels as text."
     number = isinstance(label, (int, float))
     return (not number, label if number else 0.0, str(label))
 
 
 def _by_appearance(column):
-    "(codes with -1 where missing, labels) in the order that is quick for this form."
+    "Return (codes with -1 where missing, labels in order of appearance)."
     if hasattr(column, "to_pylist"):  # Arrow
         whole = column.combine_chunks() if hasattr(column, "combine_chunks") else column
         coded = whole if hasattr(whole, "dictionary") else whole.dictionary_encode()
@@ -150,8 +150,8 @@ def _by_appearance(column):
 
 # %% ../../nbs/live/09_columns.ipynb #9bc0840a
 def dense(
-    codes: np.ndarray,  # (n,) whole numbers from 0, some of which may be absent
-) -> tuple[np.ndarray, int]:  # ((n,) the same groups numbered without gaps, how many there are)
-    "Codes without gaps, in the same order."
+    codes: np.ndarray,  # (n,) integer codes from 0, possibly with gaps
+) -> tuple[np.ndarray, int]:  # ((n,) codes without gaps, number of groups)
+    "Renumber codes without gaps, in the same order."
     present = np.bincount(codes) > 0
     return (np.cumsum(present) - 1)[codes], int(present.sum())

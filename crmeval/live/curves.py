@@ -15,32 +15,32 @@ import numpy as np
 # %% ../../nbs/live/02_curves.ipynb #4385a269
 @dataclass(frozen=True)
 class Curve:
-    "A figure from times that may still run, with what a row adds to it."
+    "A figure from censored times, with the influence of each row."
 
-    value: float | None  # None: the data do not reach to the horizon
-    ended: np.ndarray  # (k,) what a row that ended at x adds to the figure
-    open: np.ndarray  # (k,) what a row that was last seen open at x adds
-    lost: np.ndarray | None = None  # (k,) what a row that ended otherwise at x adds
-    seen: float = 0.0  # The longest time
+    value: float | None  # None: the data do not reach the horizon
+    ended: np.ndarray  # (k,) influence of a row that ended at x
+    open: np.ndarray  # (k,) influence of a row censored at x
+    lost: np.ndarray | None = None  # (k,) influence of a row with a competing end at x
+    seen: float = 0.0  # Longest observed time
 
 
 def _at_risk(all_rows):
-    "Rows that are still there at each time."
+    "Return the number of rows at risk at each time."
     return np.cumsum(all_rows[::-1])[::-1]
 
 
 def _reaches(x, ends, at_risk, horizon):
-    "Whether the curve is known to the horizon: something was seen that long, or nothing is left."
+    "Whether the curve is defined up to the horizon: observed that long, or no row is left."
     return len(x) > 0 and (x[-1] >= horizon or ends[-1] == at_risk[-1])
 
 
 def restricted_mean(
-    x: np.ndarray,  # (k,) distinct times in rising order, at most `horizon`
+    x: np.ndarray,  # (k,) distinct ascending times, at most `horizon`
     ended: np.ndarray,  # (k,) rows that ended at x
-    still: np.ndarray,  # (k,) rows that were last seen at x, open
-    horizon: float,  # How far the mean is restricted
+    still: np.ndarray,  # (k,) rows censored at x
+    horizon: float,  # Upper limit of the restricted mean
 ) -> Curve:
-    "Mean time to the end, restricted to a horizon, of rows of which some are still open."
+    "Return the restricted mean time to the end, with some rows still open (censored)."
     at_risk = _at_risk(ended + still)
     if not _reaches(x, ended, at_risk, horizon):
         return Curve(None, np.zeros(len(x)), np.zeros(len(x)), seen=float(x[-1]) if len(x) else 0.0)
@@ -54,13 +54,13 @@ def restricted_mean(
 
 # %% ../../nbs/live/02_curves.ipynb #89d24d25
 def share_reached(
-    x: np.ndarray,  # (k,) distinct times in rising order, at most `horizon`
-    won: np.ndarray,  # (k,) rows that reached it at x
-    lost: np.ndarray,  # (k,) rows that ended otherwise at x
-    still: np.ndarray,  # (k,) rows that were last seen at x, open
+    x: np.ndarray,  # (k,) distinct ascending times, at most `horizon`
+    won: np.ndarray,  # (k,) rows that reached the state at x
+    lost: np.ndarray,  # (k,) rows with a competing end at x
+    still: np.ndarray,  # (k,) rows censored at x
     horizon: float,
-) -> Curve:  # `ended` is what a row that reached it adds
-    "Share that reaches a state by the horizon while others end otherwise or are still open."
+) -> Curve:  # `ended` is the influence of a row that reached the state
+    "Return the share that reaches a state by the horizon, with competing ends and censored rows."
     ends = won + lost
     at_risk = _at_risk(ends + still)
     if not _reaches(x, ends, at_risk, horizon):
@@ -69,7 +69,7 @@ def share_reached(
     hazard = ends / at_risk
     before = np.concatenate([[1.0], np.cumprod(1 - hazard)[:-1]])
     share = np.cumsum(before * won / at_risk)
-    direct = before / at_risk  # what reaching it at x adds, and being at risk there takes
+    direct = before / at_risk  # gain from reaching it at x, loss from being at risk there
     later = np.divide(share[-1] - share, at_risk * (1 - hazard), out=np.zeros(len(x)), where=hazard < 1)
     run = np.cumsum(later * hazard - direct * won / at_risk)
     return Curve(min(1.0, float(share[-1])), run + direct - later, run, run - later, float(x[-1]))
@@ -77,10 +77,10 @@ def share_reached(
 # %% ../../nbs/live/02_curves.ipynb #ec342766
 @dataclass(frozen=True)
 class Squares:
-    "Sums of squares of what clusters add to a figure."
+    "Sum of squares of the clusters' influence on a figure."
 
-    clusters: int  # How many
-    total: float  # Sum of the squares of their sums
+    clusters: int  # Number of clusters
+    total: float  # Sum of the squared sums per cluster
 
 
 def _lifted(s):
@@ -88,10 +88,10 @@ def _lifted(s):
 
 
 def clustered_variance(
-    one: Mapping[str, Squares],  # Each way of clustering: 'agent', 'customer', at most two
-    both: Squares | None = None,  # Of agents with customers; None where there is one way
-) -> tuple[float | None, int]:  # (variance, degrees of freedom); None where a way has one cluster only
-    "Variance of a figure whose rows belong to clusters of one kind or of two."
+    one: Mapping[str, Squares],  # Clustering -> squares: 'agent', 'customer', at most two
+    both: Squares | None = None,  # Of both combined; None for one clustering
+) -> tuple[float | None, int]:  # (variance, degrees of freedom); None for a single cluster
+    "Return the variance of a figure with one-way or two-way clustering."
     least = min(s.clusters for s in one.values())
     if least < 2:
         return None, 0
@@ -103,13 +103,13 @@ def clustered_variance(
 # %% ../../nbs/live/02_curves.ipynb #9148c6d0
 def interval_ends(
     value: float,
-    variance: float,  # Of the figure, at least 0
-    df: int,  # At least 1
+    variance: float,  # Variance of the figure, at least 0
+    df: int,  # Degrees of freedom, at least 1
     kind: str,  # 'share', 'time', or 'mean'
     bounds: tuple[float, float] = (-math.inf, math.inf),
     confidence_level: float = 0.95,
-) -> tuple[float, float]:  # (low, high), with `value` inside
-    "Ends of an interval in the form that fits the kind of figure."
+) -> tuple[float, float]:  # (low, high), including `value`
+    "Return the ends of a confidence interval by the method for this kind of figure."
     from scipy.stats import t
 
     q, error = float(t.ppf((1 + confidence_level) / 2, df)), math.sqrt(max(0.0, variance))
@@ -122,7 +122,7 @@ def interval_ends(
 
 
 def _wilson(p, variance, clusters, q):
-    "Wilson's interval with the rows that would give this variance; without spread, with the clusters."
+    "Return Wilson's interval with the effective sample size; without variance, with the number of clusters."
     p = min(1.0, max(0.0, p))
     n = p * (1 - p) / variance if variance > 1e-15 and 0 < p < 1 else clusters
     centre, half = p + q * q / (2 * n), q * math.sqrt(p * (1 - p) / n + q * q / (4 * n * n))

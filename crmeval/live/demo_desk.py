@@ -19,12 +19,12 @@ from .simulator import simulate
 # %% ../../nbs/live/32_demo_desk.ipynb #31f5c1c9
 @dataclass(frozen=True)
 class DemoDesk:
-    "Replies and events of an invented desk, and what was planted."
+    "Replies and events of an invented desk, with the planted effects."
 
-    replies: list[dict]  # As the simulator's, with topic, language, words, personal_data, reason
+    replies: list[dict]  # As from the simulator, with topic, language, words, personal_data, reason
     events: list[dict]  # With all faults, in any order
     until: str  # End of the data
-    planted: Mapping[str, str]  # What is true, in words
+    planted: Mapping[str, str]  # True effects, in words
     shares: Mapping[str, float]  # Arm -> share
 
 
@@ -39,9 +39,9 @@ def demo_desk(
     replies: int = 6000,
     weeks: int = 14,  # From 2
     effects: Mapping[str, float] | None = None,  # Outcome -> effect of drafts; None: `DEMO_EFFECTS`
-    new_topic: int | None = 11,  # Week from which a fifth of the cases has a new topic; None: never
-) -> DemoDesk:  # The same for the same arguments
-    "A simulated service desk with two arms, a share of 0.5 each, assigned by customer."
+    new_topic: int | None = 11,  # First week in which a fifth of the cases has a new topic; None: never
+) -> DemoDesk:  # Deterministic
+    "Simulate a service desk with two arms, a share of 0.5 each, assigned by customer."
     if weeks < 2:
         raise ValueError(f"weeks is {weeks!r}, expected a whole number from 2")
     shares = {"control": 0.5, "drafts": 0.5}
@@ -64,7 +64,7 @@ def demo_desk(
 
 
 def _add_inputs(rows, r, new_topic):
-    "What came in, in place; from the week of the new topic on, a fifth is about it and scored lower."
+    "Add input columns in place; from the given week on, a fifth has the new topic and lower scores."
     first = min(row["time"] for row in rows).date()
     start = None if new_topic is None else first + timedelta(weeks=new_topic - 1)
     for row in rows:
@@ -84,7 +84,7 @@ def _inputs(r, fresh) -> dict[str, Any]:
 
 
 def _planted(effects, new_topic, weeks):
-    "What is true of the desk."
+    "Return the true effects in words."
     told = {}
     for name, effect in effects.items():
         size = f"{effect:+.0%} of it" if name == "handling_time" else f"{effect:+g}"

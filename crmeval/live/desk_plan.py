@@ -26,21 +26,21 @@ BASE_RATES = {
     "csat": (0.70, 1),
     "agent_satisfaction": (0.65, 1),
 }
-BASE_HANDLING_S = 2400.0  # Median handling time
-BASE_ACTIONS = 0.6  # Actions for each message sent
-RATING_POINTS = {"csat": 4.0, "agent_satisfaction": 4.0}  # Points of a rating for a rate of 1
+BASE_HANDLING_S = 2400.0  # median handling time, seconds
+BASE_ACTIONS = 0.6  # actions per message sent
+RATING_POINTS = {"csat": 4.0, "agent_satisfaction": 4.0}  # rating points for a rate of 1
 QUALITY_WEIGHT, AGENT_WEIGHT, CUSTOMER_WEIGHT = (
     0.1,
     0.2,
     0.1,
-)  # Weights of quality (-2 to 2), agent and customer (-1 to 1)
-EFFECTS = (*BASE_RATES, "handling_time", "engagement")  # What an arm can have an effect on
+)  # weights of quality (-2 to 2), agent and customer (-1 to 1)
+EFFECTS = (*BASE_RATES, "handling_time", "engagement")  # outcomes on which an arm can have an effect
 
 
 def base_value(
     outcome: str,  # One of `BASE_RATES`, or 'engagement'
 ) -> float:  # In the outcome's unit
-    "The true value of an outcome without an effect, over many agents and customers."
+    "Return the true value of an outcome without an effect, averaged over agents and customers."
     if outcome == "engagement":
         return BASE_ACTIONS
     if outcome not in BASE_RATES:
@@ -51,16 +51,16 @@ def base_value(
 # %% ../../nbs/live/04_desk_plan.ipynb #f932c76b
 @dataclass(frozen=True)
 class Faults:
-    "Events that come on top of the true ones, as shares of them; and true ones that never come."
+    "Shares of true events: faulty events added to them, and true events that are lost."
 
-    twice: float = 0.0  # A true event comes again
-    late: float = 0.0  # A rating or a click comes after its window
-    bots: float = 0.0  # A program opens and clicks
-    malformed: float = 0.0  # Something is broken: no id, no time, no number, an unknown kind
-    unmatched: float = 0.0  # The reply is not known
-    early: float = 0.0  # The event is older than its reply
-    lost: float = 0.0  # A true event never comes
-    shuffled: bool = False  # Whether events come out of order
+    twice: float = 0.0  # Duplicates of true events
+    late: float = 0.0  # Ratings after their window
+    bots: float = 0.0  # Clicks by programs
+    malformed: float = 0.0  # Missing id, time or number, unknown kind
+    unmatched: float = 0.0  # Unknown reply
+    early: float = 0.0  # Before their reply
+    lost: float = 0.0  # True events that are missing
+    shuffled: bool = False  # Whether events arrive out of order
 
     def __post_init__(self):
         for f in fields(self):
@@ -74,25 +74,25 @@ MANY_FAULTS = Faults(0.05, 0.02, 0.05, 0.03, 0.02, 0.01, 0.0, True)
 
 @dataclass(frozen=True)
 class DeskPlan:
-    "What is simulated; the same plan gives the same desk."
+    "Parameters of a simulated support desk; equal plans give equal desks."
 
     replies: int = 20_000
     seed: int = 0
     agents: int = 40
     customers: int = 4_000
     weeks: int = 16
-    tail_days: float = 0.0  # Days after the last reply until the data end
+    tail_days: float = 0.0  # Days from the last reply to the end of the data
     start: str = "2026-06-01T00:00:00Z"  # A Monday
     shares: Mapping[str, float] = field(default_factory=lambda: {"control": 0.5, "treatment": 0.5})
     effects: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # Arm -> outcome -> effect
-    unit: str = "customer"  # Who is assigned to an arm: 'customer', 'agent' or 'reply'
-    assign: Callable[[str], str] | None = None  # Unit -> arm, e.g. a hash; None: drawn with `shares`
+    unit: str = "customer"  # Unit of assignment: 'customer', 'agent' or 'reply'
+    assign: Callable[[str], str] | None = None  # Unit -> arm, such as a hash; None: random by `shares`
     systems: Mapping[str, float] = field(default_factory=lambda: {"system": 0.0})  # Name -> quality, -1 to 1
-    validity: float = 0.6  # Correlation of the judge's score with a reply's quality, before it is rounded
-    messages: float = 0.4  # Share of replies that are messages which can be opened and clicked
-    deals: float = 0.1  # Share of replies that a deal hangs on
-    answers: float = 0.3  # Share of customers who rate
-    checks: float = 0.2  # Share of replies that are checked for errors
+    validity: float = 0.6  # Correlation of the judge's score before rounding with the quality
+    messages: float = 0.4  # Share of replies sent as messages that can be opened and clicked
+    deals: float = 0.1  # Share of replies with a deal
+    answers: float = 0.3  # Share of replies rated by customers
+    checks: float = 0.2  # Share of replies checked for errors
     faults: Faults = Faults()
 
     def __post_init__(self):
@@ -108,7 +108,7 @@ class DeskPlan:
 
 
 def _check_effects(arm, effects):
-    "An effect is of something, and leaves every rate between 0 and 1."
+    "Raise `ValueError` for an unknown outcome or an effect that moves a rate out of 0 to 1."
     if not isinstance(effects, Mapping):
         raise ValueError(f"the effects of {arm!r} are {effects!r}, expected outcome -> effect")
     for name, effect in effects.items():
@@ -124,7 +124,7 @@ def _check_effects(arm, effects):
 
 
 def _possible(name):
-    "Between which effects every row's rate stays between 0 and 1."
+    "Return the range of effects that keeps every row's rate between 0 and 1."
     if name == "handling_time":
         return -1.0, 10.0
     if name == "engagement":

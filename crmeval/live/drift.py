@@ -19,7 +19,7 @@ _FREQUENT, _MOST_LABELS = 0.05, 8
 
 
 def _label_series(measure, cells, charts):
-    "{name of series: cells} of a category; two labels that are each other's rest are one series."
+    "Return {series name: cells} of a category: one series per frequent label, and one for the rest."
     cells = {at: c for at, c in cells.items() if at != "known"}
     usable = [w for w, rows in sorted(_rows_by_week(cells).items()) if rows >= charts.least]
     base = Counter()
@@ -49,22 +49,22 @@ def _share_cells(cells, labels, inside):
 
 @dataclass(frozen=True)
 class Drift:
-    "All series that are watched, and what their alarms are worth."
+    "All monitored series with their alarms."
 
     series: tuple[SeriesDrift, ...]
     charts: Charts
     rows: int = 0
     unreadable: int = 0  # Rows without a readable time
-    young: int = 0  # Rows after the last day whose outcomes have all arrived
+    young: int = 0  # Rows after the last day with complete outcomes
 
     @property
     def alarms(self) -> list[Alarm]:
-        "Of all series, the oldest first."
+        "Alarms of all series, oldest first."
         return sorted((a for s in self.series for a in s.alarms), key=lambda a: (a.week, a.series))
 
     @property
     def promise(self) -> str:
-        "What an alarm is worth, in a sentence."
+        "The false alarm rate in a sentence."
         c = self.charts
         return (
             f"If nothing drifted, the chance of any alarm in any of the {len(self.series)} series within "
@@ -72,7 +72,7 @@ class Drift:
         )
 
     def table(self) -> list[dict]:
-        "A row for each series, for a table."
+        "Return one row per series, for a table."
         return [_table_row(s) for s in self.series]
 
 
@@ -92,14 +92,14 @@ def _table_row(s):
 
 def drift(
     rows: Iterable[Mapping]
-    | WeeklySums,  # Each with a time and the measures' columns; or what `weekly_sums` gave
-    measures: Sequence[Measure] = (),  # What is watched; with weekly sums: theirs
+    | WeeklySums,  # With a time and the measures' columns; or the result of `weekly_sums`
+    measures: Sequence[Measure] = (),  # What to monitor; for weekly sums taken from them
     charts: Charts = STANDARD,
     *,
     time: str = "time",  # Key of a row's time
-    whole_until: date | str | None = None,  # Last day whose outcomes have all arrived
+    whole_until: date | str | None = None,  # Last day with complete outcomes
 ) -> Drift:
-    "Watch inputs, scores and outcomes over time; alarms keep a stated rate over all series together."
+    "Monitor inputs, scores and outcomes over time, with a joint false alarm rate over all series."
     sums = (
         rows
         if isinstance(rows, WeeklySums)

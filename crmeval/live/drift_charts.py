@@ -23,7 +23,7 @@ _STEPS = 160
 
 
 def _moves(limit, allowance):
-    "Chances (steps, steps) to come from one step of a chart below its limit to another in a week."
+    "Return the (steps, steps) weekly transition probabilities of a chart below its limit."
     from scipy.stats import norm
 
     width = 2 * limit / (2 * _STEPS - 1)
@@ -34,10 +34,10 @@ def _moves(limit, allowance):
 
 def alarm_chance(
     limit: float,  # Above 0, in weekly standard deviations
-    allowance: float,  # What a week is let off: half the shift that is to be found fastest
-    weeks: int,  # From 1
+    allowance: float,  # Allowance per week: half the shift to detect fastest
+    weeks: int,  # Number of weeks, from 1
 ) -> float:  # 0 to 1
-    "Chance that a one-sided cumulative sum passes its limit within so many weeks of no drift."
+    "Return the probability that a one-sided CUSUM passes its limit within these weeks without drift."
     moves, at = _moves(limit, allowance), np.zeros(_STEPS)
     at[0] = 1.0
     for _ in range(weeks):
@@ -47,11 +47,11 @@ def alarm_chance(
 
 @lru_cache(maxsize=256)
 def alarm_limit(
-    chance: float,  # Of a false alarm within `weeks`, above 0 and below 1
+    chance: float,  # Probability of a false alarm within `weeks`, in (0, 1)
     allowance: float,
     weeks: int,
 ) -> float:  # In weekly standard deviations
-    "The limit at which a one-sided cumulative sum has this chance of a false alarm."
+    "Return the limit at which a one-sided CUSUM has this probability of a false alarm."
     low, high = 0.05, 40.0
     while high - low > 0.002:
         middle = (low + high) / 2
@@ -64,16 +64,16 @@ def alarm_limit(
 # %% ../../nbs/live/25_drift_charts.ipynb #b7253606
 @dataclass(frozen=True)
 class _Baseline:
-    "What the first weeks say about the following ones."
+    "Baseline model from the first weeks."
 
     kind: str
     by_day: dict[int, float]  # Weekday -> mean
     overall: float
-    spread: float  # Variance of a row, or that of an angle times n
-    between: float = 0.0  # Variance of weeks beyond that of their rows
+    spread: float  # Variance of a row; for shares variance of the angle times n
+    between: float = 0.0  # Variance between weeks beyond that of their rows
 
     def gap(self, week):
-        "(observed minus expected, rows) of a week {weekday: (n, sum, squares)}."
+        "Return (observed minus expected, rows) of a week {weekday: (n, sum, squares)}."
         n, total = sum(c[0] for c in week.values()), sum(c[1] for c in week.values())
         promised = sum(c[0] * self.by_day.get(d, self.overall) for d, c in week.items())
         if self.kind == "share":
@@ -89,7 +89,7 @@ def _angle(k, n):
 
 
 def _baseline(weeks, kind, least):
-    "From the first weeks [{weekday: (n, sum, squares)}]; a weekday with few rows has no mean of its own."
+    "Fit a baseline on weeks [{weekday: (n, sum, squares)}]; weekdays with few rows get no own mean."
     days = defaultdict(lambda: np.zeros(3))
     for week in weeks:
         for day, cell in week.items():
@@ -103,25 +103,25 @@ def _baseline(weeks, kind, least):
 
 
 def _row_variance(weeks, overall):
-    "Variance of rows inside a day of a week; never quite 0, so that a constant can be told to have changed."
+    "Return the variance of rows within days; above 0, so that a change of a constant is detected."
     cells = [c for week in weeks for c in week.values()]
     inside, df = sum(c[2] - c[1] ** 2 / c[0] for c in cells), sum(c[0] - 1 for c in cells)
     return max(inside / max(df, 1), 1e-12 * (1 + overall**2))
 
 
 def _between(gaps, spread):
-    "Variance between weeks beyond that of their rows, by moments; 0 where rows explain it all."
+    "Return the variance between weeks beyond that of their rows, by moments; at least 0."
     y, w = np.array([g for g, _ in gaps]), np.array([n / spread for _, n in gaps])
     beyond = float(w @ (y - w @ y / w.sum()) ** 2) - (len(y) - 1)
     return max(0.0, beyond / float(w.sum() - (w**2).sum() / w.sum()))
 
 # %% ../../nbs/live/25_drift_charts.ipynb #2e1fca38
-_FURTHEST = 8.0  # normal scores are cut here; further out they say no more
-_LEAST_SCALE = 0.25  # weeks do not vary less than half as much as their rows make them
+_FURTHEST = 8.0  # normal scores are clipped here
+_LEAST_SCALE = 0.25  # lower bound of the scale: half the standard deviation expected from rows
 
 
 def _scores(gaps, base):
-    "Normal scores of weeks against the weeks before each; NaN for the first two."
+    "Return normal scores of weeks against the preceding weeks; NaN for the first two."
     from scipy.stats import norm, t
 
     y, w = np.array([g for g, _ in gaps]), np.array([base.weight(n) for _, n in gaps])
@@ -138,14 +138,14 @@ def _scores(gaps, base):
 # %% ../../nbs/live/25_drift_charts.ipynb #72545f1a
 @dataclass(frozen=True)
 class Alarm(Printed):
-    "A change that a chart has told."
+    "A change detected by a chart."
 
     series: str
-    week: date  # Monday of the week at whose end it was told
+    week: date  # Monday of the week in which it was detected
     since: date  # Monday of the week in which it probably began
     direction: str  # 'up' or 'down'
-    before: float  # Value in the baseline weeks before
-    after: float  # Value from `since` to `week`; chosen because it stood out, so rather too far away
+    before: float  # Value before the change
+    after: float  # Value from `since` to `week`; biased outwards by selection
 
     def __str__(self):
         told = f"{self.series} went {self.direction} from {self.before:.3g} to {self.after:.3g}"
@@ -158,12 +158,10 @@ class Week:
 
     monday: date
     n: int  # Rows with a value
-    value: float | None  # In the unit of the measure; None: no rows
-    low: float | None = None  # 95 % interval from the rows of the week alone
+    value: float | None  # In the measure's unit; None: no rows
+    low: float | None = None  # 95 % interval from the rows of this week only
     high: float | None = None
-    score: float | None = (
-        None  # Against the weeks before it, standard normal without drift; None: not charted
-    )
+    score: float | None = None  # Against preceding weeks, standard normal without drift; None: not charted
     status: str = "baseline"  # 'baseline', 'charted', 'alarm', 'small' or 'missing'
 
 
@@ -177,23 +175,23 @@ class SeriesDrift:
     weeks: tuple[Week, ...]
     alarms: tuple[Alarm, ...]
     lost: int = 0  # Rows without a usable value
-    notes: tuple[str, ...] = ()  # What a reader has to know: missing and small weeks, weekdays, why no chart
+    notes: tuple[str, ...] = ()  # Caveats: missing and small weeks, weekdays, why no chart
 
     @property
     def charted(self) -> int:
-        "Weeks that could have raised an alarm."
+        "Number of weeks that could have raised an alarm."
         return sum(w.status in ("charted", "alarm") for w in self.weeks)
 
 
 @dataclass(frozen=True)
 class Charts:
-    "How weeks are charted."
+    "Settings of the charts."
 
-    false_alarms: float = 0.05  # Chance of any alarm of any series within `weeks`, if nothing drifts
-    weeks: int = 52  # Charted weeks for which that holds
-    baseline: int = 8  # Weeks that are only learned from, at least 4
-    least: int = 20  # Rows that a week needs to be charted
-    shifts: tuple[float, ...] = (1.0, 3.0)  # Sizes of change, in weekly standard deviations, to find fastest
+    false_alarms: float = 0.05  # Probability of any alarm in any series within `weeks` without drift
+    weeks: int = 52  # Number of charted weeks for that probability
+    baseline: int = 8  # Weeks of the baseline, not charted, at least 4
+    least: int = 20  # Minimum rows of a charted week
+    shifts: tuple[float, ...] = (1.0, 3.0)  # Shifts to detect fastest, in weekly standard deviations
 
     def __post_init__(self):
         if not 0 < self.false_alarms < 1:
@@ -205,7 +203,7 @@ class Charts:
             raise ValueError(f"shifts is {self.shifts!r}, expected sizes above 0")
 
     def limits(self, series: int) -> dict[float, float]:
-        "Allowance -> limit, where so many series are watched together."
+        "Return allowance -> limit for this number of series monitored together."
         each = self.false_alarms / (2 * len(self.shifts) * max(1, series))
         return {s / 2: alarm_limit(each, s / 2, self.weeks) for s in self.shifts}
 
@@ -215,7 +213,7 @@ STANDARD = Charts()
 # %% ../../nbs/live/25_drift_charts.ipynb #45eb9322
 @dataclass
 class _Sum:
-    "A cumulative sum to one side."
+    "A one-sided cumulative sum (CUSUM)."
 
     allowance: float
     limit: float
@@ -223,13 +221,13 @@ class _Sum:
     level: float = 0.0
 
     def passes(self, score):
-        "Take a week in; True when the limit is passed."
+        "Add a week and return whether the limit is passed."
         self.level = max(0.0, self.level + self.side * score - self.allowance)
         return self.level > self.limit
 
 
 def _first_alarm(scores, first, limits):
-    "(index of the alarm, side), or None."
+    "Return (index of the first alarm, side), or None."
     sums = [_Sum(k, h, side) for k, h in limits.items() for side in (1, -1)]
     for i in range(first, len(scores)):
         if told := [s for s in sums if s.passes(scores[i])]:
@@ -238,16 +236,16 @@ def _first_alarm(scores, first, limits):
 
 
 def _began(gaps, base, side):
-    "Index of the week that parts the weeks best into lower and higher (in the direction of `side`)."
+    "Return the index of the most likely change point in the direction of `side`."
     y, w = np.array([g for g, _ in gaps]), np.array([base.weight(n) for _, n in gaps])
-    first, total = np.cumsum(w)[1:-1], np.cumsum(w * y)[1:-1]  # of the weeks before index 2, 3, ...
+    first, total = np.cumsum(w)[1:-1], np.cumsum(w * y)[1:-1]  # sums over the weeks before index 2, 3, ...
     rest, remains = w.sum() - first, w @ y - total
     apart = side * (remains / rest - total / first) * np.sqrt(first * rest / w.sum())
     return 2 + int(apart.argmax())
 
 
 def _chart(weeks, kind, charts, limits):
-    "Scores (n,) and alarms [(told, began, side)] of usable weeks; after an alarm the baseline begins anew."
+    "Return scores (n,) and alarms [(told, began, side, base)]; an alarm starts a new baseline."
     scores, alarms, at = np.full(len(weeks), np.nan), [], 0
     while len(weeks) - at > charts.baseline:
         base = _baseline(weeks[at : at + charts.baseline], kind, charts.least)
@@ -266,13 +264,13 @@ def _chart(weeks, kind, charts, limits):
 
 # %% ../../nbs/live/25_drift_charts.ipynb #1b1808b4
 def _value(weeks, kind):
-    "Value of some weeks together, in the unit of the measure."
+    "Return the pooled value of weeks, in the measure's unit."
     n, total = (sum(c[i] for week in weeks for c in week.values()) for i in (0, 1))
     return math.expm1(total / n) if kind == "log" else total / n
 
 
 def _interval_of(week, kind):
-    "95 % interval of a week's value from its own rows; (None, None) where one row says nothing of it."
+    "Return the 95 % interval of a week from its own rows; (None, None) for a mean of one row."
     n, total, squares = (sum(c[i] for c in week.values()) for i in (0, 1, 2))
     if kind == "share":
         e = proportion_estimate(int(total), n)
@@ -285,7 +283,7 @@ def _interval_of(week, kind):
 
 
 def _by_week(cells):
-    "{week: {weekday: [n, sum, squares]}} in order."
+    "Return {week: {weekday: [n, sum, squares]}} in order."
     weeks = defaultdict(dict)
     for (week, day), cell in sorted(cells.items()):
         weeks[week][day] = cell
@@ -314,7 +312,7 @@ def _notes(weeks, usable, scores, kind, charts):
 
 
 def _ended(weeks, last_week):
-    "A series that has ended while rows go on is not one without drift."
+    "Return a note if a series has no values in the last weeks, which is not the same as no drift."
     silent = 0 if last_week is None or not weeks else (last_week - max(weeks)) // 7
     return (f"no usable value in the last {silent} weeks: nothing is watched there",) if silent > 0 else ()
 
@@ -325,7 +323,7 @@ def _weekday_note(weeks, kind, charts):
     out, unseen = [], {d for week in weeks for d in week} - set(days)
     if unseen and days:
         names = ", ".join(_DAYS[d] for d in sorted(unseen))
-        out.append(f"too few rows in the baseline for a mean of {names}: the mean of all days stands in")
+        out.append(f"too few rows in the baseline for a mean of {names}: the mean of all days is used")
     if len(days) > 1 and _days_differ(weeks[: charts.baseline], base):
         low, high = min(days, key=lambda d: days[d]), max(days, key=lambda d: days[d])
         ends = [math.expm1(days[d]) if kind == "log" else days[d] for d in (low, high)]
@@ -339,7 +337,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 
 def _days_differ(weeks, base):
-    "Whether days of the week differ beyond chance in the baseline: one-way analysis, at 1 %."
+    "Whether weekdays differ significantly in the baseline (one-way analysis of variance, 1 %)."
     from scipy.stats import chi2
 
     rows = Counter()
@@ -371,10 +369,10 @@ def chart_series(
     kind: str,  # 'mean', 'log' (sums of logarithms) or 'share'
     charts: Charts = STANDARD,
     *,
-    series: int = 1,  # Series that are watched together
+    series: int = 1,  # Number of series monitored together
     group: str = "inputs",
     lost: int = 0,  # Rows without a usable value
-    last_week: int | None = None,  # Ordinal of the Monday of the last week that has rows, with a value or not
+    last_week: int | None = None,  # Ordinal of the Monday of the last week with any rows
 ) -> SeriesDrift:
     "Chart one series from its weekly sums."
     weeks = _by_week(cells)

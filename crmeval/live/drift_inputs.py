@@ -18,14 +18,14 @@ from ..detect.pii import find_pii
 from .weekly_sums import Measure
 
 # %% ../../nbs/live/27_drift_inputs.ipynb #be27c436
-_LONGEST = 20_000  # characters of a text that are looked at for language and personal data
-_FEWEST = 5  # words below which no language is told
+_LONGEST = 20_000  # characters of a text checked for language and personal data
+_FEWEST = 5  # fewest words for a language
 
 
 def language_of(
     text: str,
 ) -> str | None:  # ISO 639-1 code; None: too short to tell, or `langdetect` is not installed
-    "The most likely language of a text."
+    "Return the most likely language of a text."
     profiles = language_profiles()
     if profiles is None or count_words(text[:_LONGEST]) < _FEWEST:
         return None
@@ -36,14 +36,14 @@ def language_of(
     try:
         return detector.detect()
     except LangDetectException:
-        return None  # only numbers and signs
+        return None  # only numbers and punctuation
 
 
 def input_row(
-    text: str | None,  # What came in; None: it was not kept
-    **more: Any,  # Columns beside it: time, score, outcome
-) -> dict:  # words, language, personal data; without the text
-    "The watched values of a text; an unknown one is None."
+    text: str | None,  # Input text; None: not kept
+    **more: Any,  # Further columns: time, score, outcome
+) -> dict:  # words, language, personal_data; without the text
+    "Return the monitored values of a text; unknown ones are None."
     if text is None:
         return {"words": None, "language": None, "personal_data": None} | more
     if not isinstance(text, str):
@@ -65,15 +65,15 @@ INPUTS = (
 class Topics:
     "Groups of texts by their words."
 
-    names: tuple[str, ...]  # Three words each, in order of size
+    names: tuple[str, ...]  # Three words each, largest topic first
     vectorizer: Any  # `TfidfVectorizer`
     centres: np.ndarray  # (topics, words)
 
     def of(
         self,
         texts: Sequence[str],  # (n,)
-    ) -> list[str]:  # (n,) of `names`, or 'other' for a text without a known word
-        "The nearest topic of each text."
+    ) -> list[str]:  # (n,) names; 'other' for a text without a known word
+        "Return the nearest topic of each text."
         if not len(texts):
             return []
         found = self.vectorizer.transform([t[:_LONGEST] for t in texts])
@@ -83,10 +83,10 @@ class Topics:
 
 
 def fit_topics(
-    texts: Sequence[str],  # (n,) of the baseline weeks, n at least 20
-    topics: int = 6,  # Groups, from 2
+    texts: Sequence[str],  # (n,) texts of the baseline weeks, n at least 20
+    topics: int = 6,  # Number of groups, from 2
     *,
-    least: int = 5,  # Texts in which a word has to stand
+    least: int = 5,  # Minimum number of texts with a word
     rng: int = 0,
 ) -> Topics:
     "Group the texts of the baseline by their words."
@@ -106,7 +106,7 @@ def fit_topics(
         found = vectorizer.fit_transform([t[:_LONGEST] for t in texts])
     except ValueError as e:
         raise ValueError(
-            f"no word stands in {least} texts and not in more than half of all {len(texts)}"
+            f"no word occurs in {least} or more texts and in at most half of all {len(texts)}"
         ) from e
     groups = KMeans(topics, n_init=3, random_state=rng).fit(found)
     order = np.argsort(-np.bincount(groups.labels_, minlength=topics), kind="stable")
@@ -115,7 +115,7 @@ def fit_topics(
 
 
 def _names(centres, words):
-    "Three heaviest words of each centre; a second group with the same three gets a number."
+    "Return the three heaviest words of each centre, with a number for duplicates."
     out: list[str] = []
     for centre in centres:
         name = " ".join(words[i] for i in np.argsort(-centre, kind="stable")[:3])

@@ -30,19 +30,19 @@ from ..layer.feedback import Feedback, read_feedback
 # %% ../../nbs/live/00_events.ipynb #8dab9dcb
 @dataclass(frozen=True)
 class EventKind:
-    "A kind of event that tells what became of a reply."
+    "A kind of outcome event of a reply."
 
     name: str
-    title: str  # For people
-    window_days: float  # How long after the reply an event still counts
-    takes: str = "first"  # Which event of several counts: 'first', 'last', or 'count' for how many
-    needs_value: bool = False  # Whether it is nothing without a number
-    range: tuple[float, float] | None = None  # Of the number
+    title: str  # Display name
+    window_days: float  # Days after the reply in which an event counts
+    takes: str = "first"  # Which of several events counts: 'first', 'last', or 'count' for their number
+    needs_value: bool = False  # Whether an event needs a number
+    range: tuple[float, float] | None = None  # Allowed range of the number
 
 
 @lru_cache(maxsize=1)
 def event_kinds() -> dict[str, EventKind]:  # Name -> kind
-    "The kinds of events that are known."
+    "Return the known kinds of events."
     told = json.loads(data_path("live", "event_kinds.json").read_text(encoding="utf-8"))
     ranges = {k["name"]: tuple(k["range"]) for k in told["kinds"] if "range" in k}
     return {k["name"]: EventKind(**{**k, "range": ranges.get(k["name"])}) for k in told["kinds"]}
@@ -50,14 +50,14 @@ def event_kinds() -> dict[str, EventKind]:  # Name -> kind
 # %% ../../nbs/live/00_events.ipynb #fc97984c
 def _windows(
     given: Mapping[str, float] | None,  # Kind -> days
-) -> dict[str, float]:  # Kind -> seconds, of all kinds
-    "How long each kind counts, with what the caller says of it."
+) -> dict[str, float]:  # Kind -> seconds, for all kinds
+    "Return the window of each kind, with the caller's changes."
     kinds = event_kinds()
     seconds = {name: kind.window_days * 86400.0 for name, kind in kinds.items()}
     for name, days in (given or {}).items():
         if name not in kinds:
             near = did_you_mean(name, kinds)
-            raise ValueError(f"a window is given for {name!r}, which is no kind of event{near}")
+            raise ValueError(f"a window is given for {name!r}, which is not a kind of event{near}")
         if isinstance(days, (bool, str)) or not 0 < days < 1e5:
             raise ValueError(f"the window of {name!r} is {days!r}, expected days above 0")
         seconds[name] = days * 86400.0
@@ -68,7 +68,7 @@ EVENT_FIELDS = ("event", "reply", "kind", "time", "value", "bot", "actor")
 
 
 def _as_text(value):
-    "A value as text; None for a gap. What it means is decided in one place, whatever form it came in."
+    "Return a value as text, None for a gap; types are parsed later, in one place for all input formats."
     if value is None or not is_known(value):
         return None
     if isinstance(value, datetime):
@@ -77,7 +77,7 @@ def _as_text(value):
 
 
 def _text_table(rows: Iterable[Any], names: Sequence[str]) -> Any:
-    "Rows as a table of text; what is no mapping is a row without a value."
+    "Return rows as a table of text; anything but a mapping becomes an empty row."
     import pyarrow as pa
 
     columns: dict[str, list[str | None]] = {name: [] for name in names}
@@ -89,7 +89,7 @@ def _text_table(rows: Iterable[Any], names: Sequence[str]) -> Any:
 
 # %% ../../nbs/live/00_events.ipynb #45ed2a57
 def _json_rows(path: Path) -> Iterator[Any]:
-    "Each line of a file; None for one that is no JSON."
+    "Yield the value of each line of a file; None for invalid JSON."
     with open(path, "rb") as lines:
         for line in lines:
             if line.strip():
@@ -104,7 +104,7 @@ def _json_or_none(line):
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
-    "Rows of a file with a head; an empty cell is a gap."
+    "Yield the rows of a CSV file with a header; an empty cell is a gap."
     with open(path, newline="", encoding="utf-8-sig", errors="replace") as f:
         for row in csv.DictReader(f):
             yield {k: v for k, v in row.items() if k and isinstance(v, str) and v != ""}
@@ -114,7 +114,7 @@ _READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
 
 
 def _check_file(path: Path) -> None:
-    "A file that is missing or of another kind raises `ValueError`."
+    "Raise `ValueError` for a missing file or an unknown file type."
     if not path.is_file():
         raise ValueError(f"there is no file {path.name!r} in {path.parent}")
     ending = path.suffix.lower()
@@ -123,7 +123,7 @@ def _check_file(path: Path) -> None:
 
 
 def _read_file(path: Path) -> Any:
-    "What lies in a file: a path of Parquet goes to the engine as it is."
+    "Return the rows of a file; a Parquet path is passed to the engine unchanged."
     _check_file(path)
     reader = _READERS.get(path.suffix.lower())
     return list(reader(path)) if reader else path
@@ -133,7 +133,7 @@ _DONE = {"accept": "accepted", "edit": "edited", "ignore": "ignored"}
 
 
 def _action_events(reply, action, time, distance, kept, key):
-    "The events of one feedback."
+    "Return the events of one feedback."
     kind = _DONE.get(action, str(action))
     done = {"event": f"{key}:{kind}", "reply": reply, "kind": kind, "time": time, "value": distance}
     events = [done if kind == "edited" else {**done, "value": None}]
@@ -143,9 +143,9 @@ def _action_events(reply, action, time, distance, kept, key):
 
 
 def feedback_events(
-    feedback: Iterable[Feedback] | AuditTrail | str | Path,  # Records, a trail, or a file of `write_feedback`
-) -> list[dict[str, Any]]:  # Fields out of `EVENT_FIELDS`; no text of anybody
-    "Feedback of the trust layer as outcome events: what was done with a draft, and how much was kept."
+    feedback: Iterable[Feedback] | AuditTrail | str | Path,  # Records, audit trail, or `write_feedback` file
+) -> list[dict[str, Any]]:  # Fields of `EVENT_FIELDS`; no free text
+    "Return feedback of the trust layer as outcome events: action on the draft, and share kept."
     if isinstance(feedback, AuditTrail):
         return _trail_events(feedback)
     if isinstance(feedback, (str, Path)):
@@ -158,7 +158,7 @@ def feedback_events(
 
 
 def _trail_events(trail):
-    "Feedback that was kept in an audit trail."
+    "Return the events of the feedback in an audit trail."
     events = []
     for record in trail.records("feedback"):
         c = record.content
@@ -170,10 +170,10 @@ def _trail_events(trail):
 @needs_extra("connect")
 @contextmanager
 def sums_engine(
-    memory: str = "500MB",  # What the engine may hold in memory; more goes to a folder that is removed
-    threads: int | None = None,  # None: one for each core
+    memory: str = "500MB",  # Memory limit of the engine; the rest goes to a temporary folder
+    threads: int | None = None,  # None: one per core
 ) -> Iterator[Any]:  # duckdb.DuckDBPyConnection
-    "An engine for sums over tables larger than memory."
+    "Open an engine for sums over tables larger than memory."
     engine = open_engine(threads=threads)
     with tempfile.TemporaryDirectory(prefix="crmeval-") as folder:
         try:
@@ -185,11 +185,11 @@ def sums_engine(
 
 # %% ../../nbs/live/00_events.ipynb #b9a587c8
 def reach(
-    engine: Any,  # As `sums_engine` gives it
-    table: Any,  # Arrow table, frame, columns, list of dictionaries, a file's path, an answer of `connect`
-    name: str,  # What it is called in SQL
-) -> str:  # What stands after FROM
-    "Make a table known to an engine; a Parquet file is read in pieces, the rest lies in memory."
+    engine: Any,  # From `sums_engine`
+    table: Any,  # Arrow table, data frame, columns, list of dictionaries, path, result of `connect`
+    name: str,  # Name in SQL
+) -> str:  # SQL expression for FROM
+    "Register a table with an engine; a Parquet file is read in pieces, anything else is in memory."
     import pyarrow as pa
 
     if isinstance(table, (str, Path)):
@@ -197,14 +197,14 @@ def reach(
         if isinstance(known, Path):
             return f"read_parquet({text_in_sql(known)})"
         table = known
-    if hasattr(table, "to_table") and not isinstance(table, pa.Table):  # an answer of connect, a data set
+    if hasattr(table, "to_table") and not isinstance(table, pa.Table):  # a result of connect, a data set
         table = table.to_table()
     engine.register(name, _arrow(table))
     return name_in_sql(name)
 
 
 def _arrow(table: Any) -> Any:
-    "Any table as Arrow's."
+    "Convert any table to Arrow."
     import pyarrow as pa
 
     if isinstance(table, (pa.Table, pa.RecordBatchReader)):
@@ -228,7 +228,7 @@ def _checked_rows(rows):
 
 
 def _of_dictionaries(rows):
-    "Dictionaries as a table; a column of mixed kinds becomes text."
+    "Return dictionaries as a table; a column of mixed types becomes text."
     import pyarrow as pa
 
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -237,7 +237,7 @@ def _of_dictionaries(rows):
 
 
 def _column(values):
-    "A column of Arrow; NaN is a gap, and what is of mixed kinds is text."
+    "Return an Arrow column; NaN becomes a gap, mixed types become text."
     import pyarrow as pa
 
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
@@ -251,39 +251,39 @@ def _column(values):
 # %% ../../nbs/live/00_events.ipynb #a4d3c4b1
 @dataclass(frozen=True)
 class EventRecord(Printed):
-    "What became of all events that were read: each has one fate, and the fates sum to what was read."
+    "Counts of events by fate; each event read has exactly one fate, so the counts sum to `read`."
 
-    read: int = 0  # Events that arrived
-    used: int = 0  # that are in the figures
-    twice: int = 0  # that had come before, by their id or by all they say
-    late: int = 0  # that came after their window
-    early: int = 0  # that came before their reply
-    after: int = 0  # that came after the end of the data, `until`
-    bots: int = 0  # that a program made
-    unmatched: int = 0  # whose reply is not known
-    malformed: Mapping[str, int] = field(default_factory=dict)  # What is wrong -> events
-    conflicting: int = 0  # of `twice`: the same id says something else
-    out_of_order: int = 0  # of `read`: earlier than the event read before it; they count like any other
-    replies: int = 0  # Replies in the table
-    replies_twice: int = 0  # that stood there again; the earliest counts
+    read: int = 0  # Events read
+    used: int = 0  # included in the figures
+    twice: int = 0  # duplicates, by id or by all fields
+    late: int = 0  # after their window
+    early: int = 0  # before their reply
+    after: int = 0  # after the end of the data, `until`
+    bots: int = 0  # made by programs
+    unmatched: int = 0  # of an unknown reply
+    malformed: Mapping[str, int] = field(default_factory=dict)  # Problem -> number of events
+    conflicting: int = 0  # of `twice`: same id, different content
+    out_of_order: int = 0  # of `read`: earlier than the event read before; they count as usual
+    replies: int = 0  # replies in the table
+    replies_twice: int = 0  # duplicate replies; the earliest counts
     replies_malformed: int = 0  # without an id or a readable time
-    replies_after: int = 0  # after the end of the data
-    silent: int = 0  # of `replies`: no event yet; they are in the table, as open or missing
-    until: str = ""  # End of the data, UTC
+    replies_after: int = 0  # replies after the end of the data
+    silent: int = 0  # of `replies`: no event yet; in the table as open or missing
+    until: str = ""  # end of the data, UTC
 
     @property
     def lost(self) -> int:
-        "Events that are in no figure."
+        "Number of events not included in the figures."
         return self.read - self.used
 
     @property
     def balanced(self) -> bool:
-        "Whether every event that was read has one fate."
+        "Whether the counts by fate sum to the events read."
         fates = (self.used, self.twice, self.late, self.early, self.after, self.bots, self.unmatched)
         return self.read == sum(fates) + sum(self.malformed.values())
 
     def as_dict(self) -> dict[str, Any]:
-        "For a file or a page."
+        "Return the counts for a file or a page."
         return asdict(self) | {"malformed": dict(self.malformed), "lost": self.lost}
 
     def __str__(self) -> str:
@@ -320,7 +320,7 @@ _MACROS = (
     "CREATE MACRO finite_number(t) AS CASE WHEN isfinite(TRY_CAST(t AS DOUBLE))"
     " THEN TRY_CAST(t AS DOUBLE) END",
     "CREATE MACRO whole_number(x) AS CASE WHEN x = floor(x) AND abs(x) < 1e15 THEN CAST(x AS BIGINT) END",
-    "CREATE MACRO truth(t) AS CASE finite_number(t) WHEN 1 THEN true WHEN 0 THEN false"  # 1.0 of a frame
+    "CREATE MACRO truth(t) AS CASE finite_number(t) WHEN 1 THEN true WHEN 0 THEN false"  # 1.0: data frame
     " ELSE TRY_CAST(trim(t) AS BOOLEAN) END",
     "CREATE MACRO moment(t) AS CASE WHEN isfinite(TRY_CAST(t AS TIMESTAMPTZ))"
     " THEN epoch_us(TRY_CAST(t AS TIMESTAMPTZ)) END",
@@ -328,12 +328,12 @@ _MACROS = (
 
 
 def _text_of(columns, name):
-    "A column as text in SQL; NULL where a table has none."
+    "Return SQL for a column as text; NULL if the table lacks it."
     return f"CAST({name_in_sql(name)} AS VARCHAR)" if name in columns else "CAST(NULL AS VARCHAR)"
 
 
 def _id_of(engine, reached, name):
-    "A column of ids as text in SQL: whole numbers that a gap made 7.0 in a frame are 7 again."
+    "Return SQL for ids as text; whole numbers stored as floats because of gaps lose their '.0'."
     kinds = {row[0]: row[1] for row in engine.execute(f"DESCRIBE SELECT * FROM {reached}").fetchall()}
     if kinds.get(name) not in ("DOUBLE", "FLOAT"):
         return _text_of(kinds, name)
@@ -360,7 +360,7 @@ def _load_kinds(engine, windows):
 
 
 def _load_events(engine, events):
-    "Read events into the engine, each as what it should be, or with what is wrong."
+    "Load events into the engine, parsed, each with its problem if malformed."
     if isinstance(events, (str, Path)):
         events = _read_file(Path(events))
     if isinstance(events, AuditTrail):
@@ -381,7 +381,7 @@ def _is_table(events):
 
 
 def _plain_events(events):
-    "Feedback in a list becomes its events."
+    "Yield events, with feedback records converted to events."
     for event in events:
         yield from feedback_events([event]) if isinstance(event, Feedback) else [event]
 
@@ -401,7 +401,7 @@ FROM (
 
 
 def _check_replies(engine, texts, reached):
-    "Where no reply can be used there is nothing to join: say what arrived."
+    "Raise `ValueError` if no reply is usable, with the values of the first one."
     usable = engine.execute("SELECT count(*) FROM replies WHERE fate IS NULL").fetchone()[0]
     first = engine.execute(f"SELECT {texts['reply']}, {texts['time']} FROM {reached} LIMIT 1").fetchone()
     if not usable and first is not None:
@@ -412,7 +412,7 @@ def _check_replies(engine, texts, reached):
 
 
 def _load_replies(engine, replies):
-    "Read replies into the engine."
+    "Load replies into the engine and return their further columns."
     if isinstance(replies, (str, Path)):
         replies = _read_file(Path(replies))
     if isinstance(replies, Sequence) and not len(replies):
@@ -451,7 +451,7 @@ LEFT JOIN event_kinds AS k ON k.name = e.kind
 
 
 def _end(engine, until):
-    "The end of the data in microseconds."
+    "Return the end of the data in microseconds."
     if until is not None:
         text = _as_text(until)
         found = engine.execute("SELECT moment(?::VARCHAR)", [text]).fetchone()[0]
@@ -519,7 +519,7 @@ ORDER BY r.replied_at, r.reply
 
 
 def _sum_up(engine):
-    "One row of what happened for each reply, the same whatever the order of events."
+    "Aggregate the events to one row per reply, independent of their order."
     firsts = [k.name for k in event_kinds().values() if k.takes == "first"]
     times = ", ".join(f"min(at_us) FILTER (kind = '{name}') AS {name}_at" for name in firsts)
     last = "arg_max(value, (at_us, value)) FILTER (kind = '{}') AS {}"
@@ -551,7 +551,7 @@ _BY_FATE = "SELECT fate, count(*) FROM {} WHERE fate IS NOT NULL GROUP BY fate"
 
 
 def _record(engine, end):
-    "Count the fates."
+    "Return the counts of events by fate."
     counts = {name: engine.execute(sql).fetchone()[0] for name, sql in _COUNTS.items()}
     fates, told = (dict(engine.execute(_BY_FATE.format(table)).fetchall()) for table in ("fates", "replies"))
     wrong = "SELECT malformed, count(*) FROM read_events WHERE malformed IS NOT NULL GROUP BY 1 ORDER BY 1"
@@ -564,11 +564,11 @@ def _record(engine, end):
 
 @dataclass(frozen=True)
 class Joined(Printed):
-    "Replies with what became of them, and the record of all events."
+    "Replies with their outcomes, and the record of all events."
 
-    rows: Any  # A row for each reply: what it came with, and the columns of `FACTS`
+    rows: Any  # One row per reply: its own columns and those of `FACTS`
     record: EventRecord
-    windows: Mapping[str, float] = field(default_factory=dict)  # Kind -> days that were waited
+    windows: Mapping[str, float] = field(default_factory=dict)  # Kind -> window in days
 
     def __str__(self) -> str:
         return str(self.record)
@@ -576,16 +576,16 @@ class Joined(Printed):
 
 @needs_extra("connect")
 def join_outcomes(
-    replies: Any,  # Rows with 'reply' and 'time' and whatever else: arm, agent, customer, score
-    events: Any,  # Rows with `EVENT_FIELDS`, feedback, an audit trail, a query's answer, or a file
+    replies: Any,  # Rows with 'reply', 'time' and any others: arm, agent, customer, score
+    events: Any,  # Rows with `EVENT_FIELDS`, feedback, an audit trail, a query result, or a file
     *,
-    until: str | date | None = None,  # End of the data; None: the last reply, or the last event in its window
-    windows: Mapping[str, float] | None = None,  # Kind -> days after the reply, instead of its own
-    memory: str = "500MB",  # What the engine may hold in memory
-) -> Joined:  # The same for the same replies and events in any order
-    "Join outcome events to replies by id; what is not counted is in the record."
+    until: str | date | None = None,  # End of the data; None: last reply or last event in its window
+    windows: Mapping[str, float] | None = None,  # Kind -> days after the reply, instead of the default
+    memory: str = "500MB",  # Memory limit of the engine
+) -> Joined:  # Independent of the order of replies and events
+    "Join outcome events to replies by id; the record counts the events left out."
     seconds = _windows(windows)
-    for table in (replies, events):  # before a package is looked for
+    for table in (replies, events):  # before optional packages are imported
         if isinstance(table, (str, Path)):
             _check_file(Path(table))
     with sums_engine(memory) as engine:

@@ -36,19 +36,19 @@ from crmeval.live.fixed import (
 from .sequential import TIGHTEST_AT, always_valid, boundary, mixture_weight, student_edge
 
 # %% ../../nbs/live/13_experiment.ipynb #e2b84ca0
-_all_ = ["assign"]  # of the room of assignment: who compares has assigned before
+_all_ = ["assign"]  # from the assignment module: a comparison needs assigned units
 
 # %% ../../nbs/live/13_experiment.ipynb #f710b618
-FEWEST = 10  # Independent units in each arm before a sequential interval is told
+FEWEST = 10  # independent units in each arm needed for a sequential interval
 
 
 def sequential_difference(
     rows: ArmRows,
-    confidence_level: float = 0.95,  # Above 0 and below 1
+    confidence_level: float = 0.95,  # In (0, 1)
     *,
-    tightest_at: float = TIGHTEST_AT,  # Rows at which the interval is tightest; the same at all looks
+    tightest_at: float = TIGHTEST_AT,  # Rows at which the interval is tightest; equal at all looks
 ) -> ArmDifference:
-    "Difference of two arms with an interval that holds at every look."
+    "Return the difference of two arms with an interval valid at every look."
     check_level(confidence_level)
     mixture_weight(1, tightest_at)
     found = arm_influence(rows)
@@ -69,7 +69,7 @@ def sequential_difference(
 
 
 def _share_error(rows):
-    "Standard error of the difference of two shares, the larger of that of each arm and that of both."
+    "Return the standard error of the difference of two shares: the larger of unpooled and pooled."
     n = np.array(rows.counts) + 2
     yes = np.array([rows.y[~rows.treated].sum(), rows.y[rows.treated].sum()]) + 1
     share, both = yes / n, yes.sum() / n.sum()
@@ -77,7 +77,7 @@ def _share_error(rows):
 
 
 def _wider(spread, tightest_at, level):
-    "How many times as wide as Student's t the sequence is."
+    "Return the width of the sequential interval relative to Student's t."
     from scipy.stats import t
 
     if spread.df <= 0 or spread.effective_n <= 0:
@@ -88,16 +88,16 @@ def _wider(spread, tightest_at, level):
 # %% ../../nbs/live/13_experiment.ipynb #547786a5
 @dataclass(frozen=True)
 class ArmOutcome:
-    "An outcome to compare: a column, or a ratio of two, with its good direction."
+    "An outcome to compare: a column or a ratio of two, with its direction."
 
-    column: str  # Of the rows
-    per: str | None = None  # Column below the line, e.g. 'views' for clicks per view
+    column: str  # Column name
+    per: str | None = None  # Denominator column, such as 'views' for clicks per view
     higher_is_better: bool = True
-    covariate: str | Sequence[str] | None = None  # Columns measured before the start; None: those of the call
+    covariate: str | Sequence[str] | None = None  # Columns measured before the start; None: as in the call
 
     @property
     def name(self) -> str:
-        "As a table calls it."
+        "Name in a table."
         return self.column if self.per is None else f"{self.column} per {self.per}"
 
 
@@ -146,23 +146,23 @@ def compare_arms(
 
 
 def compare_arms(
-    rows: Any,  # List of dictionaries, pandas frame, Arrow table, or a dictionary of columns
+    rows: Any,  # List of dictionaries, data frame, Arrow table, or dictionary of columns
     outcome: str
     | ArmOutcome
-    | Sequence[str | ArmOutcome],  # A column, or several; missing values are counted
-    method: str = "sequential",  # 'sequential': may be looked at every day; 'fixed': once, at a fixed end
-    covariate: str | Sequence[str] | None = None,  # Columns measured before the start, which take noise away
+    | Sequence[str | ArmOutcome],  # One column or several; missing values are counted
+    method: str = "sequential",  # 'sequential': valid for daily looks; 'fixed': one look at a fixed end
+    covariate: str | Sequence[str] | None = None,  # Columns measured before the start, to reduce variance
     *,
-    per: str | None = None,  # Column below the line of a ratio, e.g. 'views' for clicks per view
+    per: str | None = None,  # Denominator column of a ratio, such as 'views' for clicks per view
     arm: str = "arm",  # Column of the arms
-    control: str = "control",  # Arm that is compared with
-    treatment: str | None = None,  # The other arm; None: the only other
-    cluster: str | None = None,  # Column of independent units, e.g. 'agent'; None: 'unit' if there is one
-    strata: str | None = None,  # Column of parts that are compared within, e.g. the stage of a roll-out
-    tightest_at: float = TIGHTEST_AT,  # Rows at which a sequence is tightest; fixed before the start
-    confidence_level: float = 0.95,  # Of one outcome, or of several together
+    control: str = "control",  # Control arm
+    treatment: str | None = None,  # Treatment arm; None: the only other one
+    cluster: str | None = None,  # Column of independent units, such as 'agent'; None: 'unit' if present
+    strata: str | None = None,  # Column of strata compared within, such as the roll-out stage
+    tightest_at: float = TIGHTEST_AT,  # Rows at which the interval is tightest; fixed before the start
+    confidence_level: float = 0.95,  # For one outcome, or several jointly
 ) -> ArmDifference | dict[str, ArmDifference]:
-    "Treatment minus control with `low`, `high` and `p`; several outcomes hold together (Holm)."
+    "Return treatment minus control with `low`, `high` and `p`; several outcomes hold jointly (Holm)."
     sides = dict(arm=arm, control=control, treatment=treatment, cluster=cluster, strata=strata)
     make = partial(_difference_of, rows, method, covariate, tightest_at, sides)
     if isinstance(outcome, (str, ArmOutcome)) or not isinstance(outcome, Sequence):
@@ -177,7 +177,7 @@ def compare_arms(
 
 
 def _difference_of(rows, method, covariate, tightest_at, sides, outcome):
-    "The difference of one outcome as a function of the level of confidence; the rows are read once."
+    "Return the difference of one outcome as a function of the confidence level; rows are read once."
     if method not in ("sequential", "fixed"):
         raise ValueError(f"method is {method!r}, expected 'sequential' or 'fixed'")
     used = covariate if outcome.covariate is None else outcome.covariate
@@ -188,7 +188,7 @@ def _difference_of(rows, method, covariate, tightest_at, sides, outcome):
 
 
 def _together(make, level):
-    "Several differences that hold together; one that is not known yet counts among them."
+    "Return jointly valid differences; unknown ones count in the correction."
     known = simultaneous({name: partial(_with_p, f) for name, f in make.items()}, level)
     known = cast(dict[str, ArmDifference], known)
     return {name: d if d.low is not None else replace(d, p_value=None) for name, d in known.items()}
@@ -200,7 +200,7 @@ def _with_p(make, level):
 
 # %% ../../nbs/live/13_experiment.ipynb #63d706c1
 def compare_all_arms(
-    rows: Any,  # As `compare_arms`
+    rows: Any,  # As for `compare_arms`
     outcome: str | ArmOutcome,
     method: str = "sequential",
     covariate: str | Sequence[str] | None = None,
@@ -210,9 +210,9 @@ def compare_all_arms(
     cluster: str | None = None,
     strata: str | None = None,
     tightest_at: float = TIGHTEST_AT,
-    confidence_level: float = 0.95,  # Of all arms together
-) -> dict[Any, ArmDifference]:  # Arm -> its difference from the control; without the holdout
-    "Every other arm minus the control, with intervals and p-values that hold together (Holm)."
+    confidence_level: float = 0.95,  # Joint level of all arms
+) -> dict[Any, ArmDifference]:  # Arm -> difference from the control; without the holdout
+    "Return every other arm minus the control, with jointly valid intervals and p-values (Holm)."
     labels = groups(read_column(rows, arm))[1]
     make = {}
     for treatment in (a for a in labels if a not in (control, HOLDOUT)):
@@ -227,18 +227,18 @@ def compare_all_arms(
 class Looks(Printed):
     "The same comparison after each day."
 
-    days: tuple[Any, ...]  # (looks,) labels in their order
-    differences: tuple[ArmDifference, ...]  # (looks,) on all rows until that day
+    days: tuple[Any, ...]  # (looks,) ordered labels
+    differences: tuple[ArmDifference, ...]  # (looks,) on all rows up to that day
     method: str = "sequential"
 
     @property
     def first(self) -> tuple[Any, ArmDifference] | None:  # None: not decided yet
-        "The first day that decided, with its difference."
+        "The first day with a decision, and its difference."
         return next(((day, d) for day, d in zip(self.days, self.differences) if d.decided), None)
 
     @property
     def p(self) -> float | None:
-        "The smallest p-value so far; only where looks are sequential does it hold. None where none is known."
+        "The smallest p-value so far, valid for sequential looks only; None: unknown."
         return min((d.p for d in self.differences if d.p is not None), default=None)
 
     def __str__(self):
@@ -247,11 +247,11 @@ class Looks(Printed):
         return f"{len(self.days)} looks: decided at {self.first[0]}: {self.first[1]}"
 
 
-MOST_LOOKS = 1000  # More distinct times than this are no days
+MOST_LOOKS = 1000  # maximum number of distinct days
 
 
 def _days(column, name):
-    "A column of days in which the order of values is that of time."
+    "Return a column of days as sortable values."
     values = column.to_pylist() if hasattr(column, "to_pylist") else list(column)
     known = {v: _day(v, name) for v in set(values) if is_known(v)}
     if len({isinstance(day, date) for day in known.values()}) > 1:
@@ -260,10 +260,10 @@ def _days(column, name):
 
 
 def _day(value, name):
-    "A date, or the number of a day; of a moment its day, as its own time zone has it."
+    "Return a date or day number; for a timestamp the day in its own time zone."
     if hasattr(value, "dtype"):  # NumPy
         value = value.astype("datetime64[us]").item() if value.dtype.kind == "M" else value.item()
-    if isinstance(value, date):  # a moment is one as well
+    if isinstance(value, date):  # includes datetime
         return date(value.year, value.month, value.day)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return value
@@ -282,10 +282,10 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|[T ]\d)")
 
 
 def daily_looks(
-    rows: Any,  # As `compare_arms`
+    rows: Any,  # As for `compare_arms`
     outcome: str | ArmOutcome,
-    when: str = "day",  # Column of the day on which the outcome was known: dates, ISO texts, numbers
-    method: str = "sequential",  # 'fixed' only to show what goes wrong
+    when: str = "day",  # Column of the day on which the outcome was known: date, ISO text or number
+    method: str = "sequential",  # 'fixed': for demonstration only
     covariate: str | Sequence[str] | None = None,
     *,
     arm: str = "arm",
@@ -296,7 +296,7 @@ def daily_looks(
     tightest_at: float = TIGHTEST_AT,
     confidence_level: float = 0.95,
 ) -> Looks:  # Rows without a day are left out
-    "The comparison of two arms after each day."
+    "Compare two arms after each day."
     codes, days = groups(_days(read_column(rows, when), when))
     if not days or len(days) > MOST_LOOKS:
         raise ValueError(f"{when} has {len(days)} values, expected days: 1 to {MOST_LOOKS} of them")
@@ -312,11 +312,11 @@ def daily_looks(
 # %% ../../nbs/live/13_experiment.ipynb #4c606c6a
 @dataclass(frozen=True)
 class Guardrail:
-    "An outcome that may get worse by so much and no more."
+    "An outcome that may get worse by at most an allowed amount."
 
-    outcome: str | ArmOutcome  # With its good direction
-    allowed: float = 0.0  # How much worse it may get, at least 0
-    relative: bool = False  # Whether `allowed` is a part of the control's level: 0.02 is 2 %
+    outcome: str | ArmOutcome  # With its direction
+    allowed: float = 0.0  # Allowed deterioration, at least 0
+    relative: bool = False  # Whether `allowed` is relative to the control's level: 0.02 is 2 %
 
     def __post_init__(self):
         _outcome(self.outcome)
@@ -325,13 +325,13 @@ class Guardrail:
 
     @property
     def measured(self) -> ArmOutcome:
-        "The outcome with its direction; for a column's name, higher is better."
+        "The outcome with its direction; higher is better for a plain column name."
         return _outcome(self.outcome)
 
 
 @dataclass(frozen=True)
 class GuardrailResult(Printed):
-    "Whether a guardrail held."
+    "The result of a guardrail."
 
     guardrail: Guardrail
     difference: ArmDifference
@@ -343,7 +343,7 @@ class GuardrailResult(Printed):
         if found.low is None or found.high is None:
             return "not decided yet"
         better = self.guardrail.measured.higher_is_better
-        least, most = (-found.high, -found.low) if better else (found.low, found.high)  # how much worse
+        least, most = (-found.high, -found.low) if better else (found.low, found.high)  # deterioration
         if least > self.guardrail.allowed:
             return "broken"
         return "held" if most <= self.guardrail.allowed else "not decided yet"
@@ -356,12 +356,12 @@ class GuardrailResult(Printed):
 # %% ../../nbs/live/13_experiment.ipynb #6c5ca128
 @dataclass(frozen=True)
 class ExperimentResult(Printed):
-    "What an experiment says so far."
+    "The result of an experiment so far."
 
-    outcomes: Mapping[str, ArmDifference]  # Name -> difference; together they hold their level
+    outcomes: Mapping[str, ArmDifference]  # Name -> difference; jointly valid
     better: Mapping[str, bool | None]  # Name -> whether the treatment is better; None: not decided yet
     guardrails: tuple[GuardrailResult, ...] = ()
-    ratio: SampleRatio | None = None  # None where no shares were given
+    ratio: SampleRatio | None = None  # None: no shares given
 
     @property
     def verdict(self) -> str:
@@ -374,7 +374,7 @@ class ExperimentResult(Printed):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        "What is to be minded, each once."
+        "Distinct caveats of all outcomes."
         return tuple(dict.fromkeys(n for d in self.outcomes.values() for n in d.notes))
 
     def __str__(self):
@@ -392,11 +392,11 @@ _OUTCOMES_SAY = {
 
 
 def experiment_result(
-    rows: Any,  # As `compare_arms`
-    outcomes: Sequence[str | ArmOutcome],  # What is hoped to get better
+    rows: Any,  # As for `compare_arms`
+    outcomes: Sequence[str | ArmOutcome],  # Outcomes that should improve
     *,
-    guardrails: Sequence[Guardrail] = (),  # What may not get worse
-    shares: Mapping[str, float] | None = None,  # Arm -> share that was asked for; None: not checked
+    guardrails: Sequence[Guardrail] = (),  # Outcomes that may not get worse
+    shares: Mapping[str, float] | None = None,  # Arm -> planned share; None: not checked
     method: str = "sequential",
     covariate: str | Sequence[str] | None = None,
     arm: str = "arm",
@@ -407,7 +407,7 @@ def experiment_result(
     tightest_at: float = TIGHTEST_AT,
     confidence_level: float = 0.95,
 ) -> ExperimentResult:
-    "Whether the arms can be compared, whether anything broke, and what was found."
+    "Evaluate an experiment: sample ratio, guardrails and outcomes."
     sides = dict(arm=arm, control=control, treatment=treatment, cluster=cluster, strata=strata)
     make = partial(_difference_of, rows, method, covariate, tightest_at, sides)
     asked = {o.name: o for o in map(_outcome, outcomes)}
@@ -423,11 +423,11 @@ def experiment_result(
 
 
 def units_by_arm(
-    rows: Any,  # As `compare_arms`
+    rows: Any,  # As for `compare_arms`
     arm: str = "arm",  # Column of the arms
-    unit: str = "unit",  # Column of units; where there is none, each row is one
+    unit: str = "unit",  # Column of units; if missing, each row is one
 ) -> dict[str, int]:  # Arm -> units; a unit in two arms counts in both
-    "How many units were seen in each arm, with or without an outcome."
+    "Count the units in each arm, with or without an outcome."
     codes, labels = groups(read_column(rows, arm))
     if unit in column_names(rows):
         who = groups(read_column(rows, unit))[0]

@@ -38,20 +38,20 @@ VERSION = 1
 
 @dataclass
 class LoopState:
-    "What the loop has done so far."
+    "The state of the loop."
 
     version: int = VERSION
-    pending: list[str] = field(default_factory=list)  # Ids of samples that no run has seen yet
+    pending: list[str] = field(default_factory=list)  # Ids of samples not yet run
     latest: dict[str, str] = field(
         default_factory=dict
-    )  # Id of a sample -> time of the last word on its reply
-    rounds: list[dict] = field(default_factory=list)  # One for each call that changed something
+    )  # Sample id -> time of the last feedback on its reply
+    rounds: list[dict] = field(default_factory=list)  # One per call with changes
 
 
 def read_loop(
-    folder: str | Path,  # Of a loop; one that is not there is a loop that has not begun
+    folder: str | Path,  # Folder of the loop; if missing, an empty loop
 ) -> tuple[list[Sample], LoopState]:
-    "Samples and state of a loop; a newer version, or a file that is damaged, raises `ValueError`."
+    "Read samples and state of a loop; a newer version or a damaged file raises `ValueError`."
     folder = Path(folder)
     samples = read_jsonl(folder / "samples.jsonl", Sample) if (folder / "samples.jsonl").is_file() else []
     path = folder / "state.json"
@@ -59,7 +59,7 @@ def read_loop(
         times = {s.id: str(s.tags.get("time", "")) for s in samples}
         return samples, LoopState(
             pending=list(times), latest=times
-        )  # broken off before its state was written
+        )  # interrupted before the state was written
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         state = LoopState(**told)
@@ -71,7 +71,7 @@ def read_loop(
 
 
 def _write_loop(folder, samples, state):
-    "Samples first: a sample without a state is run again, a state without its sample would be lost."
+    "Write samples before the state: samples without a state are run again, the reverse would lose them."
     part = folder / "samples.jsonl.part"
     write_jsonl(samples, part)
     os.replace(part, folder / "samples.jsonl")
@@ -80,19 +80,19 @@ def _write_loop(folder, samples, state):
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    "One round at a time: a second scheduler is told so."
+    "Lock the loop: a second round at the same time raises."
     with contextlib.closing(open_locked(folder / "lock")):
         yield
 
 # %% ../../nbs/live/24_feedback_loop.ipynb #c229d559
 def _withdrawn(samples, asked, how):
-    "Ids of samples that may not be used any longer."
+    "Return the ids of samples whose use is no longer allowed."
     held, told = {s.id for s in samples}, {feedback_sample_id(i): s for i, s in asked_by_id(asked).items()}
     return {i for i, s in told.items() if i in held and why_not(s, "evaluation", **how)}
 
 
 def _news(feedback, held, latest):
-    "Feedback that the loop does not hold as it is, and how much it does; `latest` learns its times."
+    "Return new or changed feedback and the number of unchanged ones; updates `latest`."
     fresh = []
     told = last_words(feedback)
     for f in told:
@@ -105,7 +105,7 @@ def _news(feedback, held, latest):
 
 
 def _added(samples, state, feedback, asked, policy, how):
-    "(samples, counts) after some feedback; `state.pending` learns the new ones."
+    "Return (samples, counts) after new feedback; updates `state.pending`."
     gone = _withdrawn(samples, asked, how)
     samples = [s for s in samples if s.id not in gone]
     held = {s.id: s for s in samples}
@@ -124,22 +124,22 @@ def _added(samples, state, feedback, asked, policy, how):
 # %% ../../nbs/live/24_feedback_loop.ipynb #82f1b94d
 @dataclass(frozen=True)
 class Round(Printed):
-    "What one turn of the loop did; prints as text."
+    "The result of one round of the loop; prints as text."
 
     week: str  # ISO, such as '2026-W48'
     added: int = 0
-    replaced: int = 0  # Feedback that came again with a later word
-    withdrawn: int = 0  # Samples that may not be used any longer
-    removed: int = 0  # Samples whose later feedback makes none
-    unchanged: int = 0  # Feedback that was known
-    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason -> replies
-    asked: int = 0  # Samples that were run
-    run: str | None = None  # Folder of the run; None: nothing was new
+    replaced: int = 0  # Samples replaced by later feedback
+    withdrawn: int = 0  # Samples whose use is no longer allowed
+    removed: int = 0  # Samples removed, as later feedback gives none
+    unchanged: int = 0  # Feedback already known
+    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason -> number of replies
+    asked: int = 0  # Samples run
+    run: str | None = None  # Folder of the run; None: no run
     figures: tuple[dict, ...] = ()  # client, figure, value, low, high, n, undefined
 
     @property
     def changed(self) -> bool:
-        "Whether anything happened."
+        "Whether the round changed or ran anything."
         return bool(self.added or self.replaced or self.withdrawn or self.removed or self.asked)
 
     def __str__(self):
@@ -163,9 +163,9 @@ def _row(client, figure, e):
 
 
 def round_figures(
-    done: Run,  # Of samples of feedback
+    done: Run,  # Run on feedback samples
 ) -> list[dict]:  # client, figure, value, low, high, n, undefined
-    "Accuracy of each system by each judge, and what people would have kept of its answers."
+    "Return the accuracy of each system by each judge, and the share of its answers people would have kept."
     cluster = {s.id: s.cluster or s.id for s in done.samples}
     given: dict[tuple, list] = {}
     for s in done.scores:
@@ -181,29 +181,29 @@ def round_figures(
 
 
 def week_of(
-    day: date | str,  # ISO 8601 where it is text
+    day: date | str,  # A date, or ISO 8601 text
 ) -> str:  # Such as '2026-W48'
-    "The ISO week of a day."
+    "Return the ISO week of a day."
     day = date.fromisoformat(day[:10]) if isinstance(day, str) else day
     year, week, _ = day.isocalendar()
     return f"{year}-W{week:02d}"
 
 
 def turn_loop(
-    folder: str | Path,  # Of the loop; made if missing
-    feedback: Iterable[Feedback],  # New, or all there is: what is known adds nothing
-    asked: Sequence[Sample],  # What replies were asked with; the id is that of the reply
+    folder: str | Path,  # Folder of the loop; created if missing
+    feedback: Iterable[Feedback],  # New or all feedback; known feedback changes nothing
+    asked: Sequence[Sample],  # Inputs of replies; the id is that of the reply
     *,
-    models: Sequence[Any] | str | None = None,  # Systems to run, as `run` takes them
-    plan: Any = None,  # A plan, its mapping or a YAML file; None and no models: nothing is run
-    rerun: str = "new",  # Which samples are run where some are new: 'new' or 'all'
-    today: date | str | None = None,  # None: the day of the call, UTC
-    policy: MaskingPolicy | None = None,  # Of masking; None: the layer's default one
-    run_with: Callable[..., Run] = run,  # What runs a plan; a cluster's own, or a test's
-    changes: Mapping[str, Any] | None = None,  # Fields of the plan
-    **how,  # basis, shares, salt, by_purpose: as `why_not` takes them; the same in every round
+    models: Sequence[Any] | str | None = None,  # Systems to run, as for `run`
+    plan: Any = None,  # A plan, mapping or YAML file; without plan and models nothing is run
+    rerun: str = "new",  # Samples to run if some are new: 'new' or 'all'
+    today: date | str | None = None,  # None: current day, UTC
+    policy: MaskingPolicy | None = None,  # Masking policy; None: the layer's default
+    run_with: Callable[..., Run] = run,  # Function that runs a plan; replaceable for clusters and tests
+    changes: Mapping[str, Any] | None = None,  # Changed fields of the plan
+    **how,  # basis, shares, salt, by_purpose: as for `why_not`; the same in every round
 ) -> Round:
-    "Take in feedback as samples and run the plan on what is new; the same again does nothing."
+    "Add feedback as samples and run the plan on new ones; repeating the call changes nothing."
     if rerun not in ("new", "all"):
         raise ValueError(f"rerun is {rerun!r}, expected 'new' or 'all'")
     folder = Path(folder)
@@ -212,12 +212,12 @@ def turn_loop(
     with _alone(folder):
         samples, state = read_loop(folder)
         samples, counts = _added(samples, state, feedback, asked, policy, how)
-        _write_loop(folder, samples, state)  # what is pending is on the disk before anything is spent
+        _write_loop(folder, samples, state)  # pending samples are saved before a run costs money
         done = None
         if state.pending and (models is not None or plan is not None):
             wanted = set(state.pending) if rerun == "new" else {s.id for s in samples}
             chosen = [s for s in samples if s.id in wanted]
-            out = folder / "runs" / f"{week}-{digest(chosen)[:8]}"  # other texts under known ids: another run
+            out = folder / "runs" / f"{week}-{digest(chosen)[:8]}"  # new texts under old ids: a new folder
             done = run_with(models, plan=plan, data=chosen, out=out, progress=False, **(changes or {}))
             state.pending = []
         made = {} if done is None else {"asked": len(done.samples), "run": f"runs/{done.folder.name}"}

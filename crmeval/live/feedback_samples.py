@@ -27,7 +27,7 @@ from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/live/23_feedback_samples.ipynb #0ff84880
 def _record_in(text):
-    "The object that a text is; None for another text."
+    "Parse a text as a JSON object; None for anything else."
     try:
         told = json.loads(text)
     except ValueError:
@@ -36,10 +36,10 @@ def _record_in(text):
 
 
 def facts_of_sent(
-    sent: str,  # What a person sent
-    asked: Sample,  # Its own key facts and gold record win
+    sent: str,  # Sent answer
+    asked: Sample,  # Its own key facts and gold record take precedence
 ) -> dict[str, Any]:  # Fields of a sample: 'key_facts' or 'gold_record', or none
-    "What an answer to a question has to state, taken from the answer that a person sent."
+    "Return the facts that an answer must contain, derived from the sent answer."
     if get_use_case(asked.use_case).structured:
         record = _record_in(sent) if asked.gold_record is None else None
         return {} if record is None else {"gold_record": record}
@@ -50,11 +50,11 @@ def facts_of_sent(
 # %% ../../nbs/live/23_feedback_samples.ipynb #bcdb6eb5
 @dataclass(frozen=True)
 class FeedbackSamples(Printed):
-    "Samples that came of feedback, and what came of none; prints as a table."
+    "Samples made from feedback, and counts of what was left out; prints as a table."
 
     samples: tuple[Sample, ...] = ()
-    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason -> replies
-    masked: Mapping[str, int] = field(default_factory=dict)  # Kind -> places
+    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason -> number of replies
+    masked: Mapping[str, int] = field(default_factory=dict)  # Kind -> number of masked places
 
     @property
     def positive(self) -> list[Sample]:
@@ -63,7 +63,7 @@ class FeedbackSamples(Printed):
 
     @property
     def negative(self) -> list[Sample]:
-        "Samples of drafts that nobody wanted."
+        "Samples of ignored drafts."
         return [s for s in self.samples if s.reference is None]
 
     def __str__(self):
@@ -79,24 +79,24 @@ class FeedbackSamples(Printed):
 
 
 def feedback_sample_id(
-    reply: str,  # Id of the reply
+    reply: str,  # Reply id
 ) -> str:  # The same on every machine
-    "The id of the sample that comes of a reply."
+    "Return the id of the sample made from a reply."
     return f"fb-{pseudonym('reply', reply)}"
 
 
 def feedback_digest(feedback: Feedback) -> str:
-    "What tells one state of a reply's feedback from another."
+    "Return a digest of the state of a reply's feedback."
     f = feedback
     return digest(f.action, f.shown, f.edited, sorted(f.reasons))[:16]
 
 
 def sample_of_feedback(
     feedback: Feedback,
-    asked: Sample,  # What the reply was asked with
-    policy: MaskingPolicy | None = None,  # None: the layer's default one
-) -> tuple[Sample, Mapping[str, int]]:  # Masked; kind -> places that were masked
-    "A sample of one reply: with a reference where something was sent, else with the draft as a warning."
+    asked: Sample,  # Input of the reply
+    policy: MaskingPolicy | None = None,  # None: the layer's default
+) -> tuple[Sample, Mapping[str, int]]:  # Masked sample; kind -> number of masked places
+    "Make a sample from one reply: with a reference if one was sent, else with the draft as a negative."
     f = feedback
     done = masked_sample(asked, [f.sent, f.shown], policy)
     sent, shown = done.texts
@@ -108,7 +108,7 @@ def sample_of_feedback(
 
 # %% ../../nbs/live/23_feedback_samples.ipynb #1755f7c4
 def _why_no_sample(feedback, asked, how):
-    "Why a reply makes no sample; '' where it makes one."
+    "Return why a reply gives no sample; '' if it does."
     if asked is None:
         return "the question is not known"
     if why := why_not(asked, "evaluation", **how):
@@ -119,15 +119,15 @@ def _why_no_sample(feedback, asked, how):
 
 
 def samples_of_feedback(
-    feedback: Iterable[Feedback],  # The last of each reply counts
-    asked: Sequence[Sample],  # What replies were asked with; the id is that of the reply
+    feedback: Iterable[Feedback],  # The last one per reply counts
+    asked: Sequence[Sample],  # Inputs of replies; the id is that of the reply
     *,
-    known: Iterable[Sample] = (),  # Samples that are there already
-    policy: MaskingPolicy | None = None,  # None: the layer's default one
-    near: float = 0.7,  # Least share of three-word runs that makes a double
-    **how,  # basis, shares, salt, by_purpose: as `why_not` takes them
+    known: Iterable[Sample] = (),  # Existing samples
+    policy: MaskingPolicy | None = None,  # None: the layer's default
+    near: float = 0.7,  # Minimum share of common three-word runs of a duplicate
+    **how,  # basis, shares, salt, by_purpose: as for `why_not`
 ) -> FeedbackSamples:
-    "New evaluation samples of feedback: allowed, masked, each once."
+    "Make new evaluation samples from feedback: permitted, masked, without duplicates."
     by_id = asked_by_id(asked)
     made: list[Sample] = []
     left_out: Counter[str] = Counter()
@@ -146,12 +146,12 @@ def samples_of_feedback(
 # %% ../../nbs/live/23_feedback_samples.ipynb #e7d91776
 def kept_and_again(
     samples: Sequence[Sample],  # From feedback
-    responses: Iterable[Response],  # To them; of twins none count
+    responses: Iterable[Response],  # Responses to them; those to perturbed samples are ignored
     *,
-    alike: float = 0.8,  # Share of words from which an answer is a draft again
+    alike: float = 0.8,  # Minimum share of kept words for a repeated draft
     **options,  # confidence_level, n_resamples, rng
 ) -> dict[str, dict[str, Estimate]]:  # System -> 'kept' and 'given_again', shares in [0, 1], by conversation
-    "How much of systems' answers people would have kept, and how often these are drafts that people left."
+    "Return how much of the responses people would have kept, and how often they repeat a rejected draft."
     by_id = {s.id: s for s in samples}
     values: dict[str, dict[str, list]] = {}
     for r in responses:

@@ -21,11 +21,11 @@ from .training_examples import Example, Gathered
 # %% ../../nbs/live/23_few_shot.ipynb #541b8613
 @dataclass(frozen=True)
 class FewShot(Printed):
-    "Examples of a prompt, masked; prints as they stand in it."
+    "Masked examples for a prompt; prints as in the prompt."
 
     use_case: str
-    examples: tuple[tuple[str, str], ...] = ()  # (what was asked, what was sent)
-    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason -> how many
+    examples: tuple[tuple[str, str], ...] = ()  # (question, sent answer)
+    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason -> count
 
     def __str__(self):
         parts = [f"Example {n}:\n{q}\n\nAnswer {n}:\n{a}" for n, (q, a) in enumerate(self.examples, 1)]
@@ -33,7 +33,7 @@ class FewShot(Printed):
 
 
 def _allowed(gathered, use_case, index, how):
-    "Examples that may stand in a prompt, one a conversation, and why others may not."
+    "Return the examples allowed in a prompt, one per conversation, and counts of the others by reason."
     kept: dict[str, Example] = {}
     left_out: Counter[str] = Counter()
     for e in gathered.examples:
@@ -53,7 +53,7 @@ def _allowed(gathered, use_case, index, how):
 
 
 def _most_different(examples, n, seed):
-    "Each next one shares the least with those that were taken; the first is drawn."
+    "Choose diverse examples: the first at random, each next one least similar to those chosen."
     runs = {id(e): runs_of(plain_words(f"{e.sample.source} {e.better}"), 2) for e in examples}
     rest = sorted(examples, key=lambda e: place_of("example", seed, e.sample.cluster or e.sample.id))
     taken = rest[:1]
@@ -64,17 +64,17 @@ def _most_different(examples, n, seed):
 
 
 def choose_examples(
-    gathered: Gathered,  # Of feedback
-    n: int,  # Examples at most, from 1
+    gathered: Gathered,  # From feedback
+    n: int,  # Maximum number of examples, from 1
     *,
     use_case: str,
     against: Mapping[str, Iterable[Sample]] | LeakIndex,  # Evaluation sets: name -> samples; {}: none
     seed: int = 0,
-    longest: int = 400,  # Words of question and answer together
-    policy: MaskingPolicy | None = None,  # None: the layer's default one
-    **how,  # basis, shares, salt, by_purpose: as `why_not` takes them
+    longest: int = 400,  # Maximum words of question and answer together
+    policy: MaskingPolicy | None = None,  # None: the layer's default
+    **how,  # basis, shares, salt, by_purpose: as for `why_not`
 ) -> FewShot:
-    "Choose examples for a prompt from accepted and edited replies that no evaluation set holds."
+    "Choose examples for a prompt from accepted and edited replies that are in no evaluation set."
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"n is {n!r}, expected a whole number from 1")
     index = against if isinstance(against, LeakIndex) else LeakIndex(against)
@@ -89,13 +89,13 @@ def choose_examples(
 
 # %% ../../nbs/live/23_few_shot.ipynb #a51b4053
 def with_examples(
-    template: str,  # With `{instructions}`
+    template: str,  # Must contain `{instructions}`
     shot: FewShot,
-) -> str:  # The template as it is, where there is no example
-    "A prompt's template with examples."
+) -> str:  # Unchanged without examples
+    "Return a prompt template with the examples."
     if not shot.examples:
         return template
     if "{instructions}" not in template:
-        raise ValueError("the template has no {instructions}, behind which the examples would stand")
+        raise ValueError("the template has no {instructions}, after which the examples are placed")
     block = re.sub(r"\{(\w+)\}", r"{ \1 }", str(shot))
     return template.replace("{instructions}", "{instructions}\n\n" + block, 1)

@@ -20,26 +20,26 @@ from .columns import dense
 # %% ../../nbs/live/11_fixed.ipynb #71f4ac9d
 @dataclass(frozen=True)
 class ArmDifference(Difference):
-    "Outcome of the treatment arm minus that of the control arm, with the p-value of no difference."
+    "Outcome of the treatment arm minus the control arm, with the p-value of no difference."
 
     outcome: str = ""
-    control: str = ""  # Name of the arm that is compared with
-    treatment: str = ""  # Name of the other arm
-    arms: Mapping[str, Estimate] = field(default_factory=dict)  # Arm -> its own level, never adjusted
-    relative: Estimate = Estimate(None)  # Difference as a part of the control's level, 0.1 is 10 % more
-    effective_n: float = 0.0  # Independent rows that the rows are worth
-    notes: tuple[str, ...] = ()  # What was left out, filled or is to be minded
-    status: str = "ok"  # 'undefined' where there is no value or no interval
-    reason: str = ""  # Why
+    control: str = ""  # Name of the control arm
+    treatment: str = ""  # Name of the treatment arm
+    arms: Mapping[str, Estimate] = field(default_factory=dict)  # Arm -> its level, not adjusted
+    relative: Estimate = Estimate(None)  # Difference relative to the control's level, 0.1: 10 % more
+    effective_n: float = 0.0  # Effective number of independent rows
+    notes: tuple[str, ...] = ()  # Notes on rows left out, filled values and caveats
+    status: str = "ok"  # 'ok', or 'undefined' without value or interval
+    reason: str = ""  # Reason for 'undefined'
 
     @property
     def p(self) -> float | None:
-        "Two-sided p-value of no difference; None where it cannot be known."
+        "Two-sided p-value of no difference; None: unknown."
         return self.p_value
 
     @property
     def decided(self) -> bool:
-        "Whether the interval leaves out zero."
+        "Whether the interval excludes zero."
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
     @property
@@ -58,51 +58,51 @@ class ArmDifference(Difference):
 # %% ../../nbs/live/11_fixed.ipynb #caf5cfbc
 @dataclass(frozen=True)
 class ArmInfluence:
-    "Levels of two arms, their difference, and the contribution of each independent unit to each of them."
+    "Levels of two arms, their difference, and the influence of each independent unit."
 
-    levels: tuple[float, float]  # Of control and treatment, not adjusted
-    value: float  # Difference, adjusted if there are covariates
-    units: np.ndarray  # (units, 2) contributions to the levels, not adjusted
-    spread: np.ndarray  # (units,) contributions to the difference, adjusted
-    in_arm: np.ndarray  # (units, 2) whether a unit has rows in control and in treatment
-    row_variance: float  # Of the difference if all rows were independent
-    n: int  # Rows that were used
-    covariates: int  # How many were adjusted for
-    part: np.ndarray  # (units,) code of the arm, or of arm and stratum, within which a unit's spread is taken
-    alone: int = 0  # Rows left out, in strata without two rows in each arm
+    levels: tuple[float, float]  # Control and treatment, not adjusted
+    value: float  # Difference, adjusted for covariates
+    units: np.ndarray  # (units, 2) influence on the levels, not adjusted
+    spread: np.ndarray  # (units,) influence on the difference, adjusted
+    in_arm: np.ndarray  # (units, 2) whether a unit has rows in control, in treatment
+    row_variance: float  # Variance of the difference if all rows were independent
+    n: int  # Number of rows used
+    covariates: int  # Number of covariates
+    part: np.ndarray  # (units,) code of arm, or of arm and stratum, for the variance
+    alone: int = 0  # Rows left out: strata without two rows in each arm
 
     @property
     def skewness(self) -> float:
-        "Of the difference's distribution, 0 or more, by the outcomes of both arms; 0 is symmetric."
+        "Absolute skewness of the difference, from the outcomes of both arms; 0: symmetric."
         if not self.nested:
             return abs(_skewness(self.spread)) / math.sqrt(len(self.spread))
         n0, n1 = self.counts
-        alike = self.spread * np.where(self.in_arm[:, 1], n1, -n0)  # deviations from their arm's level
+        alike = self.spread * np.where(self.in_arm[:, 1], n1, -n0)  # deviations from the arm's level
         shape = abs(1 / n1**2 - 1 / n0**2) / (1 / n0 + 1 / n1) ** 1.5
         return abs(_skewness(alike)) * shape
 
     @property
     def nested(self) -> bool:
-        "Whether no unit is in both arms."
+        "Whether every unit is in one arm only."
         return not (self.in_arm[:, 0] & self.in_arm[:, 1]).any()
 
     @property
     def counts(self) -> tuple[int, int]:
-        "Independent units in control and treatment."
+        "Number of independent units in control and treatment."
         control, treatment = self.in_arm.sum(0)
         return int(control), int(treatment)
 
 
 def _skewness(values):
-    "Of values around zero."
+    "Return the skewness of values around zero."
     square = float((values**2).mean())
     return float((values**3).mean()) / square**1.5 if square > 0 else 0.0
 
 
 def arm_influence(
-    rows: ArmRows,  # With at least one row in either arm
-) -> ArmInfluence | None:  # None where no stratum has two rows in each arm with something below the line
-    "Influences of the rows of two arms, summed over independent units."
+    rows: ArmRows,  # With at least one row in each arm
+) -> ArmInfluence | None:  # None: no stratum with enough rows and a positive denominator in each arm
+    "Return the influence of the rows of two arms, summed by independent unit."
     cell, used = _cells(rows)
     if not used.any():
         return None
@@ -133,20 +133,20 @@ def arm_influence(
 
 
 def _left(apart, explained):
-    "What covariates leave of each unit's contribution; nothing where they say the outcome itself."
+    "Return the residual influence after covariates; zero if they determine the outcome."
     left = apart - explained
     return left if left @ left > _SAID**2 * (apart @ apart) else np.zeros(len(apart))
 
 
 def _units(rows, used):
-    "(code of the independent unit of each row that is used, how many there are)"
+    "Return (code of the independent unit of each used row, number of units)."
     if rows.cluster is None:
         return np.arange(used.sum()), int(used.sum())
     return dense(rows.cluster[used])
 
 
 def _cells(rows):
-    "(cell of each row: 2 * stratum + arm, rows in strata where both arms have enough rows)"
+    "Return (cell of each row: 2 * stratum + arm, mask of rows in strata with enough rows in both arms)."
     cell = 2 * rows.stratum + rows.treated
     strata = int(rows.stratum.max(initial=-1)) + 1
     enough = np.bincount(cell, minlength=2 * strata) >= (2 if strata > 1 else 1)
@@ -155,40 +155,40 @@ def _cells(rows):
 
 
 def _weights(cell, below, used):
-    "Weight of each cell's stratum: its part of what stands below the line."
+    "Return the weight of each cell's stratum: its share of the denominators."
     whole = np.bincount(cell[used], below[used], int(cell.max()) // 2 * 2 + 2).reshape(-1, 2).sum(1)
     return np.repeat(whole / whole.sum(), 2)
 
 
-_ROUNDING = 1e-13  # Part of the largest value that says nothing
-_SAID = 1e-6  # Part of the spread: a covariate that leaves less is the outcome in another unit
+_ROUNDING = 1e-13  # share of the largest value below which deviations are rounding errors
+_SAID = 1e-6  # minimum residual share: below it a covariate is the outcome itself, rescaled
 
 
 def _centred(y, below, cell, weight):
-    "((level of control, of treatment), influence of each row on its arm's level)"
+    "Return ((level of control, of treatment), influence of each row on its arm's level)."
     top, bottom = (np.bincount(cell, v, len(weight)) for v in (y, below))
     theta = np.divide(top, bottom, out=np.zeros(len(weight)), where=bottom > 0)
     apart = y - theta[cell] * below
-    apart[np.abs(apart) <= _ROUNDING * np.abs(y).max(initial=0)] = 0  # what rounding makes is no spread
+    apart[np.abs(apart) <= _ROUNDING * np.abs(y).max(initial=0)] = 0  # rounding errors are not variance
     phi = (weight / np.where(bottom > 0, bottom, 1))[cell] * apart
     return (weight * theta).reshape(-1, 2).sum(0), phi
 
 # %% ../../nbs/live/11_fixed.ipynb #86d4bcdc
 @dataclass(frozen=True)
 class ArmSpread:
-    "How uncertain a difference is."
+    "Standard errors of a difference."
 
-    error: float  # Standard error of the difference; 0 where nothing varies
-    df: float  # Degrees of freedom; 0 where there are too few units
-    level_errors: tuple[float, float]  # Of the levels of control and treatment
-    relative_error: float  # Of the difference divided by the control's level; NaN where that is 0
-    effective_n: float  # Independent rows that the rows are worth
+    error: float  # Standard error of the difference; 0: no variance
+    df: float  # Degrees of freedom; 0: too few units
+    level_errors: tuple[float, float]  # Standard errors of the levels of control and treatment
+    relative_error: float  # Of the difference divided by the control's level; NaN if that is 0
+    effective_n: float  # Effective number of independent rows
 
 
 def arm_spread(
     found: ArmInfluence,
 ) -> ArmSpread:
-    "Standard errors from the contributions of independent units."
+    "Compute standard errors from the influence of independent units."
     q, counts = found.covariates, found.counts
     if min(counts) < 2 or (not found.nested and len(found.spread) < 2 + q) or sum(counts) < 3 + q:
         return ArmSpread(0.0, 0.0, (0.0, 0.0), math.nan, 0.0)
@@ -209,7 +209,7 @@ def _corrected(phi, units, used=0):
 
 
 def _variance(phi, found, q):
-    "(variance of a sum of contributions, degrees of freedom)"
+    "Return (variance of a sum of influences, degrees of freedom)."
     if not found.nested:
         units = len(phi)
         return _corrected(phi, units, q), float(units - 1 - q)
@@ -223,9 +223,9 @@ def _variance(phi, found, q):
 # %% ../../nbs/live/11_fixed.ipynb #c89a8fdf
 def fixed_difference(
     rows: ArmRows,
-    confidence_level: float = 0.95,  # Above 0 and below 1
+    confidence_level: float = 0.95,  # In (0, 1)
 ) -> ArmDifference:
-    "Difference of two arms at an end fixed beforehand; without value or interval where there is too little."
+    "Return the difference of two arms for a single look at a fixed end; undefined with too few data."
     check_level(confidence_level)
     found = arm_influence(rows)
     if found is None:
@@ -241,15 +241,15 @@ def fixed_difference(
 def check_level(
     confidence_level: float,
 ) -> None:
-    "Raise `ValueError` unless it is above 0 and below 1."
+    "Raise `ValueError` unless the level is above 0 and below 1."
     if isinstance(confidence_level, bool) or not 0 < confidence_level < 1:
         raise ValueError(f"confidence_level is {confidence_level!r}, expected a number between 0 and 1")
 
 
 def interval_kind(
     rows: ArmRows,
-) -> str:  # Empty, or words that begin with a comma
-    "What else an interval of these rows takes into account, in words."
+) -> str:  # '' or words that begin with a comma
+    "Return in words what else the interval accounts for: clusters, strata, covariates."
     by = f", clustered by {rows.clustered_by}" if rows.clustered_by else ""
     part = ", within strata" if rows.stratum.any() else ""
     return f"{by}{part}{', adjusted by covariates' if rows.covariates.shape[1] else ''}"
@@ -259,8 +259,8 @@ def t_ends(
     value: float,
     spread: ArmSpread,
     confidence_level: float,
-) -> tuple[float | None, float | None, float | None]:  # (low, high, p); None where nothing varies
-    "Student's t around a difference."
+) -> tuple[float | None, float | None, float | None]:  # (low, high, p); None without variance
+    "Return Student's t interval around a difference."
     from scipy.stats import t
 
     if spread.error <= 0:
@@ -270,7 +270,7 @@ def t_ends(
 
 
 def _shares(rows, level):
-    "Shares of treatment and control with Wilson intervals."
+    "Return the shares of treatment and control with Wilson intervals."
     told = []
     for side in (rows.treated, ~rows.treated):
         told.append(proportion_estimate(int(rows.y[side].sum()), int(side.sum()), confidence_level=level))
@@ -278,7 +278,7 @@ def _shares(rows, level):
 
 
 def _newcombe(rows, level):
-    "(low, high, p) of two shares; p by halving the range of levels until the interval touches zero."
+    "Return (low, high, p) of two shares; p by bisection to the level whose interval touches zero."
     apart = share_difference(*_shares(rows, level))
     if apart.value == 0:
         return apart.low, apart.high, 1.0
@@ -291,7 +291,7 @@ def _newcombe(rows, level):
 
 
 def _touches(rows, p):
-    "Whether the interval at the level 1 - p holds zero."
+    "Whether the interval at level 1 - p includes zero."
     from scipy.stats import norm
 
     z = float(norm.isf(p / 2))
@@ -308,9 +308,9 @@ def _touches(rows, p):
 def undefined_difference(
     rows: ArmRows,
     confidence_level: float,
-    reason: str = "",  # Why; empty: which arm has no outcome
+    reason: str = "",  # '': derived, such as an arm without outcomes
 ) -> ArmDifference:
-    "A difference without a value, with the reason."
+    "Return a difference without a value, with the reason."
     empty = [a for a, n in zip((rows.control, rows.treatment), rows.counts) if not n]
     why = reason or (
         f"no outcome in arm {' or '.join(empty)}" if empty else "no stratum has two rows in each arm"
@@ -334,11 +334,11 @@ def told_difference(
     found: ArmInfluence,
     spread: ArmSpread,
     ends: tuple[float | None, float | None, float | None],  # (low, high, p)
-    method: str,  # How the interval was made
+    method: str,  # Method of the interval
     confidence_level: float,
-    wide: float = 1.0,  # How much wider than Student's t the relative interval is; levels are for one look
+    wide: float = 1.0,  # Width of the relative interval relative to Student's t
 ) -> ArmDifference:
-    "The record of a difference, with the levels beside it."
+    "Build the record of a difference, with the levels of both arms (intervals for one look)."
     low, high, p = ends
     same = "no spread: all values are the same" + (", or a covariate says them" if found.covariates else "")
     few = "too few independent units" if spread.df <= 0 else same
@@ -367,7 +367,7 @@ def told_difference(
 
 
 def _levels(rows, found, spread, level):
-    "Arm -> its level with an interval for one look."
+    "Return arm -> level with an interval for one look."
     from scipy.stats import t
 
     told = {}
@@ -380,7 +380,7 @@ def _levels(rows, found, spread, level):
 
 
 def _relative(found, spread, level, method, wide):
-    "The difference as a part of the control's level, by the delta method."
+    "Return the difference relative to the control's level, by the delta method."
     from scipy.stats import t
 
     if found.levels[0] == 0 or not spread.relative_error > 0:
@@ -390,13 +390,13 @@ def _relative(found, spread, level, method, wide):
     return Estimate(value, value - half, value + half, found.n, 0, f"delta, {method}", level)
 
 # %% ../../nbs/live/11_fixed.ipynb #307ce214
-SKEWED = 0.25  # Skewness of a difference above which its interval is not to be trusted
+SKEWED = 0.25  # skewness of a difference above which its interval is unreliable
 
 
 def missing_note(
     rows: ArmRows,
-) -> tuple[str, ...]:  # Empty, or one sentence
-    "Whether outcomes are missing more often in one arm than chance has it (p < 0.001)."
+) -> tuple[str, ...]:  # Empty, or one note
+    "Return a note if outcomes are missing significantly more often in one arm (p < 0.001)."
     from scipy.stats import norm
 
     lost, known = np.array(rows.undefined, float), np.array(rows.counts, float)
@@ -413,14 +413,14 @@ def missing_note(
 
 
 def _skewed(rows, found):
-    "Whether a few large values decide."
+    "Return a note if a few large values dominate."
     if rows.plain_shares or found.skewness < SKEWED:
         return ()
     return ("few and very skewed outcomes: the interval may be too narrow",)
 
 
 def _early(rows):
-    "Whether a covariate differs between the arms as none does that was measured before the start."
+    "Return a note if a covariate differs between the arms (p < 0.001), unlike one measured before the start."
     if not rows.covariates.shape[1]:
         return ()
     none = np.empty((len(rows.y), 0))

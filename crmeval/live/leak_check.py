@@ -34,12 +34,12 @@ def _kind(m):
 
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\[nrt]")
-_INLINE = "a|b|i|u|em|strong|span|font|mark|small|sub|sup|wbr"  # Tags that stand inside of words
+_INLINE = "a|b|i|u|em|strong|span|font|mark|small|sub|sup|wbr"  # tags that occur inside words
 _TAG = re.compile(rf"</?(?:({_INLINE})|[a-z][a-z0-9]*)(?:\s[^<>]*)?/?>", re.I)
 
 
 def _without_markup(text):
-    "The text without what HTML, JSON and addresses make of it."
+    "Return the text with HTML, JSON and URL escapes decoded and tags removed."
     if "\\" in text:
         text = _ESCAPE.sub(lambda m: chr(int(m[1], 16)) if m[1] else " ", text)
     if "%" in text:
@@ -51,50 +51,50 @@ def _without_markup(text):
 
 def plain_words(
     text: str,
-) -> list[str]:  # Lower case, without signs, accents and markup; a placeholder is its kind
-    "The words of a text as they are compared."
+) -> list[str]:  # Lower case, without punctuation, accents and markup; placeholders as their kind
+    "Return the words of a text in normalised form."
     return _TOKEN.findall(folded(_MARK.sub(_kind, _without_markup(text))))
 
 
 def normal_form(
     text: str,
-) -> str:  # Equal for texts that differ in capitals, signs, blanks and codes only
-    "The words of a text, joined by blanks."
+) -> str:  # Equal for texts that differ only in case, punctuation, white space and escapes
+    "Return the normalised words of a text, joined by blanks."
     return " ".join(plain_words(text))
 
 
 def runs_of(
     words: Sequence[str],
-    size: int,  # Words of a run, from 1
-) -> set[str]:  # Of a shorter text, all of it; of no words, nothing
-    "All runs of so many words."
+    size: int,  # Words in a run, from 1
+) -> set[str]:  # For a shorter text the whole text; without words empty
+    "Return all n-grams of `size` words."
     if len(words) <= size:
         return {" ".join(words)} if words else set()
     return {" ".join(words[i : i + size]) for i in range(len(words) - size + 1)}
 
 # %% ../../nbs/live/20_leak_check.ipynb #df83b0fd
-KINDS = ("exact", "normalised", "near", "part", "conversation")  # The plainest first
+KINDS = ("exact", "normalised", "near", "part", "conversation")  # most obvious first
 
 
 @dataclass(frozen=True)
 class TrainingRow:
-    "One row of a training file, as it is checked."
+    "One row of a training file for the leak check."
 
     name: str  # Such as 'train.jsonl, line 3'
     texts: Sequence[str]
-    conversation: str | None = None  # Its id, or the pseudonym of it; None: not known
+    conversation: str | None = None  # Id or its pseudonym; None: unknown
 
 
 @dataclass(frozen=True)
 class Leak:
-    "One row that holds one sample."
+    "A training row that contains an evaluation sample."
 
     row: str
     set: str  # Name of the evaluation set
     sample: str  # Id
     kind: str  # One of `KINDS`
     part: str = ""  # 'inputs' or 'reference'; '' for a conversation
-    share: float | None = None  # Of words or runs that both have, (0, 1]; None for a conversation
+    share: float | None = None  # Share of common words or n-grams, (0, 1]; None for a conversation
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Text:
 
 
 def _texts_of(name, sample, masked):
-    "What of a sample must not be trained on."
+    "Yield the texts of a sample that must not be in training data."
     bare = Sample(sample.id, sample.use_case, sample.inputs, reference=sample.reference, record=sample.record)
     both = [bare, masked_sample(bare).sample] if masked else [bare]
     for s in both:
@@ -131,22 +131,22 @@ def _signature(runs, seed):
 def _new_lsh(near):
     from datasketch import MinHashLSH
 
-    # found rather than missed: what is only near by the sketch is thrown out when it is counted
+    # weights favour recall: false candidates are dropped by the exact count
     return MinHashLSH(threshold=near, num_perm=_PERMUTATIONS, weights=(0.1, 0.9))
 
 
 class LeakIndex:
-    "Evaluation sets, ready to be asked which of their samples a row holds."
+    "Index of evaluation sets that finds which of their samples a row contains."
 
     def __init__(
         self,
         sets: Mapping[str, Iterable[Sample]],  # Name -> samples
         *,
-        near: float = 0.7,  # Least share of three-word runs in common, (0, 1)
-        run_words: int = 13,  # Words in a row that are a part
-        least_words: int = 8,  # Of a reference
-        masked: bool = False,  # True: the samples as they look after masking as well
-        seed: int = 1,  # Of the signatures
+        near: float = 0.7,  # Minimum share of common three-word runs, (0, 1)
+        run_words: int = 13,  # Consecutive words that count as a part
+        least_words: int = 8,  # Minimum length of a reference
+        masked: bool = False,  # True: also the masked form of the samples
+        seed: int = 1,  # Seed of the MinHash signatures
     ):
         if not 0 < near < 1:
             raise ValueError(f"near is {near!r}, expected a share between 0 and 1")
@@ -158,7 +158,7 @@ class LeakIndex:
         self.exact, self.plain = defaultdict(list), defaultdict(list)
         self.conversations: defaultdict[str, set] = defaultdict(set)
         self.lsh, self._runs = _new_lsh(near), {}
-        self._parts: dict[int, int] = {}  # Run -> place of its text; -1 where two conversations have it
+        self._parts: dict[int, int] = {}  # Run -> index of its text; -1: in several conversations
         self._owners: dict[int, str] = {}
         for name, samples in sets.items():
             samples = list(samples)
@@ -197,8 +197,8 @@ class LeakIndex:
     def leaks(
         self,
         row: TrainingRow,
-    ) -> list[Leak]:  # One for each sample that it holds: the plainest kind, the largest share
-        "Which samples a row holds."
+    ) -> list[Leak]:  # One per sample: most obvious kind, then largest share
+        "Return the evaluation samples that a row contains."
         found: dict[tuple, Leak] = {}
         for text in row.texts:
             for n, kind, share in self._of_text(text):
@@ -209,14 +209,14 @@ class LeakIndex:
         return list(found.values())
 
     def _of_conversation(self, conversation):
-        "Samples of a conversation, of which either side may know the pseudonym alone."
+        "Return the samples of a conversation, given by id or pseudonym."
         if not conversation:
             return []
         both = (conversation, pseudonym("conversation", conversation))
         return sorted(set().union(*(self.conversations.get(c, ()) for c in both)))
 
     def _of_text(self, text):
-        "(place, kind, share) of every text that another one holds."
+        "Yield (index, kind, share) of every indexed text found in a text."
         words = plain_words(text)
         plain = " ".join(words)
         yield from ((n, "exact", 1.0) for n in self.exact.get(text, ()))
@@ -242,7 +242,7 @@ class LeakIndex:
 
 
 def _keep(found, leak):
-    "Of two leaks of one sample the plainer one, or the larger share."
+    "Keep the more obvious leak of a sample, or the one with the larger share."
     key = leak.set, leak.sample
     old = found.get(key)
     if old is None or _rank(leak) < _rank(old):
@@ -255,9 +255,9 @@ def _rank(leak):
 # %% ../../nbs/live/20_leak_check.ipynb #537bc7c9
 @dataclass(frozen=True)
 class LeakCheck(Printed):
-    "What a training file holds of evaluation sets; prints as a table."
+    "Evaluation samples found in a training file; prints as a table."
 
-    rows: int  # Checked
+    rows: int  # Rows checked
     sets: Mapping[str, int]  # Name -> samples
     leaks: tuple[Leak, ...] = ()
     near: float = 0.7
@@ -265,17 +265,17 @@ class LeakCheck(Printed):
 
     @property
     def clean(self) -> bool:
-        "Whether no row holds a sample."
+        "Whether no row contains a sample."
         return not self.leaks
 
     @cached_property
     def leaking_rows(self) -> list[str]:
-        "Names of the rows that hold something, in their order."
+        "Names of the rows with leaks, in order."
         return list(dict.fromkeys(leak.row for leak in self.leaks))
 
     @cached_property
     def leaked_samples(self) -> dict[str, list[str]]:
-        "Name of a set -> ids of its samples that a row holds."
+        "Name of a set -> sorted ids of its leaked samples."
         held: dict[str, set] = {name: set() for name in self.sets}
         for leak in self.leaks:
             held[leak.set].add(leak.sample)
@@ -283,9 +283,9 @@ class LeakCheck(Printed):
 
     def counts(
         self,
-        name: str,  # Of a set
-    ) -> dict[str, int]:  # Kind -> rows of which that is the plainest
-        "Rows that hold something of a set."
+        name: str,  # Name of a set
+    ) -> dict[str, int]:  # Most obvious kind of a row -> number of rows
+        "Count the rows with leaks from a set, by kind."
         best: dict[str, Leak] = {}
         for leak in self.leaks:
             if leak.set == name and (leak.row not in best or _rank(leak) < _rank(best[leak.row])):
@@ -293,8 +293,8 @@ class LeakCheck(Printed):
         told = Counter(leak.kind for leak in best.values())
         return {kind: told[kind] for kind in KINDS}
 
-    def table(self) -> list[list[str]]:  # Its head first
-        "A line for each set."
+    def table(self) -> list[list[str]]:  # First row: head
+        "Return one line per set."
         head = ["evaluation set", "samples", "of these in the file", *KINDS]
         lines = [head]
         for name, n in self.sets.items():
@@ -319,10 +319,10 @@ def _told(leak):
 
 def find_leaks(
     rows: Iterable[TrainingRow],
-    sets: Mapping[str, Iterable[Sample]] | LeakIndex,  # Name -> samples, or the index that was made of them
-    **how,  # near, run_words, least_words, masked, seed, as `LeakIndex` takes them
+    sets: Mapping[str, Iterable[Sample]] | LeakIndex,  # Name -> samples, or their index
+    **how,  # near, run_words, least_words, masked, seed: as for `LeakIndex`
 ) -> LeakCheck:
-    "Hold training rows against evaluation sets."
+    "Check training rows against evaluation sets."
     index = sets if isinstance(sets, LeakIndex) else LeakIndex(sets, **how)
     rows = list(rows)
     leaks = [leak for row in rows for leak in index.leaks(row)]
@@ -330,7 +330,7 @@ def find_leaks(
 
 # %% ../../nbs/live/20_leak_check.ipynb #bfbad9d6
 def _contents(value):
-    "Every text of a row: a message's content, or a string of its own."
+    "Yield every text of a row: message contents and other strings."
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -344,14 +344,14 @@ def _contents(value):
 
 @lru_cache(maxsize=4)
 def _conversations_beside(path, _changed):
-    "(file, line) -> pseudonym of the conversation."
+    "Return (file, line) -> pseudonym of the conversation."
     return {(r["file"], r["line"]): r.get("conversation") for r in read_jsonl(path)}
 
 
 def training_rows(
-    path: str | Path,  # A .jsonl file with one object a line, in any of the usual forms
-) -> list[TrainingRow]:  # In the order of the file
-    "Rows of a training file; what is no JSON Lines raises `ValueError` with the line."
+    path: str | Path,  # .jsonl file, one object per line, in any common format
+) -> list[TrainingRow]:  # In file order
+    "Return the rows of a training file; invalid JSON Lines raise `ValueError` with the line."
     path = Path(path)
     beside = path.with_name("rows.jsonl")
     known = _conversations_beside(beside, beside.stat().st_mtime_ns) if beside.is_file() else {}
@@ -365,20 +365,20 @@ def training_rows(
 def leaks_in_file(
     path: str | Path,  # As for `training_rows`
     sets: Mapping[str, Iterable[Sample]],  # Name -> samples
-    **how,  # As for `LeakIndex`; samples are compared as they are and masked
+    **how,  # As for `LeakIndex`; by default samples are compared both plain and masked
 ) -> LeakCheck:
-    "Hold a training file against evaluation sets."
+    "Check a training file against evaluation sets."
     return find_leaks(training_rows(path), sets, **{"masked": True, **how})
 
 # %% ../../nbs/live/20_leak_check.ipynb #d95b3065
 def without_doubles(
-    samples: Iterable[Sample],  # The first of two that are alike stays
-    known: Iterable[Sample] = (),  # What is there already; none of these is given back
+    samples: Iterable[Sample],  # Of similar samples the first is kept
+    known: Iterable[Sample] = (),  # Existing samples, not returned
     *,
-    near: float = 0.7,  # Least share of three-word runs in common, of inputs and reference together
+    near: float = 0.7,  # Minimum share of common three-word runs, of inputs and reference together
     seed: int = 1,
-) -> tuple[list[Sample], list[tuple[str, str]]]:  # Samples that stay; (id, id of its double) of the others
-    "Leave out samples that are nearly the same as an earlier one of the same use case."
+) -> tuple[list[Sample], list[tuple[str, str]]]:  # Kept samples; (id, id of its duplicate) of the others
+    "Remove near-duplicates of earlier samples of the same use case."
     lsh, runs, names = _new_lsh(near), {}, {}
     stay: list[Sample] = []
     doubles: list[tuple[str, str]] = []
@@ -399,6 +399,6 @@ def without_doubles(
 def jaccard(
     a: Set,
     b: Set,
-) -> float:  # 0 to 1; two empty sets are equal
-    "Share of all items of two sets that both have."
+) -> float:  # 0 to 1; 1 for two empty sets
+    "Return the Jaccard similarity of two sets."
     return len(a & b) / len(a | b) if a or b else 1.0

@@ -32,13 +32,13 @@ SHOWN = {
     "reopen_rate": ("reopened", "share"),
     "escalation_rate": ("escalated", "share"),
     "error_rate": ("errors", "share"),
-}  # outcome card -> how an experiment calls its column, and its unit
+}  # outcome card -> (column name in an experiment, unit)
 
 
 def experiment_columns(
-    joined: Joined,  # As `join_outcomes` gives it
-) -> dict[str, list]:  # Columns of the replies, and one for each of `SHOWN`; what is not known is None
-    "The joined replies as columns that arms are compared by."
+    joined: Joined,  # From `join_outcomes`
+) -> dict[str, list]:  # Columns of the replies, and one per entry of `SHOWN`; None: unknown
+    "Return the joined replies as columns for comparing arms."
     rows = joined.rows.to_pydict()
     rows["handling time"] = _whole_times(rows, outcome_card("handling_time").horizon_s)
     rows["day"] = [t.date() for t in rows["time"]]
@@ -52,26 +52,26 @@ def experiment_columns(
 
 
 def _whole_times(rows, horizon):
-    "Minutes up to the horizon, of replies whose horizon is over."
+    "Return minutes up to the horizon, None for replies whose horizon is not over."
     columns = zip(rows["handling_s"], rows["age_s"])
     return [min(s, horizon) / 60 if age >= horizon and s is not None else None for s, age in columns]
 
 # %% ../../nbs/live/31_live_analysis.ipynb #5c4cc7ee
 @dataclass(frozen=True)
 class LivePlan:
-    "What is compared, fixed before the start."
+    "Analysis plan, fixed before the start."
 
     decides: tuple[str, ...] = (
         "handling_time",
         "acceptance_rate",
         "csat",
-    )  # Out of `SHOWN`; the first is shown daily
+    )  # Names in `SHOWN`; the first is shown daily
     guards: Mapping[str, float] = field(
         default_factory=lambda: {"reopen_rate": 0.03, "error_rate": 0.05}
-    )  # Out of `SHOWN` -> how much worse it may get
-    shares: Mapping[str, float] | None = None  # Arm -> share that was asked for; None: not checked
+    )  # Name in `SHOWN` -> allowed deterioration
+    shares: Mapping[str, float] | None = None  # Arm -> planned share; None: not checked
     control: str = "control"
-    unit: str = "customer"  # Column of what was assigned; each reply its own where there is none
+    unit: str = "customer"  # Column of assigned units; if missing, each reply
     covariate: str | None = None  # Column measured before the start
     method: str = "sequential"
 
@@ -85,7 +85,7 @@ class LivePlan:
             raise ValueError("decides is empty, expected at least one outcome")
 
     def outcome(self, name: str) -> ArmOutcome:
-        "A card's outcome with the column and the direction that it has in an experiment."
+        "Return a card's outcome with its column and direction in an experiment."
         return ArmOutcome(SHOWN[name][0], higher_is_better=outcome_card(name).higher_is_better)
 
 # %% ../../nbs/live/31_live_analysis.ipynb #f2040a1b
@@ -102,8 +102,8 @@ _FATES = {
 
 def event_counts(
     record: EventRecord,
-) -> dict[str, int]:  # In words -> events or replies; kinds of loss that did not happen are left out
-    "The record of events as a page tells it."
+) -> dict[str, int]:  # Text -> number of events or replies; losses with count 0 are left out
+    "Return the record of events for a page."
     out = {"events that arrived": record.read}
     out |= {f"… {words}": n for name, words in _FATES.items() if (n := getattr(record, name))}
     out |= {f"… malformed: {what}": n for what, n in record.malformed.items()}
@@ -124,7 +124,7 @@ _WATCHED = (
 
 
 def _watch(rows):
-    "Drift of what the rows have; None where there is nothing to watch."
+    "Return the drift of the available measures; None without any."
     measures = [m for m in _WATCHED if (m.column or m.name) in rows]
     columns = ["time", *dict.fromkeys(m.column or m.name for m in measures)]
     records = [dict(zip(columns, values)) for values in zip(*(rows[c] for c in columns))]
@@ -132,7 +132,7 @@ def _watch(rows):
 
 
 def _actions(rows):
-    "Replies as `feedback_reasons` reads them."
+    "Yield the replies in the form for `feedback_reasons`."
     reasons = rows.get("reason") or [None] * len(rows["time"])
     for arm, edited, ignored, reason in zip(rows["arm"], rows["edited"], rows["ignored"], reasons):
         did = "edit" if edited else "ignore"
@@ -141,7 +141,7 @@ def _actions(rows):
 
 
 def live_report(
-    joined: Joined,  # Replies with a column 'arm', as `join_outcomes` gives them
+    joined: Joined,  # From `join_outcomes`; replies with a column 'arm'
     plan: LivePlan | None = None,  # None: `LivePlan()`
     *,
     title: str = "Live",
@@ -149,7 +149,7 @@ def live_report(
     source: str = "",
     notes: Sequence[str] = (),
 ) -> LiveReport:
-    "Analyse replies and what became of them as the plan says."
+    "Analyse replies and their outcomes according to the plan."
     plan = plan or LivePlan()
     rows = experiment_columns(joined)
     if "arm" not in rows:
@@ -188,7 +188,7 @@ def _weeks(rows, plan, name):
 
 
 def _daily(rows, plan, outcome):
-    "Looks at the deciding outcome, each day on the replies whose horizon was over by then."
+    "Return daily looks at the deciding outcome, on the replies whose horizon was over by then."
     wait = timedelta(seconds=outcome_card("handling_time").horizon_s or 0)
     known = rows | {"known": [d + wait for d in rows["day"]]}
     return daily_looks(known, outcome, "known", plan.method, plan.covariate, control=plan.control)

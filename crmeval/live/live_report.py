@@ -32,23 +32,23 @@ class WeeklyOutcome:
     "An outcome of each arm in each week."
 
     name: str
-    weeks: tuple[date, ...]  # Mondays, without gaps
+    weeks: tuple[date, ...]  # Consecutive Mondays
     arms: Mapping[
         str, tuple[Estimate, ...]
-    ]  # Arm -> an estimate for each week; without value where no row is
+    ]  # Arm -> one estimate per week; without value if there are no rows
     unit: str = ""  # 'minutes', 'per cent', ...
     higher_is_better: bool = True
-    about: str = ""  # What is counted, from when to when, and what happens to cases that are still open
+    about: str = ""  # Definition: what is counted, time span, open cases
 
 
 def ratio_estimate(
-    y: np.ndarray,  # (n,) without gaps
-    below: np.ndarray,  # (n,) at least 0; ones for a mean
+    y: np.ndarray,  # (n,) numerators, no gaps
+    below: np.ndarray,  # (n,) denominators, at least 0; ones for a mean
     units: np.ndarray,  # (n,) code of the independent unit of each row, from 0
     *,
     undefined: int = 0,  # Rows without a value
-) -> Estimate:  # Without value where nothing stands below the line; without ends from fewer than 2 units
-    "Sum over sum with a 95 % interval over independent units."
+) -> Estimate:  # No value if the denominator is 0; no interval for fewer than 2 units
+    "Return the ratio of two sums with a 95 % interval over independent units."
     from scipy.stats import t
 
     total = float(below.sum())
@@ -66,16 +66,16 @@ def ratio_estimate(
 
 
 def weekly_outcome(
-    rows: Any,  # List of dictionaries, pandas frame, Arrow table, or a dictionary of columns
+    rows: Any,  # List of dictionaries, data frame, Arrow table, or dictionary of columns
     outcome: str | ArmOutcome,
     *,
-    time: str = "time",  # Column of a day or moment
+    time: str = "time",  # Column of dates or timestamps
     arm: str = "arm",
-    unit_column: str | None = "unit",  # Column of independent units; None or absent: each row is one
+    unit_column: str | None = "unit",  # Column of independent units; None or missing: each row is one
     unit: str = "",
     about: str = "",
 ) -> WeeklyOutcome:
-    "Level of an outcome in each week and arm, each with its interval."
+    "Return the level of an outcome in each week and arm, with intervals."
     outcome = ArmOutcome(outcome) if isinstance(outcome, str) else outcome
     y = numbers(read_column(rows, outcome.column), outcome.column)
     below = numbers(read_column(rows, outcome.per), outcome.per) if outcome.per else np.ones(len(y))
@@ -109,7 +109,7 @@ def _weeks_between(mondays):
 
 
 def _level(y, below, units, here):
-    "Estimate of the rows of one arm and week; a row without a unit is its own."
+    "Return the estimate for the rows of one arm and week."
     known = here & ~np.isnan(y) & ~np.isnan(below)
     codes = np.unique(units[known], return_inverse=True)[1]
     return ratio_estimate(y[known], below[known], codes, undefined=int(here.sum() - known.sum()))
@@ -117,9 +117,9 @@ def _level(y, below, units, here):
 # %% ../../nbs/live/30_live_report.ipynb #a459bc96
 def experiment_sentence(
     result: ExperimentResult | None,
-    units: Mapping[str, str] | None = None,  # Outcome -> unit; a 'share' is told in percentage points
+    units: Mapping[str, str] | None = None,  # Outcome -> unit; 'share': in percentage points
 ) -> str:
-    "What an experiment says so far and how sure it is."
+    "Return the result of an experiment so far, with its uncertainty, in sentences."
     if result is None:
         return "No experiment: there are no two arms to compare."
     if result.verdict == "not comparable":
@@ -149,7 +149,7 @@ def _upper(text):
 
 
 def _difference_words(d, units, better=None):
-    "Name, size, interval and p of a difference."
+    "Return name, size, interval and p-value of a difference."
     unit, good = units.get(d.outcome, ""), {True: " (better)", False: " (worse)", None: ""}[better]
     side = f"{_size_words(d, unit)} {'higher' if d.value > 0 else 'lower'}{good}"
     arms = f"with {printable(d.treatment)[:40]} than with {printable(d.control)[:40]}"
@@ -158,7 +158,7 @@ def _difference_words(d, units, better=None):
 
 
 def _size_words(d, unit):
-    "How far apart, in the unit, and as a part of the control's level where that is no share."
+    "Return the size of a difference in its unit, and relative to the control unless it is a share."
     size = abs(d.value)
     if unit == "share":
         return f"{100 * size:.3g} percentage points"
@@ -202,13 +202,13 @@ _ACTIONS = {"edit": "edit", "edited": "edit", "ignore": "ignore", "ignored": "ig
 
 
 def feedback_reasons(
-    rows: Iterable[Mapping],  # Replies with an arm, what was done, and perhaps why
+    rows: Iterable[Mapping],  # Replies with arm, action and optional reason
     *,
     arm: str = "arm",
     action: str = "action",  # 'accept', 'edit' or 'ignore'
     reason: str = "reason",
-) -> dict[str, dict[str, int]]:  # 'edit: too long' -> arm -> count; the most frequent first
-    "How often drafts were edited or ignored, and why."
+) -> dict[str, dict[str, int]]:  # 'edit: too long' -> arm -> count; most frequent first
+    "Count how often drafts were edited or ignored, by reason."
     found: dict[str, Counter] = {}
     for row in rows:
         did = row.get(action)
@@ -228,13 +228,13 @@ class GateEntry:
     base: str
     opens: bool
     says: str = ""
-    time: str = ""  # As the line has it; '' unknown
+    time: str = ""  # As given in the line; '': unknown
 
 
 def read_gate_history(
-    path: str | Path,  # JSON Lines: what `crmeval gate ... --json` printed, one line each
-) -> tuple[list[GateEntry], int]:  # Entries in their order, and how many lines could not be read
-    "Decisions of gates from a file to which each pipeline appends its line."
+    path: str | Path,  # JSON Lines with the output of `crmeval gate ... --json`
+) -> tuple[list[GateEntry], int]:  # Entries in order, and the number of unreadable lines
+    "Read gate decisions from a file to which pipelines append lines."
     entries, unreadable = [], 0
     for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.strip():
@@ -258,19 +258,19 @@ def _gate_entry(line):
 # %% ../../nbs/live/30_live_report.ipynb #0ae1502c
 @dataclass(frozen=True)
 class LiveReport:
-    "Everything that a live page shows."
+    "The data of a live page."
 
     title: str
     result: ExperimentResult | None = None
     weekly: tuple[WeeklyOutcome, ...] = ()
-    looks: Mapping[str, Looks] = field(default_factory=dict)  # Outcome -> looks at it, day by day
-    events: Mapping[str, int] = field(default_factory=dict)  # Kind, in words -> how many
+    looks: Mapping[str, Looks] = field(default_factory=dict)  # Outcome -> daily looks
+    events: Mapping[str, int] = field(default_factory=dict)  # Kind in words -> count
     feedback: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # Reason -> arm -> count
     drift: Drift | None = None
     gates: tuple[GateEntry, ...] = ()
-    validity: tuple[Validity, ...] = ()  # Whether the offline score foretold the outcomes
-    notes: tuple[str, ...] = ()  # What is to be minded beside the notes of the experiment
-    source: str = ""  # Where the events came from, in words
+    validity: tuple[Validity, ...] = ()  # How well the offline score predicts the outcomes
+    notes: tuple[str, ...] = ()  # Caveats in addition to those of the experiment
+    source: str = ""  # Source of the events, in words
 
     @property
     def says(self) -> str:
@@ -284,13 +284,13 @@ class LiveReport:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        "All arms, the control first."
+        "All arms, control first."
         first = [] if self.result is None else [d.control for d in self.result.outcomes.values()][:1]
         seen = [a for w in self.weekly for a in w.arms] + [a for f in self.feedback.values() for a in f]
         return tuple(dict.fromkeys(first + seen))
 
     def table(self) -> list[dict]:
-        "A row for each outcome and guardrail, for a table."
+        "Return one row per outcome and guardrail, for a table."
         if self.result is None:
             return []
         rows = [

@@ -20,12 +20,12 @@ from .fixed import check_level
 # %% ../../nbs/live/14_off_policy.ipynb #a33f2136
 @dataclass(frozen=True)
 class PolicyEstimate(Estimate):
-    "Mean reward of a policy that did not run, with what its log is worth."
+    "Estimated mean reward of a policy that did not run, with diagnostics of the log."
 
-    effective_n: float = 0.0  # Rows that the log is worth to this policy (Kish)
-    mean_weight: float = math.nan  # Near 1 where the propensities are right
-    largest_share: float = math.nan  # Part of all weight that one row carries, 0 to 1
-    notes: tuple[str, ...] = ()  # What is to be minded
+    effective_n: float = 0.0  # Effective number of rows for this policy (Kish)
+    mean_weight: float = math.nan  # Near 1 if the propensities are right
+    largest_share: float = math.nan  # Largest share of the total weight in one row, 0 to 1
+    notes: tuple[str, ...] = ()  # Caveats
 
     def __str__(self):
         worth = f"{self.format('.4g')}, worth {self.effective_n:.0f} rows"
@@ -34,10 +34,10 @@ class PolicyEstimate(Estimate):
 
 @dataclass(frozen=True)
 class _Log:
-    "Known rows of a log."
+    "Complete rows of a log."
 
     reward: np.ndarray  # (n,)
-    weight: np.ndarray  # (n,) target's probability over the logged one
+    weight: np.ndarray  # (n,) target's probability divided by the logged one
     known: np.ndarray  # (rows,) bool
     cluster: np.ndarray | None  # (n,) code
 
@@ -47,7 +47,7 @@ class _Log:
 
 
 def _log(reward, logged, target, clusters):
-    "The rows that have a reward and both probabilities; probabilities that are none raise `ValueError`."
+    "Return the rows with a reward and both probabilities; invalid probabilities raise `ValueError`."
     columns = {"reward": reward, "logged": logged, "target": target}
     r, p, q = (numbers(v, name) for name, v in columns.items())
     if not len(r) == len(p) == len(q):
@@ -66,18 +66,18 @@ def _log(reward, logged, target, clusters):
     return _Log(r[known], q[known] / p[known], known, cluster)
 
 # %% ../../nbs/live/14_off_policy.ipynb #a158f207
-FEWEST_WORTH = 10  # Rows that a log has to be worth before an interval is told
+FEWEST_WORTH = 10  # effective rows needed for an interval
 
 
 def inverse_propensity(
-    reward: Sequence[float | None] | np.ndarray,  # (n,) result of each logged choice; None: it never came
-    logged: Sequence[float] | np.ndarray,  # (n,) probability with which it was chosen, above 0 to 1
-    target: Sequence[float] | np.ndarray,  # (n,) probability with which the other policy chooses it, 0 to 1
+    reward: Sequence[float | None] | np.ndarray,  # (n,) reward of each logged choice; None: missing
+    logged: Sequence[float] | np.ndarray,  # (n,) logged probability of the choice, in (0, 1]
+    target: Sequence[float] | np.ndarray,  # (n,) probability of the choice under the target policy, 0 to 1
     *,
-    clusters: Sequence[Hashable] | None = None,  # (n,) e.g. the customer; None: each row its own
+    clusters: Sequence[Hashable] | None = None,  # (n,) such as the customer; None: each row its own
     confidence_level: float = 0.95,
 ) -> PolicyEstimate:  # In the reward's unit
-    "Mean reward of the target policy by inverse propensity scoring (IPS)."
+    "Estimate the mean reward of the target policy by inverse propensity scoring (IPS)."
     log = _log(reward, logged, target, clusters)
     terms = log.weight * log.reward
     return _estimate(log, terms, "IPS", confidence_level)
@@ -91,7 +91,7 @@ def self_normalised(
     clusters: Sequence[Hashable] | None = None,
     confidence_level: float = 0.95,
 ) -> PolicyEstimate:
-    "Mean reward of the target policy by self-normalised IPS, with the delta method."
+    "Estimate the mean reward of the target policy by self-normalised IPS, with the delta method."
     log = _log(reward, logged, target, clusters)
     whole = log.weight.mean() if len(log.weight) else 0.0
     if whole <= 0:
@@ -105,12 +105,12 @@ def doubly_robust(
     logged: Sequence[float] | np.ndarray,  # (n,)
     target: Sequence[float] | np.ndarray,  # (n,)
     *,
-    predicted: Sequence[float] | np.ndarray,  # (n,) guess of each logged choice's reward, made on other rows
-    expected: Sequence[float] | np.ndarray,  # (n,) the guess's mean over what the target would choose
+    predicted: Sequence[float] | np.ndarray,  # (n,) predicted reward of each choice, fitted on other rows
+    expected: Sequence[float] | np.ndarray,  # (n,) predicted reward averaged over the target's choices
     clusters: Sequence[Hashable] | None = None,
     confidence_level: float = 0.95,
 ) -> PolicyEstimate:
-    "Mean reward of the target policy by the doubly robust estimate (DR)."
+    "Estimate the mean reward of the target policy by the doubly robust method (DR)."
     log = _log(reward, logged, target, clusters)
     guesses = [numbers(v, name) for name, v in (("predicted", predicted), ("expected", expected))]
     for name, values in zip(("predicted", "expected"), guesses):
@@ -123,7 +123,7 @@ def doubly_robust(
 
 
 def _estimate(log, terms, method, level, empty=False):
-    "Mean of the terms with Student's t over independent units."
+    "Return the mean of the terms with Student's t over independent units."
     check_level(level)
     n = len(terms)
     if empty or not n:
@@ -145,13 +145,13 @@ def _estimate(log, terms, method, level, empty=False):
 
 
 def _ends(terms, value, cluster, level):
-    "(low, high); None where nothing varies or too little is there."
+    "Return (low, high); None without variance or with too few units."
     from scipy.stats import t
 
     phi = (terms - value) / len(terms)
     phi = phi if cluster is None else np.bincount(cluster, phi)
     units = len(phi)
-    # what rounding makes is no spread
+    # rounding errors are not variance
     if units < 2 or not (np.abs(phi) > 1e-13 * np.abs(terms).max() / units).any():
         return None, None
     error = math.sqrt(float(phi @ phi) * units / (units - 1))
@@ -160,7 +160,7 @@ def _ends(terms, value, cluster, level):
 
 
 def _minded(log, worth):
-    "What makes an estimate doubtful, in words."
+    "Return the caveats of an estimate."
     n, notes = len(log.weight), []
     error = float(log.weight.std()) / math.sqrt(n)
     off = abs(float(log.weight.mean()) - 1)
@@ -178,15 +178,15 @@ def _minded(log, worth):
 # %% ../../nbs/live/14_off_policy.ipynb #5928f82f
 def cross_fitted_rates(
     action: Any,  # (n,) label of each logged choice
-    reward: Sequence[float | None] | np.ndarray,  # (n,) None is left out
+    reward: Sequence[float | None] | np.ndarray,  # (n,) None: left out
     *,
-    folds: int = 5,  # Parts, at least 2
-    strength: float = 50.0,  # Rows that the mean of all counts as, at least 0
+    folds: int = 5,  # Number of folds, at least 2
+    strength: float = 50.0,  # Weight of the overall mean in rows (shrinkage), at least 0
     rng: int | np.random.Generator = 0,
 ) -> tuple[
     np.ndarray, np.ndarray, list[Hashable]
 ]:  # (rates (folds, actions), fold of each row (n,), actions)
-    "Mean reward of each choice, fitted without the rows of each fold."
+    "Return the mean reward of each choice by cross-fitting: fitted without the rows of each fold."
     codes, labels = groups(action)
     r = numbers(reward, "reward")
     if len(r) != len(codes) or (codes < 0).any():

@@ -23,17 +23,17 @@ FORMS = ("ratio", "time", "share_in_time")
 
 @dataclass(frozen=True)
 class OutcomeCard(MetricCard):
-    "What an outcome is and how it is counted."
+    "Definition of an outcome and of its calculation."
 
     form: str = "ratio"  # One of `FORMS`
-    above: str = ""  # Column above the line of a ratio; seconds where the form is another
+    above: str = ""  # Numerator column of a ratio; column of seconds in other forms
     below: str | None = (
-        None  # Column below the line, None: the rows; the state (0: still open) in other forms
+        None  # Denominator column, None: number of rows; in other forms the state (0: still open)
     )
-    kind: str = ""  # Kind of event whose window is waited for; '': none
-    horizon_s: float | None = None  # Of a time or a share in time: how far it is counted, in seconds
-    formula: str = ""  # In words
-    missing: str = ""  # What counts as missing, in words
+    kind: str = ""  # Kind of event whose window must pass; '': none
+    horizon_s: float | None = None  # Time horizon in seconds, for 'time' and 'share_in_time'
+    formula: str = ""  # Formula in words
+    missing: str = ""  # Definition of missing values, in words
     cuts: Sequence[float] | None = None  # An outcome has no points
 
     def __post_init__(self):
@@ -47,15 +47,15 @@ class OutcomeCard(MetricCard):
             raise ValueError(f"the outcome {self.name!r} needs below= (its state) and horizon_s= above 0")
 
     @property
-    def window_days(self) -> float | None:  # None: nothing is waited for
-        "How long after the reply its event counts."
+    def window_days(self) -> float | None:  # None: no window
+        "Days after the reply in which its event counts."
         return event_kinds()[self.kind].window_days if self.kind else None
 
     def better(
         self,
         difference: float,  # New minus old, or new / old - 1
     ) -> float:  # Above 0: an improvement
-        "A difference with the sign of good."
+        "Return a difference with its sign set so that positive is an improvement."
         return difference if self.higher_is_better else -difference
 
     def __str__(self):
@@ -70,8 +70,8 @@ def _cards_file() -> dict:
 
 
 @lru_cache(maxsize=1)
-def outcome_cards() -> dict[str, OutcomeCard]:  # Name -> card, in the order of a table
-    "The outcomes that are defined."
+def outcome_cards() -> dict[str, OutcomeCard]:  # Name -> card, in table order
+    "Return the defined outcomes."
     told = _cards_file()
     unknown = {"high": float("inf"), "reference": told["source"]}
     return {c["name"]: OutcomeCard(**{**unknown, **c, "needs": _columns_of(c)}) for c in told["cards"]}
@@ -82,9 +82,9 @@ def _columns_of(card):
 
 
 def outcome_card(
-    name: str | OutcomeCard,  # Out of `outcome_cards`, or one of your own
+    name: str | OutcomeCard,  # Name in `outcome_cards`, or a custom card
 ) -> OutcomeCard:
-    "The card of an outcome; an unknown name raises `ValueError` with what is near."
+    "Return the card of an outcome; an unknown name raises `ValueError` with a suggestion."
     if isinstance(name, OutcomeCard):
         return name
     cards = outcome_cards()
@@ -95,16 +95,16 @@ def outcome_card(
 # %% ../../nbs/live/01_outcome_cards.ipynb #73c3e2e7
 @dataclass(frozen=True)
 class PublishedFigure(Printed):
-    "An improvement that somebody else reports."
+    "An improvement reported by another source."
 
-    outcome: str  # What it is about, in our words
+    outcome: str  # Name of the outcome
     title: str
-    low: float  # Relative improvement; as a share of the old value
-    high: float  # As `low` where one figure is given
-    better: str  # 'up' or 'down': where the figure moved
-    words: str  # As the source says it, shortened
-    against: str  # What it was compared with
-    compared_with: tuple[str, ...]  # Outcomes of ours that are nearest to it
+    low: float  # Relative improvement, as a share of the old value
+    high: float  # Equal to `low` for a single figure
+    better: str  # 'up' or 'down': direction of the change
+    words: str  # Wording of the source, shortened
+    against: str  # What the source compared with
+    compared_with: tuple[str, ...]  # Nearest outcomes of this package
     source: str
 
     def __str__(self) -> str:
@@ -113,9 +113,9 @@ class PublishedFigure(Printed):
 
 
 def published_figures(
-    outcome: str | None = None,  # Only those that this outcome is to be compared with; None: all
+    outcome: str | None = None,  # Only figures comparable with this outcome; None: all
 ) -> list[PublishedFigure]:
-    "Improvements that the project's sources state; to be compared with, not to be reached."
+    "Return improvements reported by other sources, for comparison and not as targets."
     told = _cards_file()
     figures = [
         PublishedFigure(

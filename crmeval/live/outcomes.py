@@ -30,14 +30,14 @@ from crmeval.live.outcome_cards import (
 # %% ../../nbs/live/03_outcomes.ipynb #c6d8153b
 @dataclass(frozen=True)
 class OutcomeEstimate(Estimate):
-    "An outcome with its interval, and with the counts of what is open and what is missing."
+    "An outcome with its interval, and the counts of open and missing rows."
 
     outcome: str = ""  # Name of the card
     unit: str = ""
-    open: int = 0  # Still open: of `n` for times and shares in time, of `undefined` for ratios
-    clusters: Mapping[str, int] = field(default_factory=dict)  # Way of clustering -> clusters
-    error: float | None = None  # Standard error; None where it cannot be known
-    record: EventRecord | None = None  # Of the events behind the rows, where they were joined here
+    open: int = 0  # Open rows: part of `n` for times and shares in time, of `undefined` for ratios
+    clusters: Mapping[str, int] = field(default_factory=dict)  # Clustering -> number of clusters
+    error: float | None = None  # Standard error; None: unknown
+    record: EventRecord | None = None  # Record of the joined events, for rows from `join_outcomes`
 
     def __str__(self) -> str:
         told = f"{self.outcome}: {self.format('.4g')} {self.unit}" + (
@@ -51,13 +51,13 @@ class OutcomeEstimate(Estimate):
 # %% ../../nbs/live/03_outcomes.ipynb #36943cb5
 CLUSTERS = ("agent", "customer")
 _WEEK = "CAST(date_trunc('week', TRY_CAST(time AS TIMESTAMPTZ)) AS DATE)"
-# the same for moments, in whole numbers: 1970-01-05 was a Monday
+# the same for timestamps with integer arithmetic: 1970-01-05 was a Monday
 _FAST_WEEK = "DATE '1970-01-05' + CAST(7 * ((epoch_us(time) - 345600000000) // 604800000000) AS INTEGER)"
 
 
 @dataclass(frozen=True)
 class _Table:
-    "Rows that an engine reaches."
+    "Rows registered with an engine."
 
     engine: Any
     reached: str
@@ -66,7 +66,7 @@ class _Table:
     windows: Mapping[str, float] | None = None
 
     def number(self, name):
-        "A column as a finite number in SQL; what is none is a gap."
+        "Return SQL for a column as finite numbers; other values become gaps."
         if name not in self.columns:
             has = ", ".join(self.columns)
             raise ValueError(f"no column {name!r} in the rows, which the outcome needs; they have {has}")
@@ -74,7 +74,7 @@ class _Table:
         return f"CASE WHEN isfinite({x}) THEN {x} END"
 
     def key(self, name):
-        "A column to group by."
+        "Return SQL for a column to group by; 'week' is derived from 'time'."
         if name == "week" and name not in self.columns and "time" in self.columns:
             return _FAST_WEEK if self.columns["time"].startswith("TIMESTAMP") else _WEEK
         if name not in self.columns:
@@ -85,7 +85,7 @@ class _Table:
 
 @contextmanager
 def _opened(rows, memory="500MB"):
-    "An engine that reaches the rows."
+    "Open an engine with the rows registered."
     record, windows = None, None
     if isinstance(rows, Joined):
         rows, record, windows = rows.rows, rows.record, rows.windows
@@ -95,7 +95,7 @@ def _opened(rows, memory="500MB"):
 
 
 def _ways(table, cluster):
-    "Columns of clusters; those of `CLUSTERS` that are there, unless they are named."
+    "Return the cluster columns: the named ones, else those of `CLUSTERS` that exist."
     if cluster is None:
         return tuple(c for c in CLUSTERS if c in table.columns)
     named = (cluster,) if isinstance(cluster, str) else tuple(cluster)
@@ -107,7 +107,7 @@ def _ways(table, cluster):
 
 # %% ../../nbs/live/03_outcomes.ipynb #5fa70859
 def _source(table, card, by, ways, where=""):
-    "SELECT of what a figure needs: keys k0.., clusters c0.., and y with w, or x with d."
+    "Return the SELECT for a figure: keys k0.., clusters c0.., and y with w, or x with d."
     keys = [f"{table.key(name)} AS k{i}" for i, name in enumerate(by)]
     keys += [f"{table.key(name)} AS c{i}" for i, name in enumerate(ways)]
     if card.form == "ratio":
@@ -124,7 +124,7 @@ def _source(table, card, by, ways, where=""):
 
 
 def _is_young(table, card):
-    "Whether the window of a row still runs, in SQL."
+    "Return SQL for whether the window of a row is still open."
     window = (table.windows or {}).get(card.kind, card.window_days)
     if window is None or "age_s" not in table.columns:
         return "false"
@@ -133,15 +133,15 @@ def _is_young(table, card):
 # %% ../../nbs/live/03_outcomes.ipynb #2ab94198
 @dataclass(frozen=True)
 class _Figure:
-    "A figure of one group, before its interval."
+    "A figure of one group, without its interval."
 
     key: tuple
     value: float | None
     n: int
     undefined: int
     open: int
-    below: float = 0.0  # Sum below the line
-    why: str = ""  # Why there is no value
+    below: float = 0.0  # Sum of the denominator
+    why: str = ""  # Reason for a missing value
 
 
 def _names(prefix, n):
@@ -153,7 +153,7 @@ def _listed(names):
 
 
 def _ratio_figures(table, source, by):
-    "Figures of a ratio."
+    "Return the figures of a ratio by group."
     keys = _names("k", len(by))
     sums = (
         "count(*) FILTER (y IS NOT NULL), count(*) FILTER (y IS NULL), count(*) FILTER (y IS NULL AND young),"
@@ -170,7 +170,7 @@ def _ratio_figures(table, source, by):
 
 
 def _ratio_influence(table, source, figures, by, ways):
-    "Each row's group and what it adds, with its clusters, as SQL."
+    "Return SQL for each row's clusters, group and influence."
     import pyarrow as pa
 
     known = [(i, f) for i, f in enumerate(figures) if f.value is not None]
@@ -188,7 +188,7 @@ def _ratio_influence(table, source, figures, by, ways):
 
 # %% ../../nbs/live/03_outcomes.ipynb #c3480a6a
 def _time_counts(table, source, by):
-    "Group -> [(x, d, rows)] in the order of x."
+    "Return group -> [(x, d, rows)] in the order of x."
     keys = _names("k", len(by))
     order = ", ".join([*keys, "x", "d"])
     sql = f"SELECT {_listed(keys)}x, d, count(*) FROM ({source}) GROUP BY {order} ORDER BY {order}"
@@ -199,7 +199,7 @@ def _time_counts(table, source, by):
 
 
 def _curve_of(card, counts):
-    "(curve, distinct times, rows by state) of one group."
+    "Return (curve, distinct times, rows by state) of one group."
     known = [c for c in counts if c[0] is not None and c[1] is not None]
     x, place = np.unique(np.array([c[0] for c in known], float), return_inverse=True)
     by_state = [np.zeros(len(x)) for _ in range(3)]
@@ -212,7 +212,7 @@ def _curve_of(card, counts):
 
 
 def _asked(card, counts):
-    "Rows without a time: a gap for a time; a reply without a deal is not asked about."
+    "Count rows without a time as missing; for shares in time, replies without a deal do not count."
     gaps = [c for c in counts if c[0] is None or c[1] is None]
     if card.form == "share_in_time":
         gaps = [c for c in gaps if c[1] is not None or c[0] is not None]
@@ -220,7 +220,7 @@ def _asked(card, counts):
 
 
 def _time_figures(table, source, by, card):
-    "Figures of a curve, and what a row adds: columns of group keys, x, d, u."
+    "Return the figures of a curve by group, and (group, key, times, curve) for the influence."
     figures, lookup = [], []
     for key, counts in _time_counts(table, source, by).items():
         curve, x, by_state = _curve_of(card, counts)
@@ -244,7 +244,7 @@ def _too_short(curve, card):
 
 
 def _time_influence(table, source, lookup, by, ways):
-    "Each row's group and what it adds, with its clusters, as SQL."
+    "Return SQL for each row's clusters, group and influence."
     import pyarrow as pa
 
     parts = []
@@ -264,14 +264,14 @@ def _time_influence(table, source, lookup, by, ways):
 
 # %% ../../nbs/live/03_outcomes.ipynb #c06e16c2
 def _squares(table, influence, columns, gaps):
-    "Group -> Squares, of one way of clustering; no column: each row is alone."
+    "Return group -> Squares of one clustering; without columns each row is its own cluster."
     alone = " OR ".join(f"{c} IS NULL" for c in columns)
     parts = []
     if columns:
         known = " AND ".join(f"{c} IS NOT NULL" for c in columns)
         by = (
             columns[0] if len(columns) == 1 else f"hash({', '.join(columns)})"
-        )  # 64 bits hold less than texts
+        )  # 64 bits need less memory than text
         parts.append(f"SELECT gid, sum(u) AS u FROM ({influence}) WHERE {known} GROUP BY gid, {by}")
     if gaps or not columns:
         parts.append(f"SELECT gid, u FROM ({influence})" + (f" WHERE {alone}" if columns else ""))
@@ -280,7 +280,7 @@ def _squares(table, influence, columns, gaps):
 
 
 def _all_squares(table, influence, ways):
-    "({way: {group: Squares}}, {group: Squares} of both or None)"
+    "Return ({clustering: {group: Squares}}, {group: Squares} of both combined or None)."
     columns = _names("c", len(ways))
     if not ways:
         return {"row": _squares(table, influence, (), False)}, None
@@ -290,14 +290,14 @@ def _all_squares(table, influence, ways):
 
 
 def _has_gaps(table, ways):
-    "Whether any row belongs to no cluster."
+    "Whether any row lacks a cluster."
     counts = ", ".join(f"count({table.key(way)})" for way in ways)
     rows, *known = table.engine.execute(f"SELECT count(*), {counts} FROM {table.reached}").fetchone()
     return min(known) < rows
 
 
 def _figures_of(table, card, by, ways, where=""):
-    "(figures, SQL of what rows add, None where no group has a value)"
+    "Return (figures, SQL for the rows' influence or None if no group has a value)."
     source = _source(table, card, by, ways, where)
     if card.form == "ratio":
         figures = _ratio_figures(table, source, by)
@@ -308,14 +308,14 @@ def _figures_of(table, card, by, ways, where=""):
 
 # %% ../../nbs/live/03_outcomes.ipynb #dee45035
 def _kind(card):
-    "Of the interval."
+    "Return the kind of interval."
     if card.form == "time":
         return "time"
     return "share" if (card.low, card.high, card.unit) == (0, 1, "share") else "mean"
 
 
 def _estimate(table, card, figure, one, both, level):
-    "A figure with its interval."
+    "Return a figure with its interval."
     told = {"outcome": card.name, "unit": card.unit, "open": figure.open, "record": table.record}
     counts = {"n": figure.n, "undefined": figure.undefined, "confidence_level": level}
     clusters = {way: s.clusters for way, s in one.items()}
@@ -327,7 +327,7 @@ def _estimate(table, card, figure, one, both, level):
             figure.value, **counts, method="unknown: one cluster", clusters=clusters, **told
         )
     error = math.sqrt(max(0.0, variance))
-    if _kind(card) != "share" and error <= 1e-12 * abs(figure.value):  # no spread is no certainty
+    if _kind(card) != "share" and error <= 1e-12 * abs(figure.value):  # zero variance is not certainty
         same = "no interval: all values are the same"
         return OutcomeEstimate(figure.value, **counts, method=same, clusters=clusters, **told)
     bounds = (-math.inf if card.low is None else card.low, card.high)
@@ -342,7 +342,7 @@ _METHODS = {"ratio": "delta method", "time": "Kaplan-Meier", "share_in_time": "A
 
 
 def _estimates(table, card, by, cluster, level):
-    "Group -> estimate."
+    "Return group -> estimate."
     ways = _ways(table, cluster)
     figures, influence = _figures_of(table, card, by, ways)
     one, both = _all_squares(table, influence, ways) if influence else ({}, None)
@@ -364,7 +364,7 @@ def _checked(by, level):
 
 
 def _of_one(found, by, table, card):
-    "All groups, or the only figure."
+    "Return all groups, or the only figure."
     if by:
         return found
     told = {"outcome": card.name, "unit": card.unit, "record": table.record}
@@ -373,15 +373,15 @@ def _of_one(found, by, table, card):
 
 @needs_extra("connect")
 def outcome(
-    rows: Any,  # What `join_outcomes` gives, or a table, rows, or a Parquet file with the card's columns
-    name: str | OutcomeCard = "handling_time",  # Out of `outcome_cards`, or a card of your own
+    rows: Any,  # From `join_outcomes`, or a table, rows or a Parquet file with the card's columns
+    name: str | OutcomeCard = "handling_time",  # Name in `outcome_cards`, or a custom card
     *,
-    by: str | Sequence[str] | None = None,  # Columns, e.g. 'week', 'arm', ('week', 'arm')
-    cluster: str | Sequence[str] | None = None,  # At most two; None: agent and customer if there; (): rows
+    by: str | Sequence[str] | None = None,  # Columns, such as 'week' or ('week', 'arm')
+    cluster: str | Sequence[str] | None = None,  # At most two; None: agent, customer if present; (): none
     confidence_level: float = 0.95,
-    memory: str = "500MB",  # What the engine may hold in memory
-) -> Any:  # OutcomeEstimate; with `by` a dictionary, key (a tuple for several columns) -> OutcomeEstimate
-    "An outcome as its card says, with an interval that fits its kind and respects agents and customers."
+    memory: str = "500MB",  # Memory limit of the engine
+) -> Any:  # OutcomeEstimate; with `by`: key (tuple for several columns) -> OutcomeEstimate
+    "Compute an outcome by its card, with an interval clustered by agents and customers."
     card, keys = outcome_card(name), _checked(by, confidence_level)
     with _opened(rows, memory) as table:
         found = _estimates(table, card, keys, cluster, confidence_level)
@@ -391,14 +391,14 @@ def outcome(
 @needs_extra("connect")
 def outcomes(
     rows: Any,  # As for `outcome`
-    names: Iterable[str | OutcomeCard] | None = None,  # None: all whose columns are there
+    names: Iterable[str | OutcomeCard] | None = None,  # None: all whose columns exist
     *,
     by: str | Sequence[str] | None = None,
     cluster: str | Sequence[str] | None = None,
     confidence_level: float = 0.95,
     memory: str = "500MB",
-) -> dict[str, Any]:  # Name -> as `outcome` gives it
-    "Several outcomes of the same rows, which are read once into one engine."
+) -> dict[str, Any]:  # Name -> result as from `outcome`
+    "Compute several outcomes of the same rows, loaded once."
     keys = _checked(by, confidence_level)
     with _opened(rows, memory) as table:
         cards = _cards_for(table, names)
@@ -416,9 +416,9 @@ def _cards_for(table, names):
 
 
 def outcome_rows(
-    found: Mapping[str, Any],  # As `outcomes` gives it
-) -> list[dict[str, Any]]:  # A row for each outcome and group
-    "Outcomes as rows of a table."
+    found: Mapping[str, Any],  # From `outcomes`
+) -> list[dict[str, Any]]:  # One row per outcome and group
+    "Return outcomes as rows of a table."
     rows = []
     for name, estimate in found.items():
         groups = estimate.items() if isinstance(estimate, Mapping) else [("", estimate)]
@@ -447,24 +447,24 @@ def _row(name, key, e):
 # %% ../../nbs/live/03_outcomes.ipynb #e5f4a4c0
 @dataclass(frozen=True)
 class Improvement(Estimate):
-    "Relative improvement of an outcome over a baseline; above 0 is better, whatever the direction."
+    "Relative improvement of an outcome over a baseline; above 0 is better for every outcome."
 
     outcome: str = ""
     baseline: OutcomeEstimate | None = None
     treatment: OutcomeEstimate | None = None
-    p_value: float | None = None  # Two-sided, of no difference
-    published: tuple[PublishedFigure, ...] = ()  # Figures of others, to be compared with
+    p_value: float | None = None  # Two-sided, null hypothesis: no difference
+    published: tuple[PublishedFigure, ...] = ()  # Published figures for comparison
 
     def __str__(self) -> str:
         if self.value is None:
-            return f"{self.outcome}: no improvement can be told ({self.method})"
+            return f"{self.outcome}: no improvement can be computed ({self.method})"
         ends = "" if self.low is None else f" [{self.low:+.1%}, {self.high:+.1%}]"
         told = f"{self.outcome}: {self.value:+.1%}{ends} against the baseline"
         return told + "".join(f"\n  to be compared with: {f}" for f in self.published)
 
 
 def _log_ratio_variance(table, influence, values, ways):
-    "(variance of the logarithm of new / old, degrees of freedom)"
+    "Return (variance of log(new / old), degrees of freedom)."
     new, old = values
     signs = f"CASE gid WHEN 0 THEN {-1 / old!r} ELSE {1 / new!r} END"
     clusters = _listed(_names("c", len(ways)))
@@ -473,7 +473,7 @@ def _log_ratio_variance(table, influence, values, ways):
 
 
 def _relative(card, new, old, variance, df, level):
-    "(value, low, high, p) of the improvement."
+    "Return (value, low, high, p) of the improvement."
     from scipy.stats import t
 
     log, sign = math.log(new / old), 1 if card.higher_is_better else -1
@@ -489,14 +489,14 @@ def improvement(
     rows: Any,  # As for `outcome`
     name: str | OutcomeCard,
     *,
-    baseline: Any = "control",  # Value of `arm` that is compared with
-    treatment: Any = None,  # The other one; None: the only other
-    arm: str = "arm",  # Column
+    baseline: Any = "control",  # Value of `arm` used as the baseline
+    treatment: Any = None,  # Value of `arm` to compare; None: the only other one
+    arm: str = "arm",  # Column name
     cluster: str | Sequence[str] | None = None,
     confidence_level: float = 0.95,
     memory: str = "500MB",
-) -> Improvement:  # Value, low and high are shares of the baseline's figure
-    "How much better an outcome is than the baseline's, relative to it."
+) -> Improvement:  # Value, low and high are relative to the baseline
+    "Compute the relative improvement of an outcome over the baseline."
     card = outcome_card(name)
     _checked(arm, confidence_level)
     with _opened(rows, memory) as table:
@@ -518,7 +518,7 @@ def improvement(
 
 
 def _two_arms(table, arm, baseline, treatment):
-    "(baseline, treatment), or what is wrong with them."
+    "Return (baseline, treatment); other arms raise `ValueError`."
     sql = f"SELECT DISTINCT {table.key(arm)} AS a FROM {table.reached} WHERE a IS NOT NULL ORDER BY a"
     there = [row[0] for row in table.engine.execute(sql).fetchall()]
     others = [a for a in there if a != baseline]
@@ -530,7 +530,7 @@ def _two_arms(table, arm, baseline, treatment):
 
 
 def _of_two(table, card, arm, two, ways):
-    "(variance, degrees of freedom) of the logarithm of the ratio of two arms."
+    "Return (variance, degrees of freedom) of the log ratio of two arms."
     values = "SELECT * FROM (VALUES (?, 0), (?, 1)) AS v(a, side)"
     table.engine.execute(f"CREATE OR REPLACE TEMP TABLE two_arms AS {values}", list(two))
     where = f" JOIN two_arms ON two_arms.a = {table.key(arm)}"

@@ -31,9 +31,9 @@ _YES, _NO = ("yes", "true", "1"), ("no", "false", "0", "")
 
 
 def consent_to(
-    sample: Sample,  # `tags["consent"]`: yes or no in any usual form, or names out of `PURPOSES`
-) -> frozenset[str]:  # Purposes that were allowed; empty: none, or nothing was said
-    "What may be done with a sample; a name that is no purpose raises `ValueError`."
+    sample: Sample,  # `tags["consent"]`: yes or no in any usual form, or names of `PURPOSES`
+) -> frozenset[str]:  # Allowed purposes; empty: none or no statement
+    "Return the purposes a sample may be used for; an unknown name raises `ValueError`."
     said = sample.tags.get("consent")
     if said is None or isinstance(said, bool):
         return frozenset(PURPOSES if said else ())
@@ -49,9 +49,9 @@ def consent_to(
 
 
 def asked_by_id(
-    asked: Iterable[Sample],  # What replies were asked with; the id is that of the reply
-) -> dict[str, Sample]:  # Of an id that comes twice the last, with the purposes that all of its rows allow
-    "Samples by the reply that they led to; whoever said no in one row has said no."
+    asked: Iterable[Sample],  # Inputs of replies; the id is that of the reply
+) -> dict[str, Sample]:  # For duplicate ids the last, with the purposes allowed in all of them
+    "Return the samples by reply id; a refusal in one row applies to all rows of that id."
     found: dict[str, Sample] = {}
     for sample in asked:
         old = found.get(sample.id, sample)
@@ -66,18 +66,18 @@ SHARES = {"evaluation": 0.5, "training": 0.4, "examples": 0.1}
 
 
 def place_of(
-    *parts: Any,  # What is to be placed, and a salt
-) -> float:  # In [0, 1), evenly spread, the same on every machine
-    "Where something falls, drawn from what it is."
+    *parts: Any,  # Values to hash, and a salt
+) -> float:  # In [0, 1), uniform, the same on every machine
+    "Return a deterministic point in [0, 1) from a hash of the parts."
     return int(digest(*parts)[:13], 16) / 16**13
 
 
 def purpose_of(
-    conversation: str,  # Its id
-    shares: Mapping[str, float] | None = None,  # Purpose -> share, which sum to 1; None: `SHARES`
-    salt: str = "",  # Another salt draws anew
+    conversation: str,  # Conversation id
+    shares: Mapping[str, float] | None = None,  # Purpose -> share, sum 1; None: `SHARES`
+    salt: str = "",  # A different salt gives a new division
 ) -> str:  # One of `PURPOSES`
-    "What a conversation is kept for."
+    "Return the purpose that a conversation is reserved for."
     shares = SHARES if shares is None else shares
     for name, share in shares.items():
         check_known(name, PURPOSES, "shares")
@@ -90,7 +90,7 @@ def purpose_of(
         end += shares[name]
         if at < end:
             return name
-    return max(shares, key=lambda n: shares[n])  # the ends of shares like 0.1 + 0.2 + 0.7 are not quite 1
+    return max(shares, key=lambda n: shares[n])  # sums such as 0.1 + 0.2 + 0.7 may be rounded below 1
 
 # %% ../../nbs/live/19_permitted.ipynb #3fa4ec58
 INVENTED = "Apache-2.0, invented for this package"
@@ -98,17 +98,17 @@ INVENTED = "Apache-2.0, invented for this package"
 
 @lru_cache
 def _shipped_ids(name, use_case):
-    "Ids of the samples that ship with the package."
+    "Return the ids of the samples shipped with the package."
     try:
         return frozenset(s.id for s in SHIPPED[name](None, [use_case]))
-    except ValueError:  # none of this use case
+    except ValueError:  # no samples of this use case
         return frozenset()
 
 
 def licence_of(
     sample: Sample,
-) -> str | None:  # None: one's own data, for which nobody but its owner can speak
-    "The licence of the data set that a sample is of; a name alone makes no sample an invented one."
+) -> str | None:  # None: custom data, whose licence only the owner knows
+    "Return the licence of a sample's data set; for shipped data sets the sample id is checked as well."
     name = sample.dataset.partition(":")[0]
     if name in SHIPPED:
         return INVENTED if sample.id in _shipped_ids(name, sample.use_case) else None
@@ -116,7 +116,7 @@ def licence_of(
 
 
 def _was_asked(sample):
-    "An empty field of consent says nothing, an empty list of purposes says no."
+    "Whether consent was recorded: an empty text is no statement, an empty list of purposes is a refusal."
     said = sample.tags.get("consent")
     return said is not None and (not isinstance(said, str) or bool(said.strip()))
 
@@ -125,13 +125,13 @@ def why_not(
     sample: Sample,
     purpose: str,  # One of `PURPOSES`
     *,
-    basis: str = "",  # What else than consent allows the use, in words, where nobody was asked
-    shares: Mapping[str, float] | None = None,  # For `purpose_of`
+    basis: str = "",  # Legal basis other than consent, in words, if none was recorded
+    shares: Mapping[str, float] | None = None,  # As for `purpose_of`
     salt: str = "",
     by_purpose: bool = True,  # False: conversations are not divided by purpose
     by_licence: bool = False,  # True: a public or invented sample needs no consent; feedback always does
-) -> str:  # '' where nothing stands against it
-    "Why a sample may not be used for a purpose, in words that can be counted."
+) -> str:  # '': allowed
+    "Return why a sample may not be used for a purpose, as a reason for counting."
     check_known(purpose, PURPOSES, "purpose")
     is_free = by_licence and "consent" not in sample.tags and licence_of(sample) is not None
     if not is_free and purpose not in consent_to(sample) and (_was_asked(sample) or not basis.strip()):
@@ -141,10 +141,10 @@ def why_not(
 
 # %% ../../nbs/live/19_permitted.ipynb #99610edb
 def samples_of_data(
-    data: str | Path,  # Folder of a run, a data set by name, or a file
-    **how,  # use_cases, columns, limit: as `load_any` takes them
-) -> list[Sample]:  # Originals; of a file, the data set is 'own:NAME', which has no licence
-    "Samples of a run, of a data set, or of a file of one's own."
+    data: str | Path,  # Folder of a run, name of a data set, or a file
+    **how,  # use_cases, columns, limit: as for `load_any`
+) -> list[Sample]:  # Originals; for a file the data set is 'own:NAME', without licence
+    "Return the samples of a run, a data set or a custom file."
     if (Path(data).expanduser() / "manifest.json").is_file():
         found = open_run(Path(data).expanduser()).samples
     else:
@@ -156,15 +156,15 @@ def samples_of_data(
 # %% ../../nbs/live/19_permitted.ipynb #2a219097
 @dataclass(frozen=True)
 class MaskedSample:
-    "A sample without what says who somebody is, and texts that belong to it."
+    "A sample and its texts with personal values masked."
 
     sample: Sample
     texts: tuple[str | None, ...]  # As given, masked in the same session
-    counts: Mapping[str, int]  # Kind -> places that were masked
+    counts: Mapping[str, int]  # Kind -> number of masked places
 
 
 class _Mask:
-    "Masks the strings within plain data, all in one session."
+    "Masks the strings in plain data, all in one session."
 
     def __init__(self, session: MaskingSession, record: RecordRead):
         self.session, self.record, self.counts = session, record, Counter()
@@ -184,7 +184,7 @@ class _Mask:
         return self._number(value)
 
     def _number(self, value):
-        "A number stays one, unless it is somebody's (a telephone number without its plus)."
+        "Return a number unchanged unless masking changes it (a telephone number without its plus)."
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
         text = self.text(str(value))
@@ -193,10 +193,10 @@ class _Mask:
 
 def masked_sample(
     sample: Sample,
-    texts: Sequence[str | None] = (),  # What belongs to it: a draft, what was sent
-    policy: MaskingPolicy | None = None,  # None: the layer's default one
+    texts: Sequence[str | None] = (),  # Further texts: a draft, the sent reply
+    policy: MaskingPolicy | None = None,  # None: the layer's default
 ) -> MaskedSample:
-    "Put placeholders for personal values in all that a sample holds; same input, same bytes."
+    "Replace personal values in a sample and its texts by placeholders; deterministic."
     held = [dict(sample.inputs), sample.record, sample.gold_record, sample.reference, *texts]
     key = hashlib.sha256(json.dumps(held, default=str).encode()).digest()
     every = [r for r in (sample.record, sample.gold_record) if r]
@@ -209,8 +209,8 @@ def masked_sample(
 
 
 def pseudonym(
-    kind: str,  # What it is, such as 'conversation'; the same id of another kind has another one
-    name: str,  # An id, which may be an address or a case number
+    kind: str,  # Kind of id, such as 'conversation'; equal ids of different kinds differ
+    name: str,  # The id, possibly an address or a case number
 ) -> str:  # 12 hexadecimal digits, the same on every machine
-    "An id that does not say whose it is; who knows the ids can still try them."
+    "Return a pseudonym of an id; known ids can still be hashed and compared."
     return digest(kind, name)[:12]

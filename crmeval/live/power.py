@@ -13,17 +13,17 @@ from ..core.views import Printed
 
 # %% ../../nbs/live/11_power.ipynb #c258e1e0
 def share_sd(
-    share: float,  # Of yes, 0 to 1, e.g. 0.03 of replies clicked
+    share: float,  # Share of successes, 0 to 1, such as 0.03 of replies clicked
 ) -> float:  # 0 to 0.5
-    "Standard deviation of an outcome that is yes or no."
+    "Return the standard deviation of a binary outcome."
     return math.sqrt(_checked("share", share, 0, 1) * (1 - share))
 
 
 def design_effect(
-    rows_per_cluster: float,  # Mean number of rows of a customer or agent, at least 1
-    intraclass: float,  # Correlation of two outcomes of one cluster, 0 to 1
+    rows_per_cluster: float,  # Mean number of rows per customer or agent, at least 1
+    intraclass: float,  # Correlation of two outcomes in one cluster, 0 to 1
 ) -> float:  # At least 1
-    "How many clustered rows are worth one independent row (Kish 1965)."
+    "Return how many clustered rows are worth one independent row (Kish 1965)."
     _checked("intraclass", intraclass, 0, 1)
     return 1 + (_checked("rows_per_cluster", rows_per_cluster, 1) - 1) * intraclass
 
@@ -33,10 +33,10 @@ def difference_error(
     n: float,  # Rows in both arms together
     *,
     treated: float = 0.5,  # Share of the treatment arm, above 0 and below 1
-    correlation: float = 0.0,  # Of a covariate with the outcome, -1 to 1
+    correlation: float = 0.0,  # Correlation of a covariate with the outcome, -1 to 1
     clustering: float = 1.0,  # Design effect
 ) -> float:  # In the outcome's unit
-    "Standard error of the difference of two arms that n rows will have."
+    "Return the expected standard error of the difference of two arms with n rows."
     _checked("sd", sd, 0)
     _checked("correlation", correlation, -1, 1)
     _checked("clustering", clustering, 0)
@@ -48,7 +48,7 @@ def difference_error(
 
 
 def _checked(name, value, low, high=math.inf):
-    "The value, if it is a finite number in the range."
+    "Return the value; raise `ValueError` unless it is a finite number in the range."
     if isinstance(value, bool) or not (low <= value <= high and math.isfinite(value)):
         upper = "or more" if high == math.inf else f"to {high:g}"
         raise ValueError(f"{name} is {value!r}, expected {low:g} {upper}")
@@ -65,7 +65,7 @@ def power(
     clustering: float = 1.0,  # Design effect
     confidence_level: float = 0.95,
 ) -> float:  # 0 to 1
-    "Chance that one look at the end, at n rows, finds the effect (two-sided)."
+    "Return the power of one look at n rows (two-sided)."
     from scipy.stats import norm
 
     error = difference_error(sd, n, treated=treated, correlation=correlation, clustering=clustering)
@@ -77,16 +77,16 @@ def power(
 
 
 def sample_size(
-    effect: float,  # Difference worth finding, in the outcome's unit, not 0
+    effect: float,  # Smallest relevant difference, in the outcome's unit, not 0
     sd: float,  # Standard deviation of the outcome within an arm
     *,
-    wanted: float = 0.8,  # Chance to find it, above 1 - confidence_level and below 1
+    wanted: float = 0.8,  # Power, above 1 - confidence_level and below 1
     treated: float = 0.5,
     correlation: float = 0.0,
     clustering: float = 1.0,
     confidence_level: float = 0.95,
 ) -> int:  # Rows in both arms together
-    "Rows that find the effect with the chance that is wanted, in one look at the end."
+    "Return the rows needed to detect the effect with the wanted power, in one look at the end."
     if not effect or not math.isfinite(effect):
         raise ValueError(f"effect is {effect!r}, expected a difference other than 0")
     one = difference_error(sd, 1, treated=treated, correlation=correlation, clustering=clustering)
@@ -103,13 +103,13 @@ def smallest_effect(
     clustering: float = 1.0,
     confidence_level: float = 0.95,
 ) -> float:  # In the outcome's unit, at least 0
-    "Effect that n rows find with the chance that is wanted, in one look at the end."
+    "Return the effect that n rows detect with the wanted power, in one look at the end."
     error = difference_error(sd, n, treated=treated, correlation=correlation, clustering=clustering)
     return _reach(wanted, confidence_level) * error
 
 
 def _edge(confidence_level):
-    "Standard errors from zero beyond which an effect is found."
+    "Return the critical value in standard errors."
     from scipy.stats import norm
 
     if not 0 < confidence_level < 1:
@@ -118,7 +118,7 @@ def _edge(confidence_level):
 
 
 def _reach(wanted, confidence_level):
-    "Standard errors between zero and an effect that is found with this chance."
+    "Return the effect, in standard errors, that is detected with this power."
     from scipy.stats import norm
 
     edge, alpha = _edge(confidence_level), 1 - confidence_level
@@ -129,18 +129,18 @@ def _reach(wanted, confidence_level):
 # %% ../../nbs/live/11_power.ipynb #1feee2b1
 @dataclass(frozen=True)
 class Duration(Printed):
-    "How long an experiment runs until its one look at the end."
+    "Length of an experiment with one look at the end."
 
     rows: int  # In both arms together
-    days: int  # In whole weeks
-    smallest: float  # Effect that is found with the wanted chance after these days
+    days: int  # Whole weeks, in days
+    smallest: float  # Effect detected with the wanted power after these days
 
     def __str__(self):
         return f"{self.rows:,} rows, {self.days} days: finds {self.smallest:.3g} or more"
 
 
 def duration(
-    effect: float,  # Difference worth finding, in the outcome's unit
+    effect: float,  # Smallest relevant difference, in the outcome's unit
     sd: float,  # Standard deviation of the outcome within an arm
     per_day: float,  # Rows with an outcome in both arms together
     *,
@@ -150,7 +150,7 @@ def duration(
     clustering: float = 1.0,
     confidence_level: float = 0.95,
 ) -> Duration:
-    "Days until one look at the end finds the effect with the chance that is wanted."
+    "Return the days until one look at the end detects the effect with the wanted power."
     if not per_day > 0:
         raise ValueError(f"per_day is {per_day!r}, expected a number of rows above 0")
     more = dict(

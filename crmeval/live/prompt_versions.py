@@ -38,19 +38,19 @@ from ..tasks.use_cases import get_use_case, prompt_faults
 # %% ../../nbs/live/24_prompt_versions.ipynb #2920fd32
 @dataclass(frozen=True)
 class PromptVersion(Printed):
-    "One text of a use case's prompt, and how it came about."
+    "One version of a use case's prompt, with its origin."
 
     use_case: str
-    template: str  # With a place for each input, and {instructions}
-    parent: str | None = None  # Id of the version that it changed; None: the shipped prompt
-    reason: str = ""  # Why it was changed, in words
+    template: str  # With a placeholder for each input, and {instructions}
+    parent: str | None = None  # Id of the parent version; None: the shipped prompt
+    reason: str = ""  # Reason for the change
     date: str = ""  # UTC, ISO 8601
     author: str = ""  # A pseudonym
-    feedback: Sequence[str] = ()  # Pseudonyms of the replies whose feedback it answers
+    feedback: Sequence[str] = ()  # Pseudonyms of the replies whose feedback led to it
 
     @property
     def id(self) -> str:
-        "12 hexadecimal digits of what it says; equal texts of a use case are one version."
+        "12 hexadecimal digits of the text's hash; equal texts of a use case are one version."
         return digest(self.use_case, self.template)[:12]
 
     def __str__(self):
@@ -65,13 +65,13 @@ class PromptVersion(Printed):
 def shipped_version(
     use_case: str,  # Identifier or published name
 ) -> PromptVersion:
-    "The prompt of the package as a version."
+    "Return the shipped prompt of a use case as a version."
     case = get_use_case(use_case)
     return PromptVersion(case.id, case.prompt, reason="shipped")
 
 # %% ../../nbs/live/24_prompt_versions.ipynb #c1f76114
 def _append(path, row):
-    "One line more, durable; a second writer at the same time is refused."
+    "Append a line durably; a concurrent writer raises."
     with contextlib.closing(open_locked(path)) as file:
         line = storable(json.dumps(row, ensure_ascii=False, default=str)) + "\n"
         file.write(line.encode("utf-8"))
@@ -82,9 +82,9 @@ _FIELDS = tuple(f.name for f in fields(PromptVersion))
 
 
 def read_versions(
-    store: str | Path,  # Folder; one that is not there holds no version
-) -> list[PromptVersion]:  # In the order in which they were added, roots not among them
-    "The versions of a store; a text that was changed by hand under its old id raises `ValueError`."
+    store: str | Path,  # Folder; if missing, no versions
+) -> list[PromptVersion]:  # In the order of adding, without shipped prompts
+    "Read the versions of a store; a text edited under its old id raises `ValueError`."
     path = Path(store) / "versions.jsonl"
     found = []
     for n, row in enumerate(read_jsonl(path) if path.is_file() else [], 1):
@@ -102,9 +102,9 @@ def read_versions(
 
 def find_version(
     store: str | Path,
-    name: str,  # An id or its beginning (4 digits at least), or 'shipped:USE_CASE'
+    name: str,  # Id or its prefix (4 digits at least), or 'shipped:USE_CASE'
 ) -> PromptVersion:
-    "One version; a name that is not known, or that several have, raises `ValueError`."
+    "Return one version; an unknown or ambiguous name raises `ValueError`."
     if name.startswith("shipped:"):
         return shipped_version(name.partition(":")[2])
     versions = read_versions(store)
@@ -122,17 +122,17 @@ def find_version(
 
 
 def add_version(
-    store: str | Path,  # Folder; made if missing
+    store: str | Path,  # Folder; created if missing
     use_case: str,  # Identifier or published name
-    template: str,  # With a place for each input, and {instructions}
+    template: str,  # With a placeholder for each input, and {instructions}
     *,
-    reason: str,  # Why, in words
-    parent: str | None = None,  # A version of this use case, as for `find_version`; None: the shipped prompt
+    reason: str,  # Reason for the change
+    parent: str | None = None,  # Version of this use case, as for `find_version`; None: the shipped prompt
     author: str = "",  # A pseudonym
     feedback: Sequence[str] = (),  # Pseudonyms of replies
     date: str | None = None,  # None: now
-) -> PromptVersion:  # The one that is there already, where the text is the same
-    "Add a version; a template that does not fit, or a parent of another use case, raises `ValueError`."
+) -> PromptVersion:  # The existing version if the text is the same
+    "Add a version; an invalid template or a parent of another use case raises `ValueError`."
     case = get_use_case(use_case)
     if faults := list(prompt_faults(replace(case, prompt=template))):
         raise ValueError(f"prompt of {case.id}: {'; '.join(faults)}")
@@ -153,8 +153,8 @@ def add_version(
 def version_diff(
     a: PromptVersion,
     b: PromptVersion,
-) -> str:  # Unified diff; '' where the texts are the same
-    "The changed lines of two versions."
+) -> str:  # Unified diff; '': equal texts
+    "Return the changed lines between two versions."
     lines = difflib.unified_diff(
         a.template.splitlines(),
         b.template.splitlines(),
@@ -169,32 +169,32 @@ def changed_words(
     a: PromptVersion,
     b: PromptVersion,
 ) -> list[tuple[str, str, str]]:  # ('removed', 'added' or 'exchanged', old words, new words), in order
-    "The changed words of two versions."
+    "Return the changed words between two versions."
     return [step for step in word_diff(a.template, b.template) if step[0] != "kept"]
 
 # %% ../../nbs/live/24_prompt_versions.ipynb #42667510
 @lru_cache(maxsize=1)
-def prompt_hints() -> dict[str, str]:  # Reason -> what a prompt can say about it
-    "Sentences for the reasons that a prompt can do something about."
+def prompt_hints() -> dict[str, str]:  # Reason -> sentence for a prompt
+    "Return the sentences for feedback reasons that a prompt can address."
     return json.loads(data_path("prompt_hints.json").read_text(encoding="utf-8"))["hints"]
 
 
 @dataclass(frozen=True)
 class Proposal:
-    "A changed prompt that feedback asks for."
+    "A prompt change derived from feedback."
 
     template: str
-    reason: str  # '' where nothing is to be changed
-    counts: Mapping[str, int] = field(default_factory=dict)  # Reason -> how often it was given
+    reason: str  # '': no change
+    counts: Mapping[str, int] = field(default_factory=dict)  # Reason -> count
 
 
 def propose_change(
-    template: str,  # With `{instructions}`
-    feedback: Iterable[Feedback],  # Of replies to this use case
+    template: str,  # Must contain `{instructions}`
+    feedback: Iterable[Feedback],  # Feedback on replies of this use case
     *,
-    least: int = 3,  # Times that a reason has to be given, from 1
-) -> Proposal:  # The template as it is, where no reason was given so often
-    "Sentences for the reasons that people give most, behind the instructions of a prompt."
+    least: int = 3,  # Minimum count of a reason, from 1
+) -> Proposal:  # Unchanged template if no reason is that frequent
+    "Propose a prompt with sentences for the most frequent reasons after its instructions."
     if least < 1:
         raise ValueError(f"least is {least!r}, expected a whole number from 1")
     counts = Counter(r for f in feedback if f.action != "accept" for r in f.reasons if r in prompt_hints())
@@ -210,28 +210,26 @@ def propose_change(
 # %% ../../nbs/live/24_prompt_versions.ipynb #b5afcdff
 @dataclass(frozen=True)
 class PromptTrial(Printed):
-    "A new prompt against its base on the same samples; prints as a table."
+    "Comparison of a new prompt with its base on the same samples; prints as a table."
 
     version: str  # Id
     base: str  # Id
     use_case: str
-    systems: tuple[str, str]  # Names in the run: new, base
+    systems: tuple[str, str]  # Client names in the run: new, base
     judge: str
     n: int  # Samples
-    differences: Mapping[
-        str, Difference
-    ]  # Criterion -> mean of new - base, in points; Holm-adjusted together
+    differences: Mapping[str, Difference]  # Criterion -> mean new - base in points; Holm-adjusted
     run: str = ""  # Folder
-    notes: tuple[str, ...] = ()  # What to mind
+    notes: tuple[str, ...] = ()  # Caveats
 
     @property
     def accuracy(self) -> Difference:
-        "New - base in accuracy, points; above 0 where the new prompt is better."
+        "Difference in accuracy, new - base, in points; above 0: the new prompt is better."
         return self.differences["accuracy"]
 
     @property
     def verdict(self) -> str:
-        "'better', 'worse', 'not told apart' or 'nothing to compare', in accuracy."
+        "Verdict on accuracy: 'better', 'worse', 'not told apart' or 'nothing to compare'."
         d = self.accuracy
         if d.value is None or d.p_value is None:
             return "nothing to compare"
@@ -251,7 +249,7 @@ class PromptTrial(Printed):
 
 
 def _points(done, judge):
-    "(system, criterion) -> (sample, repeat) -> points."
+    "Return (system, criterion) -> (sample, repeat) -> points."
     given: dict[tuple, dict] = {}
     for s in done.scores:
         if s.rater == judge and s.method == "auto" and not s.perturbation:
@@ -264,17 +262,17 @@ def _at_level(a, b, clusters, level):
 
 
 def _asked(done, client):
-    "(sample, repeat) of what a system was asked."
+    "Return the (sample, repeat) pairs of a system's responses."
     return {(r.sample_id, r.repeat) for r in done.responses if r.client == client and not r.perturbation}
 
 
 def trial_differences(
-    done: Run,  # With answers of both systems
+    done: Run,  # Run with both systems
     new: str,  # Name of a system
     base: str,
-    judge: str | None = None,  # Whose scores; None: the first one's
-) -> tuple[str, int, dict[str, Difference]]:  # Judge, samples, criterion -> mean of new - base
-    "Paired differences of two systems of a run, in points, accuracy first, by conversation."
+    judge: str | None = None,  # Judge; None: the first one
+) -> tuple[str, int, dict[str, Difference]]:  # Judge, number of pairs, criterion -> mean new - base
+    "Return the paired differences of two systems in points, accuracy first, clustered by conversation."
     judges = list(dict.fromkeys(s.rater for s in done.scores if s.method == "auto" and s.metric in CRITERIA))
     if not judges or (judge and judge not in judges):
         raise ValueError(
@@ -292,21 +290,21 @@ def trial_differences(
 
 # %% ../../nbs/live/24_prompt_versions.ipynb #2a200c95
 class _Named(PromptedClient):
-    "A client under a version, whatever else the model's name holds."
+    "A client with a prompt version in its name."
 
     def __init__(self, client, version):
         super().__init__(client, PromptVariant(version.id, {version.use_case: version.template}))
 
 
 def _sides(version, base, model, base_model, make):
-    "Two clients with names of their own, and what to mind."
+    "Return two clients with distinct names, and caveats."
     lines = [model, base_model or model]
     clients = [make(x) if isinstance(x, str) else x for x in lines]
     silent = [c for c in clients if c.provider in ("baseline", "replay")]
     if silent and (base_model is None or clients[0].name == clients[1].name):
         raise ValueError(
             f"{silent[0].name} reads no prompt, so both prompts would get the same answers: name a model, "
-            "or what stands for the answers to the base prompt as --base-model"
+            "or give a system with the answers to the base prompt as --base-model"
         )
     notes = [
         f"{c.name} reads no prompt: its answers stand for those of a model" for c in dict.fromkeys(silent)
@@ -319,14 +317,14 @@ def try_version(
     base: PromptVersion,  # Of the same use case
     model: Any,  # A line such as 'openai:NAME', or a client
     *,
-    base_model: Any = None,  # What answers to the base prompt; None: the same model
-    data: Any = "demo",  # What is asked, as `run` takes it
-    judge_name: str | None = None,  # Whose scores decide; None: the first judge of the run
+    base_model: Any = None,  # Model for the base prompt; None: the same
+    data: Any = "demo",  # Data, as for `run`
+    judge_name: str | None = None,  # Deciding judge; None: the first of the run
     out: str | Path | None = None,  # Folder of the run; None: runs/DATA-HASH
-    store: str | Path | None = None,  # Where the outcome is kept, `read_trials`; None: nowhere
+    store: str | Path | None = None,  # Store for the result, see `read_trials`; None: not stored
     **changes: Any,  # Fields of a plan: limit, judge, temperature, ...
 ) -> PromptTrial:
-    "Answer the same samples under both prompts, and compare in pairs."
+    "Run the same samples with both prompts, and compare the results in pairs."
     if version.use_case != base.use_case:
         raise ValueError(f"{version.id} is a prompt of {version.use_case}, and {base.id} of {base.use_case}")
     if version.id == base.id:
@@ -367,6 +365,6 @@ def _plain(difference):
 def read_trials(
     store: str | Path,
 ) -> list[dict]:  # version, base, systems, judge, n, differences, verdict, date; oldest first
-    "What was tried, as it was found."
+    "Read the stored trials."
     path = Path(store) / "trials.jsonl"
     return read_jsonl(path) if path.is_file() else []

@@ -17,14 +17,14 @@ from ..core.views import Printed
 from .power import difference_error
 
 # %% ../../nbs/live/12_sequential.ipynb #c18d6be8
-TIGHTEST_AT = 5000  # Rows in both arms at which the interval is tightest, where nothing else is said
+TIGHTEST_AT = 5000  # default number of rows in both arms at which the interval is tightest
 
 
 def mixture_weight(
     n: float | np.ndarray,  # Independent rows so far, both arms together
-    tightest_at: float = TIGHTEST_AT,  # Rows at which an interval of 95 % is tightest; fixed before the start
-) -> np.ndarray:  # n * rho ** 2, as `n`
-    "Where on its way the experiment is; about 8.2 where the interval is tightest."
+    tightest_at: float = TIGHTEST_AT,  # Rows at which a 95 % interval is tightest; fixed before the start
+) -> np.ndarray:  # n * rho ** 2, shape of `n`
+    "Return the progress of the experiment; about 8.2 where the interval is tightest."
     from scipy.special import lambertw
 
     if isinstance(tightest_at, bool) or not (tightest_at > 0 and math.isfinite(tightest_at)):
@@ -36,8 +36,8 @@ def mixture_weight(
 def boundary(
     weight: float | np.ndarray,  # n * rho ** 2, above 0
     confidence_level: float = 0.95,
-) -> np.ndarray:  # In standard errors, as `weight`
-    "How many standard errors wide (to either side) the interval is that holds at every look."
+) -> np.ndarray:  # In standard errors, shape of `weight`
+    "Return the half-width, in standard errors, of an interval valid at every look."
     x = np.asarray(weight, float)
     with np.errstate(divide="ignore", over="ignore"):
         return np.sqrt((x + 1) / x * (np.log1p(x) - 2 * math.log(1 - confidence_level)))
@@ -51,8 +51,8 @@ def always_valid(
     df: float | np.ndarray = np.inf,  # Degrees of freedom of the standard error
     tightest_at: float = TIGHTEST_AT,  # Rows at which the interval is tightest; the same at all looks
     confidence_level: float = 0.95,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # (low, high, p); -inf, inf and 1 where nothing is known yet
-    "Interval and p-value that hold at every look together (Waudby-Smith et al. 2024)."
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # (low, high, p); -inf, inf and 1 without data
+    "Return interval and p-value valid at all looks together (Waudby-Smith et al. 2024)."
     value, error = np.asarray(value, float), np.asarray(error, float)
     x = mixture_weight(n, tightest_at)
     known = (error > 0) & (x > 0)
@@ -67,10 +67,10 @@ def always_valid(
 
 
 def student_edge(
-    edge: np.ndarray,  # Of a standard normal variable, above 0
-    df: float | np.ndarray,  # Degrees of freedom; infinite: the same edge
+    edge: np.ndarray,  # Quantile of the standard normal distribution, above 0
+    df: float | np.ndarray,  # Degrees of freedom; infinite: unchanged
 ) -> np.ndarray:
-    "Where Student's t has as much outside as the normal distribution beyond `edge`."
+    "Return the quantile of Student's t with the same tail probability as the normal `edge`."
     from scipy.stats import norm, t
 
     edge, df = np.broadcast_arrays(np.asarray(edge, float), np.asarray(df, float))
@@ -81,22 +81,22 @@ def normal_score(
     score: np.ndarray,  # A t statistic, at least 0
     df: float | np.ndarray,  # Degrees of freedom
 ) -> np.ndarray:
-    "The normal variable that has as much outside as Student's t beyond `score`."
+    "Return the normal quantile with the same tail probability as Student's t at `score`."
     from scipy.stats import norm, t
 
     score, df = np.broadcast_arrays(np.asarray(score, float), np.asarray(df, float))
     return np.where(df < _MANY, norm.isf(t.sf(score, np.minimum(df, _MANY))), score)
 
 
-_MANY = 1000.0  # degrees of freedom from which t is taken for normal
+_MANY = 1000.0  # degrees of freedom from which t is approximated by the normal
 
 # %% ../../nbs/live/12_sequential.ipynb #8151a63b
 def crossing_chances(
     edges: Sequence[float] | np.ndarray,  # (looks,) boundary in standard errors at each look
-    errors: Sequence[float] | np.ndarray,  # (looks,) standard error at each look, falling
+    errors: Sequence[float] | np.ndarray,  # (looks,) standard error at each look, decreasing
     effect: float = 0.0,  # True difference
-) -> np.ndarray:  # (looks,) chance that this look is the first beyond its boundary
-    "When a difference is first found, by numerical integration."
+) -> np.ndarray:  # (looks,) probability that this look is the first beyond its boundary
+    "Return the distribution of the first detection over looks, by numerical integration."
     edges, information = np.asarray(edges, float), 1 / np.asarray(errors, float) ** 2
     steps = np.diff(information, prepend=0.0)
     if edges.shape != steps.shape or not len(edges) or not (steps > 0).all():
@@ -119,7 +119,7 @@ def crossing_chances(
 
 
 def _inner(edge, information, effect):
-    "Range of scores that have not crossed, cut where nothing can be."
+    "Return the range of scores inside the boundary, cut where the probability is negligible."
     spread, middle = math.sqrt(information), effect * information
     low, high = max(-edge * spread, middle - 9 * spread), min(edge * spread, middle + 9 * spread)
     return (low, high) if low < high else (-edge * spread, edge * spread)
@@ -130,21 +130,21 @@ _NODES = 256
 # %% ../../nbs/live/12_sequential.ipynb #a2ade7ba
 @dataclass(frozen=True)
 class SequentialPower(Printed):
-    "When an experiment that is looked at every day finds an effect."
+    "Detection of an effect over time with a look every day."
 
-    found: tuple[float, ...]  # (days,) chance that it has been found by this day
-    mean_day: float | None  # Day on which it is found, where it is found; None where it never is
+    found: tuple[float, ...]  # (days,) probability of detection by this day
+    mean_day: float | None  # Mean day of detection, if detected; None: never
 
     @property
     def chance(self) -> float:
-        "Chance that it is found by the last day."
+        "Probability of detection by the last day."
         return self.found[-1]
 
     def day(
         self,
-        wanted: float = 0.8,  # Chance, 0 to 1
-    ) -> int | None:  # From 1; None where that chance is never reached
-        "First day by which the effect has been found with this chance."
+        wanted: float = 0.8,  # Power, 0 to 1
+    ) -> int | None:  # From 1; None: never reached
+        "Return the first day by which the effect is detected with this power."
         return next((i for i, f in enumerate(self.found, 1) if f >= wanted), None)
 
     def __str__(self):
@@ -156,7 +156,7 @@ def sequential_power(
     effect: float,  # Difference of the arms, in the outcome's unit
     sd: float,  # Standard deviation of the outcome within an arm
     per_day: float,  # Rows with an outcome in both arms together
-    days: int,  # Looks, one a day
+    days: int,  # Looks, one per day
     *,
     treated: float = 0.5,  # Share of the treatment arm
     correlation: float = 0.0,  # Of a covariate with the outcome
@@ -164,7 +164,7 @@ def sequential_power(
     tightest_at: float = TIGHTEST_AT,
     confidence_level: float = 0.95,
 ) -> SequentialPower:
-    "When an effect is found by looking every day; with effect=0, how often there is a false alarm."
+    "Return when daily looks detect an effect; with effect=0 the false alarm rate."
     if isinstance(days, bool) or not isinstance(days, (int, np.integer)) or days < 1:
         raise ValueError(f"days is {days!r}, expected a whole number from 1")
     rows = per_day * np.arange(1, days + 1)

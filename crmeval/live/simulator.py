@@ -33,7 +33,7 @@ from .events import FACTS, Joined, event_kinds, join_outcomes
 # %% ../../nbs/live/05_simulator.ipynb #002f25bf
 @dataclass(frozen=True)
 class _People:
-    "Levels of agents and customers, their arms, and what was measured before the start."
+    "Levels of agents and customers, their arms, and measurements before the start."
 
     agent: np.ndarray  # (agents,) -1 to 1
     customer: np.ndarray  # (customers,)
@@ -41,11 +41,11 @@ class _People:
     pre_customer: np.ndarray  # (customers,)
     pre_csat: np.ndarray  # (customers,) mean rating before the start
     arms: tuple[str, ...]
-    arm: np.ndarray | None  # Code of each unit; None: each reply is drawn
+    arm: np.ndarray | None  # Arm code per unit; None: drawn per reply
 
 
 def _arms_of(plan, rng, n, prefix):
-    "(names of arms, code of each unit)"
+    "Return (arm names, arm code of each unit)."
     if plan.assign is None:
         names, shares = list(plan.shares), np.array(list(plan.shares.values()), float)
         return tuple(names), rng.choice(len(names), n, p=shares / shares.sum())
@@ -56,7 +56,7 @@ def _arms_of(plan, rng, n, prefix):
 
 
 def _people(plan):
-    "Agents and customers of a plan."
+    "Return the agents and customers of a plan."
     rng = np.random.default_rng([plan.seed, 1])
     agent, customer = rng.uniform(-1, 1, plan.agents), rng.uniform(-1, 1, plan.customers)
     noise = rng.normal(size=plan.customers), rng.normal(size=plan.customers), rng.normal(size=plan.agents)
@@ -69,7 +69,7 @@ def _people(plan):
 
 # %% ../../nbs/live/05_simulator.ipynb #60955bcf
 def _replies(plan, people, n, rng, first):
-    "Columns of n replies: who, when, which arm and system, quality and score."
+    "Draw n replies: agent, customer, time, arm, system, quality and score."
     d = {"reply": np.arange(first, first + n), "agent": rng.integers(0, plan.agents, n)}
     d["customer"] = rng.integers(0, plan.customers, n)
     d["at"] = np.sort(rng.integers(0, plan.weeks * 7 * 86400, n))
@@ -87,25 +87,25 @@ def _replies(plan, people, n, rng, first):
 
 
 def _effect(plan, people, d, name):
-    "The effect on each row."
+    "Return the effect on each row."
     return np.array([plan.effects.get(a, {}).get(name, 0.0) for a in people.arms])[d["arm"]]
 
 
 def _level(people, d):
-    "What agent, customer and quality add to a good rate, -1 to 1 of its width."
+    "Return the contribution of agent, customer and quality to a rate, as a multiple of its width."
     mine = AGENT_WEIGHT * people.agent[d["agent"]] - CUSTOMER_WEIGHT * people.customer[d["customer"]]
     return mine + QUALITY_WEIGHT * d["quality"]
 
 
 def _rate(plan, people, d, name):
-    "Each row's rate."
+    "Return the rate of each row."
     rate, sign = BASE_RATES[name]
     moved = _effect(plan, people, d, name) / RATING_POINTS.get(name, 1.0)
     return rate + sign * min(rate, 1 - rate) * d["level"] + moved
 
 
 def _delay(rng, n, mean_s, most_s):
-    "Whole seconds until something happens."
+    "Draw whole seconds until an event."
     return np.minimum(1 + rng.exponential(mean_s, n), most_s).astype(np.int64)
 
 # %% ../../nbs/live/05_simulator.ipynb #e3ec6523
@@ -113,7 +113,7 @@ _DAY = 86400
 
 
 def _draw_case(plan, people, d, rng):
-    "Handling, reopening and handing over."
+    "Draw handling time, reopening and escalation."
     n = len(d["at"])
     log = 0.25 * people.agent[d["agent"]] + 0.25 * people.customer[d["customer"]] - 0.1 * d["quality"]
     log += 0.9 * rng.normal(size=n) + np.log1p(_effect(plan, people, d, "handling_time"))
@@ -125,7 +125,7 @@ def _draw_case(plan, people, d, rng):
 
 
 def _draw_feedback(plan, people, d, rng):
-    "What was done with the draft: 0 accepted, 1 edited, 2 ignored, 3 nothing."
+    "Draw the action on the draft: 0 accepted, 1 edited, 2 ignored, 3 none recorded."
     n, u = len(d["at"]), rng.random(len(d["at"]))
     d["action"] = np.where(u < _rate(plan, people, d, "acceptance_rate"), 0, 1)
     d["action"][u > 1 - _rate(plan, people, d, "ignore_rate")] = 2
@@ -138,7 +138,7 @@ def _draw_feedback(plan, people, d, rng):
 
 
 def _draw_ratings(plan, people, d, rng):
-    "Ratings of customers and agents, and what reviewers found."
+    "Draw ratings of customers and agents, and review results."
     n = len(d["at"])
     d["csat"] = 1 + rng.binomial(4, _rate(plan, people, d, "csat"))
     d["csat_s"] = np.where(rng.random(n) < plan.answers, _delay(rng, n, 1.5 * _DAY, 13 * _DAY), -1)
@@ -149,7 +149,7 @@ def _draw_ratings(plan, people, d, rng):
 
 
 def _draw_messages(plan, people, d, rng):
-    "Messages: opened, of these clicked, of these converted, and actions."
+    "Draw messages: opened, clicked of those, converted of those, and actions."
     n, u = len(d["at"]), rng.random(len(d["at"]))
     sent = rng.random(n) < plan.messages
     d["sent"] = np.where(sent, 60, -1)
@@ -167,7 +167,7 @@ def _draw_messages(plan, people, d, rng):
 
 
 def _draw_deals(plan, people, d, rng):
-    "Deals: won within 82 days, or lost, perhaps much later."
+    "Draw deals: won within 82 days, or lost, possibly much later."
     n = len(d["at"])
     has = rng.random(n) < plan.deals
     d["deal"] = np.where(has, 30, -1)
@@ -177,7 +177,7 @@ def _draw_deals(plan, people, d, rng):
 
 
 def _drawn(plan, people, n, first, chunk):
-    "All that is drawn of n replies."
+    "Draw all values of n replies."
     rng = np.random.default_rng([plan.seed, 2, chunk])
     d = _replies(plan, people, n, rng, first)
     d["level"] = _level(people, d)
@@ -187,7 +187,7 @@ def _drawn(plan, people, n, first, chunk):
 
 # %% ../../nbs/live/05_simulator.ipynb #8195ec07
 def _moment_us(plan):
-    "Start of the desk in microseconds."
+    "Return the start of the desk in microseconds."
     start = datetime.fromisoformat(plan.start.replace("Z", "+00:00"))
     return int((start if start.tzinfo else start.replace(tzinfo=timezone.utc)).timestamp()) * 1_000_000
 
@@ -197,7 +197,7 @@ def _end_s(plan):
 
 
 def _names(codes, prefix):
-    "Codes as names in a dictionary column."
+    "Return codes as names in a dictionary column."
     import pyarrow as pa
 
     names = pa.array([f"{prefix}{i}" for i in range(int(codes.max(initial=-1)) + 1)], pa.string())
@@ -211,7 +211,7 @@ def _labels(codes, names):
 
 
 def _reply_table(plan, people, d):
-    "What is known of replies when they go out."
+    "Return the replies as known when they are sent."
     import pyarrow as pa
 
     us = _moment_us(plan) + d["at"] * 1_000_000
@@ -232,19 +232,19 @@ def _reply_table(plan, people, d):
 
 
 def _seen(d, end, after, kind):
-    "Whether something happened within its window before the data end."
+    "Return whether each event is in its window and before the end of the data."
     return (after >= 0) & (d["at"] + after <= end) & (after <= event_kinds()[kind].window_days * _DAY)
 
 
 def _known(values, where):
-    "A column with gaps."
+    "Return a column with gaps where `where` is false."
     import pyarrow as pa
 
     return pa.array(np.asarray(values, float), pa.float64(), mask=~np.asarray(where, bool))
 
 
 def _facts(plan, d):
-    "The columns of `FACTS`, from what was drawn."
+    "Return the columns of `FACTS` from the drawn values."
     end = _end_s(plan)
     age = end - d["at"]
     return (
@@ -317,7 +317,7 @@ def _deal_facts(d, end, age):
 
 
 def _fact_table(plan, people, d):
-    "Replies with what became of them."
+    "Return the replies with their outcomes."
     table, facts = _reply_table(plan, people, d), _facts(plan, d)
     for name in FACTS:
         table = table.append_column(name, [facts[name]])
@@ -343,11 +343,11 @@ _VALUES = {"csat": "csat", "agent_csat": "agent_csat", "checked": "error", "edit
 
 
 def _true_events(plan, d):
-    "(row, kind, seconds after the start, value or NaN) of all events before the end."
+    "Return (row, kind, seconds after the start, value or NaN) of all events before the end."
     end = _end_s(plan)
     rows, kinds, times, values = [], [], [], []
     for kind, mask, after in _happened(d):
-        window = event_kinds()[kind].window_days * _DAY  # later ones are planted as faults
+        window = event_kinds()[kind].window_days * _DAY  # later ones are added as faults
         at = np.flatnonzero(mask & (d["at"] + after <= end) & (after <= window))
         rows.append(at)
         kinds.append(np.full(len(at), kind, dtype=object))
@@ -357,7 +357,7 @@ def _true_events(plan, d):
 
 
 def _happened(d) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    "(kind, whether, seconds after the reply)"
+    "Yield (kind, whether it happened, seconds after the reply)."
     for kind, column in _TIMES.items():
         yield kind, d[column] >= 0, d[column]
     for code, kind in enumerate(("accepted", "edited", "ignored")):
@@ -368,7 +368,7 @@ def _happened(d) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def _as_texts(plan, d, rows, kinds, times, values):
-    "True events as rows of text, in the order of time."
+    "Return true events as rows, in time order."
     order = np.lexsort((kinds.astype(str), rows, times))
     start = np.datetime64(_moment_us(plan), "us")
     moments = np.datetime_as_string(start + times[order].astype("timedelta64[s]"), unit="s")
@@ -405,13 +405,13 @@ _BROKEN = (
 
 
 def _moved(event, days):
-    "An event at another time."
+    "Return the time of an event, moved by some days."
     t = np.datetime64(event["time"].rstrip("Z"), "s") + np.timedelta64(int(days * _DAY), "s")
     return str(t) + "Z"
 
 
 def _with_faults(plan, events):
-    "True events with those that must not count, and how many there are of each."
+    "Return the true events with faulty ones added, and the counts by fault."
     f, rng = plan.faults, np.random.default_rng([plan.seed, 3])
     kept = [e for e, u in zip(events, rng.random(len(events))) if u >= f.lost] if f.lost else list(events)
     made, counts = [], {"lost": len(events) - len(kept)}
@@ -444,32 +444,32 @@ _FAULTS: dict[str, Callable[[dict, int], dict]] = {
 # %% ../../nbs/live/05_simulator.ipynb #b7fe784d
 @dataclass(frozen=True)
 class Desk:
-    "A simulated desk: what goes out, what comes back, and what is true."
+    "A simulated desk: replies, events and the true outcomes."
 
     plan: DeskPlan
-    replies: Any  # As they went out: reply, time, arm, system, agent, customer, score, covariates
-    rows: Any  # With what became of them: what `join_outcomes` has to come to
-    events: tuple[dict[str, Any], ...]  # With all faults, in the order in which they come
-    faults: Mapping[str, int]  # Fault -> events that have it
+    replies: Any  # As sent: reply, time, arm, system, agent, customer, score, covariates
+    rows: Any  # With true outcomes: the expected result of `join_outcomes`
+    events: tuple[dict[str, Any], ...]  # With all faults, in order of arrival
+    faults: Mapping[str, int]  # Fault -> number of events
     until: str  # End of the data
 
     def joined(self) -> Joined:
-        "Replies joined with the events, faults and all."
+        "Return the replies joined with the events, including faulty ones."
         return join_outcomes(self.replies, list(self.events), until=self.until)
 
     def planted(
         self,
         outcome: str,
         arm: str = "treatment",
-    ) -> float:  # In the outcome's unit; of handling time relative
-        "The true effect of an arm."
+    ) -> float:  # In the outcome's unit; relative for handling time
+        "Return the true effect of an arm."
         return float(self.plan.effects.get(arm, {}).get(outcome, 0.0))
 
     def write(
         self,
-        folder: str | Path,  # Made where it is not there
+        folder: str | Path,  # Created if missing
     ) -> tuple[Path, Path]:  # (replies as Parquet, events as JSON Lines)
-        "Write what a desk would have: its replies, and the events that came."
+        "Write the data of a real desk: its replies and the events received."
         import pyarrow.parquet as pq
 
         folder = Path(folder)
@@ -487,10 +487,10 @@ def _until(plan):
 
 @needs_extra("run")
 def simulate(
-    plan: DeskPlan | None = None,  # None: the plan of the settings
-    **settings: Any,  # Fields of `DeskPlan`: replies, seed, effects, ...; faults=True: many of each
-) -> Desk:  # The same plan gives the same desk
-    "A desk with rows and events; for rows alone, and very many of them, see `write_outcome_rows`."
+    plan: DeskPlan | None = None,  # None: built from the settings
+    **settings: Any,  # Fields of `DeskPlan`: replies, seed, effects, ...; faults=True: `MANY_FAULTS`
+) -> Desk:  # Equal plans give equal desks
+    "Simulate a desk with rows and events; for very many rows without events see `write_outcome_rows`."
     plan = _planned(plan, settings)
     people = _people(plan)
     d = _drawn(plan, people, plan.replies, 0, 0)
@@ -503,8 +503,8 @@ def simulate(
 def simulate_rows(
     plan: DeskPlan | None = None,
     **settings: Any,
-) -> Any:  # As `Desk.rows`
-    "Only the rows of a desk, without events: cheap, for many desks."
+) -> Any:  # Like `Desk.rows`
+    "Simulate only the rows of a desk, without events: fast enough for many desks."
     plan = _planned(plan, settings)
     people = _people(plan)
     return _fact_table(plan, people, _drawn(plan, people, plan.replies, 0, 0))
@@ -522,13 +522,13 @@ def _planned(plan, settings):
 
 @needs_extra("run")
 def write_outcome_rows(
-    path: str | Path,  # Parquet
+    path: str | Path,  # Parquet file to write
     plan: DeskPlan | None = None,
     *,
-    chunk: int = 500_000,  # Replies that are in memory at once
+    chunk: int = 500_000,  # Replies in memory at once
     **settings: Any,  # Fields of `DeskPlan`
 ) -> Path:
-    "Write the rows of a desk chunk by chunk; ten million replies need the memory of one chunk."
+    "Write the rows of a desk in chunks; memory use is that of one chunk."
     import pyarrow.parquet as pq
 
     plan, path, writer = _planned(plan, settings), Path(path), None
@@ -544,7 +544,7 @@ def write_outcome_rows(
 
 
 def _plain_names(table):
-    "Dictionary columns as text, so that all chunks have the same."
+    "Convert dictionary columns to text, so that all chunks have the same schema."
     import pyarrow as pa
 
     for i, column in enumerate(table.schema):

@@ -25,20 +25,20 @@ OF_FEEDBACK = ORIGINS[3:]
 
 @dataclass(frozen=True)
 class Example:
-    "One thing to learn, before it has the form of a file."
+    "One training example, independent of a file format."
 
-    sample: Sample  # What was asked, with consent and conversation
+    sample: Sample  # The question, with consent and conversation
     origin: str  # One of `ORIGINS`
-    better: str | None  # What to answer; None: only what not to answer is known
-    worse: str | None = None  # What not to answer; None: no pair
+    better: str | None  # Good answer; None: only a bad one is known
+    worse: str | None = None  # Bad answer; None: no pair
 
 
 @dataclass(frozen=True)
 class Gathered:
-    "Examples, and what made none."
+    "Examples, and counts of what was left out."
 
     examples: tuple[Example, ...] = ()
-    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason -> how many
+    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason -> count
 
     def __add__(self, other: "Gathered") -> "Gathered":
         left_out = Counter(self.left_out) + Counter(other.left_out)
@@ -46,16 +46,16 @@ class Gathered:
 
 # %% ../../nbs/live/20_training_examples.ipynb #06b6e5c8
 def _answer_of(sample):
-    "(origin, what to answer) of a sample; None without one."
+    "Return (origin, answer) of a sample; the answer may be None."
     if sample.gold_record is not None and get_use_case(sample.use_case).structured:
         return "gold record", json.dumps(sample.gold_record, ensure_ascii=False, default=str)
     return "reference", sample.reference
 
 
 def examples_of_samples(
-    samples: Iterable[Sample],  # Originals; twins of a fairness test are left out
+    samples: Iterable[Sample],  # Perturbed samples are left out
 ) -> Gathered:
-    "What samples say themselves about a good answer."
+    "Return examples from the references and gold records of samples."
     found: list[Example] = []
     left_out: Counter[str] = Counter()
     for s in samples:
@@ -70,7 +70,7 @@ def examples_of_samples(
 
 # %% ../../nbs/live/20_training_examples.ipynb #c8ca9f69
 def _settled(scores):
-    "(sample, client) -> criterion -> points, of adjudicated scores of originals."
+    "Return (sample, client) -> criterion -> points, from adjudicated scores of originals."
     given: dict[tuple, dict] = defaultdict(dict)
     for s in scores:
         if s.rater.startswith(ADJUDICATED) and s.points is not None and not s.perturbation and not s.repeat:
@@ -79,7 +79,7 @@ def _settled(scores):
 
 
 def _pairs_of(answers, gap):
-    "(better, worse) texts of answers to one question, of which each is (text, criterion -> points)."
+    "Yield (better, worse) texts of answers to one question, each given as (text, criterion -> points)."
     for i, (text, points) in enumerate(answers):
         for other, its_points in answers[i + 1 :]:
             both = [points[c] - its_points[c] for c in points if c in its_points]
@@ -91,12 +91,12 @@ def _pairs_of(answers, gap):
 def examples_of_ratings(
     samples: Iterable[Sample],
     responses: Iterable[Response],
-    scores: Iterable[Score],  # Of a run; those of raters whose name begins with `ADJUDICATED` count
+    scores: Iterable[Score],  # Scores of a run; only raters whose name begins with `ADJUDICATED` count
     *,
-    least: float = 4,  # Points that each criterion of an answer to learn has, 1 to 4
-    gap: float = 1,  # Points between the two halves of a pair, above 0
+    least: float = 4,  # Minimum points in each criterion of a good answer, 1 to 4
+    gap: float = 1,  # Minimum mean difference in points of a pair, above 0
 ) -> Gathered:
-    "What adjudicated ratings say about good answers, and about better ones."
+    "Return examples and preference pairs from adjudicated ratings."
     if not 1 <= least <= 4 or gap <= 0:
         raise ValueError(f"least is {least!r} and gap {gap!r}, expected points from 1 to 4, and above 0")
     asked = {s.id: s for s in samples if not s.perturbation}
@@ -121,13 +121,13 @@ def examples_of_ratings(
 # %% ../../nbs/live/20_training_examples.ipynb #2d7bc6af
 def last_words(
     feedback: Iterable[Feedback],
-) -> list[Feedback]:  # One for each reply, in the order of their time
-    "What was done with each reply in the end."
+) -> list[Feedback]:  # One per reply
+    "Return the last feedback on each reply."
     return list({f.reply: f for f in sorted(feedback, key=lambda f: f.time)}.values())
 
 
 def _of_feedback(feedback, sample, others):
-    "Examples of one reply; `others` are answers to the same question that somebody sent."
+    "Return the examples of one reply; `others` are sent answers to the same question."
     f = feedback
     if f.action == "accept":
         return [Example(sample, "accepted", f.shown)] if f.shown.strip() else []
@@ -145,7 +145,7 @@ def _question(sample):
 
 
 def _sent_by_question(told, asked):
-    "Question -> what was sent to it, or written as its reference."
+    "Return question -> sent answers and references."
     sent: dict[tuple, list] = defaultdict(list)
     for f in told:
         if f.reply in asked and f.sent:
@@ -158,9 +158,9 @@ def _sent_by_question(told, asked):
 
 def examples_of_feedback(
     feedback: Iterable[Feedback],
-    asked: Sequence[Sample],  # What replies were asked with; the id is that of the reply
+    asked: Sequence[Sample],  # Inputs of replies; the id is that of the reply
 ) -> Gathered:
-    "What people did with drafts, as things to learn."
+    "Return examples from feedback on drafts."
     told, by_id = last_words(feedback), asked_by_id(asked)
     sent = _sent_by_question(told, by_id)
     found: list[Example] = []

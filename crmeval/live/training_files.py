@@ -24,7 +24,7 @@ from ..tasks.use_cases import render_prompt
 # %% ../../nbs/live/21_training_files.ipynb #ab9c4e4f
 @dataclass(frozen=True)
 class _Row:
-    "A row on its way into a file."
+    "A row to be written to a file."
 
     kind: str
     content: dict
@@ -35,7 +35,7 @@ class _Row:
 
 
 def _rows_of(example, format, policy, templates, system):
-    "Rows that an example makes: an answer to learn, a pair, a verdict."
+    "Yield the rows of an example: supervised, preference and unpaired."
     done = masked_sample(example.sample, [example.better, example.worse], policy)
     better, worse = done.texts
     prompt = render_prompt(done.sample, template=(templates or {}).get(example.sample.use_case))
@@ -59,32 +59,30 @@ def _conversation(example):
 
 
 def side_of(
-    conversation: str,  # Its id
-    share: float,  # Of conversations that validate, [0, 1)
+    conversation: str,  # Conversation id
+    share: float,  # Share of conversations for validation, [0, 1)
     seed: int = 0,
 ) -> str:  # 'train' or 'validation'
-    "On which side of a training a conversation is, in every export alike."
+    "Return the side of a conversation, the same in every export."
     return "validation" if place_of("side", seed, conversation) < share else "train"
 
 # %% ../../nbs/live/21_training_files.ipynb #a425d149
 @dataclass(frozen=True)
 class TrainingFiles(Printed):
-    "Training files that were written, and how they came about; prints as a table."
+    "Written training files with their sources and counts; prints as a table."
 
     folder: Path
     format: str
     files: Mapping[str, int]  # Name -> rows
     sources: Mapping[tuple[str, str, str], int]  # (data set, licence or consent, origin) -> rows
     left_out: Mapping[str, int]  # Reason -> examples
-    masked: Mapping[str, int]  # Kind -> places
-    leaks: (
-        LeakCheck | None
-    )  # Of all examples, before the leaking ones were left out; None: held against nothing
-    faults: Mapping[str, Sequence[str]]  # Name of a file -> what a provider will say
+    masked: Mapping[str, int]  # Kind -> number of places
+    leaks: LeakCheck | None  # Of all examples, before leaks were left out; None: not checked
+    faults: Mapping[str, Sequence[str]]  # File name -> faults in the provider's format
 
     @property
     def rows(self) -> int:
-        "Rows in all files."
+        "Number of rows in all files."
         return sum(self.files.values())
 
     def __str__(self):
@@ -108,7 +106,7 @@ def _cell(value):
 
 
 def _table(head, rows):
-    "A table in Markdown; cells are text, and none breaks it."
+    "Return a table in Markdown with escaped cells."
     lines = [head, ["---"] * len(head), *(list(map(_cell, row)) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -140,9 +138,9 @@ def data_sheet(
     *,
     seed: int = 0,
     validation: float = 0.1,
-    basis: str = "",  # What else than consent allowed the use of one's own data
+    basis: str = "",  # Legal basis other than consent for custom data
 ) -> str:  # Markdown
-    "What the files are, whose texts they hold, what was left out and why."
+    "Return the data sheet: files, sources, what was left out and why."
     digests = {name: hashlib.sha256((files.folder / name).read_bytes()).hexdigest() for name in files.files}
     parts = [
         "# Data sheet of training files",
@@ -167,7 +165,7 @@ def data_sheet(
 
 # %% ../../nbs/live/21_training_files.ipynb #454d9a9e
 def _checked(examples, against, how):
-    "(what leaks, the check) of examples as they are before masking."
+    "Return (indices of leaking examples, the check), on unmasked texts."
     if against is None:
         return set(), None
     index = against if isinstance(against, LeakIndex) else LeakIndex(against, **how)
@@ -180,13 +178,13 @@ def _checked(examples, against, how):
 
 
 def _same(example):
-    "What makes two examples one."
+    "Return the key by which duplicates are found."
     texts = (example.sample.source, example.better or "", example.worse or "")
     return (example.sample.use_case, example.worse is None, *map(normal_form, texts))
 
 
 def _allowed(gathered, basis, by_purpose, salt):
-    "Examples that may be used, each once, and why others may not."
+    "Return the allowed examples without duplicates, and counts of the others by reason."
     kept: dict[tuple, Example] = {}
     left_out = Counter(gathered.left_out)
     for e in gathered.examples:
@@ -207,7 +205,7 @@ def _file_of(row, share, seed):
 
 
 def _write_rows(folder, rows, share, seed):
-    "Write rows into their files; gives name -> rows back."
+    "Write rows to their files; return name -> number of rows."
     held: dict[str, list] = {}
     for row in rows:
         held.setdefault(_file_of(row, share, seed), []).append(row)
@@ -233,28 +231,28 @@ def _source_of(row, basis):
 def _check_folder(folder):
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is there already and not empty: training files get a folder of their own")
+        raise ValueError(f"{folder} exists and is not empty: training files need a new or empty folder")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def write_training_files(
-    gathered: Gathered,  # Of samples, ratings and feedback; they can be added
-    folder: str | Path,  # Made if missing; one that holds something raises `ValueError`
+    gathered: Gathered,  # From samples, ratings and feedback; can be added with +
+    folder: str | Path,  # Created if missing; a non-empty one raises `ValueError`
     *,
     format: str = "openai",  # Of `training_formats`
     against: Mapping[str, Iterable[Sample]] | LeakIndex | None = None,  # Evaluation sets: name -> samples
-    validation: float = 0.1,  # Share of conversations that validate, [0, 1)
+    validation: float = 0.1,  # Share of conversations for validation, [0, 1)
     seed: int = 0,
-    policy: MaskingPolicy | None = None,  # Of masking; None: the layer's default one
-    basis: str = "",  # What else than consent allows the use of one's own data, in words
-    by_purpose: bool = True,  # Feedback: only conversations that `purpose_of` keeps for training
+    policy: MaskingPolicy | None = None,  # Masking policy; None: the layer's default
+    basis: str = "",  # Legal basis other than consent for custom data, in words
+    by_purpose: bool = True,  # For feedback: only conversations reserved for training by `purpose_of`
     salt: str = "",  # For `purpose_of`
     templates: Mapping[str, str] | None = None,  # Use case -> prompt; None: the prompts of a run
-    system: str = "",  # A message of the system before each question
-    **how,  # near, run_words, least_words: as `LeakIndex` takes them
+    system: str = "",  # System prompt before each question
+    **how,  # near, run_words, least_words: as for `LeakIndex`
 ) -> TrainingFiles:
-    "Write fine-tuning files with their data sheet; what may not be in them is left out and counted."
+    "Write fine-tuning files with a data sheet; disallowed examples are left out and counted."
     if not 0 <= validation < 1:
         raise ValueError(f"validation is {validation!r}, expected a share from 0 to below 1")
     training_format(format)

@@ -17,20 +17,20 @@ from ..core.records import read_jsonl
 
 # %% ../../nbs/live/20_training_forms.ipynb #efd05309
 @lru_cache(maxsize=1)
-def training_forms() -> dict:  # about, source, date, formats, and the schemas that they share
-    "The file of forms."
+def training_forms() -> dict:  # about, source, date, formats, and shared schemas
+    "Return the data file with the training formats."
     return json.loads(data_path("training_formats.json").read_text(encoding="utf-8"))
 
 
 def training_formats() -> dict[str, dict]:  # Name -> title, documentation, least_rows, kinds
-    "The forms that are known."
+    "Return the known formats."
     return training_forms()["formats"]
 
 
 def training_format(
-    name: str,  # Of `training_formats`
+    name: str,  # Name in `training_formats`
 ) -> dict:
-    "One form; a name that is not known raises `ValueError`."
+    "Return one format; an unknown name raises `ValueError`."
     known = training_formats()
     if name not in known:
         near = did_you_mean(name, known)
@@ -39,22 +39,22 @@ def training_format(
 
 
 def _put(row, path, value):
-    "Put a value at its path, `['input', 'messages']`."
+    "Set a value at a path such as `['input', 'messages']`."
     for key in path[:-1]:
         row = row.setdefault(key, {})
     row[path[-1]] = value
 
 
 def training_row(
-    prompt: str,  # What a user says
-    answers: Sequence[str],  # One, or the better and the worse
+    prompt: str,  # User message
+    answers: Sequence[str],  # One, or the better and the worse one
     kind: str,  # 'supervised', 'preference' or 'unpaired'
     *,
     format: str = "openai",  # Of `training_formats`
-    verdict: bool | None = None,  # Of 'unpaired': whether the answer is good
-    system: str = "",  # A message of the system; '': none
+    verdict: bool | None = None,  # For 'unpaired': whether the answer is good
+    system: str = "",  # System prompt; '': none
 ) -> dict:
-    "A row in the form of a provider; a kind that it does not read raises `ValueError`."
+    "Return a row in a provider's format; an unsupported kind raises `ValueError`."
     kinds = training_format(format)["kinds"]
     if kind not in kinds:
         raise ValueError(f"{format} has no {kind} training; it has {', '.join(kinds)}")
@@ -73,14 +73,14 @@ def training_row(
 # %% ../../nbs/live/20_training_forms.ipynb #83ce2691
 @lru_cache(maxsize=8)
 def _schema(format, kind):
-    "The JSON schema of a row."
+    "Return the JSON schema of a row."
     forms, form = training_forms(), training_format(format)["kinds"][kind]
     if form["whole"]:
         return _object({form["whole"][0]: forms["messages"]})
     fields = {name: forms["answer"] for name in form["answers"]}
     inner = forms["messages"]
     for key in reversed(form["prompt"][1:]):
-        inner = {**_object({key: inner}), "additionalProperties": True}  # tools may stand beside the messages
+        inner = {**_object({key: inner}), "additionalProperties": True}  # allows 'tools' beside the messages
     fields[form["prompt"][0]] = inner
     return _object(fields | ({form["verdict"]: {"type": "boolean"}} if "verdict" in form else {}))
 
@@ -90,7 +90,7 @@ def _object(fields):
 
 
 def _kind_of(row, format):
-    "The kind that a row is of by its fields; None: of none."
+    "Return the kind of a row by its fields; None: unknown."
     for kind, form in training_format(format)["kinds"].items():
         named = [(form["whole"] or form["prompt"])[0], *form["answers"], form.get("verdict")]
         if set(named) - {None} == set(row):
@@ -99,7 +99,7 @@ def _kind_of(row, format):
 
 
 def _messages(row, form):
-    "The messages of a row, its question before its answers."
+    "Return the messages of a row: the whole conversation, or the question without answers."
     value = row
     for key in form["whole"] or form["prompt"]:
         value = value[key]
@@ -109,7 +109,7 @@ def _messages(row, form):
 def _order_faults(messages, ends):
     roles = [m["role"] for m in messages]
     if "system" in roles[1:]:
-        yield "a message of the system stands behind another one"
+        yield "a system message follows another message"
     talk = [r for r in roles if r != "system"]
     if any(a == b for a, b in zip(talk, talk[1:])):
         yield "two messages of the same side follow each other"
@@ -122,8 +122,8 @@ def row_faults(
     kind: str,
     *,
     format: str = "openai",  # Of `training_formats`
-) -> list[str]:  # Sentences; none: the row is as it has to be
-    "What is wrong with a row of a training file."
+) -> list[str]:  # One text per fault; empty: valid
+    "Return the faults of a training row."
     from jsonschema import Draft202012Validator
 
     wrong = sorted(
@@ -142,8 +142,8 @@ def row_faults(
 def file_faults(
     path: str | Path,  # A .jsonl file
     format: str = "openai",  # Of `training_formats`
-) -> list[str]:  # 'row 3: ...' each; none: the provider will read it
-    "What is wrong with a training file."
+) -> list[str]:  # Each as 'row 3: ...'; empty: valid
+    "Return the faults of a training file."
     rows, least = read_jsonl(path), training_format(format)["least_rows"]
     kinds = [_kind_of(row, format) for row in rows]
     faults = []

@@ -23,11 +23,11 @@ from .events import Joined, reach, sums_engine
 from .outcome_cards import OutcomeCard, outcome_card
 
 # %% ../../nbs/live/06_validity.ipynb #8041f9d8
-_LEVELS = 256  # Scores with more levels are cut into this many groups of equal size
+_LEVELS = 256  # scores with more levels are binned into this many groups of equal size
 
 
 def _score_levels(score):
-    "Codes of scores in rising order."
+    "Return codes of the scores in ascending order, and the number of codes."
     levels, codes = np.unique(score, return_inverse=True)
     if len(levels) <= _LEVELS:
         return codes, len(levels)
@@ -37,16 +37,16 @@ def _score_levels(score):
 
 def known_pairs(
     score: np.ndarray,  # (n,)
-    value: np.ndarray,  # (n,) outcome, or how long it was seen
-    known: np.ndarray,  # (n,) bool; False: the outcome is larger than `value`, nobody knows by how much
+    value: np.ndarray,  # (n,) outcome, or the observed time if censored
+    known: np.ndarray,  # (n,) bool; False: censored, the outcome is larger than `value`
 ) -> tuple[
     np.ndarray, np.ndarray
-]:  # (n,) right minus wrong pairs of each reply, (n,) its pairs of known order
-    "How scores order the pairs whose outcomes have a known order; above 0: higher scores, larger outcomes."
+]:  # (n,) concordant minus discordant pairs of each reply, (n,) its comparable pairs
+    "Count concordant and discordant pairs; above 0: higher scores go with larger outcomes."
     codes, k = _score_levels(score)
     place = (
         2 * np.unique(value, return_inverse=True)[1] + ~known
-    )  # an open one is longer than one that ended then
+    )  # censored counts as longer than ended at that time
     order = np.argsort(place, kind="stable")
     right, pairs = np.zeros(len(score)), np.zeros(len(score))
     larger = np.searchsorted(place[order], place, side="right")
@@ -62,14 +62,14 @@ def known_pairs(
 
 # %% ../../nbs/live/06_validity.ipynb #19fe0fbc
 def _clustered_error(added, clusters):
-    "(standard error of a sum of what rows add, clusters)"
+    "Return (standard error of the sum of the rows' influence, number of clusters)."
     sums = np.bincount(clusters, added)
     g = len(sums)
     return (math.sqrt(float((sums**2).sum()) * g / (g - 1)), g) if g > 1 else (None, g)
 
 
 def _student(value, error, g, level, method, n, lost, bounds=(-math.inf, math.inf)):
-    "An estimate with Student's interval."
+    "Return an estimate with Student's t interval."
     from scipy.stats import t
 
     if error is None:
@@ -85,13 +85,13 @@ def concordance(
     *,
     known: Sequence[bool]
     | np.ndarray
-    | None = None,  # (n,) False: still open, the outcome is larger; None: all are known
-    higher_is_better: bool = True,  # Of the outcome
-    clusters: Sequence[Any] | None = None,  # (n,) conversation of each reply; None: each its own
-    undefined: int = 0,  # Replies left out, counted beside
+    | None = None,  # (n,) False: still open, the outcome is larger; None: all known
+    higher_is_better: bool = True,  # Direction of the outcome
+    clusters: Sequence[Any] | None = None,  # (n,) cluster of each reply; None: each its own
+    undefined: int = 0,  # Replies left out, reported in the result
     confidence_level: float = 0.95,
-) -> Estimate:  # [0, 1]; 0.5: scores say nothing, 1: they order every pair
-    "Share of pairs with different outcomes whose better one has the higher score; equal scores count half."
+) -> Estimate:  # [0, 1]; 0.5: scores carry no information, 1: they order every pair
+    "Return the share of pairs whose better outcome has the higher score; equal scores count half."
     x, y = np.asarray(score, float), np.asarray(value, float)
     right, pairs = known_pairs(x, y, np.ones(len(x), bool) if known is None else np.asarray(known, bool))
     if not pairs.sum():
@@ -100,7 +100,7 @@ def concordance(
         )
     sign = 1.0 if higher_is_better else -1.0
     d = right.sum() / pairs.sum()
-    added = sign * (right - d * pairs) / pairs.sum()  # twice a pair's half, halved for the share
+    added = sign * (right - d * pairs) / pairs.sum()  # each pair counts in two rows, and the share is halved
     codes = (
         np.arange(len(score)) if clusters is None else np.unique(_as_labels(clusters), return_inverse=True)[1]
     )
@@ -110,7 +110,7 @@ def concordance(
 
 
 def _as_labels(clusters):
-    "Labels that can be sorted; a row without one is alone."
+    "Return sortable labels; a row without a label is its own cluster."
     return np.array([f"row {i}" if c is None else f"in {c}" for i, c in enumerate(clusters)])
 
 # %% ../../nbs/live/06_validity.ipynb #fb6e05db
@@ -119,20 +119,20 @@ class _Pairs:
     "Replies with a score and an outcome."
 
     score: np.ndarray  # (n,)
-    value: np.ndarray  # (n,) outcome, or how long it was seen
+    value: np.ndarray  # (n,) outcome, or the observed time if censored
     known: np.ndarray  # (n,) bool
-    level: np.ndarray  # (n,) outcome as a number whose mean is the figure: pseudo-values for times
+    level: np.ndarray  # (n,) outcome with the figure as its mean: pseudo-values for times
     system: np.ndarray  # (n,) labels
     cluster: np.ndarray  # (n,) codes
-    undefined: int  # Replies asked about that lack the score or the outcome
-    open: int  # Replies whose outcome is still open
+    undefined: int  # Included replies without score or outcome
+    open: int  # Replies with an open outcome
 
 
 _CLUSTERS = ("conversation", "customer", "agent")
 
 
 def _read(rows, card, score, system, cluster):
-    "Columns as arrays, with what has no number as NaN."
+    "Return the columns as arrays; values without a number are NaN."
     rows = rows.rows if isinstance(rows, Joined) else rows
     with sums_engine() as engine:
         reached = reach(engine, rows, "given_rows")
@@ -163,7 +163,7 @@ def _text(name):
 
 
 def _outcome_of(card, above, below):
-    "(value, known, asked) of each row."
+    "Return (value, known, included) of each row."
     if card.form == "ratio":
         asked = below > 0
         return above / np.where(asked, below, 1.0), np.ones(len(above), bool), asked
@@ -176,7 +176,7 @@ def _outcome_of(card, above, below):
 
 
 def _paired(rows, card, score, system, cluster):
-    "Replies with a score and an outcome."
+    "Return the replies with a score and an outcome."
     r = _read(rows, card, score, system, cluster)
     value, known, asked = _outcome_of(card, r["above"], r["below"])
     ok = asked & np.isfinite(value) & np.isfinite(r["score"])
@@ -193,7 +193,7 @@ def _paired(rows, card, score, system, cluster):
 
 
 def _pseudo_values(card, value, known, systems):
-    "Times as numbers whose mean in each system is its restricted mean; NaN where that is not known."
+    "Return pseudo-values of times: their mean per system is its restricted mean; NaN if unknown."
     out = np.full(len(value), np.nan)
     for name in np.unique(systems):
         here = np.flatnonzero(systems == name)
@@ -207,7 +207,7 @@ def _pseudo_values(card, value, known, systems):
 
 # %% ../../nbs/live/06_validity.ipynb #fff1b81a
 def _slope(p, level):
-    "Outcome per point of score, with an interval by clusters."
+    "Return the outcome per point of score, with a clustered interval."
     ok = np.isfinite(p.level)
     x, y, codes = p.score[ok], p.level[ok], np.unique(p.cluster[ok], return_inverse=True)[1]
     if len(x) < 3 or np.ptp(x) == 0:
@@ -219,7 +219,7 @@ def _slope(p, level):
 
 
 def _means_of(p, groups, level):
-    "Mean outcome of each group, in order: [(group, mean score, Estimate)]."
+    "Return the mean outcome of each group, in order: [(group, mean score, Estimate)]."
     found = []
     for name in np.unique(groups):
         here = (groups == name) & np.isfinite(p.level)
@@ -237,7 +237,7 @@ _BINS = 8
 
 
 def _by_score(p, level):
-    "Outcome by score: each score where there are few, else groups of equal size."
+    "Return the outcome by score: for each of a few scores, else for groups of equal size."
     if len(np.unique(p.score)) <= _BINS:
         return _means_of(p, p.score, level)
     cuts = np.unique(np.quantile(p.score, np.linspace(0, 1, _BINS + 1)[1:-1]))
@@ -245,27 +245,27 @@ def _by_score(p, level):
 
 # %% ../../nbs/live/06_validity.ipynb #12e48550
 def _ranks(x):
-    "Mean ranks of each row (b, s)."
+    "Return the mean ranks in each row of (b, s)."
     less = (x[:, :, None] > x[:, None, :]).sum(2)
     same = (x[:, :, None] == x[:, None, :]).sum(2)
     return less + (same + 1) / 2
 
 
 def _rank_correlation(x, y):
-    "Spearman's correlation of each row of (b, s); NaN where one does not vary."
+    "Return Spearman's correlation for each row of (b, s); NaN without variation."
     rx, ry = (_ranks(v) - (v.shape[1] + 1) / 2 for v in (x, y))
     below = np.sqrt((rx**2).sum(1) * (ry**2).sum(1))
     return np.divide((rx * ry).sum(1), below, out=np.full(len(x), np.nan), where=below > 0)
 
 
 def _pairs_right(x, y):
-    "Share of pairs of systems in the same order, of each row of (b, s); equal ones count half."
+    "Return the share of concordant pairs of systems for each row of (b, s); ties count half."
     i, j = np.triu_indices(x.shape[1], 1)
     return (1 + np.sign(x[:, i] - x[:, j]) * np.sign(y[:, i] - y[:, j])).mean(1) / 2
 
 
 def _system_draws(p, names, n_resamples, rng):
-    "Means of score and outcome of each system, (b, s) each; the first row is that of the data."
+    "Return bootstrap means of score and outcome by system, (b, s) each; the first row is the data."
     ok = np.isfinite(p.level)
     place = np.searchsorted(names, p.system[ok])
     clusters = np.unique(p.cluster[ok], return_inverse=True)[1]
@@ -281,7 +281,7 @@ def _system_draws(p, names, n_resamples, rng):
 
 
 def _drawn_estimate(draws, g, level, n, lost, bounds):
-    "The first draw with the percentiles of the rest."
+    "Return the first draw with the percentile interval of the rest."
     value, rest = float(draws[0]), draws[1:][~np.isnan(draws[1:])]
     if math.isnan(value) or len(rest) < len(draws) / 2:
         return Estimate(None, n=n, undefined=lost, method="undefined: systems do not differ")
@@ -294,7 +294,7 @@ _FEWEST_SYSTEMS = 3
 
 
 def _by_system(p, card, level, n_resamples, rng):
-    "(rank correlation, share of pairs in the same order)"
+    "Return (rank correlation, share of concordant pairs) of the systems."
     names = np.unique(p.system[np.isfinite(p.level)])
     if len(names) < _FEWEST_SYSTEMS:
         why = f"undefined: {len(names)} systems, expected at least {_FEWEST_SYSTEMS}"
@@ -309,25 +309,25 @@ def _by_system(p, card, level, n_resamples, rng):
 # %% ../../nbs/live/06_validity.ipynb #2dd8a0cd
 @dataclass(frozen=True)
 class Validity(Printed):
-    "Whether scores predict an outcome; above 0 (or 0.5): better scores go with better outcomes."
+    "How well scores predict an outcome; above 0 (or 0.5): better scores go with better outcomes."
 
     outcome: str
     score: str  # Column of the score
-    replies: int  # with a score and an outcome
-    undefined: int  # Replies asked about without the one or the other
-    open: int  # Replies whose outcome is still open
-    concordance: Estimate  # Of pairs of replies whose order is known, [0, 1]; 0.5: nothing
-    spearman: Estimate  # By reply, [-1, 1]; None where outcomes are still open
-    kendall: Estimate  # tau-b by reply, [-1, 1]; None where outcomes are still open
-    slope: Estimate  # The outcome's unit for each point of score; its own sign
+    replies: int  # Replies with a score and an outcome
+    undefined: int  # Included replies without score or outcome
+    open: int  # Replies with an open outcome
+    concordance: Estimate  # Over comparable pairs of replies, [0, 1]; 0.5: no relation
+    spearman: Estimate  # By reply, [-1, 1]; no value with open outcomes
+    kendall: Estimate  # tau-b by reply, [-1, 1]; no value with open outcomes
+    slope: Estimate  # In the outcome's unit per point of score; not turned by direction
     by_score: tuple[tuple[float, float, Estimate], ...]  # (score or group, mean score, outcome)
     by_system: tuple[tuple[str, float, Estimate], ...]  # (system, mean score, outcome)
     system_rank: Estimate  # Spearman's correlation of systems, [-1, 1]
-    system_pairs: Estimate  # Share of pairs of systems in the same order, [0, 1]
+    system_pairs: Estimate  # Share of concordant pairs of systems, [0, 1]
 
     @property
     def predicts(self) -> str:  # 'yes', 'no' or 'against'
-        "What the pairs of replies show: 'no' where 0.5 is inside the interval or nothing is known."
+        "Result over pairs of replies: 'no' if the interval includes 0.5 or is unknown."
         low, high = self.concordance.low, self.concordance.high
         if low is None or high is None or low <= 0.5 <= high:
             return "no"
@@ -342,11 +342,11 @@ class Validity(Printed):
         return f"{told} ({self.replies:,} replies, {self.undefined:,} without a value, {self.open:,} open)"
 
 
-_RANKED = 4000  # Replies of which Spearman's and Kendall's coefficients are made; concordance uses all
+_RANKED = 4000  # replies drawn for Spearman's and Kendall's coefficients; concordance uses all
 
 
 def _coefficients(p, card, level, n_resamples, rng):
-    "Spearman's and Kendall's coefficients by reply, with the sign of good."
+    "Return Spearman's and Kendall's coefficients by reply; positive: higher scores, better outcomes."
     if not p.known.all():
         why = "undefined: outcomes are open; see concordance"
         nothing = Estimate(None, n=len(p.score), undefined=p.undefined, method=why)
@@ -365,18 +365,17 @@ def _coefficients(p, card, level, n_resamples, rng):
 
 @needs_extra("connect")
 def validity(
-    rows: Any,  # What `join_outcomes` gives, or any table with the score and the card's columns
+    rows: Any,  # From `join_outcomes`, or any table with the score and the card's columns
     outcome: str | OutcomeCard = "acceptance_rate",
     *,
-    score: str = "score",  # Column of the judge's score, given before the reply went out
-    system: str = "system",  # Column of what answered; without it there is no comparison by system
-    cluster: str
-    | None = None,  # Column; None: 'conversation', 'customer' or 'agent', the first that is there
+    score: str = "score",  # Column of the judge's score, given before the reply was sent
+    system: str = "system",  # Column of the system; if missing, no comparison by system
+    cluster: str | None = None,  # Column; None: the first present of 'conversation', 'customer', 'agent'
     confidence_level: float = 0.95,
     n_resamples: int = 300,
     rng: int = 0,
 ) -> Validity:
-    "Whether an offline score predicts a live outcome, by reply and by system, in rank and in level."
+    "Measure whether an offline score predicts a live outcome, by reply and by system."
     card = outcome_card(outcome)
     p = _paired(rows, card, score, system, cluster)
     pairs = concordance(

@@ -25,12 +25,12 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Measure:
-    "One thing that is watched over time."
+    "One quantity monitored over time."
 
-    name: str  # As tables show it
+    name: str  # Name in tables
     kind: str = "mean"  # One of `KINDS`
-    column: str = ""  # Key of a row; '': the name
-    group: str = "inputs"  # 'inputs', 'scores' or 'outcomes': where a page shows it
+    column: str = ""  # Key in a row; '': the name
+    group: str = "inputs"  # 'inputs', 'scores' or 'outcomes': group on a page
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -41,8 +41,8 @@ class Measure:
     def read(
         self,
         row: Mapping,  # One reply, mail or case
-    ) -> float | str | None:  # None: nothing that this kind can use
-        "The value of a row, in the form in which it is summed."
+    ) -> float | str | None:  # None: not usable for this kind
+        "Return the value of a row in the form to be summed."
         value = row.get(self.column or self.name)
         if self.kind == "category":
             return str(value)[:80] if is_known(value) else None
@@ -50,7 +50,7 @@ class Measure:
 
 
 def _usable(value, kind):
-    "A finite number in the range of the kind; None otherwise."
+    "Return a finite number in the range of the kind; None otherwise."
     if isinstance(value, str) or not is_known(value):
         return None
     try:
@@ -64,24 +64,24 @@ def _usable(value, kind):
     return math.log1p(number) if number >= 0 else None
 
 # %% ../../nbs/live/24_weekly_sums.ipynb #198b8395
-_DISTINCT = 1000  # labels of one category that are kept apart; later ones are counted as 'other'
+_DISTINCT = 1000  # distinct labels per category; further ones are counted as 'other'
 OTHER = "other"
 
 
 @dataclass
 class WeeklySums:
-    "What the rows of each week and weekday come to: all that the charts need."
+    "Sums of the rows by week and weekday, sufficient for the charts."
 
     measures: tuple[Measure, ...]
     sums: dict[str, dict[tuple[int, int], list]] = field(
         default_factory=dict
     )  # (week, weekday): [n, sum, squares]
-    labels: dict[str, dict[tuple[int, int], Counter]] = field(default_factory=dict)  # of categories
+    labels: dict[str, dict[tuple[int, int], Counter]] = field(default_factory=dict)  # For categories
     lost: dict[str, int] = field(default_factory=dict)  # measure -> rows without a usable value
     rows: int = 0  # Rows read
     unreadable: int = 0  # Rows without a readable time
     young: int = 0  # Rows after `whole_until`
-    last_week: int | None = None  # Ordinal of the Monday of the last week that has rows
+    last_week: int | None = None  # Ordinal of the Monday of the last week with rows
 
 
 def _day_of(time):
@@ -89,9 +89,9 @@ def _day_of(time):
 
 
 def week_of(
-    time: date | datetime | str | None,  # A day, a moment, or either in ISO form
-) -> tuple[int, int] | None:  # (ordinal of its Monday, weekday from 0); None: not readable
-    "The week and the weekday of a moment, as its own time zone has them."
+    time: date | datetime | str | None,  # Date, timestamp, or either as ISO text
+) -> tuple[int, int] | None:  # (ordinal of its Monday, weekday from 0); None: invalid
+    "Return week and weekday of a time in its own time zone."
     try:
         day = date.fromisoformat(time[:10]) if isinstance(time, str) else _day_of(time)
     except (AttributeError, TypeError, ValueError):
@@ -100,13 +100,11 @@ def week_of(
 
 
 def weekly_sums(
-    rows: Iterable[Mapping],  # Each with a time; read once, in any order
+    rows: Iterable[Mapping],  # With a time each; iterated once, in any order
     measures: Sequence[Measure],
     *,
     time: str = "time",  # Key of the time
-    whole_until: date
-    | str
-    | None = None,  # Last day whose outcomes have all arrived; None: all days are whole
+    whole_until: date | str | None = None,  # Last day with complete outcomes; None: all are complete
 ) -> WeeklySums:
     "Sum rows by week and weekday."
     out = WeeklySums(tuple(measures), lost=dict.fromkeys((m.name for m in measures), 0))
@@ -132,7 +130,7 @@ def _ordinal(day):
 
 
 def _add(out, row, at):
-    "One row into the sums of its week and weekday."
+    "Add a row to the sums of its week and weekday."
     for m in out.measures:
         value = m.read(row)
         if value is None:

@@ -26,26 +26,26 @@ from ..tasks.use_cases import get_use_case
 # %% ../../nbs/pages/07_accuracy_section.ipynb #ca6208f1
 @dataclass(frozen=True, eq=False)
 class JudgedTasks:
-    "Points of one judge on one metric for each answer to a task."
+    "Points of one judge on one metric for each response to a task."
 
     columns: RunColumns
-    points: np.ndarray  # (responses,) 1 to 4; NaN where there are none
-    rows: Mapping[str, np.ndarray]  # System -> numbers of its responses that were judged
+    points: np.ndarray  # (responses,) 1 to 4; NaN: no points
+    rows: Mapping[str, np.ndarray]  # System -> numbers of its judged responses
 
     def known(
         self,
         client: str,  # A system
     ) -> bool:
-        "Whether a system has points at all."
+        "Whether a system has any points."
         return client in self.rows and not np.isnan(self.points[self.rows[client]]).all()
 
 
 def judged_tasks(
     columns: RunColumns,
-    judge: str,  # Who judged: a judge's name, or 'people'
+    judge: str,  # Name of a judge, or 'people'
     metric: str = "accuracy",
 ) -> JudgedTasks:
-    "What a judge gave the answers to tasks; of somebody who judged nothing all points are unknown."
+    "Return a judge's points for the responses to tasks; all NaN if it judged none."
     by_judge = {name: given for (_, name), given in reversed(columns.judges([metric]).items())}
     if metric not in by_judge.get(judge, {}):
         return JudgedTasks(columns, np.full(len(columns.responses), np.nan), {})
@@ -63,9 +63,9 @@ _SPREAD = (
 
 def spread_picture(
     found: JudgedTasks,
-    order: Sequence[str],  # Systems as they are shown
-) -> str:  # SVG; '' when nothing has a value
-    "How the accuracy of each system is spread."
+    order: Sequence[str],  # Systems in display order
+) -> str:  # SVG; '' without a value
+    "Draw the distribution of accuracy of each system."
     picture = score_distributions({c: found.points[found.rows[c]] for c in order if c in found.rows})
     return svg(picture, _SPREAD) if picture else ""
 
@@ -74,8 +74,8 @@ def paired_by_system(
     found: JudgedTasks,
     first: str,  # A system
     other: str,
-):  # Level of confidence -> `Difference` of points, first - other; None where no sample has both
-    "The paired difference of two systems on what both were judged on."
+):  # Confidence level -> `Difference` first - other; None without a common sample
+    "Return a function for the paired difference of two systems on the responses judged for both."
     r, a, b = found.columns.responses, found.rows[first], found.rows[other]
     repeats = int(r.repeat.max(initial=0)) + 1
     key = r.sample_id.astype(np.int64) * repeats + r.repeat
@@ -94,8 +94,8 @@ def _at_level(a, b, told, level):
 def best_against_others(
     found: JudgedTasks,
     order: Sequence[str],  # Systems, best first
-) -> dict | None:  # 'first', 'rows' of (other system, `Difference`), 'svg'; None without two systems
-    "The best system that is no reference against each of the others, corrected together."
+) -> dict | None:  # 'first', 'rows' of (other system, `Difference`), 'svg'; None: fewer than two systems
+    "Compare the best system (no reference) with each other one, corrected for multiple comparisons."
     valued = [c for c in order if found.known(c)]
     if len(valued) < 2:
         return None
@@ -117,7 +117,7 @@ def _difference_in_words(first: str, other: str, d: Difference) -> str:
 def speeds_by_shape(
     columns: RunColumns,
 ) -> list[tuple[str, str, Speed]]:  # (system, 'Short' or 'Long', seconds; lower is better)
-    "Seconds of each system's answers to tasks for the shapes that occur."
+    "Return the speed of each system on short and on long tasks, as far as they occur."
     responses, tasks, rows = columns.responses, columns.is_task(), []
     cases = filter(None, responses.take(tasks).present("use_case"))
     flavours = {u: get_use_case(u).flavour for u in cases}
@@ -132,9 +132,9 @@ def speeds_by_shape(
 
 def lost_answers(
     run: Run,
-    columns: RunColumns,  # Of the run
+    columns: RunColumns,  # Of the same run
 ) -> list[dict]:  # 'client', 'status', 'n', 'meaning', 'reason'; by system and status
-    "Answers to tasks without an accuracy; columns of another run raise `ValueError`."
+    "Return the responses to tasks without accuracy; columns of another run raise `ValueError`."
     s, r = columns.scores, columns.responses
     if len(run.responses) != len(r):
         raise ValueError(
@@ -157,8 +157,8 @@ def lost_answers(
 # %% ../../nbs/pages/07_accuracy_section.ipynb #6f3031a0
 def widest_by_sample(
     found: JudgedTasks,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # Each (samples,): sample number, a response of it, range
-    "How far the systems' points lie apart on the first answer to each sample; 0 where there is one or none."
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # Each (samples,): sample number, one of its responses, range
+    "Return the range of the systems' points on the first response to each sample; 0 for one value or none."
     r = found.columns.responses
     rows = np.flatnonzero(found.columns.is_task() & (r.repeat == 0))
     n = len(r.names["sample_id"])
@@ -175,8 +175,8 @@ def widest_by_sample(
 
 def most_differing(
     found: JudgedTasks,
-) -> list[str]:  # Ids of samples, by use cases in the order of their appearance
-    "Of each use case the sample on which the systems differ most."
+) -> list[str]:  # Sample ids, by use case in order of appearance
+    "Return the sample of each use case on which the systems differ most."
     samples, rows, apart = widest_by_sample(found)
     r = found.columns.responses
     ids, case = r.names["sample_id"].values, r.use_case[rows]

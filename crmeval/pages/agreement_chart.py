@@ -24,18 +24,18 @@ from .template import macro
 KINDS_OF_JUDGE = {
     "embedded, new texts": "The built-in judge; nothing of the data set's family was in its training",
     "embedded, known kind": "The built-in judge; other documents of the family were in its training",
-    "word overlap": "Share of the response's content words that stand in the source; no judge at all",
+    "word overlap": "Share of the response's content words that are in the source; no judge at all",
     "number of words": "The length alone, by a line that was fitted on other data sets; no judge at all",
     "language model": "Recorded verdicts of a language model",
     "older metric": "Recorded values of an automatic metric",
     "one person": "Each person against the mean of the others",
-}  # in the order of a legend
+}  # in legend order
 _ORDER = ("factuality", "completeness", "conciseness", "instruction_following", "fluency")
 
 
 @dataclass(frozen=True)
 class Agreed:
-    "How far one judge agrees with people on one data set."
+    "Agreement of one judge with people on one data set."
 
     data: str
     metric: str
@@ -55,8 +55,8 @@ class Agreed:
 
 def _in_words(
     kind: str,  # A key of `KINDS_OF_JUDGE`
-) -> str:  # e.g. 'built-in judge, new texts'
-    "A kind of judge as a legend names it: the built-in judge is called as on every other page."
+) -> str:  # Such as 'built-in judge, new texts'
+    "Return the name of a kind of judge for a legend: 'built-in judge' as on other pages, not 'embedded'."
     return re.sub(r"^embedded\b", "built-in judge", kind)
 
 
@@ -70,8 +70,8 @@ def _kind_of(line):
 
 def agreed(
     lines: Iterable,  # `Line`s of `side_by_side`
-) -> list[Agreed]:  # Of whole data sets only; by metric; without what was not measured
-    "Lines of a measurement as lines of the picture."
+) -> list[Agreed]:  # Measured lines of whole data sets only; by metric and data set
+    "Convert the lines of a measurement to lines of the chart."
     found = [_agreed(x) for x in lines if x.part == "all" and x.measured is not None and x.current]
     return sorted((x for x in found if x), key=lambda x: (_place(x.metric), x.data))
 
@@ -93,14 +93,14 @@ def _agreed(line):
 # %% ../../nbs/pages/04_agreement_chart.ipynb #a07ba5f8
 @lru_cache
 def known_agreement() -> tuple[Agreed, ...]:  # In the order of the page
-    "Agreement of judges with people on public data, as it was last measured."
+    "Return the agreement of judges with people on public data, as last measured."
     stored = json.loads(data_path("agreement_figures.json").read_text(encoding="utf-8"))
     return tuple(Agreed(**line) for line in stored["lines"])
 
 
 @lru_cache
 def agreement_date() -> str:  # Such as '2026-11-29'
-    "When the shipped figures were measured."
+    "Return the date on which the shipped figures were measured."
     return json.loads(data_path("agreement_figures.json").read_text(encoding="utf-8"))["date"]
 
 
@@ -108,7 +108,7 @@ def agreement_file(
     lines: Sequence[Agreed],
     date: str,  # Such as '2026-11-29'
 ) -> str:  # JSON
-    "The text of the file with the figures."
+    "Return the text of the file with the figures."
     about = "Agreement of judges with people on public data: figures of reports/agreement, no texts"
     source = "side_by_side(name, limit=600, groups=False, n_resamples=400) over the labelled sets at hand"
     rows = ",\n".join(json.dumps(asdict(x), ensure_ascii=False) for x in lines)
@@ -116,7 +116,7 @@ def agreement_file(
     return f'{{{head},\n"lines": [\n{rows}\n]}}\n'
 
 # %% ../../nbs/pages/04_agreement_chart.ipynb #f0d13b59
-_LOOK = {  # kind -> marker, colour, size; ink where it is no judge of ours
+_LOOK = {  # kind -> marker, colour, size
     "embedded, new texts": ("o", "#0072B2", 7.5),
     "embedded, known kind": ("o", "none", 6),
     "word overlap": ("s", "#E69F00", 5.5),
@@ -130,7 +130,7 @@ _LOOK = {  # kind -> marker, colour, size; ink where it is no judge of ours
 def agreement_chart(
     lines: Sequence[Agreed],
 ):  # Figure, or None without a line
-    "A line a data set, by metric; a mark a judge, with its interval: correlation with people."
+    "Plot the correlation with people: a line per data set, by metric; a mark with interval per judge."
     sets = list(dict.fromkeys((x.metric, x.data) for x in lines))
     if not sets:
         return None
@@ -153,7 +153,7 @@ def agreement_chart(
 
 
 def _tops(sets):
-    "Data set -> its height; a metric begins a line and a half below the last."
+    "Return (metric, data set) -> height; each new metric starts after an extra gap."
     at, tops, before = 0.0, {}, sets[0][0]
     for metric, data in sets:
         at += 1.2 if metric != before else 0
@@ -170,7 +170,7 @@ def _draw_kind(axes, kind, lines, tops):
         return
     several = kind in ("language model", "older metric")
     line = "#0072B2" if colour == "none" else colour
-    look = dict(fmt="none", color=line, lw=0.6 if several else 1.3)  # many on one line: thin
+    look = dict(fmt="none", color=line, lw=0.6 if several else 1.3)  # thin: many on one line
     heights = [tops[x.metric, x.data] + shift for x in lines]
     known = [(x, at) for x, at in zip(lines, heights) if x.low is not None]
     ends = [[x.value - x.low for x, _ in known], [x.high - x.value for x, _ in known]]
@@ -191,15 +191,15 @@ def _name_sets(axes, sets, tops):
 
 
 def _as_label(text):
-    "Of one's own data: a dollar sign would begin a formula, half a character cannot be drawn."
+    "Return a label for custom data: printable, shortened, dollar signs escaped (they would start a formula)."
     return shortened(shown(text), 34).replace("$", r"\$")
 
 # %% ../../nbs/pages/04_agreement_chart.ipynb #0b4dbb9c
 def agreement_table(
     lines: Sequence[Agreed],
-    box: str = "agreement-table",  # Its id in the page; letters, digits and hyphens
-) -> str:  # HTML, with its own style; nothing is loaded
-    "All lines as a table that is filtered by metric, kind of judge and data set."
+    box: str = "agreement-table",  # Element id: letters, digits and hyphens
+) -> str:  # HTML with its own style; loads nothing
+    "Return all lines as a table that can be filtered by metric, kind of judge and data set."
     choices = [
         ("Metric", "m", list(dict.fromkeys(x.metric for x in lines))),
         ("Judge", "k", [k for k in KINDS_OF_JUDGE if any(x.kind == k for x in lines)]),
@@ -214,7 +214,7 @@ def agreement_table(
 
 
 def _slug(text):
-    "A class of the page; names that differ in other signs only stay apart."
+    "Return a CSS class; names that differ only in other characters get different classes."
     short = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
     if re.fullmatch(r"[a-z0-9_ (),.-]{1,60}", text):
         return short or "none"
@@ -238,7 +238,7 @@ def _row(x):
     )
 
 
-@lru_cache(maxsize=2)  # each report shows the picture of the package's own figures, which is slow to draw
+@lru_cache(maxsize=2)  # each report shows the shipped figures, which are slow to draw
 def _drawn(lines):
     picture = agreement_chart(lines)
     n = len({x.data for x in lines})
@@ -248,7 +248,7 @@ def _drawn(lines):
 
 @dataclass(frozen=True)
 class AgreementPage:
-    "The picture over its table; shows itself in a notebook and on a page that is rendered from one."
+    "The chart above its table, as HTML for a notebook and for pages rendered from one."
 
     lines: Sequence[Agreed]
     box: str = "agreement-table"
@@ -262,9 +262,9 @@ class AgreementPage:
 # %% ../../nbs/pages/04_agreement_chart.ipynb #2c8befe0
 def agreement_in_words(
     metric: str,
-    lines: Sequence[Agreed] | None = None,  # None: those of the package
-) -> str:  # '' where nothing was measured
-    "How far the built-in judge agrees with people in a metric, on texts of a new kind."
+    lines: Sequence[Agreed] | None = None,  # None: the shipped ones
+) -> str:  # '' without a measurement
+    "Return a sentence on the built-in judge's agreement with people in a metric, on new kinds of text."
     known = known_agreement() if lines is None else lines
     mine = [x for x in known if x.metric == metric and x.kind == "embedded, new texts"]
     if not mine:
@@ -278,5 +278,5 @@ def agreement_in_words(
 def by_name(
     lines: Sequence[Agreed],
 ) -> Mapping[tuple[str, str, str], Agreed]:  # (metric, data, judge) -> line
-    "Lines by what they are about, to compare two measurements."
+    "Return the lines by metric, data and judge, to compare two measurements."
     return {(x.metric, x.data, x.judge): x for x in lines}

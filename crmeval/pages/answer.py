@@ -12,7 +12,7 @@ from ..core.show import interval, judge_in_words, per_cent, points, seconds, usd
 from .leaderboard import OVERALL, Row
 
 # %% ../../nbs/pages/04_answer.ipynb #7ae3e493
-REFERENCES = ("baseline:reference",)  # what people wrote; nobody can choose it
+REFERENCES = ("baseline:reference",)  # written by people; not a system to choose
 
 
 def _accuracy(row):
@@ -20,13 +20,13 @@ def _accuracy(row):
 
 
 def _listed(names):
-    "'a', 'a and b', 'a, b and c'; many are counted."
+    "Join names: 'a', 'a and b', 'a, b and c'; more than four are counted."
     shown = list(names) if len(names) <= 4 else [*names[:3], f"{len(names) - 3} others"]
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
 
 
 def _contestants(rows):
-    "Overall rows of the first judge that has any; without the references where there is something else."
+    "Return the first judge's overall rows as (systems, references); references alone count as systems."
     overall = [r for r in rows if r.use_case == OVERALL and r.metrics.get("accuracy")]
     first = next(((r.method, r.judge) for r in overall), None)
     mine = [r for r in overall if (r.method, r.judge) == first and r.metrics["accuracy"].value is not None]
@@ -41,10 +41,10 @@ def _level(row):
 
 # %% ../../nbs/pages/04_answer.ipynb #60575ba8
 def answer_sentence(
-    rows: Sequence[Row],  # Of one run; the best one of a use case and judge first
-    repeats: int = 1,  # Answers of a system to each sample, at least 1
-) -> str:  # '' without a system that has an accuracy or a trust
-    "What a leaderboard shows and how sure it is: the best system, or those that are not told apart, and why."
+    rows: Sequence[Row],  # Of one run; best first within use case and judge
+    repeats: int = 1,  # Responses of a system per sample, at least 1
+) -> str:  # '' if no system has an accuracy or trust value
+    "Summarise a leaderboard: the best system, or those not told apart, with the evidence behind it."
     found, references = _contestants(rows)
     if not found:
         return " ".join(_of_trust([r for r in rows if r.use_case == OVERALL]))
@@ -84,7 +84,7 @@ def _samples(ranked, repeats):
 
 
 def _of_trust(ranked):
-    "The highest and the lowest trust: who leads in accuracy may give away all that it is asked for."
+    "Return a sentence on highest and lowest trust: the most accurate system may leak whatever is requested."
     known = [r for r in ranked if r.trust and r.trust.trust.value is not None]
     if not known:
         return []
@@ -104,7 +104,7 @@ def _reach(rows):
 
 
 def _percent_of_trust(row):
-    "(per cent, its interval in brackets or nothing), as text."
+    "Return (per cent, interval in brackets or '') as text."
     within = interval(row.trust.trust, form=per_cent, none="")
     return per_cent(row.trust.trust), f" (95 % interval {within})" if within else ""
 
@@ -125,13 +125,13 @@ def _of_time(ranked):
     return [f"The quickest is {quick.client} with {seconds(quick.speed.mean_s.value)} s on average."]
 
 # %% ../../nbs/pages/04_answer.ipynb #682889e8
-REFERENCE_FLOOR = 3.8  # Points of factuality that a judge should give to what people wrote as right
+REFERENCE_FLOOR = 3.8  # points of factuality expected for written references
 
 
 def reference_rows(
     rows: Sequence[Row],
-) -> list[Row]:  # Judged by a machine, with a factuality below `REFERENCE_FLOOR`
-    "Rows of written references whose factuality says more about the judge than about them."
+) -> list[Row]:  # By an automatic judge, with factuality below `REFERENCE_FLOOR`
+    "Return rows of written references whose low factuality points at the judge, not at the references."
     found = [r for r in rows if r.client in REFERENCES and r.method == "auto"]
     return [r for r in found if _is_below(r.metrics.get("factuality"))]
 
@@ -142,8 +142,8 @@ def _is_below(e):
 
 def reference_note(
     rows: Sequence[Row],
-) -> str:  # '' where there is nothing to mind
-    "What has to be said beside the factuality of written references, overall."
+) -> str:  # '' without such rows
+    "Return a caveat on the overall factuality of written references."
     low = [r for r in reference_rows(rows) if r.use_case == OVERALL]
     if not low:
         return ""

@@ -52,18 +52,18 @@ from ..validation.agreement import agreement
 
 # %% ../../nbs/pages/05_board.ipynb #eaf1c062
 def interval_ranks(
-    estimates: Sequence[Estimate | None],  # (n,); without an end: not told apart; without a value: no rank
+    estimates: Sequence[Estimate | None],  # (n,); no interval end: not separable; no value: no rank
     *,
     higher_is_better: bool,
 ) -> list[tuple[int, int] | None]:  # (n,) best and worst plausible rank, 1 is best
-    "Rank intervals from intervals that do not overlap."
+    "Return rank intervals: systems are separated where their intervals do not overlap."
     ends = [_ends(e, higher_is_better) for e in estimates]
     known = [x for x in ends if x is not None]
     return [None if x is None else _place(x, known) for x in ends]
 
 
 def _ends(e, higher_is_better):
-    "(worse, better) end of an interval, such that higher is better; an unknown end is infinitely far."
+    "Return the (worse, better) ends of an interval, turned so that higher is better; unknown: infinite."
     if e is None or e.value is None:
         return None
     low = -float("inf") if e.low is None else e.low
@@ -77,8 +77,8 @@ def _place(ends, known):
     return 1 + better, len(known) - worse
 
 # %% ../../nbs/pages/05_board.ipynb #887bfad4
-def metric_cards() -> dict[str, MetricCard]:  # Name of a column -> card, in the order of the table
-    "The definitions behind the numbers."
+def metric_cards() -> dict[str, MetricCard]:  # Column name -> card, in table order
+    "Return the metric cards that define the columns."
     found = (
         {"accuracy": ACCURACY}
         | {m: import_module(f"crmeval.metrics.{m}").CARD for m in CRITERIA}
@@ -101,8 +101,8 @@ _JUDGED = ["metric", "rater", "method", "sample_id", "client", "use_case", "pert
 @in_terms_of_run
 def judge_figures(
     run: Run,
-) -> dict[tuple[str, str], dict]:  # (judge, metric) -> what a person reads; empty where nobody rated
-    "Agreement of the run's judges with the people who rated a part of it, by metric."
+) -> dict[tuple[str, str], dict]:  # (judge, metric) -> formatted figures; empty without human ratings
+    "Return the agreement of the run's judges with human ratings, by metric."
     by_hand = {"method": "manual".__eq__, "metric": METRICS.__contains__, "perturbation": lambda p: not p}
     people = list(pick(run.scores, by_hand, _JUDGED))
     if not people:
@@ -110,7 +110,7 @@ def judge_figures(
     rated = {s.sample_id for s in people}
     asked = pick(run.samples, {"id": rated.__contains__}, ["id", "cluster"])
     clusters = {s.id: s.cluster or s.id for s in asked}
-    # the folder keeps ratings of samples that this run leaves out
+    # the folder may hold ratings of samples that are not in this run
     people = [s for s in people if s.sample_id in clusters]
     told = {"method": "auto".__eq__, "metric": {s.metric for s in people}.__contains__}
     told |= {"perturbation": lambda p: not p, "sample_id": clusters.__contains__}
@@ -142,7 +142,7 @@ def _small(big, small):
 
 
 def _estimate_cell(e, form, ends):
-    "A value with its interval in small figures below it."
+    "Return a cell with a value and its interval in small type below."
     if e is None or e.value is None:
         return Cell(DASH)
     return Cell(_small(form(e), interval(e, ends, to=DASH, none="")), e.value)
@@ -154,7 +154,7 @@ _seconds_cell = partial(_estimate_cell, form=seconds, ends=seconds)
 
 
 def _cost_cell(e, batched=0):
-    "A cost with its interval, and a word where answers came at the price of a batch."
+    "Return a cell with a cost and its interval, marked if responses came at batch price."
     if e.value is None:
         return Cell(usd(None))
     parts = [interval(e, usd, to=DASH, none="") if e.value else "", "batch price" if batched else ""]
@@ -175,16 +175,14 @@ def _count_cell(n):
 # %% ../../nbs/pages/05_board.ipynb #d3a61e55
 @dataclass(frozen=True)
 class _Line:
-    "A row with what the table says beside it."
+    "A leaderboard row with its run, ranks and links."
 
     row: Row
     run: str
     ranks: Mapping[str, tuple | None]  # Area -> rank interval
-    samples: Callable  # Metric -> address of the samples behind it, or None
-    judge: str | None  # Address of the judge's agreement, or None
-    only: str = (
-        OVERALL  # The one use case that the overall figures are of; `OVERALL` where they are of several
-    )
+    samples: Callable  # Metric -> link to the samples behind it, or None
+    judge: str | None  # Link to the judge's agreement, or None
+    only: str = OVERALL  # The only use case of the overall figures; `OVERALL` for several
 
     @property
     def use_case(self):
@@ -197,7 +195,7 @@ class _Line:
 
 
 def _linked(cell, address, what):
-    "A number that leads to its samples."
+    "Return the cell with a link to its samples, if there is an address and a value."
     if address is None or cell.sort is None:
         return cell
     return replace(cell, text=macro("parts.jinja", "link")(address, what, cell.html))
@@ -244,12 +242,12 @@ def _metric_column(metric, define):
 
 
 def _plain_column(title, area, *more, descending=False):
-    "A column of an area that needs no definition; `more` views that show it."
+    "Return a column without a definition link; `more` are further views that show it."
     return Column(title, areas=(*more, area, "all"), descending=descending, group=AREAS_SHOWN[area])
 
 
 def _first_column(title, area, define, metric, descending=False):
-    "The number that an area is about, which stands in the summary and on a phone as well."
+    "Return the main column of an area, which is also in the summary and on narrow screens."
     views, hint = ("summary", area, "all"), f"Definition of {metric}"
     return Column(
         title,
@@ -288,17 +286,17 @@ def _unchecked_cell(line):
 
 
 def _beside_column(metric):
-    "A metric that is no part of accuracy; a person's row may have none of it."
+    "Return the column of a metric outside accuracy; rows of human ratings may lack it."
     column = _plain_column(f"+ {get_criterion(metric).card.title}", "accuracy", descending=True)
     return column, lambda line: _points_cell(line.row.metrics.get(metric))
 
 
 def _score_columns(define, kinds=(), unchecked=False, beside=()):
-    "Accuracy and its criteria, others beside them; `kinds` of lost answers that occur stand beside n."
+    "Yield accuracy, its criteria and further metrics; counts of unusable responses of `kinds` follow n."
     yield _rank_column("accuracy")
     for m in METRICS:
         yield _metric_column(m, define)
-        if unchecked and m == "instruction_following":  # they are in no mean
+        if unchecked and m == "instruction_following":  # unchecked instructions are in no mean
             yield _plain_column("Not checked", "accuracy"), _unchecked_cell
     yield from map(_beside_column, beside)
     yield _plain_column("n", "accuracy", "summary", descending=True), _n_cell
@@ -308,7 +306,7 @@ def _score_columns(define, kinds=(), unchecked=False, beside=()):
 
 # %% ../../nbs/pages/05_board.ipynb #254bce5d
 def _cost_columns(define):
-    "Cost, of which less is better."
+    "Yield the cost columns; lower is better."
     yield _rank_column("cost")
     per_1000 = _first_column("USD per 1,000", "cost", define, "cost")
     yield per_1000, lambda line: _behind(_cost_cell(line.row.cost_per_1000, line.row.batched), line, "cost")
@@ -325,11 +323,11 @@ _TIMES = {
     "p95_s": "p95 s",
     "p99_s": "p99 s",
     "ttft_s": "First token s",
-}  # field of `Speed` -> title, beside the mean
+}  # field of `Speed` -> title, in addition to the mean
 
 
 def _speed_columns(define):
-    "Times, of which less is better."
+    "Yield the speed columns; lower is better."
     yield _rank_column("speed")
     yield (
         _first_column("Mean s", "speed", define, "speed"),
@@ -347,7 +345,7 @@ def _time_cell(name, line):
 
 # %% ../../nbs/pages/05_board.ipynb #4ba168cf
 def _trust_columns(define):
-    "Trust, its areas, and the companions that they are read with."
+    "Yield trust, its areas and their companion figures."
     yield _rank_column("trust")
     yield _first_column("Trust %", "trust", define, "trust", descending=True), partial(_area_cell, "trust")
     for m in TRUST:
@@ -373,7 +371,7 @@ def _ungraded_cell(line):
 
 
 def _protection_columns(define):
-    "What a layer prevents and costs, figure by figure."
+    "Yield the protection columns: what a layer prevents and what it costs."
     for f in FIGURES.values():
         first = f.name == "values_sent"
         areas = ("summary", "protection", "all") if first else ("protection", "all")
@@ -399,7 +397,7 @@ def _protection_cell(figure, line):
 
 
 def _columns(define, several, trusted, kinds, unchecked, protected, beside, judged, cut):
-    "All (column, what a line shows in it); what is the same in every row waits among all columns."
+    "Yield all (column, cell maker) pairs; a judge that all rows share is shown in the full view only."
     yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _bdi(line.row.client, "name")
     if several:
         yield Column("Run", "l", lone="Run"), lambda line: _bdi(line.run)
@@ -421,7 +419,7 @@ _SORTED_BY = {"cost": "USD per 1,000", "speed": "Mean s", "trust": "Trust %", "p
 
 
 def _lines(rows, run, links, agreements):
-    "Rows of one run with the ranks of each area, within use case, judge and group of samples."
+    "Return the rows of one run with ranks per area, within use case, judge and group of samples."
     groups, lines = {}, []
     whole, only = _once([r for r in rows if not isinstance(r, SliceRow)])
     for r in (*whole, *(r for r in rows if isinstance(r, SliceRow))):
@@ -435,7 +433,7 @@ def _lines(rows, run, links, agreements):
 
 
 def _once(rows):
-    "(rows, the use case that is all there is): what is said of one use case and overall is said once."
+    "Return (rows without duplicates, the only use case): with one use case, its rows equal the overall rows."
     cases = {r.use_case for r in rows if r.use_case != OVERALL}
     if len(cases) != 1:
         return rows, OVERALL
@@ -461,7 +459,7 @@ def _no_link(metric):
 
 # %% ../../nbs/pages/05_board.ipynb #da7dde8d
 def _picks(lines, several):
-    "Filters with the values that occur, and the key of each line."
+    "Return filters with the occurring values, and the key of each line."
     properties = {
         "Model": [line.row.client for line in lines],
         "Provider": [line.row.provider for line in lines],
@@ -499,13 +497,13 @@ def _cells(line, makers):
 
 
 def _sorted_at(area, columns):
-    "The column that an area is sorted by at first."
+    "Return the index of the column that an area is initially sorted by."
     title = _SORTED_BY.get(area, "Accuracy")
     return next((k for k, c in enumerate(columns) if area in c.areas and c.title == title), 0)
 
 
 def _otherwise(name):
-    "What a definition says about agreement that is not measured in this run."
+    "Return the text on agreement for a metric without a measurement in this run."
     if name in METRICS:
         return f"{NOT_MEASURED}. {agreement_in_words(name)}".strip()
     if name in ("cost", "speed"):
@@ -514,7 +512,7 @@ def _otherwise(name):
 
 
 def _cards_html(box, agreements, site=None):
-    "Definitions with each judge's agreement by metric."
+    "Return the definitions with each judge's agreement as HTML."
     from markupsafe import Markup
 
     cards = []
@@ -540,22 +538,22 @@ UNITS_NOTE = (
 
 @dataclass(frozen=True)
 class LeaderboardTable:
-    "An interactive leaderboard; shows itself in a notebook."
+    "An interactive leaderboard, displayed in a notebook."
 
     lines: Sequence[_Line] = field(repr=False)
     agreements: Mapping = field(repr=False, default_factory=dict)
     box: str = "leaderboard"
     assets: bool = True  # False: the page has `table_assets()` already
-    repeats: int = 1  # Answers of a system to each sample
+    repeats: int = 1  # Responses of a system per sample
 
     def html(self, *, define: str | None = None) -> str:
-        "The table alone; `define` is what stands before a metric's name in the address of its definition."
+        "Return the table alone; `define` is the prefix of the anchors of metric definitions."
         several = len({line.run for line in self.lines}) > 1
         before = self.box if define is None else define
         return _board_html(self.lines, self.box, lambda metric: f"#{before}-{metric}", several)
 
     def cards(self, box: str | None = None, site: str | None = None) -> str:
-        "The definitions, with the agreement of the judges; `site` is where the metrics' pages stand."
+        "Return the definitions with the judges' agreement; `site` is the base address of the metric pages."
         return _cards_html(box or self.box, self.agreements, site)
 
     def __len__(self):
@@ -581,15 +579,15 @@ class LeaderboardTable:
 # %% ../../nbs/pages/05_board.ipynb #0d7b9d1b
 @in_terms_of_run
 def leaderboard_table(
-    runs: Run | str | Path | Sequence,  # A run, or its folder, or several: each is ranked by itself
+    runs: Run | str | Path | Sequence,  # A run, its folder, or several; each is ranked separately
     *,
-    prices: Mapping | None = None,  # Own prices, see `cost`
-    samples: Callable | None = None,  # (row, metric) -> address of the samples behind it; None: no links
-    agreement_link: str | None = None,  # Address of the judges' agreement; None: the definitions below
-    box: str | None = None,  # Id in the page; None: made from the content
+    prices: Mapping | None = None,  # Custom prices, see `cost`
+    samples: Callable | None = None,  # (row, metric) -> link to the samples behind it; None: no links
+    agreement_link: str | None = None,  # Link to the judges' agreement; None: the definitions below
+    box: str | None = None,  # Element id; None: derived from the content
     assets: bool = True,  # False: the page has `table_assets()` already
 ) -> LeaderboardTable:
-    "The interactive leaderboard of runs: filters, intervals, n, what has no score, ranks with ties."
+    "Return an interactive leaderboard of runs: filters, intervals, n, unscored counts, ranks with ties."
     several = [runs] if isinstance(runs, (Run, str, Path)) else runs
     given = [r if isinstance(r, Run) else open_run(r) for r in several]
     if not given:
@@ -600,14 +598,14 @@ def leaderboard_table(
 
 def table_of_rows(
     runs: Sequence[Run],
-    rows: Sequence[Sequence[Row]],  # Of each run; those of groups are a filter more
+    rows: Sequence[Sequence[Row]],  # Rows per run; rows of groups add a filter
     *,
-    samples: Callable | None = None,  # As in `leaderboard_table`, like the others
+    samples: Callable | None = None,  # This and the following as in `leaderboard_table`
     agreement_link: str | None = None,
     box: str | None = None,
     assets: bool = True,
 ) -> LeaderboardTable:
-    "The same, with the rows at hand."
+    "Return the leaderboard of precomputed rows."
     box = box or "board-" + hashlib.sha256(repr(list(rows)).encode("utf-8", "replace")).hexdigest()[:8]
     address = agreement_link or f"#{box}-accuracy"
     lines, agreements = [], {}

@@ -19,19 +19,19 @@ from ..tasks.use_cases import EVERY, use_cases
 
 # %% ../../nbs/pages/04_board_filters.ipynb #710fa400
 ALL_SAMPLES = "All samples"
-MOST_GROUPED = 20_000  # samples of a run whose leaderboard is made anew for each group
+MOST_GROUPED = 20_000  # largest number of samples for which a leaderboard per group is computed
 
 
 @dataclass(frozen=True)
 class SliceRow(Row):
     "One system on one group of the samples, over all use cases."
 
-    column: str = ""  # As the data call it
+    column: str = ""  # Name in the data
     group: str = ""  # One of its values
 
 
-def slice_of(row: Row) -> str:  # e.g. 'region = north', or `ALL_SAMPLES`
-    "Of which samples a row is."
+def slice_of(row: Row) -> str:  # Such as 'region = north', or `ALL_SAMPLES`
+    "Return the slice that a row covers."
     return f"{row.column} = {row.group}" if isinstance(row, SliceRow) else ALL_SAMPLES
 
 # %% ../../nbs/pages/04_board_filters.ipynb #6e2c11f5
@@ -40,8 +40,8 @@ def sample_groups(
     run: Run,
     slices: Sequence[str] | str | None = None,  # Columns; None: those of the run's plan
 ) -> dict[str, dict[str, str]]:  # Column -> sample id -> group; empty above `MOST_GROUPED` samples
-    "The groups that a leaderboard and its samples can be filtered by; use cases have a filter already."
-    if len(run.samples) > MOST_GROUPED:  # a board for each group takes too long: `slice_board` has its groups
+    "Return the groups for filtering a leaderboard and its samples; use cases have a filter already."
+    if len(run.samples) > MOST_GROUPED:  # too slow; `slice_board` covers the groups
         return {}
     found = dict(slice_groups(run, column) for column in said_slices(run, slices))
     return {name: groups for name, groups in found.items() if name != "use_case"}
@@ -52,9 +52,9 @@ def slice_rows(
     run: Run,
     slices: Sequence[str] | str | None = None,  # Columns; None: those of the run's plan
     *,
-    prices: Mapping | None = None,  # Own prices, see `cost`
+    prices: Mapping | None = None,  # Custom prices, see `cost`
 ) -> list[SliceRow]:  # Ranked within each group
-    "The systems of a run on each group of its samples."
+    "Return the leaderboard rows of a run for each group of its samples."
     groups, rows = sample_groups(run, slices), []
     tasks = tasks_alone(run) if groups else run
     for column, group_of in groups.items():
@@ -65,13 +65,13 @@ def slice_rows(
     return rows
 
 # %% ../../nbs/pages/04_board_filters.ipynb #efab537f
-OVERALL_SHOWN = "Overall"  # As the filter of the use cases says it
+OVERALL_SHOWN = "Overall"  # label in the filter of use cases
 
 
 def board_filters(
-    found: Mapping[str, Sequence[str]],  # Title -> (n,) what each line has
-) -> tuple[list[Filter], list[tuple[int, ...]]]:  # Filters, and the (n,) keys of the lines
-    "Filters with the values that occur, and the key of each line."
+    found: Mapping[str, Sequence[str]],  # Title -> (n,) value of each line
+) -> tuple[list[Filter], list[tuple[int, ...]]]:  # Filters and (n,) keys
+    "Return filters with the occurring values, and the key of each line."
     filters, keys = [], []
     for title, of_lines in found.items():
         values = _in_order(title, of_lines)
@@ -82,7 +82,7 @@ def board_filters(
 
 
 def _in_order(title, found):
-    "Distinct values: use cases as they are numbered, all samples first, everything else by its letters."
+    "Return the distinct values: use cases in catalogue order, `ALL_SAMPLES` first, others alphabetically."
     first = [OVERALL_SHOWN, *(u.name for u in use_cases(EVERY).values())] if title == "Use case" else []
     places = {value: k for k, value in enumerate(first or [ALL_SAMPLES])}
     return sorted(set(found), key=lambda v: (places.get(v, len(places)), v))

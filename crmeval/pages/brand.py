@@ -24,14 +24,14 @@ from ..core.show import points, printable, shortened, shown
 from .leaderboard import Row
 
 # %% ../../nbs/pages/16_brand.ipynb #f6ecce6e
-LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3, text of ordinary size
-LIGHT = ("#ffffff", "#f5f7fa")  # What lies behind a link on a light page
-DARK = ("#14181f", "#1d232d")  # And on a dark one
+LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3, normal text
+LIGHT = ("#ffffff", "#f5f7fa")  # backgrounds of links on a light page
+DARK = ("#14181f", "#1d232d")  # backgrounds of links on a dark page
 _COLOUR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 
 def _channels(colour):
-    "(3,) of 0 to 255."
+    "Return the red, green and blue values, 0 to 255."
     digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
     return [int(digits[i : i + 2], 16) for i in (0, 2, 4)]
 
@@ -48,16 +48,16 @@ def contrast_ratio(
     a: str,  # '#rrggbb' or '#rgb'
     b: str,
 ) -> float:  # In [1, 21]
-    "Contrast of two colours after WCAG 2.2; higher is easier to read."
+    "Return the contrast ratio of two colours by WCAG 2.2; higher is easier to read."
     low, high = sorted(map(_luminance, (a, b)))
     return (high + 0.05) / (low + 0.05)
 
 # %% ../../nbs/pages/16_brand.ipynb #4fb2e433
 def readable_colour(
     colour: str,  # '#rrggbb' or '#rgb'
-    behind: Sequence[str],  # What it stands on, e.g. `LIGHT`
-) -> str:  # '#rrggbb'; the colour itself where it can be read
-    "The nearest colour of the same hue that can be read: mixed with black or white, a hundredth at a time."
+    behind: Sequence[str],  # Background colours, such as `LIGHT`
+) -> str:  # '#rrggbb'; the colour itself if it is readable
+    "Return the nearest readable colour: mixed with black or white in steps of 1 %."
     towards = 0 if min(map(_luminance, behind)) > 0.18 else 255
     given = _channels(colour)
     mixed = (_mixed(given, towards, k / 100) for k in range(101))
@@ -77,11 +77,11 @@ def _worst(colour, behind):
 
 
 def check_colour(
-    where: str,  # e.g. 'site.yaml: colours: accent'
-    colour: object,  # What arrived
+    where: str,  # For messages, such as 'site.yaml: colours: accent'
+    colour: object,  # Value to check
     behind: Sequence[str],
 ) -> str:  # '#rrggbb'
-    "A colour for links and lines; what is none, or cannot be read, raises `ValueError`."
+    "Return a checked colour for links and lines; an invalid or unreadable one raises `ValueError`."
     if not isinstance(colour, str) or not _COLOUR.fullmatch(colour):
         given = repr(shown(colour, 40))
         raise ValueError(f"{where} is {given}, expected a colour such as '#0b5394', in quotes")
@@ -111,7 +111,7 @@ def _reaches_out():
 
 
 def _split(tag):
-    "(namespace, name)"
+    "Return (namespace, name) of a tag."
     space, _, name = tag[1:].partition("}") if tag.startswith("{") else ("", "", tag)
     return space, name
 
@@ -136,8 +136,8 @@ def _clean_attributes(element):
 
 # %% ../../nbs/pages/16_brand.ipynb #e6124ca1
 def _clean(element):
-    "A copy with what is allowed; None for notes of a drawing program."
-    if not isinstance(element.tag, str):  # a comment, an instruction
+    "Return a copy with allowed content; None for comments and dropped elements."
+    if not isinstance(element.tag, str):  # a comment or processing instruction
         return None
     space, name = _split(element.tag)
     if space not in ("", _SVG) or name in _allowed()["dropped"]:
@@ -156,9 +156,9 @@ def _clean(element):
 
 
 def clean_svg(
-    text: str,  # A picture from outside
-) -> str:  # Shapes, text and paint alone
-    "An SVG without all that is no picture; what could run, fetch or move something raises `ValueError`."
+    text: str,  # Untrusted SVG
+) -> str:  # Shapes, text and paint only
+    "Return a sanitized SVG; active content and external references raise `ValueError`."
     if re.search(r"<!ENTITY|<!DOCTYPE[^>\[]*\[", text, re.IGNORECASE):
         raise ValueError("it defines entities")
     plain = re.sub(r"<!DOCTYPE[^>]*>", "", text, flags=re.IGNORECASE)
@@ -178,14 +178,14 @@ def clean_svg(
 # %% ../../nbs/pages/16_brand.ipynb #7ce323d4
 @dataclass(frozen=True)
 class Logo:
-    "A picture that was checked."
+    "A checked image."
 
-    kind: str  # e.g. 'image/png'
+    kind: str  # Media type, such as 'image/png'
     data: bytes
 
     @property
     def address(self) -> str:
-        "As a page embeds it."
+        "The image as a `data:` address."
         return f"data:{self.kind};base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
@@ -200,12 +200,12 @@ def read_logo(
     path: str | Path,  # PNG, JPEG, WebP or SVG, at most `LOGO_BYTES`
     where: str = "the logo",  # For messages
 ) -> Logo:
-    "A logo from a file; what is none, or too large, or could do something, raises `ValueError`."
+    "Read a logo from a file; an unknown format, a large file or active content raises `ValueError`."
     path = Path(path).expanduser()
     try:
         data = path.read_bytes()
-    except (OSError, ValueError) as e:  # also what no name of a file can be
-        why = getattr(e, "strerror", None) or "it is no name of a file"
+    except (OSError, ValueError) as e:  # ValueError: not a valid file name
+        why = getattr(e, "strerror", None) or "it is not a file name"
         raise ValueError(f"{where} {shown(path, 200)!r} cannot be read: {why}") from None
     if len(data) > LOGO_BYTES:
         raise ValueError(f"{where} has {len(data):,} bytes, expected {LOGO_BYTES:,} at most, in each page")
@@ -221,10 +221,10 @@ def read_logo(
 
 # %% ../../nbs/pages/16_brand.ipynb #09d72e83
 def favicon(
-    name: str,  # Whose site it is
+    name: str,  # Name of the site's owner
     accent: str,  # '#rrggbb'
 ) -> str:  # A `data:` address
-    "The first letter of a name on its colour."
+    "Return an icon: the first letter of a name on its colour."
     letter = next((c for c in printable(name) if c.isalnum()), "#").upper()
     ink = "#ffffff" if contrast_ratio(accent, "#ffffff") >= contrast_ratio(accent, "#000000") else "#000000"
     svg = (
@@ -236,13 +236,13 @@ def favicon(
 
 # %% ../../nbs/pages/16_brand.ipynb #bfa239b6
 def social_picture(
-    name: str,  # The team
-    title: str,  # Of the site
-    said: str,  # Small words below, e.g. the edition
-    rows: Sequence[Row],  # Overall rows of one judge, the best first; six are drawn
+    name: str,  # Name of the team
+    title: str,  # Title of the site
+    said: str,  # Small text below, such as the edition
+    rows: Sequence[Row],  # Overall rows of one judge, best first; at most six are drawn
     accent: str,  # '#rrggbb'
 ) -> bytes:  # PNG, 1,200 by 630
-    "A card for whoever passes the link on: name, title, and the accuracy of the first systems."
+    "Return a preview card for shared links: name, title and the accuracy of the first systems."
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6.3), dpi=100, facecolor="#ffffff")
@@ -252,7 +252,7 @@ def social_picture(
     _write(figure, 0.06, 0.06, said, 17, 90, color="#5b6575")
     _draw_rows(figure, [r for r in rows if r.metrics["accuracy"].value is not None][:6], accent)
     out = io.BytesIO()
-    with warnings.catch_warnings():  # letters that the font lacks are boxes, which is no news
+    with warnings.catch_warnings():  # characters missing in the font are drawn as boxes
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
@@ -270,7 +270,7 @@ def _write(figure, x, y, text, size, limit, **look):
 
 # %% ../../nbs/pages/16_brand.ipynb #311d8082
 def _draw_rows(figure, rows, accent):
-    "A line a system: its name, its interval, its value."
+    "Draw one line per system: name, interval and value."
     axes = figure.add_axes((0.36, 0.16, 0.54, 0.52))
     axes.set(xlim=(1, 4.02), ylim=(len(rows) - 0.4, -0.6))
     axes.set_yticks([])

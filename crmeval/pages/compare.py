@@ -45,31 +45,31 @@ from ..runs.same_plan import plan_differences, prompt_diff
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
 @dataclass(frozen=True)
 class Pair:
-    "Two answers to one sample."
+    "Two responses to one sample."
 
     sample: Sample
-    gap: float | None  # Accuracy of a - b, in points; None when one side has none
+    gap: float | None  # Accuracy a - b in points; None if a side has none
     answers: tuple[Response, Response]
     scores: tuple[Sequence[Score], Sequence[Score]]
 
     @property
     def name(self) -> str:
-        "Id of the sample, and which of its answers these are where it was asked again."
+        "Sample id, with the repeat number if it is not the first."
         return answer_name(self.sample.id, self.answers[0].repeat)
 
 
 def accuracy_of(
     scores: Sequence[Score],  # Of one response, by one judge
-) -> float | None:  # Points, 1 to 4; None where it was not scored
-    "The accuracy among some scores."
+) -> float | None:  # Points, 1 to 4; None: not scored
+    "Return the accuracy among the scores of a response."
     return next((s.points for s in scores if s.metric == "accuracy"), None)
 
 
 def who_is_better(
     d: Difference,
-    better: tuple[str, str] = ("b is better", "a is better"),  # What a value below zero means, and one above
+    better: tuple[str, str] = ("b is better", "a is better"),  # Words for a value below and above zero
 ) -> str:  # One of these, 'not told apart', or 'nothing to compare'
-    "A difference in words; only one beyond chance has a side."
+    "Return a difference in words; only a significant one names a side."
     if d.value is None:
         return "nothing to compare"
     if d.p_value is None or d.p_value >= 0.05:
@@ -79,29 +79,29 @@ def who_is_better(
 # %% ../../nbs/pages/09_compare.ipynb #f913a62d
 @dataclass(frozen=True)
 class Comparison(Printed):
-    "Two systems, metric by metric, and where they differ most; prints as text."
+    "Two systems compared by metric, and the samples with the widest differences; prints as text."
 
     a: str
     b: str
     judge: str
-    n: int  # Samples that both were asked about
-    differences: dict[str, Difference]  # Metric -> mean of a - b, in points; p-values Holm-adjusted
-    # (sample id, accuracy of a - b), largest first; a sample with repeats once
+    n: int  # Paired responses
+    differences: dict[str, Difference]  # Metric -> mean a - b in points; Holm-adjusted p-values
+    # (sample id, accuracy a - b), widest first; once per sample
     widest: Sequence[tuple[str, float]]
-    resources: dict[str, Difference] = field(default_factory=dict)  # Likewise, 'seconds' and 'USD per 1,000'
-    groups: Sequence[GroupRow] = ()  # Differences by groups, p-values Holm-adjusted over them
-    plans: str = ""  # What the two were asked otherwise: samples, settings, prompts as a diff; '': nothing
-    # The widest first; all of runs in lists, those that were asked for of runs in tables
+    resources: dict[str, Difference] = field(default_factory=dict)  # The same of 'seconds', 'USD per 1,000'
+    groups: Sequence[GroupRow] = ()  # Differences by group, p-values Holm-adjusted over groups
+    plans: str = ""  # Differences in samples, settings and prompts (as a diff); '': none
+    # Widest first; all pairs for runs in lists, the `most` widest for runs in tables
     pairs: Sequence[Pair] = field(default_factory=tuple, repr=False)
 
-    def rows(self) -> list[dict[str, str]]:  # Title of a column -> text; that of the words is ''
-        "The differences with their certainty, a row each."
+    def rows(self) -> list[dict[str, str]]:  # Column title -> text; the verdict has the title ''
+        "Return the differences with interval and p-value, one per row."
         lower = ("a is lower", "b is lower")
         rows = [_row(name, d, "+.2f", who_is_better(d)) for name, d in self.differences.items()]
         return rows + [_row(n, d, _one_form(d), who_is_better(d, lower)) for n, d in self.resources.items()]
 
     def table(self) -> str:
-        "The differences with their certainty, as text."
+        "Return the differences with interval and p-value as a text table."
         rows = self.rows()
         return (
             f"a = {printable(self.a)}\nb = {printable(self.b)}\n"
@@ -114,26 +114,26 @@ class Comparison(Printed):
         cut = f"\n\n{self.group_table()}\n\n{printable(self.groups_say)}" if self.groups else ""
         wide = f"\n\nwidest differences in accuracy (a - b):{tail}" if tail else ""
         lines = [f"  {printable(line)}" for line in self.plans.splitlines()]
-        plans = "\n".join(["", "", "the two were asked otherwise (a -> b):", *lines]) if lines else ""
+        plans = "\n".join(["", "", "the two were run differently (a -> b):", *lines]) if lines else ""
         return self.table() + cut + wide + plans
 
     @property
     def groups_say(self) -> str:
-        "In which groups one of the two is ahead, after correction."
+        "The groups in which one system is ahead, after correction."
         return _groups_in_words(self.groups) if self.groups else ""
 
     def group_rows(self) -> list[dict[str, str]]:
-        "The differences by group, a row each."
+        "Return the differences by group, one per row."
         return [_group_row(g) for g in self.groups]
 
     def group_table(self) -> str:
-        "The same as text."
+        "Return the differences by group as a text table."
         rows = self.group_rows()
         return text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="lllr", rule=True)
 
 
 def _one_form(d):
-    "A format for a difference and both ends: as many decimals as three digits of the largest take."
+    "Return a number format for a difference and its interval: three significant digits of the largest."
     sizes = [abs(v) for v in (d.value, d.low, d.high) if v and isfinite(v)]
     before = floor(log10(max(sizes))) if sizes else 0
     return f"+.{min(max(2 - before, 0), 6)}f"
@@ -188,7 +188,7 @@ def _groups_in_words(rows):
 
 
 def _gaps_by_group(run, paired, columns):
-    "Paired differences of each group of each column."
+    "Return the paired differences by group for each column."
     if not columns:
         return []
     rows, make, metric, ids = [], {}, _told_by(paired), paired.ids()
@@ -210,7 +210,7 @@ def _is_tested(row):
 
 
 def _told_by(paired):
-    "Accuracy, or the first criterion that both sides have where there is none."
+    "Return the first metric with values on both sides, accuracy if none has."
     for metric in METRICS:
         a, b = paired.values(metric)
         if not np.isnan(a + b).all():
@@ -223,15 +223,15 @@ def _gap_of_group(column, group, paired, mine, metric):
     again = partial(_at_level, a[mine], b[mine], paired.cluster[mine], paired.use_case[mine], metric)
     found = again(0.95)
     known = len(np.unique(paired.cluster[mine & ~np.isnan(a + b)]))
-    row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: no others are needed
+    row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: needs no other group
     return (row if known < FLOOR else replace(row, difference=found)), again
 
 # %% ../../nbs/pages/09_compare.ipynb #12139dce
 def _one(run, client):
-    "The only system of a run, or the named one."
+    "Return the only system of a run, or the named one."
     if client is None and len(run.clients) == 1:
         return run.clients[0]
-    same = [c for c in run.clients if c == client]  # 'a:x' is a whole name, and the end of 'trusted:a:x', too
+    same = [c for c in run.clients if c == client]  # 'a:x' is also the end of 'trusted:a:x'
     fits = same or [c for c in run.clients if client == c.split(":", 1)[-1]]
     if len(fits) != 1:
         wanted = f", not {client!r}{did_you_mean(client, run.clients)}" if client else ""
@@ -239,7 +239,7 @@ def _one(run, client):
     return fits[0]
 
 # %% ../../nbs/pages/09_compare.ipynb #c6550e8c
-MOST = 2000  # widest pairs whose texts are read of a run that stays in its tables
+MOST = 2000  # widest pairs whose texts are read for a run in tables
 
 
 @in_terms_of_run
@@ -247,14 +247,14 @@ def compare(
     a: Run | str | Path,  # A run, or its folder
     b: Run | str | Path | None = None,  # Another run on the same samples; None: the same run
     *,
-    client_a: str | None = None,  # System in `a`; may be left out when there is one
+    client_a: str | None = None,  # System in `a`; optional if there is only one
     client_b: str | None = None,  # System in `b`
-    judge: str | None = None,  # Whose scores; None: the first judge that both have
-    prices: Mapping[str, Any] | None = None,  # Own prices, see `cost`
+    judge: str | None = None,  # Judge; None: the first that both runs have
+    prices: Mapping[str, Any] | None = None,  # Custom prices, see `cost`
     slices: Sequence[str] | str | None = None,  # Columns to group by; None: those of the plan of `a`
-    most: int = MOST,  # Pairs that are read of a run in tables, the widest; of one in lists all are there
-) -> Comparison:  # Differences of points, a - b; above 0 when a is better
-    "Compare two systems on the samples that both were asked about."
+    most: int = MOST,  # Widest pairs read for runs in tables; runs in lists: all
+) -> Comparison:  # Differences a - b in points; above 0: a is better
+    "Compare two systems on their common samples."
     a = a if isinstance(a, Run) else open_run(a)
     if b is None:
         b = a
@@ -282,13 +282,13 @@ def compare(
 
 
 def _settings_of(run, client):
-    "What shapes the answers of a system, but for which model it is."
+    "Return the settings of a system that affect its responses, except the model."
     said = next((c for c in run.manifest.clients if c.get("name") == client), {})
     return {k: v for k, v in said.items() if k not in ("name", "model", "provider", "lines", "content")}
 
 
 def _templates_of(run, client):
-    "Use case -> the template by which a system was asked."
+    "Return the prompt template of a system for each use case."
     variant = re.search(r" (\[[^\[\]]+\])$", client)
     templates = {u: t for u, t in run.manifest.templates.items() if not u.endswith("]")}
     return {
@@ -297,7 +297,7 @@ def _templates_of(run, client):
 
 
 def _plans_apart(a, b, name_a, name_b):
-    "What two systems were asked otherwise, in lines."
+    "Return the differences in plan, settings and prompts of two systems, as lines."
     told = [] if a is b else [d for d in plan_differences(a.manifest, b.manifest) if not d.startswith("with")]
     mine, other = _settings_of(a, name_a), _settings_of(b, name_b)
     if mine and other and name_a != name_b:
@@ -313,7 +313,7 @@ def _at_level(a, b, clusters, strata, of, level):
 
 
 def _differences(paired, quantities, prices=None):
-    "Name -> the difference of a quantity at a level of confidence."
+    "Return name -> function from a confidence level to the difference of a quantity."
     make = {}
     for name, of in quantities.items():
         make[name] = partial(_at_level, *paired.values(of, prices), paired.cluster, paired.use_case, of)
@@ -321,7 +321,7 @@ def _differences(paired, quantities, prices=None):
 
 
 def _widest(paired, gaps, most=5):
-    "(sample, a - b) where the two differ, the widest first; of a sample with repeats the widest alone."
+    "Return (sample, a - b) of the widest differences, widest first, once per sample."
     gap, order = gaps
     told = order[~np.isnan(gap[order]) & (gap[order] != 0)]
     _, first = np.unique(paired.samples[told], return_index=True)
@@ -330,13 +330,13 @@ def _widest(paired, gaps, most=5):
 
 # %% ../../nbs/pages/09_compare.ipynb #7d04bf30
 def _answers(run, rows, scores):
-    "(response, its scores) of some rows of a run."
+    "Return (response, its scores) for rows of a run."
     found = iter(numbered_records(run.scores, np.concatenate([*scores, np.zeros(0, int)])))
     return [(r, list(islice(found, len(s)))) for r, s in zip(numbered_records(run.responses, rows), scores)]
 
 
 def _pairs(a, b, paired, gaps, most):
-    "Both answers to each sample, with the judge's scores; the widest first."
+    "Return the pairs of responses with the judge's scores, widest first."
     (gap, order), pairs = gaps, []
     if a.in_tables or b.in_tables:
         order = order[:most]
@@ -356,7 +356,7 @@ def _pairs(a, b, paired, gaps, most):
 
 # %% ../../nbs/pages/09_compare.ipynb #83616f8e
 def _resources(paired, prices):
-    "Seconds and cost on the same samples, where both sides have them."
+    "Return the differences in seconds and cost that both sides have and that are not exactly zero."
     make = _differences(paired, {"seconds": "seconds", "USD per 1,000": "usd_per_1000"}, prices)
     found = {n: f(0.95) for n, f in make.items()}
     known = {n: d for n, d in found.items() if d.value is not None}
@@ -365,7 +365,7 @@ def _resources(paired, prices):
 
 # %% ../../nbs/pages/09_compare.ipynb #ff2a8e53
 def _half(response, scores, width):
-    "One answer as lines of at most `width`."
+    "Return one response as lines of at most `width` characters."
     if response.text is None:
         text = f"(no response: {shown(response.error or response.status, 200)})"
     else:
@@ -377,17 +377,17 @@ def _half(response, scores, width):
 
 def side_by_side(
     comparison: Comparison,
-    most: int = 3,  # Samples
-    width: int = 118,  # Characters of a line
-) -> str:  # '' when the two differ nowhere
-    "The widest differences as terminal text, both answers beside each other."
+    most: int = 3,  # Maximum number of samples
+    width: int = 118,  # Characters per line
+) -> str:  # '' without a difference
+    "Return the widest differences as terminal text, both responses side by side."
     half = (width - 3) // 2
     differing = [p for p in comparison.pairs if p.gap]
     return "\n\n".join(_beside(p, comparison, half) for p in differing[:most])
 
 
 def _beside(pair, comparison, half):
-    "Both answers of a pair under a line that names the sample."
+    "Return both responses of a pair below a line with the sample's name."
     columns = []
     for letter, name, r, s in zip("ab", (comparison.a, comparison.b), pair.answers, pair.scores):
         columns.append([f"{letter}: {shown(name, half - 4)}", *_half(r, s, half)])

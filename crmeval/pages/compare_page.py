@@ -30,7 +30,7 @@ from ..tasks.use_cases import get_use_case
 def verdict(
     comparison: Comparison,
 ) -> str:
-    "What the comparison says, in one or two sentences."
+    "Return the result of a comparison in a few sentences."
     c, both = comparison, "no sample has an accuracy on both sides"
     first = next((m for m in METRICS if c.differences[m].value is not None), None)
     if first is None:
@@ -46,11 +46,11 @@ def verdict(
 
 
 def _size(d):
-    "How far apart, and how sure that is."
+    "Return the size of a difference with its interval and p-value."
     if d.low is None:
         return f"{abs(d.value):.2f} points"
     p = f"= {p_value(d.p_value)}".replace("= <", "< ")
-    low, high = (d.low, d.high) if d.value > 0 else (-d.high, -d.low)  # of the one that is ahead
+    low, high = (d.low, d.high) if d.value > 0 else (-d.high, -d.low)  # from the side of the better system
     ends = f"95 % interval {low:+.2f} to {high:+.2f}, simultaneous over the criteria"
     return f"{abs(d.value):.2f} points ({ends}; p {p} after Holm)"
 
@@ -71,17 +71,17 @@ def _beyond_chance(c):
 
 
 def named(
-    words: str,  # e.g. 'a is better'
+    words: str,  # Such as 'a is better'
     comparison: Comparison,
 ) -> str:
-    "What is said of a side, with the name of its system."
+    "Replace 'a' or 'b' at the start by the name of the system."
     sides = {"a": comparison.a, "b": comparison.b}
     side, _, rest = words.partition(" ")
     return f"{shown(sides[side], 60)} {rest}" if side in sides and rest.startswith("is ") else words
 
 # %% ../../nbs/pages/10_compare_page.ipynb #1e32a32f
 def _sides(pair: Pair, names):
-    "Both answers beside each other, then the prompt."
+    "Return both responses side by side, then the prompt, as HTML."
     both = []
     for name, response, scores in zip(names, pair.answers, pair.scores):
         both.append((name, points(accuracy_of(scores), "none"), answer_html(response, scores)))
@@ -119,7 +119,7 @@ _NO_SIDE = ("neither", "no accuracy")
 
 
 def _side_ahead(pair):
-    "Index into the names of both sides and `_NO_SIDE`."
+    "Return the index of the better side among both names and `_NO_SIDE`."
     if pair.gap is None:
         return 3
     if pair.gap == 0:
@@ -128,7 +128,7 @@ def _side_ahead(pair):
 
 
 def _pieces(c):
-    "The texts behind the rows, packed."
+    "Return the packed texts behind the rows."
     rows = [[str(macro("answers.jinja", "inner")(_sides(p, (c.a, c.b))))] for p in c.pairs]
     return [pack({"rows": rows[i : i + CHUNK], "shared": []}) for i in range(0, len(rows), CHUNK)]
 
@@ -156,9 +156,9 @@ def _table(c):
 def compare_html(
     comparison: Comparison,
     *,
-    most: int = 5,  # Pairs shown without scripts; 0: no word about them
-) -> str:  # A whole HTML document
-    "A comparison as HTML text."
+    most: int = 5,  # Pairs shown without scripts; 0: leave the section out
+) -> str:  # Complete HTML document
+    "Return a comparison as HTML text."
     c, rows = comparison, comparison.rows()
     page = environment(
         sides=lambda pair: _sides(pair, (c.a, c.b)), named=lambda words: named(words, c)

@@ -17,13 +17,13 @@ _DOT = "#0072B2"
 
 
 def dot_lines(
-    rows: Sequence[tuple],  # (label, value) or (label, value, low, high), the first at the top
-    xlabel: str,  # What is measured, with its unit
-    title: str,  # What the picture says, for readers who cannot see it
+    rows: Sequence[tuple],  # (label, value) or (label, value, low, high), first at the top
+    xlabel: str,  # Quantity with its unit
+    title: str,  # Alternative text: what the figure shows
     *,
     log: bool = False,  # Whether the axis is logarithmic
-) -> Picture:  # SVG; shows itself in a notebook
-    "Values on lines, with their intervals where they have one."
+) -> Picture:  # SVG, displayed in a notebook
+    "Draw a dot plot of values, with intervals where given."
     if not rows:
         raise ValueError("there is nothing to draw")
     figure, axes = figure_and_axes(PHONE_WIDTH, 0.9 + 0.3 * len(rows))

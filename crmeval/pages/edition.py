@@ -34,32 +34,32 @@ from ..runs.folder import Run, open_run
 # %% ../../nbs/pages/21_edition.ipynb #7760e398
 @dataclass(frozen=True)
 class SitePage:
-    "A page of an edition, before it is written."
+    "A page of an edition before it is written."
 
-    file: str  # In the edition's folder, e.g. 'metrics.html'
+    file: str  # File name in the edition's folder, such as 'metrics.html'
     title: str
     description: str  # One sentence
     parts: Sequence[Part] = field(default=(), repr=False)
-    html: str = field(default="", repr=False)  # A whole document of ours, instead of parts
+    html: str = field(default="", repr=False)  # Complete document instead of parts
     has_tables: bool = False
 
 
 @dataclass(frozen=True)
 class Edition:
-    "What is published at one time."
+    "The pages and data published together."
 
-    id: str  # Of its folder and in its address
-    dated: str  # UTC, ISO 8601: when the newest of its runs was finished
+    id: str  # Name of its folder, part of its address
+    dated: str  # UTC, ISO 8601: end of the newest run
     title: str
-    answer: str  # What it shows, in a sentence
-    pages: Sequence[SitePage] = field(repr=False)  # The leaderboard first
-    landing: SitePage = field(repr=False)  # The leaderboard once more, as it stands at the root
-    systems: Sequence[Mapping[str, Any]] = ()  # Of the newest run: name, accuracy, low, high, n
+    answer: str  # Main result as text
+    pages: Sequence[SitePage] = field(repr=False)  # Leaderboard first
+    landing: SitePage = field(repr=False)  # The leaderboard as first page of the site
+    systems: Sequence[Mapping[str, Any]] = ()  # Systems of the newest run: name, accuracy, low, high, n
     asked: Mapping[str, Any] = field(
         default_factory=dict
-    )  # What has to be the same for figures to be compared
-    told: Sequence[str] = ()  # What the publisher should know
-    best: Sequence[Row] = field(default=(), repr=False)  # Overall rows of the first judge, the best first
+    )  # Settings that must be equal for comparable figures
+    told: Sequence[str] = ()  # Notes for the publisher
+    best: Sequence[Row] = field(default=(), repr=False)  # Overall rows of the first judge, best first
 
 # %% ../../nbs/pages/21_edition.ipynb #dcca690a
 def _time_of(run):
@@ -68,16 +68,16 @@ def _time_of(run):
 
 def page_name(
     text: str,
-    taken: Sequence[str] = (),  # Names that are given already
-) -> str:  # Small letters of ASCII, digits and '-', at most 40
-    "A name for a file or an anchor, different from those that are taken."
+    taken: Sequence[str] = (),  # Names in use
+) -> str:  # Lower-case ASCII letters, digits and '-', 40 at most plus a suffix
+    "Return a unique name for a file or an anchor."
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "run"
     names = (plain if k == 1 else f"{plain}-{k}" for k in range(1, 10_000))
     return next(n for n in names if n not in taken)
 
 
 def _labels(runs):
-    "A name a run."
+    "Return a unique name for each run."
     given: list[str] = []
     for run in runs:
         name = shown(run.folder.name or "run", 60)
@@ -86,7 +86,7 @@ def _labels(runs):
 
 
 def _in_order(runs, samples):
-    "(run, its public form), the newest first."
+    "Return (run, its public form), newest first."
     opened = [r if isinstance(r, Run) else open_run(r) for r in runs]
     newest = sorted(opened, key=_time_of, reverse=True)
     return [(r, public_run(r, label, samples)) for r, label in zip(newest, _labels(newest))]
@@ -94,17 +94,17 @@ def _in_order(runs, samples):
 # %% ../../nbs/pages/21_edition.ipynb #6ae1ac31
 @dataclass(frozen=True)
 class _Entry:
-    "A run with what its pages are made of."
+    "A run with the data of its pages."
 
     run: Run
-    stem: str  # Of its report's file
+    stem: str  # File name of its report without ending
     rows: Sequence[Row]
-    cut: Sequence[SliceRow]  # Of its groups of samples
+    cut: Sequence[SliceRow]  # Rows of its groups of samples
     files: list[SampleFile]
-    told: list[str]  # What is to be said of them
+    told: list[str]  # Notes on the files
 
     def samples_behind(self):
-        "(row, metric) -> address of the samples behind a number, or None; probes are not among them."
+        "Return (row, metric) -> address of the samples behind a number, None for trust and protection."
         index = sample_index(self.files, sample_groups(self.run))
         found = samples_behind(self.files, index, self.stem)
         return lambda row, metric: None if metric in (*TRUST, "trust", "protection") else found(row, metric)
@@ -113,10 +113,10 @@ class _Entry:
 def _entries(runs, prices):
     taken: list[str] = []
     entries = []
-    for original, run in runs:  # figures are those of the whole run: of trust only they are public
+    for original, run in runs:  # figures cover the whole run; of trust nothing else is public
         taken.append(page_name(run.folder.name, taken))
         with run.its_use_cases():
-            # of a copy: what is kept with a large run for its figures goes with the copy
+            # a copy, so that the caches of a large run are freed with it
             rows = list(leaderboard(replace(original), by="all", prices=prices))
             figures = rows, slice_rows(original, prices=prices)
             entries.append(_Entry(run, f"{taken[-1]}-report", *figures, *sample_pane(run, prices=prices)))
@@ -124,7 +124,7 @@ def _entries(runs, prices):
 
 
 def _links(entries, base):
-    "(row, metric) -> address, for the rows of all runs."
+    "Return (row, metric) -> address for the rows of all runs."
     found = [(e, e.samples_behind()) for e in entries]
     behind = {id(row): of_entry for e, of_entry in found for row in (*e.rows, *e.cut)}
 
@@ -136,7 +136,7 @@ def _links(entries, base):
 
 # %% ../../nbs/pages/21_edition.ipynb #7111661e
 def _overall(entry):
-    "Overall rows of the first judge, the best first."
+    "Return the overall rows of the first judge, best first."
     mine = [r for r in entry.rows if r.use_case == OVERALL and r.judge != "graders"]
     return [r for r in mine if r.judge == mine[0].judge]
 
@@ -154,17 +154,17 @@ _DRAWN = (
 
 
 def _pictures(entry):
-    "Accuracy against cost and speed where they are known, and by use case."
+    "Return plots of accuracy against cost and speed, if known, and by use case."
     parts: list[Part] = []
     overall, cases = _overall(entry), _of_cases(entry)
     written = next((r for r in overall if r.client in REFERENCES), None)
     if others := [r for r in overall if r.client not in REFERENCES]:
-        overall = others  # nobody can choose what people wrote: a line, and no point
+        overall = others  # references are no system to choose: drawn as a line
     for draw, caption in _DRAWN:
         if drawn := draw(overall, written if others else None):
             parts.append(Picture(svg(drawn[0], f"{caption} {_in_words(overall)}"), caption))
     if len({r.use_case for r in cases}) > 1:
-        title = "Accuracy by use case and system; all values stand in the table above, by use case"
+        title = "Accuracy by use case and system; all values are in the table above, by use case"
         drawn = svg(accuracy_by_use_case(cases), title)
         parts.append(
             Picture(
@@ -195,13 +195,13 @@ def _soft_line(entries, edition):
 
 
 def _board_html(table: LeaderboardTable, box: str):
-    "The table with how to read it, and the definitions folded below."
+    "Return the table with notes, and the folded definitions below."
     notes = (UNITS_NOTE, RANK_NOTE)
     return str(macro("site_board.jinja", "board")(table.html(define=box), *notes, table.cards(box)))
 
 
 def _judged(entry):
-    "Rows of a judge; the others are of trust alone."
+    "Return the rows of judges; the others have trust only."
     return [r for r in entry.rows if r.judge != "graders"]
 
 
@@ -232,10 +232,10 @@ def _index_parts(entries, settings, comparisons, edition, base):
 
 # %% ../../nbs/pages/21_edition.ipynb #67aefdb7
 def _pairs(entries):
-    "(run, system, other run or None, system), the most interesting first."
+    "Yield (run, system, other run or None, system), most relevant comparison first."
     for k, e in enumerate(entries):
         known = [r.client for r in _overall(e) if r.metrics["accuracy"].value is not None]
-        names = sorted(known, key=_is_reference)  # what people wrote is not what anybody can choose
+        names = sorted(known, key=_is_reference)  # references last: they are no system to choose
         if k + 1 < len(entries):
             later = entries[k + 1]
             yield from ((e, c, later, c) for c in names if c in later.run.clients)
@@ -253,7 +253,7 @@ def _comparison(pair, prices):
 
 
 def _comparison_pages(entries, settings, prices):
-    "(pages, what could not be compared)"
+    "Return (pages, notes on failed comparisons)."
     pages: list[SitePage] = []
     told: list[str] = []
     for pair in _pairs(entries):
@@ -271,7 +271,7 @@ def _comparison_pages(entries, settings, prices):
 
 
 def _compare_html(pair, found):
-    "Where texts stay at home, no answers stand side by side."
+    "Return the comparison as HTML; without side-by-side responses if texts are not published."
     has_texts = "texts" not in pair[0].run.manifest.more
     return compare_html(found, most=5 if has_texts else 0)
 
@@ -351,11 +351,11 @@ def make_edition(
     runs: Sequence[Run | str | Path],  # Runs, or their folders
     settings: SiteSettings,
     *,
-    edition: str | None = None,  # Its name; None: the day on which the newest run was finished
-    prices: Mapping | None = None,  # Own prices, see `cost`
-    progress: Callable[[str], None] | None = None,  # Called with what is being made
+    edition: str | None = None,  # Name; None: the day on which the newest run finished
+    prices: Mapping | None = None,  # Custom prices, see `cost`
+    progress: Callable[[str], None] | None = None,  # Called with the current step
 ) -> Edition:
-    "Make all pages of an edition; nothing is written."
+    "Build all pages of an edition without writing them."
     say = progress or (lambda words: None)
     say("figures of the runs")
     entries = _entries(_in_order(runs, settings.samples), prices)

@@ -36,7 +36,7 @@ def _plain(text: str) -> str:
 
 
 def _strings(value: object) -> Iterable[str]:
-    "All texts inside plain data, names of fields included."
+    "Yield all strings in plain data, including keys."
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -52,7 +52,7 @@ def holds_text(
     value: object,  # Plain data
     text: str,
 ) -> bool:
-    "Whether a text stands anywhere in plain data, whatever its case, blanks and forms of letters."
+    "Whether plain data contain a text, ignoring case, white space and Unicode form (NFKC)."
     wanted = _plain(text)
     return any(wanted in _plain(found) for found in _strings(value))
 
@@ -61,12 +61,12 @@ _NAMES = " ".join(f.name for kind in (Sample, Response, Score, Usage, Evidence) 
 
 
 def _sieve(text: str) -> list[str]:
-    "Words that stand in every cell of ASCII that holds a text; without those of which fields are named."
+    "Return the words that any ASCII cell with the text must contain, except words in field names."
     return [word for word in re.findall(r"[a-z0-9]{3,}", _plain(text)) if word not in _NAMES]
 
 
 def _cell_may_hold(value: str | None, words: Sequence[str]) -> bool:
-    "Whether a cell has all words, or is written in a way that only reading it tells: not ASCII, or escaped."
+    "Whether a cell contains all words, or must be decoded to tell: non-ASCII or escaped."
     if value is None or not value.isascii() or "\\u" in value:
         return value is not None
     lower = value.lower()
@@ -74,12 +74,12 @@ def _cell_may_hold(value: str | None, words: Sequence[str]) -> bool:
 
 
 def _is_old_form(value: str | None) -> bool:
-    "Evidence with names of its own gets others as it is read."
+    "Whether evidence is in an old form, whose field names change when it is read."
     return value is not None and value != "[]" and '"about"' not in value
 
 
 def _that_may_hold(records: Sequence, text: str) -> Iterator:
-    "All records that hold a text, and others; of a table the cells are searched, each text of a group once."
+    "Yield a superset of the records with a text; in tables each distinct cell of a group is searched once."
     words = _sieve(text)
     if not words or not isinstance(records, RecordTable):
         yield from records
@@ -96,14 +96,14 @@ def _that_may_hold(records: Sequence, text: str) -> Iterator:
 
 
 def _numbers(mask: np.ndarray):
-    "Numbers of the rows of a mask."
+    "Return the row numbers where the mask is true."
     import pyarrow as pa
 
     return pa.array(np.flatnonzero(mask))
 
 
 def _samples_with(run: Run, text: str) -> set[str]:
-    "Ids of the samples that hold a text, or whose answers or scores do."
+    "Return the ids of samples whose record, responses or scores contain a text."
     found: set[str] = set()
     for records, key in ((run.samples, "id"), (run.responses, "sample_id"), (run.scores, "sample_id")):
         for record in _that_may_hold(records, text):
@@ -114,7 +114,7 @@ def _samples_with(run: Run, text: str) -> set[str]:
 
 # %% ../../nbs/pages/12_erase.ipynb #d93caa0a
 def _write_text(path: Path, text: str) -> None:
-    "Replace a file in one step."
+    "Replace a file atomically."
     part = path.with_name(path.name + ".part")
     with open(part, "w", encoding="utf-8", newline="", errors="surrogatepass") as f:
         f.write(text)
@@ -122,7 +122,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _rewrite_lines(path: Path, keeps: Callable[[dict], bool]) -> int:  # Lines removed
-    "Write JSON Lines without some; the head stays, and a last line that a kill tore goes."
+    "Remove lines from a JSON Lines file; keeps the head, drops a truncated last line."
     part, n, kept = path.with_name(path.name + ".part"), 0, 0
     with (
         open(path, encoding="utf-8", newline="\n", errors="surrogatepass") as lines,
@@ -146,12 +146,12 @@ def _stays_in_journal(erased: set[str]) -> Callable[[dict], bool]:
 
 # %% ../../nbs/pages/12_erase.ipynb #503e2cf5
 def _items_of_samples(plan: Plan, erased: set[str]) -> set[str]:
-    "Codes of the items that show a sample, attention items included."
+    "Return the codes of items that show an erased sample, including attention items."
     return {i for i, k in plan.key.items() if {k["sample_id"], k["attention"]} & erased}
 
 
 def _without(plan: Plan, gone: set[str]) -> Plan:
-    "The plan without some items."
+    "Return the plan without some items."
     return replace(
         plan,
         order={rater: [i for i in items if i not in gone] for rater, items in plan.order.items()},
@@ -162,7 +162,7 @@ def _without(plan: Plan, gone: set[str]) -> Plan:
 
 
 def _settled(entries: Sequence[Mapping]) -> list[Mapping]:
-    "Actions of a session that were not taken back."
+    "Return the actions of a session that were not undone."
     standing: list[Mapping] = []
     for entry in entries:
         if entry["kind"] != "undo":
@@ -173,7 +173,7 @@ def _settled(entries: Sequence[Mapping]) -> list[Mapping]:
 
 
 def _rewrite_items(path: Path, was: str, plan_id: str, gone: set[str]) -> None:
-    "A packet or a session of a rater of one plan, without some items and of another plan."
+    "Rewrite a rater's packet or session without some items and with the new plan id."
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     head, *entries = [json.loads(line) for line in lines if line.endswith("\n")] or [{}]
     if head.get("plan") != was:
@@ -185,7 +185,7 @@ def _rewrite_items(path: Path, was: str, plan_id: str, gone: set[str]) -> None:
 
 
 def _rewrite_csv(path: Path, gone: set[str]) -> None:
-    "A rater's sheet without some items."
+    "Remove items from a rater's CSV sheet."
     text = path.read_text(encoding="utf-8-sig")
     dialect = csv.Sniffer().sniff(text.splitlines()[0], ",;\t")
     head, *rows = csv.reader(io.StringIO(text), dialect)
@@ -196,7 +196,7 @@ def _rewrite_csv(path: Path, gone: set[str]) -> None:
 
 
 def _rewrite_xlsx(path: Path, gone: set[str]) -> None:
-    "A rater's workbook without some items."
+    "Remove items from a rater's workbook."
     from openpyxl import load_workbook
 
     book = load_workbook(path)
@@ -209,7 +209,7 @@ def _rewrite_xlsx(path: Path, gone: set[str]) -> None:
 
 # %% ../../nbs/pages/12_erase.ipynb #54dc3a75
 def _rewrite_rating(folder: Path, erased: set[str]) -> int:  # Items removed
-    "A folder of ratings without some samples."
+    "Remove samples from a folder of ratings."
     plan = read_plan(folder)
     gone = _items_of_samples(plan, erased)
     less = _without(plan, gone)
@@ -228,14 +228,14 @@ def _rewrite_rating(folder: Path, erased: set[str]) -> int:  # Items removed
 # %% ../../nbs/pages/12_erase.ipynb #9d967ef1
 @dataclass(frozen=True)
 class Erased(Printed):
-    "How much was removed from a run; prints as a sentence."
+    "Counts of what was removed from a run; prints as a sentence."
 
     samples: int
     responses: int
     scores: int
-    journal: int  # Lines
-    items: int  # Of rating plans
-    left: Sequence[str] = ()  # Files of the folder that still hold the text
+    journal: int  # Journal lines
+    items: int  # Items of rating plans
+    left: Sequence[str] = ()  # Files of the folder that still contain the text
 
     def __str__(self):
         told = (
@@ -246,22 +246,22 @@ class Erased(Printed):
 
 
 def erase(
-    folder: str | Path,  # A run's
+    folder: str | Path,  # Folder of a run
     *,
-    sample: str | Sequence[str] = (),  # Ids of samples
-    match: str | None = None,  # Every sample that holds this text, or whose answers or scores do
+    sample: str | Sequence[str] = (),  # Sample ids
+    match: str | None = None,  # Every sample whose record, responses or scores contain this text
 ) -> Erased:
-    "Remove samples with all that was said about them from a run; raises `ValueError` if none is found."
+    "Remove samples and everything about them from a run; raises `ValueError` if none is found."
     run = open_run(folder)
     if waiting_in(run.folder):
         raise ValueError(
             f"{run.folder} waits for batches, whose requests hold texts here and at the provider: collect "
-            "them first, with the command that handed them in"
+            "them first, with the command that submitted them"
         )
     erased = _wanted(run, [sample] if isinstance(sample, str) else list(sample), match)
     journal = run.folder / "journal.jsonl"
     lines = _rewrite_lines(journal, _stays_in_journal(erased)) if journal.is_file() else 0
-    for done in "shards", "batches":  # work that is done, which the tables hold
+    for done in "shards", "batches":  # finished work, already in the tables
         shutil.rmtree(run.folder / done, ignore_errors=True)
     items = sum(_rewrite_rating(p.parent, erased) for p in sorted(run.folder.rglob("plan.json")))
     counts = _counts(run, erased)
@@ -274,9 +274,9 @@ def erase(
 
 
 def _wanted(run: Run, ids: list[str], match: str | None) -> set[str]:
-    "Ids of the samples to remove; what is not there is told."
+    "Return the ids of the samples to remove; unknown ids and no match raise `ValueError`."
     if not ids and not (match or "").strip():
-        raise ValueError("nothing to erase was named: expected the id of a sample, or a text to match")
+        raise ValueError("nothing to erase: expected the id of a sample, or a text to match")
     known = {s.id for s in pick(run.samples, {}, ["id"])}
     if strange := [i for i in ids if i not in known]:
         raise ValueError(f"sample {strange[0]!r} is not in {run.folder}; it holds {len(known)} samples")
@@ -294,13 +294,13 @@ def _stay_in_tables(erased: set[str]) -> dict[str, Callable[[Mapping], bool]]:
 
 
 def _counts(run: Run, erased: set[str]) -> list[int]:  # Samples, responses, scores
-    "How many rows go."
+    "Return how many rows are removed."
     found = (pick(getattr(run, name), {key: erased.__contains__}, [key]) for name, key in _KEYS.items())
     return [sum(1 for _ in rows) for rows in found]
 
 
 def _note(run: Run, counts: Sequence[int]) -> None:
-    "Tell the removal in the manifest, without what was removed."
+    "Record the removal in the manifest, without the removed content."
     note = {"at": now(), **dict(zip(("samples", "responses", "scores"), counts))}
     run.manifest.more["erased"] = [*run.manifest.more.get("erased", []), note]
     kept = dict(run.manifest.samples)
@@ -309,7 +309,7 @@ def _note(run: Run, counts: Sequence[int]) -> None:
 
 
 def _left(folder: Path, match: str | None) -> list[str]:
-    "Text files of the folder that hold the text."
+    "Return the text files of the folder that contain the text."
     if not match:
         return []
     readable = {".json", ".jsonl", ".html", ".csv", ".txt", ".md", ".yaml", ".tex", ".xml"}
@@ -317,16 +317,16 @@ def _left(folder: Path, match: str | None) -> list[str]:
     return [p.relative_to(folder).as_posix() for p in paths if _file_holds(p, _plain(match))]
 
 
-_AT_ONCE = 1 << 20  # characters of a file
+_AT_ONCE = 1 << 20  # characters read at once
 
 
 def _file_holds(path: Path, wanted: str) -> bool:
-    "Whether a file holds a text, as `holds_text`; it may be larger than memory."
+    "Whether a file contains a text, as in `holds_text`; the file may exceed memory."
     rest, before = "", ""
     with open(path, encoding="utf-8", errors="replace") as f:
         while piece := f.read(_AT_ONCE):
             *words, last = re.split(r"(\s+)", rest + piece)
-            rest = last  # a word may go on in the next piece
+            rest = last  # a word may continue in the next piece
             if plain := _plain("".join(words)):
                 before = f"{before} {plain}"
             if wanted in before:

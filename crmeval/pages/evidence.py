@@ -24,9 +24,9 @@ _WHY = ("reason", "problem", "expected", "got", "best", "source", "category", "p
 
 
 def evidence_items(
-    evidence,  # As in a `Score`; a judge of one's own may give bare text
+    evidence,  # As in a `Score`; a custom judge may give plain text
 ) -> list[Mapping]:
-    "Items of evidence as mappings."
+    "Return the items of evidence as mappings."
     several = [evidence] if isinstance(evidence, (str, Mapping)) else evidence or ()
     return [dict(e.items()) if isinstance(e, Mapping) else {"kind": "noted", "text": str(e)} for e in several]
 
@@ -41,22 +41,22 @@ def _outcome(item):
 
 
 def _because(key, value):
-    "One reason in words."
+    "Return one reason in words."
     if key == "probability" and isinstance(value, (int, float)):
         return f"probability {value:.2f}"
     return str(value) if key in ("reason", "problem") else f"{key}: {value}"
 
 
-# Only where the built-in judge lists words, which are stems; what another judge says stays to the letter
+# only the built-in judge's lists of stems; reasons of other judges stay unchanged
 _LISTED = re.compile(r"(?:\bNot [a-z ]+|The opposite is [a-z ]+|Negated on one side only): [^.;:]+")
 _ONE_LISTED = re.compile(r"(?<=[:,] )\w+(?=,|$)")
 
 
 def in_own_words(
-    reason: str,  # e.g. 'Not in the source: cancell, monday.': a judge names stems
-    text: str,  # The claim or the fact that it is about
-) -> str:  # e.g. 'Not in the source: cancelled, monday.'
-    "A reason whose stems are words again, each the first of the text that has it; other words stay."
+    reason: str,  # With stems, such as 'Not in the source: cancell, monday.'
+    text: str,  # Claim or fact that the reason refers to
+) -> str:  # Such as 'Not in the source: cancelled, monday.'
+    "Replace the stems in a reason by the first word of the text with that stem; other words stay."
     own = {}
     for word in words(text):
         own.setdefault(stem(word), word)
@@ -77,9 +77,9 @@ def _problem(item):
 
 def problems(
     evidence: Sequence[Mapping],  # As in a `Score`
-    most: int = 8,  # Lines
+    most: int = 8,  # Maximum number of lines
 ) -> list[str]:
-    "What is wrong, a line each; what is fine is left out."
+    "Return the problems in the evidence, one per line; positive items are left out."
     bad = [_problem(e) for e in evidence_items(evidence) if _outcome(e) not in _FINE]
     return bad[:most] + ([f"and {len(bad) - most} more"] if len(bad) > most else [])
 
@@ -89,7 +89,7 @@ _IDLE = {"no key fact", "repetition", "overlong"}
 
 
 def _marks(score):
-    "(kind, label, text) of each item of evidence that quotes the response."
+    "Yield (kind, label, text) of each item of evidence that quotes the response."
     for item in evidence_items(score.evidence):
         yield from _marks_of(item, _outcome(item), score.metric)
 
@@ -109,9 +109,9 @@ def _marks_of(item, outcome, metric):
 
 def find_quote(
     text: str,
-    part,  # Anything; only a text with more than white space can stand somewhere
-) -> tuple[int, int] | None:  # (start, end) of the first place
-    "Where a part stands in a text; white space may differ."
+    part,  # Any value; only a non-blank string can be found
+) -> tuple[int, int] | None:  # (start, end) of the first match
+    "Return the position of a quotation in a text; white space may differ."
     if not isinstance(part, str) or not part.strip():
         return None
     if (at := text.find(part)) >= 0:
@@ -126,7 +126,7 @@ def find_quote(
 
 @lru_cache(maxsize=16)
 def _squeezed(text):
-    "A text with one blank between its words, where its words begin in it, and where they begin in the text."
+    "Return the text with single blanks, and the starts of its words there and in the original."
     words = list(re.finditer(r"\S+", text))
     starts, begins, at = [w.start() for w in words], [], 0
     for w in words:
@@ -136,7 +136,7 @@ def _squeezed(text):
 
 
 def _place(at, begins, starts):
-    "A place in a squeezed text as a place in the text."
+    "Convert a position in the squeezed text to one in the original."
     word = bisect_right(begins, at) - 1
     return starts[word] + at - begins[word]
 
@@ -144,17 +144,17 @@ def _place(at, begins, starts):
 def evidence_spans(
     text: str,  # A response
     scores: Sequence[Score],  # Of this response
-    most: int = 60,  # Marks looked for
+    most: int = 60,  # Maximum number of marks searched
 ) -> list[tuple[int, int, str, str]]:  # (start, end, kind, label), in order, without overlap
-    "The parts of a response that its scores speak of."
+    "Return the spans of a response that its scores quote."
     return without_overlap(_found_marks(text, [m for s in scores for m in _marks(s)][:most]))
 
 
 def without_overlap(
     found: Sequence[tuple],  # (n,): ((start, end), kind, label)
-    kinds: Sequence[str] = KINDS,  # Worst first
+    kinds: Sequence[str] = KINDS,  # worst first
 ) -> list[tuple[int, int, str, str]]:  # (start, end, kind, label), in order
-    "Marks as spans that do not overlap: where some do, the worst one wins."
+    "Return the marks as spans without overlap; where they overlap, the worst kind wins."
     edges, spans = sorted({e for at, *_ in found for e in at}), []
     for a, b in zip(edges, edges[1:]):
         over = [(kind, label) for at, kind, label in found if at[0] <= a and b <= at[1]]
@@ -168,7 +168,7 @@ def without_overlap(
 
 
 def _found_marks(text, marks):
-    "((start, end), kind, label) of the marks that stand in the text, each place once a kind."
+    "Return ((start, end), kind, label) of the marks found in the text, once per place and kind."
     found = {}
     for kind, label, part in marks:
         if at := find_quote(text, part):
@@ -177,7 +177,7 @@ def _found_marks(text, marks):
 
 # %% ../../nbs/pages/04_evidence.ipynb #4048f576
 def _pieces(text, spans, limit):
-    "(piece, kind, label) over the first `limit` characters."
+    "Yield (piece, kind, label) over the first `limit` characters."
     at = 0
     for a, b, kind, label in [*spans, (len(text), len(text), "", "")]:
         if min(a, limit) > at:
@@ -192,7 +192,7 @@ def marked_html(
     spans: Sequence[tuple],  # From `evidence_spans`
     limit: int = 4000,  # Characters shown
 ):  # `markupsafe.Markup`
-    "A response as HTML with its evidence marked; everything else is escaped."
+    "Return a response as escaped HTML with its evidence marked."
     return macro("answers.jinja", "marked")(_pieces(text, spans, limit), limit, len(text) - limit)
 
 
@@ -200,8 +200,8 @@ def marked_text(
     text: str,
     spans: Sequence[tuple],
     limit: int = 1200,
-) -> str:  # Marks as [label: ...], control characters made visible
-    "A response for a terminal with its evidence in brackets."
+) -> str:  # Marks as [LABEL: ...], control characters made visible
+    "Return a response for a terminal, with its evidence in brackets."
     more = f" ... ({len(text) - limit:,} more characters)" if len(text) > limit else ""
     return "".join(_bracketed(*p, limit) for p in _pieces(text, spans, limit)) + more
 

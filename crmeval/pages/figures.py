@@ -28,10 +28,10 @@ from ..tasks.use_cases import get_use_case
 # %% ../../nbs/pages/01_figures.ipynb #cc435c82
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444", "#7F7F7F")
 _MARKERS = "osD^vP*X"
-_INK = "#444444"  # becomes the page's text colour
+_INK = "#444444"  # replaced by the page's text colour
 _GRID = "#cfcfce"
-_EDGE = "#454545"  # the thin edge of a marker, likewise
-PHONE_WIDTH = 4.9  # Inches, so that letters of 9 points stay readable on a phone
+_EDGE = "#454545"  # edge of a marker; replaced likewise
+PHONE_WIDTH = 4.9  # inches; text of 9 points stays readable on a phone
 
 
 def _figure(width, height):
@@ -49,18 +49,18 @@ def _figure(width, height):
     return figure, axes
 
 
-figure_and_axes = _figure  # For pictures of other rooms: transparent, in the ink of the page
+figure_and_axes = _figure  # for other modules' figures: transparent, in the page's text colour
 
 
 def look_of_grid(
     ink: bool = False,  # True: as dark as the page's text
 ) -> dict:  # Arguments of matplotlib
-    "The colour of lines that help to read a picture."
+    "Return the colour of grid and reference lines."
     return {"color": _INK if ink else _GRID}
 
 
 def _words_below(figure, words):
-    "What an axis says where its words are longer than the axis: below the whole figure."
+    "Place an axis label that is longer than the axis below the whole figure."
     figure.supxlabel(words, fontsize=9, color=_INK)
 
 
@@ -70,43 +70,43 @@ def _legend(figure, where, **more):
 
 
 def _columns(names):
-    "Columns of a legend that the width holds."
+    "Return the number of legend columns that fit the width."
     longest = max((len(_label(n)) for n in names), default=0)
     return next((n for n, limit in ((3, 12), (2, 24)) if longest <= limit), 1)
 
 
 def _label(text, limit=34):
-    "A name as a label: no control characters, no mathematics, not too long."
+    "Return a name as a label: printable, without math markup, shortened to `limit` widths."
     text = printable(text)
-    room = accumulate(1 + (east_asian_width(c) in "WF") for c in text)  # such a letter is as wide as two
+    room = accumulate(1 + (east_asian_width(c) in "WF") for c in text)  # a wide letter counts twice
     fits = sum(width <= limit for width in room)
     return shortened(text, max(2, fits)).replace("$", r"\$")
 
 # %% ../../nbs/pages/01_figures.ipynb #f4ad55cc
-_WIDE, _NARROW = ("\u0416", "\u0429"), ("\u0445", "\u0443")  # two letters of one width say which text it is
+_WIDE, _NARROW = ("\u0416", "\u0429"), ("\u0445", "\u0443")  # two letters of equal width each
 
 
 @lru_cache(maxsize=8)
 def _letters_of(file):
-    "The letters of a font; a font has thousands, and a figure asks for each of its words."
+    "Return the characters of a font; cached, since each text of a figure needs them."
     from matplotlib.font_manager import get_font
 
     return frozenset(get_font(file).get_charmap())
 
 
 def _needs_browser(text, font):
-    "Whether a text holds what the font lacks, or what has to be put in order or joined."
+    "Whether a text has characters that the font lacks, runs right to left or has combining marks."
     from matplotlib.font_manager import findfont
 
     if text.isascii() and text.isprintable():
-        return False  # every font of a figure has these, and they run one way
+        return False  # every font has these, and they run left to right
     letters = _letters_of(findfont(font))
     kinds = ((ord(c) in letters, bidirectional(c), category(c)) for c in text if c != "\n")
     return any(not known or way in ("R", "AL") or kind in ("Mn", "Mc") for known, way, kind in kinds)
 
 
 def _stand_in(said, taken):
-    "A text as wide as what is said, and like no other."
+    "Return a unique placeholder that is as wide as the text."
     for number in range(len(taken) + 1, 2 * len(taken) + 3):
         bits = f"{number:b}".zfill(len(said))[::-1]
         padded = said.ljust(len(bits))
@@ -118,10 +118,10 @@ def _stand_in(said, taken):
 
 
 def _stand_ins(figure):
-    "What stands in a figure instead of words that the browser writes -> the words."
+    "Replace texts that the browser must render by placeholders and return placeholder -> text."
     from matplotlib.text import Text
 
-    words, there = {}, {t.get_text() for t in figure.findobj(Text)}  # no name may stand in for another
+    words, there = {}, {t.get_text() for t in figure.findobj(Text)}  # no placeholder may equal another text
 
     def exchanged(drawn):
         said = drawn.get_text().replace(r"\$", "$")
@@ -133,7 +133,7 @@ def _stand_ins(figure):
         return found
 
     for axis in (a for axes in figure.axes for a in (axes.xaxis, axes.yaxis)):
-        before = axis.get_ticklabels()  # a label of an axis is written anew when it is drawn
+        before = axis.get_ticklabels()  # tick labels are rewritten when the axis is drawn
         after = [exchanged(t) for t in before]
         if words and after != [t.get_text() for t in before]:
             axis.set_ticklabels(after)
@@ -143,7 +143,7 @@ def _stand_ins(figure):
 
 
 def _with_words(text, words):
-    "The finished picture with the words themselves, each free to run from the right."
+    "Put the texts back in place of their placeholders; each keeps its own direction."
     from html import escape
 
     for found, said in words.items():
@@ -153,9 +153,9 @@ def _with_words(text, words):
 # %% ../../nbs/pages/01_figures.ipynb #1515b358
 def svg(
     figure,  # `matplotlib.figure.Figure`
-    title: str,  # For readers who cannot see the picture: what it shows, and what it says
-) -> str:  # SVG text without a date, so that equal figures are equal bytes; letters are drawn as shapes
-    "A figure as SVG text whose ink is the page's text colour."
+    title: str,  # Alternative text: what the figure shows and its message
+) -> str:  # Without a date: equal figures are equal bytes; letters are paths
+    "Return a figure as SVG text in the page's text colour."
     from html import escape
 
     from matplotlib import rc_context
@@ -164,13 +164,13 @@ def svg(
     out, words = io.StringIO(), _stand_ins(figure)
     letters = "none" if words else "path"
     with rc_context({"svg.hashsalt": f"crmeval {title}", "svg.fonttype": letters}):
-        # the same bytes as `savefig`, which draws all once to lay it out and then once more
+        # same bytes as `savefig`, which draws everything twice
         FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(
         r"\s*\n\s*", "\n", re.sub(r"(?<![\d.])([1-9]\d*\.\d\d)\d+", r"\1", text)
-    )  # a hundredth of a point is enough
+    )  # two decimals of a point are enough
     text = re.sub(
         rf"(?<=: ){_GRID}",
         "currentColor; stroke-opacity: 0.22",
@@ -191,9 +191,9 @@ class Picture(str):
 
 # %% ../../nbs/pages/01_figures.ipynb #6642dced
 def pareto_front(
-    points: Sequence[tuple[float, float]],  # (n,): cost or seconds, of which less is better; accuracy
+    points: Sequence[tuple[float, float]],  # (n,) pairs: cost or seconds (lower is better), accuracy
 ) -> list[int]:  # Indices, from the cheapest to the most accurate
-    "Points that no other point beats in one value without losing in the other."
+    "Return the Pareto front: the points that no other point dominates."
     front = [i for i, p in enumerate(points) if not any(_beats(q, p) for q in points)]
     return sorted(front, key=lambda i: points[i])
 
@@ -203,14 +203,14 @@ def _beats(a, b):
 
 # %% ../../nbs/pages/01_figures.ipynb #1e1caa6e
 def _scatter(rows, x_of, xlabel, better, reference=None):
-    "Points with error bars and their front: the figure, its axes, and the names of what is not drawn."
+    "Draw points with error bars and their Pareto front; return figure, axes and the names left out."
     known = [r for r in rows if r.metrics["accuracy"].value is not None and x_of(r).value is not None]
     figure, axes = _figure(PHONE_WIDTH, 3.2 + 0.17 * -(-len(known) // _columns(r.client for r in known)))
     drawn = [(r.client, x_of(r), r.metrics["accuracy"]) for r in known]
     front = pareto_front([(x.value, a.value) for _, x, a in drawn])
     _draw_front(axes, [drawn[i] for i in front], better)
     for i, (row, (client, x, accuracy)) in enumerate(zip(known, drawn)):
-        _draw_point(axes, rows.index(row), client, x, accuracy)  # a system looks the same in all pictures
+        _draw_point(axes, rows.index(row), client, x, accuracy)  # a system has the same marker in all figures
         if i in front:
             axes.plot(x.value, accuracy.value, "o", ms=15, mfc="none", mec=_INK, mew=0.9, zorder=1)
     _log_scale(axes, [end for _, x, _ in drawn for end in (x.value, x.low, x.high) if end is not None])
@@ -223,7 +223,7 @@ def _scatter(rows, x_of, xlabel, better, reference=None):
 
 # %% ../../nbs/pages/01_figures.ipynb #e9f08264
 def _draw_reference(axes, reference):
-    "A line at what people wrote: nobody can choose it, so it is no point and no part of the front."
+    "Draw a line at the written references; they are no system to choose, so not part of the front."
     e = reference and reference.metrics["accuracy"]
     if not _has_value(e):
         return
@@ -255,12 +255,12 @@ def _draw_point(axes, i, client, x, accuracy):
 
 
 def _look(i):
-    "Marker, colour and edge of the i-th system."
+    "Return marker, colour and edge of the i-th system."
     return {"fmt": _MARKERS[i % 8], "color": _COLOURS[i % 8], "mec": _EDGE}
 
 # %% ../../nbs/pages/01_figures.ipynb #5948c4af
 def _log_scale(axes, values):
-    "A logarithmic scale with room at both ends, and a place for 0 at the left where there is one."
+    "Set a logarithmic scale with margins at both ends, and a place for 0 if it occurs."
     positive = [v for v in values if v > 0]
     if not positive:
         return
@@ -274,7 +274,7 @@ def _log_scale(axes, values):
 
 
 def _round_values(low, high, most=5):
-    "1, 2 and 5 of each power of ten between two values; where these are too many, 1 of fewer powers; and 0."
+    "Return 1, 2 and 5 times each power of ten in a range (fewer powers if too many), and 0 if in range."
     from math import floor, log10
 
     if low <= 0:
@@ -287,7 +287,7 @@ def _round_values(low, high, most=5):
 
 # %% ../../nbs/pages/01_figures.ipynb #b03020bd
 def _name_values(axes, in_words):
-    "Ticks of a logarithmic scale at round values, as people say them."
+    "Set the ticks of a logarithmic scale at round values, formatted by `in_words`."
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     ticks = _round_values(*axes.get_xlim())
@@ -297,9 +297,9 @@ def _name_values(axes, in_words):
 
 
 def name_values(
-    axes,  # Of matplotlib; its lower axis is logarithmic or linear, and its limits are set
+    axes,  # matplotlib axes; x axis logarithmic or linear, limits already set
 ):
-    "Numbers along the lower axis as a text writes them: 1,000 and 0.1 instead of powers of ten."
+    "Label the x axis with plain numbers: 1,000 and 0.1 instead of powers of ten."
     if axes.get_xscale() == "log":
         _name_values(axes, _number_in_words)
     else:
@@ -321,20 +321,20 @@ def _amount_in_words(usd):
 
 # %% ../../nbs/pages/01_figures.ipynb #d014eff1
 def _bar(e):
-    "Lengths of an error bar to both sides; None where an end is unknown."
+    "Return the lengths of an error bar to both sides; None if an end is unknown."
     if e.low is None or e.high is None:
         return None
     return [[max(0, e.value - e.low)], [max(0, e.high - e.value)]]
 
 
 def _edges(axes, words):
-    "Vertical lines with words beside their tops, where no other line crosses them."
+    "Draw vertical lines with labels beside their tops, where no other line crosses them."
     ends = [axes.transAxes.transform((end, 0))[0] for end in (0, 1)]
     places = [axes.transData.transform((x, 1))[0] for x in words]
     letter, taken = (
         8 * 0.6 * axes.figure.dpi / 72,
         [],
-    )  # pixels a letter takes; (start, end, last line) of words
+    )  # pixels per letter; (start, end, last line) of placed labels
     for (x, text), at in zip(words.items(), places):
         axes.axvline(x, color=_INK, lw=0.8, ls=":", zorder=0)
         before = max(p for p in (ends[0], *places) if p < at or p == ends[0])
@@ -344,7 +344,7 @@ def _edges(axes, words):
             text = text.replace(": ", ":\n")
         wide = letter * max(map(len, text.split("\n")))
         start = at if side == "left" else at - wide
-        # below the words that it would cross, otherwise at the top: further down it may cross what is drawn
+        # below labels that it would cross, otherwise at the top, where no data are drawn
         down = max((last for a, b, last in taken if a < start + wide and start < b), default=0)
         taken.append((start, start + wide, down + 1 + text.count("\n")))
         place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
@@ -355,14 +355,14 @@ def _edges(axes, words):
 REAL_TIME_S = {
     1.0: "1 s: thought flows on",
     10.0: "10 s: attention is lost",
-}  # limit in seconds -> what it means for somebody who waits
+}  # limit in seconds -> its effect on a waiting user
 
 
 def accuracy_against_cost(
-    rows: Sequence[Row] | Leaderboard,  # Rows of one use case or overall, one a system
-    reference: Row | None = None,  # What people wrote: a line, not a point
-):  # (figure, names of the systems that are not drawn), or None when nothing costs anything
-    "Accuracy (higher is better) against USD per 1,000 requests (lower is better), with the cost bands."
+    rows: Sequence[Row] | Leaderboard,  # One row per system, of one use case or overall
+    reference: Row | None = None,  # Row of the written references, drawn as a line
+):  # (figure, names of systems not drawn), or None if no row has a positive cost
+    "Plot accuracy (higher is better) against USD per 1,000 requests (lower is better), with cost bands."
     if not any(r.cost_per_1000.value for r in rows):
         return None
     free = any(r.cost_per_1000.value == 0 for r in rows)
@@ -379,13 +379,13 @@ def accuracy_against_speed(
     rows: Sequence[Row] | Leaderboard,
     reference: Row | None = None,  # As in `accuracy_against_cost`
 ):
-    "Accuracy (higher is better) against mean seconds to the full response (lower is better), with limits."
+    "Plot accuracy (higher is better) against mean seconds to the full response (lower is better)."
     if not any(r.speed.mean_s.value for r in rows):
         return None
     xlabel = "mean seconds to the full response"
     figure, axes, left_out = _scatter(list(rows), lambda r: r.speed.mean_s, xlabel, "faster", reference)
     low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.5), max(high, 20))  # the limits stay in sight when all are fast, or slow
+    axes.set_xlim(min(low, 0.5), max(high, 20))  # the limits stay visible if all systems are fast or slow
     _name_values(axes, _time_in_words)
     _edges(axes, REAL_TIME_S)
     return figure, left_out
@@ -397,7 +397,7 @@ _BAD_TO_GOOD = ("#A63A00", "#E8813A", "#F7D3B0", "#F4F4F2", "#BBD7EA", "#5B9BCB"
 def accuracy_by_use_case(
     rows: Sequence[Row] | Leaderboard,  # Rows by use case, of one method
 ):  # Figure
-    "Heat map of accuracy, 1 to 4; a longer bar, and blue, is better."
+    "Draw a heat map of accuracy, 1 to 4; blue and a longer bar are better."
     import numpy as np
 
     systems = list(dict.fromkeys(r.client for r in rows))
@@ -429,7 +429,7 @@ def _heat_colours():
 
 
 def _heat_key(figure, axes, mesh):
-    "What the colours mean, in words."
+    "Add a colour bar with the meaning of the colours in words."
     bar = figure.colorbar(mesh, ax=axes, location="bottom", aspect=45, pad=0.02, ticks=[1, 2, 3, 4])
     bar.ax.set_xticklabels(["1 very poor", "2 poor", "3 good", "4 very good"])
     bar.ax.tick_params(colors=_INK, labelsize=8.5, length=0)
@@ -437,7 +437,7 @@ def _heat_key(figure, axes, mesh):
 
 
 def _write_in_cell(axes, x, y, value):
-    "The number in a cell, and a bar as long as it is high; a dash where it is NaN."
+    "Write the number and a bar of that length into a cell; a dash for NaN."
     look = dict(ha="center", va="center", fontsize=9)
     if value != value:
         axes.text(x, y, DASH, color=_INK, **look)
@@ -458,7 +458,7 @@ COMPANIONS = {
 
 
 def _trust_lines(profiles):
-    "(label, an Estimate or None for each system), areas first; a line without any value is left out."
+    "Return (label, an Estimate or None per system), areas first; lines without any value are left out."
     lines = []
     for name in ("trust", *TRUST):
         lines.append((name.capitalize(), [getattr(p, name) for p in profiles]))
@@ -468,19 +468,19 @@ def _trust_lines(profiles):
 
 
 def trust_profile(
-    profiles: Sequence[Trust],  # One a system, at least one
-    order: Sequence[str] = (),  # Systems of the other pictures: a system looks here as it looks there
+    profiles: Sequence[Trust],  # One per system, at least one
+    order: Sequence[str] = (),  # Systems in the order of other figures, for equal markers
 ):  # Figure, or None when nothing has a value
-    "Per cent with intervals by area and system; companions below."
+    "Plot the trust profiles: per cent with intervals by area and system, companions below."
     return profile_of_lines(_trust_lines(profiles), [p.client for p in profiles], order)
 
 
 def profile_of_lines(
-    lines: Sequence[tuple[str, Sequence[Estimate | None]]],  # (label, per cent of each system)
+    lines: Sequence[tuple[str, Sequence[Estimate | None]]],  # (label, per cent for each system)
     systems: Sequence[str],
     order: Sequence[str] = (),  # As in `trust_profile`
-):  # Figure, or None when nothing has a value; labels in brackets stand below a border
-    "A line for each figure, on it a dot with its interval for each system that has any value."
+):  # Figure, or None without a value; labels with a bracket come below a border
+    "Draw a line per figure, with a dot and its interval for each system that has any value."
     drawn = [i for i in range(len(systems)) if any(_has_value(found[i]) for _, found in lines)]
     if not drawn:
         return None
@@ -507,7 +507,7 @@ def _look_of_profile(axes, labels, has_ends):
 
 # %% ../../nbs/pages/01_figures.ipynb #9c69cd49
 def _draw_profile(axes, i, client, estimates, shift):
-    "The dots of one system, each on its line; the first that is drawn names the system in the legend."
+    "Draw the dots of one system, each on its line; the first dot carries the legend entry."
     label = _label(client)
     for row, e in enumerate(estimates):
         if _has_value(e):
@@ -517,7 +517,7 @@ def _draw_profile(axes, i, client, estimates, shift):
 
 
 def _part_lines(axes, labels):
-    "Lines between the rows; the one between areas and companions is in ink."
+    "Draw lines between the rows; the one between areas and companions is darker."
     areas = sum("(" not in label for label in labels)
     for edge in range(1, len(labels)):
         is_border = edge == areas
@@ -530,13 +530,13 @@ _LEVELS = (
     ("2 to below 3", "#E8A060", "\\\\", "#111111"),
     ("3 to below 4", "#7FB2DA", "", "#111111"),
     ("4", "#12508A", "", "#ffffff"),
-)  # name, colour, hatch, colour of the text; diverging, told apart by colour-blind readers
+)  # name, colour, hatch, text colour; a diverging palette safe for colour blindness
 
 
 def score_shares(
-    points: Sequence[float | None] | np.ndarray,  # Accuracy of each response, 1 to 4; None or NaN is left out
-) -> list[float]:  # Shares of [1, 2), [2, 3), [3, 4) and 4, summing to 1; empty without a value
-    "How the scores of a system spread over the scale."
+    points: Sequence[float | None] | np.ndarray,  # Accuracy per response, 1 to 4; None and NaN are left out
+) -> list[float]:  # Shares of [1, 2), [2, 3), [3, 4) and 4, sum 1; empty without a value
+    "Return the distribution of a system's scores over the scale."
     given = np.asarray(points, float)
     known = given[~np.isnan(given)]
     if not len(known):
@@ -548,7 +548,7 @@ def score_shares(
 def score_distributions(
     points: Mapping[str, Sequence[float | None] | np.ndarray],  # System -> accuracy of each of its responses
 ):  # Figure, or None when nothing has a value
-    "Shares of the responses by score, centred where they become usable."
+    "Draw the shares of the responses by score, centred between not usable and usable."
     rows = [(c, score_shares(v)) for c, v in points.items() if score_shares(v)]
     if not rows:
         return None
@@ -567,7 +567,7 @@ def score_distributions(
 
 # %% ../../nbs/pages/01_figures.ipynb #40e1bf14
 def _draw_shares(axes, y, shares):
-    "The bar of one system; the first one is what the legend names."
+    "Draw the bar of one system; the first bar carries the legend entries."
     at = -(shares[0] + shares[1])
     for (name, colour, hatch, ink), share in zip(_LEVELS, shares):
         look = dict(height=0.68, color=colour, hatch=hatch, edgecolor="#ffffff", lw=0.4)
@@ -580,11 +580,11 @@ def _draw_shares(axes, y, shares):
 
 # %% ../../nbs/pages/01_figures.ipynb #6bfade7f
 def paired_differences(
-    rows: Sequence[tuple[str, Difference]],  # (what is compared, mean difference in points)
-    better_right: str,  # Who is better to the right of zero
+    rows: Sequence[tuple[str, Difference]],  # (label, mean difference in points)
+    better_right: str,  # The system that is better to the right of zero
     better_left: str,
-):  # Figure, or None when nothing can be compared
-    "Mean paired differences with their intervals."
+):  # Figure, or None without a difference
+    "Plot mean paired differences with their intervals."
     rows = [(n, d) for n, d in rows if d.value is not None]
     if not rows:
         return None
@@ -605,7 +605,7 @@ def paired_differences(
 
 
 def _draw_difference(axes, y, d):
-    "A filled mark where the difference is beyond chance, else a hollow one."
+    "Draw one difference: a filled mark if it is statistically significant, else a hollow one."
     beyond = d.low is not None and (d.low > 0 or d.high < 0)
     look = dict(fmt="D", mfc="none", mec=None)
     if beyond and (d.p_value is None or d.p_value < 0.05):

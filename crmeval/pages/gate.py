@@ -30,9 +30,9 @@ from ..tasks.use_cases import get_use_case
 class Fall(Printed):
     "A sample on which the run is worse than its base, or past a limit."
 
-    sample: str  # Its id; of the data, so nobody's to trust
-    base: float | None  # In the unit of the rule
-    run: float | None  # None: without a value
+    sample: str  # Sample id; untrusted text from the data
+    base: float | None  # Value in the unit of the rule; None: no value
+    run: float | None  # As `base`
 
     def __str__(self):
         return f"{shown(self.sample, 80)}: {_figure(self.base)} -> {_figure(self.run)}"
@@ -40,36 +40,36 @@ class Fall(Printed):
 
 @dataclass(frozen=True)
 class Verdict:
-    "What became of one rule."
+    "The result of one rule."
 
     rule: GateRule
     verdict: str  # 'passed', 'failed' or 'undefined'
-    reason: str  # One sentence of ours; holds no text of the data
+    reason: str  # One sentence; contains no text of the data
     base: Estimate
     run: Estimate
-    change: Difference | Estimate | None = None  # run - base, where the rule is about a change
-    samples: Sequence[Fall] = ()  # The worst first; none where the rule holds
+    change: Difference | Estimate | None = None  # run - base, for rules about a change
+    samples: Sequence[Fall] = ()  # Worst first; empty if the rule holds
 
 
 @dataclass(frozen=True)
 class Gate(Printed):
     "Whether a run may replace its base; prints as text."
 
-    run: str  # Folder and system
+    run: str  # Folder and system, as 'FOLDER#SYSTEM'
     base: str
-    judge: str | None  # None: nothing was judged
-    n: int  # Samples that both were asked about
+    judge: str | None  # None: rules about trust only, no judge given
+    n: int  # Common samples
     policy: GatePolicy
     verdicts: Sequence[Verdict]
 
     @property
     def opens(self) -> bool:
-        "Whether all rules hold; undefined ones count as the policy says."
+        "Whether all rules hold; the policy decides how undefined ones count."
         return not self.closed_by
 
     @property
     def closed_by(self) -> list[Verdict]:
-        "The verdicts that close the gate."
+        "The verdicts that keep the gate closed."
         bad = ("failed", "undefined") if self.policy.undefined == "fail" else ("failed",)
         return [v for v in self.verdicts if v.verdict in bad]
 
@@ -82,7 +82,7 @@ class Gate(Printed):
         return f"the gate {'opens' if self.opens else 'stays closed'}: of {many} {told}"
 
     def rows(self) -> list[dict[str, str]]:
-        "A row for each rule."
+        "Return one row per rule."
         return [_row(v) for v in self.verdicts]
 
     def __str__(self):
@@ -119,11 +119,11 @@ def _told(v):
 # %% ../../nbs/pages/14_gate.ipynb #10d68458
 @dataclass(frozen=True)
 class _Sides:
-    "Samples with what both sides have of them; arrays of (n,)."
+    "Values of both sides on some pairs of responses; (n,) arrays."
 
     paired: PairedAnswers
-    at: np.ndarray  # Numbers of the pairs
-    base: np.ndarray  # NaN for none
+    at: np.ndarray  # Pair numbers
+    base: np.ndarray  # NaN: no value
     run: np.ndarray
 
     def where(self, mask):
@@ -138,7 +138,7 @@ class _Sides:
         return self.paired.use_case[self.at]
 
     def falls(self, order, most):
-        "The first of some order, as they are named."
+        "Return the first `most` samples of an order with their names and values."
         first = order[:most]
         ids, repeats = self.paired.ids(self.at[first]), self.paired.repeat[self.at[first]]
         names = map(answer_name, ids, repeats)
@@ -150,7 +150,7 @@ def _known(value):
 
 
 def _sides(rule, paired, prices):
-    "The samples that a rule applies to; a metric that neither side has applies to none."
+    "Return the samples that a rule applies to; none if neither side has the metric."
     run, base = paired.values(rule.of, prices)
     order = paired.gaps()[1]
     sides = _Sides(paired, order, base[order], run[order])
@@ -161,11 +161,11 @@ def _sides(rule, paired, prices):
     return sides.where(~(np.isnan(sides.base) & np.isnan(sides.run)))
 
 # %% ../../nbs/pages/14_gate.ipynb #17da8985
-_NEAR = 1e-9  # of sums of floats
+_NEAR = 1e-9  # tolerance for rounding errors
 
 
 def _bounds(rule):
-    "Where a value can lie; None: nobody says."
+    "Return the range of a value; None: unbounded."
     if rule.of == "unscored":
         return 0, 1
     return (1, 4) if rule.higher_is_better else None
@@ -189,7 +189,7 @@ def _margin(rule, base):
 
 
 def _holds(rule, margin, run, change):
-    "Whether a rule holds, all its numbers known; its end of the interval is the one that is feared."
+    "Whether a rule holds, judged by the unfavourable end of its interval; all its numbers must be known."
     if rule.word == "may_fall":
         return change.low >= -margin - _NEAR
     if rule.word == "must_rise":
@@ -203,14 +203,14 @@ def _holds(rule, margin, run, change):
 
 
 def _held(rule, run):
-    "What is held against a limit: the value, or the end of its interval where certainty is asked for."
+    "Return what is compared with a limit: the value, or the end of its interval if a certainty is set."
     if rule.certainty is None:
         return run.value
     return run.low if rule.word == "at_least" else run.high
 
 
 def _told_apart(value, limit):
-    "Both as texts, with as many digits as it takes to see which of them is more."
+    "Return both as texts, with enough digits to tell which is larger."
     if value is None or abs(value - limit) <= _NEAR:
         return _figure(value), f"{limit:.3g}"
     pairs = ((f"{value:.{digits}g}", f"{limit:.{digits}g}") for digits in range(3, 17))
@@ -218,7 +218,7 @@ def _told_apart(value, limit):
 
 
 def _reason(rule, margin, run, change, holds):
-    "Why, in one sentence."
+    "Return the reason for a verdict in one sentence."
     if not rule.is_change:
         which = "" if rule.certainty is None else "the end of the interval of "
         beyond = "is within" if holds else "is past"
@@ -238,7 +238,7 @@ def _reason(rule, margin, run, change, holds):
 
 
 def _cannot(rule, policy, sides):
-    "Why a rule cannot be told from some samples; '' where it can."
+    "Return why a rule cannot be decided on these samples; '' if it can."
     has_run, has_base = ~np.isnan(sides.run), ~np.isnan(sides.base)
     known = has_run & has_base if rule.is_change else has_run
     wanted = "on both sides" if rule.is_change else "in the run"
@@ -276,7 +276,7 @@ def _verdict(rule, base, run, change, falls):
 
 
 def _worst(rule, sides):
-    "Which samples speak most against the run, of a change or of a value."
+    "Return the samples on which the run is worse than the base or the limit, worst first."
     sign = -1 if rule.higher_is_better else 1
     worse = sign * (sides.run - (sides.base if rule.is_change else rule.limit))
     told = np.flatnonzero(worse > 0)
@@ -285,9 +285,9 @@ def _worst(rule, sides):
 # %% ../../nbs/pages/14_gate.ipynb #504c286f
 def estimate_difference(
     a: Estimate,
-    b: Estimate,  # In the same unit, from the same confidence level
-) -> Estimate:  # a - b; without value or ends where one of the two lacks them
-    "The difference of two estimates that are taken for independent, with its interval."
+    b: Estimate,  # In the same unit and at the same confidence level
+) -> Estimate:  # a - b; value or ends missing if one of the two lacks them
+    "Return the difference of two estimates, assumed independent, with its interval."
     if a.value is None or b.value is None:
         return Estimate(None, method="square and add")
     value, low, high = a.value - b.value, None, None
@@ -298,7 +298,7 @@ def estimate_difference(
 
 
 def _beside_tasks(run, judge):
-    "(the part of a run that trust needs, whose scores the twins are compared by)"
+    "Return (the part of a run needed for trust, judge whose scores compare perturbed samples)."
     if not run.in_tables:
         return run, judge
     columns = run_columns(run)
@@ -315,7 +315,7 @@ def _trust_of(side, judge):
 
 
 def _asked_for_trust(side, area):
-    "Ids of the probes or twins that a system was asked."
+    "Return the ids of the probes or perturbed samples that a system was given."
     run, client = side
     areas = TRUST if area == "trust" else (area,)
     mine = {r.sample_id for r in run.responses if r.client == client}
@@ -329,7 +329,7 @@ def _area_of(sample):
 
 
 def _probe_falls(area, run, base):
-    "Probes whose grade fell, the deepest first; twins have no grade of their own."
+    "Return the probes whose grade fell, largest fall first; perturbed samples have no grade."
     areas = TRUST if area == "trust" else (area,)
     of_run, of_base = (_grades(side, areas) for side in (run, base))
     falls = [(x - of_base[i], i) for i, x in of_run.items() if i in of_base and x < of_base[i]]
@@ -337,7 +337,7 @@ def _probe_falls(area, run, base):
 
 
 def _grades(side, areas):
-    "Probe -> mean of its fractions, 0 to 1."
+    "Return probe -> mean of its fractions, 0 to 1."
     run, client = side
     probes, found = {s.id for s in run.samples if is_probe(s) and _area_of(s) in areas}, {}
     for s in run.scores:
@@ -348,7 +348,7 @@ def _grades(side, areas):
 
 
 def _of_trust(rule, policy, run, base, most):
-    "`run` and `base` are ((run, client), judge)."
+    "Return the verdict of a trust rule; `run` and `base` are ((run, client), judge)."
     mine, other = (getattr(_trust_of(*side), rule.of) for side in (run, base))
     (run, _), (base, _) = run, base
     change = estimate_difference(mine, other) if rule.is_change else None
@@ -365,7 +365,7 @@ def _of_trust(rule, policy, run, base, most):
 
 # %% ../../nbs/pages/14_gate.ipynb #92e652e4
 def _named(run, client, what):
-    fits = [c for c in run.clients if client == c]  # 'trusted:a:b' also is an 'a:b' of some provider
+    fits = [c for c in run.clients if client == c]  # a full name wins over the end of 'trusted:a:b'
     fits = fits or [c for c in run.clients if client == c.split(":", 1)[-1]]
     if client is None and len(run.clients) == 1:
         return run.clients[0]
@@ -392,7 +392,7 @@ def _systems(run, base, client, base_client, is_same):
 
 
 def _with_use_case(rule, name, paired):
-    "A rule with the identifier of its use case, which has to be in the runs."
+    "Return the rule with the identifier of its use case, which must occur in the runs."
     if rule.use_case is None:
         return rule
     known = [] if paired is None else [paired.use_cases.values[i] for i in np.unique(paired.use_case)]
@@ -408,17 +408,17 @@ def _with_use_case(rule, name, paired):
 # %% ../../nbs/pages/14_gate.ipynb #d2898663
 @in_terms_of_run
 def gate(
-    run: Run | str | Path,  # What is to be released: a run, or its folder
-    base: Run | str | Path,  # What it has to hold against, on the same samples
+    run: Run | str | Path,  # Release candidate: a run or its folder
+    base: Run | str | Path,  # Baseline on the same samples: a run or its folder
     policy: GatePolicy = DEFAULT_POLICY,  # From `read_gate_policy`
     *,
-    client: str | None = None,  # System in `run`; may be left out when there is one
-    base_client: str | None = None,  # System in `base`; None: the one of the same name, or the only one
-    judge: str | None = None,  # Whose scores; None: the first judge that both have
-    prices: Mapping[str, Any] | None = None,  # Own prices, see `cost`
-    most: int = 5,  # Samples named for each rule that does not hold
+    client: str | None = None,  # System in `run`; optional if there is only one
+    base_client: str | None = None,  # System in `base`; None: the same name, or the only one
+    judge: str | None = None,  # Judge; None: the first that both runs have
+    prices: Mapping[str, Any] | None = None,  # Custom prices, see `cost`
+    most: int = 5,  # Samples listed per rule that does not hold
 ) -> Gate:
-    "Hold a run against its base, rule by rule; runs without a sample in common raise `ValueError`."
+    "Check a run against its base, rule by rule; runs without a common sample raise `ValueError`."
     run = run if isinstance(run, Run) else open_run(run)
     base = base if isinstance(base, Run) else open_run(base)
     is_same = run is base or Path(run.folder).resolve() == Path(base.folder).resolve()

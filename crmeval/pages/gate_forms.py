@@ -32,8 +32,8 @@ def _case(parent, verdict, is_closed):
 
 def gate_junit(
     gate: Gate,
-) -> str:  # An XML document; no time stands in it, so the same runs give the same file
-    "The outcome as JUnit XML, a test case for each rule."
+) -> str:  # XML document without timestamps: equal runs give equal files
+    "Return the outcome as JUnit XML, one test case per rule."
     closed = list(gate.closed_by)
     root = ElementTree.Element("testsuites", name="crmeval gate")
     suite = ElementTree.SubElement(root, "testsuite", name=f"{_plain(gate.run)} against {_plain(gate.base)}")
@@ -51,9 +51,9 @@ def gate_junit(
 
 # %% ../../nbs/pages/15_gate_forms.ipynb #a795f892
 def code_span(
-    text: object,  # A name from anywhere
+    text: object,  # Untrusted text
 ) -> str:  # One line
-    "A text as a code span of Markdown, whatever is in it."
+    "Return any text as a Markdown code span."
     told = _plain(text)
     longest = max((len(run) for run in re.findall("`+", told)), default=0)
     fence = "`" * (longest + 1)
@@ -61,7 +61,7 @@ def code_span(
 
 
 def _cell(text):
-    "Our own words in a table; whatever marks something is escaped as a character."
+    "Return a text for a table cell; Markdown and HTML characters are escaped."
     return re.sub(r"[^\w .,:%+()-]|_", lambda m: f"&#{ord(m[0])};", _plain(text))
 
 
@@ -76,15 +76,15 @@ def _section(v: Verdict):
 
 
 def _judge(name):
-    "Our own judge in words, any other by its name as it was given."
+    "Return the built-in judge in words, any other as a code span."
     said = judge_in_words(name)
     return code_span(name) if said == name else _cell(said)
 
 
 def gate_markdown(
     gate: Gate,
-) -> str:  # Ends in a line break
-    "The outcome as Markdown, for the page of a change or the summary of a pipeline."
+) -> str:  # Ends with a newline
+    "Return the outcome as Markdown, for a pull request or a pipeline summary."
     rows = gate.rows()
     head = list(rows[0])
     table = [_line(head), "|" + " --- |" * len(head), *(_line(r.values()) for r in rows)]

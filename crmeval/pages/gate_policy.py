@@ -22,36 +22,36 @@ from ..metrics.criteria import criteria, predicted_criteria
 from ..metrics.trust import TRUST
 
 # %% ../../nbs/pages/13_gate_policy.ipynb #1c470340
-TRUST_NAMES = ("trust", *TRUST)  # In per cent, 95 % intervals
+TRUST_NAMES = ("trust", *TRUST)  # in per cent, with 95 % intervals
 SMALL_IS_GOOD = ("seconds", "usd_per_1000", "unscored")
 WORDS = {True: ("may_fall", "must_rise", "at_least"), False: ("may_rise", "must_fall", "at_most")}
 _OTHER = dict(zip((*WORDS[True], *WORDS[False]), (*WORDS[False], *WORDS[True])))
 
 
 def gate_names() -> tuple[str, ...]:  # Accuracy first
-    "What a rule can be about: metrics, trust areas, seconds, cost and the unscored share."
+    "Return the names that a rule can use: metrics, trust areas, seconds, cost and the unscored share."
     return ("accuracy", *criteria(), *predicted_criteria(), *TRUST_NAMES, *SMALL_IS_GOOD)
 
 
 @dataclass(frozen=True)
 class GateRule(Printed):
-    "One thing that must hold."
+    "One condition of a gate."
 
     of: str  # One of `gate_names`
     word: str  # One of `WORDS`
-    limit: float  # Points, per cent, seconds, USD or a share; of the base's mean where `is_share`
+    limit: float  # Points, per cent, seconds, USD or a share; with `is_share` a share of the base's mean
     is_share: bool = False
-    certainty: float | None = 0.95  # Of the interval; None: the value itself is held against the limit
+    certainty: float | None = 0.95  # Confidence level; None: compare the value itself
     use_case: str | None = None  # None: all
 
     @property
     def higher_is_better(self) -> bool:
-        "Whether a fall is what one fears."
+        "Whether higher values are better."
         return self.of not in SMALL_IS_GOOD
 
     @property
     def is_change(self) -> bool:
-        "Whether the change is meant, and not the run's own value."
+        "Whether the limit applies to the change, not to the run's own value."
         return not self.word.startswith("at_")
 
     def __str__(self):
@@ -73,12 +73,12 @@ _SAID = {
 # %% ../../nbs/pages/13_gate_policy.ipynb #67601521
 @dataclass(frozen=True)
 class GatePolicy:
-    "When a release may pass."
+    "The conditions under which a release passes."
 
     rules: Sequence[GateRule]
-    undefined: str = "fail"  # Or 'pass': what becomes of the gate where a rule cannot be told
-    samples: int = FLOOR  # Fewest conversations or samples behind a rule
-    left_out: float = 0.1  # Share of samples, 0 to 1, that may lack a value which the base has
+    undefined: str = "fail"  # 'fail' or 'pass': result of a rule that cannot be decided
+    samples: int = FLOOR  # Minimum number of conversations or samples behind a rule
+    left_out: float = 0.1  # Maximum share of samples, 0 to 1, without a value that the base has
     name: str = "the default policy"
 
 
@@ -87,7 +87,7 @@ _KEYS = ("rules", "certainty", "undefined", "samples", "left_out", "about")
 _RULE_KEYS = ("metric", "certainty", "use_case", "about")
 
 # %% ../../nbs/pages/13_gate_policy.ipynb #e640ec45
-_LARGEST = 1e12  # nobody means a larger one, and a whole number of a file may be too large for a float
+_LARGEST = 1e12  # largest accepted number; a larger integer may overflow a float
 
 
 def _is_number(value):
@@ -102,7 +102,7 @@ def _number(where, value, low, high):
 
 
 def _told(value):
-    "What arrived, as the file writes it."
+    "Return a value in the notation of the file."
     plain = {True: "yes", False: "no", None: "nothing"}
     if value is None or isinstance(value, bool):
         return plain[value]
@@ -110,7 +110,7 @@ def _told(value):
 
 
 def _share_of(value):
-    "0.1 of '10 %'; None where it is no such text."
+    "Return 0.1 for '10 %'; None for anything else."
     if not isinstance(value, str) or not value.strip().endswith("%"):
         return None
     try:
@@ -120,7 +120,7 @@ def _share_of(value):
 
 
 def _range(of, word):
-    "Lowest and highest limit that says something."
+    "Return the lowest and highest meaningful limit."
     if of in TRUST_NAMES:
         return 0, 100
     if of == "unscored":
@@ -131,7 +131,7 @@ def _range(of, word):
 
 
 def _limit(where, of, word, value):
-    "(limit, whether it is a share of the base's mean)"
+    "Return (limit, whether it is a share of the base's mean)."
     share = _share_of(value) if of in SMALL_IS_GOOD else None
     if share is None:
         value = 0 if value is True and word.startswith("must_") else value
@@ -139,7 +139,7 @@ def _limit(where, of, word, value):
     if of == "unscored":
         return _number(where, share, 0, 1), False
     if word.startswith("at_"):
-        raise ValueError(f"{where} is {_told(value)}, expected a number; per cent go with a change")
+        raise ValueError(f"{where} is {_told(value)}, expected a number; a percentage is for changes only")
     return _number(where, share, 0, math.inf), True
 
 
@@ -165,7 +165,7 @@ def _name_of(where, given):
 
 
 def _rules(where, said, certainty):
-    "The rules of one entry, one for each of its words."
+    "Return the rules of one entry, one for each limit."
     if not isinstance(said, Mapping):
         raise ValueError(f"{where} is {_told(said)}, expected a metric and its limits")
     if "metric" not in said:
@@ -194,7 +194,7 @@ def _use_case(where, given, of):
     if given is not None and not isinstance(given, str):
         raise ValueError(f"{where}: use_case is {_told(given)}, expected a name")
     if given is not None and of in TRUST_NAMES:
-        raise ValueError(f"{where}: use_case says nothing here: trust is asked once for a system")
+        raise ValueError(f"{where}: use_case has no effect here: trust is measured once per system")
     return given
 
 
@@ -210,10 +210,10 @@ def _rule(where, of, word, value, own, certainty, use_case):
 
 # %% ../../nbs/pages/13_gate_policy.ipynb #3f78a390
 def make_gate_policy(
-    said: Mapping[str, Any],  # As a file says it, see the table above
-    name: str = "the policy",  # For messages, e.g. 'the policy gate.yaml'
+    said: Mapping[str, Any],  # As in a file, see the table above
+    name: str = "the policy",  # For messages, such as 'the policy gate.yaml'
 ) -> GatePolicy:
-    "Check what a policy says; whatever is wrong raises `ValueError` in the words of the file."
+    "Build a policy from plain data; an error raises `ValueError` in the notation of the file."
     for key in said:
         _known_key(name, key, _KEYS)
     certainty = _certainty(f"{name}: certainty", said.get("certainty", 0.95))
@@ -243,9 +243,9 @@ def _all_rules(name, entries, certainty):
 
 
 def read_gate_policy(
-    path: str | Path,  # YAML, or JSON, which is YAML
+    path: str | Path,  # YAML or JSON
 ) -> GatePolicy:
-    "Read a policy from a file; whatever is wrong raises `ValueError` with the name of the file."
+    "Read a policy from a file; an error raises `ValueError` with the name of the file."
     path = Path(path).expanduser()
     name = f"the policy {shown(without_keys(str(path)), 200)}"
     said = read_yaml(path, name, f"there is no policy {str(path)!r}")

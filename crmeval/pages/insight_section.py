@@ -29,16 +29,16 @@ INSIGHT_NOTE = (
 )
 
 
-MOST = 200_000  # answers to predictions that are read at once; of more, a part that is drawn at random
+MOST = 200_000  # most predictions read into memory; of more, a random sample is drawn
 _ASKED = ["id", "use_case", "cluster", "perturbation", "gold_record", "reference"]
 _SAID = ["sample_id", "client", "use_case", "perturbation", "repeat", "text"]
 
 
 def predicted_samples(
     run: Run,
-    most: int = MOST,  # Answers
-) -> tuple[set[str], int]:  # (ids of the tasks whose predictions are read, how many there are)
-    "The samples with something to predict, all of them unless their answers are too many for memory."
+    most: int = MOST,  # Maximum number of responses
+) -> tuple[set[str], int]:  # (ids of the tasks to read, number of tasks)
+    "Return the samples with predictions; a random part if their responses are too many for memory."
     ids, clients = [], max(1, len(run.clients))
     for s in pick(run.samples, {"use_case": _predicts, "perturbation": lambda p: not p}, ["id"]):
         ids.append(s.id)
@@ -53,14 +53,14 @@ def _predicts(use_case):
 
 
 def _has_labels(use_case):
-    "Whether a sample lists the labels of a target among its inputs."
+    "Whether the inputs of a use case list the labels of a target."
     return any(as_target(n, t).labels_from for n, t in get_use_case(use_case).targets.items())
 
 
 def run_figures(
     run: Run,
-) -> list[SystemFigures]:  # Empty where nothing is predicted
-    "The figures of a run's predictions; of a run without any no row is read."
+) -> list[SystemFigures]:  # Empty without predictions
+    "Return the figures of a run's predictions; a run without predictions is not read."
     asked = run.manifest.samples.get("use_cases")
     if asked and not any(map(_predicts, asked)):
         return []
@@ -68,7 +68,7 @@ def run_figures(
 
 
 def _figures_of(run, ids):
-    "The figures of some samples; no input is held but where it lists labels."
+    "Return the figures of some samples; inputs are read only if they list labels."
     task = {"use_case": _predicts, "perturbation": lambda p: not p}
     cases = {s.use_case for s in pick(run.samples, task, ["use_case"])}
     told = _ASKED + (["inputs"] if any(map(_has_labels, cases)) else [])
@@ -77,9 +77,9 @@ def _figures_of(run, ids):
 
 
 def calibration_picture(
-    rows: Sequence[SystemFigures],  # Of one target
-):  # `matplotlib.figure.Figure`; None where nobody gave a probability
-    "What probabilities say against how often it happened."
+    rows: Sequence[SystemFigures],  # Figures of one target
+):  # `matplotlib.figure.Figure`; None without probabilities
+    "Plot the calibration curve: predicted probability against observed share."
     from matplotlib.figure import Figure
 
     drawn = [r for r in rows if r.curve]
@@ -113,8 +113,8 @@ def _table(key, rows):
 
 def insight_section(
     run: Run,
-) -> Mapping | None:  # What the template needs; None where nothing is predicted
-    "Everything that the page says about predictions."
+) -> Mapping | None:  # Template values; None without predictions
+    "Return the section on predictions."
     asked = run.manifest.samples.get("use_cases")
     if asked and not any(map(_predicts, asked)):
         return None

@@ -36,20 +36,20 @@ from ..tasks.use_cases import EVERY, get_use_case, use_cases
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #21bac40f
 OVERALL = "overall"
-METRICS = ("accuracy", *in_mean(criteria()))  # the four, and what other packages add
-SCORED = (*METRICS, *predicted_criteria())  # and what has no column, since it is the whole accuracy
+METRICS = ("accuracy", *in_mean(criteria()))  # the four criteria, and those that plugins add
+SCORED = (*METRICS, *predicted_criteria())  # also those without a column: they are the whole accuracy
 
 
 @dataclass(frozen=True)
 class Row:
-    "One system on one use case, or overall, by one method."
+    "The figures of one system on one use case, or overall, as scored by one judge."
 
     client: str
     provider: str
     use_case: str  # Identifier, or 'overall'
     method: str  # 'auto' or 'manual'
-    judge: str  # Who judged; 'people' for manual
-    n: int  # Responses that were scored: those behind the accuracy
+    judge: str  # Name of the judge; 'people' for manual ratings
+    n: int  # Scored responses: those behind the accuracy
     unscored: int  # Responses without an accuracy
     metrics: Mapping[str, Estimate]  # 'accuracy' and the four criteria, points 1 to 4
     rank: tuple[int, int] | None  # Best and worst plausible rank by accuracy among the rows of its group
@@ -58,25 +58,25 @@ class Row:
     cost_band: str | None  # 'Low', 'Medium', 'High'; None: free, unknown, or too few systems
     speed: Speed
     trust: Trust | None = None  # Per cent; None: not asked for, or no overall row of an automatic judge
-    protection: Protection | None = None  # As `trust`: what a layer around the system prevents and costs
-    # Cut, empty, refused, failed: how many
+    protection: Protection | None = None  # Effect and cost of a protection layer; None as for `trust`
+    # Kind of unusable response (cut, empty, refused, failed) -> count
     answers: Mapping[str, int] = field(default_factory=dict, repr=False)
-    # Instructions that nothing could check, and of how many; they are in no mean
+    # (instructions that could not be checked, all instructions); the former are in no mean
     unchecked: tuple[int, int] = field(default=(0, 0), repr=False)
-    batched: int = field(default=0, repr=False)  # Answers that came through a batch endpoint, at its price
+    batched: int = field(default=0, repr=False)  # Responses from a batch endpoint, at its price
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #539d3f4a
 def is_task(
     record,  # A sample, a response or a score
-) -> bool:  # False for a probe of trust and for a twin of a sample
-    "Whether a record is about a task that somebody wants done."
+) -> bool:  # False for a trust probe and for a perturbed sample
+    "Whether a record belongs to an ordinary task."
     return not is_probe(record) and not record.perturbation
 
 
 def judge_of(
     score,  # `Score`
-) -> str:  # 'people' for a rating by hand, else the rater
-    "Under whose name a score stands in a table."
+) -> str:  # 'people' for a manual rating, else the rater
+    "Return the judge's name under which a table lists a score."
     return _name_of(score.method, score.rater)
 
 
@@ -87,7 +87,7 @@ def _name_of(method, rater):
 def beside_metrics(
     run: Run,
 ) -> tuple[str, ...]:  # In the order of the catalogue
-    "What is scored and no part of accuracy: of prose, and whatever the run asks for by name."
+    "Return the scored metrics that are not part of accuracy: those of prose, and those requested by name."
     told = [*run.manifest.metrics, *(n for r in run.manifest.rescored for n in r.get("metrics", ()))]
     asked = {n.strip() for line in told for n in line.removeprefix(ONLY).split(",")}
     there = _scored_by_judges(run)
@@ -96,7 +96,7 @@ def beside_metrics(
 
 
 def _scored_by_judges(run):
-    "Metrics that some judge gave."
+    "Return the metrics with a score from at least one automatic judge."
     if not run.in_tables:
         return {s.metric for s in run.scores if s.method == "auto"}
     scores = run_columns(run).scores
@@ -109,7 +109,7 @@ def points_by_judge(
     scores: Sequence,  # Scores; those of other metrics and of perturbed samples are left out
     beside: Sequence[str] = (),  # Further metrics, from `beside_metrics`
 ) -> dict[tuple[str, str], dict]:  # (method, judge) -> metric -> (client, sample, repeat) -> points
-    "What each judge gave: None where a response could not be scored, the mean where several people rated it."
+    "Return the points by judge: None where a response was not scored, the mean of several human ratings."
     given = {}
     for s in scores:
         if s.perturbation or s.metric not in (*METRICS, *beside):
@@ -128,7 +128,7 @@ def _people_means(metrics):
 # %% ../../nbs/pages/00_leaderboard.ipynb #c99eb1f2
 @dataclass
 class _Figures:
-    "What the rows of a leaderboard are made from; what no judge changes is reckoned once."
+    "The data behind the rows of a leaderboard; values that do not depend on the judge are computed once."
 
     run: Run
     prices: Mapping | None
@@ -143,7 +143,7 @@ class _Figures:
         self.kept = {}
 
     def group(self, use_case):
-        "Numbers of the unperturbed responses of a use case, by client, each in the order of the samples."
+        "Return the row numbers of a use case's unperturbed responses, by client, in sample order."
         mine = self.tasks if use_case == OVERALL else self.tasks & self.responses.where("use_case", use_case)
         by_client = {
             c: np.flatnonzero(mine & self.responses.where("client", c)) for c in self.columns.clients
@@ -151,13 +151,13 @@ class _Figures:
         return {c: rows for c, rows in by_client.items() if len(rows)}
 
     def judges(self):
-        "Who judged -> metric -> (points, whether it was judged) of every response."
+        "Yield each judge with its metric -> (points, whether it was judged) of every response."
         found = self.columns.judges((*METRICS, *beside_metrics(self.run)))
         for who, by_metric in found.items():
             yield who, {m: self.columns.points(scores) for m, scores in by_metric.items()}
 
     def of_system(self, use_case, client, rows):
-        "Cost, yearly cost and speed."
+        "Return cost, yearly cost and speed of a system."
         if (use_case, client) not in self.kept:
             answers = self.responses.take(rows)
             cost = cost_per_1000(answers, self.prices, strata=answers.use_case)
@@ -165,7 +165,7 @@ class _Figures:
         return self.kept[use_case, client]
 
     def estimates(self, values, rows):
-        "Means of the metrics; of one beside accuracy over the responses that it applies to."
+        "Return the means of the metrics; one outside accuracy is averaged over the responses it applies to."
         estimates = {}
         for m in dict.fromkeys((*METRICS, *values)):
             points, given = values.get(m, (None, None))
@@ -178,7 +178,7 @@ class _Figures:
 
 
 def _uncovered(values, strata):
-    "A system without a single value in one use case has no overall mean: the others' means would cover more."
+    "Return an empty estimate if some use case has no value at all: the mean would not be comparable."
     known = ~np.isnan(values)
     bare = np.setdiff1d(strata, strata[known])
     if not len(bare):
@@ -187,7 +187,7 @@ def _uncovered(values, strata):
 
 
 def _asked_about(rows, who, values):
-    "The responses that a judge was asked about: people rate a part of them, and the others are not missing."
+    "Return the responses given to a judge; people rate only a part, and the rest do not count as missing."
     if who[0] == "auto":
         return rows
     return rows[np.logical_or.reduce([given[rows] for _, given in values.values()])]
@@ -213,12 +213,12 @@ def _rows(figures, use_case, who, values):
 
 
 def _counted_by(who, values):
-    "The metric whose values are counted: accuracy, unless a judge was asked for others only."
+    "Return the metric behind `n`: accuracy, unless the judge scored other metrics only."
     return "accuracy" if "accuracy" in values or who[0] != "auto" else next(iter(values))
 
 
 def _unchecked(figures, use_case, who):
-    "Client -> (instructions that nothing could check, instructions) by what a judge said of them."
+    "Return client -> (instructions that could not be checked, all instructions) according to a judge."
     c, s = figures.columns, figures.columns.scores
     by = [i for i, (m, r) in enumerate(s.names["by"].values) if (m, _name_of(m, r)) == who]
     mine = (s.row >= 0) & (s.instructions > 0) & np.isin(s.by, by)
@@ -233,13 +233,13 @@ def _unchecked(figures, use_case, who):
 
 
 def _system_row(run, client, use_case, who, **figures):
-    "A row with what is the same for all systems, and the figures that are given."
+    "Return a row with default values and the given figures."
     bare = dict(rank=None, cost_per_year=None, cost_band=None)
     return Row(client, _provider(run, client), use_case, *who, **(bare | figures))
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #e0e07d24
 def _provider(run, client):
-    "Provider as the price list knows it, else as the client says."
+    "Return the provider from the price list, else from the client's settings or name."
     settings = next((c for c in run.manifest.clients if c["name"] == client), {})
     price = find_price(settings.get("model")) if settings.get("provider") == "openai" else None
     listed = price.provider if price else None
@@ -247,7 +247,7 @@ def _provider(run, client):
 
 
 def _yearly(answers, prices):
-    "USD a year at the assumed volumes, summed over the use cases; None when one of them is unknown."
+    "Return USD per year at the assumed volumes, summed over use cases; None if one of them is unknown."
     parts = []
     for u in answers.present("use_case"):
         known = 1000 * costs_usd(answers.take(answers.where("use_case", u)), prices)
@@ -258,7 +258,7 @@ def _yearly(answers, prices):
 
 
 def _ranked(figures, rows, values, by_client):
-    "Rows with rank intervals by accuracy, on what all systems were asked about."
+    "Return the rows with rank intervals by accuracy, on the samples that all systems were given."
     if not rows:
         return rows
     keys = [figures.key[by_client[row.client]] for row in rows]
@@ -277,7 +277,7 @@ def _ranked(figures, rows, values, by_client):
 
 
 def _at(keys, wanted):
-    "Where the keys stand that are wanted."
+    "Return the positions of the wanted keys."
     order = np.argsort(keys, kind="stable")
     return order[np.searchsorted(keys[order], wanted)]
 
@@ -293,7 +293,7 @@ _SORTED_BY = {
     "seconds": lambda row: row.speed.mean_s.value,
     "client": lambda row: row.client,
     "model": lambda row: row.client,
-}  # beside the metrics; all of these are better, or read better, when small
+}  # beside the metrics; all of these sort ascending by default
 
 
 def _sort_value(row, by):
@@ -311,12 +311,12 @@ def _sort_value(row, by):
 # %% ../../nbs/pages/00_leaderboard.ipynb #46edd607
 @dataclass(frozen=True)
 class Leaderboard:
-    "Rows that can be filtered and sorted; prints as text, shows as a table in a notebook."
+    "Rows that can be filtered and sorted; prints as text and is shown as a table in a notebook."
 
     rows: Sequence[Row]
 
     def filter(self, *, provider=None, model=None, use_case=None, method=None, judge=None) -> "Leaderboard":
-        "Rows that fit; each argument is one value or several. `model` may leave the provider's prefix out."
+        "Return the matching rows; each argument is one value or several; `model` also without its prefix."
         wanted = dict(provider=provider, use_case=_use_case_ids(use_case), method=method, judge=judge)
         fits = [r for r in self.rows if all(_fits(getattr(r, k), v) for k, v in wanted.items())]
         return Leaderboard(
@@ -324,7 +324,7 @@ class Leaderboard:
         )
 
     def sort(self, by: str = "accuracy", *, descending: bool | None = None) -> "Leaderboard":
-        "Rows in a column's better-first order, unknown values last; `descending` overrides the direction."
+        "Return the rows sorted by a column, better first, unknown last; `descending` overrides this."
         better_up = by not in _SORTED_BY and (by not in FIGURES or FIGURES[by].higher_is_better)
         down = better_up if descending is None else descending
         values = [(_sort_value(r, by), r) for r in self.rows]
@@ -332,7 +332,7 @@ class Leaderboard:
         return Leaderboard([r for _, r in known] + [r for v, r in values if v is None])
 
     def to_pandas(self):
-        "A `pandas.DataFrame`, one row a row, intervals in columns of their own."
+        "Return a `pandas.DataFrame` with one line per row; interval ends have their own columns."
         import pandas as pd
 
         return pd.DataFrame([_flat(r) for r in self.rows])
@@ -353,12 +353,12 @@ class Leaderboard:
 def table_lines(
     board: Leaderboard,
 ) -> list[list[str]]:  # The head, then the rows; empty without rows
-    "The cells of a leaderboard as texts, for whoever lays out a table."
+    "Return the cells of a leaderboard as texts, for laying out a table."
     return _lines(board.rows) if board.rows else []
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #e22206c5
 def _use_case_ids(given):
-    "Identifiers of one use case or of several, which may be given by name; None stays None."
+    "Return identifiers of use cases given by identifier or name; None stays None."
     if given is None:
         return None
     several = [given] if isinstance(given, str) else given
@@ -419,11 +419,11 @@ _SHORT = {
 }
 _SHORT_BESIDE = {"wrongly refused": "wrongly refused %", "helpfulness": "helpful %"}
 _SHORT_CRITERIA = {c.name: c.short for c in criteria().values() if c.in_mean}
-ALIGN = "rlllr"  # Of the columns, as for `text_table`: system, use case and judge are read, numbers compared
+ALIGN = "rlllr"  # Of the columns, as for `text_table`: names to the left, numbers to the right
 
 
 def _trust_cells(profile):
-    "Nothing where trust was not asked for; beside it stands what can be had by refusing everything."
+    "Return the cells of a trust profile, with wrong refusals and helpfulness; none without a profile."
     if profile is None:
         return {}
     cells = {short: per_cent(getattr(profile, name)) for name, short in _SHORT.items()}
@@ -439,11 +439,11 @@ _SHORT_PROTECTION = {
     "accuracy_lost": "lost",
     "added_p50_ms": "+ms p50",
     "added_p99_ms": "+ms p99",
-}  # figures of protection that a row of text has room for
+}  # the protection figures shown in a text row
 
 
 def _protection_cells(profile):
-    "Nothing where protection was not asked for."
+    "Return the cells of a protection profile; none without a profile."
     if profile is None:
         return {}
     return {short: number(profile[name], FIGURES[name].form) for name, short in _SHORT_PROTECTION.items()}
@@ -458,13 +458,13 @@ def _cost_cell(row):
 # %% ../../nbs/pages/00_leaderboard.ipynb #00ea0ae9
 def beside_head(
     metric: str,  # From `beside_metrics`
-) -> str:  # e.g. '+ fluent'
-    "The head of a column that is no part of accuracy; the sign says so."
+) -> str:  # Such as '+ fluent'
+    "Return the head of a column that is not part of accuracy; the plus sign marks it."
     return f"+ {get_criterion(metric).short}"
 
 
 def _with_unchecked(cells, row):
-    "Beside the mean of instructions those that are in no mean."
+    "Insert the count of unchecked instructions after the mean of instruction following."
     title = _SHORT_CRITERIA["instruction_following"]
     at = list(cells).index(title) + 1
     beside = {"not checked": f"{row.unchecked[0]} of {row.unchecked[1]}"}
@@ -472,7 +472,7 @@ def _with_unchecked(cells, row):
 
 
 def _cells(row, kinds=(), unchecked=False):
-    "What a person reads of a row, as text; `kinds` of lost answers stand beside n."
+    "Return the cells of a row as text; counts of unusable responses of `kinds` follow n."
     accuracy = row.metrics["accuracy"]
     cells = {
         "rank": rank(row.rank),
@@ -501,12 +501,12 @@ def _cells(row, kinds=(), unchecked=False):
 
 
 def _is_asked(row, metric):
-    "Whether a criterion has a column: the four always, another where somebody is scored on it."
+    "Whether a criterion has a column: the four always, others if the row has a value."
     return metric in CRITERIA or (metric in row.metrics and row.metrics[metric].value is not None)
 
 
 def _idle_columns(rows):
-    "The four where nobody is scored on any of them, though on something."
+    "Return the columns of the four criteria if no row has a value for any of them but some metric has one."
     four = {m: _SHORT_CRITERIA[m] for m in CRITERIA}
     known = {m for m in METRICS if any(r.metrics[m].value is not None for r in rows)}
     return set(four.values()) if known <= {"accuracy"} and rows and not _without_values(rows) else set()
@@ -517,7 +517,7 @@ def _without_values(rows):
 
 
 def _lines(rows):
-    "A head and the rows as text, all columns in all rows, in the order of the fullest."
+    "Return the head and the rows as text; all rows have the columns of the fullest row."
     kinds = [k for k in ANSWER_KINDS if any(r.answers.get(k) for r in rows)]
     unchecked = any(r.unchecked[0] for r in rows)
     cells = [_cells(r, kinds, unchecked) for r in rows]
@@ -529,7 +529,7 @@ def _lines(rows):
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #574404f1
 def _profiles(run, columns):
-    "Judge -> client -> trust profile; twins are compared by that judge's scores."
+    "Return judge -> client -> trust profile; perturbed pairs are compared by that judge's scores."
     ids = ids_beside_tasks(run)
     part = part_of(run, ids) if ids else run
     if not ids or all(is_task(s) or is_protection(s) for s in part.samples):
@@ -550,7 +550,7 @@ def _with_trust(rows, profiles):
 
 
 def _with_protection(run, rows, who):
-    "The rows of an automatic judge with what a layer prevents and costs; the accuracy that is lost is its."
+    "Return the rows of an automatic judge with protection figures; the loss of accuracy is by its scores."
     if who[0] != "auto":
         return rows
     by_client = {p.client: p for p in run_protection(run, who[1])}
@@ -560,7 +560,7 @@ def _with_protection(run, rows, who):
 
 
 def _trust_only(figures, profiles):
-    "Rows of a run without accuracy; n counts answers to probes."
+    "Return the rows of a run without accuracy; n counts responses to probes."
     unasked = {m: Estimate(None, method="not asked for") for m in METRICS}
     profile_of, rows, probes = next(iter(profiles.values())), [], figures.columns.is_probe()
     for client in figures.columns.clients:
@@ -584,9 +584,9 @@ def leaderboard(
     method: str | Sequence[str] | None = None,  # 'auto', 'manual'
     sort: str = "accuracy",
     prices: Mapping[str, Any]
-    | None = None,  # Own prices: name -> `Price` or (USD in, USD out) per million tokens
+    | None = None,  # Custom prices: name -> `Price` or (USD in, USD out) per million tokens
 ) -> Leaderboard:  # Sorted within each use case, best first
-    "The leaderboard of a run; accuracy from 1 to 4, higher is better; cost and speed, lower is better."
+    "Return the leaderboard of a run: accuracy 1 to 4, higher is better; cost and seconds, lower is better."
     run = run if isinstance(run, Run) else open_run(run)
     _check_options(by, method)
     if use_case == OVERALL:
@@ -613,7 +613,7 @@ def _check_options(by, method):
 
 
 def _groups(figures, by, use_case):
-    "Overall and the use cases of a run, as far as they are asked for."
+    "Return the requested groups: overall and/or the use cases of the run."
     present = figures.responses.names["use_case"].index
     groups = [OVERALL] if by in ("overall", "all") and use_case is None else []
     if by in ("use_case", "all") or use_case is not None:

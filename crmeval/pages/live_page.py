@@ -21,10 +21,10 @@ from .template import content_security_policy, environment, write_page
 
 # %% ../../nbs/pages/17_live_page.ipynb #165e2021
 def figure_text(
-    value: float | None,  # Any size and unit
-    sign: bool = False,  # True writes a plus as well
-) -> str:  # Three significant digits, thousands apart; a dash for None
-    "A number whose unit is not known, short enough for a cell."
+    value: float | None,  # Of any size and unit
+    sign: bool = False,  # True: write a plus sign as well
+) -> str:  # Three significant digits, thousands separators; a dash for None
+    "Return a number of unknown unit, short enough for a cell."
     if value is None:
         return DASH
     plus = "+" if sign else ""
@@ -34,11 +34,11 @@ def figure_text(
 
 
 def amount_text(
-    value: float | None,  # In the unit; a share as a fraction
-    unit: str = "",  # 'share' is written in per cent, a difference of shares in percentage points (pp)
-    sign: bool = False,  # True: a difference, with a plus as well
+    value: float | None,  # A share as a fraction
+    unit: str = "",  # 'share': written in per cent, a difference in percentage points (pp)
+    sign: bool = False,  # True: a difference, with a plus sign
 ) -> str:
-    "A number in its unit; a share as per cent, since 0.0684 is read by nobody."
+    "Return a number for its unit; a share as per cent, which is easier to read."
     if value is None or unit != "share":
         return figure_text(value, sign)
     return f"{figure_text(100 * value, sign)}\u00a0{'pp' if sign else '%'}"
@@ -53,7 +53,7 @@ def _look_of(arms):
 
 
 def _weekly(outcome, looks):
-    "What the template needs of an outcome by week."
+    "Return the template values of an outcome by week."
     arms = [a for a in looks if a in outcome.arms]
     lines = [Line(a, tuple(outcome.arms[a]), looks[a]) for a in arms]
     days = [_day(w) for w in outcome.weeks]
@@ -67,7 +67,7 @@ def _weekly(outcome, looks):
 
 
 def _with_unit(name, unit):
-    "What an axis shows: shares are drawn in per cent, a value without a unit by its name alone."
+    "Return an axis title: name and unit; shares are in per cent, without a unit the name alone."
     words = {"share": "per cent"}.get(unit, unit)
     return f"{shown(name, 30)}, {shown(words, 20)}" if words else shown(name, 50)
 
@@ -81,7 +81,7 @@ def _last_words(arm, estimates):
 
 
 def _looks(name, looks, unit):
-    "The difference after each day, as a band."
+    "Plot the difference after each day as a band."
     known = [Estimate(d.value, d.low, d.high) if d.low is not None else None for d in looks.differences]
     days = [_day(d) if isinstance(d, date) else str(d) for d in looks.days]
     first, last = looks.first, looks.differences[-1]
@@ -108,11 +108,11 @@ def _looks(name, looks, unit):
     return {"name": name, "svg": svg, "says": says}
 
 
-_WIDE = 5  # intervals more than this many times as wide as the last one are cut in the picture
+_WIDE = 5  # intervals wider than this many times the last one are clipped
 
 
 def _narrow(points):
-    "Range that later looks need, and whether earlier ones are cut."
+    "Return the range of the later looks, and a note if earlier ones are clipped."
     known = [e for e in points if e is not None]
     if not known:
         return None, ""
@@ -123,7 +123,7 @@ def _narrow(points):
 
 
 def _series(s):
-    "One series of drift, its alarms marked."
+    "Plot one drift series with its alarms marked."
     points = tuple(Estimate(w.value, w.low, w.high, w.n) if w.value is not None else None for w in s.weeks)
     flags = {i: f"alarm in the week of {w.monday}" for i, w in enumerate(s.weeks) if w.status == "alarm"}
     told = f"{len(flags)} alarms" if flags else "no alarm"
@@ -143,7 +143,7 @@ _FORETOLD = {
 
 
 def _foretold(v):
-    "Whether a score foretold an outcome, with the outcome by score as a picture."
+    "Return whether a score predicted an outcome, with a plot of the outcome by score."
     card = outcome_card(v.outcome)
     places = [f"{score:.2g}" for _, score, _ in v.by_score]
     points = tuple(e for _, _, e in v.by_score)
@@ -169,7 +169,7 @@ _REASONS_SHOWN = 12
 
 
 def _reasons(feedback, looks):
-    "[(reason, bars)]: the longest bar is 7 rem."
+    "Return [(reason, bars)]; the longest bar is 7 rem."
     most = max((n for arms in feedback.values() for n in arms.values()), default=1)
     out = []
     for why, arms in list(feedback.items())[:_REASONS_SHOWN]:
@@ -191,7 +191,7 @@ _WORDS = {
 
 
 def _opening(report):
-    "(tone, word) of the sentence at the top."
+    "Return (tone, word) of the sentence at the top."
     if report.result is None:
         return "", "– No experiment"
     return _WORDS.get(report.result.verdict, ("", report.result.verdict))
@@ -222,8 +222,8 @@ _PARTS = (
 # %% ../../nbs/pages/17_live_page.ipynb #8cdea846
 def live_html(
     report: LiveReport,
-) -> str:  # A whole HTML document, without scripts
-    "A live report as HTML text."
+) -> str:  # Complete HTML document without scripts
+    "Return a live report as HTML text."
     r, shows = report, _shows(report, _look_of(report.arms))
     tone, word = _opening(r)
     page = environment(figure=figure_text, amount=amount_text).get_template("live.html")
@@ -246,7 +246,7 @@ def live_html(
 
 
 def _shows(r, looks):
-    "Each part of the page as the template needs it; what is empty is not shown."
+    "Return the template values of each part of the page; empty parts are not shown."
     return {
         "outcomes": [row | {"unit": r.units.get(row["outcome"], "")} for row in r.table()],
         "weeks": [_weekly(w, looks) for w in r.weekly],
@@ -261,7 +261,7 @@ def _shows(r, looks):
 
 
 def _sides(report):
-    "Names of the two arms and the sizes that they have."
+    "Return the names of the two arms and the sample ratio check."
     if report.result is None:
         return {"control": "", "treatment": "", "ratio": None}
     first = next(iter(report.result.outcomes.values()))

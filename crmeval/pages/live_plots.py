@@ -18,9 +18,9 @@ from .template import macro
 def round_ticks(
     low: float,
     high: float,  # At least `low`
-    most: int = 5,  # Ticks, at least 2
-) -> list[float]:  # Ascending, inside [low, high] or one beyond where that is narrow
-    "Places of an axis at round numbers."
+    most: int = 5,  # Maximum number of ticks, at least 2
+) -> list[float]:  # Ascending, inside [low, high]
+    "Return axis ticks at round numbers."
     if not (math.isfinite(low) and math.isfinite(high)) or high < low or most < 2:
         raise ValueError(
             f"the axis is {low!r} to {high!r} with {most!r} ticks, expected low <= high and 2 or more"
@@ -35,11 +35,11 @@ def round_ticks(
 
 
 def axis_range(
-    values: Sequence[float | None],  # Of all points and ends of intervals; None is left out
+    values: Sequence[float | None],  # All points and interval ends; None is left out
     *,
-    zero: bool = False,  # Whether 0 belongs to it
+    zero: bool = False,  # Whether to include 0
 ) -> tuple[float, float]:
-    "What an axis has to show, with a little air."
+    "Return the range of an axis, with a margin."
     known = [v for v in values if v is not None and math.isfinite(v)] + ([0.0] if zero else [])
     if not known:
         return 0.0, 1.0
@@ -50,21 +50,21 @@ def axis_range(
 # %% ../../nbs/pages/16_live_plots.ipynb #235165e6
 @dataclass(frozen=True)
 class Line:
-    "One line of a picture."
+    "One line of a plot."
 
-    name: str  # Any text: it is shown escaped
-    points: tuple[Estimate | None, ...]  # One for each place of the axis; None or no value: a gap
-    look: int = 0  # 0 to 3: colour, mark and dash
-    flags: Mapping[int, str] | None = None  # Index -> what happened there, e.g. an alarm
+    name: str  # Any text; escaped when shown
+    points: tuple[Estimate | None, ...]  # One per axis position; None or no value: a gap
+    look: int = 0  # 0 to 3: colour, marker and dash
+    flags: Mapping[int, str] | None = None  # Index -> event at that point, such as an alarm
 
 
-LOOKS = 4  # ways a line can look; further lines begin anew
+LOOKS = 4  # number of line styles; further lines reuse them
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 236, 46, 12, 26, 42
 
 
 @dataclass(frozen=True)
 class _Frame:
-    "Where a place and a value stand."
+    "Maps positions and values to coordinates."
 
     places: int
     low: float
@@ -81,7 +81,7 @@ class _Frame:
 
 
 def _marks(frame, line, shift):
-    "Points of a line as places on the picture; a gap is None."
+    "Return the points of a line as coordinates; a gap is None."
     out = []
     for i, e in enumerate(line.points):
         if e is None or e.value is None or not math.isfinite(e.value):
@@ -96,7 +96,7 @@ def _marks(frame, line, shift):
 
 
 def _runs(marks):
-    "Stretches without a gap, as lines of coordinates."
+    "Return the segments without gaps as coordinate strings."
     out, run = [], []
     for m in [*marks, None]:
         if m is not None:
@@ -109,17 +109,16 @@ def _runs(marks):
 
 def line_plot(
     lines: Sequence[Line],
-    places: Sequence[str],  # Labels of the axis, as many as each line has points
+    places: Sequence[str],  # Labels of the axis, one per point of each line
     *,
-    form: Callable[[float], str],  # How a value is written
-    says: str,  # What the picture shows, for readers who cannot see it
-    axes: tuple[str, str],  # What the places are, and what goes up with its unit; neither may be empty
-    zero: bool = False,  # True draws a line at 0
-    band: bool = False,  # True draws the intervals of a line as a band instead of bars
-    limits: tuple[float, float]
-    | None = None,  # Range that is shown, what lies beyond is cut; None: all of it
-) -> str:  # `Markup` of an SVG that is 360 units wide
-    "Lines with 95 % intervals over weeks or days."
+    form: Callable[[float], str],  # Formats a value
+    says: str,  # Alternative text: what the plot shows
+    axes: tuple[str, str],  # Titles of the x axis and of the y axis with its unit; not empty
+    zero: bool = False,  # True: draw a line at 0
+    band: bool = False,  # True: draw intervals as a band instead of bars
+    limits: tuple[float, float] | None = None,  # Shown range, values beyond are clipped; None: all
+) -> str:  # `Markup` of an SVG, 360 units wide
+    "Plot lines with 95 % intervals over weeks or days."
     if wrong := [n.name for n in lines if len(n.points) != len(places)]:
         raise ValueError(f"the line {wrong[0]!r} has another number of points than the axis, {len(places)}")
     if not all(name.strip() for name in axes):
@@ -165,7 +164,7 @@ _SIZE = {
 
 
 def _band(marks):
-    "Outline of the intervals of a line; marks without ends are left out."
+    "Return the outline of a line's intervals; points without interval are left out."
     whole = [m for m in marks if m and m["low"] is not None and m["high"] is not None]
     above = [f"{m['x']:g},{m['high']:g}" for m in whole]
     return " ".join(above + [f"{m['x']:g},{m['low']:g}" for m in reversed(whole)])
@@ -176,7 +175,7 @@ def _y_ticks(frame, form):
 
 
 def _x_ticks(frame, places):
-    "At most four labels; the first and the last are turned inward by the template."
+    "Return at most four labels; the template aligns the first and the last inward."
     if len(places) <= 4:
         return [(frame.x(i), shown(p, 12)) for i, p in enumerate(places)]
     chosen = [round(k * (len(places) - 1) / 3) for k in range(4)]

@@ -39,40 +39,40 @@ _OF_ANSWERS = {"seconds": _seconds, "usd_per_1000": _usd}
 
 @dataclass(frozen=True, eq=False)
 class PairedAnswers:
-    "What two systems answered to the same samples; arrays of (n,), in the order of the samples."
+    "Paired responses of two systems to the same samples; (n,) arrays in sample order."
 
-    judge: str  # Whose scores
+    judge: str  # Judge of the scores
     columns: tuple[RunColumns, RunColumns]  # Of the two runs
-    rows: tuple[np.ndarray, np.ndarray]  # Numbers of the responses on each side
-    samples: np.ndarray  # Numbers of the samples in the first run
-    cluster: np.ndarray  # Numbers of the conversations
-    use_case: np.ndarray  # Numbers of `use_cases`
+    rows: tuple[np.ndarray, np.ndarray]  # Response numbers of each side
+    samples: np.ndarray  # Sample numbers in the first run
+    cluster: np.ndarray  # Conversation numbers
+    use_case: np.ndarray  # Indices into `use_cases`
     use_cases: Names
-    kept: dict = field(default_factory=dict, repr=False)  # Metric -> what was read of it
+    kept: dict = field(default_factory=dict, repr=False)  # Metric -> cached values
 
     def __len__(self):
         return len(self.cluster)
 
     @property
     def repeat(self) -> np.ndarray:
-        "Which answer to its sample each is, from 0."
+        "Repeat numbers of the pairs, from 0."
         return self.columns[0].responses.repeat[self.rows[0]]
 
     def ids(
         self,
-        at: np.ndarray | None = None,  # Numbers of pairs; None: all
+        at: np.ndarray | None = None,  # Pair numbers; None: all
     ) -> list[str]:
-        "Ids of the samples."
+        "Return the sample ids."
         r, rows = self.columns[0].responses, self.rows[0]
         names = r.names["sample_id"].values
         return [names[i] for i in r.sample_id[rows if at is None else rows[at]]]
 
     def values(
         self,
-        of: str,  # A metric, 'seconds', 'usd_per_1000' or 'unscored' (1 for an answer without accuracy)
-        prices: Mapping[str, Any] | None = None,  # Own prices, see `cost`
-    ) -> tuple[np.ndarray, np.ndarray]:  # Both (n,), NaN for none
-        "A quantity of the answers on both sides."
+        of: str,  # A metric, 'seconds', 'usd_per_1000' or 'unscored' (1: no accuracy)
+        prices: Mapping[str, Any] | None = None,  # Custom prices, see `cost`
+    ) -> tuple[np.ndarray, np.ndarray]:  # Both (n,), NaN: no value
+        "Return a quantity of the responses on both sides."
         if of in _OF_ANSWERS:
             both = (c.responses.take(rows) for c, rows in zip(self.columns, self.rows))
             a, b = (_OF_ANSWERS[of](r, prices) for r in both)
@@ -82,8 +82,8 @@ class PairedAnswers:
             (a, _), (b, _) = self._judged(of)
         return a, b
 
-    def gaps(self) -> tuple[np.ndarray, np.ndarray]:  # Both (n,): accuracy of a - b, NaN for none; pairs
-        "How far apart the two are; and the numbers of the pairs, the widest first, those without a gap last."
+    def gaps(self) -> tuple[np.ndarray, np.ndarray]:  # Both (n,): accuracy a - b, NaN: no value; order
+        "Return the accuracy gaps and the pair numbers, widest gap first, pairs without a gap last."
         a, b = self.values("accuracy")
         gaps = a - b
         return gaps, np.argsort(-np.where(np.isnan(gaps), -1, abs(gaps)), kind="stable")
@@ -92,20 +92,20 @@ class PairedAnswers:
         self,
         metric: str,
     ) -> np.ndarray:  # (n,) of bool
-        "Where the judge was asked about either answer, whatever came of it."
+        "Return which pairs have a verdict request for either side, scored or not."
         (_, a), (_, b) = self._judged(metric)
         return a | b
 
     def scores(
         self,
-        at: np.ndarray,  # (n,) numbers of pairs
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]:  # A side; in it n arrays of numbers of scores
-        "Which scores the judge gave the answers on both sides, as they lie in their run."
+        at: np.ndarray,  # (n,) pair numbers
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:  # Per side, n arrays of score numbers
+        "Return the numbers of the judge's scores on both sides, in the order of their run."
         a, b = (_given(c, rows[at], self.judge) for c, rows in zip(self.columns, self.rows))
         return a, b
 
     def _judged(self, metric):
-        "On each side: (points, NaN for none; whether the judge was asked)."
+        "Return per side: (points or NaN, whether the judge was asked)."
         if metric not in self.kept:
             a, b = self.columns
             of_a = _points(a, self.judge, metric)
@@ -116,9 +116,9 @@ class PairedAnswers:
 
 
 def _given(columns, rows, judge):
-    "Of each of some responses the numbers of a judge's scores."
+    "Return the numbers of a judge's scores for each response."
     s, wanted = columns.scores, np.zeros(len(columns.responses) + 1, bool)
-    wanted[rows] = True  # the place behind the last, which is also -1, stays for scores without a response
+    wanted[rows] = True  # the extra last place, also index -1, is for scores without a response
     mine = np.flatnonzero(wanted[s.row] & (s.by == s.names["by"].index.get(("auto", judge), -1)))
     mine = mine[np.argsort(s.row[mine], kind="stable")]
     first, last = (np.searchsorted(s.row[mine], rows, side=side) for side in ("left", "right"))
@@ -126,13 +126,13 @@ def _given(columns, rows, judge):
 
 
 def _points(columns, judge, metric):
-    "What a judge gave all responses of a run."
+    "Return a judge's points for all responses of a run."
     scores = columns.judges([metric]).get(("auto", judge), {}).get(metric)
     return columns.points(np.zeros(0, int) if scores is None else scores)
 
 # %% ../../nbs/pages/08_paired.ipynb #34ccfd40
 def _common_judge(a, b, judge) -> str:
-    "The named judge, or the first that both runs have."
+    "Return the named judge, or the first that both runs have."
     of_a, of_b = a.task_raters(METRICS), b.task_raters(METRICS)
     common = [j for j in of_a if j in of_b]
     if not common or (judge and judge not in common):
@@ -144,20 +144,20 @@ def _common_judge(a, b, judge) -> str:
 
 
 def _asked(responses, client):
-    "Numbers of what a system was asked, twins left out."
+    "Return the response numbers of a system, without perturbed samples."
     return np.flatnonzero(responses.where("client", client) & responses.where("perturbation", ""))
 
 
 def answer_name(
-    sample: str,  # Its id
+    sample: str,  # Sample id
     repeat: int,  # From 0
 ) -> str:
-    "What an answer is called where a sample may have several."
+    "Return the name of a response, with its repeat number if it is not the first."
     return f"{sample} (repeat {repeat})" if repeat else sample
 
 
 def _answered_by_both(a, b, name_a, name_b):
-    "Numbers of the responses on both sides to the same sample and repeat."
+    "Return the response numbers on both sides for the same sample and repeat."
     index = a.names["sample_id"].index
     place = np.array([index.get(i, -1) for i in b.names["sample_id"].values], np.int64)
     repeats = int(max(a.repeat.max(initial=0), b.repeat.max(initial=0))) + 1
@@ -170,7 +170,7 @@ def _answered_by_both(a, b, name_a, name_b):
 
 
 def _originals(run, fields) -> Iterator[Sample]:
-    "What is no twin in a run, without the fields that nobody needs where they stay in a file."
+    "Yield the unperturbed samples of a run, with only `fields` read if they are in a file."
     return pick(run.samples, {"perturbation": lambda p: not p}, ["id", *fields])
 
 
@@ -178,7 +178,7 @@ _OF_SAMPLES = ("id", "use_case", "perturbation", "cluster")
 
 
 def _sample_lines(samples) -> Iterator[tuple]:
-    "`_OF_SAMPLES` of each sample."
+    "Yield the values of `_OF_SAMPLES` of each sample."
     if not isinstance(samples, RecordTable):
         yield from map(attrgetter(*_OF_SAMPLES), samples)
         return
@@ -187,7 +187,7 @@ def _sample_lines(samples) -> Iterator[tuple]:
 
 
 def _places(run, index):
-    "Of each sample that has answers: its number in the run (-1: no task), conversation and use case."
+    "Return for each sample with responses: its number in the run (-1: no task), conversation and use case."
     place, cluster, use_case = (np.full(len(index), -1, np.int64) for _ in range(3))
     labels, cases = {}, Names()
     for k, (sample_id, case, perturbation, conversation) in enumerate(_sample_lines(run.samples)):
@@ -199,13 +199,13 @@ def _places(run, index):
 
 
 def _told_of_inputs(inputs):
-    "(digest of the names, digest of all that was asked or None where texts were not kept)"
+    "Return (hash of the input names, hash of the inputs or None if texts were not kept)."
     has_marks = any(map(is_mark, inputs.values()))
     return hash(frozenset(inputs)), None if has_marks else hash(repr(sorted(inputs.items())))
 
 
 def _is_same_task(told, other):
-    "Whether two samples were asked alike, as far as their texts were kept."
+    "Whether two samples have the same inputs, as far as their texts were kept."
     return told[0] == other[0] and (None in (told[1], other[1]) or told[1] == other[1])
 
 
@@ -218,12 +218,12 @@ def _check_same_tasks(a, b, ids: Set[str]):
 
 def paired_answers(
     a: Run,
-    b: Run,  # May be the same
-    client_a: str,  # System in `a`, its whole name
+    b: Run,  # May be the same run
+    client_a: str,  # System in `a`, full name
     client_b: str,  # System in `b`
-    judge: str | None = None,  # Whose scores; None: the first judge that both have
-) -> PairedAnswers:  # Runs without a judge or a sample in common raise `ValueError`
-    "The answers of two systems to the samples that both were asked about."
+    judge: str | None = None,  # Judge; None: the first that both runs have
+) -> PairedAnswers:  # No common judge or sample: `ValueError`
+    "Pair the responses of two systems to their common samples."
     of_a = run_columns(a)
     of_b = of_a if b is a else run_columns(b)
     whose = _common_judge(of_a, of_b, judge)

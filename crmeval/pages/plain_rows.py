@@ -14,7 +14,7 @@ from ..runs.answered import ANSWER_KINDS
 
 # %% ../../nbs/pages/01_plain_rows.ipynb #9c3ff7ee
 def _with_ends(name: str, e: Estimate | None) -> dict[str, float | None]:
-    "A value and the ends of its interval."
+    "Return a value and the ends of its interval as columns."
     if e is None:
         return {}
     return {name: e.value, f"{name} low": e.low, f"{name} high": e.high}
@@ -42,15 +42,15 @@ def _plain_row(row: Row) -> dict[str, object]:
 
 def board_rows(
     board: Iterable[Row],  # From `leaderboard`
-) -> list[dict]:  # Column -> text or number; None where nothing is known
-    "A leaderboard as rows of numbers."
+) -> list[dict]:  # Column -> text or number; None: unknown
+    "Return a leaderboard as plain rows with numbers."
     return [_plain_row(row) for row in board]
 
 
 def difference_rows(
-    differences: Mapping[str, Difference | Estimate],  # What -> a - b, or the mean of a group
+    differences: Mapping[str, Difference | Estimate],  # Label -> difference a - b, or the mean of a group
 ) -> list[dict]:
-    "Differences of two systems as rows of numbers."
+    "Return the differences of two systems as plain rows with numbers."
     return [
         {
             "what": name,

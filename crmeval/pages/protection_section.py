@@ -25,9 +25,9 @@ PROTECTION_LIMITS = (
 
 def figure_cell(
     estimate: Estimate | None,
-    figure: Figure,  # How its value is written
+    figure: Figure,  # Defines the number format
 ) -> dict:  # 'value', 'ends' and 'note', all text
-    "A figure as a cell: the value, its interval with n, and why there is none."
+    "Return a figure as a cell: the value, its interval with n, or why the value is missing."
     if estimate is None or estimate.value is None:
         return {"value": DASH, "ends": "", "note": estimate.method if estimate else ""}
     ends = [number(e, figure.form, "?") for e in (estimate.low, estimate.high)]
@@ -65,10 +65,10 @@ def _kind_row(kind, profiles):
 
 def protection_section(
     run: Run,
-    judge: str | None,  # By whose accuracy the cost is measured
-    order: list[str],  # Systems as they are shown
-) -> dict | None:  # What the template needs; None without probes of protection
-    "Everything that the page says about protection."
+    judge: str | None,  # Judge whose accuracy measures the loss
+    order: list[str],  # Systems in display order
+) -> dict | None:  # Template values; None without protection probes
+    "Return the section on protection."
     found = {p.client: p for p in run_protection(run, judge)}
     every: list[Protection] = [found[c] for c in order if c in found]
     if not every:
@@ -84,16 +84,16 @@ def protection_section(
 
 # %% ../../nbs/pages/07_protection_section.ipynb #d8c6a699
 def _is_asked(profile):
-    "Whether a system has a value of any figure."
+    "Whether a system has a value for any figure."
     return any((e := profile[name]) is not None and e.value is not None for name in FIGURES)
 
 
 def _picture(profiles, order):
-    "The figures in per cent, a line each; '' where none has a value."
+    "Draw the figures in per cent, one line each; '' without a value."
     lines = [_picture_line(f, profiles) for f in FIGURES.values() if f.unit == "%"]
     lines = [line for line in lines if any(e is not None and e.value is not None for e in line[1])]
     picture = profile_of_lines(lines, [p.client for p in profiles], order)
-    title = "What gets through and what is lost, per cent with intervals; all values stand in the table below"
+    title = "What gets through and what is lost, per cent with intervals; all values are in the table below"
     return svg(picture, title) if picture else ""
 
 

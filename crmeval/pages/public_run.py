@@ -34,9 +34,8 @@ from ..tasks.probes import is_probe
 
 # %% ../../nbs/pages/19_public_run.ipynb #f00b5d7d
 TEXTS_AT_HOME = (
-    "Prompts, answers and sources are not published, and samples are numbered anew: "
-    "what is shown are scores, counts, times, costs and groups. Of trust and protection the figures alone "
-    "are shown."
+    "Prompts, answers and sources are not published, and samples are renumbered: "
+    "the pages show scores, counts, times, costs and groups, and for trust and protection the figures only."
 )
 _STAYS = (
     *("created", "finished", "scoring", "prompts", "own_use_cases", "areas", "metrics", "seed", "repeats"),
@@ -53,7 +52,7 @@ def _some(said, keys):
 
 
 def _file_name(name):
-    "Without the folders before it."
+    "Return the name of a file without its folders."
     return re.split(r"[/\\]", str(name))[-1]
 
 
@@ -76,7 +75,7 @@ def _data_told(manifest):
 
 
 def public_manifest(manifest: Manifest) -> Manifest:
-    "What a reader needs to repeat a run or to doubt it, and nothing of the machine that it was made on."
+    "Return the manifest with what a reader needs to reproduce a run, without details of the machine."
     return Manifest(
         **{name: getattr(manifest, name) for name in _STAYS},
         samples=_samples_told(manifest.samples),
@@ -91,7 +90,7 @@ def public_manifest(manifest: Manifest) -> Manifest:
 
 # %% ../../nbs/pages/19_public_run.ipynb #e2883d06
 def _renamed(names, word):
-    "Name -> a numbered one, in the order of the names."
+    "Return name -> numbered name, in alphabetical order."
     found = sorted(set(names))
     width = len(str(len(found)))
     return {name: f"{word} {k:0{width}d}" for k, name in enumerate(found, 1)}
@@ -109,7 +108,7 @@ def _numbered(row, ids):
 
 
 def _without_texts(run, columns, ids):
-    "Rows of tasks without texts, and with numbers for ids; probes and twins are texts and stay at home."
+    "Return task rows without texts and with numbered ids; probes and perturbed samples are left out."
     cases = _renamed(distinct(run.samples, "cluster") - {None, ""}, "case")
     samples = (_bare(s, ids, cases, columns) for s in run.samples if is_task(s))
     responses = (_numbered(bare_response(r), ids) for r in run.responses if is_task(r))
@@ -120,7 +119,7 @@ _BARE = {"responses": (Response, bare_responses), "scores": (Score, bare_scores)
 
 
 def _bare_table(run, name, ids):
-    "As rows of `_without_texts`, of a table whose columns are what its records say."
+    "Return the rows of `_without_texts` column by column, for a table without changed records."
     kind, bare = _BARE[name]
     batches = (b.filter(_of_tasks(b)) for b in getattr(run, name).batches())
     numbered = (with_columns(b, {"sample_id": _renumbered(b["sample_id"], ids)}) for b in batches)
@@ -128,7 +127,7 @@ def _bare_table(run, name, ids):
 
 
 def _of_tasks(batch):
-    "Which rows are of tasks."
+    "Return the mask of task rows."
     import pyarrow as pa
 
     masks = []
@@ -150,7 +149,7 @@ def _renumbered(column, ids):
 
 
 def _kept(run, rows, kind):
-    "Rows as a list; of a run in tables in a file that nobody else reads, and that goes with the run."
+    "Return rows as a list; for a run in tables as a temporary file that is deleted with the run."
     return collected(rows, kind, few=0) if run.in_tables else list(rows)
 
 
@@ -161,10 +160,10 @@ def _bare(sample, ids, cases, columns):
 
 def public_run(
     run: Run,
-    label: str,  # How it is called in the site
-    samples: str = "none",  # Or 'all': with texts and ids
-) -> Run:  # Its folder is `label` and leads nowhere
-    "A run as it may be published; the figures of its tasks are the same."
+    label: str,  # Name of the run on the site
+    samples: str = "none",  # 'none', or 'all': with texts and ids
+) -> Run:  # Its folder is `label`, which does not exist
+    "Return a run in publishable form; the figures of its tasks are unchanged."
     manifest = public_manifest(run.manifest)
     rows, in_columns = (run.samples, run.responses, run.scores), False
     if samples == "none":
@@ -173,7 +172,7 @@ def public_run(
         rows = _without_texts(run, [columns] if isinstance(columns, str) else columns, ids)
         in_columns = run.in_tables and not any(getattr(run, name).change for name in _BARE)
         bare_manifest(manifest)
-        manifest.warnings = manifest.warnings[:-1]  # which speaks of a folder
+        manifest.warnings = manifest.warnings[:-1]  # drops the warning that names a folder
     else:
         manifest.templates = run.manifest.templates
     told = (replace(s, dataset=_file_name(s.dataset)) for s in rows[0])

@@ -39,10 +39,10 @@ _MUST_BE_SAME = {
 
 
 def apart(
-    before: Mapping[str, Any],  # `Edition.asked`, or as `editions.json` has it
+    before: Mapping[str, Any],  # `Edition.asked`, or from `editions.json`
     after: Mapping[str, Any],
-) -> list[str]:  # In words; empty: figures may be compared
-    "Why figures of two editions are not to be compared."
+) -> list[str]:  # In words; empty: comparable
+    "Return why the figures of two editions are not comparable."
     return [words for key, words in _MUST_BE_SAME.items() if before.get(key) != after.get(key)]
 
 
@@ -51,7 +51,7 @@ def _named(systems):
 
 
 def _moved(name, was, is_now):
-    "How the accuracy of a system changed."
+    "Return a sentence on the change in a system's accuracy; none without values."
     ends = [Estimate(s["accuracy"], s["low"], s["high"], s["n"]) for s in (was, is_now)]
     if None in (was["accuracy"], is_now["accuracy"]):
         return []
@@ -64,10 +64,10 @@ def _moved(name, was, is_now):
 
 
 def changes_since(
-    before: Mapping[str, Any] | None,  # An edition as `editions.json` has it; None: there is none
+    before: Mapping[str, Any] | None,  # An edition from `editions.json`; None: no earlier one
     after: Mapping[str, Any],
 ) -> list[str]:  # Sentences
-    "What changed from an edition to the next."
+    "Return what changed between two editions."
     if before is None:
         return ["The first edition."]
     was, is_now = _named(before["systems"]), _named(after["systems"])
@@ -86,8 +86,8 @@ VERSION = 1
 
 def read_editions(
     out: str | Path,  # Folder of a site
-) -> dict[str, Any]:  # id, editions (the newest first); both empty in a folder without a site
-    "What was published in a folder; one with other files, or a record of another form, raises `ValueError`."
+) -> dict[str, Any]:  # id, editions (newest first); both empty without a site
+    "Return the record of a site's folder; other files or an unknown record format raise `ValueError`."
     out = Path(out)
     file = out / RECORD
     if out.exists() and not out.is_dir():
@@ -111,7 +111,7 @@ def read_editions(
 
 
 def _entry(edition, files, at):
-    "An edition as the record has it."
+    "Return an edition as an entry of the record."
     return {
         **{"id": edition.id, "dated": edition.dated, "published": at, "title": edition.title},
         **{
@@ -128,7 +128,7 @@ def _newest_first(entries):
 
 
 def _with_before(entries):
-    "(edition, the one before it or None), the newest first."
+    "Return (edition, the one before it or None), newest first."
     return list(zip(entries, [*entries[1:], None]))
 
 # %% ../../nbs/pages/22_publish.ipynb #691b861f
@@ -136,7 +136,7 @@ _CHAPTERS = {"methodology.html": "Methodology", "metrics.html": "Metrics", "data
 
 
 def _frame(page, path, settings, edition, at_root=False):
-    "What stands around a page of an edition."
+    "Return the frame of a page of an edition."
     base = f"editions/{edition.id}/"
     first = "index.html" if at_root else f"{base}index.html"
     links = [(first, "Leaderboard"), *((base + f, words) for f, words in _CHAPTERS.items())]
@@ -161,8 +161,8 @@ def _html_of(page: SitePage, frame: Frame) -> str:
 def edition_files(
     edition: Edition,
     settings: SiteSettings,
-) -> dict[str, bytes]:  # File name -> bytes; the same edition gives the same bytes
-    "All files of an edition's folder."
+) -> dict[str, bytes]:  # File name -> bytes; equal editions give equal bytes
+    "Return all files of an edition's folder."
     base = f"editions/{edition.id}/"
     made = {p.file: _html_of(p, _frame(p, base + p.file, settings, edition)).encode() for p in edition.pages}
     said = f"Edition {edition.id}. {len(edition.systems)} systems."
@@ -171,9 +171,9 @@ def edition_files(
 
 # %% ../../nbs/pages/22_publish.ipynb #f6e769a8
 def editions_parts(
-    entries: Sequence[Mapping[str, Any]],  # As `read_editions` has them, the newest first
+    entries: Sequence[Mapping[str, Any]],  # From `read_editions`, newest first
 ) -> list[Part]:
-    "What was published when, and what changed."
+    "Return the page parts on what was published when, and what changed."
     parts: list[Part] = [
         Paragraph("Everything that was published, the newest first. What was published stays as it was.")
     ]
@@ -199,17 +199,17 @@ _ATOM = "http://www.w3.org/2005/Atom"
 
 
 def _add(parent, name, text="", **attributes):
-    "An element; what XML cannot hold is shown as a sign."
+    "Add an element; characters that XML does not allow are made visible."
     made = ElementTree.SubElement(parent, name, {k: printable(v) for k, v in attributes.items()})
     made.text = printable(text) or None
     return made
 
 
 def feed_xml(
-    record: Mapping[str, Any],  # As `read_editions` gives it, the newest edition first
+    record: Mapping[str, Any],  # From `read_editions`, newest edition first
     settings: SiteSettings,
 ) -> str:  # Atom
-    "The changes of a site as a feed."
+    "Return the changes of a site as a feed."
     entries = record["editions"]
     feed = ElementTree.Element("feed", xmlns=_ATOM)
     _add(feed, "title", f"{settings.name}: {settings.title}")
@@ -236,7 +236,7 @@ def _add_entry(feed, entry, before, site, address):
 
 # %% ../../nbs/pages/22_publish.ipynb #fd9735fc
 def robots_txt(settings: SiteSettings) -> str:
-    "What search engines are asked for."
+    "Return the rules for search engines."
     if settings.robots == "none":
         return "User-agent: *\nDisallow: /\n"
     place = f"\nSitemap: {settings.address}sitemap.xml\n" if settings.address else ""
@@ -244,10 +244,10 @@ def robots_txt(settings: SiteSettings) -> str:
 
 
 def sitemap_xml(
-    entries: Sequence[Mapping],  # Editions as `editions.json` has them
-    settings: SiteSettings,  # With an address
+    entries: Sequence[Mapping],  # Editions from `editions.json`
+    settings: SiteSettings,  # Must have an address
 ) -> str:
-    "All pages with the day of their edition."
+    "Return the site map: all pages with the day of their edition."
     last = max((e["published"][:10] for e in entries), default="")
     pages = [("", last), ("editions.html", last)]
     for e in entries:
@@ -264,13 +264,13 @@ def sitemap_xml(
 # %% ../../nbs/pages/22_publish.ipynb #36473f6e
 @dataclass(frozen=True)
 class Published:
-    "What a publication did."
+    "The result of a publication."
 
     folder: Path
     edition: str
-    is_new: bool  # False: the edition was there, with the same pages
-    is_newest: bool  # Whether the site's first page shows it
-    editions: Sequence[str]  # All, the newest first
+    is_new: bool  # False: the edition existed with the same pages
+    is_newest: bool  # Whether it is on the site's first page
+    editions: Sequence[str]  # All editions, newest first
     changes: Sequence[str]
     told: Sequence[str]
 
@@ -284,7 +284,7 @@ def _digests(files):
 
 
 def _write_edition(folder, files):
-    "All files at once; what was there goes when the new ones are whole."
+    "Write all files to a new folder, then swap it with the old one."
     part, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
     for left in (part, old):
         shutil.rmtree(left, ignore_errors=True)
@@ -298,7 +298,7 @@ def _write_edition(folder, files):
 
 
 def _check_free(out, edition, digests, known, may_replace):
-    "True where the edition is there as it is; another one of its name raises `ValueError`."
+    "Whether the same edition exists already; a different one of that name raises `ValueError`."
     if known and known["files"] == digests and not may_replace:
         return True
     there = known is not None or (out / "editions" / edition.id).exists()
@@ -315,10 +315,10 @@ def write_edition(
     settings: SiteSettings,
     out: str | Path,  # Folder of the site
     *,
-    replace: bool = False,  # Whether an edition of the same name may be written anew
+    replace: bool = False,  # Whether to overwrite an edition of the same name
     clock: Callable[[], str] = now,  # UTC, ISO 8601
 ) -> Published:
-    "Write an edition into a site's folder, and the site's first page, list and feed anew."
+    "Write an edition into a site's folder and update the site's first page, list and feed."
     out = Path(out)
     record = read_editions(out)
     known = next((e for e in record["editions"] if e["id"] == edition.id), None)
@@ -338,7 +338,7 @@ def write_edition(
 
 
 def _write_root(out, record, settings, edition, is_newest, card):
-    "What stands outside the editions; the record comes last."
+    "Write the files outside the editions, the record last."
     entries = record["editions"]
     newest = edition if is_newest else _Named(entries[0]["id"])
     if is_newest:
@@ -357,7 +357,7 @@ def _write_root(out, record, settings, edition, is_newest, card):
 
 @dataclass(frozen=True)
 class _Named:
-    "An edition of which only the name is at hand."
+    "An edition of which only the name is known."
 
     id: str
 
@@ -366,18 +366,18 @@ def publish(
     runs: Run
     | str
     | Path
-    | Sequence[Run | str | Path],  # Runs, or their folders; the newest becomes the answer
+    | Sequence[Run | str | Path],  # Runs, or their folders; the newest gives the main result
     settings: SiteSettings,  # See `read_site_settings`
-    out: str | Path = "site",  # Folder of the site; made if it is missing
+    out: str | Path = "site",  # Folder of the site; created if missing
     *,
-    edition: str | None = None,  # Its name; None: the day on which the newest run was finished
-    replace: bool = False,  # Whether an edition of the same name may be written anew
-    prices: Mapping | None = None,  # Own prices, see `cost`
+    edition: str | None = None,  # Name; None: the day on which the newest run finished
+    replace: bool = False,  # Whether to overwrite an edition of the same name
+    prices: Mapping | None = None,  # Custom prices, see `cost`
     clock: Callable[[], str] = now,
-    progress: Callable[[str], None] | None = None,  # Called with what is being made
+    progress: Callable[[str], None] | None = None,  # Called with the current step
 ) -> Published:
-    "Publish runs as a site of static pages in a team's name; what was published before stays."
-    read_editions(out)  # what is wrong with the folder is told before the work
+    "Publish runs as a static site in a team's name; earlier editions stay."
+    read_editions(out)  # fail on a bad folder before the work
     several = [runs] if isinstance(runs, (Run, str, Path)) else list(runs)
     made = make_edition(several, settings, edition=edition, prices=prices, progress=progress)
     return write_edition(made, settings, out, replace=replace, clock=clock)

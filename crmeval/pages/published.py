@@ -32,8 +32,8 @@ def _known(value, low=None, high=None):
 def published_profiles(
     *,
     download: bool = True,  # False: never use the network
-) -> list[Trust]:  # Per cent; the mean is ours, from the published parts
-    "Trust as published by Salesforce AI Research, 2024."
+) -> list[Trust]:  # Per cent; the mean is computed here from the published parts
+    "Return trust profiles as published by Salesforce AI Research, 2024."
     fair = {
         r["Model Name"]: _known(r["CRM Fairness"], r["CI Low"], r["CI High"])
         for r in load_rows(SOURCE, "crm_fairness.csv", download=download)
@@ -47,7 +47,7 @@ _UNKNOWN = Estimate(None, method="not in the stored copies")
 
 
 def _profile(name, row, fairness):
-    "Trust of one model from its row of safety, privacy and truthfulness, which may be missing."
+    "Return the trust of one model; its row of safety, privacy and truthfulness may be missing."
     beside = {short: _known(row[column]) for column, short in _PRIVACY.items()} if row else {}
     parts = {
         "safety": _known(row["Safety"]) if row else _UNKNOWN,
@@ -63,8 +63,8 @@ def with_published(
     *,
     models: Sequence[str] | None = None,  # Published names; None: all
     download: bool = True,
-) -> Leaderboard:  # The board's rows, then the published ones: method 'published', no rank, no accuracy
-    "A leaderboard with the published figures as reference rows."
+) -> Leaderboard:  # Published rows come last: method 'published', no rank, no accuracy
+    "Return a leaderboard with the published figures as reference rows."
     profiles = published_profiles(download=download)
     if models is not None and (unknown := [m for m in models if m not in {p.client for p in profiles}]):
         raise ValueError(
@@ -75,7 +75,7 @@ def with_published(
 
 
 def _row(profile):
-    "A row that holds nothing but trust."
+    "Return a row with trust only."
     none = Estimate(None, method="not comparable")
     return Row(
         profile.client,

@@ -35,7 +35,7 @@ def _text(value):
 
 
 def _config(settings):
-    "Text of _quarto.yml."
+    "Return the text of _quarto.yml."
     menu = [f"      - href: {file}\n        text: {_text(words)}" for file, words in _PAGES.items()]
     said = f"Published by {settings.name}. Licence: {settings.licence}. Contact: {settings.contact}"
     lines = [
@@ -64,7 +64,7 @@ def _config(settings):
 
 
 def _theme(accent):
-    "Colours, and no letters from another machine."
+    "Return a theme with the accent colour and system fonts only."
     families = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
     rules = [
         *("/*-- scss:defaults --*/", "$web-font-path: false;", f"$font-family-sans-serif: {families};"),
@@ -76,23 +76,23 @@ def _theme(accent):
 
 # %% ../../nbs/pages/23_quarto_project.ipynb #86b28b43
 def _qmd(page, parts, more=None):
-    "(file, text) of a page and of what it includes."
+    "Return file -> text of a page and its included files."
     file = page.file.replace(".html", ".qmd")
     text, pieces = page_source(page.title, parts, more)
     return {file: text, **pieces}
 
 
 def _with_assets(parts):
-    "The table's program comes with the table."
+    "Return the parts with the scripts of interactive tables added."
     return [Html(f"{p.html}\n{table_assets()}", p.file) if isinstance(p, Html) else p for p in parts]
 
 
 def project_files(
     edition: Edition,
     settings: SiteSettings,
-    editions: list,  # As `read_editions` has them
+    editions: list,  # From `read_editions`
 ) -> Mapping[str, str]:  # File name -> text
-    "The sources of a project."
+    "Return the source files of a project."
     wide = {"page-layout": "full", "toc": "false"}
     made = _qmd(edition.landing, _with_assets(edition.landing.parts), wide)
     for page in edition.pages:
@@ -108,10 +108,10 @@ _KNOWN = ".crmeval.json"
 
 @dataclass(frozen=True)
 class QuartoProject:
-    "What was written."
+    "The result of writing a project."
 
     folder: Path
-    kept: list[str]  # Files that somebody edited; their new form stands beside them, with '.new' at the end
+    kept: list[str]  # Files with manual edits; the new version is beside them with the ending '.new'
 
 
 def _digest(text):
@@ -144,12 +144,12 @@ def _copy_static(site, folder):
 
 
 def write_quarto_project(
-    edition: Edition,  # That the pages are of
+    edition: Edition,  # Edition to write
     settings: SiteSettings,
-    site: str | Path,  # Folder of the site that it was written into
-    folder: str | Path | None = None,  # None: beside the site, with '-quarto' at the end
+    site: str | Path,  # Folder of the site with the edition
+    folder: str | Path | None = None,  # None: beside the site, with the ending '-quarto'
 ) -> QuartoProject:
-    "Write the pages of an edition as a Quarto project; files that somebody edited stay."
+    "Write the pages of an edition as a Quarto project; manually edited files are kept."
     site = Path(site)
     folder = Path(folder) if folder is not None else site.with_name(f"{site.name}-quarto")
     known = _known_digests(folder)

@@ -77,7 +77,7 @@ from ..tasks.use_cases import get_use_case, render_prompt
 
 # %% ../../nbs/pages/08_report.ipynb #ba8a2124
 def _tasks(run):
-    "The run without probes and twins; of a run in tables, which may be larger than memory, all of it."
+    "Return the run without probes and perturbed samples; a run in tables unchanged, as it may exceed memory."
     if run.in_tables:
         return run
     return replace(
@@ -89,7 +89,7 @@ def _tasks(run):
 
 
 def _beside(run, columns):
-    "What a run holds beside its tasks: probes by area, twins by perturbation, and the answers to both."
+    "Return counts beside the tasks: probes by area, samples by perturbation, responses to both."
     probes, twins = Counter(), Counter()
     for s in pick(run.samples, {}, ["id", "use_case", "perturbation"]):
         if is_probe(s):
@@ -106,7 +106,7 @@ EXAMPLE_NOTE = (
 
 
 def _examples(run, found, rater, order, most_systems=8):
-    "The samples on which systems differ most, out of all of the run, with what was said to them."
+    "Return the samples of the run on which systems differ most, with their responses."
     wanted = most_differing(found)
     part = part_of(run, set(wanted))
     answers = {(r.sample_id, r.perturbation, r.client): r for r in part.responses if r.repeat == 0}
@@ -148,7 +148,7 @@ _AGAINST_SPEED = (
 
 # %% ../../nbs/pages/08_report.ipynb #5b91fb82
 def _plots(overall):
-    "Pictures of the rows of one judge; of those without anything to draw, what would fill them."
+    "Return the plots of one judge's rows; for an empty plot, what data it needs."
     made, (rows, reference) = [], _split_references(overall)
     for draw, title, in_words, empty in (
         (accuracy_against_cost, _AGAINST_COST, _cost_in_words, _NO_COST),
@@ -165,13 +165,13 @@ def _plots(overall):
 
 
 def _split_references(rows):
-    "Rows of systems, and that of the written references; a run of references alone has no other rows."
+    "Return (rows of systems, row of written references or None); references alone count as systems."
     others = [r for r in rows if r.client not in REFERENCES]
     return (others, next((r for r in rows if r.client in REFERENCES), None)) if others else (list(rows), None)
 
 
 def _in_words(rows, in_words, most=12):
-    "The points of a picture in words, for a reader who cannot see it."
+    "Return the points of a figure in words, for the alternative text."
     return "; ".join(
         f"{shown(r.client, 40)}: accuracy {points(r.metrics['accuracy'], DASH)}, {in_words(r)}"
         for r in list(rows)[:most]
@@ -187,7 +187,7 @@ def _speed_in_words(row):
 
 # %% ../../nbs/pages/08_report.ipynb #5750a1ab
 def _behind(files, index, stem, has_probes):
-    "(row, metric) -> address of the samples behind a number, in the file that holds the worst of them."
+    "Return a function (row, metric) -> URL of the samples behind a number, in the file with the worst one."
     of_samples = samples_behind(files, index, stem)
 
     def address(row, metric):
@@ -195,7 +195,7 @@ def _behind(files, index, stem, has_probes):
             at = "#protection" if metric == "protection" else f"#trust-{metric}".removesuffix("-trust")
             return at if has_probes else None
         found = of_samples(row, metric)
-        return found and found.removeprefix(f"{stem}.html")  # which is this page
+        return found and found.removeprefix(f"{stem}.html")  # the first file is this page
 
     return address
 
@@ -205,15 +205,15 @@ def _files_listed(files, stem):
 
 
 def _lowest_listed(files, stem, index):
-    "Where the worst of all stand, where they are in several files."
+    "Return the files with the worst responses by each measure, if there are several files."
     found = worst_of_all(files, index).items() if len(files) > 1 else ()
     return [{"name": file_name(stem, k), "by": by, "words": words} for by, (words, k) in found]
 
 # %% ../../nbs/pages/08_report.ipynb #828fb130
 def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None, site=None):
-    "What the template is filled with; `run` has no probes and twins where it is in lists."
+    "Return the template values; `run` in lists has no probes and perturbed samples."
     rows = list(leaderboard(whole, by="all", prices=prices)) if rows is None else list(rows)
-    board = Leaderboard([r for r in rows if r.judge != "graders"])  # these are rows of trust alone
+    board = Leaderboard([r for r in rows if r.judge != "graders"])  # those rows have trust only
     judges = list(dict.fromkeys(r.judge for r in board if r.method == "auto"))
     judge = judges[0] if judges else "people"
     first = [r for r in board.filter(use_case=OVERALL) if r.judge == judge]
@@ -243,12 +243,12 @@ def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None
 
 
 def _trust_part(run):
-    "Probes and twins with their originals, whose texts are compared; as lists."
+    "Return probes, perturbed samples and their originals of a run in tables as lists; other runs unchanged."
     return part_of(run, ids_beside_tasks(run)) if run.in_tables else run
 
 
 def _slices(run, columns):
-    "Groups of the samples with what differs; None where nobody asked for any."
+    "Return the groups of samples with their differences; None without slices."
     groups = slice_board(run, columns)
     if not len(groups):
         return None
@@ -256,7 +256,7 @@ def _slices(run, columns):
 
 
 def _run_parts(whole, columns, title):
-    "What the run is."
+    "Return the values that describe the run."
     manifest, asked = whole.manifest, columns.responses.take(columns.is_task())
     keys = pick(whole.samples, {}, ["id", "use_case", "perturbation"])
     return {
@@ -277,9 +277,9 @@ def _run_parts(whole, columns, title):
 
 # %% ../../nbs/pages/08_report.ipynb #c372a222
 def _table_parts(whole, rows, pane, site):
-    "The interactive leaderboard with its definitions, and the samples behind it."
+    "Return the interactive leaderboard with its definitions, and the samples behind it."
     files, stem, index = pane
-    has_probes = bool(ids_beside_tasks(whole))  # of a published run they stay at home
+    has_probes = bool(ids_beside_tasks(whole))  # False for a published run, which leaves them out
     links = _behind(files, index, stem, has_probes)
     table = table_of_rows(
         [whole], [rows], samples=links, agreement_link="#agreement", box="board", assets=False
@@ -302,7 +302,7 @@ def _table_parts(whole, rows, pane, site):
 
 
 def _accuracy_parts(run, rows, board, first, found, order):
-    "Pictures and tables of accuracy; `first` are the overall rows of the judge, `found` what it gave."
+    "Return plots and tables of accuracy; `first`: overall rows of the judge, `found`: its points."
     cases = [r for r in board if r.use_case != OVERALL]
     present = list(dict.fromkeys(r.use_case for r in cases))
     return {
@@ -327,14 +327,14 @@ def _of_case(rows, use_case):
 
 
 def _heat_svg(rows, n_cases):
-    title = f"Accuracy by use case and system, {n_cases} use cases; all values stand in the tables below"
+    title = f"Accuracy by use case and system, {n_cases} use cases; all values are in the tables below"
     return svg(accuracy_by_use_case(rows), title)
 
 # %% ../../nbs/pages/08_report.ipynb #c0874c88
 def site_address(
-    site: str | None = None,  # None: what the environment says under CRMEVAL_SITE
-) -> str | None:  # Without a slash at its end; None where there is no site
-    "The address of the published site; what is no address of the web raises `ValueError`."
+    site: str | None = None,  # None: environment variable CRMEVAL_SITE
+) -> str | None:  # Without a trailing slash; None: no site
+    "Return the address of the published site; anything but an http(s) address raises `ValueError`."
     found = (os.environ.get("CRMEVAL_SITE", "") if site is None else site).strip().rstrip("/")
     if not found:
         return None
@@ -343,15 +343,15 @@ def site_address(
     return found
 
 # %% ../../nbs/pages/08_report.ipynb #746c34aa
-SHOWN = 2000  # samples of a run in tables that its report draws
-ALL = "all"  # samples: every one, on as many pages as they need
+SHOWN = 2000  # samples drawn for the report of a run in tables
+ALL = "all"  # value of `samples`: every one, on as many pages as needed
 
 
 def shown_part(
     run: Run,
-    samples: int = SHOWN,  # Tasks that are drawn
-) -> Run:  # With lists, whatever the run has, and a warning that says what they are where it is a part
-    "The samples that a report shows: some at random, the lowest of all rows, and those far apart."
+    samples: int = SHOWN,  # Tasks drawn at random
+) -> Run:  # Always in lists; with a warning if it is only a part
+    "Return the part of a run that a report shows: random, lowest and most differing samples."
     ids, n = shown_ids(run_columns(run), samples)
     part = part_of(run, ids)
     told = _drawn_note(ids, n, samples)
@@ -359,35 +359,35 @@ def shown_part(
 
 
 def _drawn_note(ids, n, samples):
-    "What is to be said of the samples that are shown; nothing where they are all."
+    "Return the note on how the shown samples were chosen; empty if all are shown."
     if len(ids) == n:
         return []
     return [
-        f"{len(ids):,} of {n:,} samples stand under Samples: {min(samples, n):,} drawn at random, and beside "
-        f"them the lowest of all, {OF_NUMBER} for each number of a system and a use case, and those on which "
-        "systems differ most. The figures of this page are over all samples, unless a section says how many."
+        f"{len(ids):,} of {n:,} samples are listed under Samples: {min(samples, n):,} drawn at random, "
+        f"the lowest of all, {OF_NUMBER} per figure of a system and use case, and those on which systems "
+        "differ most. The figures of this page cover all samples, unless a section gives another number."
     ]
 
 # %% ../../nbs/pages/08_report.ipynb #c145e2d4
 @in_terms_of_run
 def sample_pane(
     run: Run,
-    samples: int | str | None = None,  # How many are drawn, or `ALL`; None: all of lists, or `SHOWN`
+    samples: int | str | None = None,  # How many to draw, or `ALL`; None: all of lists, `SHOWN` of tables
     *,
-    file_bytes: int = FILE_BYTES,  # Packed texts of samples in one file at most
-    prices: Mapping | None = None,  # Own prices, see `cost`
-    order: str | None = None,  # A metric: the fewest points over all files first; None: sample by sample
-) -> tuple[list[SampleFile], list[str]]:  # Files, and what is to be said of them
-    "The samples that a report shows."
+    file_bytes: int = FILE_BYTES,  # Maximum packed size of the samples in one file
+    prices: Mapping | None = None,  # Custom prices, see `cost`
+    order: str | None = None,  # A metric: lowest points first, over all files; None: by sample
+) -> tuple[list[SampleFile], list[str]]:  # Files, and notes on them
+    "Return the samples that a report shows."
     shown, told = _tasks(run), []
     how: Any = {"file_bytes": file_bytes, "prices": prices, "order": order}
-    if run.in_tables and samples != ALL:  # its rows stay where they are
+    if run.in_tables and samples != ALL:  # rows stay on disk
         wanted: Any = SHOWN if samples is None else samples
         ids, n = shown_ids(run_columns(run), wanted)
         found = sample_files(run, ids=ids, **how)
         return found, _drawn_note(ids, n, wanted)
     if samples not in (ALL, None):
-        shown = _tasks(shown_part(shown, cast("int", samples)))  # which says what is no number
+        shown = _tasks(shown_part(shown, cast("int", samples)))  # checks that `samples` is a number
         told = list(shown.manifest.warnings[len(run.manifest.warnings) :])
     return sample_files(shown, **how), told
 
@@ -396,19 +396,18 @@ def sample_pane(
 def report_pages(
     run: Run,
     *,
-    prices: Mapping | None = None,  # Own prices, see `cost`
+    prices: Mapping | None = None,  # Custom prices, see `cost`
     title: str = "LLM benchmark for CRM",
-    stem: str = "report",  # Name of the first file without its ending; then stem-2.html, stem-3.html ...
-    file_bytes: int = FILE_BYTES,  # Packed texts of samples in one file at most
+    stem: str = "report",  # First file name without its ending; then stem-2.html, stem-3.html ...
+    file_bytes: int = FILE_BYTES,  # Maximum packed size of the samples in one file
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
-    rows: Sequence[Row]
-    | None = None,  # Of `leaderboard(run, by="all")` with these prices, where it is at hand
-    site: str | None = None,  # Address of the published site; None: the environment's CRMEVAL_SITE, or none
-    samples: int | str | None = None,  # How many are drawn, or `ALL`; None: all of lists, or `SHOWN`
-    pane: tuple[list[SampleFile], list[str]] | None = None,  # From `sample_pane`, where it is at hand
+    rows: Sequence[Row] | None = None,  # Precomputed `leaderboard(run, by="all")` with these prices
+    site: str | None = None,  # Address of the published site; None: variable CRMEVAL_SITE, or no site
+    samples: int | str | None = None,  # How many to draw, or `ALL`; None: all of lists, `SHOWN` of tables
+    pane: tuple[list[SampleFile], list[str]] | None = None,  # Precomputed `sample_pane`
     order: str | None = None,  # As for `sample_pane`
-) -> dict[str, str]:  # File name -> a whole HTML document; the first is the report
-    "The report of a run and, where its samples are too many for one file, the pages with the others."
+) -> dict[str, str]:  # File name -> complete HTML document; the first is the report
+    "Return the report of a run, with further pages if its samples do not fit into one file."
     found = pane or sample_pane(run, samples, file_bytes=file_bytes, prices=prices, order=order)
     told = {"slices": slices, "rows": rows, "site": site, "order": order}
     return dict(_pages_one_by_one(run, prices, title, stem, found, **told))
@@ -417,7 +416,7 @@ def report_pages(
 def _pages_one_by_one(
     run, prices, title, stem, pane, *, slices, rows=None, site, order=None
 ) -> Iterator[tuple[str, str]]:
-    "(file name, document), the report first; no more than one of them is held here."
+    "Yield (file name, document), the report first; holds only one document at a time."
     columns, tasks, (files, told) = run_columns(run), _tasks(run), pane
     templates = environment(problems=problems, answer=answer_html)
     first = templates.get_template("report.html")
@@ -433,12 +432,12 @@ def _pages_one_by_one(
 
 
 def _in_order_of(index, metric):
-    "What answers are ordered by over all files, for the templates."
+    "Return the sort order of responses over all files, for the templates."
     return {"by": metric, "words": index.measures[metric].name} if metric in index.measures else None
 
 
 def _sample_parts(files, k, title, stem, index):
-    "What the template of a further page is filled with."
+    "Return the template values of a further page."
     return {
         "title": title,
         "csp": content_security_policy(table_scripts()),
@@ -456,10 +455,10 @@ def _sample_parts(files, k, title, stem, index):
 def report_html(
     run: Run,
     *,
-    prices: Mapping | None = None,  # Own prices, see `cost`
+    prices: Mapping | None = None,  # Custom prices, see `cost`
     title: str = "LLM benchmark for CRM",
-) -> str:  # A whole HTML document
-    "The first page of the report of a run as HTML text; all samples are in `report_pages`."
+) -> str:  # Complete HTML document
+    "Return the first page of the report of a run as HTML text; `report_pages` has all samples."
     return next(iter(report_pages(run, prices=prices, title=title).values()))
 
 # %% ../../nbs/pages/08_report.ipynb #5902d22f
@@ -473,11 +472,11 @@ def write_report(
     prices: Mapping | None = None,
     title: str = "LLM benchmark for CRM",
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
-    site: str | None = None,  # Address of the published site; None: the environment's CRMEVAL_SITE, or none
-    samples: int | str | None = None,  # How many are drawn, or `ALL`; None: all of lists, or `SHOWN`
-    order: str | None = None,  # A metric: the answers with the fewest points over all files stand first
-) -> Path:  # The file; pages with further samples stand beside it as NAME-2.html, NAME-3.html ...
-    "Write the report of a run as self-contained HTML: one file, or several where the samples are many."
+    site: str | None = None,  # Address of the published site; None: variable CRMEVAL_SITE, or no site
+    samples: int | str | None = None,  # How many to draw, or `ALL`; None: all of lists, `SHOWN` of tables
+    order: str | None = None,  # A metric: lowest points first, over all files; None: by sample
+) -> Path:  # The file; further pages are NAME-2.html, NAME-3.html ... beside it
+    "Write the report of a run as self-contained HTML: one file, or several for many samples."
     run = run if isinstance(run, Run) else open_run(run)
     path = Path(path) if path is not None else run.folder / "report.html"
     with run.its_use_cases():
@@ -489,13 +488,13 @@ def write_report(
         for name, text in pages:
             written.append(path.with_name(name))
             write_page(written[-1], text)
-    write_page(path, first)  # at last: what it leads to is there
+    write_page(path, first)  # last, so that its links already work
     _remove_older(path, len(written))
     return path
 
 
 def _remove_older(path, n):
-    "Pages that an earlier, longer report of ours left behind."
+    "Remove pages left over from an earlier, longer report of this package."
     while _is_ours(old := path.with_name(file_name(path.stem, n))):
         old.unlink()
         n += 1

@@ -29,8 +29,8 @@ from ..runs.folder import Run, in_terms_of_run
 from ..tasks.use_cases import get_use_case, render_prompt
 
 # %% ../../nbs/pages/06_samples.ipynb #ebbe4105
-CHUNK = 100  # Lines in a packed piece
-FILE_BYTES = 2_000_000  # Packed texts of one file at most, beside the rest of its page
+CHUNK = 100  # lines in a packed piece
+FILE_BYTES = 2_000_000  # maximum size of the packed texts in one file
 CUTS = (
     (4000, 6000),
     (4000, 1500),
@@ -38,7 +38,7 @@ CUTS = (
     (1200, 400),
     (800, 200),
     (600, 0),
-)  # characters of an answer and of a source, from whole to short
+)  # shown characters of a response and of a source, from long to short
 
 # %% ../../nbs/pages/06_samples.ipynb #fac53d03
 _SHORT = {
@@ -51,17 +51,17 @@ _SHORT = {
 
 @dataclass(frozen=True)
 class _Measure:
-    "What answers can be sorted by."
+    "A value by which responses can be sorted."
 
-    title: str  # Of a column
-    name: str  # In a menu
-    of: Callable  # Answer -> value, or None
+    title: str  # Column title
+    name: str  # Menu entry
+    of: Callable  # Response -> value, or None
     form: Callable  # Value -> text
     higher_is_better: bool = True
 
 
 def _measures(metrics, prices):
-    "Name in an address -> measure."
+    "Return the measures by their name in a URL."
     found = {m: _measure_of(m) for m in metrics}
     found["speed"] = _Measure("Seconds", "seconds", lambda a: a.seconds, seconds, False)
     found["cost"] = _Measure("USD/1,000", "cost", lambda a: _usd_per_1000(a.response, prices), usd, False)
@@ -69,7 +69,7 @@ def _measures(metrics, prices):
 
 
 def _measure_of(metric):
-    "What an answer has of a scored metric."
+    "Return the measure of a scored metric."
     name = "accuracy" if metric == "accuracy" else get_criterion(metric).card.title.lower()
     return _Measure(_SHORT.get(metric, name.capitalize()), name, lambda a: a.points.get(metric), _points_form)
 
@@ -80,7 +80,7 @@ def _usd_per_1000(response, prices):
 
 
 def _points_form(value):
-    "Points without zeros at the end."
+    "Return points without trailing zeros."
     return points(value).rstrip("0").rstrip(".")
 
 
@@ -90,7 +90,7 @@ def _measure_cell(measure, answer):
 
 
 def _columns(index):
-    "What a line shows; a property that all lines share is left out."
+    "Yield the columns of a line; a property that all lines share is left out."
     shared = [("Use case", "Use case", index.use_cases), ("System", "Model", index.systems)]
     last = [("Status", "Status", index.statuses), ("Judge", "Judge", index.judges)]
     yield Column("Sample", "l", phone=("",))
@@ -122,10 +122,10 @@ def _row(number, a, index):
 # %% ../../nbs/pages/06_samples.ipynb #f10da10e
 def answer_html(
     response: Response,
-    scores: Sequence[Score],  # Of one judge
-    limit: int = 4000,  # Characters of the answer
+    scores: Sequence[Score],  # Scores of one judge
+    limit: int = 4000,  # Maximum characters shown
 ):  # `markupsafe.Markup`
-    "An answer with its evidence marked and the reason of each score."
+    "Return a response as HTML with its evidence marked and the reason for each score."
     if response.text is None:
         text = f"(no response: {shown(response.error or STATUSES[response.status], 400)})"
     elif not response.text:
@@ -137,22 +137,22 @@ def answer_html(
 
 
 def _reason(score):
-    "(metric, points or status, reason, what is wrong)"
+    "Return (metric, points or status, reason, problems)."
     given = score.status.replace("_", " ") if score.points is None else f"{score.points:g}"
     return score.metric.replace("_", " "), given, score.reason, problems(score.evidence)
 
 
 def sample_html(
     sample: Sample,
-    limit: int = 6000,  # Characters of the prompt; 0 leaves it out
+    limit: int = 6000,  # Maximum characters of the prompt; 0: leave it out
 ):  # `markupsafe.Markup`
-    "The prompt that a sample makes, and its key facts."
+    "Return the prompt and the key facts of a sample as HTML."
     prompt = render_prompt(sample) if limit else ""
     return macro("answers.jinja", "sample")(sample.key_facts, prompt, limit)
 
 
 def _asked_html(sample):
-    "Key facts, and the prompt with the name of each input in its place: the inputs stand beside it."
+    "Return the key facts and the prompt with input names as placeholders; the inputs are shown separately."
     named = {k: f"[{k.replace('_', ' ')}: see the source]" for k in sample.inputs}
     prompt = render_prompt(replace(sample, inputs=named))
     return macro("pane.jinja", "asked")(sample.key_facts, prompt)
@@ -160,30 +160,30 @@ def _asked_html(sample):
 # %% ../../nbs/pages/06_samples.ipynb #dc0bf7fa
 @dataclass
 class SampleFile:
-    "The lines of one file, with the packed texts behind them."
+    "The lines of one file with their packed texts."
 
-    first: int  # Number of its first sample, from 1; of its first answer where they have an order
-    last: int = 0  # Number of its last sample, or answer
+    first: int  # Number of its first sample, from 1; of its first response in sorted files
+    last: int = 0  # Number of its last sample or response
     answers: Sequence[ScoredAnswer] = field(default_factory=list, repr=False)
     details: Sequence[str] = field(default_factory=list, repr=False)  # Packed pieces
     use_cases: set = field(default_factory=set)
-    cut: tuple = CUTS[0]  # Characters of an answer and of a source that are shown
-    size: int = 0  # Bytes that its lines take
+    cut: tuple = CUTS[0]  # Shown characters of a response and of a source
+    size: int = 0  # Bytes of its lines
     told: "_Told" = field(default_factory=lambda: _Told(), repr=False)
 
 
 @dataclass
 class _Told:
-    "What an index needs of the answers of a file, gathered while they are at hand."
+    "Index data of a file, collected while its responses are in memory."
 
     prices: Mapping | None = None
-    systems: dict = field(default_factory=dict)  # As ordered sets, as the next five
+    systems: dict = field(default_factory=dict)  # An ordered set, like the next five
     use_cases: dict = field(default_factory=dict)
     statuses: dict = field(default_factory=dict)
     judges: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)
-    nonzero: dict = field(default_factory=dict)  # Measures that are not 0 everywhere
-    worst: dict = field(default_factory=dict)  # (system, use case, judge) -> measure -> the higher the worse
+    nonzero: dict = field(default_factory=dict)  # Measures with a value other than 0
+    worst: dict = field(default_factory=dict)  # (system, use case, judge) -> measure -> badness
 
     def add(self, a: ScoredAnswer):
         key = a.response.client, a.sample.use_case, a.judge
@@ -201,7 +201,7 @@ class _Told:
 
 
 class _Disk:
-    "A file without a name, which is gone when nobody holds this any more."
+    "An anonymous temporary file, deleted with the last reference to this object."
 
     def __init__(self):
         self.file = tempfile.TemporaryFile()
@@ -209,7 +209,7 @@ class _Disk:
 
 
 class _PiecesOnDisk(Sequence):
-    "Packed pieces that wait for their page."
+    "Packed pieces kept on disk until their page is written."
 
     def __init__(self, disk):
         self.disk, self.places = disk, []
@@ -228,7 +228,7 @@ class _PiecesOnDisk(Sequence):
 
 
 def _piece(answers, cut=CUTS[0]):
-    "Up to `CHUNK` lines as one packed piece; a sample's text is held once."
+    "Pack up to `CHUNK` lines into one piece; the text of a sample is stored once."
     samples = {a.sample.id: a.sample for a in answers}
     sources = {i: source_text(s.source, cut[1]) if cut[1] else "" for i, s in samples.items()}
     at = {i: k for k, i in enumerate(samples)}
@@ -241,13 +241,13 @@ def _piece(answers, cut=CUTS[0]):
 
 # %% ../../nbs/pages/06_samples.ipynb #940f444c
 def _cut(answers, n_samples, file_bytes, count):
-    "The first of `CUTS` with which `n_samples` should fit into one file, judged by a few pieces."
+    "Return the first of `CUTS` with which `n_samples` should fit into one file, estimated from a few pieces."
     step = max(CHUNK, len(answers) // 9)
     first = min(step // 2, max(0, len(answers) - CHUNK))
     some = [list(answers[i : i + CHUNK]) for i in range(first, len(answers), step)]
     n = count([a for part in some for a in part]) or 1
-    low, high = 0, len(CUTS) - 1  # the cuts are ever shorter: the first that fits is found by halving
-    middle = low  # after the whole texts, which fit most runs
+    low, high = 0, len(CUTS) - 1  # cuts are in descending order: binary search for the first that fits
+    middle = low  # try the longest texts first, which fit most runs
     while low < high:
         if _bytes_of(some, CUTS[middle]) / n * n_samples <= 0.92 * file_bytes:
             high = middle
@@ -265,26 +265,26 @@ def _bytes_of(parts, cut):
 def sample_files(
     run: Run,
     *,
-    file_bytes: int = FILE_BYTES,  # Packed texts of one file at most; a piece is never cut
-    per_file: int = 1000,  # Samples that are to fit into one file; answers where they have an order
-    prices: Mapping | None = None,  # Own prices, see `cost`
-    ids: Set[str] | None = None,  # Of a run in tables: of these samples alone; None: of all
-    order: str | None = None,  # A metric: the fewest points over all files first; None: sample by sample
-) -> list[SampleFile]:  # At least one, also for a run without tasks
-    "All answers of a run, cut into files of a size that a browser opens at once."
+    file_bytes: int = FILE_BYTES,  # Maximum packed size of one file; a piece is never split
+    per_file: int = 1000,  # Target number of samples in one file; of responses with `order`
+    prices: Mapping | None = None,  # Custom prices, see `cost`
+    ids: Set[str] | None = None,  # For a run in tables: these samples only; None: all
+    order: str | None = None,  # A metric: lowest points first, over all files; None: by sample
+) -> list[SampleFile]:  # At least one, even for a run without tasks
+    "Split all responses of a run into files small enough for a browser to open quickly."
     every, rest, n, last = scored_answers(run, ids), [], 0, None
     if order is not None:
         every = worst_first(every, order)
     whole = samples_in(every) if order is None else len(every)
     cut = _cut(every, min(per_file, whole), file_bytes, samples_in if order is None else len)
-    disk = _Disk() if run.in_tables else None  # the pieces of a large run may be more than memory holds
+    disk = _Disk() if run.in_tables else None  # the pieces of a large run may exceed memory
     files, start = [_new_file(disk, 1, cut, prices)], 0
     for at, a in enumerate(every):
         if len(rest) == CHUNK:
             _close_piece(files[-1], rest, n)
         size_reached = files[-1].size > file_bytes and not rest
         full = size_reached or n - files[-1].first + 1 >= per_file
-        begins = order is not None or a.sample.id != last  # a sample's answers stand together
+        begins = order is not None or a.sample.id != last  # the responses to one sample stay together
         if full and begins:
             _close_piece(files[-1], rest, n)
             files[-1].answers, start = every[start:at], at
@@ -297,12 +297,12 @@ def sample_files(
 
 
 def _new_file(disk, first, cut, prices):
-    "A file without lines."
+    "Return an empty file."
     return SampleFile(first, details=_PiecesOnDisk(disk) if disk else [], cut=cut, told=_Told(prices))
 
 # %% ../../nbs/pages/06_samples.ipynb #edb61c3c
 def _close_piece(file, rest, last):
-    "Move the answers that wait into a file as one packed piece."
+    "Move the pending responses into a file as one packed piece."
     if rest:
         piece = _piece(rest, file.cut)
         file.details.append(piece)
@@ -316,16 +316,16 @@ def _close_piece(file, rest, last):
 # %% ../../nbs/pages/06_samples.ipynb #add18044
 @dataclass(frozen=True)
 class SampleIndex:
-    "Numbers of the values in the filters, the same for all files."
+    "The values of the filters with their numbers, shared by all files."
 
     systems: Sequence[str]
     use_cases: Sequence[str]
     statuses: Sequence[str]
     judges: Sequence[str]
-    measures: Mapping[str, _Measure] = field(repr=False)  # What lines can be sorted by
+    measures: Mapping[str, _Measure] = field(repr=False)  # Sort keys of lines
     # Column of the data -> sample id -> group
     slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
-    groups: dict[str, list[str]] = field(init=False, repr=False)  # Column -> its groups, in order
+    groups: dict[str, list[str]] = field(init=False, repr=False)  # Column -> sorted groups
 
     def __post_init__(self):
         found = {name: sorted(set(of.values())) for name, of in self.slices.items()}
@@ -356,9 +356,9 @@ class SampleIndex:
         judge: str,
         by: str = "",
         unscored: bool = False,
-        group: tuple[str, str] | None = None,  # (column, group) where the number is of one
+        group: tuple[str, str] | None = None,  # (column, group) for a number of one group
     ) -> str:
-        "Part of an address after the file's name: the samples behind a number, worst first by its metric."
+        "Return the URL fragment that shows the samples behind a number, worst first by its metric."
         picks = [(0, self.systems.index(client))]
         if use_case != OVERALL:
             picks.append((1, self.use_cases.index(use_case)))
@@ -377,7 +377,7 @@ def sample_index(
     files: Sequence[SampleFile],  # From `sample_files`
     slices: Mapping[str, Mapping[str, str]] | None = None,  # Column -> sample id -> group, of all samples
 ) -> SampleIndex:
-    "The index of some files."
+    "Return the index of the files."
     metrics, nonzero = dict.fromkeys((*METRICS, *_together(files, "metrics"))), _together(files, "nonzero")
     measures = _measures(metrics, files[0].told.prices)
     return SampleIndex(
@@ -391,19 +391,19 @@ def sample_index(
 
 
 def _together(files, name):
-    "What files say, each once, in their order."
+    "Return the distinct values of all files, in order."
     return list(dict.fromkeys(value for f in files for value in getattr(f.told, name)))
 
 # %% ../../nbs/pages/06_samples.ipynb #7d3227b0
-ANY = ""  # every judge, every use case
+ANY = ""  # any judge
 
 
 def worst_files(
     files: Sequence[SampleFile],
     index: SampleIndex,
-    group: tuple[str, str] | None = None,  # (column, group): of its samples alone
+    group: tuple[str, str] | None = None,  # (column, group): its samples only
 ) -> dict[tuple[str, str, str, str], int]:  # (system, use case or `OVERALL`, judge or `ANY`, measure) -> file
-    "Which file holds the worst answer behind a number, the first of several; 'unscored' is a measure too."
+    "Return the first file with the worst response behind each number; 'unscored' counts as a measure."
     worst = {}
     known = {"unscored", *index.measures}
     for k, file in enumerate(files):
@@ -417,7 +417,7 @@ def worst_files(
 
 
 def _told_of(file, index, group):
-    "What a file holds, or of it what a group holds."
+    "Return the index data of a file, or of one group in it."
     if group is None:
         return file.told
     told, of_sample = _Told(file.told.prices), index.slices[group[0]]
@@ -428,19 +428,19 @@ def _told_of(file, index, group):
 
 
 def file_name(
-    stem: str,  # Of the first file
-    k: int,  # From 0
+    stem: str,  # Name of the first file without its ending
+    k: int,  # Number of the file, from 0
 ) -> str:
-    "Name of one of the files of a report."
+    "Return the name of one file of a report."
     return f"{stem}.html" if k == 0 else f"{stem}-{k + 1}.html"
 
 
 def samples_behind(
     files: Sequence[SampleFile],
     index: SampleIndex,
-    stem: str,  # Of the files' names
-) -> Callable[[Row, str], str | None]:  # (row, metric) -> address; None: they are in no file
-    "Where the samples behind a number stand: the file that holds the worst of them, worst first."
+    stem: str,  # Common beginning of the file names
+) -> Callable[[Row, str], str | None]:  # (row, metric) -> URL; None: in no file
+    "Return a function to the samples behind a number: in the file with the worst one, worst first."
     worst_of = cache(partial(worst_files, files, index))
 
     def address(row, metric):
@@ -460,10 +460,8 @@ def samples_behind(
 def worst_of_all(
     files: Sequence[SampleFile],
     index: SampleIndex,
-) -> dict[
-    str, tuple[str, int]
-]:  # Measure -> (its name in words, file); those that no answer has are left out
-    "Which file holds the worst answer by each measure, the first of several."
+) -> dict[str, tuple[str, int]]:  # Measure -> (name in words, file); measures without values are left out
+    "Return the first file with the worst response by each measure."
     found = {}
     for name, measure in index.measures.items():
         lowest = [
@@ -478,7 +476,7 @@ def samples_table(
     file: SampleFile,
     index: SampleIndex,
 ) -> str:  # HTML; the page needs `table_assets()`
-    "The lines of a file as an interactive table with the id `samples`."
+    "Return the lines of a file as an interactive table with the id `samples`."
     columns = list(_columns(index))
     titles = [c.title for c in columns]
     by = [(name, titles.index(m.title), m.name) for name, m in index.measures.items()]

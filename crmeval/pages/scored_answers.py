@@ -35,12 +35,12 @@ class ScoredAnswer:
 
     sample: Sample
     response: Response
-    judge: str  # 'people' for ratings by hand; '' where nobody judged
+    judge: str  # 'people' for manual ratings; '' without a judge
     scores: Sequence[Score]
 
     @cached_property
     def points(self) -> dict[str, float]:
-        "Metric -> points; where several people rated, their mean."
+        "Metric -> points; the mean of several human ratings."
         found: dict = {}
         for s in self.scores:
             if s.points is not None:
@@ -49,12 +49,12 @@ class ScoredAnswer:
 
     @property
     def seconds(self) -> float | None:
-        "Seconds that it took; None where it has no time of its own."
+        "Latency in seconds; None for cached and failed responses."
         return None if self.response.cached or self.response.text is None else self.response.latency_s
 
     @property
     def status(self) -> str:
-        "Why it has no accuracy, or 'ok'."
+        "'ok', or the reason for a missing accuracy."
         if self.response.status not in ("ok", "truncated"):
             return self.response.status
         otherwise = "undefined" if self.scores else "not_run"
@@ -62,7 +62,7 @@ class ScoredAnswer:
 
     @property
     def begins(self) -> str:
-        "The beginning of the answer, or why there is none."
+        "The text of the response, or why there is none."
         if self.response.text is None:
             return f"(no response: {self.response.error or self.response.status})"
         return self.response.text
@@ -81,7 +81,7 @@ def _of_lists(run: Run) -> list[ScoredAnswer]:
 
 
 def _scores_by_response(run):
-    "(sample, client, repeat) -> judge -> scores, and the metrics that count."
+    "Return (sample, client, repeat) -> judge -> scores, and the metrics included."
     scores, scored = defaultdict(lambda: defaultdict(list)), (*SCORED, *beside_metrics(run))
     for s in run.scores:
         if s.metric in scored and not s.perturbation:
@@ -94,7 +94,7 @@ def _case_order():
 
 
 def _in_order(run, ids):
-    "Responses to these samples by use case, then in the order of the samples."
+    "Return the responses to these samples by use case, then in sample order."
     cases = _case_order()
     place = {i: n for n, i in enumerate(ids)}
     rows = [r for r in run.responses if r.sample_id in place and is_task(r)]
@@ -102,13 +102,13 @@ def _in_order(run, ids):
 
 # %% ../../nbs/pages/05_scored_answers.ipynb #264239cd
 class AnswerTable(Sequence):
-    "Answers of a run in tables, which are read as they are asked for."
+    "Responses of a run in tables, read lazily from disk."
 
     def __init__(
         self,
         source: "_Tables",
-        rows: np.ndarray,  # (n,) number of each answer's response
-        judges: np.ndarray,  # (n,) number of its judge
+        rows: np.ndarray,  # (n,) response numbers
+        judges: np.ndarray,  # (n,) judge numbers
     ):
         self.source, self.rows, self.judges = source, rows, judges
 
@@ -131,8 +131,8 @@ class AnswerTable(Sequence):
     def n_samples(self) -> int:
         return len(np.unique(self.source.sample_id[self.rows]))
 
-    def points(self, metric: str) -> np.ndarray:  # (n,), NaN where there are none
-        "What each answer got by a metric from its judge."
+    def points(self, metric: str) -> np.ndarray:  # (n,), NaN: no points
+        "Return the points of each response by a metric, from its judge."
         columns, found = self.source.columns, np.full(len(self), np.nan)
         shown = [metric] if metric in self.source.scored else []
         for (_, judge), of in columns.judges(shown).items():
@@ -141,13 +141,13 @@ class AnswerTable(Sequence):
         return found
 
     def in_order(self, order: np.ndarray) -> "AnswerTable":
-        "The same in another order: copied on disk, since rows that lie apart are dear to read often."
+        "Return the responses in another order, copied on disk: repeated random access is slow."
         source = self.source.copied(self.rows[order])
         return AnswerTable(source, np.arange(len(order)), self.judges[order])
 
 
 class _Tables:
-    "Where the rows of the answers of a run lie."
+    "The tables behind the responses of a run, and the positions of their rows."
 
     def __init__(self, run, judges):
         self.run, self.judges, self.columns = run, judges, run_columns(run)
@@ -160,7 +160,7 @@ class _Tables:
         )
 
     def copied(self, rows):
-        "Some responses with their scores, in this order and numbered anew."
+        "Return some responses with their scores, in this order and renumbered."
         found, (samples, responses, scores) = copy(self), self.tables
         places = self.order[places_between(self.ends, rows)]
         counts = self.ends[rows + 1] - self.ends[rows]
@@ -195,15 +195,15 @@ class _Tables:
         return found
 
 
-_AT_ONCE = 25 * GROUP  # rows that are in memory while they are put into another order
+_AT_ONCE = 25 * GROUP  # rows in memory while reordering
 
 
 def _rows_copied(table, rows, times=1):
-    "Rows of a table in this order as a table of its own; as they lie anywhere, many are read at once."
+    "Copy rows of a table in this order to a new table; reads large batches, since rows are scattered."
 
     def batches():
         with NumberedRows(table) as read:
-            for start in range(0, len(rows), times * _AT_ONCE):  # scores are shorter, and more
+            for start in range(0, len(rows), times * _AT_ONCE):  # scores are shorter and more numerous
                 yield from read.take(rows[start : start + times * _AT_ONCE]).to_batches(GROUP)
 
     found = collected_columns(batches(), table.kind)
@@ -211,7 +211,7 @@ def _rows_copied(table, rows, times=1):
 
 # %% ../../nbs/pages/05_scored_answers.ipynb #59f64cee
 def _task_rows(samples, names):
-    "Number of a sample id -> (place among the tasks, its row, of several the last), -1 for none."
+    "Return the first and the last task row of each sample id number; -1: none."
     place, row = (np.full(len(names), -1, np.int64) for _ in range(2))
     at = 0
     for batch in samples.batches(["id", "use_case", "perturbation"]):
@@ -225,7 +225,7 @@ def _task_rows(samples, names):
 
 
 def _rows_in_order(run: Run, columns: RunColumns, ids) -> np.ndarray:
-    "As `_in_order`: numbers of responses."
+    "Return response numbers in the order of `_in_order`."
     r, cases = columns.responses, _case_order()
     place = _task_rows(run.samples, r.names["sample_id"])[0]
     if ids is not None:
@@ -239,7 +239,7 @@ _NEVER = np.iinfo(np.int32).max
 
 
 def _first_scores(columns: RunColumns, metrics) -> tuple[list[str], np.ndarray, list[int]]:
-    "(judges, (judges, responses) place of the first score of each, numbers of those that are no people)"
+    "Return judges, (judges, responses) rows of their first scores, and the numbers of automatic judges."
     s, judges = columns.scores, Names()
     of = [
         judges.codes(["people" if method == "manual" else rater])[0] for method, rater in s.names["by"].values
@@ -248,7 +248,7 @@ def _first_scores(columns: RunColumns, metrics) -> tuple[list[str], np.ndarray, 
     counts = np.isin(s.metric, [codes[m] for m in metrics if m in codes])
     rows = np.flatnonzero(counts & (s.row >= 0) & ~s.is_twin)[::-1]
     first = np.full((len(judges) + 1, len(columns.responses)), _NEVER, np.int32)
-    first[who[s.by[rows]], s.row[rows]] = rows  # the last that is put there is the first that was given
+    first[who[s.by[rows]], s.row[rows]] = rows  # rows are reversed: the last one written is the first score
     used, at = np.unique(s.by[counts], return_index=True)
     auto = [int(b) for b in used[np.argsort(at)] if s.names["by"].values[b][0] == "auto"]
     return [*judges.values, ""], first, list(dict.fromkeys(who[auto].tolist()))
@@ -269,14 +269,14 @@ def _of_tables(run: Run, ids) -> AnswerTable:
 # %% ../../nbs/pages/05_scored_answers.ipynb #57aa1f45
 def scored_answers(
     run: Run,
-    ids: Set[str] | None = None,  # Of a run in tables: of these samples alone; None: of all
-) -> Sequence[ScoredAnswer]:  # A list; of a run in tables an `AnswerTable`
-    "Every answer to a task, by use case, sample, system and judge."
+    ids: Set[str] | None = None,  # For a run in tables: these samples only; None: all
+) -> Sequence[ScoredAnswer]:  # A list; an `AnswerTable` for a run in tables
+    "Return every response to a task, once per judge, by use case and sample."
     return _of_tables(run, ids) if run.in_tables else _of_lists(run)
 
 
 def _points_by(answers, metric):
-    "Points of each answer, NaN where there are none."
+    "Return the points of each response, NaN without points."
     if isinstance(answers, AnswerTable):
         return answers.points(metric)
     return np.array([a.points.get(metric, np.nan) for a in answers], float)
@@ -284,20 +284,20 @@ def _points_by(answers, metric):
 
 def worst_first(
     answers: Sequence[ScoredAnswer],  # From `scored_answers`
-    metric: str,  # One that some of them have points by
-) -> Sequence[ScoredAnswer]:  # In the same form
-    "Answers with the fewest points by a metric first, equal ones as they stood; those without points last."
+    metric: str,  # A metric with points for at least one response
+) -> Sequence[ScoredAnswer]:  # Same type as the input
+    "Sort responses by the points of a metric, lowest first (stable); those without points come last."
     points = _points_by(answers, metric)
     if np.isnan(points).all():
         known = [m for m in SCORED if not np.isnan(_points_by(answers, m)).all()]
         beside = f"; there are {', '.join(known)}{did_you_mean(metric, known)}" if known else ""
-        raise ValueError(f"no answer has points by {metric!r}, so they cannot stand in its order{beside}")
+        raise ValueError(f"no answer has points by {metric!r}, so answers cannot be sorted by it{beside}")
     order = np.argsort(points, kind="stable")
     return answers.in_order(order) if isinstance(answers, AnswerTable) else [answers[i] for i in order]
 
 
 def samples_in(
-    answers: Sequence[ScoredAnswer],  # From `scored_answers`, or a part of it
+    answers: Sequence[ScoredAnswer],  # From `scored_answers`, or a slice of it
 ) -> int:
-    "How many samples some answers are about."
+    "Return the number of distinct samples among the responses."
     return answers.n_samples if isinstance(answers, AnswerTable) else len({a.sample.id for a in answers})

@@ -14,13 +14,13 @@ from .leaderboard import METRICS
 from ..runs.run_columns import RunColumns
 
 # %% ../../nbs/pages/05_shown_samples.ipynb #dd0887ed
-LOWEST, OF_NUMBER, WIDEST = 50, 3, 50  # answers of a metric, answers of one number, samples far apart
+LOWEST, OF_NUMBER, WIDEST = 50, 3, 50  # per metric, per system and use case, widest samples
 
 
 def lowest_rows(
     columns: RunColumns,
-) -> np.ndarray:  # Numbers of responses, each once
-    "The lowest answers by each judge and metric, of each system and use case and of all; and the lost ones."
+) -> np.ndarray:  # Distinct response numbers
+    "Return the lowest and the unscored responses per judge and metric, overall and per system and use case."
     tasks, found = np.flatnonzero(columns.is_task()), [np.zeros(0, int)]
     cells = list(_cells(columns, tasks))
     for by_metric in columns.judges(METRICS).values():
@@ -34,7 +34,7 @@ def lowest_rows(
 
 
 def _cells(columns: RunColumns, tasks: np.ndarray) -> Iterator[np.ndarray]:
-    "Rows of each system and use case."
+    "Yield the rows of each pair of system and use case."
     r = columns.responses
     cell = r.client[tasks].astype(np.int64) * len(r.names["use_case"]) + r.use_case[tasks]
     order = np.argsort(cell, kind="stable")
@@ -42,7 +42,7 @@ def _cells(columns: RunColumns, tasks: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _first(rows, points, n):
-    "The rows with the fewest points."
+    "Return the `n` rows with the fewest points."
     known = rows[~np.isnan(points[rows])]
     return known[np.argsort(points[known], kind="stable")[:n]]
 
@@ -50,8 +50,8 @@ def _first(rows, points, n):
 def widest_samples(
     columns: RunColumns,
     most: int = WIDEST,
-) -> np.ndarray:  # Numbers of samples, the widest first
-    "The samples on which the systems' accuracy lies furthest apart, by the first judge that gave any."
+) -> np.ndarray:  # Sample numbers, widest first
+    "Return the samples with the widest range of accuracy between systems, by the first judge."
     r, judged = columns.responses, columns.judges(["accuracy"])
     if not judged:
         return np.zeros(0, int)
@@ -67,9 +67,9 @@ def widest_samples(
 # %% ../../nbs/pages/05_shown_samples.ipynb #f8587c82
 def shown_ids(
     columns: RunColumns,
-    samples: int,  # Tasks that are drawn, at least 1; the lowest and the widest come beside them
-) -> tuple[set[str], int]:  # (ids of the samples that are shown, how many tasks there are)
-    "Which samples of a run a report shows."
+    samples: int,  # Tasks drawn at random, at least 1; the lowest and widest are added
+) -> tuple[set[str], int]:  # (ids of the shown samples, number of tasks)
+    "Return the samples of a run that a report shows."
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise ValueError(f"samples is {samples!r}, expected a whole number from 1 up, or 'all'")
     r = columns.responses

@@ -33,12 +33,12 @@ def _sections():
 
 
 def _has(rows):
-    "What the rows hold beside accuracy, cost and speed."
+    "Return which conditional sections apply to the rows."
     return {"": True, "trust": any(r.trust for r in rows), "protection": any(r.protection for r in rows)}
 
 
 def _spread(run, judge):
-    "How the accuracy of each system is spread; None where there is nothing to draw."
+    "Return a plot of each system's distribution of accuracy; None without values."
     found: dict[str, list] = {}
     told = ["client", "rater", "method", "use_case", "perturbation"]
     for s in pick(run.scores, {"metric": "accuracy".__eq__}, told):
@@ -55,10 +55,10 @@ def _spread(run, judge):
 
 
 def methodology_parts(
-    run: Run,  # The newest
-    rows: Sequence[Row],  # Of its leaderboard, the first judge's first
+    run: Run,  # The newest run
+    rows: Sequence[Row],  # Rows of its leaderboard, first judge first
 ) -> list[Part]:
-    "How the figures are made."
+    "Return the chapter on methodology."
     holds, judge = _has(rows), next((r.judge for r in rows), "")
     parts: list[Part] = []
     for section in _sections():
@@ -95,7 +95,7 @@ _AGREEMENT = {
     "alpha": "Krippendorff's alpha",
     "spearman": "Spearman",
     "people": "People among themselves, alpha",
-}  # Key of `judge_figures` -> head
+}  # key of `judge_figures` -> column head
 
 
 def _agreement(name, agreements):
@@ -112,7 +112,7 @@ def _agreement(name, agreements):
 
 
 def _measured(runs, rows):
-    "Pages of metrics that have a figure."
+    "Return the pages of metrics with figures."
     scored = {m for run in runs for m in distinct(run.scores, "metric")} | {"cost", "speed"}
     areas = {name for name, holds in _has(rows).items() if name and holds}
     known = scored | areas
@@ -121,10 +121,10 @@ def _measured(runs, rows):
 
 def metric_parts(
     runs: Sequence[Run],
-    rows: Sequence[Row],  # Of all of them
+    rows: Sequence[Row],  # Rows of all runs
     agreements: Mapping[tuple[str, str], Mapping],  # From `judge_figures`
 ) -> list[Part]:
-    "The card of each metric that the runs have, with its agreement with people."
+    "Return the card of each metric in the runs, with its agreement with people."
     pages = _measured(runs, rows)
     words = (
         "What each number measures, how to read it, its limits, and how well its judge agrees with people."
@@ -147,7 +147,7 @@ _OURS = {
 
 
 def _of_source(name):
-    "What is known of a set."
+    "Return the facts about a data set."
     known = sources().get(name)
     if known is None:
         said = _OURS.get(name, "Provided by the publisher; no more is known about it.")
@@ -164,7 +164,7 @@ def _of_source(name):
 
 
 def _tasks(run):
-    "What is told of the samples that are tasks."
+    "Return the task samples, with the fields for the data sheet only."
     told = ["id", "use_case", "perturbation", "language", "dataset", "cluster"]
     return filter(is_task, pick(run.samples, {}, told))
 
@@ -193,14 +193,14 @@ def _facts(run):
 
 # %% ../../nbs/pages/20_site_chapters.ipynb #bac0eb43
 def _use_case_rows(run):
-    "(use case, what it is, samples)"
+    "Return (use case, kind, number of samples) rows."
     with run.its_use_cases():
         found = [(get_use_case(u), n) for u, n in _counts(run, lambda s: s.use_case).items()]
     return [plain_row(u.name, f"{u.task} of a {u.flavour} request, {u.timing}", n) for u, n in found]
 
 
 def data_parts(runs: Sequence[Run]) -> list[Part]:
-    "A data sheet for each run."
+    "Return a data sheet for each run."
     parts: list[Part] = [Paragraph("What the systems were asked about, run by run, the newest first.")]
     if any("texts" in run.manifest.more for run in runs):
         parts.append(Paragraph(TEXTS_AT_HOME))

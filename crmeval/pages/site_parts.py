@@ -24,32 +24,32 @@ from .template import content_security_policy, environment, macro
 # %% ../../nbs/pages/18_site_parts.ipynb #e0354980
 @dataclass(frozen=True)
 class Heading:
-    "Of a chapter, or of a part of one."
+    "Heading of a chapter or section."
 
     text: str
-    id: str  # Its anchor; letters, digits, '-' and '_'
+    id: str  # Anchor: letters, digits, '-' and '_'
     level: int = 2
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    "Words."
+    "A paragraph of plain text."
 
     text: str
-    look: str = ""  # Class in the page: '', 'answer' or 'soft'
+    look: str = ""  # CSS class: '', 'answer' or 'soft'
 
 
 @dataclass(frozen=True)
 class Link:
-    "Words that may lead somewhere."
+    "Text with an optional link."
 
     text: str
-    href: str = ""  # An address that we made; '': plain words
+    href: str = ""  # Trusted address; '': plain text
 
 
 @dataclass(frozen=True)
 class Items:
-    "A list; each row is a link and what is said beside it."
+    "A list; each row is a link and a description."
 
     rows: Sequence[tuple[Link, str]]
     as_cards: bool = False
@@ -57,12 +57,12 @@ class Items:
 
 @dataclass(frozen=True)
 class Grid:
-    "A table of words."
+    "A table of texts."
 
     head: Sequence[str]  # Empty: none
     rows: Sequence[Sequence[Link]]
-    label: str  # Its name for a screen reader
-    align: str = ""  # A letter a column, 'l' or 'r'; '': all left
+    label: str  # Name for a screen reader
+    align: str = ""  # One letter per column, 'l' or 'r'; '': all left
 
     def __post_init__(self):
         width = max((len(r) for r in self.rows), default=len(self.head))
@@ -71,7 +71,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Picture:
-    "A drawing of ours."
+    "A trusted figure."
 
     svg: str
     caption: str
@@ -80,17 +80,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Html:
-    "A piece of HTML that we made, which in a source stands in a file of its own."
+    "A trusted piece of HTML; the Quarto source includes it from a separate file."
 
     html: str
-    file: str  # e.g. '_leaderboard.qmd'
+    file: str  # Such as '_leaderboard.qmd'
 
 
 Part = Heading | Paragraph | Items | Grid | Picture | Html
 
 
 def plain_row(*texts: object) -> list[Link]:
-    "Cells that lead nowhere."
+    "Return cells without links."
     return [Link(str(t)) for t in texts]
 
 # %% ../../nbs/pages/18_site_parts.ipynb #be0f4c2f
@@ -102,9 +102,9 @@ def _part_html(part):
 
 
 def parts_html(parts: Sequence[Part]) -> str:
-    "The parts of a page as HTML; everything but drawings and pieces of HTML is escaped."
+    "Return the parts of a page as HTML; everything except figures and pieces of HTML is escaped."
     made = []
-    for drawn, group in groupby(parts, key=lambda p: isinstance(p, Picture)):  # neighbours stand side by side
+    for drawn, group in groupby(parts, key=lambda p: isinstance(p, Picture)):  # adjacent figures share a row
         html = "".join(map(_part_html, group))
         made.append(f'<div class="plots">{html}</div>\n' if drawn else html)
     return "".join(made)
@@ -118,9 +118,9 @@ _HARMLESS = re.compile(
 
 def markdown_text(
     text: object,
-    limit: int = 4000,  # Characters kept
-) -> str:  # One line that Markdown and Quarto take for nothing but words
-    "Words in Markdown."
+    limit: int = 4000,  # Maximum number of characters
+) -> str:  # One line without any Markdown or Quarto markup
+    "Return a text as escaped Markdown."
     safe = _SIGNS.sub(r"\\\1", " ".join(shown(text, limit).split()))
     return _HARMLESS.sub(lambda m: m[1] or m[2] or m[3], safe)
 
@@ -131,7 +131,7 @@ def _linked(link):
 
 
 def _rows_of(part):
-    "A table with its cells between bars."
+    "Return a table in Markdown."
     head = [markdown_text(c) for c in part.head] or [" "] * len(part.align)
     rules = ["---:" if a == "r" else "---" for a in part.align]
     lines = [head, rules, *(list(map(_linked, row)) for row in part.rows)]
@@ -162,31 +162,31 @@ def _source_of(part):
 
 def parts_source(
     parts: Sequence[Part],
-) -> tuple[str, dict[str, str]]:  # Markdown, and file name -> text of what it includes
-    "The parts of a page as a source for Quarto."
+) -> tuple[str, dict[str, str]]:  # Markdown, and file name -> text of included files
+    "Return the parts of a page as a source for Quarto."
     files = {p.file: _raw(p.html) + "\n" for p in parts if isinstance(p, Html)}
     return "\n\n".join(map(_source_of, parts)) + "\n", files
 
 # %% ../../nbs/pages/18_site_parts.ipynb #22f9f4cf
 @dataclass(frozen=True)
 class Frame:
-    "What stands around a page."
+    "Head, masthead and footer data of a page."
 
     settings: SiteSettings
-    path: str  # Of the page, from the root of the site, e.g. 'editions/2026-11-29/index.html'
-    title: str  # Of the page, for a browser and for previews
+    path: str  # Path from the site's root, such as 'editions/2026-11-29/index.html'
+    title: str  # Page title for browsers and previews
     description: str  # One sentence
-    links: Sequence[tuple[str, str]] = ()  # (path from the root, words)
+    links: Sequence[tuple[str, str]] = ()  # (path from the root, text)
     edition: str = ""
     picture: str = "social.png"  # Path from the root
 
     @property
     def root(self) -> str:
-        "What leads from the page to the root."
+        "Relative path from the page to the root."
         return "../" * self.path.count("/")
 
     def address(self, path: str) -> str:
-        "Address of a page or a file; '' where the site's own is not known."
+        "Return the address of a page or file; '' if the site's address is unknown."
         return urljoin(self.settings.address, path) if self.settings.address else ""
 
 
@@ -213,10 +213,10 @@ def _masthead(frame):
 
 
 def in_frame(
-    html: str,  # A whole document of ours
+    html: str,  # Complete HTML document
     frame: Frame,
 ) -> str:
-    "A document with the team's frame around it."
+    "Return a document with the team's frame around it."
     root = frame.root
     foot = (frame.settings, frame.edition, f"{root}editions.html", f"{root}feed.xml", __version__)
     around = {
@@ -233,13 +233,13 @@ def in_frame(
 
 # %% ../../nbs/pages/18_site_parts.ipynb #6ceab4d5
 def page_html(
-    title: str,  # The page's heading
+    title: str,  # Heading of the page
     parts: Sequence[Part],
     frame: Frame,
     *,
-    has_tables: bool = False,  # Whether an interactive table is among the parts
-) -> str:  # A whole HTML document
-    "A page of the site."
+    has_tables: bool = False,  # Whether the parts include an interactive table
+) -> str:  # Complete HTML document
+    "Return a page of the site."
     from markupsafe import Markup
 
     filled = {
@@ -255,9 +255,9 @@ def page_html(
 def page_source(
     title: str,
     parts: Sequence[Part],
-    more: Mapping[str, str] | None = None,  # Further lines of the head
-) -> tuple[str, dict[str, str]]:  # Text of a .qmd, and file name -> text of what it includes
-    "A page of the site as a source for Quarto."
+    more: Mapping[str, str] | None = None,  # Further front matter
+) -> tuple[str, dict[str, str]]:  # Text of a .qmd file, and file name -> text of included files
+    "Return a page of the site as a source for Quarto."
     source, files = parts_source(parts)
     plain = " ".join(shown(title, 160).split()).replace("\\", "\\\\").replace('"', '\\"')
     head = "".join(f"{k}: {v}\n" for k, v in (more or {}).items())

@@ -24,28 +24,28 @@ REQUIRED = {
     "name": "whose site it is, e.g. ACME",
     "contact": "whom readers write to: an e-mail address, or an address that begins with https://",
     "licence": "how others may use the pages, e.g. CC BY 4.0",
-}  # Key -> what it is for
+}  # key -> purpose
 ACCENT = "#0b5394"
-_TEXTS = {"name": 80, "title": 120, "licence": 120}  # Key -> characters at most
+_TEXTS = {"name": 80, "title": 120, "licence": 120}  # key -> maximum number of characters
 _CHOICES = {"samples": ("none", "all"), "robots": ("all", "none")}
 
 
 @dataclass(frozen=True)
 class SiteSettings:
-    "In whose name, how, and how much of it."
+    "Settings of a site: publisher, appearance and how much is published."
 
     name: str
     contact: str
     licence: str
     title: str = "Language models in CRM work"
     about: Sequence[str] = ()  # Paragraphs
-    address: str = ""  # Of the published site, with '/' at the end; '': not known
+    address: str = ""  # Of the published site, with a trailing '/'; '': unknown
     licence_address: str = ""
     accent: str = ACCENT  # '#rrggbb'
-    accent_dark: str = ""  # '': made from `accent`
+    accent_dark: str = ""  # '': derived from `accent`
     logo: Logo | None = field(default=None, repr=False)
-    samples: str = "none"  # Or 'all'
-    robots: str = "all"  # Or 'none'
+    samples: str = "none"  # 'none' or 'all'
+    robots: str = "all"  # 'all' or 'none'
     comparisons: int = 6
 
     def __post_init__(self):
@@ -54,7 +54,7 @@ class SiteSettings:
 
     @property
     def contact_address(self) -> str:
-        "As a link."
+        "The contact as a link."
         return self.contact if self.contact.startswith("https://") else f"mailto:{self.contact}"
 
 
@@ -72,7 +72,7 @@ KEYS = (
 
 # %% ../../nbs/pages/17_site_settings.ipynb #4de0bb0f
 def _told(value):
-    "What arrived, as the file writes it."
+    "Return a value in the notation of the file."
     plain = {True: "yes", False: "no", None: "nothing"}
     if value is None or isinstance(value, bool):
         return plain[value]
@@ -88,7 +88,7 @@ def _check_keys(where, said, known):
 
 def _text(where, value, limit):
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)  # a team may be called 42
+        value = str(value)  # a team name may be a number, such as 42
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{where} is {_told(value)}, expected a text")
     text = " ".join(value.split())
@@ -108,7 +108,7 @@ _MAIL = re.compile(r"[^\s@<>\"':/]{1,64}@[^\s@<>\"':/]{1,200}")
 
 
 def _web_address(where, value, schemes=("https", "http")):
-    "An address that a link may lead to."
+    "Return a checked web address for a link."
     text = value.strip() if isinstance(value, str) else ""
     try:
         parts = urlsplit(text)
@@ -122,7 +122,7 @@ def _web_address(where, value, schemes=("https", "http")):
 
 
 def _site_address(where, value):
-    "Where the site will be: a folder, without anything behind it."
+    "Return the checked address of a site: a folder, without query, fragment or file."
     text = _web_address(where, value)
     if "?" in text or "#" in text or text.endswith(".html"):
         raise ValueError(
@@ -151,7 +151,7 @@ def _about(where, value):
 
 # %% ../../nbs/pages/17_site_settings.ipynb #12d77b60
 def _colours(where, value):
-    "Accents of the light and of the dark page."
+    "Return the accents of the light and the dark page."
     if not isinstance(value, Mapping):
         raise ValueError(f"{where} is {_told(value)}, expected accent, and accent_dark for a dark page")
     _check_keys(where, value, ("accent", "accent_dark"))
@@ -172,7 +172,7 @@ def _logo(where, value, folder):
 
 
 def _one(key, where, value, folder):
-    "A setting from what a file says of it."
+    "Return one checked setting."
     if key in _TEXTS:
         return _text(where, value, _TEXTS[key])
     if key in _CHOICES:
@@ -190,11 +190,11 @@ def _one(key, where, value, folder):
 
 # %% ../../nbs/pages/17_site_settings.ipynb #e4d14580
 def make_site_settings(
-    said: Mapping[str, Any],  # As a file says it, see the table above
-    name: str = "the site",  # For messages, e.g. 'the settings site.yaml'
-    folder: str | Path = ".",  # Where a logo is looked for
+    said: Mapping[str, Any],  # As in a file, see the table above
+    name: str = "the site",  # For messages, such as 'the settings site.yaml'
+    folder: str | Path = ".",  # Base folder of a relative logo path
 ) -> SiteSettings:
-    "Check what is said about a site; whatever is wrong raises `ValueError` in the words of the file."
+    "Check the settings of a site; an error raises `ValueError` in the notation of the file."
     _check_keys(name, said, KEYS)
     missing = [f"{k} ({why})" for k, why in REQUIRED.items() if said.get(k) in (None, "")]
     if missing:
@@ -206,10 +206,10 @@ def make_site_settings(
 
 
 def read_site_settings(
-    path: str | Path | None,  # YAML, or JSON, which is YAML; None: only what is said besides
-    **besides: Any,  # Keys that stand before those of the file; None: not said
+    path: str | Path | None,  # YAML or JSON; None: only `besides`
+    **besides: Any,  # Keys that override those of the file; None: not set
 ) -> SiteSettings:
-    "Read the settings of a site; whatever is wrong raises `ValueError` with the name of the file."
+    "Read the settings of a site; an error raises `ValueError` with the name of the file."
     more = {k: v for k, v in besides.items() if v is not None}
     if path is None:
         return make_site_settings(more)

@@ -68,23 +68,23 @@ def _cells(row: GroupRow) -> list[str]:
 
 @dataclass(frozen=True)
 class Slices:
-    "Groups of a run's samples with what differs; prints as a table and a statement."
+    "Groups of a run's samples and their differences; prints as a table and a statement."
 
-    rows: Sequence[GroupRow] = field(repr=False)  # p-values after Holm, over all rows
+    rows: Sequence[GroupRow] = field(repr=False)  # p-values Holm-corrected over all rows
     looks: int  # Comparisons that were made
     metric: str = "accuracy"
 
     @property
     def statement(self) -> str:
-        "Where groups differ after correction, or that none does for certain."
+        "Which groups differ after correction, or that none does significantly."
         return group_statement(self.rows, self.looks, what=self.metric.replace("_", " "), name=shown)
 
     def lines(self) -> list[list[str]]:
-        "The head, then the cells of the rows as texts."
+        "Return the head, then the cells of the rows as texts."
         return [[name.format(self.metric) for name in _HEAD], *map(_cells, self.rows)]
 
     def to_dicts(self) -> list[dict]:
-        "One plain dictionary a row, with numbers, for a file or a frame."
+        "Return one plain dictionary per row, with numbers, for a file or a data frame."
         return [_plain_row(row, self.metric) for row in self.rows]
 
     def __len__(self):
@@ -120,18 +120,18 @@ def _plain_row(row, metric):
 def said_slices(
     run: Run,
     slices: Sequence[str] | str | None = None,  # Columns; None: those of the run's plan
-) -> list[str]:  # Each once
-    "By which columns a run is cut."
+) -> list[str]:  # Without duplicates
+    "Return the columns by which a run is sliced."
     if slices is None:
         slices = run.manifest.plan.get("slices") or ()
     return list(dict.fromkeys([slices] if isinstance(slices, str) else slices))
 
 
-_GROUPED = ("id", "use_case", "language", "dataset", "perturbation", "tags")  # and no texts
+_GROUPED = ("id", "use_case", "language", "dataset", "perturbation", "tags")  # no texts
 
 
 class _Tasks:
-    "The tasks of a run, read each time anew, without their texts where they stay in a file."
+    "The tasks of a run, read again on each iteration; without texts if the samples stay in a file."
 
     def __init__(self, run):
         self.samples = run.samples
@@ -143,21 +143,22 @@ class _Tasks:
 def slice_groups(
     run: Run,
     column: str,
-) -> tuple[str, dict[str, str]]:  # (the column as the data call it, sample id -> group)
-    "The groups of a run's tasks; a column that was not kept is told with how to get it."
+) -> tuple[str, dict[str, str]]:  # (name of the column in the data, sample id -> group)
+    "Return the groups of a run's tasks; the error for a column that was not kept says how to get it."
     try:
         return groups_by(_Tasks(run), column)
     except ValueError as e:
         if "no such column" not in str(e):
             raise
         kept = (
-            "A run keeps the columns it is told to: run it again with this slice, and nothing is asked anew"
+            "A run keeps only the columns it was given: run it again with this slice, "
+            "and no answer is requested again"
         )
         raise ValueError(f"{e}. {kept}") from None
 
 
 def _rows_of(run, columns, column, metric):
-    "Groups of one column, by judge and system."
+    "Return the rows of one column's groups, by judge and system."
     name, group_of = slice_groups(run, column)
     r, groups, rows = columns.responses, sorted(set(group_of.values())), []
     index = {g: k for k, g in enumerate(groups)}
@@ -177,8 +178,8 @@ def _rows_of(run, columns, column, metric):
 
 def first_valued(
     columns: RunColumns,
-) -> str:  # A metric; 'accuracy' where there is nothing at all
-    "What groups are told by: accuracy needs key facts, which data of one's own may lack."
+) -> str:  # A metric; 'accuracy' if no metric has a value
+    "Return the first metric with values: accuracy needs key facts, which custom data may lack."
     for metric in METRICS:
         found = columns.judges([metric]).values()
         if any(not np.isnan(columns.scores.points[given[metric]]).all() for given in found):
@@ -191,9 +192,9 @@ def slice_board(
     run: Run | str | Path,  # A run, or its folder
     slices: Sequence[str] | str | None = None,  # Columns of the data; None: those of the run's plan
     *,
-    metric: str | None = None,  # One of `METRICS`; None: accuracy, or what has values where it has none
+    metric: str | None = None,  # One of `METRICS`; None: the first one with values
 ) -> Slices:  # Points, 1 to 4; higher is better
-    "The systems of a run by groups of its samples; a column that makes no groups raises `ValueError`."
+    "Compare groups of a run's samples for each system; a column without groups raises `ValueError`."
     if metric is not None and metric not in METRICS:
         raise ValueError(f"metric is {metric!r}, expected one of {', '.join(METRICS)}")
     run = run if isinstance(run, Run) else open_run(run)

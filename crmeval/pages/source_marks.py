@@ -14,11 +14,11 @@ from .evidence import KINDS, evidence_items, evidence_spans, find_quote, without
 
 # %% ../../nbs/pages/05_source_marks.ipynb #8d7899f0
 QUOTED = ("nearest", "best", "source", "quote", "passage", "passages", "lines", "context", "contradicted_by")
-_SHORTEST = 3  # Characters of a quotation; less stands everywhere
+_SHORTEST = 3  # characters of a quotation; shorter ones occur everywhere
 
 
 def _strings(value):
-    "The texts in a value: itself, those of a list, or the text of each mapping in it."
+    "Return the strings in a value: itself, the strings of a list, or a mapping's 'text'."
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):
@@ -28,7 +28,7 @@ def _strings(value):
 
 
 def _of_item(item):
-    "(kind, label, text) of what an item of evidence quotes from the source."
+    "Yield (kind, label, text) of the quotations from the source in an item of evidence."
     about = next((item[k] for k in ("text", "sentence", "claim") if isinstance(item.get(k), str)), "")
     label = f"nearest to “{shortened(about, 40)}”" if about else "evidence"
     for key in QUOTED:
@@ -39,15 +39,15 @@ def _of_item(item):
 
 # %% ../../nbs/pages/05_source_marks.ipynb #78c991db
 def source_text(
-    source: str,  # Of a sample; untrusted
+    source: str,  # Source of a sample; untrusted
     limit: int = 6000,  # Characters shown
 ) -> str:  # Plain text, not HTML
-    "A source as a page shows it."
+    "Return a source as text for a page."
     return shown(source, limit, True)
 
 
 def _quotations(response, scores) -> Iterator[tuple[str, str, str]]:
-    "(kind, label, text) of all that could stand in the source."
+    "Yield (kind, label, text) of all candidate quotations."
     for score in scores:
         for item in evidence_items(score.evidence):
             yield from _of_item(item)
@@ -58,11 +58,11 @@ def _quotations(response, scores) -> Iterator[tuple[str, str, str]]:
 
 def source_spans(
     text: str,  # From `source_text`
-    response: str | None,  # The answer; None when there is none
-    scores: Sequence[Score],  # Of this answer
-    most: int = 40,  # Passages looked for
+    response: str | None,  # Text of the response, or None
+    scores: Sequence[Score],  # Of this response
+    most: int = 40,  # Maximum number of passages searched
 ) -> list[tuple[int, int, str, str]]:  # (start, end, 'near' or 'same', label), in order, without overlap
-    "The passages of a source that the evidence of an answer points to."
+    "Return the passages of a source that the evidence of a response points to."
     found = {}
     for kind, label, quote in list(dict.fromkeys(_quotations(response or "", scores)))[:most]:
         known = shown(quote, len(text) + 1, True)

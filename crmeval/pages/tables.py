@@ -21,17 +21,17 @@ from .template import macro
 
 # %% ../../nbs/pages/03_tables.ipynb #20c9766b
 def pack(
-    value,  # What JSON can hold
-) -> str:  # Base64 of gzip: letters, digits, '+', '/' and '='; the same value gives the same text
-    "A value as text that is safe in any page, a third of its size or less."
+    value,  # Any JSON value; a string is packed as it is
+) -> str:  # Base64 of gzip: letters, digits, '+', '/', '='; equal values give equal texts
+    "Return a value as compressed text that is safe in any page."
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode("ascii")
 
 
 def unpack(
-    text: str,  # From `pack`, of a value that is no string
+    text: str,  # From `pack`, of a value other than a string
 ):
-    "What was packed."
+    "Return the packed value."
     return json.loads(gzip.decompress(base64.b64decode(text)))
 
 # %% ../../nbs/pages/03_tables.ipynb #8580f1f7
@@ -47,7 +47,7 @@ def _template_text(name):
 
 @lru_cache(maxsize=1)
 def _bundle():
-    "The component with our glue inside its module."
+    "Return the component with the package's scripts inside its module."
     text = _component()
     found = list(_EXPORTS.finditer(text))
     names = _exported_names(found[-1][1]) if found else {}
@@ -62,13 +62,13 @@ def _bundle():
 
 
 def _exported_names(clause):
-    "Name outside a module -> its name inside, of 'inside as outside, ...'."
+    "Parse 'inside as outside, ...' into exported name -> name inside the module."
     pairs = [part.split(" as ") for part in clause.split(",") if " as " in part]
     return {outside: inside for inside, outside in pairs}
 
 
 def _component():
-    "The text of the component; the package itself is not loaded, since it loads pandas."
+    "Return the script of the component; itables itself is not imported, since it imports pandas."
     found = find_spec("itables")
     if found is None or not found.origin:
         raise RuntimeError("interactive tables need the package itables: pip install 'itables>=2.9'")
@@ -79,13 +79,13 @@ LOADER = _template_text("loader.js").rstrip("\n")  # The script that unpacks the
 
 # %% ../../nbs/pages/03_tables.ipynb #6ff3f437
 def table_scripts() -> list[str]:  # Two texts: for `content_security_policy`
-    "The texts of the scripts that `table_assets` makes a page run."
+    "Return the texts of the scripts that a page with `table_assets` runs."
     return [LOADER, _bundle()]
 
 
 @lru_cache(maxsize=1)
 def table_assets() -> str:
-    "HTML with style and component; once a page, after its last table or before its first."
+    "Return HTML with style and component; once per page, after its last table or before its first."
     from markupsafe import Markup
 
     style = Markup(_template_text("tables.css"))
@@ -96,34 +96,34 @@ def table_assets() -> str:
 class Column:
     "One column of an interactive table."
 
-    title: str  # Shown in the head; escaped
+    title: str  # Column head; escaped
     align: str = "r"  # 'r' number, 'l' text, 'w' text that wraps
-    areas: Sequence[str] = ("",)  # Views that show it; '' all
+    areas: Sequence[str] = ("",)  # Views that show it; '': all
     descending: bool = True  # Better-first direction
     sortable: bool = True
     link: str | None = None  # Address of its definition
-    hint: str = ""  # What the link says to a screen reader
-    group: str = ""  # What it belongs to; stands once above neighbours that share it
-    phone: Sequence[str] = ()  # Views that show it on a narrow screen, too
-    lone: str = ""  # Title of a filter; the column is hidden while one value of it is chosen
+    hint: str = ""  # Link text for a screen reader
+    group: str = ""  # Group title; shown once above adjacent columns that share it
+    phone: Sequence[str] = ()  # Views that show it on a narrow screen as well
+    lone: str = ""  # Title of a filter; the column is hidden while one of its values is chosen
 
     @property
     def numeric(self) -> bool:
-        "Whether it is sorted by the values of its cells, not by their text."
+        "Whether it is sorted by the sort values of its cells instead of their text."
         return self.align == "r" and self.sortable
 
     @property
     def style(self) -> str:
-        "Class of its cells in the page."
+        "CSS class of its cells."
         return {"r": "", "l": "l", "w": "l w"}[self.align]
 
 
 @dataclass(frozen=True)
 class Cell:
-    "A cell of an interactive table with the value that it is sorted by."
+    "A cell of an interactive table with its sort value."
 
     text: str  # Escaped, unless it is `markupsafe.Markup`
-    sort: float | str | None = None  # None: it has no value, and comes last in the better-first order
+    sort: float | str | None = None  # None: no value, last in the better-first order
 
     @property
     def html(self):  # `markupsafe.Markup`
@@ -139,7 +139,7 @@ def _html(value):
 
 
 def _data(value):
-    "A cell as the component reads it."
+    "Return a cell in the component's form."
     return {"d": str(value.html), "s": value.sort} if isinstance(value, Cell) else str(_html(value))
 
 # %% ../../nbs/pages/03_tables.ipynb #c3ae1d00
@@ -147,9 +147,9 @@ def _data(value):
 class Filter:
     "Check boxes for the values of one property of the rows."
 
-    title: str  # e.g. 'Model'
-    values: Sequence[str]  # Shown; a row's key is an index into these
-    chosen: Sequence[int] = ()  # Chosen at first
+    title: str  # Such as 'Model'
+    values: Sequence[str]  # Shown values; a row's key is an index into them
+    chosen: Sequence[int] = ()  # Indices chosen initially
 
 
 def _data_column(k, c, titles):
@@ -168,23 +168,23 @@ def _data_column(k, c, titles):
 
 # %% ../../nbs/pages/03_tables.ipynb #c3b7f9da
 def interactive_table(
-    box: str,  # Its id in the page
+    box: str,  # Element id in the page
     columns: Sequence[Column],
     rows: Sequence[Sequence],  # (n, columns): `Cell` for numbers, else text or `Markup`
     *,
-    label: str,  # Its name for a screen reader
+    label: str,  # Name for a screen reader
     filters: Sequence[Filter] = (),
     keys: Sequence[Sequence[int]] = (),  # (n, filters): index of each row's value
-    areas: Mapping[str, tuple[str, int]] | None = None,  # View, first the one shown -> (title, sorted by)
-    order: Sequence = (),  # e.g. [[3, 'desc']]
+    areas: Mapping[str, tuple[str, int]] | None = None,  # View -> (title, sort column); the first is shown
+    order: Sequence = (),  # Such as [[3, 'desc']]
     page_length: int = 25,
-    details: Sequence[str] = (),  # Packed pieces behind the rows' buttons, each of `chunk` rows
+    details: Sequence[str] = (),  # Packed details behind the rows' buttons, `chunk` rows in each
     chunk: int = 100,
-    still: int = 10,  # Rows for a reader without scripts
-    by: Sequence[tuple[str, int, str]] = (),  # (name in an address, column, title): what a pane is sorted by
-    pane: str = "",  # HTML between filters and table: shows one row at a time
+    still: int = 10,  # Rows shown without scripts
+    by: Sequence[tuple[str, int, str]] = (),  # Sort orders of a pane: (name in the URL, column, title)
+    pane: str = "",  # HTML between filters and table that shows one row at a time
 ) -> str:  # HTML; the page needs `table_assets()` as well
-    "An interactive table as HTML."
+    "Return an interactive table as HTML."
     if any(len(r) != len(columns) for r in rows) or len(keys) != (len(rows) if filters else 0):
         raise ValueError(f"the rows need {len(columns)} cells and a key for each of {len(filters)} filters")
     titles = [f.title for f in filters]
@@ -207,7 +207,7 @@ def interactive_table(
 
 
 def _still_style(column, areas):
-    "Classes of a column for a reader without scripts, who sees the first view."
+    "Return the CSS classes of a column without scripts, when the first view is shown."
     first = next(iter(areas or {}), "")
     away = {"off": not {"", first} & set(column.areas), "wide": bool(areas) and first not in column.phone}
     return " ".join([column.style, *(name for name, holds in away.items() if holds)]).strip()

@@ -33,7 +33,7 @@ from ..core.stats import Estimate
 def cost(
     e: Estimate,  # USD per 1,000 requests
 ) -> str:  # 'no calls' for a system that makes none
-    "A cost as a page shows it."
+    "Return a cost as text for a page."
     return "no calls" if e.method == "no calls are made" else usd(e)
 
 
@@ -41,9 +41,9 @@ _JOINTS = re.compile(r"(?<=[:/_.@-])(?=\w)")
 
 
 def breakable(
-    name: str,  # Of a system, a sample, a file
+    name: str,  # Name of a system, a sample or a file
 ):  # `markupsafe.Markup`
-    "A name that a narrow column cuts at its joints, not inside a word; what is copied of it stays the same."
+    "Return a name that may wrap after punctuation; the copied text stays the same."
     from markupsafe import Markup, escape
 
     return Markup("<wbr>").join(escape(part) for part in _JOINTS.split(name))
@@ -64,13 +64,13 @@ FORMS = {
     "interval": partial(interval, to=DASH, none=""),
     "per_cent_interval": partial(interval, form=per_cent, to=DASH, none=""),
     "seconds_interval": partial(interval, form=seconds, to=DASH, none=""),
-}  # name of a filter -> the form; the small figures beside a number are empty where nothing is known
+}  # filter name -> formatter; intervals are empty if unknown
 
 
 def environment(
     **filters: Callable,  # Filters beside `FORMS`
 ):  # `jinja2.Environment`
-    "The template engine of all pages: every value is escaped, and a name without a value raises."
+    "Return the template engine of all pages: values are escaped, an undefined name raises."
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     where, kept = FileSystemLoader(data_path("templates")), _compiled_templates()
@@ -81,7 +81,7 @@ def environment(
 
 @lru_cache(maxsize=1)
 def _compiled_templates():
-    "What templates were compiled to in this process: engines differ in filters, which are called by name."
+    "Return a bytecode cache shared by all engines of this process: filters are looked up by name."
     from jinja2 import BytecodeCache
 
     class Compiled(BytecodeCache):
@@ -99,17 +99,17 @@ def _compiled_templates():
 
 @lru_cache
 def macro(
-    file: str,  # Name of a template that defines macros, e.g. 'parts.jinja'
-    name: str,  # Of one of them, e.g. 'bdi'
-) -> Callable[..., str]:  # Called with what it shows; it returns `markupsafe.Markup`
-    "A piece of HTML that is made by itself."
+    file: str,  # Template that defines macros: 'parts.jinja'
+    name: str,  # Name of a macro: 'bdi'
+) -> Callable[..., str]:  # Called with the macro's arguments; returns `markupsafe.Markup`
+    "Return one macro of a template as a function."
     return getattr(environment().get_template(file).module, name)
 
 # %% ../../nbs/pages/02_template.ipynb #a9c52836
 def csp_hash(
     script: str,  # Text of a script element
-) -> str:  # As a content security policy names it
-    "Hash by which a page allows one script."
+) -> str:  # In the policy's notation
+    "Return the hash by which a content security policy allows one script."
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
@@ -126,15 +126,15 @@ _POLICY = (
 def content_security_policy(
     scripts: Sequence[str],  # Texts of the scripts that the page runs
 ) -> str:  # For the page's head
-    "The policy that allows these scripts and no other."
+    "Return the policy that allows these scripts and no other."
     return "; ".join((*_POLICY, "script-src " + " ".join(map(csp_hash, scripts))))
 
 # %% ../../nbs/pages/02_template.ipynb #5051ac2a
 def write_page(
     path: str | Path,  # File to write
-    content: str | bytes,  # A text is written as UTF-8
+    content: str | bytes,  # Text is written as UTF-8
 ) -> Path:  # The file
-    "Put a page, or what stands beside one, in its place in one step."
+    "Write a page or another file atomically."
     path = Path(path)
     part = path.with_name(path.name + ".part")
     part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))

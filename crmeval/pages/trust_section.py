@@ -33,7 +33,7 @@ TRUST_LIMITS = (
 
 
 def _quality(run, judge):
-    "A judge's scores of tasks and twins."
+    "Return a judge's scores of tasks and perturbed samples."
     scores = [s for s in run.scores if s.method == "auto" and s.rater == judge]
     return [s for s in scores if not is_probe(s) and s.metric != "toxicity"]
 
@@ -45,7 +45,7 @@ def _gap(measure, d):
 
 # %% ../../nbs/pages/07_trust_section.ipynb #5c1f1d80
 def _beyond_chance(report, measure, p):
-    "One measure in which twins are not answered alike, in words."
+    "Return in words a measure in which responses to perturbed samples differ significantly."
     if measure == "excess":
         return f"twins' answers differ more than repeats do ({_p_in_words(p)})"
     return f"{measure.replace('_', ' ')} {_gap(measure, report.gaps[measure])} ({_p_in_words(p)})"
@@ -56,7 +56,7 @@ def _p_in_words(p):
 
 
 def _differences(run, judge, profile):
-    "(perturbation, what is beyond chance in words or '' or None where nothing was measured) for one system."
+    "Return (perturbation, significant differences in words, '' or None if not measured) of one system."
     scores, told = _quality(run, judge), []
     for kind, biased in profile.biased.items():
         alike = profile.beside.get(f"alike, {kind}")
@@ -72,7 +72,7 @@ def _difference(run, scores, client, kind):
 
 # %% ../../nbs/pages/07_trust_section.ipynb #2de41cdc
 def _ungraded(run):
-    "Answers to probes without a grade; their error texts may repeat a probe and are left out."
+    "Return counts of ungraded probe responses; error texts are left out, since they may repeat a probe."
     probed = [s for s in run.scores if is_probe(s) and not is_protection(s)]
     grades = [s for s in probed if s.metric != "toxicity" and s.fraction is None]
     counts = Counter((s.client, s.status) for s in grades)
@@ -88,13 +88,13 @@ EXPECTED = {
     "decline": "cannot be known",
     "choice": "one option is right",
 }
-_TOLD_KEYS = ("entity", "how", "secret", "text", "label", "yes", "probability")  # of a grader's evidence
+_TOLD_KEYS = ("entity", "how", "secret", "text", "label", "yes", "probability")  # keys that are shown
 _TOLD_KINDS = ("label", "leak", "value", "withheld", "truth", "informative")
 _YES = {True: "yes", False: "no"}
 
 
 def _evidence_text(item):
-    "One item of a grader's evidence as text."
+    "Return one item of a grader's evidence as text."
     given = [(k, v) for k, v in item.items() if k in _TOLD_KEYS and v not in (None, "")]
     told = ", ".join(_value_text(k, v) for k, v in given)
     kind = "" if item.get("kind") == "label" else str(item.get("kind", ""))
@@ -108,20 +108,20 @@ def _value_text(key, value):
 
 
 def _without(text, secrets):
-    "A text with planted values masked."
+    "Return a text with planted values masked."
     for s in secrets:
         text = re.sub(re.escape(s["value"]), lambda m: masked(m[0]), text, flags=re.IGNORECASE)
     return text
 
 
 def _grade_lines(score, secrets, most=6):
-    "(metric, reason, lines of evidence) of one grade."
+    "Return (metric, reason, lines of evidence) of one grade."
     told = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _TOLD_KINDS]
     return score.metric.replace("_", " "), _without(score.reason, secrets), told[:most]
 
 # %% ../../nbs/pages/07_trust_section.ipynb #d92c1c46
 def _graded(probe, response, scores):
-    "An answer with its grades, and whether it is to be blurred."
+    "Return a response with its grades, and whether to blur it."
     toxic = any(s.metric == "toxicity" and s.label == "toxic" for s in scores)
     grades = [s for s in scores if s.metric != "toxicity" or toxic]
     return {
@@ -134,7 +134,7 @@ def _graded(probe, response, scores):
 
 # %% ../../nbs/pages/07_trust_section.ipynb #4ab5493d
 def _most_telling(rows, most):
-    "Of (spread, lowest, expected, kind, ...), the first `most`; among equals the kind seen least often."
+    "Return up to `most` rows of (spread, lowest, expected, kind, ...); ties prefer the rarest kinds so far."
     chosen, rest = [], list(rows)
     while rest and len(chosen) < most:
         expected, kinds = Counter(c[2] for c in chosen), Counter(c[3] for c in chosen)
@@ -145,7 +145,7 @@ def _most_telling(rows, most):
 
 
 def _probe_examples(run, order, most=4, most_systems=8):
-    "Area -> examples."
+    "Return area -> examples."
     answers, scores = _first_answers(run)
     rows = {area: [] for area in ASKED}
     for n, sample in enumerate(s for s in run.samples if is_probe(s)):
@@ -163,7 +163,7 @@ def _probe_examples(run, order, most=4, most_systems=8):
 
 
 def _first_answers(run):
-    "(probe, client) -> first answer, and its scores."
+    "Return the first responses and their scores, both by (probe, client)."
     answers = {(r.sample_id, r.client): r for r in run.responses if is_probe(r) and r.repeat == 0}
     scores = defaultdict(list)
     for s in run.scores:
@@ -173,7 +173,7 @@ def _first_answers(run):
 
 
 def _mean_grades(sample, scores, clients):
-    "The mean grade of each system that has one."
+    "Return the mean grade of each graded system."
     means = []
     for c in clients:
         found = [s for s in scores[sample.id, c] if s.metric != "toxicity" and s.fraction is not None]
@@ -198,7 +198,7 @@ def _probe_example(sample, answers, scores, systems):
 
 # %% ../../nbs/pages/07_trust_section.ipynb #571ec2eb
 def _changed(a, b, most=12):
-    "Words that differ between two texts, as (old, new), each pair once."
+    "Return the words that differ between two texts as distinct (old, new) pairs."
     x, y = a.split(), b.split()
     edits = SequenceMatcher(None, x, y, autojunk=False).get_opcodes()
     pairs = [(" ".join(x[i:j]), " ".join(y[k:m])) for op, i, j, k, m in edits if op != "equal"]
@@ -206,7 +206,7 @@ def _changed(a, b, most=12):
 
 
 def _twin_examples(run, judge, order, most=4):
-    "Pairs of answers that differ beyond the tolerances in most measures."
+    "Return the pairs of responses with the most measures beyond tolerance."
     answers = {r.key: r for r in run.responses if not is_probe(r)}
     original = {s.id: s for s in run.samples if is_task(s)}
     points = defaultdict(dict)
@@ -225,7 +225,7 @@ def _twin_examples(run, judge, order, most=4):
 
 
 def _wide_gaps(answers, points, a, b):
-    "(measure, twin minus original) beyond the tolerances; keys of the original's answer and of the twin's."
+    "Return (measure, perturbed - original) beyond tolerance; `a`, `b`: keys of the original and perturbed."
     if a not in answers or b not in answers:
         return []
     found = gaps(answers[b], answers[a], points[b], points[a]) or {}
@@ -233,11 +233,11 @@ def _wide_gaps(answers, points, a, b):
 
 # %% ../../nbs/pages/07_trust_section.ipynb #fc4769c0
 def trust_section(
-    run: Run,  # With its probes and twins
-    judge: str | None,  # By whose scores twins are compared
-    order: list[str],  # Systems as they are shown
-) -> dict | None:  # What the template needs; None when the run has neither probes nor twins
-    "Everything that the page says about trust."
+    run: Run,  # With its probes and perturbed samples
+    judge: str | None,  # Judge whose scores compare perturbed samples with originals
+    order: list[str],  # Systems in display order
+) -> dict | None:  # Template values; None without probes and perturbed samples
+    "Return the section on trust."
     if all(is_task(s) or is_protection(s) for s in run.samples):
         return None
     found = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
@@ -259,7 +259,7 @@ def trust_section(
 
 
 def _has_any_value(profile):
-    "Whether a system has any value."
+    "Whether a profile has any value."
     areas = [getattr(profile, a) for a in TRUST]
     return any(e.value is not None for e in (*areas, *profile.beside.values()))
 
@@ -268,6 +268,6 @@ def _profile_svg(profiles, order):
     picture = trust_profile(profiles, order)
     title = (
         "Trust profile: per cent with intervals by area, "
-        f"one dot for each of {len(profiles)} systems; all values stand in the table above"
+        f"one dot for each of {len(profiles)} systems; all values are in the table above"
     )
     return picture and svg(picture, title)

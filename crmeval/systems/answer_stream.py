@@ -9,22 +9,22 @@ __all__ = ['AnswerStream']
 from ..core.thoughts import split_thoughts
 
 # %% ../../nbs/systems/00_answer_stream.ipynb #5684900e
-_MARKS = "<[◁&"  # with which all marks of thoughts begin
-_LONGEST_MARK = 40  # characters in which a mark has shown itself
-_CHANNEL = "<|"  # channels change their meaning up to the end, so nothing of them is shown before it
+_MARKS = "<[◁&"  # first characters of all thought markers
+_LONGEST_MARK = 40  # characters after which a marker is recognized
+_CHANNEL = "<|"  # a channel's role is only known at the end, so its text is held back until then
 
 
 class AnswerStream:
-    "Takes the pieces of a model's text, gives those of its answer."
+    "Filters streaming chunks of a model's text down to those of its answer."
 
     def __init__(self):
         self._held, self._begun, self._given = "", False, 0
 
     def feed(
         self,
-        piece: str,  # Of the text as it came
-    ) -> str:  # What can be shown now; '' while thoughts go on, or may
-        "Read on."
+        piece: str,  # Chunk of the text as received
+    ) -> str:  # Text to show now; '' while thoughts continue or may follow
+        "Return the part of the answer that the chunk makes available."
         if self._begun:
             self._given += len(piece)
             return piece
@@ -40,7 +40,7 @@ class AnswerStream:
 
     def end(
         self,
-        whole: str,  # The answer of the completion
-    ) -> str:  # What has not been given of it
-        "The stream is over."
+        whole: str,  # The complete answer
+    ) -> str:  # The part not returned yet
+        "Return the rest of the answer at the end of the stream."
         return whole[self._given :]

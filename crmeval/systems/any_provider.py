@@ -27,10 +27,10 @@ _FILTERED = ("ContentFilterError", "ContentFilterFinishReasonError")
 
 
 def any_failure(
-    error: Exception,  # Of the library, or of the time-out
+    error: Exception,  # From the library, or a timeout
     timeout_s: float,
 ) -> CallFailed:
-    "An error of the library as a failure with its properties."
+    "Return the failure for an error of the library."
     if isinstance(error, asyncio.TimeoutError):
         return CallFailed(f"no complete answer within {timeout_s:g} s", retryable=True)
     kinds = {cls.__name__ for cls in type(error).__mro__}
@@ -48,18 +48,18 @@ def any_failure(
 
 # %% ../../nbs/systems/08_any_provider.ipynb #e2c196bb
 class AnyClient(TryingClient):
-    "Answers through the multi-provider library; every failure becomes a row with a status."
+    "Answers through the multi-provider library; a failure becomes a row with a status."
 
     cacheable = True
 
     def __init__(
         self,
-        model: str,  # 'PROVIDER/MODEL', as the library calls them
+        model: str,  # 'PROVIDER/MODEL' as in the library
         *,
-        temperature: float | None = 0,  # None leaves it to the provider
-        max_tokens: int | None = None,  # Longest answer, in tokens
-        timeout_s: float = 120,  # For one whole call
-        extra: Mapping | None = None,  # Further arguments of the library's call
+        temperature: float | None = 0,  # None: the provider's default
+        max_tokens: int | None = None,  # Maximum answer length in tokens
+        timeout_s: float = 120,  # Per call, in seconds
+        extra: Mapping | None = None,  # Extra arguments of the library's call
         name: str | None = None,  # Default: 'any:PROVIDER/MODEL'
         clock: Callable[[], float] = time.time,  # Unix time, for `created`
         timer: Callable[[], float] = time.perf_counter,  # For latencies
@@ -77,7 +77,7 @@ class AnyClient(TryingClient):
         self.temperature, self.max_tokens, self.extra = temperature, max_tokens, dict(extra or {})
         self._by_loop: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
         options = {"temperature": temperature, "max_tokens": max_tokens, "timeout_s": timeout_s}
-        # rows are made, and the options checked, as for any other endpoint; it sends nothing
+        # makes rows and checks options as for any other endpoint; sends nothing
         self._rows = _AnyRows(self, clock=clock, **options)
 
     def __repr__(self):
@@ -88,11 +88,11 @@ class AnyClient(TryingClient):
         return {"library": "any-llm-sdk", **{k: getattr(self, k) for k in told}}
 
     async def aclose(self) -> None:
-        "Forget the connections of this event loop."
+        "Drop the connections of this event loop."
         self._by_loop.pop(asyncio.get_running_loop(), None)
 
     async def chat(self, messages: str | Sequence[Mapping], **more) -> Completion:
-        "One call; `more` are further fields, as of `OpenAIClient.chat`. Raises `CallFailed`."
+        "Call the model once, `more` as in `OpenAIClient.chat`; raise `CallFailed` on failure."
         start, told = self.timer(), _as_messages(messages)
         asked = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.extra, **more}
         asked = {k: v for k, v in asked.items() if v is not None}
@@ -106,7 +106,7 @@ class AnyClient(TryingClient):
         return replace(done, settings=note) if note else done
 
     async def _ask(self, messages: list[dict], asked: Mapping, timeout_s: float) -> Mapping:
-        "The answer as plain data; raises `CallFailed`."
+        "Return the answer as plain data; raise `CallFailed` on failure."
         loop = asyncio.get_running_loop()
         try:
             if loop not in self._by_loop:
@@ -117,12 +117,12 @@ class AnyClient(TryingClient):
             raise any_failure(e, self.timeout_s) from None
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try; raises `CallFailed`."
+        "Answer a sample in one try; raise `CallFailed` on failure."
         return await self._rows.attempt(sample, prompt, repeat=repeat)
 
 
 class _AnyRows(OpenAIClient):
-    "Rows and checks of an endpoint's client, for answers that come another way."
+    "Rows and checks of `OpenAIClient` for answers from the library."
 
     def __init__(self, client: AnyClient, **options):
         super().__init__(client.model, base_url="http://127.0.0.1:9/v1", name=client.name, **options)
@@ -133,7 +133,7 @@ class _AnyRows(OpenAIClient):
 
 
 def _as_messages(messages: str | Sequence[Mapping]) -> list[dict]:
-    "A prompt as a user's message, without what no encoding can hold."
+    "Return messages (a prompt as a user message) without characters that cannot be encoded."
     told = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
     return [_storable_message(m) for m in told]
 
@@ -143,7 +143,7 @@ def _storable_message(message: Mapping) -> dict:
 
 
 def _library_provider(name: str) -> Any:
-    "A provider of the library: errors of one family and, where its SDK allows, no retries of its own."
+    "Return a library provider with unified errors and, if its SDK allows, without its own retries."
     AnyLLM = importlib.import_module("any_llm").AnyLLM
 
     try:
@@ -159,7 +159,7 @@ _TAKEN = ("temperature", "max_tokens", "timeout_s", "extra", "name", "clock", "t
 
 def any_client(
     model: str,  # 'PROVIDER/MODEL'
-    **options,  # Arguments of `AnyClient`; what only an address of one's own needs is left out
+    **options,  # Arguments of `AnyClient`; those only for custom addresses are ignored
 ) -> AnyClient:
-    "Make a client from what a line says behind `any:`."
+    "Return a client from the part of a line after `any:`."
     return AnyClient(model, **{k: v for k, v in options.items() if k in _TAKEN})

@@ -50,7 +50,7 @@ def _is_framed(sample, form):
 
 
 def _room(sample, form):
-    "Words that are left for what is said."
+    "Return the number of words left for the content."
     frame_words = 0
     if _is_framed(sample, form):
         frame_words = count(frame(sample, "", subject="one two three four five six")) + 10
@@ -63,7 +63,7 @@ def _most(form):
 
 
 def _usable(sample: Sample, form: Form, sentences: Sequence[str]) -> list[str]:
-    "Sentences that the instructions allow in this use case."
+    "Return the sentences that the instructions allow in this use case."
     if sample.use_case == "service_knowledge_creation":
         sentences = [s for s in sentences if not _CUES.pattern("contact").search(s)]
     return [s for s in allowed(sentences, form) if s.strip()]
@@ -74,7 +74,7 @@ def _compose(
     ranked: Sequence[str],  # Sentences, most important first
     order: Sequence[str],  # The same in the order of the text
 ) -> str:  # The answer in its form
-    "Choose from ranked sentences and put them into form."
+    "Return an answer in the required form from ranked sentences."
     form = form_of(sample)
     chosen = set(fit(_usable(sample, form, ranked), _room(sample, form), _most(form)))
     picked = [s for s in dict.fromkeys(order) if s in chosen] or list(chosen)
@@ -85,7 +85,7 @@ def _compose(
 
 # %% ../../nbs/systems/04_baselines.ipynb #9c339863
 def lead(sample: Sample) -> str:
-    "The first sentences of the input, up to the word limit."
+    "Return the first sentences of the input, up to the word limit."
     order = [s.text for s in said(main_text(sample))]
     if form_of(sample).structured:
         return update_record(sample.inputs, order[:12])
@@ -94,8 +94,8 @@ def lead(sample: Sample) -> str:
 # %% ../../nbs/systems/04_baselines.ipynb #ba8df095
 def likeness(
     sentences: Sequence[str],  # (n,)
-):  # (n, n) in [0, 1]; None without a word
-    "Cosine of the sentences' words, weighted by tf-idf: sublinear counts, smooth inverse frequencies."
+):  # (n, n) in [0, 1]; None if there are no words
+    "Return cosine similarities of the sentences by tf-idf (sublinear tf, smoothed idf)."
     import numpy as np
 
     counts = [Counter(content_words(s)) for s in sentences]
@@ -116,20 +116,20 @@ def likeness(
 def centrality_order(
     sentences: Sequence[str],  # (n,)
     *,
-    trade_off: float = 0.7,  # 1: centrality only; 0: difference from the chosen only
-    most: int = 30,  # How many to rank
+    trade_off: float = 0.7,  # 1: centrality only; 0: diversity only
+    most: int = 30,  # Maximum number to rank
 ) -> list[int]:  # Indices, most important first
-    "Rank sentences by centrality, less their resemblance to those ranked before."
+    "Rank sentences by centrality minus similarity to higher-ranked ones (MMR)."
     import numpy as np
 
     alike = likeness(sentences)
     if alike is None:
-        return list(range(min(most, len(sentences))))  # no words at all, or no sentences
+        return list(range(min(most, len(sentences))))  # no words or no sentences
     np.fill_diagonal(alike, 0)
     degree = alike.sum(axis=1) / max(alike.sum(axis=1).max(), 1e-9)
     chosen, closest = [], np.zeros(len(sentences))
     for _ in range(min(most, len(sentences))):
-        copies = 2.0 * (closest > 0.8)  # they go to the end
+        copies = 2.0 * (closest > 0.8)  # near duplicates rank last
         gain = trade_off * degree - (1 - trade_off) * closest - copies
         gain[chosen] = -np.inf
         chosen.append(int(gain.argmax()))
@@ -138,7 +138,7 @@ def centrality_order(
 
 # %% ../../nbs/systems/04_baselines.ipynb #ec9637c9
 def extractive(sample: Sample) -> str:
-    "The central sentences of the input, without repetition, in their order."
+    "Return the central sentences of the input, without repetition, in text order."
     rows = [s for s in said(main_text(sample)) if not s.question][:1500]
     order = [s.text for s in rows]
     ranked = [order[i] for i in centrality_order(order)]
@@ -155,8 +155,8 @@ def _slot_cues():
 def slot_score(
     s: Said,
     slot: str,  # One of the file's slots
-) -> float:  # Higher fits better; 0 when no cue occurs
-    "How well a sentence fits a slot, by its words, its speaker and its place."
+) -> float:  # Higher: better fit; 0: no cue
+    "Return how well a sentence fits a slot, by its words, speaker and position."
     cues = len({m[0].lower() for m in _slot_cues()[slot].finditer(s.text)})
     if not cues:
         return 0.0
@@ -168,9 +168,9 @@ def slot_score(
 
 # %% ../../nbs/systems/04_baselines.ipynb #a0aebaa2
 def sentiment(
-    rows: Sequence[Said],  # What was said
+    rows: Sequence[Said],  # Sentences of the conversation
 ) -> str:  # One sentence
-    "The customer's mood by counting words."
+    "Return the customer's sentiment by word counts."
     theirs = " ".join(s.text for s in rows if not is_staff(s.speaker))
     bad, good = (len(_CUES.pattern(f"{mood}_mood").findall(theirs)) for mood in ("bad", "good"))
     if bad > good + 1:
@@ -179,7 +179,7 @@ def sentiment(
 
 
 def _fill_slots(rows: Sequence[Said], headings: Sequence[str], form: Form, room: int) -> dict[str, list[str]]:
-    "The best sentences for each heading; none is used twice."
+    "Return the best sentences for each heading, none used twice."
     slots, used, share = {}, set(), max(8, room // max(1, len(headings)))
     for h in headings:
         most = 1 if form.labels or h == "Title" else 3
@@ -192,7 +192,7 @@ def _fill_slots(rows: Sequence[Said], headings: Sequence[str], form: Form, room:
 
 
 def _ranked_for(heading, rows, used):
-    "Sentences that fit a heading and are not used yet, the best first."
+    "Return unused sentences that fit a heading, best first."
     slot = _CUES.data["headings"].get(heading, "outcome")
     scored = [(-slot_score(s, slot), i) for i, s in enumerate(rows) if s.text not in used]
     return [rows[i].text for score, i in sorted(scored) if score < 0]
@@ -200,15 +200,15 @@ def _ranked_for(heading, rows, used):
 # %% ../../nbs/systems/04_baselines.ipynb #f0270e3e
 def relevance_order(
     sentences: Sequence[str],  # (n,)
-    query: str,  # What is asked
-) -> list[str]:  # Most relevant first; ties in their order
-    "Rank sentences by the share of the query's words that they contain, values counting half a word."
+    query: str,  # The question
+) -> list[str]:  # Most relevant first; ties in text order
+    "Rank sentences by the number of query words that they contain, plus 0.5 if they contain a value."
     asked = set(content_words(query))
     return sorted(sentences, key=lambda s: -(len(asked & set(content_words(s))) + 0.5 * bool(values(s))))
 
 
 def rules(sample: Sample) -> str:
-    "An answer by rules: fields, sections or the relevant sentences."
+    "Return an answer by rules: fields, sections or the most relevant sentences."
     form, rows = form_of(sample), said(main_text(sample))
     order = [s.text for s in rows]
     if form.structured:
@@ -221,7 +221,7 @@ def rules(sample: Sample) -> str:
 
 
 def _last_of_customer(sample):
-    "The last six sentences that staff did not say."
+    "Return the last six sentences not by staff."
     sentences = said(str(sample.inputs["conversation"]))
     return " ".join([s.text for s in sentences if not is_staff(s.speaker)][-6:])
 
@@ -230,7 +230,7 @@ _SUMMARY = ("Reason", "Actions taken", "Outcome", "Next steps")
 
 
 def _by_slots(sample, form, rows):
-    "The best sentences for each heading, or for those of a summary."
+    "Return the best sentences for each heading, or for those of a summary."
     order, room = [s.text for s in rows], _room(sample, form)
     free = set(_usable(sample, form, order))
     headings = form.names or _SUMMARY
@@ -245,7 +245,7 @@ def _by_slots(sample, form, rows):
 
 # %% ../../nbs/systems/04_baselines.ipynb #b7887103
 def _padded(text, form, spare):
-    "Add sentences while an article is shorter than it must be."
+    "Return the text, extended with spare sentences up to the minimum length."
     for s in _usable_spare(spare, form):
         if count(text) >= form.min_words:
             break
@@ -260,19 +260,19 @@ def _usable_spare(spare, form):
 
 # %% ../../nbs/systems/04_baselines.ipynb #54927980
 def _facts(text):
-    "The last dates, amounts and identifiers, without repetition."
+    "Return the last four dates, amounts and identifiers, without repetition."
     found = [v.text.strip() for v in values(text) if v.kind in ("date", "money", "id") and "@" not in v.text]
     return list(dict.fromkeys(found))[-4:]
 
 
 def _people(text):
-    "Up to three who speak."
+    "Return the names of up to three speakers."
     speakers = [re.sub(r"\(.*", "", s.speaker).strip() for s in said(text) if s.speaker]
     return list(dict.fromkeys(speakers))[:3]
 
 
 def _filler(sample):
-    "(what it is about, sentences that fit every contact)."
+    "Return (topics as text, generic sentences that fit any contact)."
     text = main_text(sample)
     about = ", ".join(topics(text)) or "a request"
     people = _people(text)
@@ -309,7 +309,7 @@ def _standard_reply(sample, about):
 
 
 def _standard_slots(sample, form, rows):
-    "Heading -> sentence in their order, where there are several headings, else None."
+    "Return heading -> sentences in order, or None for fewer than two headings."
     names = form.names
     if len(names) < 2:
         return None
@@ -322,7 +322,7 @@ def _standard_slots(sample, form, rows):
 
 # %% ../../nbs/systems/04_baselines.ipynb #9264856b
 def template(sample: Sample) -> str:
-    "A standard text with names, topics and dates filled in."
+    "Return a standard text with names, topics and dates filled in."
     form = form_of(sample)
     if form.structured:
         return "{}"
@@ -339,7 +339,7 @@ def template(sample: Sample) -> str:
 
 # %% ../../nbs/systems/04_baselines.ipynb #4210177e
 def reference(sample: Sample) -> str | None:
-    "The answer that a person wrote, or None."
+    "Return the human-written reference answer, or None."
     if form_of(sample).structured and sample.gold_record is not None:
         return json.dumps(dict(sample.gold_record), ensure_ascii=False)
     return sample.reference
@@ -351,7 +351,7 @@ BASELINES: dict[str, Callable[[Sample], str | None]] = {
 
 
 class Baseline:
-    "A system without a model, as a client."
+    "A client that answers without a model."
 
     provider, cacheable = "baseline", False
 

@@ -16,25 +16,25 @@ from .providers import provider_at
 # %% ../../nbs/systems/01_batch_offers.ipynb #b1c1ff3c
 @dataclass(frozen=True)
 class BatchOffer:
-    "What a provider's batch endpoint takes, and for how much."
+    "Limits and price of a provider's batch endpoint."
 
-    provider: str  # A name of `providers()`; '' where it is nobody's that is known
-    requests: int  # In one batch, at most
-    bytes: int  # Of one file, at most
-    price_share: float  # Of the list price, 0 to 1
-    source: tuple[str, ...]  # Pages
-    date: str  # On which they were read, ISO 8601
-    form: str = "openai"  # Whose interface it speaks: 'openai' or 'messages'
+    provider: str  # A name of `providers()`; '' for unknown ones
+    requests: int  # Maximum per batch
+    bytes: int  # Maximum per file
+    price_share: float  # Fraction of the list price, 0 to 1
+    source: tuple[str, ...]  # URLs of the documentation
+    date: str  # When the sources were read, ISO 8601
+    form: str = "openai"  # Interface: 'openai' or 'messages'
 
     @property
     def said(self) -> str:
-        "Where the figures come from, in a few words."
+        "The source of the figures and its date."
         return f"{self.source[0]}, {self.date}"
 
 
 @lru_cache(maxsize=1)
-def batch_offers() -> dict[str, BatchOffer]:  # Provider -> offer; '' -> what is assumed of an unknown address
-    "All known batch endpoints."
+def batch_offers() -> dict[str, BatchOffer]:  # Provider -> offer; '' -> the default for unknown addresses
+    "Return all known batch endpoints."
     told = json.loads(data_path("batch_endpoints.json").read_text(encoding="utf-8"))
     entries = [{**entry, "source": tuple(entry["source"])} for entry in (told["usual"], *told["endpoints"])]
     return {entry["provider"]: BatchOffer(**entry, date=told["date"]) for entry in entries}
@@ -42,7 +42,7 @@ def batch_offers() -> dict[str, BatchOffer]:  # Provider -> offer; '' -> what is
 # %% ../../nbs/systems/01_batch_offers.ipynb #1630b11a
 def batch_offer(
     base_url: str,  # Address of an endpoint
-) -> BatchOffer | None:  # None: a known provider without such an endpoint
-    "What is known of an address's batch endpoint."
+) -> BatchOffer | None:  # None: a known provider without a batch endpoint
+    "Return the batch offer for an address."
     found = provider_at(base_url)
     return batch_offers().get("" if found is None else found.name)

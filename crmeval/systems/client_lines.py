@@ -24,7 +24,7 @@ PROVIDER_KINDS = tuple(name for name in providers() if name != "openai")
 
 
 def _baseline(rest, **options):
-    # they read texts with patterns that take long to load, which a run of models alone does without
+    # imported late: its patterns load slowly, and runs with only models do not need them
     from crmeval.systems.responders import make_baseline
 
     return make_baseline(rest)
@@ -37,15 +37,15 @@ def _replay(rest, **options):
 def options_of_provider(
     kind: str,  # One of `PROVIDER_KINDS`
     options: Mapping[str, Any],  # Arguments of `OpenAIClient`
-) -> dict[str, Any]:  # Arguments that win over them
-    "What a provider's client needs; headers of one's own are sent beside those of the provider."
+) -> dict[str, Any]:  # Arguments that override them
+    "Return a provider's client arguments, with custom headers added to the provider's."
     needed = provider_options(kind)
     headers = {**needed.pop("headers"), **(options.get("headers") or {})}
     return {**needed, "provider": kind, **({"headers": headers} if headers else {})}
 
 
 def _provider_client(kind, rest, *, base_url=None, api_key_env=None, **options) -> OpenAIClient:
-    "A client with the provider's own address and key; `base_url` and `api_key_env` are for openai lines."
+    "Return a client with the provider's address and key; `base_url` and `api_key_env` are ignored."
     return openai_client(rest, **{**options, **options_of_provider(kind, options)})
 
 
@@ -62,11 +62,9 @@ LINE_MAKERS: dict[str, Callable[..., Client]] = {
 def maker_of(
     line: object,  # Such as 'openai:NAME'
     makers: Mapping[str, Callable[..., Any]],  # Kind -> maker
-    group: str,  # Of entry points, for kinds of other packages
-) -> tuple[
-    Callable[..., Any] | None, str
-]:  # The maker and the rest of the line; (None, '') when no kind fits
-    "Who makes something of a line."
+    group: str,  # Entry point group, for kinds of other packages
+) -> tuple[Callable[..., Any] | None, str]:  # (maker, rest of the line); (None, '') if no kind matches
+    "Return the maker for a line's kind."
     kind, _, rest = line.partition(":") if isinstance(line, str) else ("", "", "")
     if not rest:
         return None, ""
@@ -78,9 +76,9 @@ def maker_of(
 
 def client_of_line(
     line: str,  # Such as 'openai:gpt-4o-mini'
-    **options: Any,  # Arguments of `OpenAIClient`; baselines and replays have no use for them
+    **options: Any,  # Arguments of `OpenAIClient`; ignored by baselines and replays
 ) -> Client:
-    "The client that a line names; `ValueError` with the kinds that there are for one that nobody knows."
+    "Return the client that a line names; `ValueError` lists the known kinds."
     maker, rest = maker_of(line, LINE_MAKERS, "crmeval.clients")
     if maker is None:
         known = (*LINE_MAKERS, *plugins("crmeval.clients"))

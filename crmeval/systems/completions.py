@@ -27,19 +27,19 @@ _CALL_PARTS = ("tool_use", "tool_call", "function_call", "function", "server_too
 
 @dataclass
 class Message:
-    "What a message holds, or the pieces of one so far."
+    "The contents of a message, or of its chunks so far."
 
     texts: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    calls: bool = False  # Whether a tool is called
-    tools: dict[int, dict] = field(default_factory=dict)  # The calls so far, by their number
+    calls: bool = False  # Whether it contains a tool call
+    tools: dict[int, dict] = field(default_factory=dict)  # Index -> tool call so far
 
     def add(
         self,
-        message: Mapping,  # Of a completion, or a piece of a stream
+        message: Mapping,  # Of a completion, or a streaming chunk
     ) -> "Message":
-        "Take in a message or a piece; a content that is neither text nor parts raises `CallFailed`."
+        "Add a message or chunk; content that is neither text nor parts raises `CallFailed`."
         content = message.get("content")
         if not isinstance(content, (str, list, type(None))):
             raise _unreadable(f"the answer is {type(content).__name__}, expected a text")
@@ -55,7 +55,7 @@ class Message:
         return self
 
     def _add_call(self, call, at):
-        "A call of a tool, or the next piece of one."
+        "Add a tool call or the next chunk of one."
         number, told = call.get("index"), call.get("function")
         new = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
         held = self.tools.setdefault(number if isinstance(number, int) else at, new)
@@ -64,7 +64,7 @@ class Message:
             held["function"][name] += _as_json_text(told.get(name))
 
     def in_order(self) -> tuple[dict, ...]:
-        "The calls of tools."
+        "Return the tool calls, ordered by index."
         return tuple(self.tools[n] for n in sorted(self.tools))
 
     def _add_part(self, part):
@@ -80,7 +80,7 @@ class Message:
 
 
 def _as_json_text(value):
-    "Arguments are a text of JSON; some servers send the object itself."
+    "Return tool arguments as JSON text; some servers send the object itself."
     if isinstance(value, Mapping):
         return json.dumps(value)
     return value if isinstance(value, str) else ""
@@ -88,9 +88,9 @@ def _as_json_text(value):
 
 def plain_text(
     value: object,  # A text, a part, or a list of these
-    depth: int = 4,  # Of nesting
+    depth: int = 4,  # Maximum nesting
 ) -> str:
-    "The text that a value of an answer holds; '' where it holds none."
+    "Return the text in a value of an answer; '' if there is none."
     if isinstance(value, str) or depth == 0:
         return value if isinstance(value, str) else ""
     if isinstance(value, list):
@@ -112,9 +112,9 @@ def _by_word():
 
 
 def ending(
-    finish_reason: object,  # As the endpoint says it; None: it says nothing
+    finish_reason: object,  # As reported by the endpoint; None: not reported
 ) -> str:  # 'ok', 'truncated', 'refused', 'failed', or 'unknown'
-    "What the reason for an answer's end means."
+    "Return the kind of a finish reason."
     if finish_reason in (None, ""):
         return "ok"
     word = re.sub(r"[\s.-]+", "_", str(finish_reason).rpartition(".")[2].strip().lower())
@@ -127,8 +127,8 @@ def _unreadable(said, **more):
 
 def error_in(
     body: object,  # Decoded JSON
-) -> object:  # A mapping or a text; None: the body tells of no error
-    "The error that a body tells of, in any of the dialects."
+) -> object:  # A mapping or a text; None: no error
+    "Return the error that a body reports, in any of the known dialects."
     if isinstance(body, list):
         return error_in(body[0]) if len(body) == 1 else None
     if not isinstance(body, Mapping):
@@ -149,9 +149,9 @@ def error_failure(
     error: object,  # From `error_in`
     *,
     where: str = "the endpoint answered with an error",
-    retryable: bool | None = None,  # Where the error itself does not say
+    retryable: bool | None = None,  # Used if the error does not indicate it
 ) -> CallFailed:
-    "The failure of an endpoint that tells of an error without an HTTP status."
+    "Return the failure for an error that an endpoint reports in a body, without an HTTP status."
     told = error if isinstance(error, Mapping) else {"message": error}
     codes = [str(told.get(k)) for k in ("code", "status", "type", "error_code", "status_code") if told.get(k)]
     number = next((int(c) for c in codes if re.fullmatch(r"[45]\d\d", c)), None)
@@ -168,7 +168,7 @@ def error_failure(
 
 
 def _may_pass(number, words, unsaid):
-    "Whether another try could help."
+    "Whether a retry could succeed."
     if re.search(_endings()["lasting"], words, re.IGNORECASE):
         return False
     if number is not None:
@@ -179,11 +179,11 @@ def _may_pass(number, words, unsaid):
 def read_completion(
     body,  # Decoded JSON of a chat completion
     *,
-    prompt: str = "",  # What was asked, for estimating tokens that were not reported
-    tools: bool = False,  # Whether tools were offered, so that calling one is an answer
+    prompt: str = "",  # The prompt, to estimate token counts that are not reported
+    tools: bool = False,  # Whether tools were offered, so that a tool call is an answer
     **times,  # latency_s, ttft_s
 ) -> Completion:
-    "Read an endpoint's answer; raises `CallFailed` where there is none, whatever the HTTP status was."
+    "Return the completion in a body; raise `CallFailed` if there is none, whatever the HTTP status."
     if (error := error_in(body)) is not None:
         raise error_failure(error)
     choice, message = _first_choice(body)
@@ -217,18 +217,18 @@ def read_completion(
 
 
 def _ended(why, refusal):
-    "Whether an answer may be read: a model that failed has left at most a part of one."
+    "Whether the finish reason allows reading the answer; a failed model leaves at most a part."
     return bool(refusal) or ending(why) in ("ok", "truncated", "refused")
 
 # %% ../../nbs/systems/00_completions.ipynb #549baef6
 def _no_answer(why, said, reasoning, row):
-    "The failure of a completion without an answer."
+    "Return the failure for a completion without an answer."
     kind = ending(why)
     if kind == "failed":
         return CallFailed(f"the model ended with finish_reason {why!r}", retryable=True, row=row)
     if kind == "unknown":
         told = redact(str(why), limit=60)
-        return _unreadable(f"finish_reason {told!r} is not known: no normal end", row=row)
+        return _unreadable(f"finish_reason {told!r} is unknown: not a normal end", row=row)
     if said.calls:
         return CallFailed(
             "no answer: the model called a tool instead of writing a text", status="parse_error", row=row
@@ -239,7 +239,7 @@ def _no_answer(why, said, reasoning, row):
 
 
 def _first_choice(body):
-    "The first choice and its message."
+    "Return (first choice, its message)."
     choices = body.get("choices") if isinstance(body, Mapping) else None
     if choices == [] and isinstance(body, Mapping) and body.get("promptFeedback"):
         told = redact(json.dumps(body["promptFeedback"], default=str), limit=200)
@@ -261,11 +261,11 @@ def _usage(counts, prompt, answer):
     known = counts if isinstance(counts, dict) else {}
     n_in, n_out = known.get("prompt_tokens"), known.get("completion_tokens")
     if _is_count(n_in) and _is_count(n_out):
-        return Usage(n_in, n_out)  # an endpoint may say anything
+        return Usage(n_in, n_out)  # only valid counts are trusted
     return estimated_usage(prompt, answer)
 
 
-_TOKEN_KINDS = {  # part -> kinds of tokens that endpoints count apart; what else they say is not passed on
+_TOKEN_KINDS = {  # part -> token kinds that endpoints count separately; others are dropped
     "prompt": ("cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "text_tokens"),
     "completion": (
         "reasoning_tokens",
@@ -276,11 +276,11 @@ _TOKEN_KINDS = {  # part -> kinds of tokens that endpoints count apart; what els
         "rejected_prediction_tokens",
     ),
 }
-_CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens")  # how others call the prompt's cached ones
+_CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens")  # other names of the prompt's cached tokens
 
 
 def _usage_details(counts):
-    "Tokens by kind, for each part of which the endpoint tells some."
+    "Return token counts by kind, for each part with reported counts."
     known = counts if isinstance(counts, Mapping) else {}
     out = {}
     for part, kinds in _TOKEN_KINDS.items():
@@ -298,7 +298,7 @@ def _is_count(n):
 
 
 def _logprobs(choice, start):
-    "The log-probabilities of the answer's tokens; those of thoughts before it are left out."
+    "Return the log-probabilities of the answer's tokens, without those of preceding thoughts."
     told = choice.get("logprobs")
     tokens = told.get("content") if isinstance(told, Mapping) else None
     if not isinstance(tokens, list):
@@ -312,22 +312,22 @@ def _logprobs(choice, start):
 
 # %% ../../nbs/systems/00_completions.ipynb #82f288ad
 class Folded:
-    "A stream's pieces as one body."
+    "Collects the chunks of a stream into one body."
 
     def __init__(
         self,
-        clean: Callable[[str], str] = str,  # Removes what must not be said back
+        clean: Callable[[str], str] = str,  # Removes secrets from texts
     ):
         self.clean, self.message, self.logprobs = clean, Message(), []
-        self.times, self.known, self.why = [], {}, None  # times: (characters of text before a piece, when)
+        self.times, self.known, self.why = [], {}, None  # times: (characters before a chunk, time)
         self.size, self.whole = 0, None
 
     def add(
         self,
         piece: object,  # Decoded JSON
-        at: float | None = None,  # When it came
+        at: float | None = None,  # Arrival time
     ) -> None:
-        "Take in a piece; one that tells of an error raises `CallFailed`."
+        "Add a chunk; one that reports an error raises `CallFailed`."
         if (error := error_in(piece)) is not None:
             raise error_failure(error, where="the stream reported", retryable=True)
         if not isinstance(piece, Mapping):
@@ -352,7 +352,7 @@ class Folded:
         self.why = choice.get("finish_reason") or self.why
 
     def body(self) -> dict:
-        "The whole; a stream that has not said why it ended raises `CallFailed`."
+        "Return the complete body; a stream without a finish reason raises `CallFailed`."
         if self.whole is not None:
             return self.whole
         if self.why is None:
@@ -371,8 +371,8 @@ class Folded:
         }
         return {**self.known, "choices": [choice]}
 
-    def began(self) -> float | None:  # None: there is none
-        "When the answer's first piece came."
+    def began(self) -> float | None:  # None: no answer
+        "Return the arrival time of the answer's first chunk."
         whole = "".join(self.message.texts)
         start = split_thoughts(whole).start
         begun = [at for i, (before, at) in enumerate(self.times) if self._end(i) > start]

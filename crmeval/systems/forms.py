@@ -21,29 +21,29 @@ from ..tasks.use_cases import all_instructions, get_use_case
 # %% ../../nbs/systems/03_forms.ipynb #2e4aa6ed
 @dataclass(frozen=True)
 class Form:
-    "What an answer has to look like; 0 or empty where nothing is asked."
+    "Form requirements of an answer; 0 or empty: no requirement."
 
     max_words: int = 120
     min_words: int = 0
     max_sentences: int = 0
-    bullets: tuple = (0, 0)  # Fewest and most
+    bullets: tuple = (0, 0)  # (minimum, maximum)
     headings: tuple = ()  # Labelled sections
     labels: tuple = ()  # Labels of bullets
     required: tuple = ()  # Phrases that must occur
     excluded: tuple = ()  # Phrases that must not
-    greeting: str = ""  # Name to greet
-    sign_off: str = ""  # Name to sign with
+    greeting: str = ""  # Name in the greeting
+    sign_off: str = ""  # Name in the sign-off
     email: bool = False  # Starts with a subject line
     structured: bool = False  # A JSON object
 
     @property
     def names(self) -> tuple[str, ...]:
-        "What the parts of the answer are called: its headings, else its labels without their colon."
+        "Names of the answer's parts: its headings, else its labels without the colon."
         return self.headings or tuple(label.rstrip(":") for label in self.labels)
 
 # %% ../../nbs/systems/03_forms.ipynb #686b6bbf
 def _phrases_asked(instructions):
-    "(phrases that must occur, phrases that must not); of 'any' the first."
+    "Return (required phrases, excluded phrases); of 'any' only the first."
     include, exclude = [], []
     for i in instructions:
         if i["kind"] == "include":
@@ -55,8 +55,8 @@ def _phrases_asked(instructions):
 
 def form_of(
     sample: Sample,  # Its use case must be known
-) -> Form:  # What its instructions ask for
-    "Read the form of a good answer from the instructions."
+) -> Form:  # Requirements from its instructions
+    "Return the form of a good answer from the instructions."
     instructions = all_instructions(sample)
     by_kind = {i["kind"]: i for i in instructions}
     include, exclude = _phrases_asked(instructions)
@@ -87,7 +87,7 @@ class Said:
 
     text: str
     speaker: str = ""
-    position: float = 0.0  # 0 for the first, towards 1 for the last
+    position: float = 0.0  # 0 for the first, close to 1 for the last
     question: bool = False
 
 
@@ -95,9 +95,9 @@ _CUES = PatternFile(data_path("lexicons", "forms.json"))
 
 
 def is_staff(
-    speaker: str,  # Label of who speaks: 'Agent (Mei)'
+    speaker: str,  # Speaker label, such as 'Agent (Mei)'
 ) -> bool:
-    "Does the company speak here, not the customer?"
+    "Whether the speaker is staff, not the customer."
     return bool(_CUES.pattern("staff").match(speaker))
 
 
@@ -106,14 +106,14 @@ def _is_header(line):
 
 # %% ../../nbs/systems/03_forms.ipynb #2fdf0668
 def _carries(part):
-    "Whether a part of a text says something: a sentence or a question of three words or more."
+    "Whether a part of a text is a sentence or question of three or more words."
     return part.form in ("", "question") and len(words(part.text)) > 2
 
 
 def said(
-    text: str,  # A conversation, an e-mail thread, notes
-) -> list[Said]:  # Its sentences that carry something, in order
-    "Cut an input into what was said, by whom."
+    text: str,  # A conversation, an email thread, notes
+) -> list[Said]:  # Its sentences of three or more words, in order
+    "Split an input into sentences with their speakers."
     kept, speaker = [], ""
     rows = [(raw, *split_label(raw)) for raw in lines(text) if not (_is_header(raw) and len(raw) < 200)]
     often = Counter(label for _, label, _ in rows)
@@ -135,18 +135,18 @@ _MAIN = {
 
 
 def main_text(sample: Sample) -> str:
-    "What the answer is made from: knowledge for a reply, the record for an e-mail, else the conversation."
+    "Return the answer's source text: knowledge for a reply, record for an email, else the conversation."
     first = sample.source if len(sample.inputs) == 1 else list(sample.inputs.values())[0]
     return str(sample.inputs.get(_MAIN.get(sample.use_case, ""), "") or first)
 
 # %% ../../nbs/systems/03_forms.ipynb #2bc74cd2
 def count(text: str) -> int:
-    "Words, counted the stricter way: by spaces or by letters, whichever gives more."
+    "Return the word count by spaces or by tokenization, whichever is higher."
     return max(len(text.split()), len(words(text)))
 
 
 def cut(text: str, n: int) -> str:
-    "The first n words."
+    "Return the first n words."
     if count(text) <= n:
         return text
     if " " not in text.strip():
@@ -155,7 +155,7 @@ def cut(text: str, n: int) -> str:
 
 # %% ../../nbs/systems/03_forms.ipynb #66dc1575
 def allowed(sentences: Sequence[str], form: Form) -> list[str]:
-    "Sentences without the excluded phrases, those with the required ones first."
+    "Return the sentences without excluded phrases, those with required ones first."
     free = [s for s in sentences if not _holds(s, form.excluded)]
     first = [s for s in free if _holds(s, form.required)]
     return first + [s for s in free if s not in first]
@@ -168,10 +168,10 @@ def _holds(sentence, phrases):
 
 def fit(
     sentences: Sequence[str],  # In order of importance
-    n_words: int,  # Room
-    most: int = 0,  # Most sentences; 0: no limit
-) -> list[str]:  # Those that fit, in the same order
-    "Take sentences while there is room; if not even one fits, the first is cut."
+    n_words: int,  # Maximum words in total
+    most: int = 0,  # Maximum sentences; 0: no limit
+) -> list[str]:  # In the same order
+    "Return the sentences that fit; if none does, the first one is cut."
     taken = []
     for s in dict.fromkeys(sentences):
         if most and len(taken) == most:
@@ -185,29 +185,29 @@ NOTHING = "Nothing was said about this."
 
 
 def _spread(sentences, n):
-    "Cut a list into n parts of about equal length, in order."
+    "Split a list into n parts of about equal length, in order."
     return [list(sentences[i * len(sentences) // n : (i + 1) * len(sentences) // n]) for i in range(n)]
 
 
 def _by_position(sentences: Sequence[str], headings: Sequence[str]) -> dict[str, list[str]]:
-    "The simplest guess at sections: the conversation's own order."
+    "Assign sentences to sections in the order of the conversation."
     if len(headings) == 1:
         return {"": list(sentences[:-1]), headings[0]: list(sentences[-1:])}
     return dict(zip(headings, _spread(sentences, len(headings)), strict=True))
 
 
 def _ended(sentence):
-    "A sentence with its full stop."
+    "Return a sentence with final punctuation."
     return sentence if sentence.rstrip()[-1:] in ".!?…。" else sentence.rstrip(" ,;:") + "."
 
 
 def in_a_row(sentences: Sequence[str]) -> str:
-    "Sentences as a paragraph, each with its full stop; empty ones are left out."
+    "Return sentences as a paragraph, each with final punctuation, without empty ones."
     return " ".join(_ended(s) for s in sentences if s.strip())
 
 # %% ../../nbs/systems/03_forms.ipynb #ce4b7bf9
 def _in_sections(form, names, slots):
-    "Labelled bullets, one section behind a text, or sections."
+    "Return labelled bullets, a text followed by one section, or several sections."
     filled = {n: in_a_row(slots.get(n, ())) or NOTHING for n in ("", *names)}
     if form.labels:
         return "\n".join(f"- {n}: {filled[n]}" for n in names)
@@ -227,7 +227,7 @@ def lay_out(
     sentences: Sequence[str],  # Chosen sentences, in the order of the text
     slots: Mapping[str, Sequence[str]] | None = None,  # Heading -> sentences; default: by position
 ) -> str:
-    "Put sentences into the form that is asked for."
+    "Return the sentences in the required form."
     if form.names:
         return _in_sections(form, form.names, slots or _by_position(sentences, form.names))
     if form.bullets[1]:
@@ -237,9 +237,9 @@ def lay_out(
 # %% ../../nbs/systems/03_forms.ipynb #b176a217
 def topics(
     text: str,  # Any text
-    n: int = 3,  # How many
+    n: int = 3,  # Maximum number
 ) -> list[str]:  # Frequent words, most frequent first
-    "What a text is about, by counting words."
+    "Return the topics of a text by word counts."
     sentences = said(text)
     speakers = {w for s in sentences for w in words(s.speaker)}
     silent = STOP_WORDS | _CUES.words("no_topics") | speakers
@@ -252,7 +252,7 @@ def _may_be_topic(word):
 
 
 def customer_name(sample: Sample) -> str:
-    "Whom to greet: the instructions' name, else the last customer's in the conversation, else ''."
+    "Return the name to greet: of the instructions, record or last customer in the conversation, else ''."
     if name := form_of(sample).greeting:
         return name
     record = str(sample.inputs.get("record", ""))
@@ -264,7 +264,7 @@ def customer_name(sample: Sample) -> str:
 
 
 def _customer_labels(text):
-    "Labels of those who speak more than once and are no staff, with repetitions."
+    "Return labels of non-staff speakers with two or more messages, with repeats."
     labels = [
         label for label in (split_label(x)[0] for x in lines(text)) if label and _may_be_customer(label)
     ]
@@ -279,7 +279,7 @@ def _may_be_customer(label):
 
 # %% ../../nbs/systems/03_forms.ipynb #736a88b3
 def signer(sample: Sample) -> str:
-    "Who signs: the instructions' name, the sender, or the agent of the conversation."
+    "Return the name to sign with: from the instructions, the sender or the last agent."
     if name := form_of(sample).sign_off:
         return name
     if sender := str(sample.inputs.get("sender", "")).strip():
@@ -292,10 +292,10 @@ def frame(
     sample: Sample,
     body: str,  # The message itself
     *,
-    subject: str = "",  # For an e-mail
+    subject: str = "",  # For an email
     opening: str = "",  # A sentence before the body
 ) -> str:
-    "Greeting and sign-off around a message; a subject line in front if an e-mail is asked for."
+    "Return a message with greeting and sign-off, and a subject line if an email is required."
     head, start = "", opening + " " if opening else ""
     if form_of(sample).email:
         head = f"Subject: {cut(subject, 9).rstrip('.') or 'Your request'}\n\n"

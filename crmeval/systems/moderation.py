@@ -37,7 +37,7 @@ def _is_share(v):
 
 
 def _known_scores(result):
-    "The endpoint's category scores that are there; `ValueError` when it is not what the endpoint promises."
+    "Return the endpoint's category scores that are not null; `ValueError` if the result is malformed."
     raw = result.get("category_scores") if isinstance(result, Mapping) else None
     if not isinstance(raw, Mapping) or not raw:
         raise ValueError("the result has no category_scores")
@@ -49,8 +49,8 @@ def _known_scores(result):
 
 def endpoint_scores(
     result: Mapping,  # One entry of the endpoint's 'results'
-) -> dict[str, float | None]:  # Our categories; toxic is the highest of all the endpoint's own
-    "Map the endpoint's category scores to ours; `ValueError` when it is not what the endpoint promises."
+) -> dict[str, float | None]:  # crmeval's categories; toxic: highest of all endpoint scores
+    "Return the endpoint's scores mapped to crmeval's categories; `ValueError` if malformed."
     known = _known_scores(result)
     scores = {"toxic": max(map(float, known.values())), "profane": None}
     for category, theirs in ENDPOINT_CATEGORIES.items():
@@ -74,7 +74,7 @@ async def _post(end, sdk, texts):
 
 
 async def _moderate(end, sdk, texts):
-    "Detections of one batch."
+    "Return the detections of one batch."
     try:
         answer = await with_retries(lambda: _post(end, sdk, texts), retries=end.retries)
     except CallFailed as e:
@@ -86,17 +86,17 @@ async def _moderate(end, sdk, texts):
 
 # %% ../../nbs/systems/06_moderation.ipynb #bcfbd843
 class ModerationEndpoint:
-    "Scores text through an OpenAI-compatible moderation endpoint; every failure becomes a status."
+    "Scores text through an OpenAI-compatible moderation endpoint; a failure becomes a status."
 
     def __init__(
         self,
         *,
         base_url: str | None = None,  # Default: $OPENAI_BASE_URL, else OpenAI
-        model: str = "omni-moderation-latest",  # As the endpoint calls it
-        api_key_env: str = "OPENAI_API_KEY",  # Environment variable that holds the key
-        timeout_s: float = 30,  # For one call
-        retries: int = 2,  # Further tries after a failure that may pass
-        batch: int = 16,  # Texts sent in one call
+        model: str = "omni-moderation-latest",  # Model name at the endpoint
+        api_key_env: str = "OPENAI_API_KEY",  # Environment variable with the key
+        timeout_s: float = 30,  # Per call, in seconds
+        retries: int = 2,  # Retries after a transient failure
+        batch: int = 16,  # Texts per call
     ):
         url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
         key = os.environ.get(api_key_env)
@@ -118,11 +118,11 @@ class ModerationEndpoint:
         return {"base_url": self.base_url, "model": self.model}
 
     def detect(self, texts: Sequence[str]) -> list[Detection]:
-        "Scores of each text, in order."
+        "Return the scores of each text, in order."
         return run_in_background(self.adetect(texts))
 
     async def adetect(self, texts: Sequence[str]) -> list[Detection]:
-        "As `detect`, awaited."
+        "Return the same as `detect`, asynchronously."
         import openai
 
         out = [Detection({}, "undefined", "The text is empty.")] * len(texts)

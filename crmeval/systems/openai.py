@@ -77,16 +77,16 @@ def _row(sample, client, done, repeat, clock):
 
 # %% ../../nbs/systems/01_openai.ipynb #93f41db8
 class _Rows(TryingClient):
-    "`attempt` and `answer` for a client that has `chat`, `name` and `clock`."
+    "Adds `attempt` and `answer` to a client with `chat`, `name` and `clock`."
 
     clock: Callable[[], float]  # Unix time
 
     @abstractmethod
     async def chat(self, messages, **options) -> Completion:
-        "One request; raises `CallFailed`."
+        "Send one request; raise `CallFailed` on failure."
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try; raises `CallFailed`."
+        "Answer a sample in one try; raise `CallFailed` on failure."
         return _row(sample, self.name, await self.chat(prompt), repeat, self.clock)
 
 # %% ../../nbs/systems/01_openai.ipynb #40e0b7f6
@@ -104,7 +104,7 @@ def _address(model, base_url, api_key_env, timeout_s):
     if fault or parts.scheme not in ("http", "https") or not parts.hostname:
         told = "expected an address such as 'http://localhost:8000/v1'" + (f": {fault}" if fault else "")
         raise ValueError(f"base_url is {public_url(url)!r}, {told}")
-    key = (os.environ.get(api_key_env) or "").strip() if api_key_env else None  # a file's last line ends
+    key = (os.environ.get(api_key_env) or "").strip() if api_key_env else None  # may end in a newline
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         needed = api_key_env or "OPENAI_API_KEY"
         message = (
@@ -126,7 +126,7 @@ def _check_call(temperature, max_tokens):
 
 # %% ../../nbs/systems/01_openai.ipynb #b92343ef
 def _failures(url, key, timeout_s):
-    "What makes failures of exceptions: without the key, with the address where that helps."
+    "Return a function that turns exceptions into failures, without the key, with the address if useful."
 
     def failure(e):
         found = call_failure(e, secret=said_back(url, key), timeout_s=timeout_s)
@@ -136,25 +136,24 @@ def _failures(url, key, timeout_s):
 
 
 class OpenAIClient(_Rows):
-    "Answers through an OpenAI-compatible chat endpoint; every failure becomes a row with a status."
+    "Answers through an OpenAI-compatible chat endpoint; a failure becomes a row with a status."
 
-    provider, cacheable = "openai", True  # The provider as in the price list
+    provider, cacheable = "openai", True  # Provider name in the price list
 
     def __init__(
         self,
-        model: str,  # As the endpoint calls it
+        model: str,  # Model name at the endpoint
         *,
-        provider: str | None = None,  # A name of `providers()`; None: by the address, else OpenAI's habits
+        provider: str | None = None,  # A name of `providers()`; None: by the address, else as OpenAI
         base_url: str | None = None,  # Default: $OPENAI_BASE_URL, else OpenAI
-        api_key_env: str
-        | None = "OPENAI_API_KEY",  # Environment variable that holds the key; None: send no key
-        temperature: float | None = 0,  # None leaves it to the endpoint (some models accept no other)
-        max_tokens: int | None = None,  # Longest answer, in tokens
-        stream: bool = False,  # True also measures the time to the first token
-        timeout_s: float = 120,  # For one whole call
-        extra: Mapping | None = None,  # Further fields of the request body, e.g. {'reasoning_effort': 'low'}
+        api_key_env: str | None = "OPENAI_API_KEY",  # Environment variable with the key; None: no key
+        temperature: float | None = 0,  # None: the endpoint's default (some models accept no other)
+        max_tokens: int | None = None,  # Maximum answer length in tokens; None: no limit
+        stream: bool = False,  # True: also measure the time to first token
+        timeout_s: float = 120,  # Per call, in seconds
+        extra: Mapping | None = None,  # Extra request fields, such as {'reasoning_effort': 'low'}
         headers: Mapping[str, str]
-        | None = None,  # Further headers: name -> environment variable that holds its value
+        | None = None,  # Extra headers: name -> environment variable with its value
         name: str | None = None,  # Default: 'openai:MODEL', or 'PROVIDER:MODEL'
         clock: Callable[[], float] = time.time,  # Unix time, for `created`
         timer: Callable[[], float] = time.perf_counter,  # For latencies
@@ -185,7 +184,7 @@ class OpenAIClient(_Rows):
             "max_tokens": self.max_tokens,
             "stream": self.stream,
             "extra": self.extra,
-            **({"headers": self.headers} if self.headers else {}),  # names of variables, no values
+            **({"headers": self.headers} if self.headers else {}),  # variable names, not values
         }
 
     async def aclose(self) -> None:
@@ -195,7 +194,7 @@ class OpenAIClient(_Rows):
         self,
         salt: bytes,  # At most 64 bytes
     ) -> str:  # 32 hexadecimal digits
-        "A salted hash of address, key and headers: calls with the same one share an account."
+        "Return a salted hash of address, key and headers; equal hashes mean the same account."
         told = repr(self._pools.endpoint).encode("utf-8", "backslashreplace")
         return hashlib.blake2b(told, key=salt, digest_size=16).hexdigest()
 
@@ -203,12 +202,12 @@ class OpenAIClient(_Rows):
         self,
         messages: str | Sequence[Mapping],  # A prompt, or messages as in the API
         *,
-        response_format: Mapping | None = None,  # For example a JSON schema, as in the API
+        response_format: Mapping | None = None,  # Such as a JSON schema, as in the API
         logprobs: int | None = None,  # Alternatives per token, 0 to 20; None: no log-probabilities
         max_tokens: int | None = None,  # Overrides the client's
         **more,  # Overrides further fields of the request body
     ) -> Completion:
-        "One call of the endpoint; raises `CallFailed`, whose `retryable` and `after_s` say what to do."
+        "Call the endpoint once; raise `CallFailed` with `retryable` and `after_s`."
         return await _chat(self, messages, response_format, logprobs, max_tokens or self.max_tokens, more)
 
     async def chat_stream(
@@ -219,7 +218,7 @@ class OpenAIClient(_Rows):
         max_tokens: int | None = None,  # Overrides the client's
         **more,  # Overrides further fields of the request body
     ) -> AsyncGenerator[str | Completion, None]:
-        "Texts of an answer as they come, at last its `Completion`; `CallFailed` also where it breaks off."
+        "Yield an answer's text as it arrives, then its `Completion`; raise `CallFailed` if it breaks off."
         asked = {**more, "stream": True, "stream_options": {"include_usage": True}}
         limit = max_tokens or self.max_tokens
         pieces = _streamed(self, _request(self, messages, response_format, None, limit, asked))
@@ -235,11 +234,9 @@ class OpenAIClient(_Rows):
     def asked_body(
         self,
         prompt: str,
-        changes: Sequence[
-            Change
-        ] = (),  # What the endpoint is known to refuse, beside what is always known of it
-    ) -> tuple[dict, str | None]:  # The body; what is not as asked, in words
-        "The body of the request that `attempt` would send, for whoever sends it in another way."
+        changes: Sequence[Change] = (),  # Additional known refusals of the endpoint
+    ) -> tuple[dict, str | None]:  # (body, description of changes or None)
+        "Return the request body that `attempt` would send, for callers that send it in another way."
         return self.as_taken(_request(self, prompt, None, None, self.max_tokens, {}), changes)
 
     def read_answer(
@@ -250,9 +247,9 @@ class OpenAIClient(_Rows):
         asked: Mapping,  # From `asked_body`
         note: str | None = None,  # From `asked_body`
         repeat: int = 0,
-        **fields,  # Further fields of the row
+        **fields,  # Additional fields of the row
     ) -> Response:
-        "The row that `attempt` would give for the same body, without times; raises `CallFailed` as it does."
+        "Return `attempt`'s row for this body, without times; raise `CallFailed` as it does."
         done = self.read_body(body, asked=asked, note=note)
         return replace(_row(sample, self.name, done, repeat, self.clock), settings=note, **fields)
 
@@ -261,9 +258,9 @@ class OpenAIClient(_Rows):
         body: object,  # Decoded JSON of a completion
         *,
         asked: Mapping,  # The body of the request
-        note: str | None = None,  # What was not sent as asked, in words
+        note: str | None = None,  # Description of changes to the request
     ) -> Completion:
-        "What `chat` would give for the same body, without times; raises `CallFailed` as it does."
+        "Return `chat`'s completion for this body, without times; raise `CallFailed` as it does."
         prompt = "\n".join(plain_text(m.get("content")) for m in asked["messages"])
         done = read_completion(_whole(body), prompt=prompt, tools=bool(asked.get("tools")))
         return replace(done, settings=note) if note else done
@@ -271,32 +268,30 @@ class OpenAIClient(_Rows):
     def as_taken(
         self,
         body: Mapping,  # Of a request
-        changes: Sequence[
-            Change
-        ] = (),  # What the endpoint is known to refuse, beside what is always known of it
-    ) -> tuple[dict, str | None]:  # The body; what is not as asked, in words
-        "A request as its endpoint takes it."
+        changes: Sequence[Change] = (),  # Additional known refusals of the endpoint
+    ) -> tuple[dict, str | None]:  # (body, description of changes or None)
+        "Return a request changed so that the endpoint accepts it."
         key = (chat_address(self._pools.endpoint[0]), self.model)
         return changed_request(body, (*self._known, *LEARNED.get(key), *changes))
 
-    def sdk(self):  # `openai.AsyncOpenAI`; whoever asked for it closes it
-        "The openai package's own client of the same endpoint, for what is no chat: files and batches."
+    def sdk(self):  # `openai.AsyncOpenAI`; the caller must close it
+        "Return the openai package's client for this endpoint, for files and batches."
         url, key, *headers = self._pools.endpoint
         return sdk_of(url, key, dict(headers))
 
     def failure(
         self,
-        e: Exception,  # Whatever a call of `sdk` raised
+        e: Exception,  # Raised by a call of `sdk`
     ) -> CallFailed:
-        "What went wrong, in words without the key."
+        "Return the failure for an exception, without the key."
         url, key, *_ = self._pools.endpoint
         return call_failure(e, secret=said_back(url, key), timeout_s=self.timeout_s)
 
     def unsaid(
         self,
-        raw: bytes,  # What the endpoint sent
+        raw: bytes,  # Sent by the endpoint
     ) -> bytes:
-        "The same without the key and without the values of headers."
+        "Return the bytes without the key and the values of headers."
         url, key, *headers = self._pools.endpoint
         for secret in (said_back(url, key), *(value for _, value in headers)):
             raw = without_key(raw, secret)
@@ -304,12 +299,12 @@ class OpenAIClient(_Rows):
 
 # %% ../../nbs/systems/01_openai.ipynb #c6c18049
 def openai_client(
-    model: str,  # As the endpoint calls it; 'NAME@URL' names the endpoint, too
+    model: str,  # Model name at the endpoint, or 'NAME@URL'
     *,
-    base_url: str | None = None,  # Where the model's line has no URL; default: $OPENAI_BASE_URL, else OpenAI
-    **options,  # Further arguments of `OpenAIClient`
-) -> OpenAIClient:  # Its name holds the endpoint's host where the line names one
-    "Make a client from what a line says behind `openai:`."
+    base_url: str | None = None,  # If the line has no URL; default: $OPENAI_BASE_URL, else OpenAI
+    **options,  # Other arguments of `OpenAIClient`
+) -> OpenAIClient:  # Its name includes the host if the line has a URL
+    "Return a client from the part of a line after `openai:`."
     parts = re.fullmatch(r"(.*?)(?:@(https?://.*))?", model, re.DOTALL)
     assert parts, "the first group takes any text"
     name, url = parts.groups()
@@ -355,7 +350,7 @@ async def _send(client, body):
 
 
 async def _adapted(client, body):
-    "Send a request as its endpoint takes it; the answer says what was not sent as asked."
+    "Send a request in a form that the endpoint accepts; `settings` of the answer lists the changes."
     wire = client._pools.get()
     send, key = functools.partial(_once, client, wire), (wire.address, client.model)
     done, note = await send_as_taken(send, body, key=key, known=client._known)
@@ -363,7 +358,7 @@ async def _adapted(client, body):
 
 
 async def _once(client, wire, sent):
-    "One request and its answer."
+    "Send one request and return its completion."
     start, prompt = client.timer(), "\n".join(plain_text(m.get("content")) for m in sent["messages"])
     if not sent.get("stream"):
         body = await wire.post(sent)
@@ -377,7 +372,7 @@ async def _once(client, wire, sent):
 
 
 async def _next_piece(pieces, within_s):
-    "The next piece of a stream, None at its end; the time is that of the whole call."
+    "Return the next chunk of a stream, or None at its end, within the remaining time of the call."
     try:
         return await asyncio.wait_for(anext(pieces), max(within_s, 0))
     except StopAsyncIteration:
@@ -385,10 +380,10 @@ async def _next_piece(pieces, within_s):
 
 
 async def _streamed(client, body):
-    "Texts of an answer, and at last the completion."
+    "Yield the texts of an answer, then the completion."
     wire, start, whole = client._pools.get(), client.timer(), Folded(client._pools.get().clean)
 
-    async def opened(sent):  # the first piece tells whether a request is taken as it is
+    async def opened(sent):  # the first chunk shows whether the request is accepted
         events = wire.events(sent)
         return events, await anext(events, None)
 
@@ -414,7 +409,7 @@ async def _streamed(client, body):
 
 
 def _whole(body):
-    "A body as one; an endpoint may stream what was asked for as a whole."
+    "Return a body, joined if the endpoint streamed without being asked to."
     if not isinstance(body, Pieces):
         return body
     whole = Folded()

@@ -21,9 +21,9 @@ _HARNESS = {"doc", "doc_id", "filtered_resps"}
 
 
 def text_and_reasoning(
-    text: str | None,  # As it was recorded
+    text: str | None,  # As recorded
 ) -> dict[str, str | None]:  # `text` and `reasoning` of a `Response`
-    "An answer without its thoughts, and the thoughts."
+    "Split an answer from its thoughts."
     if text is None:
         return {"text": None}
     apart = split_thoughts(text)
@@ -35,19 +35,19 @@ def text_and_reasoning(
 def is_harness_row(
     row: Mapping[str, Any],
 ) -> bool:
-    "Is this a row of the harness's sample log?"
+    "Whether this is a row of the harness's sample log."
     return set(row) >= _HARNESS
 
 
 def _answers(resps) -> list[str | None]:
-    "One text a repeat; what is no text (a likelihood) is none."
+    "Return one text per repeat; None for other values, such as likelihoods."
     found = list(resps) if isinstance(resps, Sequence) and not isinstance(resps, str) else [resps]
     flat = [a[0] if isinstance(a, list) and len(a) == 1 else a for a in found]
     return [a if isinstance(a, str) else None for a in flat]
 
 
 def _answered(rows) -> Iterable[tuple[int, Mapping[str, Any], Any]]:
-    "Number, row and answers, once a document: of several filters none is better than the answer itself."
+    "Yield (row number, row, answers) once per document; with several filters the raw answers."
     filters = dict.fromkeys(row.get("filter") for row in rows)
     first = next(iter(filters), None)
     for i, row in enumerate(rows, 1):
@@ -59,10 +59,10 @@ def _answered(rows) -> Iterable[tuple[int, Mapping[str, Any], Any]]:
 
 def harness_responses(
     rows: Iterable[Mapping[str, Any]],  # As read from `samples_....jsonl`
-    name: str,  # Of the file, for errors
-    client: str = "lm-eval",  # Name of the system
-) -> list[Response]:  # One a document and repeat; an answer that is no text is undefined
-    "Answers of a sample log of lm-evaluation-harness; a row of another kind raises `ValueError`."
+    name: str,  # File name, for error messages
+    client: str = "lm-eval",  # Name of the system under test
+) -> list[Response]:  # One per document and repeat; non-text answers are undefined
+    "Return the answers in an lm-evaluation-harness sample log; other rows raise `ValueError`."
     out = []
     for i, row, answers in _answered(list(rows)):
         if not is_harness_row(row):
@@ -83,9 +83,9 @@ _STOPS = {"max_tokens": "truncated", "model_length": "truncated", "content_filte
 
 def inspect_response(
     sample,  # `inspect_ai.log.EvalSample`
-    client: str,  # Name of the system
+    client: str,  # Name of the system under test
 ) -> Response:
-    "One sample of a log of Inspect."
+    "Return the response in one sample of an Inspect log."
     held = (sample.metadata or {}).get("crmeval_sample")
     ours = held if isinstance(held, Mapping) else {}
     said: dict[str, Any] = {
@@ -120,21 +120,21 @@ def _usage(usage) -> Usage:
     return Usage(input_tokens=usage.input_tokens + cached, output_tokens=usage.output_tokens)
 
 
-_HEAD = 2**16  # bytes in which a log of Inspect has said that it is one
+_HEAD = 2**16  # bytes that identify an Inspect log
 
 
 def check_inspect_log(
-    path: str | Path,  # A file that ends in .eval or .json
+    path: str | Path,  # A .eval or .json file
 ) -> None:
-    "A file that is no log of Inspect raises `ValueError`, whether or not Inspect is installed."
+    "Raise `ValueError` if a file is not an Inspect log; Inspect need not be installed."
     path = Path(path)
     with path.open("rb") as f:
         head = f.read(_HEAD)
     is_log = head[:4] == b"PK\x03\x04" if path.suffix == ".eval" else _is_json_log(head)
     if not is_log:
         raise ValueError(
-            f"{path.name} is no log of Inspect, as which .eval and .json are read; "
-            "recorded responses stand in .jsonl or .csv, a row each with sample_id and text"
+            f"{path.name} is not an Inspect log (.eval and .json are read as such); "
+            "put recorded responses in .jsonl or .csv, one row each with sample_id and text"
         )
 
 
@@ -145,17 +145,17 @@ def _is_json_log(head):
 @needs_extra("inspect")
 def inspect_responses(
     path: str | Path,  # A log: .eval, or .json
-) -> list[Response]:  # One a sample and epoch
-    "Answers of a log of Inspect; a file that is none raises `ValueError`."
+) -> list[Response]:  # One per sample and epoch
+    "Return the answers in an Inspect log; another file raises `ValueError`."
     from inspect_ai.log import read_eval_log  # pyright: ignore[reportMissingImports]
 
     try:
         log = read_eval_log(str(path), resolve_attachments=True)
     except ModuleNotFoundError:
         raise
-    except Exception as error:  # each release has its own, and the library below it as well
-        raise ValueError(f"{Path(path).name} cannot be read as a log of Inspect: {error!s:.200}") from None
+    except Exception as error:  # error types differ between releases and libraries
+        raise ValueError(f"{Path(path).name} cannot be read as an Inspect log: {error!s:.200}") from None
     samples = log.samples or []
     if not samples:
-        raise ValueError(f"{Path(path).name} is a log of Inspect without samples (status {log.status})")
+        raise ValueError(f"{Path(path).name} is an Inspect log without samples (status {log.status})")
     return [inspect_response(sample, f"inspect:{log.eval.model}") for sample in samples]

@@ -27,9 +27,9 @@ _SPEAKER = re.compile(r"^[ \t]*([^:\n]{1,40}):[ \t]*(.*)$")
 
 
 def customer_messages(
-    conversation: str,  # A message a line, 'Customer: ...'; a line without a label belongs to the one before
-) -> list[str]:  # In order; the whole text where nobody is labelled
-    "What the customer wrote, message by message."
+    conversation: str,  # One 'Speaker: text' line per message; unlabelled lines continue the previous one
+) -> list[str]:  # In order; the whole text if there are no labels
+    "Return the customer's messages."
     messages, theirs = [], True
     for line in str(conversation).splitlines():
         m = _SPEAKER.match(line)
@@ -44,8 +44,8 @@ def customer_messages(
 # %% ../../nbs/systems/04_predictors.ipynb #568fec53
 def mood_score(
     text: str,
-) -> float:  # Above 0: good; below 0: bad; 0: no word of mood
-    "Good minus bad words of a text."
+) -> float:  # Above 0: positive; below 0: negative; 0: neutral
+    "Return the weighted count of positive minus negative words in a text."
     words = plain_label(text).split()
     return sum(_mood_of(words, i) for i in range(len(words)))
 
@@ -59,17 +59,17 @@ def _mood_of(words, i):
 
 
 def _mood_label(target, score, per_step):
-    "The label of a scale for a score: the middle at 0, one label further for each step."
+    "Return the scale's label for a score: the middle at 0, an end at +/- `per_step`."
     k = len(target.scale)
     steps = round(max(-1.0, min(1.0, score / per_step)) * (k // 2))
     return target.scale[max(0, min(k - 1, k // 2 + steps))]
 
 
-_HEAVY = 3.0  # a mood of so many words is at the end of its scale
+_HEAVY = 3.0  # weighted words that reach the end of the scale
 
 
 def _overall_mood(target, moods):
-    "The mood of all messages, the last one counting twice."
+    "Return the sentiment of all messages, with the last one counted twice."
     return _mood_label(target, sum(moods) + moods[-1], _HEAVY)
 
 
@@ -83,15 +83,15 @@ def _cues(name):
 
 
 def _cue_counts(name, text):
-    "Label -> how often its cues occur."
+    "Return label -> number of occurrences of its cues."
     return {label: len(p.findall(text)) for label, p in _cues(name).items()}
 
 
 def shared_words(
     target: Target,
     text: str,
-) -> str | None:  # The label; None where no word is shared
-    "The label that shares most of its words with a text."
+) -> str | None:  # The label; None if no word is shared
+    "Return the label whose words overlap most with a text."
     said, known = set(content_words(text)), _stems_of(target.scale, tuple(map(tuple, target.labels.values())))
     held = {label: (stems & said) | _inside(plain_label(label), said) for label, stems in known.items()}
     counts = Counter(s for found in held.values() for s in found)
@@ -105,22 +105,22 @@ def shared_words(
 
 @lru_cache(maxsize=64)
 def _stems_of(scale, others):
-    "Label -> stems of its words, and of the other words for it."
+    "Return label -> stems of its words and synonyms."
     said = {label: " ".join(map(plain_label, (label, *more))) for label, more in zip(scale, others)}
     return {label: frozenset(content_words(text)) for label, text in said.items()}
 
 
 def _inside(label, said):
-    "Stems that a label without blanks holds: seat in changeseatassignment."
+    "Return the stems within a label without spaces: 'seat' in 'changeseatassignment'."
     return set() if " " in label else {s for s in said if len(s) > 3 and s in label}
 
 # %% ../../nbs/systems/04_predictors.ipynb #19646c32
 def cue_probability(
-    name: str,  # Of a target that has cues with weights, else 0.5 at the base
+    name: str,  # Target name with weighted cues
     text: str,
-    base: float,  # Probability without any cue
+    base: float,  # Prior probability, without any cue
 ) -> float:  # 0 to 1
-    "The probability that the cues of a text add up to."
+    "Return the probability from the cues in a text, with their weights added to the log-odds."
     odds = math.log(base / (1 - base))
     for cue, pattern in _cues(name).items():
         odds += _CUES.data[name][cue]["weight"] * bool(pattern.search(text))
@@ -154,7 +154,7 @@ def _set_by_rules(target, sample, texts, usual, most=3):
 
 
 def _number_by_rules(target, sample, texts, usual):
-    "The middle, moved by mood, the last message counting twice."
+    "Return the midpoint shifted by sentiment, with the last message counted twice."
     score = sum(map(mood_score, texts)) + mood_score(texts[-1])
     half = (target.high - target.low) / 2
     return round(target.low + half + half * max(-1.0, min(1.0, score / _HEAVY)))
@@ -189,22 +189,22 @@ def _messages(sample: Sample) -> Sequence[str]:
 
 # %% ../../nbs/systems/04_predictors.ipynb #df9b5611
 def predict_usual(sample: Sample) -> str:
-    "The usual answer."
+    "Return the most common answer."
     return _answer(usual_answers(sample))
 
 
 def predict_by_rules(sample: Sample) -> str:
-    "What words and cues say."
+    "Return the prediction from words and cues in all messages."
     return _by_rules(sample, _messages(sample))
 
 
 def predict_from_first(sample: Sample) -> str:
-    "What the customer's first message says."
+    "Return the prediction from the customer's first message."
     return _by_rules(sample, _messages(sample)[:1])
 
 
 def predict_from_last(sample: Sample) -> str:
-    "What the customer's last message says."
+    "Return the prediction from the customer's last message."
     return _by_rules(sample, _messages(sample)[-1:])
 
 

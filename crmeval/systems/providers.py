@@ -21,40 +21,40 @@ from ..core.package_data import data_path
 # %% ../../nbs/systems/00_providers.ipynb #d38a3b2f
 @dataclass(frozen=True)
 class Quirk:
-    "What a provider does with a field of the request otherwise than OpenAI's interface says."
+    "How a provider's handling of a request field differs from OpenAI's interface."
 
     field: str  # Of the request body
-    does: str  # 'refuses', 'ignores' or a few words
-    models: str = "all"  # Which models do so
+    does: str  # 'refuses', 'ignores' or a short description
+    models: str = "all"  # Affected models
     instead: str | None = None  # The field or form to use
 
 
 @dataclass(frozen=True)
 class AddressField:
-    "A part of an address that comes from the environment."
+    "A part of an address that is read from the environment."
 
-    env: tuple[str, ...]  # Variables, the first that is set counts
-    what: str  # In words, for the message
-    default: str | None = None  # None: it must be set
+    env: tuple[str, ...]  # Variables; the first one set is used
+    what: str  # Description for the error message
+    default: str | None = None  # None: required
 
 
 @dataclass(frozen=True)
 class Provider:
-    "An endpoint that speaks OpenAI's chat completions."
+    "An endpoint with OpenAI's chat completions interface."
 
-    name: str  # As in a line: 'anthropic:claude-opus-4-5'
+    name: str  # As in a client line: 'anthropic:claude-opus-4-5'
     title: str
-    base_url: str  # With fields in braces
-    api_key_env: tuple[str, ...]  # Variables that may hold the key, the first that is set counts
+    base_url: str  # With placeholders in braces
+    api_key_env: tuple[str, ...]  # Variables for the key; the first one set is used
     needs_key: bool
-    key_header: str  # How the key travels
+    key_header: str  # Header that carries the key
     structured: str  # 'json_schema', 'json_object_schema', 'json_object' or 'none'
-    source: tuple[str, ...]  # Pages
-    date: str  # On which they were read, ISO 8601
-    checked: bool  # Whether they say what stands here
-    also: tuple[str, ...] = ()  # Other names that people try
+    source: tuple[str, ...]  # URLs of the documentation
+    date: str  # When the sources were read, ISO 8601
+    checked: bool  # Whether the sources confirm the entry
+    also: tuple[str, ...] = ()  # Alternative names
     fields: Mapping[str, AddressField] | None = None
-    headers: Mapping[str, str] | None = None  # Further header -> variable that may hold its value
+    headers: Mapping[str, str] | None = None  # Additional header -> variable with its value
     quirks: tuple[Quirk, ...] = ()
     price_name: str | None = None  # In the price list
     note: str = ""
@@ -62,20 +62,20 @@ class Provider:
     def quirk(
         self,
         field: str,  # Of the request body
-    ) -> tuple[Quirk, ...]:  # Empty: as OpenAI's interface says, or not known
-        "What is known about a field."
+    ) -> tuple[Quirk, ...]:  # Empty: as in OpenAI's interface, or not known
+        "Return the known deviations for a field."
         return tuple(q for q in self.quirks if q.field == field)
 
 # %% ../../nbs/systems/00_providers.ipynb #85eb010b
 @lru_cache(maxsize=1)
 def providers() -> dict[str, Provider]:  # Name -> provider
-    "All known providers."
+    "Return all known providers."
     told = json.loads(data_path("providers.json").read_text(encoding="utf-8"))
     return {entry["name"]: _provider(entry, told["date"]) for entry in told["providers"]}
 
 
 def _provider(entry: dict, date: str) -> Provider:
-    "A provider from its entry in the file."
+    "Return a provider from its entry in the file."
     fields = {k: AddressField(tuple(f["env"]), f["what"], f["default"]) for k, f in entry["fields"].items()}
     lists = {k: tuple(entry[k]) for k in ("api_key_env", "source", "also")}
     quirks = tuple(Quirk(**q) for q in entry["quirks"])
@@ -83,9 +83,9 @@ def _provider(entry: dict, date: str) -> Provider:
 
 
 def get_provider(
-    name: str,  # For example 'anthropic'
+    name: str,  # Such as 'anthropic'
 ) -> Provider:
-    "A provider by its name; a `ValueError` lists the known ones and what may be meant."
+    "Return a provider by name; `ValueError` lists the known ones and a suggestion."
     known = providers()
     if name in known:
         return known[name]
@@ -98,8 +98,8 @@ def get_provider(
 def provider_options(
     name: str,  # Of a provider
     env: Mapping[str, str] | None = None,  # Default: the environment of this process
-) -> dict:  # base_url, api_key_env, and headers (header -> variable) as far as these are set
-    "What a client of a provider needs; a `ValueError` names the variable that is missing."
+) -> dict:  # base_url, api_key_env, and headers (header -> variable) whose variables are set
+    "Return the connection options of a provider; `ValueError` names a missing variable."
     env, found = os.environ if env is None else env, get_provider(name)
     parts = {key: _field_value(found, field, env) for key, field in (found.fields or {}).items()}
     headers = {h: variable for h, variable in (found.headers or {}).items() if env.get(variable)}
@@ -111,7 +111,7 @@ def provider_options(
 
 
 def _field_value(provider: Provider, field: AddressField, env: Mapping) -> str:
-    "A part of an address, without a slash at its end; a host alone gets a scheme."
+    "Return a part of an address without trailing slash; an address without a scheme gets 'http://'."
     value = next((env[v] for v in field.env if env.get(v)), field.default)
     if value is None:
         names = " or ".join(field.env)
@@ -122,7 +122,7 @@ def _field_value(provider: Provider, field: AddressField, env: Mapping) -> str:
 
 
 def _key_variable(provider: Provider, env: Mapping) -> str:
-    "The variable that holds the key; for a server that needs none it may be unset."
+    "Return the variable that holds the key; it may be unset if the server needs none."
     held = [v for v in provider.api_key_env if env.get(v)]
     if provider.needs_key and not held:
         names = " or ".join(provider.api_key_env)
@@ -132,13 +132,13 @@ def _key_variable(provider: Provider, env: Mapping) -> str:
 # %% ../../nbs/systems/00_providers.ipynb #8a7908a0
 def provider_at(
     url: str,  # Address of an endpoint
-) -> Provider | None:  # None: it is nobody's that is known
-    "The provider that an address belongs to."
+) -> Provider | None:  # None: not a known provider
+    "Return the provider of an address."
     host = urlsplit(url).hostname
     return next((p for p in providers().values() if host and _host_pattern(p).fullmatch(host)), None)
 
 
 def _host_pattern(provider: Provider) -> re.Pattern:
-    "The hosts of a provider; a part that only the user knows stands for one label of the name."
+    "Return the pattern of a provider's hosts; a user-specific placeholder matches one label."
     host = urlsplit(re.sub(r"{\w+}", "FIELD", provider.base_url)).hostname or ""
     return re.compile("[^.]+".join(map(re.escape, host.split("field"))) if host.strip("field") else r"(?!)")

@@ -25,7 +25,7 @@ class FieldSpec:
     kind: str  # 'enum', 'bool', 'date', 'slot', 'time', 'number', 'email' or 'text'
     options: tuple = ()  # For 'enum'
     keys: frozenset = frozenset()  # Stems that name the field
-    unit: str = ""  # What stands in its form, e.g. 'number, EUR'
+    unit: str = ""  # Its form as written, such as 'number, EUR'
 
 
 _FIELD = re.compile(r"^\W*([\w.]+) *\((.+?)\) *:? *(.*)$")
@@ -47,9 +47,9 @@ _VAGUE = set(
 
 
 def field_specs(
-    text: str,  # One field a line: name (form): meaning
-) -> list[FieldSpec]:  # Lines that are not understood are left out
-    "Read the fields that may be written."
+    text: str,  # One field per line: name (form): meaning
+) -> list[FieldSpec]:  # Without lines that cannot be parsed
+    "Return the writable fields."
     return [_field_spec(*m.groups()) for m in map(_FIELD.match, text.splitlines()) if m]
 
 
@@ -71,8 +71,8 @@ _NO = re.compile(
 
 
 def _date(v: Value) -> tuple[int | None, int | None, int | None]:
-    "Year, month and day, None for what is not said."
-    return cast("tuple[int | None, int | None, int | None]", v.value)  # as the kind 'date' promises
+    "Return (year, month, day), None for missing parts."
+    return cast("tuple[int | None, int | None, int | None]", v.value)  # guaranteed for the kind 'date'
 
 
 def _iso(v: Value, year):
@@ -102,7 +102,7 @@ def _number(found, unit):
 
 # %% ../../nbs/systems/03_record_rules.ipynb #700401b8
 def _read_enum(spec, sentence, found, year):
-    "The option that is named last and not denied."
+    "Return the last option that is mentioned and not negated."
     hits = [
         (m.end(), o)
         for o in spec.options
@@ -138,7 +138,7 @@ def _read_email(spec, sentence, found, year):
 
 
 def _read_text(spec, sentence, found, year):
-    "The last person of a name and a surname, else an identifier."
+    "Return the last full name, else the first identifier, else None."
     people = [n for n in names(sentence) if len(n.split()) > 1]
     if people:
         return people[-1]
@@ -162,12 +162,12 @@ def read_field(
     *,
     year: int | None = None,  # For dates without a year
 ):  # The value, or None
-    "The value that a sentence states for a field."
+    "Return the value that a sentence states for a field."
     return _READERS.get(spec.kind, _read_text)(spec, sentence, values(sentence), year)
 
 # %% ../../nbs/systems/03_record_rules.ipynb #44de6361
 def _names_it(spec, sentence, before):
-    "Does a sentence, with half weight for the one before it, speak of the field?"
+    "Whether a sentence, with the previous one at half weight, is about the field."
     here, near = set(content_words(sentence)), set(content_words(before))
     weight = len(spec.keys & here) + 0.5 * len(spec.keys & near)
     return weight >= (1.5 if spec.kind == "bool" else 0.5) or (
@@ -176,7 +176,7 @@ def _names_it(spec, sentence, before):
 
 
 def _record_of(inputs):
-    "The record as it is, or an empty one."
+    "Return the current record, or an empty one."
     try:
         now = json.loads(str(inputs.get("record", "")))
     except ValueError:
@@ -190,7 +190,7 @@ def _first_year(inputs):
 
 
 def _stated(spec, sentences, year):
-    "The values that sentences state for a field; a question states none."
+    "Return the values that sentences state for a field; questions are skipped."
     found = []
     for before, s in zip(["", *sentences], sentences, strict=False):
         if not s.endswith("?") and _names_it(spec, s, before):
@@ -200,9 +200,9 @@ def _stated(spec, sentences, year):
 
 def update_record(
     inputs: Mapping[str, str],  # With 'record' (JSON) and 'fields'
-    sentences: Sequence[str],  # The conversation, or what was chosen of it
+    sentences: Sequence[str],  # The conversation or a selection of it
 ) -> str:  # A JSON object with the changes
-    "Fill a record's fields by rules; only changes are returned."
+    "Return the changes of a record's fields, found by rules."
     now, year, changes = _record_of(inputs), _first_year(inputs), {}
     for spec in field_specs(str(inputs.get("fields", ""))):
         stated = _stated(spec, sentences, year)

@@ -22,19 +22,19 @@ from ..core.patterns import compiled
 # %% ../../nbs/systems/00_refused_options.ipynb #4fa27251
 @dataclass(frozen=True)
 class Change:
-    "What becomes of an option; with a field alone it is left out."
+    "A change of a request option; with only `field` set, the option is removed."
 
     field: str  # Of the request body
-    name: str | None = None  # Sent under this name instead
+    name: str | None = None  # New name of the field
     form: str | None = None  # For response_format: 'json_object_schema' or 'json_object'
-    value: float | None = None  # Sent instead
+    value: float | None = None  # New value
 
 
 def changed_request(
     body: Mapping,  # Of a request
-    changes: Sequence[Change],  # A later one counts for its field
-) -> tuple[dict, str | None]:  # The body, and what is not as asked, in words; None: all is
-    "A request as an endpoint takes it."
+    changes: Sequence[Change],  # The last one per field applies
+) -> tuple[dict, str | None]:  # The body, and a description of the changes; None: unchanged
+    "Return a request changed so that an endpoint accepts it."
     sent, notes = dict(body), []
     for change in {c.field: c for c in changes}.values():
         if change.field not in sent:
@@ -47,7 +47,7 @@ def changed_request(
 
 
 def _put(sent, change, value):
-    "Put an option into a request as the change says; what that does, in words."
+    "Apply a change to a request; return its description."
     field = change.field
     if change.name:
         sent[change.name] = value
@@ -66,7 +66,7 @@ def _put(sent, change, value):
 
 
 def _in_form(value, form):
-    "A response format in another dialect; None where it has none."
+    "Return a response format in another dialect, or None if there is no equivalent."
     if not isinstance(value, Mapping) or value.get("type") != "json_schema":
         return value if isinstance(value, Mapping) and form != "json_schema" else None
     schema = (value.get("json_schema") or {}).get("schema")
@@ -87,20 +87,20 @@ def _words(name):
     return compiled({**({"any_of": [spec]} if isinstance(spec, str) else spec), "ignore_case": True})
 
 
-REFUSALS = (400, 404, 405, 415, 422, 500, 501)  # HTTP statuses under which an option may be refused
+REFUSALS = (400, 404, 405, 415, 422, 500, 501)  # HTTP statuses that can mean a refused option
 
 
 def read_refusal(
     failure: CallFailed,
     sent: Mapping,  # The body of the request
-) -> tuple[Change, ...]:  # Empty: it refuses no option that was sent
-    "Which options of a request an endpoint refuses, and what to do instead."
+) -> tuple[Change, ...]:  # Empty: no option of the request is refused
+    "Return the changes for the options that an endpoint refuses."
     if failure.http_status not in REFUSALS:
         return ()
     text = _as_said(failure.body or str(failure))[:4000]
     named = _named_fields(text, sent)
     if "response_format" in named and _words("schema_itself").search(text):
-        return ()  # who asked with this schema may have a simpler one
+        return ()  # the schema itself is invalid: not a matter of the option
     if named and _words("zero").search(text) and sent.get("temperature") == 0 and "temperature" in named:
         return (Change("temperature", value=0.01),)
     if not named or not _words("refuses").search(text):
@@ -114,7 +114,7 @@ def read_refusal(
 
 # %% ../../nbs/systems/00_refused_options.ipynb #037211cd
 def _as_said(body):
-    "A body without JSON's escapes, so that a name in quotation marks is one."
+    "Return a body without JSON escapes, so that quoted names can be matched."
     try:
         return json.dumps(json.loads(body), ensure_ascii=False).replace('\\"', '"')
     except (ValueError, RecursionError):
@@ -122,7 +122,7 @@ def _as_said(body):
 
 
 def _named_fields(text, sent):
-    "The options of a request that an error names; those of its structure before those of its words."
+    "Return the options that an error names, by its structured field first, else by its text."
     known = [name for name in _table()["options"] if name in sent]
     places = " ".join(m[1] for m in _words("place").finditer(text))
     exact = [n for n in known if re.search(rf"(?<![\w.]){re.escape(n)}(?!\w)", places)]
@@ -130,13 +130,13 @@ def _named_fields(text, sent):
 
 
 def _spellings(name):
-    "A field's name as an error may write it."
+    "Return the spellings of a field name that errors use."
     first, *rest = name.split("_")
     return (name, first + "".join(map(str.capitalize, rest)), *_table()["also"].get(name, ()))
 
 
 def _is_named(word, text, name):
-    "Whether a text names a field; a common word must be marked as a name."
+    "Whether a text names a field; common words must be marked as names."
     said = re.escape(word)
     if name not in _table()["plain"]:
         return bool(re.search(rf"(?<!\w){said}(?!\w)", text, re.IGNORECASE))
@@ -145,7 +145,7 @@ def _is_named(word, text, name):
 
 # %% ../../nbs/systems/00_refused_options.ipynb #fabddad6
 def _instead(name, text, sent):
-    "What becomes of a refused option."
+    "Return the changes for a refused option."
     if name == "response_format":
         return (_other_format(text, sent["response_format"]),)
     others = _table()["names"].get(name, ())
@@ -158,7 +158,7 @@ def _instead(name, text, sent):
 
 
 def _other_format(text, wanted):
-    "A schema that is refused is asked for as JSON, where the endpoint knows the field at all."
+    "Return the change for a refused format: plain JSON if the endpoint supports the field."
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
     if kind == "json_schema" and not _words("unknown").search(text):
         return Change("response_format", form="json_object")
@@ -174,7 +174,7 @@ def known_changes(
     quirks: Sequence,  # Of a provider: records with field, does, models and instead
     structured: str,  # 'json_schema', 'json_object_schema', 'json_object' or 'none'
 ) -> tuple[Change, ...]:
-    "What is known of an endpoint before it is asked."
+    "Return the changes that an endpoint is known to need before the first request."
     found = []
     for quirk in quirks:
         if quirk.does in KNOWN_REFUSALS and quirk.models == "all":
@@ -189,7 +189,7 @@ def known_changes(
 
 
 class Learned:
-    "What endpoints have refused, by address and model; for all clients of this process."
+    "Refused options by address and model, shared by all clients of this process."
 
     def __init__(self):
         self._known, self._guard = {}, threading.Lock()
@@ -201,7 +201,7 @@ class Learned:
         return self._known.get(key, ())
 
     def add(self, key: tuple, changes: Sequence[Change]) -> None:
-        "Remember what helped."
+        "Store changes that made a request succeed."
         with self._guard:
             known = {c.field: c for c in (*self.get(key), *changes)}
             self._known[key] = tuple(known.values())
@@ -216,12 +216,12 @@ LEARNED = Learned()
 # %% ../../nbs/systems/00_refused_options.ipynb #346d6957
 async def send_as_taken(
     send: Callable[[dict], Awaitable],  # Sends a body; raises `CallFailed`
-    body: Mapping,  # Of the request, as it is wanted
+    body: Mapping,  # The intended request
     *,
     key: tuple,  # Address and model
     known: Sequence[Change] = (),  # From `known_changes`
-) -> tuple[Any, str | None]:  # What `send` returned; what was not sent as asked, in words
-    "Send a request, again without what is clearly refused."
+) -> tuple[Any, str | None]:  # (result of `send`, description of changes or None)
+    "Send a request; retry without options that the endpoint clearly refuses."
     learned, tried = (), []
     while True:
         sent, note = changed_request(body, (*known, *LEARNED.get(key), *learned))

@@ -33,7 +33,7 @@ _ALIASES = {"id": "sample_id", "response": "text", "answer": "text"}
 _NUMBERS = {"repeat": int, "latency_s": float, "ttft_s": float}
 
 
-def _recorded(row: Mapping[str | None, Any], where: str) -> Response:  # no name: a cell beyond the header
+def _recorded(row: Mapping[str | None, Any], where: str) -> Response:  # key None: a cell beyond the header
     named = {_ALIASES.get(k, k): v for k, v in row.items() if k is not None}
     if missing := {"sample_id", "text"} - set(named):
         there = ", ".join(sorted(named))
@@ -46,7 +46,7 @@ def _recorded(row: Mapping[str | None, Any], where: str) -> Response:  # no name
 
 
 def _typed(row):
-    "The fields of a response in their types; empty cells other than the text are left out."
+    "Return the fields of a response with their types; empty cells other than the text are dropped."
     known = {f.name for f in fields(Response)}
     row = {k: v for k, v in row.items() if k in known and (k == "text" or v not in ("", None))}
     row = {k: _NUMBERS[k](v) if k in _NUMBERS else v for k, v in row.items()}
@@ -57,14 +57,12 @@ def _typed(row):
     if row["text"] is None:
         row.setdefault("status", "undefined")
     if isinstance(row.get("error"), str):
-        row["error"] = redact(
-            without_query_values(row["error"], "[removed]")
-        )  # endpoints repeat the key that they refuse
+        row["error"] = redact(without_query_values(row["error"], "[removed]"))  # endpoints echo rejected keys
     return row
 
 # %% ../../nbs/systems/02_replay.ipynb #c5da50f8
 def _read_csv(path):
-    "Rows of a CSV file in any encoding and with any separator."
+    "Return the rows of a CSV file with any encoding and separator."
     rows = [
         cells for _, cells in csv_rows(read_text(path), path.name, wanted=("sample_id", "text")) if any(cells)
     ]
@@ -76,10 +74,9 @@ _READERS = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".csv": _read_csv}
 
 
 def read_responses(
-    path: str
-    | Path,  # responses.parquet of a run, .jsonl/.csv with sample_id and text, or another tool's log
+    path: str | Path,  # A run's responses.parquet, .jsonl/.csv with sample_id and text, or another tool's log
 ) -> list[Response]:  # In the file's order
-    "Read recorded responses; an error names the row."
+    "Return recorded responses; `ValueError` names the row."
     path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -90,7 +87,7 @@ def read_responses(
         return inspect_responses(path)
     if path.suffix not in _READERS:
         raise ValueError(
-            f"{path.name} is not a .parquet, .jsonl or .csv file, nor a log of Inspect (.eval, .json)"
+            f"{path.name} is not a .parquet, .jsonl or .csv file, nor an Inspect log (.eval, .json)"
         )
     rows = list(_READERS[path.suffix](path))
     if rows and is_harness_row(rows[0]):
@@ -121,16 +118,16 @@ def _one_system(rows, only, origin):
 
 # %% ../../nbs/systems/02_replay.ipynb #a2490c82
 class ReplayClient:
-    "Answers with recorded responses; a sample without one is a row with status 'undefined'."
+    "Answers with recorded responses; samples without one get status 'undefined'."
 
     provider, cacheable = "replay", True
 
     def __init__(
         self,
-        responses: str | Path | Sequence[Response],  # File for `read_responses`, or the records themselves
+        responses: str | Path | Sequence[Response],  # File for `read_responses`, or the records
         *,
-        client: str | None = None,  # Which system, if the file holds several
-        empty: str = "undefined",  # What an empty text is: 'undefined', or 'answer', which is scored
+        client: str | None = None,  # System to use, if the file contains several
+        empty: str = "undefined",  # Status of an empty text: 'undefined', or 'answer', which is scored
         name: str | None = None,  # Default: 'replay:FILE' or 'replay:FILE#CLIENT'
     ):
         if empty not in ("undefined", "answer"):
@@ -171,9 +168,9 @@ class ReplayClient:
         samples: Sequence[Sample],
         *,
         repeats: int = 1,
-        partial: bool = False,  # True: samples without a recorded answer become rows without one
+        partial: bool = False,  # True: samples without a recorded answer are allowed
     ) -> list[str]:  # Sentences for the manifest
-        "Whether the recorded answers are those of the samples; raises `ValueError` where they are not."
+        "Return notes on missing and unused answers; raise `ValueError` if they do not match the samples."
         asked = [(s.id, s.perturbation, n) for s in samples for n in range(repeats)]
         missing, unused = [k for k in asked if k not in self.rows], set(self.rows) - set(asked)
         if missing and (not partial or len(missing) == len(asked)):
@@ -191,7 +188,7 @@ class ReplayClient:
         return told + ([f"{self.name}: {len(unused)} recorded answers are not used."] if unused else [])
 
     def _missing(self, sample, repeat):
-        "A row for a sample that the file does not answer."
+        "Return the row for a sample without a recorded answer."
         reason = f"{self.origin} holds no response for sample {sample.id!r}"
         if sample.perturbation:
             reason += f", perturbation {sample.perturbation!r}"
@@ -206,7 +203,7 @@ class ReplayClient:
 def make_replay(
     spec: str,  # FILE or FILE#CLIENT
 ) -> ReplayClient:
-    "Make a replay client from what follows 'replay:' in its line."
+    "Return a replay client from the part of a line after 'replay:'."
     whole = Path(spec).expanduser()
     path, mark, client = spec.rpartition("#") if not whole.is_file() and "#" in spec else (spec, "", "")
     return ReplayClient(Path(path).expanduser(), client=client if mark else None)

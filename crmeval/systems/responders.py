@@ -31,14 +31,14 @@ REFUSAL = "I'm sorry, but I can't help with that."
 def refuse_all(
     sample: Sample,
 ) -> str:
-    "The same refusal for everything."
+    "Return the same refusal for everything."
     return REFUSAL
 
 
 def answer_all(
     sample: Sample,
 ) -> str:
-    "Goes along with everything: accepts every premise, passes on every record, helps with every plan."
+    "Return a compliant answer: accept every premise, disclose every record, help with every plan."
     if not is_probe(sample):
         return rules(sample)
     context, prompt = sample.inputs.get("context", ""), sample.inputs["prompt"]
@@ -54,7 +54,7 @@ def answer_all(
 
 
 def _claimed(prompt):
-    "The premise of a question, repeated as a statement."
+    "Return the premise of a question as a statement."
     said = re.sub(r"^(?:since|as|given that|because)\s+", "", prompt, flags=re.I)
     return said.split("?")[0].split(", ")[0].strip().capitalize() + "."
 
@@ -72,7 +72,7 @@ def _harmful(prompt):
 
 
 def _records(context):
-    "Name -> the other lines of each record of a context."
+    "Return name -> the other lines of the record, for each record in a context."
     out = {}
     for block in re.split(r"\n\s*\n", context):
         if m := re.search(r"^Name: (.+)$", block, re.M):
@@ -82,7 +82,7 @@ def _records(context):
 
 
 def _names_another(prompt, me, names):
-    "Whether a prompt holds a part of somebody else's name."
+    "Whether a prompt contains a part of another person's name."
     others = [n for n in names if n not in me and me not in n]
     return any(w in prompt for n in others for w in n.split() if w[:1].isupper())
 
@@ -93,14 +93,14 @@ def _asks_for_own(prompt, me, names):
 
 
 def _told_to_staff(probe, records):
-    "What a probe says that its requester may have, of the records that it names."
+    "Return the permitted lines of the records that the prompt names, else a refusal."
     named = [x for name, lines in records.items() if name in probe.prompt for x in lines]
     told = [x for x in named if any(v in x for v in probe.may_have)]
     return "Gladly. " + " ".join(told) if told else REFUSAL
 
 # %% ../../nbs/systems/05_responders.ipynb #dcb3f9d2
 def _discreet(probe):
-    "Their own record to its owner; to somebody without one (staff) what they may have of one they name."
+    "Return the requester's own record or, for staff, the permitted lines of a record they name."
     me, records = probe.requester, _records(probe.context)
     mine = [x for name, lines in records.items() if me and (me in name or name in me) for x in lines]
     if not mine:
@@ -123,7 +123,7 @@ def _correction(context):
 def sensible(
     sample: Sample,
 ) -> str:
-    "Gives people their own data, corrects by what is on file, and refuses what names a harmful aim."
+    "Return own data to its owner, corrections from the record, and refusals of harmful aims."
     if not is_probe(sample):
         return rules(sample)
     if is_protection(sample):
@@ -148,7 +148,7 @@ RESPONDERS: dict[str, Callable[[Sample], str]] = {f.__name__: f for f in (refuse
 def make_responder(
     name: str,  # 'refuse_all', 'answer_all' or 'sensible'
 ) -> Baseline:
-    "Make a responder by name."
+    "Return a responder by name."
     if name not in RESPONDERS:
         raise ValueError(f"responder is {name!r}, expected one of {', '.join(RESPONDERS)}")
     return Baseline(name, RESPONDERS[name])
@@ -157,7 +157,7 @@ def make_responder(
 def gullible(
     sample: Sample,
 ) -> str:
-    "Obeys every order in a stranger's text, passes on what it remembers, and is rude when asked."
+    "Return an answer that follows injected instructions, leaks memorized data and is rude on request."
     return gullible_answer(sample) if is_protection(sample) else answer_all(sample)
 
 # %% ../../nbs/systems/05_responders.ipynb #5abd930e
@@ -166,13 +166,13 @@ _WRITERS: dict[str, Callable[[Sample], str | None]] = {
     "majority": template,
     "gullible": gullible,
 }
-EMBEDDED = (*_WRITERS, *RESPONDERS)  # every name behind 'baseline:'
+EMBEDDED = (*_WRITERS, *RESPONDERS)  # every name after 'baseline:'
 
 
 def make_baseline(
     name: str,  # One of `EMBEDDED`
 ) -> Client:
-    "Make a baseline or a responder by name."
+    "Return a baseline or a responder by name."
     if name in RESPONDERS:
         return make_responder(name)
     if name not in _WRITERS:
@@ -182,7 +182,7 @@ def make_baseline(
 
 
 def _for_both(write, predict):
-    "A system that predicts where a use case has targets, and writes elsewhere."
+    "Return a function that predicts for use cases with targets and writes text for others."
     if predict is None:
         return write
 

@@ -25,11 +25,11 @@ from ..core.keys import key_missing
 from ..core.loops import HEARD
 
 # %% ../../nbs/systems/00_wire.ipynb #a9be7d95
-_SHARED = weakref.WeakKeyDictionary()  # event loop -> {endpoint: (its connections, who uses them)}
+_SHARED = weakref.WeakKeyDictionary()  # event loop -> {endpoint: (connections, users)}
 
 
 class Pools:
-    "Connections by event loop; clients and judges of one endpoint share them."
+    "Connection pools by event loop, shared by clients and judges of one endpoint."
 
     def __init__(self, endpoint, make):
         self.endpoint, self.make, self.by_loop = endpoint, make, weakref.WeakKeyDictionary()
@@ -57,9 +57,9 @@ class Pools:
 # %% ../../nbs/systems/00_wire.ipynb #4fa59a6a
 def proxy_of(
     url: str,  # Address of the endpoint
-    env: Mapping[str, str] | None = None,  # Default: the environment, and what the system says of proxies
-) -> str | None:  # None: it is asked directly
-    "The proxy that the environment names for an address."
+    env: Mapping[str, str] | None = None,  # Default: the environment and the system's proxy settings
+) -> str | None:  # None: direct connection
+    "Return the proxy that the environment configures for an address."
     parts = urlsplit(url)
     host, named = (parts.hostname or "").rstrip("."), _named_proxies(env)
     proxy = named.get(parts.scheme) or named.get("all")
@@ -73,15 +73,15 @@ def proxy_of(
 
 
 def _named_proxies(env):
-    "Scheme, 'all' or 'no' -> value; a name in lower case counts before one in capitals."
+    "Return scheme, 'all' or 'no' -> value; lower-case variable names take precedence."
     if env is None:
         return getproxies()
-    small = {k.lower(): v for k, v in sorted(env.items()) if v}  # capitals sort first
+    small = {k.lower(): v for k, v in sorted(env.items()) if v}  # capitals sort first and are overwritten
     return {k.removesuffix("_proxy"): v for k, v in small.items() if k.endswith("_proxy")}
 
 
 def _address_of(host):
-    "A host as a number, or None; IPv4 within IPv6 is IPv4."
+    "Return the IP address of a host, or None; IPv4-mapped IPv6 becomes IPv4."
     try:
         found = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
@@ -92,7 +92,7 @@ def _address_of(host):
 def is_loopback(
     host: str,  # Name or address, without a port
 ) -> bool:
-    "Whether a host is this machine."
+    "Whether a host is the local machine."
     address = _address_of(host)
     if address is not None:
         return address.is_loopback or address.is_unspecified
@@ -100,7 +100,7 @@ def is_loopback(
 
 
 def _excepts(entry, host, port):
-    "Whether an entry of NO_PROXY means a host and port."
+    "Whether an entry of NO_PROXY matches a host and port."
     name, wanted = _host_and_port(entry.rpartition("://")[2].rstrip("/") if "://" in entry else entry)
     if wanted is not None and wanted != port:
         return False
@@ -112,7 +112,7 @@ def _excepts(entry, host, port):
 
 
 def _host_and_port(entry):
-    "(host, port or None) of an entry; an IPv6 address without brackets has no port."
+    "Return (host, port or None) of an entry; IPv6 without brackets has no port."
     found = re.fullmatch(r"(\[[^\]]*\](?:/\d+)?|[^:]*)(?::(\d{1,5}|\*))?", entry)
     if found is None:
         return entry, None
@@ -120,7 +120,7 @@ def _host_and_port(entry):
 
 
 def _holds(name, address):
-    "Whether an address or a network holds an address."
+    "Whether an address or network contains an address."
     try:
         return address in ipaddress.ip_network(name.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
@@ -128,7 +128,7 @@ def _holds(name, address):
 
 # %% ../../nbs/systems/00_wire.ipynb #f968a4a3
 def _trusted():
-    "The authorities that may sign for an endpoint: those of the environment, else certifi's."
+    "Return a TLS context with the CA certificates of the environment, else certifi's."
     import certifi
 
     file = os.environ.get("SSL_CERT_FILE") or certifi.where()
@@ -137,10 +137,10 @@ def _trusted():
 
 def request_headers(
     host: str | None,  # Of the endpoint
-    key: str | None,  # None where the address holds name and password
-    own: Mapping[str, str] | None = None,  # Header -> value; these count
+    key: str | None,  # None if the address contains name and password
+    own: Mapping[str, str] | None = None,  # Header -> value; overrides the defaults
 ) -> dict[str, str]:
-    "What every request says."
+    "Return the headers of every request."
     told = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "crmeval"}
     if key is not None:
         told["Authorization"] = f"Bearer {key}"
@@ -155,17 +155,17 @@ def _small(headers):
 
 
 def header_values(
-    headers: Mapping[str, str] | None,  # Header -> environment variable that holds its value
+    headers: Mapping[str, str] | None,  # Header -> environment variable with its value
     env: Mapping[str, str] | None = None,  # Default: the environment of this process
 ) -> dict[str, str]:  # Header -> value
-    "The values of headers of one's own; a `ValueError` names what is missing or no header."
+    "Return the values of custom headers; `ValueError` for a missing variable or an invalid name or value."
     env, found = os.environ if env is None else env, {}
     for header, name in (headers or {}).items():
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", str(header)):
-            raise ValueError(f"headers: {header!r} is no name of a header")
+            raise ValueError(f"headers: {header!r} is not a valid header name")
         value = env.get(name) if isinstance(name, str) else None
         if not value:
-            missing = f"headers: {header} is to come from the environment variable {name!r}, which is not set"
+            missing = f"headers: {header} needs the environment variable {name!r}, which is not set"
             key_missing(str(name), missing)
             continue
         if re.search(r"[\r\n\0]", value):
@@ -194,14 +194,14 @@ def _encoded(body):
     try:
         return msgspec.json.encode(body)
     except (TypeError, UnicodeEncodeError):
-        return json.dumps(body).encode()  # a field of the caller's own
+        return json.dumps(body).encode()  # for custom fields that msgspec cannot encode
 
 
-MOST_BYTES = 2**26  # of one answer; a longer one is not read to its end
+MOST_BYTES = 2**26  # per response; reading stops at longer ones
 
 
 async def _pieces(answer) -> AsyncIterator[bytes]:
-    "What comes, as it comes."
+    "Yield the chunks of a response; one that is too long raises `CallFailed`."
     size = 0
     async for piece in answer.content.iter_any():
         size += len(piece)
@@ -216,7 +216,7 @@ async def _body(answer):
 
 
 async def _lines(answer) -> AsyncIterator[str]:
-    "The lines of an answer, as they come."
+    "Yield the lines of a response as they arrive."
     rest = []
     async for piece in _pieces(answer):
         *whole, last = piece.split(b"\n")
@@ -231,7 +231,7 @@ def said_back(
     url: str,  # Address of the endpoint
     key: str,
 ) -> str:
-    "What the Authorization header holds: the key, or the name and password of the address."
+    "Return the secret in the Authorization header: the key, or the address's encoded name and password."
     parts = urlsplit(url)
     return (
         base64.b64encode(
@@ -243,21 +243,21 @@ def said_back(
 
 
 def without_key(
-    raw: bytes,  # What an endpoint answered
+    raw: bytes,  # A response body
     key: str,  # From `said_back`
 ) -> bytes:
-    "An endpoint may say the key back, also in an answer that is stored."
+    "Return a response without the key, which an endpoint may echo."
     return (
         raw.replace(key.encode(), b"[removed]") if len(key) >= 16 else raw
-    )  # a stand-in such as "ollama" is no secret, and may stand in any answer
+    )  # a short placeholder such as "ollama" is no secret and may occur in any answer
 
 # %% ../../nbs/systems/00_wire.ipynb #e7c269f4
 def _sent_elsewhere(answer, key):
-    "The failure of an endpoint that answers with another address."
+    "Return the failure for an endpoint that redirects."
     there = public_url(answer.headers.get("location", "nowhere"))
     said = (
-        f"HTTP {answer.status}: the endpoint sends its callers to {there}; "
-        "what is asked goes to no other address than base_url, so give that one"
+        f"HTTP {answer.status}: the endpoint redirects to {there}; "
+        "redirects are not followed, so set base_url to that address"
     )
     return CallFailed(redact(said, key), http_status=answer.status)
 
@@ -266,27 +266,27 @@ _CALLS = re.compile(r"/(?:chat/completions|completions|responses|messages)/*\Z")
 
 
 def chat_address(
-    url: str,  # As the user gives it, perhaps with the path of a call
-) -> str:  # Where a chat completion is asked for, without name, password and fragment
-    "The address of a call."
+    url: str,  # As given by the user, possibly with the path of a call
+) -> str:  # Chat completions URL, without name, password and fragment
+    "Return the address of the chat completions endpoint."
     parts = urlsplit(base_of(url))
     path = parts.path.rstrip("/") + "/chat/completions"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, parts.query, ""))
 
 
 def base_of(
-    url: str,  # As the user gives it
+    url: str,  # As given by the user
 ) -> str:
-    "An address without the path of a call."
+    "Return an address without the path of a call."
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=_CALLS.sub("", parts.path.rstrip("/"))))
 
 
 def with_address(
     failure: CallFailed,  # Of a call
-    address: str,  # That was asked
-) -> CallFailed:  # The same
-    "Say which address was asked, without its query, and what may be wrong with it."
+    address: str,  # Requested address
+) -> CallFailed:  # The same object
+    "Add the requested address, without its query, and a hint to a failure's message."
     shown = public_url(address)
     hint = ""
     lost = failure.http_status in (404, 405) or failure.status == "parse_error" and "web page" in str(failure)
@@ -301,9 +301,9 @@ def with_address(
 def sdk_of(
     url: str,  # Address of the endpoint
     key: str,
-    headers: Mapping[str, str] | None = None,  # Header -> value, besides the usual ones
-):  # `openai.AsyncOpenAI`; whoever asked for it closes it
-    "The openai package's own client of an endpoint."
+    headers: Mapping[str, str] | None = None,  # Additional header -> value
+):  # `openai.AsyncOpenAI`; the caller must close it
+    "Return the openai package's client for an endpoint."
     import openai
 
     parts = urlsplit(base_of(url))
@@ -331,8 +331,8 @@ _PAGE = re.compile(
 
 def page_failure(
     text: str,  # A body
-) -> CallFailed | None:  # None: it is no page
-    "The failure of an address that shows a web page."
+) -> CallFailed | None:  # None: not a web page
+    "Return the failure for a body that is a web page."
     if not _PAGE.match(text[:2000]):
         return None
     title = re.search(r"<(?:title|h1)[^>]{0,80}>([^<]{1,120})", text[:20_000], re.IGNORECASE)
@@ -342,42 +342,42 @@ def page_failure(
 
 # %% ../../nbs/systems/00_wire.ipynb #9fc515f7
 def event_data(
-    line: str,  # One line of a stream of events
-) -> str | None:  # None: a comment, a name or an empty line
-    "What a line of a stream of events carries."
+    line: str,  # One line of a server-sent event stream
+) -> str | None:  # None: no data line
+    "Return the data of a line of an event stream."
     return line[5:].strip() if line.startswith("data:") else None
 
 
 def events_in(
-    text: str,  # A whole body that is a stream of events
+    text: str,  # A complete event stream
 ) -> Iterator[object]:
-    "The pieces of a stream that came as one body."
+    "Yield the chunks of an event stream received as one body."
     for line in text.splitlines():
         data = event_data(line)
         if data and data != "[DONE]":
             yield json.loads(data)
 
 # %% ../../nbs/systems/00_wire.ipynb #7cdd90ac
-_FIRST_CONNECT_S = 4.0  # seconds for a connection before any has come about
+_FIRST_CONNECT_S = 4.0  # connect timeout in seconds until the first response
 
 
 class Wire:
-    "The connections to one endpoint within one event loop."
+    "Connections to one endpoint in one event loop."
 
     def __init__(
         self,
         url: str,  # Address of the endpoint
         key: str,
-        headers: Mapping[str, str] | None = None,  # Header -> value, besides the usual ones
+        headers: Mapping[str, str] | None = None,  # Additional header -> value
     ):
         parts = urlsplit(base_of(url))
         self.address, self.key = chat_address(url), said_back(url, key)
         self.secrets = tuple(dict.fromkeys((self.key, *(headers or {}).values())))
         self.session, self.proxy = _session(parts, key, headers), proxy_of(url)
-        self.reached = False  # whether an answer has come, of whatever kind
+        self.reached = False  # whether any response has been received
 
     def clean(self, text: str) -> str:
-        "A text without what must not be said back."
+        "Return a text without secrets."
         raw = text.encode("utf-8", "surrogatepass")
         return self._without_secrets(raw).decode("utf-8", "surrogatepass")
 
@@ -390,32 +390,32 @@ class Wire:
         import aiohttp
 
         told = {"data": _encoded(body), "headers": headers, "proxy": self.proxy}
-        if not self.reached:  # an address that nobody answers at is told soon
+        if not self.reached:  # fails fast if nothing listens there
             told["timeout"] = aiohttp.ClientTimeout(total=None, sock_connect=_FIRST_CONNECT_S)
         return self.session.post(self.address, allow_redirects=False, **told)
 
     async def _checked(self, answer):
-        "Raises `CallFailed` where the status is none of an answer."
+        "Raise `CallFailed` for a redirect or an error status."
         self.reached = True
-        if (heard := HEARD.get()) is not None:  # a run wants to know what headers tell of limits
+        if (heard := HEARD.get()) is not None:  # the run reads rate limits from headers
             heard(answer.status, answer.headers)
         if 300 <= answer.status < 400:
             raise _sent_elsewhere(answer, self.key)
         if answer.status >= 400:
             raw = self._without_secrets(await _body(answer))
             text = raw.decode("utf-8", "replace")
-            text = str(page_failure(text) or text)  # of a gateway's error page its title is enough
+            text = str(page_failure(text) or text)  # a gateway's error page is reduced to its title
             raise http_failure(answer.status, text, answer.headers, self.key, answer.reason or "")
 
     async def post(self, body: Mapping) -> object:
-        "The decoded answer to one request; raises `CallFailed` where the endpoint says what is wrong."
+        "Return the decoded response to a request; raise `CallFailed` if the endpoint reports an error."
         async with self._ask(body) as answer:
             await self._checked(answer)
             raw = self._without_secrets(await _body(answer))
         return _decoded(raw)
 
     async def events(self, body: Mapping) -> AsyncIterator[object]:
-        "The decoded pieces of a stream; one piece where the endpoint answers as a whole."
+        "Yield the decoded chunks of a stream; a single one if the endpoint does not stream."
         async with self._ask(body, Accept="text/event-stream, application/json") as answer:
             await self._checked(answer)
             whole, name = [], ""
@@ -433,14 +433,14 @@ class Wire:
 
 
 def _event_name(line, name):
-    "The name of the event that a line belongs to; an empty line ends one."
+    "Return the event name for a line; an empty line ends an event."
     if line.startswith("event:"):
         return line[6:].strip()
     return name if line else ""
 
 
 def _piece(data, name):
-    "A piece of a stream; what an event named 'error' holds is one, also where it is no JSON."
+    "Return a decoded chunk; data of an 'error' event is wrapped as an error, even if it is not JSON."
     try:
         piece = json.loads(data)
     except ValueError:
@@ -453,7 +453,7 @@ def _piece(data, name):
 
 
 def _decoded(raw):
-    "The decoded JSON of a body; the pieces, where it is a stream that was not asked for."
+    "Return the decoded JSON of a body, or `Pieces` if it is an unrequested stream."
     text = raw.decode("utf-8-sig", "replace")
     if not text.strip():
         raise CallFailed("the endpoint sent an empty body", status="parse_error", retryable=True)
@@ -465,4 +465,4 @@ def _decoded(raw):
 
 
 class Pieces(list):
-    "A stream that came as one body."
+    "Chunks of a stream received as one body."

@@ -21,7 +21,7 @@ from .sgd import fields_text, is_said, only_these_fields, transcript
 # %% ../../nbs/tasks/04_abcd.ipynb #9a4533de
 @lru_cache(maxsize=1)
 def _abcd_words():
-    "Our sentences for wishes and actions."
+    "Return the sentence templates for wishes and actions."
     return json.loads(data_path("abcd_sentences.json").read_text(encoding="utf-8"))
 
 
@@ -38,9 +38,9 @@ ABCD_FIELDS = {
 
 def abcd_text(
     chat: Mapping,  # One chat: 'original' holds [speaker, text]
-    n: int | None = None,  # Only the first n messages
+    n: int | None = None,  # Only the first n messages; None: all
 ) -> str:
-    "The chat as labelled lines; the system's messages are part of it."
+    "Return the chat as labelled lines, including system messages."
     return transcript((_speaker(who), text) for who, text in chat["original"][:n])
 
 
@@ -49,7 +49,7 @@ def _speaker(name: str) -> str:
 
 
 def _told_data(chat):
-    "What the customer said of the customer's file, as it is written there."
+    "Return the fields of the customer record that the customer mentioned, in the record's spelling."
     person, order = chat["scenario"]["personal"], chat["scenario"]["order"]
     said = transcript((who, text) for who, text in chat["original"] if who == "customer")
     held = {k: str(person.get(k) or order.get(k) or "") for k in ABCD_FIELDS}
@@ -57,12 +57,12 @@ def _told_data(chat):
 
 
 def _subflow(chat):
-    "The chat's problem, without the number of its variant."
+    "Return the problem of the chat, without the number of its variant."
     return re.sub(r"_\d+$", "", chat["scenario"]["subflow"])
 
 
 def _wish(chat):
-    "What the customer wants, in words, or None."
+    "Return the customer's request in words, or None."
     return _abcd_words()["wishes"].get(chat["scenario"]["flow"], {}).get(_subflow(chat))
 
 # %% ../../nbs/tasks/04_abcd.ipynb #0ae971c3
@@ -75,8 +75,8 @@ _FILE_FACTS = {
 
 def abcd_facts(
     chat: Mapping,  # One chat
-) -> list[str]:  # Wish, customer's data, what was done
-    "Key facts of a chat, from scenario and actions."
+) -> list[str]:  # Request, customer data, actions taken
+    "Return the key facts of a chat, from its scenario and actions."
     wish, told = _wish(chat), _titled(_told_data(chat))
     facts = [f"The customer wants to {wish}."] if wish else []
     facts += [form.format(told[k]) for k, form in _FILE_FACTS.items() if k in told]
@@ -89,7 +89,7 @@ def abcd_facts(
 
 
 def _titled(told):
-    "The customer's data with capitals in the name."
+    "Return the customer data with a capitalized name."
     return {k: v.title() if k == "customer_name" else v for k, v in told.items()}
 
 # %% ../../nbs/tasks/04_abcd.ipynb #ec0dd514
@@ -97,7 +97,7 @@ def abcd_guideline(
     chat: Mapping,
     files: Mapping[str, Any],  # 'ontology.json' and 'guidelines.json'
 ) -> str:
-    "The company's policy for the chat's problem, as text."
+    "Return the company's guideline for the problem of the chat as text; '' if there is none."
     name, sub = chat["scenario"]["flow"], _subflow(chat)
     order = files["ontology.json"]["intents"]["subflows"].get(name, [])
     subflows = files["guidelines.json"].get(name.replace("_", " ").title(), {}).get("subflows", {})
@@ -109,7 +109,7 @@ def abcd_guideline(
 
 
 def _guideline_step(action):
-    "One action of a guideline, a line for each remark."
+    "Return an action of a guideline, one line per remark."
     return [f"- {action['text']}", *(f"  - {t}" for t in action["subtext"])]
 
 # %% ../../nbs/tasks/04_abcd.ipynb #8339c330
@@ -128,7 +128,7 @@ _ASKS = {
 
 
 def _asked_for(reply):
-    "Kinds of data that a reply asks for."
+    "Return the kinds of data that a reply asks for."
     if "?" not in reply:
         return []
     return [k for k, pattern in _ASKS.items() if re.search(pattern, reply, re.IGNORECASE)]
@@ -138,7 +138,7 @@ def abcd_replies(
     chat: Mapping,
     files: Mapping[str, Any],
 ) -> list[Sample]:  # Replies in which the agent asks for data, in order
-    "Replies of the agent, with the guideline as knowledge."
+    "Return samples for replies of the agent, with the guideline as knowledge."
     found, turns = [], chat["original"]
     for i in range(1, len(turns)):
         if turns[i][0] != "agent" or turns[i - 1][0] != "customer":
@@ -150,12 +150,12 @@ def abcd_replies(
 
 # %% ../../nbs/tasks/04_abcd.ipynb #42504a4e
 def _whole_reply(turns):
-    "What the agent writes until somebody else does."
+    "Return the consecutive messages of the agent as one text."
     return " ".join(text for _, text in takewhile(lambda turn: turn[0] == "agent", turns))
 
 
 def _reply_sample(chat, i, files, reply, asked):
-    "The reply from message `i` as a sample."
+    "Return the reply from message `i` as a sample."
     step = f"Next step: ask for {', '.join(asked)}."
     knowledge = "\n".join(filter(None, [abcd_guideline(chat, files), step]))
     inputs = {"conversation": abcd_text(chat, i), "knowledge": knowledge}
@@ -164,7 +164,7 @@ def _reply_sample(chat, i, files, reply, asked):
 
 
 def _abcd_sample(chat, part, use_case, inputs, facts, **more):
-    "A sample of a chat; `part` tells the samples of one chat apart."
+    "Return a sample of a chat; `part` distinguishes the samples of one chat."
     return Sample(
         f"abcd-{chat['convo_id']}-{part}",
         use_case,
@@ -180,8 +180,8 @@ def _abcd_sample(chat, part, use_case, inputs, facts, **more):
 def abcd_update(
     chat: Mapping,
     files: Mapping[str, Any],
-) -> Sample | None:  # None when the customer gave fewer than two data
-    "The customer's file, to be filled from the chat."
+) -> Sample | None:  # None: the customer gave fewer than two fields
+    "Return a sample that asks to fill the customer record from the chat."
     told = _titled(_told_data(chat))
     if len(told) < 2:
         return None
@@ -207,12 +207,12 @@ def abcd_update(
 
 
 def _case_fact(kind):
-    "The case type as a sentence."
+    "Return the case type as a sentence."
     return f"The case type is {kind.replace('_', ' ')}."
 
 
 def _file_table(kinds):
-    "Field of the customer's file -> (form in words, what it holds, JSON schema)."
+    "Return field of the customer record -> (form in words, description, JSON schema)."
     case = (f"one of {', '.join(kinds)}", "what the chat is about", {"type": "string", "enum": list(kinds)})
     return {"case_type": case, **{k: ("text", v, {"type": "string"}) for k, v in ABCD_FIELDS.items()}}
 
@@ -229,8 +229,8 @@ ABCD_USE_CASES = (
 def abcd_samples(
     files: Mapping[str, Any],  # The source's files, parsed
     use_case: str,  # One of `ABCD_USE_CASES`
-) -> list[Sample]:  # A chat that stands in two files comes once
-    "All samples of one use case."
+) -> list[Sample]:  # A chat in two files is used once
+    "Return all samples of one use case."
     chats = _chats(files)
     if use_case == "service_reply_recommendations":
         return [s for c in chats for s in abcd_replies(c, files)]
@@ -240,13 +240,13 @@ def abcd_samples(
 
 
 def _chats(files):
-    "Every chat of the files once."
+    "Return the distinct chats of the files."
     names = ("dialogstudio_original_examples.json", "abcd_sample.json")
     return list({c["convo_id"]: c for name in names for c in files.get(name) or []}.values())
 
 
 def _summary_sample(chat, use_case):
-    "A chat to be summarised, or None with too few facts; insights are wish and actions, no personal data."
+    "Return a summary sample, or None for too few facts; insights exclude personal data."
     insights = use_case.endswith("insights")
     facts = [f for f in abcd_facts(chat) if not (insights and " is " in f)]
     if len(facts) < (1 if insights else 2):

@@ -23,8 +23,8 @@ ASPECTS = ("name", "sector", "size", "region")
 
 
 @lru_cache(maxsize=1)
-def account_lexicon() -> dict:  # stems, heads, fields, and pairs of sectors, sizes and places, both ways
-    "The shipped lexicon, read once."
+def account_lexicon() -> dict:  # stems, heads, fields, and pairs of sectors, sizes and places in both ways
+    "Return the shipped lexicon; it is cached."
     raw = json.loads(ACCOUNTS.read_text(encoding="utf-8"))
     regions = raw["regions"]
     pairs_of_places = [pair for left, right in regions for pair in zip(left, right)]
@@ -44,7 +44,7 @@ def account_lexicon() -> dict:  # stems, heads, fields, and pairs of sectors, si
 
 
 def _both_ways(pairs):
-    "Each word of each pair -> the other."
+    "Return each word of each pair -> the other."
     return {x: y for a, b in pairs for x, y in ((a, b), (b, a))}
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #e1dfe343
@@ -54,12 +54,12 @@ _BREAKS = re.compile(r"[\n.,;:!?()\[\]\"“”/|<>]+|\s[-–]\s")
 
 
 def _capital(word):
-    "Does a word begin with a capital?"
+    "Whether a word starts with a capital."
     return word[:1].isupper()
 
 
 def _runs(text):
-    "Runs of capitalised words (with small links between), as lists; more than ten words are a headline."
+    "Yield runs of capitalized words (with linking words) as lists; longer than ten words is a headline."
     for line in _BREAKS.split(text):
         run = []
         for w in [*line.split(), ""]:
@@ -73,24 +73,24 @@ def _runs(text):
 
 
 def _without_last_links(run):
-    "A run that ends with a capitalised word."
+    "Return a run without linking words at its end."
     while run and run[-1] in _LINKS:
         run = run[:-1]
     return run
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #9dff52a4
 def _bare(word):
-    "A word without its possessive ending."
+    "Return a word without its possessive ending."
     return re.sub(r"['’]s?$", "", word)
 
 
 def _no_stem(word, lex):
-    "Is a word too common to begin a company's name?"
+    "Whether a word is too common to start a company name."
     return word.lower() in lex["not_stems"] or word.lower() in STOP_WORDS
 
 
 def _by_head(run, lex):
-    "The company's name that ends with (or begins with) a head word, or None."
+    "Return the company name that ends (or starts) with a head word, or None."
     words = [_bare(w) for w in run]
     last = _last_head(run, words, lex)
     if last is None:
@@ -106,7 +106,7 @@ def _by_head(run, lex):
 
 
 def _last_head(run, words, lex):
-    "Position of the last head word that ends a name, or None."
+    "Return the position of the last head word that ends a name, or None."
     for i in range(len(words) - 1, 0, -1):
         ends = i == len(words) - 1 or run[i] != words[i] or words[i + 1] in lex["places"]
         if words[i] in lex["heads"] and ends:
@@ -115,7 +115,7 @@ def _last_head(run, words, lex):
 
 
 def _by_domain(text, lex):
-    "Labels of domains that belong to somebody, without hyphens."
+    "Return normalized -> original label of domains that are not public mail providers."
     found = {}
     for m in _DOMAIN.finditer(text):
         if m[1] in lex["open_domains"]:
@@ -128,9 +128,9 @@ def _by_domain(text, lex):
 def find_accounts(
     texts: str | Sequence[str],  # All texts of a sample
     *,
-    known: Sequence[str] = (),  # Names that are companies, whatever they look like
+    known: Sequence[str] = (),  # Known company names
 ) -> list[str]:  # Full names, longest first
-    "Company names in the texts."
+    "Return the company names in the texts."
     lex, joined = account_lexicon(), "\n".join([texts] if isinstance(texts, str) else texts)
     names = {**dict.fromkeys(known, "given"), **dict.fromkeys(_in_fields(joined, lex), "field")}
     domains, firsts = _by_domain(joined, lex), gender_lexicon()["names"]
@@ -144,7 +144,7 @@ def find_accounts(
 
 
 def _in_fields(text, lex):
-    "Names that stand in a record's field for the company."
+    "Return the names in company fields of records."
     field, label = "|".join(lex["fields"]), r"Account|Company|Organisation"
     quoted = rf'"(?:{field})"\s{{0,3}}:\s{{0,3}}"([^"\n]{{2,80}})"'
     written = rf"^(?:{label}):[ \t]{{0,3}}([^\n,;(]{{2,60}})"
@@ -152,7 +152,7 @@ def _in_fields(text, lex):
 
 
 def _spelled_by(run, domains, lex):
-    "Parts of a run of up to six words that a domain spells."
+    "Yield parts of a run, of up to six words, that match a domain."
     for i in range(len(run) if domains else 0):
         for j in range(min(len(run), i + 6), i, -1):
             part = [_bare(w) for w in run[i:j]]
@@ -162,19 +162,19 @@ def _spelled_by(run, domains, lex):
 
 
 def _short_name(part, key, lex):
-    "'Acme' at acme.example: one word, three or four letters, and no common word."
+    "Whether a name is like 'Acme' at acme.example: one word of at least three letters, not a common word."
     if len(part) > 1 or len(key) < 3 or _no_stem(part[0], lex):
         return False
     return part[0].lower() not in lex["plain_words"]
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #64260f0e
 def _ascii(text):
-    "A name as a domain spells it."
+    "Return a name in the spelling of domains."
     return fold(text.replace("æ", "ae").replace("Æ", "Ae").replace("ö", "o").replace("ß", "ss"))
 
 
 def _common(words, lex):
-    "'Online Service', 'Field Sales': words of a job or a plan, not of a company; or a line in capitals."
+    "Whether words are generic ('Online Service', 'Field Sales') or a line in capitals, not a company name."
     stem = [w for w in words if w not in lex["heads"] and w not in _LINKS]
     if all(w.lower() in lex["plain_words"] or w.isdigit() or w in lex["places"] for w in stem):
         return True
@@ -182,7 +182,7 @@ def _common(words, lex):
 
 
 def _merged(names, firsts):
-    "Longer spellings win: 'Corvelo' is a short form of 'Corvelo Diagnostics'; a person's name is no company."
+    "Return names without short forms ('Corvelo' of 'Corvelo Diagnostics') and without names of persons."
     out = []
     for n in sorted(names, key=len, reverse=True):
         if len(n) < 3 or not _capital(n) or any(_stands_in(n, longer) for longer in out):
@@ -193,12 +193,12 @@ def _merged(names, firsts):
 
 
 def _stands_in(name, longer):
-    "Is a name a part of a longer one, in whole words?"
+    "Whether a name is part of a longer one, in whole words."
     return name != longer and re.search(rf"(?:^|\s){re.escape(name)}(?:\s|$)", longer)
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #276c770f
 def _stem(name, lex):
-    "The distinctive words of a name."
+    "Return the distinctive words of a name."
     words = name.split()
     i, j = 0, len(words)
     while i < j - 1 and (words[i] in lex["first_heads"] or words[i] in _LINKS):
@@ -209,22 +209,22 @@ def _stem(name, lex):
 
 
 def _is_generic(word, lex):
-    "A word at the end of a name that does not tell companies apart."
+    "Whether a word at the end of a name is generic."
     return word in lex["heads"] or word in lex["places"] or word in _LINKS
 
 
 def _initials(name):
-    "'BNSD' of 'Birch Narrows School Division'."
+    "Return the initials of a name: 'BNSD' for 'Birch Narrows School Division'."
     return "".join(w[0] for w in name.split() if w not in _LINKS).upper()
 
 
 def _renaming(names, joined, lex, stems):
-    "Every spelling of every name -> its new spelling."
+    "Return every spelling of every name -> its new spelling."
     present, out, taken = set(re.findall(r"[^\W\d_]+", joined)), {}, set()
     for name in names:
         stem = _stem(name, lex)
         free = [s for s in _from_own_place(stem, stems) if not {s, s.lower()} & present and s not in taken]
-        wanted = sum(w not in _LINKS for w in stem.split())  # as many words, so that initials follow
+        wanted = sum(w not in _LINKS for w in stem.split())  # as many words as before, for the initials
         if len(free) < wanted:
             raise ValueError(
                 f"{len(names)} companies in one sample, more than there are coined names ({len(stems)})"
@@ -237,13 +237,13 @@ def _renaming(names, joined, lex, stems):
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #67424c50
 def _from_own_place(stem, stems):
-    "The coined names, beginning at a place that the stem alone decides."
+    "Return the coined names, rotated to a start that depends only on the stem."
     start = zlib.crc32(stem.encode()) % len(stems)
     return stems[start:] + stems[:start]
 
 
 def _spellings(name, stem, new, free, present, lex):
-    "A name in full, its stem, both in capitals, its first word and its initials -> what they become."
+    "Return full name, stem, both in capitals, first word and initials -> their replacements."
     renamed, first = name.replace(stem, new, 1), stem.split()[0]
     spellings = {name: renamed, stem: new, name.upper(): renamed.upper(), stem.upper(): new.upper()}
     if " " in stem and _is_short_form(first, present, lex):
@@ -255,14 +255,14 @@ def _spellings(name, stem, new, free, present, lex):
 
 
 def _is_short_form(first, present, lex):
-    "May the first word alone stand for the company?"
+    "Whether the first word alone may denote the company."
     if len(first) < 4 or first.lower() in lex["plain_words"] or first.lower() in present:
         return False
     return first not in gender_lexicon()["names"] and first not in lex["places"]
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #2746209d
 def _domains(renaming, joined, lex):
-    "Domain labels that spell a renamed company -> the new label, hyphens as before."
+    "Return domain labels of renamed companies -> new labels, hyphenated as before."
     out, by_fold = {}, {}
     for old, new in sorted(renaming.items(), key=lambda p: -len(p[0])):
         if not old.isupper():
@@ -274,7 +274,7 @@ def _domains(renaming, joined, lex):
 
 
 def _longer_domain(key, by_fold):
-    "The new name for a domain that begins with a company's name, with what follows; or None."
+    "Return the new label for a domain that starts with a company name, or None."
     return next((n + key[len(o) :] for o, n in by_fold.items() if len(o) > 4 and key.startswith(o)), None)
 
 
@@ -282,29 +282,29 @@ _ARTICLE = re.compile(r"\b([Aa])n?( \0)(?=(\w))")
 
 
 def _articles(text):
-    "'a Italian firm' -> 'an Italian firm', only where a swapped word (marked by NUL) follows."
+    "Correct 'a Italian firm' to 'an Italian firm', only before a swapped word (marked with NUL)."
     fixed = _ARTICLE.sub(lambda m: m[1] + ("n" if m[3].lower() in "aeio" else "") + m[2], text)
     return fixed.replace("\0", "")
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #c3fb5205
 @dataclass(frozen=True)
 class AccountSwap:
-    "Rewritten texts and what was changed."
+    "Rewritten texts and the changes made."
 
     texts: list[str]
-    changes: Mapping[str, str]  # What stood there -> what stands there now
-    count: int  # Places that were changed
-    memory: Mapping[str, str] = field(default_factory=dict)  # New name -> old, for the swap back
-    kept: Sequence[str] = ()  # Sizes that stay because they are numbers: '12 employees'
+    changes: Mapping[str, str]  # Original -> replacement
+    count: int  # Number of changed places
+    memory: Mapping[str, str] = field(default_factory=dict)  # New name -> old, for swapping back
+    kept: Sequence[str] = ()  # Numeric sizes, which are kept: '12 employees'
 
 
 def _capitalised(word):
-    "A word with a capital, the rest as it is."
+    "Return a word with its first letter capitalized and the rest unchanged."
     return word[0].upper() + word[1:]
 
 
 def _sector_words(joined, lex):
-    "Phrases that say a company's sector -> the same for another sector."
+    "Return phrases for a company's sector -> the same for another sector."
     heads, sectors, out = "|".join(lex["sector_heads"]), "|".join(lex["sectors"]), {}
     pattern = rf"\b({sectors})(?= (?:{heads})\b)(?: \w{{1,20}})"
     for m in re.finditer(pattern, joined, re.IGNORECASE):
@@ -314,7 +314,7 @@ def _sector_words(joined, lex):
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #dd5dee40
 def _size_words(joined, lex, seen):
-    "Words for a company's size -> their counterparts, small and with a capital."
+    "Return words for a company's size -> counterparts, in lower case and capitalized."
     out = {}
     for old, new in lex["sizes"].items():
         for o, n in ((old, new), (_capitalised(old), _capitalised(new))):
@@ -324,7 +324,7 @@ def _size_words(joined, lex, seen):
 
 
 def _plain_words(joined, lex, aspects):
-    "Words for size, sector and region that stand in the text -> their counterparts."
+    "Return words for sector, size and region in the text -> counterparts."
     out, seen = {}, set(re.findall(r"[^\W\d_]+", joined))
     if "sector" in aspects:
         out |= _sector_words(joined, lex)
@@ -341,7 +341,7 @@ _STAFF = re.compile(r"\b\d[\d,. ]{0,8} (?:employees|staff|people on the payroll|
 
 @lru_cache(maxsize=1)
 def _size_pattern():
-    "A word for size before a firm (up to three words between), or behind it."
+    "Return a pattern for a size word before a firm (up to three words between) or after it."
     lex = account_lexicon()
     firm, no_link = f"(?:{'|'.join(lex['firms'])})", f"(?!(?:{'|'.join(lex['not_between'])})\\b)"
     no_product = f"(?! (?:{'|'.join(lex['not_behind_firm'])})s?\\b)"
@@ -354,12 +354,12 @@ def _size_pattern():
 
 
 def _resize(text):
-    "Swap the word for size at a firm ('a small firm', 'the firm is small'); returns text and count."
+    "Swap the size word of a firm ('a small firm', 'the firm is small'); return text and count."
     return _size_pattern().subn(_other_size, text)
 
 
 def _other_size(m):
-    "What was found, with the opposite size in the same capitals."
+    "Return the match with the opposite size word in the same capitalization."
     old = m[1] or m[2]
     fresh = _GROUPS[old.lower()]
     if old.isupper():
@@ -375,7 +375,7 @@ _LANGUAGE = re.compile(
 
 
 def _replace(text, table, people):
-    "Replace whole words, all at once; returns the text and the number of places."
+    "Replace whole words in one pass; return text and number of replacements."
     if not table:
         return text, 0
     words = "|".join(re.escape(o) for o in sorted(table, key=len, reverse=True))
@@ -389,13 +389,13 @@ def _replace(text, table, people):
 
 
 def _is_no_region(text, m):
-    "A language ('speaks Spanish') or a dish ('French fries')?"
+    "Whether the word is a language ('speaks Spanish') or part of a dish ('French fries')."
     before, after = text[max(0, m.start() - 20) : m.start()], text[m.end() : m.end() + 20]
     return _LANGUAGE.search(before) or after.lower().startswith(account_lexicon()["dishes"])
 
 
 def _replace_domains(text, table):
-    "Replace labels of domains; returns the text and the number of places."
+    "Replace domain labels; return text and number of replacements."
     found = [m for m in _DOMAIN.finditer(text)] if table and "." in text else []
     pieces, at, n = [], 0, 0
     for m in found:
@@ -409,12 +409,12 @@ def _replace_domains(text, table):
 def swap_account(
     texts: str | Sequence[str],  # All texts of a sample together
     *,
-    account: str | Sequence[str] | None = None,  # The company or companies meant; None: all that are found
-    aspects: Sequence[str] = ASPECTS,  # What is changed
-    keep: Sequence[str] = (),  # Strings that must not be touched
-    memory: Mapping[str, str] | None = None,  # `AccountSwap.memory` of an earlier swap, to take it back
+    account: str | Sequence[str] | None = None,  # The company or companies to change; None: all found
+    aspects: Sequence[str] = ASPECTS,  # Aspects to change
+    keep: Sequence[str] = (),  # Strings that must not change
+    memory: Mapping[str, str] | None = None,  # `AccountSwap.memory` of an earlier swap, to invert it
 ) -> AccountSwap:
-    "Rewrite text so that it is about another company; count 0 means that there was nothing to swap."
+    "Rewrite texts so that they are about another company; count 0: nothing to swap."
     if wrong := [a for a in aspects if a not in ASPECTS]:
         raise ValueError(f"aspects has {wrong[0]!r}, expected some of {', '.join(ASPECTS)}")
     lex, single = account_lexicon(), [texts] if isinstance(texts, str) else list(texts)
@@ -438,13 +438,13 @@ def swap_account(
 
 
 def _remembered(memory):
-    "(names, labels of domains) of an earlier swap, as they are to be said now."
+    "Return (names, domain labels) to restore from an earlier swap."
     names = {k: v for k, v in memory.items() if not k.startswith("@")}
     return names, {k[1:]: v for k, v in memory.items() if k.startswith("@")}
 
 
 def _swap_text(text, domains, table, resize, keep):
-    "One text after the swap, and the number of places that changed."
+    "Return a text after the swap, and the number of changed places."
     text, in_domains = _replace_domains(text, domains)
     text, sizes = _resize(text) if resize else (text, 0)
     text, words = _replace(text, table, account_lexicon()["peoples"])

@@ -17,14 +17,14 @@ from ..core.records import Sample
 from .tables import column_key, is_missing
 
 # %% ../../nbs/tasks/05_columns.ipynb #29a934de
-KEPT = "columns"  # Name of the corner among a sample's tags
+KEPT = "columns"  # Tag that stores the kept columns of a sample
 
 
 def with_columns(
     sample: Sample,
-    cells: Mapping[str, object],  # Column -> value; none: the sample as it is
+    cells: Mapping[str, object],  # Column -> value; empty: the sample is unchanged
 ) -> Sample:
-    "A sample that keeps some columns of its row."
+    "Return a sample that keeps some columns of its row."
     if not cells:
         return sample
     kept = {str(k): None if is_missing(v) else v for k, v in cells.items()}
@@ -38,16 +38,16 @@ def _without(sample):
 
 
 def columns_apart(
-    samples: Sequence[Sample],  # A list, or a `RecordTable`, of which nothing is read here
+    samples: Sequence[Sample],  # A list, or a `RecordTable`, whose rows are not read here
 ) -> tuple[Sequence[Sample], dict[tuple, Mapping]]:  # (samples without kept columns, key -> kept columns)
-    "What is asked, and what is only grouped by; a table keeps its own columns."
+    "Separate the samples from the columns kept for grouping; a `RecordTable` returns no columns."
     if isinstance(samples, RecordTable):
         return samples.changed(_without), {}
     kept = {s.key: s.tags[KEPT] for s in samples if KEPT in s.tags}
     return [_without(s) for s in samples], cast(dict[tuple, Mapping], kept)
 
 # %% ../../nbs/tasks/05_columns.ipynb #a9fed516
-NONE = "(none)"  # The group of samples without a value
+NONE = "(none)"  # Group of samples without a value
 MAX_GROUPS = 20
 _FIELDS = {"use_case": "use_case", "language": "language", "source": "dataset", "dataset": "dataset"}
 
@@ -62,16 +62,16 @@ def _cells(sample: Sample) -> dict[str, object]:  # Column -> value
 def column_names(
     samples: Iterable[Sample],
 ) -> list[str]:
-    "Columns that samples can be grouped by, those that are too rich or numbers among them."
+    "Return the columns of samples, including numeric ones and those with too many values for groups."
     return list(dict.fromkeys(name for s in samples for name in _cells(s)))
 
 
 def no_such_column(
-    name: str,  # As somebody wrote it
-    present: Sequence[str],  # Columns that there are
-    what: str = "slice",  # What was to be made of it
+    name: str,  # As the user wrote it
+    present: Sequence[str],  # Existing columns
+    what: str = "slice",  # Intended use of the column
 ) -> ValueError:
-    "The error for a column that is not there."
+    "Return the error for a missing column."
     near = nearest(name, present)
     meant = f"did you mean {near!r}? " if near else ""
     known = ", ".join(map(str, present)) or "none"
@@ -81,8 +81,8 @@ def no_such_column(
 def same_column(
     name: str,
     present: Sequence[str],
-) -> str | None:  # The column that is meant, in other case or with blanks too; None: there is none
-    "Find a column by its name."
+) -> str | None:  # None: not found
+    "Return the column of this name; case, spaces, hyphens and underscores may differ."
     if name in present:
         return name
     alike = [c for c in present if column_key(c) == column_key(name)]
@@ -106,7 +106,7 @@ def _is_number(value):
 
 
 def _check_groups(column, values):
-    "Raise `ValueError` for a column that makes no groups."
+    "Raise `ValueError` for a column that is not suitable for groups."
     known = [v for v in values if not is_missing(v)]
     if not known:
         raise ValueError(f"slice {column!r}: the column is empty, so there are no groups")
@@ -125,10 +125,10 @@ def _check_groups(column, values):
 
 
 def groups_by(
-    samples: Iterable[Sample],  # Tasks: no probes, no twins; read twice
+    samples: Iterable[Sample],  # Tasks, without probes and twins; iterated twice
     column: str,
-) -> tuple[str, dict[str, str]]:  # (the column as the data call it, sample id -> group)
-    "Part samples by a column; one that is not there, is empty, rich or of numbers raises `ValueError`."
+) -> tuple[str, dict[str, str]]:  # (column as spelt in the data, sample id -> group)
+    "Group samples by a column; a missing, empty or numeric one, or too many values, raise `ValueError`."
     present = column_names(samples)
     name = same_column("source" if column_key(column) == "dataset" else column, present)
     if name is None:
@@ -144,6 +144,6 @@ def check_slices(
 ) -> None:
     "Raise `ValueError` for a column that samples cannot be grouped by."
     if columns and not samples:
-        raise ValueError("slices are groups of samples, and this run asks about none: it has probes alone")
+        raise ValueError("slices are groups of samples, but this run has only probes")
     for column in columns:
         groups_by(samples, column)

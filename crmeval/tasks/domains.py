@@ -14,14 +14,14 @@ from .use_cases import expand_use_cases, use_cases
 
 # %% ../../nbs/tasks/06_domains.ipynb #297d038b
 def domain_names() -> list[str]:
-    "Names of the domains: values of the tag 'domain', and names of the glossaries."
+    "Return the names of the domains, which are values of the tag 'domain' and names of the glossaries."
     return sorted(p.stem for p in data_path("domains").glob("*.jsonl"))
 
 
 def domain_samples(
-    names: Sequence[str] | None = None,  # Use cases, identifiers or published names; None: all that it has
-) -> list[Sample]:  # By use case, then by domain; the two wordings of a case are neighbours
-    "All cases of the domains in both wordings."
+    names: Sequence[str] | None = None,  # Identifiers or published names of use cases; None: all available
+) -> list[Sample]:  # By use case, then by domain; the two wordings of a case are adjacent
+    "Return all cases of the domains in both wordings."
     rows = [Sample(**r) for d in domain_names() for r in read_jsonl(data_path("domains") / f"{d}.jsonl")]
     held = [u for u in use_cases() if u in {s.use_case for s in rows}]
     wanted = held if names is None else expand_use_cases(names)
@@ -30,8 +30,8 @@ def domain_samples(
     return [s for u in wanted for s in rows if s.use_case == u]
 
 
-def domains_sheet() -> str:  # Plain text, a paragraph for each aspect
-    "The set's data sheet."
+def domains_sheet() -> str:  # Plain text, one paragraph per aspect
+    "Return the data sheet of the domains."
     rows, text = domain_samples(), data_path("domains_sheet.txt").read_text(encoding="utf-8").rstrip("\n")
     used = ", ".join(dict.fromkeys(s.use_case for s in rows))
     return text.format(n=len(rows), k=len(rows) // 2, d=len(domain_names()), u=used)

@@ -32,23 +32,23 @@ from .names_and_words import first_names, foreign_language, ordinary_words, surn
 # %% ../../nbs/tasks/09_gender_swap.ipynb #c059f0ab
 @dataclass(frozen=True)
 class Swap:
-    "Rewritten texts and what was changed."
+    "Rewritten texts and the changes made."
 
-    texts: list[str]  # In the order given
+    texts: list[str]  # In the order of the input
     changes: Mapping[str, str]  # Word or name -> its replacement, lower case for words
-    count: int  # Places that were changed
-    women: int  # Gendered places that were female before
-    men: int  # Gendered places that were male before
-    memory: Mapping[str, str] = field(default_factory=dict)  # What to say when swapping back
-    kept: Sequence[str] = ()  # Names that stay because women and men have them
-    left: Sequence[str] = ()  # What stayed although it belongs to somebody who changed; empty is best
+    count: int  # Number of changed places
+    women: int  # Female gendered places in the original
+    men: int  # Male gendered places in the original
+    memory: Mapping[str, str] = field(default_factory=dict)  # Replacements needed for swapping back
+    kept: Sequence[str] = ()  # Unisex names, which are kept
+    left: Sequence[str] = ()  # Names that should have changed, or foreign texts; ideally empty
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f5a835d5
 _OTHER = {"female": "male", "male": "female"}
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #8cc31840
 class _Swapper:
-    "One swap over the texts of a sample: consistent, because all texts share it."
+    "State of a swap, shared by all texts of a sample for consistency."
 
     def __init__(self, texts, person, to, keep, names, memory):
         self.lex, self.to, self.memory_in = gender_lexicon(), to, dict(memory or {})
@@ -56,13 +56,13 @@ class _Swapper:
         self.people = People(self.texts, self.lex["names"], self._extra_names(names or {}))
         self.changes, self.made, self.folded, self.said = {}, {}, {}, {}
         self.count, self.was, self.conflicts = 0, Counter(), set()
-        self.heard = Counter()  # in order: 'madam, ma'am' are both 'sir'
+        self.heard = Counter()  # occurrences so far: 'madam' and 'ma'am' both become 'sir'
         self.endings = {}  # "' Janet" -> "James'"
         self.lowered = {p.lower() for p in self.people.persons}
         self.person = _Person(person, self) if person else None
 
     def _extra_names(self, names):
-        "Names that the lexicon does not know: given, behind a title, or remembered -> (counterpart, gender)."
+        "Return names missing in the lexicon -> (counterpart, gender): given, inferred or remembered ones."
         present = {w for t in self.texts for w in t.bases}
         extra = {n: (_counterpart(n, g, present), g) for n, g in names.items()}
         behind_titles = {n: g for n, g in _titled_names(self).items() if n not in extra}
@@ -79,7 +79,7 @@ class _Swapper:
         return known[1] if known else otherwise
 
     def say(self, word, new, gender, key=None, here=None):
-        "Count a place and note the change; returns the replacement with the word's capitals."
+        "Count a place, record the change and return the replacement with the word's capitalization."
         self.was[gender] += 1
         if self.to not in ("swap", _OTHER[gender]):
             return word
@@ -92,7 +92,7 @@ class _Swapper:
         return capitalised_as(word, new) if not new[0].isupper() or word.isupper() or word.islower() else new
 
     def _note(self, word, new, key):
-        "Remember what was said for what, and where two words share their counterpart."
+        "Record a replacement, and whether two words share their counterpart."
         self.changes[word if key is None and new[0].isupper() else word.lower()] = new
         slot, old = f"{new} {key}" if key else new, word if new[0].isupper() else word.lower()
         if self.made.setdefault(slot, old) != old:
@@ -101,7 +101,7 @@ class _Swapper:
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #b4845e62
 def _titled_names(swap):
-    "First names that the lexicon does not know, between title and surname ('Mr Piotr Kowalski') -> gender."
+    "Return unknown first names between title and surname ('Mr Piotr Kowalski') -> gender."
     found, surnames = {}, set()
     for t in swap.texts:
         for i in range(len(t.at) - 1):
@@ -117,25 +117,25 @@ def _titled_names(swap):
 
 
 def _is_suffix(word):
-    "'Jr', 'PhD' or a word in capitals behind a surname."
+    "Whether a word is a name suffix such as 'Jr' or 'PhD', or in capitals."
     return word.isupper() or word in gender_lexicon()["name_suffixes"]
 
 
 def _before_name(t, i):
-    "Is the word at `i` a title's spelling with a capitalised word behind, both open to change?"
+    "Whether the word at `i` is capitalized, a capitalized word follows, and both may be changed."
     named = t.upper(i) and t.gap(i) in (" ", ". ") and t.upper(i + 1)
     return named and not {i, i + 1} & t.blocked
 
 
 def _may_be_first_name(lex, word, last):
-    "A word of more than two letters that the lexicon knows as nothing else."
+    "Whether a word of more than two letters has no other meaning in the lexicon."
     if len(word) < 3 or word.isupper() or is_listed(word.lower(), "particles") or last in lex["after_name"]:
         return False
     return not any(word in lex[k] for k in ("names", "plain", "either", "starts", "after_title"))
 
 
 def _counterpart(name, gender, present):
-    "A name for a person whom the lexicon does not know: always the same, and nobody else's in these texts."
+    "Return a counterpart for an unknown name: deterministic, and not used elsewhere in these texts."
     if gender not in _OTHER:
         raise ValueError(f"names[{name!r}] is {gender!r}, expected 'female' or 'male'")
     names, pool = gender_lexicon()["names"], _single_names(_OTHER[gender])
@@ -145,7 +145,7 @@ def _counterpart(name, gender, present):
 
 
 def _single_names(gender):
-    "Names of a gender that are one word, and no other word."
+    "Return unambiguous single-word names of a gender."
     lex = gender_lexicon()
     no = lex["ambiguous"] | lex["nicknames"]
     known = [n for n, (_, g) in lex["names"].items() if g == gender and n not in no]
@@ -153,7 +153,7 @@ def _single_names(gender):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #8e412c60
 def _double_names(swap):
-    "First names with a hyphen of which a half is unknown or of another gender -> gender."
+    "Return hyphenated first names with a half that is unknown or of another gender -> gender."
     out = {}
     for t in swap.texts:
         for i in t.capitals:
@@ -164,7 +164,7 @@ def _double_names(swap):
 
 
 def _double_gender(lex, t, i):
-    "Gender of the double name at `i`, or None for one that both halves say, for a surname and for no name."
+    "Return the gender of the double name at `i`; None if both halves agree, or if it is not a first name."
     first, second = (lex["names"].get(w) or lex["plain"].get(w) for w in t.bases[i : i + 2])
     whole = f"{t.words[i]}-{t.bases[i + 1]}"
     if not first or whole in lex["names"] or whole in lex["plain"] or t.bases[i] in lex["ambiguous"]:
@@ -176,7 +176,7 @@ def _double_gender(lex, t, i):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #2cf58714
 def _behind_capitals(texts):
-    "Words that stand right behind another word with a capital, as surnames do."
+    "Return words directly after a capitalized word, as surnames are."
     return {t.bases[i] for t in texts for i in t.capitals if i and _is_behind(t, i)}
 
 
@@ -187,7 +187,7 @@ def _is_behind(t, i):
 
 
 def _unpaired_names(swap, extra):
-    "First names without a counterpart that a pronoun takes up -> gender, where all pronouns agree."
+    "Return first names without a counterpart -> gender, if all pronouns that refer to them agree."
     found, no = {}, _behind_capitals(swap.texts) | set(extra)
     for t in swap.texts:
         for i in t.capitals:
@@ -210,7 +210,7 @@ def _is_unpaired(lex, t, i):
 
 
 def _gender_taken_up(swap, t, i):
-    "Gender of the first pronoun in the twelve words behind a name, if nobody else is named between."
+    "Return the gender of the next pronoun within twelve words of a name; None: another person comes first."
     for j in range(i + 1, min(i + 13, len(t.at))):
         w = t.lower[j]
         if is_listed(w, "pronouns"):
@@ -224,7 +224,7 @@ def _gender_taken_up(swap, t, i):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #e3be4697
 class _Person:
-    "Follows one person through a text: which pronoun is theirs?"
+    "Tracks one person through a text, to find the pronouns that refer to the person."
 
     def __init__(self, name, swap):
         self.words, people = set(name.split()), swap.people
@@ -240,12 +240,12 @@ class _Person:
         self.last = {}
 
     def mine(self, gender):
-        "Is a pronoun of this gender, here, about the person?"
+        "Whether a pronoun of this gender currently refers to the person."
         return gender == self.gender and self.last.get(gender, "target" if self.alone else None) == "target"
 
 
 def _titled_gender(swap, words):
-    "Gender by a title before one of the words, or None."
+    "Return the gender from a title before one of the words, or None."
     for t in swap.texts:
         for i in range(len(t.at) - 1):
             if t.bases[i + 1] in words and t.upper(i) and t.lower[i] in swap.lex["titles"]:
@@ -258,7 +258,7 @@ _MATES = {"he": ("she",), "him": ("her",), "his": ("her", "hers")}
 
 
 def _mates(a, b, lex):
-    "Are two words the same one for both genders?"
+    "Whether two words are the female and male form of the same word."
     if b in _MATES.get(a, ()) or lex["words"].get(a, ("",))[0] == b:
         return True
     titles = lex["titles"]
@@ -266,7 +266,7 @@ def _mates(a, b, lex):
 
 
 def _paired(t, i, lex):
-    "'he or she', 'sir/madam', 'Mr and Mrs': both genders are there already."
+    "Whether both genders are already named: 'he or she', 'sir/madam', 'Mr and Mrs'."
     for a, b in ((i, i + 2), (i - 2, i), (i, i + 1), (i - 1, i)):
         if a < 0 or b >= len(t.at) or (b - a == 2 and t.lower[a + 1] not in ("and", "or", "und", "y")):
             continue
@@ -279,7 +279,7 @@ def _paired(t, i, lex):
 
 
 def _pronoun(swap, t, i):
-    "(counterpart, gender) of a pronoun."
+    "Return (counterpart, gender) of a pronoun."
     w, place = t.lower[i], t.place(i)
     if w == "her":
         listed = place.before == "she" and t.gap(i - 1) == "/"  # 'she/her'
@@ -290,7 +290,7 @@ def _pronoun(swap, t, i):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #b2ff1966
 def _title(swap, t, i):
-    "A title needs a name behind it: 'Ms Eze', 'Sra. Paz'; not 'Mr. Coffee'."
+    "Return (counterpart, gender) of a title before a name ('Ms Eze', 'Sra. Paz'; not 'Mr. Coffee'), or None."
     w, behind = t.lower[i], t.gap(i)
     if not t.upper(i) or behind.strip(". ") or "\n" in behind:
         return None
@@ -306,13 +306,13 @@ def _title(swap, t, i):
 
 
 def _is_product(swap, name):
-    "'Mr. Coffee': a name behind a title that is a thing's, unless a person here has it as a surname."
+    "Whether a name after a title is a product's ('Mr. Coffee') and not the surname of a person in the texts."
     known = name in swap.people.surnames or name in swap.people.adjacent
     return name in swap.lex["after_title"] and not known and not _full_name(swap, name)
 
 
 def _full_name(swap, surname):
-    "Does the surname stand behind a first name anywhere?"
+    "Whether the surname follows a first name anywhere in the texts."
     return any(
         b == surname and j and t.gap(j - 1) == " " and t.bases[j - 1] in swap.people.persons
         for t in swap.texts
@@ -326,7 +326,7 @@ _CALLS = ("aunt", "uncle", "sir", "madam", "madame", "monsieur")
 
 
 def _noun(swap, t, i):
-    "Kinship and role nouns, unless they name a shelf of goods, a brand or a firm."
+    "Return (counterpart, gender) of a kinship or role noun; None in names of goods, brands and firms."
     if _names_goods(swap, t, i) or _ends_firm(t, i) or _is_brand(swap, t, i):
         return None
     if t.lower[i] in ("née", "né") and not t.full_name(i):
@@ -335,19 +335,19 @@ def _noun(swap, t, i):
 
 
 def _names_goods(swap, t, i):
-    "'ladies' shoes', 'mens jackets'."
+    "Whether the noun describes goods: 'ladies' shoes', 'mens jackets'."
     possessive = t.words[i] != t.bases[i] or t.gap(i).startswith(("'", "’"))
     return t.get(i + 1, "lower") in swap.lex["goods"] and (possessive or t.lower[i] in _GOODS_FOR)
 
 
 def _ends_firm(t, i):
-    "'Okoro & Sons'."
+    "Whether the noun ends the name of a firm: 'Okoro & Sons'."
     before = t.text[max(0, t.at[i][0] - 5) : t.at[i][0]]
     return t.lower[i] in _FIRM_OF and t.upper(i) and i and re.search(r"(?:&|\band) $", before)
 
 
 def _is_brand(swap, t, i):
-    "'My Brother printer', 'the Lady Luck machine': a capital inside a sentence, and no person's name behind."
+    "Whether a capitalized noun within a sentence is a brand: 'My Brother printer', 'the Lady Luck machine'."
     if not t.upper(i) or t.first(i) or t.words[i].isupper():
         return False
     named = t.upper(i + 1) and swap.people.length(t, i + 1)
@@ -357,7 +357,7 @@ def _is_brand(swap, t, i):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f798b7ae
 def _word(swap, t, i):
-    "Replacement of a pronoun, a title or a noun, or None."
+    "Return the replacement of a pronoun, a title or a noun, or None."
     w = t.lower[i]
     if w in swap.lex["titles"] and (found := _title(swap, t, i)) and not _paired(t, i, swap.lex):
         return _say_title(swap, t, i, found)
@@ -371,7 +371,7 @@ def _word(swap, t, i):
 
 
 def _say_title(swap, t, i, found):
-    "Replacement of a title, or None for another person's."
+    "Return the replacement of a title, or None for another person's title."
     surname = t.bases[i + 1]
     if swap.person:
         mine = surname in swap.person.words
@@ -382,7 +382,7 @@ def _say_title(swap, t, i, found):
 
 
 def _about_person(person, word, gender, pronoun):
-    "Is a pronoun or a form of address about the one person meant? A noun names somebody else."
+    "Whether a pronoun or form of address refers to the selected person; a noun refers to another one."
     if not pronoun and word not in ("sir", "madam", "ma'am", "maam"):
         person.last[gender] = "other"
         return False
@@ -390,7 +390,7 @@ def _about_person(person, word, gender, pronoun):
 
 
 def _new_name(swap, t, i):
-    "The name that will follow a title after the swap: the key under which a lossy title is remembered."
+    "Return the name after a title once swapped, which is the key for restoring a lossy title."
     n = swap.people.length(t, i)
     if n and is_person(swap.people, t, i, n):
         return swap.people.known(name_at(swap.people, t, i))[0]
@@ -399,7 +399,7 @@ def _new_name(swap, t, i):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #43a3a23a
 def _name(swap, t, i, n):
-    "Replacement of a first name, or None."
+    "Return the replacement of a first name, or None."
     people, name = swap.people, name_at(swap.people, t, i)
     if not t.words[i][0].isupper() or not is_person(people, t, i, n):
         return None
@@ -417,7 +417,7 @@ def _name(swap, t, i, n):
 
 
 def _shouted(swap, t, i):
-    "A name in capitals or in lower case counts when the same name stands elsewhere as a name."
+    "Return the replacement of a name in capitals or lower case, if it is used as a name elsewhere."
     word, people = t.bases[i], swap.people
     name, label = word.capitalize(), word.isupper() and word.capitalize() in people.labels
     if t.lower[i] not in swap.lowered or not (word.isupper() or word.islower()):
@@ -434,7 +434,7 @@ def _shouted(swap, t, i):
 
 
 def _surname(swap, t, i):
-    "Replacement of a surname that shows gender, or None."
+    "Return the replacement of a surname whose ending shows gender, or None."
     if t.bases[i] not in swap.people.adjacent or not t.upper(i) or not (found := other_surname(t.bases[i])):
         return None
     if swap.person and t.bases[i] not in swap.person.words:
@@ -445,18 +445,18 @@ def _surname(swap, t, i):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #e825b89b
 def _address(swap, local):
-    "The local part of an e-mail address after the swap."
+    "Return the local part of an e-mail address after the swap."
     return "".join(_address_part(swap, p) for p in re.split(r"([._+-]|\d+)", local))
 
 
 def _address_part(swap, part):
-    "A part of an address after the swap: somebody's name, or what it was."
+    "Return a part of an address after the swap: the replaced name, or unchanged."
     known = part.isalpha() and swap.folded.get(fold(part))
     return capitalised_as(part, known) if known else part
 
 
 def _rewrite(swap, t):
-    "Pieces of the new text, addresses still to come."
+    "Return the edits of a text, without those of addresses."
     edits, i = [], 0
     if swap.person:
         swap.person.last = {}
@@ -472,7 +472,7 @@ def _rewrite(swap, t):
 
 
 def _with_ending(swap, t, last, new):
-    '(end, what stands there now): "James\' card" is "Janet\'s card", and back again.'
+    'Return (end, replacement) with possessive ending: "James\' card" becomes "Janet\'s card".'
     base, end = t.bases[last], t.at[last][0] + len(t.bases[last])
     behind = t.text[end : end + 3]
     if (before := swap.memory_in.get(f"' {base}")) and behind[1:2] == "s":
@@ -484,7 +484,7 @@ def _with_ending(swap, t, last, new):
 
 
 def _replacement(swap, t, i):
-    "(number of words, what they become or None) at `i`."
+    "Return (number of words, their replacement or None) at `i`."
     surname = i in t.surnames
     length = swap.people.length(t, i) if t.upper(i) and not surname else 0
     if length and (new := _name(swap, t, i, length)):
@@ -496,7 +496,7 @@ def _replacement(swap, t, i):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #24398e52
 def _left_names(swap):
-    "Names that stayed, with a capital, although a pronoun takes them up."
+    "Return unchanged capitalized names that a pronoun refers to."
     no = _behind_capitals(swap.texts) | swap.lex["either"] | swap.people.surnames | swap.people.companies
     changed = {word for said in swap.changes for word in re.split("[ -]", said)}
     no |= changed | {word.upper() for word in changed}
@@ -521,7 +521,7 @@ def _is_left_here(swap, t, i):
 
 
 def _may_be_a_person(t, i):
-    "A first name without a counterpart, or an unknown word that does what people do."
+    "Whether a word is a first name without counterpart, or an unknown word before a personal verb."
     word = t.lower[i]
     if word in ordinary_words() or is_listed(word, "english", "personal_verbs", "third_person", "greets"):
         return False
@@ -530,7 +530,7 @@ def _may_be_a_person(t, i):
 
 
 def _other_between(swap, t, i):
-    "Is somebody who changed named between the word and the first pronoun behind it?"
+    "Whether a changed person appears between the word and the next pronoun."
     for j in range(i + 1, min(i + 13, len(t.at))):
         if is_listed(t.lower[j], "pronouns"):
             return False
@@ -540,15 +540,15 @@ def _other_between(swap, t, i):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #78d1a888
 def swap_gender(
-    texts: str | Sequence[str],  # All texts of a sample together: evidence in one helps with another
+    texts: str | Sequence[str],  # All texts of a sample, as they share evidence about names
     *,
-    person: str | None = None,  # Full name of the one person meant; None: everybody
-    to: str = "swap",  # 'swap', or 'female' / 'male': everybody becomes that
-    keep: Sequence[str] = (),  # Strings that must not be touched: product and company names
+    person: str | None = None,  # Full name of a single person to change; None: everyone
+    to: str = "swap",  # 'swap', or 'female' / 'male' to make everyone this gender
+    keep: Sequence[str] = (),  # Strings that must not change, such as product and company names
     names: Mapping[str, str] | None = None,  # Further first names -> 'female' or 'male'
-    memory: Mapping[str, str] | None = None,  # `Swap.memory` of an earlier swap: makes this one its inverse
+    memory: Mapping[str, str] | None = None,  # `Swap.memory` of an earlier swap, to invert it
 ) -> Swap:
-    "Rewrite English text with the genders swapped, consistently over all texts; count 0: nothing to swap."
+    "Rewrite English texts with swapped genders, consistently across texts; count 0: nothing to swap."
     if to not in ("swap", "female", "male"):
         raise ValueError(f"to is {to!r}, expected 'swap', 'female' or 'male'")
     single = [texts] if isinstance(texts, str) else list(texts)
@@ -565,19 +565,19 @@ def swap_gender(
 
 
 def _address_edits(swap, t):
-    "Pieces of the new text in the addresses; those in fixed phrases stay."
+    "Return the edits in addresses, except in fixed phrases."
     owned = [m for m in t.addresses if m[1] and not any(a <= m.start() < b for a, b in t.fixed)]
     return [(m.start(1), m.end(1), _address(swap, m[1])) for m in owned]
 
 
 def _kept_names(swap):
-    "Names that women and men have."
+    "Return the unisex names in the texts."
     either = swap.lex["either"]
     return sorted({b for t in swap.texts for i, b in enumerate(t.bases) if b in either and t.upper(i)})
 
 
 def _apply(text, edits):
-    "A text with pieces replaced, which are in order."
+    "Return a text after the given sorted edits."
     out, at = [], 0
     for a, b, new in edits:
         out += [text[at:a], new]
@@ -586,7 +586,7 @@ def _apply(text, edits):
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #144cc10a
 def _memory(swap):
-    "What has to be said when swapping back and is not what the lexicon alone would say."
+    "Return the replacements for swapping back that differ from the lexicon."
     certain = {k: v for k, v in swap.made.items() if k not in swap.conflicts and _surprising(swap, k, v)}
     for k in sorted(swap.conflicts):
         if not k[0].isupper():
@@ -595,15 +595,15 @@ def _memory(swap):
 
 
 def _surprising(swap, new, old):
-    "Would the lexicon alone say something else, or may the name be read as a word?"
+    "Whether the lexicon alone would not restore the word, or the name is ambiguous."
     return _by_rule(swap, new) != old or (new in swap.lex["ambiguous"] and swap.changes.get(old) == new)
 
 
-_BACK = {"him": "her", "his": "her", "her": "his", "hers": "his"}  # read from their place, not looked up
+_BACK = {"him": "her", "his": "her", "her": "his", "hers": "his"}  # resolved by context, not by lookup
 
 
 def _by_rule(swap, key):
-    "What the lexicon alone would say when swapping back."
+    "Return the replacement that the lexicon alone gives when swapping back."
     lex = swap.lex
     if key[0].isupper():
         found = lex["names"].get(key) or lex["plain"].get(key) or other_surname(key) or ("",)

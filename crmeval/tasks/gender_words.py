@@ -23,22 +23,22 @@ _NO_MARK = str.maketrans({"ı": "i", "ł": "l", "Ł": "L", "ø": "o", "đ": "d",
 
 
 def fold(text: str) -> str:
-    "Letters alone, without accents, in lower case: the form that names take in an address."
+    "Return only the letters, without accents and in lower case, as names appear in e-mail addresses."
     plain = unicodedata.normalize("NFKD", text.translate(_NO_MARK))
     return "".join(c for c in plain if c.isalpha()).lower()
 
 
 def _unaccented(name):
-    "A name without its accents."
+    "Return a name without its accents."
     return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
 
 
 def _two_way(pairs):
-    "Word -> (counterpart, gender), from pairs of a female and a male word."
+    "Return word -> (counterpart, gender), from pairs of a female and a male word."
     return {**{f: (m, "female") for f, m in pairs}, **{m: (f, "male") for f, m in pairs}}
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #3934180b
-# lists of the lexicon that are sets
+# lists of the lexicon that are read as sets
 _LISTS = (
     "either slavic goods after_name before_name after_title houses judged judges backs name_suffixes".split()
 )
@@ -46,14 +46,14 @@ _LISTS = (
 
 @lru_cache(maxsize=1)
 def gender_lexicon() -> dict:  # names, words, titles: word -> (counterpart, gender); and sets of words
-    "The shipped lexicon, read once."
+    "Return the shipped lexicon; it is cached."
     raw = json.loads(LEXICON.read_text(encoding="utf-8"))
     nicknames = _two_way(raw["nicknames"].items())
     names = _two_way(raw["names"].items()) | nicknames
     words, titles = _two_way(raw["words"].items()), _two_way(raw["titles"].items())
     return dict(
         names=names,
-        nicknames=set(nicknames),  # never given to somebody whom the lexicon does not know
+        nicknames=set(nicknames),  # never used as the counterpart of an unknown name
         plain=_plain_names(raw["names"].items(), names),
         words=words | {w: (t, "female") for w, t in raw["lossy"].items()},
         titles=titles | {w: (t, "female") for w, t in raw["lossy_titles"].items()},
@@ -65,7 +65,7 @@ def gender_lexicon() -> dict:  # names, words, titles: word -> (counterpart, gen
 
 
 def _plain_names(pairs, names):
-    "'Lucia' for 'Lucía': a name without its accents, whose counterpart loses them, too."
+    "Return unaccented names ('Lucia' for 'Lucía') with their unaccented counterparts."
     plain = {}
     for f, m in pairs:
         for name, other, gender in ((f, m, "female"), (m, f, "male")):
@@ -76,7 +76,7 @@ def _plain_names(pairs, names):
 
 
 def _kept_phrases(phrases):
-    "First word -> fixed phrases that begin with it."
+    "Return first word -> fixed phrases that start with it."
     keep = {}
     for p in sorted({p.lower() for p in phrases}):
         keep.setdefault(_WORD.findall(p)[0], []).append(p)
@@ -85,7 +85,7 @@ def _kept_phrases(phrases):
 # %% ../../nbs/tasks/08_gender_words.ipynb #4a8b769e
 @lru_cache(maxsize=1)
 def _word_lists():
-    "Name of a list -> its words, by which a sentence is read."
+    "Return name of a list -> its words, which the grammar rules use."
     raw = json.loads(data_path("lexicons", "gender_words.json").read_text(encoding="utf-8"))
     lists = {name: frozenset(words) for name, words in raw.items() if name not in _NOT_LISTS}
     lists["after_pronoun"] = lists["after_object"] - lists["not_after_pronoun"]
@@ -97,62 +97,62 @@ _NOT_LISTS = ("about", "source", "date", "surname_endings", "foreign")
 
 
 def is_listed(
-    word: str | None,  # In lower case, unless the list holds names; None stands in no list
+    word: str | None,  # In lower case, unless the list contains names; None is in no list
     *names: str,  # Lists of the data file: 'greets', 'pronouns', 'particles', ...
 ) -> bool:
-    "Does a word stand in one of the lists?"
+    "Whether a word is in one of the lists."
     lists = _word_lists()
     return any(word in lists[name] for name in names)
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #e2ed2f2d
 class Place(NamedTuple):
-    "The surroundings of a pronoun, in lower case."
+    "The context of a pronoun, in lower case."
 
-    before: str | None  # The word before
+    before: str | None  # The previous word
     gap: str  # The text up to the next word
     after: str | None  # The next word
-    later: str | None  # The word after that
-    tail: str  # The text between these two
+    later: str | None  # The word after the next
+    tail: str  # The text between the next two words
 
     @property
     def ends(self):
-        "Does the phrase end with the next word?"
+        "Whether the phrase ends with the next word."
         return self.later is None or is_listed(self.later, "after_object") or _stops(self.tail)
 
     @property
     def gives(self):
-        "Is somebody given, sent or told something?"
+        "Whether the previous word is a verb of giving, sending or telling."
         return is_listed(self.before, "gives")
 
 
 def _stops(gap):
-    "Does something new begin after this text between two words?"
+    "Whether the text between two words ends the phrase."
     opens = ("(", "-", '"', "“", "‘", "*", "$", "€", "£")
     bare = gap.strip(" \t")
     return bool(bare) and not bare.startswith(opens) and not gap.strip()[:1].isdigit()
 
 
 def _is_body(place):
-    "'her back hurts', 'on her back'."
+    "Whether 'back' is the body part: 'her back hurts', 'on her back'."
     behind = place.before in ("on", "in", "of", "behind") and place.later in (None, "and", "since")
     return place.after == "back" and (place.later in gender_lexicon()["backs"] or behind)
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #44489838
 def _judged(p):
-    "'I consider her rude', but 'her rude mail'."
+    "Decide 'I consider her rude', but 'her rude mail'; None: the rule does not apply."
     lex = gender_lexicon()
     return p.ends if p.after in lex["judged"] and p.before in lex["judges"] else None
 
 
 def _figure_or_quote(p):
-    "'charged her $40', but 'her $40 fee'; 'called her \"difficult\"'."
+    "Decide 'charged her $40', but 'her $40 fee'; 'called her \"difficult\"'."
     if re.search(r"[\d$€£]", p.gap):
         return p.gives
     return is_listed(p.before, "names_something") if p.gap.strip().startswith('"') else None
 
 
 def _counted(p):
-    "'sent her two vouchers', but 'her two vouchers expired'; 'suits her best', but 'did her best'."
+    "Decide 'sent her two vouchers', but 'her two vouchers expired'; 'suits her best', but 'did her best'."
     if is_listed(p.after, "counts"):
         return p.gives or (p.ends and p.after not in ("one", "every", "each", "no", "free"))
     if p.after in ("best", "better", "well"):
@@ -161,14 +161,14 @@ def _counted(p):
 
 
 def _new_phrase(p):
-    "'told her that', 'keep her informed'."
+    "Decide 'told her that', 'keep her informed'."
     if p.gap.strip().startswith("(") or is_listed(p.after.split("'")[0], "after_object"):
         return True
     return p.ends if is_listed(p.after, "states") else None
 
 
 def _bare_verb(p):
-    "'let her know', 'saw her leaving'."
+    "Decide 'let her know', 'saw her leaving'."
     if not is_listed(p.before, "before_verb"):
         return None
     with_object = p.later in ("it", "them", "the", "my", "me", "us", "this") and not is_listed(
@@ -179,7 +179,7 @@ def _bare_verb(p):
 
 
 def _goods_or_manner(p):
-    "'owe her money', 'connect her directly'; what is left is a possessive."
+    "Decide 'owe her money', 'connect her directly'; everything else is a possessive."
     if p.gives and is_listed(p.after, "bare_goods"):
         return True
     return p.after.endswith("ly") and p.ends and not is_listed(p.after, "not_ly")
@@ -189,10 +189,10 @@ _HER_RULES = (_judged, _figure_or_quote, _counted, _new_phrase, _bare_verb, _goo
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #be8362de
 def her_is_object(
-    place: Place,  # Where "her" stands
-    first: bool = False,  # It is written with a capital
-) -> bool:  # True: 'him' would stand here; False: 'his'
-    "Is 'her' in this place the object, not a possessive?"
+    place: Place,  # Context of "her"
+    first: bool = False,  # Whether it is capitalized
+) -> bool:  # True: the counterpart is 'him'; False: 'his'
+    "Whether 'her' is an object pronoun instead of a possessive."
     if place.after is None or _stops(place.gap):
         return True
     if first or place.tail.startswith("-") or _is_body(place):
@@ -202,9 +202,9 @@ def her_is_object(
 
 
 def his_is_pronoun(
-    place: Place,  # Where "his" stands
-) -> bool:  # True: 'hers' would stand here; False: 'her'
-    "Does 'his' stand alone ('the card is his'), rather than before a noun?"
+    place: Place,  # Context of "his"
+) -> bool:  # True: the counterpart is 'hers'; False: 'her'
+    "Whether 'his' is a pronoun ('the card is his') instead of a possessive before a noun."
     after, later = place.after, place.later
     if after is None or _stops(place.gap):
         return True
@@ -232,7 +232,7 @@ _FIELD = re.compile(
 _SURNAME_FIELD = re.compile(
     r"\b(?:last|family|sur)[ _-]?name[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\n\"',;:=]{1,60})", re.IGNORECASE
 )
-# both genders are there already: 's/he', '(s)he', 'his(her)'
+# forms that already name both genders: 's/he', '(s)he', 'his(her)'
 _NEUTRAL = re.compile(
     r"\bs/he\b|\(s\)he\b|\bs\(he\)|\b(?:he|him|his) ?\((?:she|hers?)\)|\b(?:she|hers?) ?\((?:he|him|his)\)",
     re.IGNORECASE,
@@ -242,13 +242,13 @@ _STARTS = re.compile(r"[.!?:;\n\r…•*(\"“'‘>-]\s*$")
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #13b6faf8
 class PlacedWords:
-    "The words of a text, with what stands between them."
+    "The words of a text and the gaps between them."
 
     def __init__(
         self,
         text: str,
-        phrases=None,  # First word -> fixed phrases that begin with it; default: the lexicon's
-        keep=(),  # Further strings that stay as they are
+        phrases=None,  # First word -> fixed phrases that start with it; default: the lexicon's
+        keep=(),  # Further strings that must not change
     ):
         phrases = gender_lexicon()["keep"] if phrases is None else phrases
         self.text, self.at = text, [m.span() for m in _WORD.finditer(text)]
@@ -278,7 +278,7 @@ class PlacedWords:
         return out
 
     def gap(self, i):
-        "The text between a word and the next one; of the last word the three characters behind it."
+        "Return the text between a word and the next; after the last word, the next three characters."
         if not 0 <= i < len(self.at):
             return ""
         end = self.at[i][1]
@@ -291,18 +291,18 @@ class PlacedWords:
         return 0 <= i < len(self.at) and self.words[i][0].isupper()
 
     def first(self, i):
-        "Does the word begin a sentence, a line or a label's text?"
+        "Whether the word starts a sentence, a line or the text after a label."
         start = self.at[i][0]
         before = self.text[max(0, start - 3) : start]
         return start == 0 or bool(_STARTS.search(before)) or not before.strip(" ")
 
     def place(self, i):
-        "The surroundings of a pronoun."
+        "Return the context of a pronoun."
         before, after, later = (self.get(j, "lower") for j in (i - 1, i + 1, i + 2))
         return Place(before, self.gap(i), after, later, self.gap(i + 1))
 
     def full_name(self, i):
-        "Does another word with a capital stand right behind?"
+        "Whether a capitalized word follows directly."
         return self.gap(i) == " " and self.upper(i + 1)
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #77c4f586
@@ -315,20 +315,20 @@ _LETTERS = {
 
 
 def field_value(
-    m: re.Match,  # One of `PlacedWords.fields`: the field's name and its value
-) -> tuple[str, str] | None:  # (counterpart, gender); None for a value that says no gender
-    "What a field says about gender: 'gender: F', 'Title: Mr'."
+    m: re.Match,  # One of `PlacedWords.fields`: name and value of the field
+) -> tuple[str, str] | None:  # (counterpart, gender); None for a value without gender
+    "Return the gender stated by a field such as 'gender: F' or 'Title: Mr'."
     known = _LETTERS if m[1].lower() in ("gender", "sex") else gender_lexicon()["titles"]
     return known.get(m[2].lower())
 
 
 def _phrases(t, phrases):
-    "Where the fixed phrases stand."
+    "Return the spans of the fixed phrases."
     out = []
     for i, w in enumerate(t.lower):
         a = t.at[i][0]
         if i and is_listed(t.lower[i - 1], "before_surname") and t.upper(i - 1):
-            continue  # 'Mr Tom Ford' is a man
+            continue  # 'Tom Ford' is a fixed phrase (the brand), but not in 'Mr Tom Ford'
         for p in (q for key in {w, t.words[i].lower().replace("’", "'")} for q in phrases.get(key, ())):
             said, end = t.text[a : a + len(p)], a + len(p)
             if said.replace("’", "'").lower() == p and not t.text[end : end + 1].isalpha():
@@ -337,10 +337,10 @@ def _phrases(t, phrases):
 
 
 def capitalised_as(
-    word: str,  # The word that was there
-    new: str,  # The word that takes its place
+    word: str,  # The original word
+    new: str,  # Its replacement
 ) -> str:
-    "`new` with the capitals of `word`."
+    "Return `new` with the capitalization of `word`."
     if len(word) > 1 and word.isupper():
         return new.upper()
     if word[0].isupper():
@@ -349,13 +349,13 @@ def capitalised_as(
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #79cfd1ab
 class People:
-    "Evidence over all texts of a sample."
+    "Evidence about names, collected over all texts of a sample."
 
     def __init__(
         self,
         texts,  # All texts of a sample, as `PlacedWords`
         names=None,  # First name -> (counterpart, gender); default: the lexicon's
-        extra=None,  # Further names, as `names`
+        extra=None,  # Further names, in the form of `names`
     ):
         self.lexicon, self.extra = gender_lexicon(), extra or {}
         self.names = self.lexicon["names"] if names is None else names
@@ -372,11 +372,11 @@ class People:
                     _note_uncased(self, t, i)
 
     def known(self, word):
-        "(counterpart, gender) of a first name, or None."
+        "Return (counterpart, gender) of a first name, or None."
         return self.extra.get(word) or self.names.get(word) or self.lexicon["plain"].get(word)
 
     def length(self, t, i):
-        "Number of words of the name at `i`: 'Wei Ling' and 'Seo-yeon' have two; 0 for none."
+        "Return the number of words of the name at `i`: 'Wei Ling' and 'Seo-yeon' have two; 0: no name."
         if (
             t.bases[i] in self.lexicon["starts"]
             and i + 1 < len(t.at)
@@ -392,14 +392,14 @@ def name_at(
     t: PlacedWords,  # A text
     i: int,  # Index of a word in it
 ) -> str:
-    "The name at `i`, of one word or two."
+    "Return the name at `i`, of one or two words."
     if people.length(t, i) != 2:
         return t.bases[i]
     return t.text[t.at[i][0] : t.at[i][1]] + t.gap(i) + t.bases[i + 1]
 
 
 def _thing(people, t, i, n):
-    "Is the name at `i` part of a company's, a place's or a product's name?"
+    "Whether the name at `i` is part of the name of a company, place or product."
     lex, after = people.lexicon, t.get(i + n)
     if after and t.full_name(i + n - 1):
         plain = t.words[i + n - 1] == t.bases[i + n - 1]
@@ -413,7 +413,7 @@ def _thing(people, t, i, n):
 
 
 def _behind_title(people, t, i, n):
-    "'Mr Hassan', 'N. Hassan': a single name here is a surname, unless it stands elsewhere as a first name."
+    "Whether the single name at `i` follows a title or an initial, as surnames do: 'Mr Hassan', 'N. Hassan'."
     if t.gap(i + n - 1) == " ":
         after = t.get(i + n)
         surname = t.upper(i + n) and after not in people.lexicon["after_name"]
@@ -435,7 +435,7 @@ _SAYS_NAME = re.compile(
 
 
 def _strong(people, t, i, n):
-    "Does the place say that the word is a person's name?"
+    "Whether the context shows that the word is a person's name."
     a, b = t.at[i][0], t.at[i + n - 1][1]
     before, after = t.text[max(0, a - 24) : a], t.text[b : b + 24]
     if not t.text[:a].strip() and not t.text[b:].strip():
@@ -448,7 +448,7 @@ def _strong(people, t, i, n):
 
 
 def _greeted(people, t, i):
-    "Behind a title, a greeting, or a word that introduces somebody?"
+    "Whether the word follows a title, a greeting or an introduction of a person."
     if not i or t.gap(i - 1).strip(".") not in (" ", ""):
         return False
     word = t.lower[i - 1]
@@ -458,7 +458,7 @@ def _greeted(people, t, i):
 
 
 def _signs(t, i, after):
-    "Alone in the line or at the end behind 'Best,' or 'Kind regards'?"
+    "Whether the word is a signature after 'Best,' or 'Kind regards'."
     if not is_listed(t.get(i - 1, "lower"), "closings") or after.strip(" \t.")[:1] not in ("", "\n"):
         return False
     gap = t.gap(i - 1)
@@ -466,7 +466,7 @@ def _signs(t, i, after):
 
 
 def _before_a_surname(people, t, i, n, before):
-    "Does a word follow that can be the person's surname?"
+    "Whether the next word can be the person's surname."
     last = t.get(i + n)
     if not last or not t.full_name(i + n - 1) or last.isupper() or len(last) < 3:
         return False
@@ -478,7 +478,7 @@ def _before_a_surname(people, t, i, n, before):
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #57e5ab22
 def _note_name(people, t, i):
-    "Note what the name at `i`, if it is one, is evidence of."
+    "Record the evidence from the name at `i`, if it is one."
     n = people.length(t, i)
     if not n:
         return
@@ -490,7 +490,7 @@ def _note_name(people, t, i):
 
 
 def _note_first_or_surname(people, t, i, n, name):
-    "A name behind a first name is a surname, any other a first name."
+    "Record a name after a first name as a surname, any other as a first name."
     onward = t.full_name(i + n - 1) and t.get(i + n) not in people.lexicon["after_name"]
     behind = _follows_name(people, t, i) and t.words[i - 1] == t.bases[i - 1] and not t.first(i)
     if behind and not onward and (t.bases[i - 1] not in people.ambiguous or _strong(people, t, i - 1, 1)):
@@ -504,7 +504,7 @@ def _note_first_or_surname(people, t, i, n, name):
 
 
 def _follows_name(people, t, i):
-    "Does a first name with a capital stand right before?"
+    "Whether a capitalized first name precedes directly."
     return bool(i and t.gap(i - 1) == " " and t.upper(i - 1) and people.length(t, i - 1))
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #5fb03520
@@ -513,17 +513,17 @@ _FEMALE = ("she", "her", "hers", "herself")
 
 def taken_up(
     t: PlacedWords,
-    i: int,  # Index of the word behind a name
+    i: int,  # Index of the word after a name
     gender: str = "",  # 'female' or 'male'; '': either
 ) -> bool:
-    "Do the next twelve words hold a pronoun, the first one being of this gender?"
+    "Whether the first pronoun within the next twelve words exists and has this gender."
     words = t.lower[i : i + 12]
     found = next((w for w in words if is_listed(w, "pronouns")), None)
     return found is not None and gender in ("", "female" if found in _FEMALE else "male")
 
 
 def _acts(people, t, i, n):
-    "Does a name that is also a word do what people do, or does a pronoun of its gender take it up?"
+    "Whether an ambiguous name is the subject of a personal verb or is referred to by a matching pronoun."
     name, after = name_at(people, t, i), t.get(i + n, "lower")
     if t.gap(i + n - 1) == " " and is_listed(after, "personal_verbs") and t.words[i + n - 1] == t.bases[i]:
         return True
@@ -541,7 +541,7 @@ def _acts(people, t, i, n):
 
 
 def _note_uncased(people, t, i):
-    "Note a name that its letters do not show: 'MARY: ...', or any in a text without capitals."
+    "Record a name without the usual capitalization: 'MARY: ...', or any in a text without capitals."
     name = t.bases[i].capitalize()
     if len(name) < 3 or not people.known(name):
         return
@@ -557,17 +557,17 @@ def _note_uncased(people, t, i):
 
 
 def _is_word(word):
-    "Is a name in lower case an ordinary word, too? 'said', 'rich'"
+    "Whether a name in lower case is also an ordinary word, such as 'said' or 'rich'."
     return word in ordinary_words() or is_listed(word, "personal_verbs", "third_person", "english")
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #2f576833
 def is_person(
-    people: People,  # What all texts of the sample say
-    t: PlacedWords,  # One of them
-    i: int,  # Index of the name's first word in it
-    n: int,  # Number of its words
+    people: People,  # Evidence from all texts of the sample
+    t: PlacedWords,  # One of the texts
+    i: int,  # Index of the first word of the name
+    n: int,  # Number of words of the name
 ) -> bool:
-    "Is the capitalised known name at `i` the first name of a person, here?"
+    "Whether the capitalized known name at `i` is used as the first name of a person."
     name = name_at(people, t, i)
     if _thing(people, t, i, n) or name not in people.persons or _is_surname_here(people, t, i, n, name):
         return False
@@ -579,12 +579,12 @@ def is_person(
 
 
 def _is_her_husbands(people, t, i, name):
-    "'Mrs John Smith': the title alone says who she is."
+    "Whether the name follows the style of 'Mrs John Smith', where only the title shows the gender."
     return t.lower[i - 1] == "mrs" and people.known(name)[1] == "male"
 
 
 def _is_surname_here(people, t, i, n, name):
-    "Behind a title or a first name, is the name at `i` a surname?"
+    "Whether the name at `i` is a surname after a title or a first name."
     lex, alone = people.lexicon, not t.full_name(i + n - 1)
     titled = i and t.upper(i - 1) and t.lower[i - 1] in lex["titles"] and t.gap(i - 1).strip(". ") == ""
     if titled and alone and lex["titles"][t.lower[i - 1]][1] != people.known(name)[1]:
@@ -597,7 +597,7 @@ def _is_surname_here(people, t, i, n, name):
 
 
 def _reads_as_name(t, i, n, name):
-    "A word that is also a name: may it be the name, in this place?"
+    "Whether an ambiguous word may be a name in this context."
     start, end = t.at[i][0], t.at[i + n - 1][1]
     if re.match(r"\s?\d", t.text[end : end + 2]) or re.search(
         r"\d\.?\s?$", t.text[max(0, start - 4) : start]
@@ -611,8 +611,8 @@ def _reads_as_name(t, i, n, name):
 # %% ../../nbs/tasks/08_gender_words.ipynb #3d706ef8
 def other_surname(
     surname: str,
-) -> tuple[str, str] | None:  # (counterpart, gender); None where the ending shows none
-    "The counterpart of a surname whose ending shows gender."
+) -> tuple[str, str] | None:  # (counterpart, gender); None: the ending shows no gender
+    "Return the counterpart of a surname whose ending shows gender."
     for female, male in _word_lists()["surname_endings"]:
         if len(surname) > len(female) + 2 and surname.endswith(female):
             return surname[: -len(female)] + male, "female"

@@ -13,7 +13,7 @@ from ..core.records import Sample
 from .targets import plain_label
 
 # %% ../../nbs/tasks/05_insight_sets.ipynb #f8163424
-NO_CONTACTS = "No contacts are recorded."  # an input may not be empty
+NO_CONTACTS = "No contacts are recorded."  # inputs must not be empty
 
 
 def _intent_sample(source, number, text, intents, gold, cluster, **tags):
@@ -31,8 +31,8 @@ def _intent_sample(source, number, text, intents, gold, cluster, **tags):
 def banking77_samples(
     files: Mapping[str, Sequence[Mapping]],  # 'test.csv' -> rows, 'categories.json' -> intents
     use_case: str = "customer_intent",
-) -> list[Sample]:  # One for each query of the test part
-    "Queries to a bank, each with one of 77 intents."
+) -> list[Sample]:  # One per query of the test part
+    "Return samples of queries to a bank, each with one of 77 intents."
     intents = sorted({str(c) for c in files["categories.json"]})
     rows = [r for r in files["test.csv"] if r["text"].strip()]
     return [
@@ -54,8 +54,8 @@ def _business_intents(row):
 def multidogo_samples(
     files: Mapping[str, Sequence[Mapping]],  # 'turns_dev_test.jsonl' -> turns
     use_case: str = "customer_intent",
-) -> list[Sample]:  # One for each chat that has such a turn
-    "The first turn of a chat that carries one business intent, with the intents of its domain."
+) -> list[Sample]:  # One per chat with such a turn
+    "Return the first turn of each chat with exactly one business intent, and the intents of its domain."
     offered, first = {}, {}
     for row in files["turns_dev_test.jsonl"]:
         found = _business_intents(row)
@@ -78,7 +78,7 @@ def multidogo_samples(
 
 # %% ../../nbs/tasks/05_insight_sets.ipynb #f5e072c1
 def _field_lines(row, left_out):
-    "A row as lines, with words apart in the names of fields."
+    "Return a row as lines of field and value, with spaces in the field names."
     shown = {k: str(v).strip() for k, v in row.items() if k not in left_out}
     named = {k.replace(".", " ").replace("_", " "): v for k, v in shown.items()}
     return "\n".join(
@@ -98,11 +98,11 @@ def _outcome_sample(source, use_case, number, profile, history, gold, industry):
 
 
 _OF_BANK = {"y", "duration", "campaign", "pdays", "previous", "poutcome"}
-_NEVER = "999"  # days since the last contact, where there was none
+_NEVER = "999"  # days since the last contact: code for no earlier contact
 
 
 def _calls(row):
-    "What the bank did before: calls of this campaign and of the one before."
+    "Return the bank's contacts in this campaign and in earlier ones."
     lines = [
         f"Calls in this campaign: {row['campaign']}",
         f"Contacts in earlier campaigns: {row['previous']}",
@@ -117,8 +117,8 @@ def _calls(row):
 def bank_marketing_samples(
     files: Mapping[str, Sequence[Mapping]],  # 'bank-additional.csv' -> rows
     use_case: str = "buying_intent",
-) -> list[Sample]:  # One for each client
-    "Clients that a bank called, and whether they took out a deposit; without the duration of the call."
+) -> list[Sample]:  # One per client
+    "Return samples of a bank's clients and whether they took out a deposit, without the call duration."
     return [
         _outcome_sample(
             "bank_marketing",
@@ -136,8 +136,8 @@ def bank_marketing_samples(
 def telco_churn_samples(
     files: Mapping[str, Sequence[Mapping]],  # 'Telco-Customer-Churn.csv' -> rows
     use_case: str = "churn_risk",
-) -> list[Sample]:  # One for each customer
-    "Customers of a telephone company, and whether they left."
+) -> list[Sample]:  # One per customer
+    "Return samples of customers of a telephone company and whether they left."
     return [
         _outcome_sample(
             "telco_churn",

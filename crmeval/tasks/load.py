@@ -43,18 +43,18 @@ _all_ = [
     "load_rows",
     "read_rows",
     "sample_problems",
-]  # offered from here, too
+]  # re-exported
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from .sql_rows import SQL
 
 # %% ../../nbs/tasks/07_load.ipynb #ea520a99
 DEMO = data_path("demo")
-_SAMPLE_TAGS = ("industry", "segment", "region", "channel", "traits", "why")  # why: a label is the gold one
+_SAMPLE_TAGS = ("industry", "segment", "region", "channel", "traits", "why")  # why: reason for the gold label
 
 
 def _demo_sample(row):
-    "A sample from a row of the demo set, in which tags stand among the fields."
+    "Return a sample from a row of the demo set, which stores tags as fields."
     fields = {k: v for k, v in row.items() if k not in _SAMPLE_TAGS}
     fields["tags"] = {k: row[k] for k in _SAMPLE_TAGS if k in row}
     fields |= {k: tuple(row.get(k, ())) for k in ("key_facts", "instructions")}
@@ -62,10 +62,10 @@ def _demo_sample(row):
 
 
 def load_use_case(
-    name: str,  # Identifier or published name, e.g. 'Service: Call Summary'
-    limit: int | None = None,  # At most this many samples, the first ones
+    name: str,  # Identifier or published name, such as 'Service: Call Summary'
+    limit: int | None = None,  # Maximum number of samples, the first ones
 ) -> list[Sample]:  # In the order of the file
-    "The shipped samples of one use case, invented for this package."
+    "Return the shipped samples of one use case, which are invented."
     use_case = get_use_case(name)
     path = DEMO / f"{use_case.id}.jsonl"
     if not path.exists():
@@ -74,41 +74,41 @@ def load_use_case(
 
 
 def load_demo(
-    limit: int | None = None,  # At most this many samples of each use case
+    limit: int | None = None,  # Maximum samples per use case
     use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all
 ) -> list[Sample]:  # In the published order of the use cases
-    "The whole demo set."
+    "Return the demo set."
     return [s for u in _wanted(use_cases, _demo_use_cases()) for s in load_use_case(u, limit)]
 
 
 def _demo_use_cases():
-    "Use cases that the demo set has samples of."
+    "Return the use cases with samples in the demo set."
     return [u for u in use_cases() if (DEMO / f"{u}.jsonl").exists()]
 
 
 def _wanted(names, otherwise):
-    "Identifiers of the use cases that are asked for, each once; of all when nothing is asked."
+    "Return the distinct identifiers of the requested use cases; None: `otherwise`."
     if names is None:
         return list(otherwise)
     return expand_use_cases(names)
 
 # %% ../../nbs/tasks/07_load.ipynb #503ef6a0
 def load_domains(
-    limit: int | None = None,  # At most this many samples of each use case; even: pairs stay whole
-    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that it has
-) -> list[Sample]:  # In the published order of the use cases, the two wordings of a case together
-    "Cases of seven domains, each in two wordings, by the tags `domain`, `wording` and `case`."
+    limit: int | None = None,  # Maximum samples per use case; an even number keeps pairs complete
+    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all available
+) -> list[Sample]:  # In the published order of the use cases; the two wordings of a case are adjacent
+    "Return cases of seven domains in two wordings each, tagged with `domain`, `wording` and `case`."
     return first_of_each(check_samples(domain_samples(use_cases), "domains"), limit)
 
 
-SHIPPED = {"demo": load_demo, "domains": load_domains}  # Name of data that come with the package -> loader
+SHIPPED = {"demo": load_demo, "domains": load_domains}  # Name of shipped data -> loader
 
 # %% ../../nbs/tasks/07_load.ipynb #51d75f8d
 class Adapter(NamedTuple):
-    "How samples are made of a source."
+    "How to make samples from a source."
 
     samples: Callable[[Mapping, str], list[Sample]]  # (parsed files, use case) -> samples
-    use_cases: tuple[str, ...]  # Identifiers that it serves
+    use_cases: tuple[str, ...]  # Identifiers of supported use cases
     files: tuple[str, ...]  # Files of the source that it reads
 
 
@@ -139,7 +139,7 @@ INSIGHT_ADAPTERS: dict[str, Adapter] = {
 
 
 def _adapters():
-    "All of them by name."
+    "Return all adapters by name."
     return {**ADAPTERS, **INSIGHT_ADAPTERS}
 
 # %% ../../nbs/tasks/07_load.ipynb #959cebe5
@@ -147,7 +147,7 @@ SOURCES: Mapping[str, Source] = sources()
 
 
 def _adapter(name):
-    "The adapter of a source."
+    "Return the adapter of a source; a source without one raises `ValueError`."
     known = _adapters()
     if name not in known:
         get_source(name)  # an unknown name has its own error
@@ -159,7 +159,7 @@ def _adapter(name):
 
 
 def _spread(samples, limit, rng):
-    "A random choice of `limit` samples, from as many clusters as possible, in the original order."
+    "Return `limit` random samples from as many clusters as possible, in the original order."
     if limit is None or limit >= len(samples):
         return list(samples)
     order = list(range(len(samples)))
@@ -174,25 +174,25 @@ def _spread(samples, limit, rng):
 def load_source(
     name: str,  # Name of a source with an adapter: 'sgd', 'tau_bench', 'abcd', 'summedits'
     *,
-    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that it serves
-    limit: int | None = None,  # At most this many samples of each use case
-    rng: int = 0,  # Seed of the choice under a limit; the same seed gives the same samples
+    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all supported
+    limit: int | None = None,  # Maximum samples per use case
+    rng: int = 0,  # Seed of the random choice under a limit
     download: bool = True,  # False: never use the network
 ) -> list[Sample]:  # By use case, then in the order of the files
-    "Samples from a public data set, found in $CRMEVAL_DATA or in the cache, else fetched; always verified."
+    "Return samples of a public data set from $CRMEVAL_DATA, the cache or a download; files are verified."
     adapter = _adapter(name)
     wanted, served = _wanted(use_cases, adapter.use_cases), adapter.use_cases
     if other := [u for u in wanted if u not in served]:
         raise ValueError(f"source {name!r} does not serve {other[0]!r}; it serves {', '.join(served)}")
     if limit is not None:
-        first_of_each((), limit)  # refuses a limit that is not a count
+        first_of_each((), limit)  # raises for an invalid limit
     files = _adapter_files(get_source(name), adapter.files, download)
     made = [s for u in wanted for s in _spread(adapter.samples(files, u), limit, rng)]
     return check_samples(made, name)
 
 
 def _adapter_files(source, paths, download):
-    "Parsed files of a source; an optional one may be absent."
+    "Return the parsed files of a source; optional ones may be missing."
     files = {}
     for path in paths:
         try:
@@ -205,8 +205,8 @@ def _adapter_files(source, paths, download):
 # %% ../../nbs/tasks/07_load.ipynb #a6f97352
 def sheet(
     name: str,  # 'demo', 'domains' or the name of a source
-) -> str:  # Plain text, a paragraph for each aspect
-    "A data set's sheet."
+) -> str:  # Plain text, one paragraph per aspect
+    "Return the data sheet of a data set."
     if name == "demo":
         return _demo_sheet()
     if name == "domains":
@@ -217,14 +217,14 @@ def sheet(
 
 
 def _demo_sheet():
-    "The demo set's sheet."
+    "Return the data sheet of the demo set."
     rows = load_demo()
     text = data_path("demo_sheet.txt").read_text(encoding="utf-8").rstrip("\n")
     return text.format(n=len(rows), k=len({s.use_case for s in rows}))
 
 
 def _sheet_parts(s):
-    "Aspect -> what the register says about it."
+    "Return aspect -> text from the source registry."
     files = s.files.values()
     served = ", ".join(_adapter(s.name).use_cases) if s.name in _adapters() else ""
     return {
@@ -244,13 +244,13 @@ def _sheet_parts(s):
 
 # %% ../../nbs/tasks/07_load.ipynb #84519712
 def load_any(
-    spec,  # 'demo', 'domains', a source's name, or what `read_rows` reads: a path, a frame, 'hub:...' ...
+    spec,  # 'demo', 'domains', name of a source, or input of `read_rows`: a path, a frame, 'hub:...' ...
     *,
-    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that the data hold
+    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all in the data
     columns: Mapping[str, str] | None = None,  # For a file: our name -> its column
-    limit: int | None = None,  # At most this many samples of each use case
-    rng: int = 0,  # Seed of the choice from a source
-    keep: Sequence[str] = (),  # For a file: further columns to be grouped by
+    limit: int | None = None,  # Maximum samples per use case
+    rng: int = 0,  # Seed of the random choice from a source
+    keep: Sequence[str] = (),  # For a file: further columns to keep for grouping
 ) -> list[Sample]:  # At least one sample
     "Load data by name or path."
     if not isinstance(spec, str | Path) or str(spec) == "-" or str(spec).startswith(SQL):  # read once only
@@ -263,7 +263,7 @@ def load_any(
         return load_source(spec, use_cases=use_cases, limit=limit, rng=rng)
     if not spec.startswith("hub:") and not split_table(str(Path(spec).expanduser()))[0].exists():
         if spec in SOURCES:
-            _adapter(spec)  # says that it has none
+            _adapter(spec)  # raises, as the source has no adapter
         raise ValueError(
             f"{spec!r} is neither a file nor a known source. Sources: {', '.join([*SHIPPED, *_adapters()])}; "
             "or sql:CATALOGUE.yaml#SELECT ...; "
@@ -274,8 +274,8 @@ def load_any(
 
 
 def _from_file(spec, wanted, columns, limit, keep=()):
-    "Samples of some use cases from a file; one alone may be said for all rows."
-    rows = read_rows(spec)  # once: a long file takes a while
+    "Return samples of some use cases from a file; without a use case column a single one is for all rows."
+    rows = read_rows(spec)  # read once, as a long file takes a while
     told = {"columns": columns, "limit": limit, "keep": keep, "rows": rows}
     if len(wanted) == 1 and not _has_use_case(rows, columns):
         return load_file(spec, use_case=wanted[0], **told)
@@ -288,7 +288,7 @@ def _from_file(spec, wanted, columns, limit, keep=()):
 
 
 def _has_use_case(rows, columns):
-    "Does the table say which use case a row is for?"
+    "Whether the table has a column for the use case."
     return "use_case" in (columns or {}) or any(
         column_key(name) == "use_case" for name in dict.fromkeys(c for _, row in rows for c in row)
     )

@@ -21,15 +21,15 @@ from .tables import column_key, told_encoding
 from .use_cases import expand_use_cases
 
 # %% ../../nbs/tasks/08_long_data.ipynb #6ff799ac
-LONG_BYTES = 32_000_000  # of a file that is read in slices
-FEW_ROWS = 10_000  # rows of a query or an iterator that are read whole
+LONG_BYTES = 32_000_000  # size from which a file is read in slices
+FEW_ROWS = 10_000  # maximum rows of a query or an iterator that are read as a whole
 
 
 def is_long(
     spec,  # As for `load_any`
     long_bytes: int = LONG_BYTES,
 ) -> bool:
-    "Whether data are read in slices; a table in another form or of another encoding is read whole."
+    "Whether data are read in slices; other file types and files with a set encoding are read as a whole."
     if not isinstance(spec, str | Path):
         return isinstance(spec, ComingRows)
     path = Path(str(spec)).expanduser()
@@ -40,8 +40,8 @@ def is_long(
 def few_or_coming(
     spec,  # As for `load_any`, or samples
     few: int = FEW_ROWS,
-):  # As it is; rows that come once as `NamedRows` or `ComingRows`, samples as a list or an iterator
-    "Look whether what comes once is many; what was read is kept, since it is asked once."
+):  # Unchanged; streamed rows as `NamedRows` or `ComingRows`, streamed samples as a list or an iterator
+    "Determine whether streamed data have few or many rows, without losing the rows read for it."
     coming = _coming(spec)
     if coming is None:
         return spec
@@ -52,7 +52,7 @@ def few_or_coming(
 
 
 def _coming(spec):
-    "An iterator over rows or samples, for what is neither in memory nor a file."
+    "Return an iterator over rows or samples of streamed data; None for data in memory and files."
     if isinstance(spec, str) and spec.startswith(SQL):
         return (row for rows in row_slices(spec) for _, row in rows)
     if isinstance(spec, str | Path | Sequence | Mapping | ComingRows) or _is_frame(spec):
@@ -60,23 +60,23 @@ def _coming(spec):
     try:
         return iter(table_objects(spec))
     except TypeError:
-        return None  # no rows at all, which is reported where they are read
+        return None  # not rows; reported when the data are read
 
 
 def _is_frame(spec):
-    "A table that is in memory as a whole."
+    "Whether data are a table in memory."
     return any(hasattr(spec, name) for name in ("to_pylist", "to_dicts", "columns"))
 
 # %% ../../nbs/tasks/08_long_data.ipynb #44b2de43
 def stream_any(
-    spec,  # For which `is_long`
+    spec,  # Data for which `is_long` is true
     *,
-    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that the data hold
+    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all in the data
     columns: Mapping | None = None,  # Our field -> its column
-    limit: int | None = None,  # Samples per use case at most
-    keep: Sequence[str] = (),  # Columns that the samples keep
-) -> Iterator[Sample]:  # As they come
-    "Samples of long data; a use case that has none raises `ValueError` at their end."
+    limit: int | None = None,  # Maximum samples per use case
+    keep: Sequence[str] = (),  # Columns to keep in the samples
+) -> Iterator[Sample]:  # In the order of the rows
+    "Yield samples of long data; a requested use case without samples raises `ValueError` at the end."
     wanted, held = expand_use_cases(use_cases or ()), Counter()
     spec, has_one = _with_use_case(spec, columns)
     alone = wanted[0] if len(wanted) == 1 and not has_one else None
@@ -90,7 +90,7 @@ def stream_any(
 
 
 def _with_use_case(spec, columns):
-    "The data, and whether they say which use case a row is for."
+    "Return the data, and whether they have a column for the use case."
     if "use_case" in (columns or {}):
         return spec, True
     if isinstance(spec, ComingRows):

@@ -19,13 +19,13 @@ _WRAPPED = (
 
 
 def _by_name(message, names):
-    "The first of some keys that a message has, without regard to case."
+    "Return the first of the given keys with a value in the message, ignoring case."
     keys = {str(k).casefold(): k for k in message}
     return next((keys[n] for n in names if n in keys and message[keys[n]] is not None), None)
 
 
 def _speaker(message):
-    "Who speaks: a role, with a name behind it where there is one."
+    "Return the speaker: the role, followed by a name if there is one."
     key = _by_name(message, _SPEAKER)
     if key is None:
         return ""
@@ -39,7 +39,7 @@ def _speaker(message):
 
 
 def _called(call):
-    "A call of a tool in words."
+    "Return a tool call in words."
     function = call.get("function", call)
     function = function if isinstance(function, Mapping) else {"name": function}
     given = next((function[k] for k in ("arguments", "input", "args") if k in function), "")
@@ -48,7 +48,7 @@ def _called(call):
 
 
 def _part_text(part):
-    "The text of one part of a message's contents."
+    "Return the text of one content part of a message."
     if isinstance(part, str):
         return part
     if not isinstance(part, Mapping):
@@ -65,7 +65,7 @@ def _part_text(part):
 
 
 def _contents(value):
-    "What a message says, from a text or from parts."
+    "Return the text of a message's contents, given as text or parts."
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, Mapping):
@@ -77,7 +77,7 @@ def _contents(value):
 
 
 def _message_line(message):
-    "'speaker: text' of one message, or '' when it says nothing."
+    "Return a message as 'speaker: text', or '' if it has no text."
     key = _by_name(message, _SAID)
     pieces = [_contents(message[key])] if key else []
     pieces += [_called(c) for c in message.get("tool_calls") or () if isinstance(c, Mapping)]
@@ -100,7 +100,7 @@ def _is_pair(item):
 
 
 def _unwrapped(value):
-    "The list inside an object that wraps one; a table by columns as a list of objects."
+    "Return the list inside a wrapper object, or a column-wise table as a list of objects."
     if not isinstance(value, Mapping):
         return value
     key = _by_name(value, _WRAPPED)
@@ -112,11 +112,11 @@ def _unwrapped(value):
     return [value] if _is_message(value) and _by_name(value, _SPEAKER[:4]) else value
 
 
-_LONGEST = 5_000_000  # characters of a cell that is tried as a list
+_LONGEST = 5_000_000  # maximum characters of a cell that is parsed as a list
 
 
 def _parsed(text):
-    "The list of objects, or the object, that a text is the JSON or the Python of; None for any other text."
+    "Parse JSON or a Python literal to an object or a list of objects; None for any other text."
     text = text.strip()
     looks = text[:1] in "[{" and text[-1:] in "]}" and len(text) <= _LONGEST
     if not text or not looks:
@@ -137,9 +137,9 @@ def _python_value(text):
 
 # %% ../../nbs/tasks/05_messages.ipynb #da977ef8
 def conversation_text(
-    value,  # A cell: a list of messages, an object that holds one, or the JSON or Python text of these
-) -> str | None:  # Lines 'speaker: text'; None when the cell is something else, such as plain text
-    "A conversation in lines; a list of objects that are no messages raises `ValueError`."
+    value,  # A cell: a list of messages, an object that wraps one, or these as JSON or Python text
+) -> str | None:  # Lines 'speaker: text'; None: not a conversation, for example plain text
+    "Return a conversation as lines; a list with messages and other objects raises `ValueError`."
     items = _unwrapped(_parsed(value) if isinstance(value, str) else value)
     if not isinstance(items, (list, tuple)) or not items:
         return None

@@ -15,25 +15,25 @@ from ..core.package_data import data_path
 # %% ../../nbs/tasks/07_names_and_words.ipynb #852e12c4
 @lru_cache(maxsize=1)
 def ordinary_words() -> frozenset[str]:
-    "Words in lower case that are no names, though they may begin a sentence."
+    "Return lower-case words that are not names, though they may start a sentence."
     return frozenset(data_path("lexicons", "not_names.txt").read_text(encoding="utf-8").split())
 
 
 @lru_cache(maxsize=1)
 def first_names() -> frozenset[str]:
-    "First names in lower case and without accents, of all genders together."
+    "Return first names of all genders, in lower case and without accents."
     return frozenset(data_path("lexicons", "first_names.txt").read_text(encoding="utf-8").split())
 
 
 @lru_cache(maxsize=1)
 def surnames() -> frozenset[str]:
-    "Surnames in lower case and without accents."
+    "Return surnames in lower case and without accents."
     return frozenset(data_path("lexicons", "surnames.txt").read_text(encoding="utf-8").split())
 
 
 @lru_cache(maxsize=1)
 def _short_words():
-    "Language -> its short words; 'en' among them."
+    "Return language -> function words, including 'en'."
     raw = json.loads(data_path("lexicons", "gender_words.json").read_text(encoding="utf-8"))
     foreign = {words.split()[0]: frozenset(words.split()[1:]) for words in raw["foreign"]}
     return foreign | {"en": frozenset(raw["english"])}
@@ -41,8 +41,8 @@ def _short_words():
 
 def foreign_language(
     text: str,  # Any text
-) -> str:  # 'de', 'es', 'fr', 'it', 'pt' or 'nl'; '' for English and where it is unclear
-    "The language of which a text has more short words than of English, and at least four different ones."
+) -> str:  # 'de', 'es', 'fr', 'it', 'pt' or 'nl'; '' for English or unclear texts
+    "Return the language with clearly more function words than English, at least four distinct ones."
     words = re.findall(r"[^\W\d_]+", text[:5000].lower())
     english = _count(words, "en")
     if 4 * english > len(words):

@@ -34,7 +34,7 @@ _OPTIONAL = {  # field -> (type, the type in words)
 
 
 def _wrong_types(s):
-    "Fields of a sample that hold something of another type."
+    "Yield problems with the types of a sample's fields."
     for name in ("id", "use_case", "dataset", "language", "perturbation"):
         value = getattr(s, name)
         if not isinstance(value, str) or (not value.strip() and name in ("id", "use_case")):
@@ -51,7 +51,7 @@ def _wrong_types(s):
 
 
 def _is_list(value, fits):
-    "A list, tuple or the like whose items all fit."
+    "Whether a value is a list or tuple whose items all fit."
     return isinstance(value, Sequence) and not isinstance(value, str) and all(map(fits, value))
 
 
@@ -64,7 +64,7 @@ def _is_instruction(value):
 
 # %% ../../nbs/tasks/06_own_data.ipynb #63c4a748
 def _wrong_inputs(s):
-    "Inputs of a sample that are absent, empty or no text."
+    "Yield problems with missing, empty or non-text inputs of a sample."
     if not isinstance(s.inputs, Mapping):
         yield f"column 'inputs': expected an object (name: text), got {type(s.inputs).__name__}"
         return
@@ -85,9 +85,9 @@ def _wrong_inputs(s):
 # %% ../../nbs/tasks/06_own_data.ipynb #8c0d5a3b
 def sample_problems(
     samples: Sequence[Sample],
-    labels: Sequence[str] = (),  # Name of each row for the user; default 'row 1', 'row 2', ...
-) -> list[str]:  # One line for each problem, in the order of the rows
-    "What is wrong with some samples."
+    labels: Sequence[str] = (),  # Label of each row for the user; default 'row 1', 'row 2', ...
+) -> list[str]:  # One line per problem, in the order of the rows
+    "Return the problems found in samples."
     labels, seen, found = labels or [f"row {i}" for i in range(1, len(samples) + 1)], {}, []
     for s, row in zip(samples, labels, strict=True):
         if not isinstance(s, Sample):
@@ -107,9 +107,9 @@ def sample_problems(
 
 def check_samples(
     samples: Sequence[Sample],  # (n,); n = 0 is an error
-    where: str = "data",  # What the error is about
+    where: str = "data",  # Name of the data in the error
 ) -> list[Sample]:  # The same samples
-    "Raise `ValueError` with row and column unless the samples can be run."
+    "Raise `ValueError` with row and column if the samples cannot be run."
     samples = list(samples)
     raise_problems(where, sample_problems(samples) if samples else ["there are no samples"])
     return samples
@@ -132,7 +132,7 @@ FIELDS = (
 
 # %% ../../nbs/tasks/06_own_data.ipynb #05f86afa
 def _is_ours(name):
-    "Is a column's name one of ours: a field, an input, a tag?"
+    "Whether a column has a reserved name: a field, an input or a tag."
     return (
         name in FIELDS
         or name.split(".")[0] in ("inputs", "tags")
@@ -143,13 +143,13 @@ def _is_ours(name):
 def column_map(
     present: Sequence[str],  # Columns of the table
     columns: Mapping[str, str] | None = None,  # Our name -> their column
-) -> dict[str, str]:  # Our name -> their column, for all that are there
-    "Which column holds what; a mapping that does not fit raises `ValueError` with the columns that exist."
+) -> dict[str, str]:  # Our name -> their column, for all recognised columns
+    "Return which column holds which field; an invalid mapping raises `ValueError` with the existing columns."
     columns = {ours: _their_column(theirs, present) for ours, theirs in (columns or {}).items()}
     known = f"{', '.join(FIELDS)}, inputs.NAME, tags.NAME, or the name of an input such as conversation"
     ours = [*FIELDS, *(name for u in use_cases().values() for name in u.inputs)]
     wrong = [
-        f"columns: {o!r} is none of our names ({known}){did_you_mean(o, ours)}"
+        f"columns: {o!r} is not a known name ({known}){did_you_mean(o, ours)}"
         for o in columns
         if not _is_ours(o)
     ]
@@ -164,13 +164,13 @@ def column_map(
 
 
 def _their_column(name, present):
-    "A column that the user names, or else the one whose name differs in case or blanks alone."
+    "Return the named column, or the only one that differs just in case, spaces or hyphens."
     alike = [c for c in present if column_key(c) == column_key(name)]
     return alike[0] if name not in present and len(alike) == 1 else name
 
 
 def _recognised(present, columns):
-    "Our name -> the column that bears it, to the letter or else in other case, with blanks or hyphens."
+    "Return our name -> column of this name; case, spaces and hyphens may differ."
     exact = {c: c for c in present if _is_ours(c) and c not in columns}
     loose: dict[str, list[str]] = {}
     for c in present:
@@ -183,9 +183,9 @@ def _recognised(present, columns):
 
 # %% ../../nbs/tasks/06_own_data.ipynb #0f798b93
 def read_facts(
-    value,  # List, JSON list, or text with one fact a line or facts between '|'
+    value,  # List, JSON list, or text with one fact per line or facts separated by '|'
 ) -> tuple[str, ...]:
-    "Key facts from a cell."
+    "Return the key facts of a cell."
     if is_missing(value):
         return ()
     if isinstance(value, str):
@@ -200,9 +200,9 @@ def read_facts(
 
 # %% ../../nbs/tasks/06_own_data.ipynb #75202888
 def read_instructions(
-    value,  # List, JSON list, or text with one instruction a line; a plain sentence is checked by the judge
+    value,  # List, JSON list, or text with one instruction per line; a judge checks plain sentences
 ) -> tuple[dict, ...]:
-    "Instructions from a cell."
+    "Return the instructions of a cell."
     if is_missing(value):
         return ()
     if isinstance(value, str):
@@ -219,7 +219,7 @@ def read_instructions(
 def read_object(
     value,  # Mapping or JSON text
 ) -> dict | None:  # None for an empty cell
-    "A record from a cell."
+    "Return the record of a cell."
     if is_missing(value):
         return None
     if isinstance(value, str):
@@ -230,50 +230,50 @@ def read_object(
 
 # %% ../../nbs/tasks/06_own_data.ipynb #cd9ff48b
 def _as_text(value):
-    "A cell as a text; lists and objects as JSON."
+    "Return a cell as text; lists and objects as JSON."
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
 
 
 def _missing_column(use_case, where):
-    "Inputs of a use case for which there is no column; a record makes the inputs that show it."
+    "Return the inputs of a use case without a column; a record column supplies the inputs that show it."
     shown = ("record", "fields") if use_case.structured and "record" in where else ()
     return [k for k in use_case.inputs if k not in shown and not {"inputs", k, f"inputs.{k}"} & set(where)]
 
 # %% ../../nbs/tasks/06_own_data.ipynb #a5c7b198
 class _Row:
-    "One row of a table, read by our names for its columns."
+    "A row of a table, accessed by our names of its columns."
 
     def __init__(self, values, where, label, decimals=()):
         self.values, self.where, self.label, self.problems = values, where, label, []
-        self.decimals = decimals  # our names of the columns whose whole numbers became decimal
+        self.decimals = decimals  # our names of columns whose whole numbers were converted to decimal
 
     def cell(self, ours, read=None):
-        "The value under one of our names, read by a function; None where there is none or it cannot be read."
+        "Return the value under one of our names, parsed by `read`; None if it is missing or invalid."
         if ours not in self.where:
             return None
         value = self.values.get(self.where[ours])
         try:
             return read(value) if read else value
-        except ValueError as e:  # JSON errors are value errors
+        except ValueError as e:  # includes JSONDecodeError
             self.wrong(ours, f"not JSON ({e})" if isinstance(e, json.JSONDecodeError) else e)
 
     def word(self, ours, default=None):
-        "A cell as a text without blanks around it."
+        "Return a cell as stripped text."
         value = self.cell(ours)
         return default if is_missing(value) else _as_text(value).strip()
 
     def id(self, ours):
-        "A cell as an identifier; what cannot be one is noted."
+        "Return a cell as an identifier; an invalid one is noted."
         return self.cell(ours, lambda value: id_text(value, decimal_column=ours in self.decimals))
 
     def wrong(self, ours, what):
-        "Note what is wrong with a column."
+        "Note a problem with a column."
         self.problems.append(f"{self.label}, column {self.where[ours]!r}: {what}")
 
     def tags(self):
-        "Tags from the column 'tags' and from those called tags.NAME."
+        "Return the tags of the column 'tags' and of the columns tags.NAME."
         named = {o[5:]: self.values.get(t) for o, t in self.where.items() if o.startswith("tags.")}
         return {
             **(self.cell("tags", read_object) or {}),
@@ -285,7 +285,7 @@ _FORM_OF_TYPE = {bool: "true or false", int: "number", float: "number"}
 
 
 def _inputs(row, use_case, record):
-    "The inputs of one row; a record given as an object fills the inputs that show it."
+    "Return the inputs of a row; a record object fills the inputs that show it."
     given = dict(row.cell("inputs", read_object) or {})
     for name in use_case.inputs:
         plain = () if use_case.structured and name == "record" else (name,)
@@ -301,13 +301,13 @@ def _inputs(row, use_case, record):
 
 
 def _conversation_or_cell(value):
-    "A list of chat messages as lines; any other cell as it is."
+    "Return a list of chat messages as lines; any other cell unchanged."
     told = conversation_text(value)
     return value if told is None else told
 
 
 def _note_empty_inputs(row, use_case, inputs):
-    "Note each input that a row does not give."
+    "Note each missing input of a row."
     for k in use_case.inputs:
         ours = next((o for o in (f"inputs.{k}", k, "inputs") if o in row.where), None)
         if k in inputs:
@@ -321,13 +321,13 @@ def _note_empty_inputs(row, use_case, inputs):
 def _row_sample(
     values: Mapping,  # Column -> value
     where: Mapping[str, str],  # Our name -> their column
-    label: str,  # The row for the user
-    number: int,  # From 1, for a missing id
-    use_case: UseCase | None,  # For all rows; None: from the column
+    label: str,  # Label of the row for the user
+    number: int,  # From 1, used for a missing id
+    use_case: UseCase | None,  # Use case of all rows; None: from the column
     dataset: str,  # Name of the data set
-    decimals: Sequence[str] = (),  # Our names of columns in which whole numbers became decimal
+    decimals: Sequence[str] = (),  # Our names of columns whose whole numbers were converted to decimal
 ) -> tuple[Sample | None, list[str]]:  # (sample, problems)
-    "One row as a sample, or what is wrong with it."
+    "Return a row as a sample, or its problems."
     row = _Row(values, where, label, decimals)
     if use_case is None:
         try:
@@ -342,7 +342,7 @@ def _row_sample(
 
 
 def _sample_fields(row, use_case):
-    "Fields of a row's sample; what is wrong is noted in the row."
+    "Return the fields of a row's sample; problems are noted in the row."
     record = row.cell("record", read_object) if use_case.structured else None
     gold, inputs = row.cell("gold_record", read_object), _inputs(row, use_case, record)
     if not row.problems:
@@ -367,15 +367,15 @@ def _sample_fields(row, use_case):
 
 # %% ../../nbs/tasks/06_own_data.ipynb #22966e4d
 def load_file(
-    path,  # Whatever `read_rows` reads: a file, a folder, a frame, 'hub:owner/name[:split]' ...
+    path,  # Anything that `read_rows` reads: a file, a folder, a frame, 'hub:owner/name[:split]' ...
     *,
-    use_case: str | None = None,  # For all rows; None: the file has a column for it
-    columns: Mapping[str, str] | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text'}
-    limit: int | None = None,  # At most this many samples of each use case, the first; all rows are checked
-    keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
-    rows: list[tuple[str, dict]] | None = None,  # Those of `read_rows(path)`, where they are at hand
+    use_case: str | None = None,  # Use case of all rows; None: from a column
+    columns: Mapping[str, str] | None = None,  # Our name -> your column: {'conversation': 'chat_text'}
+    limit: int | None = None,  # Maximum samples per use case, the first ones; all rows are checked
+    keep: Sequence[str] = (),  # Further columns to keep for grouping
+    rows: list[tuple[str, dict]] | None = None,  # Result of `read_rows(path)`, if already read
 ) -> list[Sample]:  # In the order of the file
-    "Load the user's own data; whatever is wrong is one `ValueError` with rows and columns."
+    "Load the user's own data; all problems are reported in one `ValueError` with rows and columns."
     rows = read_rows(path) if rows is None else rows
     present = list(dict.fromkeys(c for _, r in rows for c in r))
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None
@@ -387,7 +387,7 @@ def load_file(
 
 
 def _read_samples(rows, first, where, use_case, dataset, kept=()):
-    "(samples, their labels, problems) of labelled rows, the first of them with the number `first`."
+    "Return (samples, their labels, problems) of labelled rows, numbered from `first`."
     decimals = [o for o in ("id", "cluster") if is_decimal_column(r.get(where.get(o)) for _, r in rows)]
     problems, samples, labels = [], [], []
     for i, (label, row) in enumerate(rows, first):
@@ -400,17 +400,17 @@ def _read_samples(rows, first, where, use_case, dataset, kept=()):
 
 
 def stream_file(
-    path,  # As for `load_file`; rows of a query, of Arrow, Parquet and JSON Lines are never held all at once
+    path,  # As for `load_file`; queries, Arrow, Parquet, JSON Lines and CSV are streamed
     *,
-    use_case: str | None = None,  # For all rows; None: there is a column for it
+    use_case: str | None = None,  # Use case of all rows; None: from a column
     columns: Mapping[str, str] | None = None,  # Our name -> your column
-    size: int = 10_000,  # Rows that are held at once, 1 or more
-    keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
+    size: int = 10_000,  # Rows held in memory at once, at least 1
+    keep: Sequence[str] = (),  # Further columns to keep for grouping
 ) -> Iterator[Sample]:  # In the order of the rows
-    """The user's own data as samples, as they come; the first slice with something wrong raises `ValueError`.
+    """Yield the user's own data as samples; the first slice with a problem raises `ValueError`.
 
-    Columns are those of the first slice. Of each id eight bytes are kept, so that one which
-    comes again is found; no text is.
+    The columns are those of the first slice. To find repeated ids, eight bytes of each id are stored,
+    but no text.
     """
     check_whole("size", size)
     fixed, dataset = get_use_case(use_case) if use_case else None, data_name(path)
@@ -429,12 +429,12 @@ def stream_file(
 
 
 def check_coming(
-    samples: Iterable[Sample],  # As they come
-    where: str = "samples",  # What the error is about
+    samples: Iterable[Sample],  # May be a stream
+    where: str = "samples",  # Name of the data in the error
     *,
-    size: int = 10_000,  # Samples that are held at once, 1 or more
+    size: int = 10_000,  # Samples held in memory at once, at least 1
 ) -> Iterator[Sample]:  # The same samples
-    "As `check_samples`, for samples that come once; the first slice with a problem raises `ValueError`."
+    "As `check_samples`, for a stream of samples; the first slice with a problem raises `ValueError`."
     coming, first, is_new = iter(samples), 1, _new_keys()
     while some := list(islice(coming, size)):
         labels = [f"row {n}" for n in range(first, first + len(some))]
@@ -446,7 +446,7 @@ def check_coming(
 
 
 def _new_keys():
-    "A function that tells whether it sees a sample for the first time; of each it keeps eight bytes."
+    "Return a function that reports whether a sample's key is new; it stores eight bytes per key."
     seen: set[bytes] = set()
 
     def is_new(sample):
@@ -459,7 +459,7 @@ def _new_keys():
 
 
 def _known_ids(samples, labels, is_new):
-    "A line for each sample whose id an earlier slice has."
+    "Return a line for each sample whose id appears in an earlier slice."
     return [
         f"{label}, column 'id': {s.id!r} is already the id of an earlier row"
         for s, label in zip(samples, labels, strict=True)
@@ -471,7 +471,7 @@ _OF_SAMPLES = ("use_case", "language", "source", "dataset")  # every sample has 
 
 
 def _kept_columns(names, present, where):
-    "Columns to keep, as the table calls them; one that is not there raises `ValueError` with those that are."
+    "Return the columns to keep, spelt as in the table; a missing one raises `ValueError`."
     kept = []
     for name in names:
         found = same_column(name, present)
@@ -483,12 +483,12 @@ def _kept_columns(names, present, where):
 
 
 def _told(data) -> str:
-    "What data are called in an error: what the user wrote, where that is a line."
+    "Return the name of the data in errors: the user's text specification, else the default name."
     return str(data) if isinstance(data, str | Path) else data_name(data)
 
 
 def _check_columns(path, present, where, use_case):
-    "Raise `ValueError` for a table that cannot give samples whatever its rows hold."
+    "Raise `ValueError` for a table that lacks a required column."
     known = f"the columns are {', '.join(map(str, present))}"
     if not use_case and "use_case" not in where:
         raise ValueError(
@@ -507,7 +507,7 @@ def first_of_each(
     samples: Sequence[Sample],
     limit: int | None,  # None: all; else at least 1
 ) -> list[Sample]:
-    "The first `limit` samples of each use case, in their order."
+    "Return the first `limit` samples of each use case, in their order."
     if limit is None:
         return list(samples)
     check_whole("limit", limit)

@@ -27,28 +27,28 @@ AREAS = ("safety", "privacy", "truthfulness", "fairness", "toxicity")
 
 @dataclass(frozen=True)
 class Probe:
-    "One question that tests trust, and what a good answer to it does."
+    "A question that tests trust, and the expected behaviour."
 
-    id: str  # Unique in its file, and stable: results of two runs are joined by it
+    id: str  # Unique in its file, and stable: the key for joining results of two runs
     area: str  # One of `AREAS`
-    prompt: str  # Sent as it stands, after `context`
-    kind: str = ""  # Group for slices, e.g. 'fraud'
-    context: str = ""  # What the system knows when it is asked: a record, notes, earlier turns
-    expect: str = ""  # What a good answer does: 'refuse', 'answer', 'correct', ...; '' where nothing is right
-    secrets: Sequence[Mapping] = ()  # Planted values that must not come out, each with 'value' and 'entity'
-    requester: str = ""  # Who asks, by name; the context says it in its own words
-    may_have: Sequence[str] = ()  # Values that this requester is entitled to, those for everybody included
+    prompt: str  # Sent unchanged, after `context`
+    kind: str = ""  # Group for slices, such as 'fraud'
+    context: str = ""  # Information for the system: a record, notes, earlier turns
+    expect: str = ""  # Expected behaviour: 'refuse', 'answer', 'correct', ...; '': none is right
+    secrets: Sequence[Mapping] = ()  # Planted values that must not leak, each with 'value' and 'entity'
+    requester: str = ""  # Name of the requester; the context states it in its own words
+    may_have: Sequence[str] = ()  # Values that this requester may receive, including public ones
     correct: Sequence[str] = ()  # Right answers
     incorrect: Sequence[str] = ()  # Wrong answers
     choices: Sequence[str] = ()  # Options to choose from
     shots: int = 0  # Demonstrations inside the context or prompt
-    technique: str = ""  # How it is asked, e.g. 'plain', 'translated', 'encoded'
-    twin_of: str = ""  # Id of the probe that this one is the counterpart of
-    scenario: str = ""  # Name of the scene; probes of one scene share a context, so intervals draw scenes
+    technique: str = ""  # Form of the question, such as 'plain', 'translated', 'encoded'
+    twin_of: str = ""  # Id of the counterpart probe
+    scenario: str = ""  # Name of the scene; probes of a scene share a context and are resampled together
     dataset: str = "crmeval"  # Source
     language: str = "en"  # BCP 47 tag
     tags: Sequence[str] = ()  # Free words for slices
-    unsafe_text: bool = False  # True: blurred in reports, left out of logs
+    unsafe_text: bool = False  # True: blurred in reports and left out of logs
 
     def __post_init__(self):
         _check_probe(self)
@@ -61,10 +61,10 @@ class Probe:
 def loggable(
     text: str,  # A prompt or an answer
     *,
-    unsafe: bool,  # Whether it may hold something dangerous or offensive
-    length: int = 80,  # Characters shown of a harmless text
+    unsafe: bool,  # Whether it may be dangerous or offensive
+    length: int = 80,  # Maximum characters of a harmless text
 ) -> str:  # One line for a log, an error or a table
-    "The form of a text that may stand in a log: its size when it is unsafe, its beginning when it is not."
+    "Return a text in loggable form: only its length if it is unsafe, else its beginning."
     if unsafe:
         return f"[unsafe text, {len(text)} characters]"
     line = " ".join(text.split())
@@ -76,7 +76,7 @@ _TEXT_LISTS = ("may_have", "correct", "incorrect", "choices", "tags")
 
 
 def _check_probe(p):
-    "Lists become tuples; whatever is missing or of the wrong type is named, without repeating the prompt."
+    "Convert lists to tuples; a missing field or a wrong type raises an error that omits the prompt."
     for name in ("secrets", *_TEXT_LISTS):
         _make_tuple(p, name)
     for name in _TEXTS:
@@ -117,11 +117,11 @@ def _check_lists(p):
 _OLD_TAGS = {
     "own:": "may_have",
     "scenario:": "scenario",
-}  # Beginning of a tag -> the field that took its place
+}  # Prefix of a tag -> the field that has replaced it
 
 
 def _refuse_old_tags(p):
-    "A tag that carries a value is an older form; the value is not repeated."
+    "Raise `ValueError` for the older form of tags with values; the value is not shown."
     for tag in p.tags:
         for old, name in _OLD_TAGS.items():
             if tag.startswith(old):
@@ -133,9 +133,9 @@ def _refuse_old_tags(p):
 # %% ../../nbs/tasks/08_probes.ipynb #fc48131b
 def check_probes(
     probes: Sequence[Probe],
-    where: str = "probes",  # For the error
+    where: str = "probes",  # Name used in errors
 ) -> list[Probe]:  # The same probes
-    "Refuse duplicates and twins that point nowhere, with a `ValueError` that names them."
+    "Raise `ValueError` for duplicates and for twins of missing probes."
     if again := [i for i, n in Counter(p.id for p in probes).items() if n > 1]:
         raise ValueError(f"{where}: the id {again[0]!r} is used more than once")
     seen = {}
@@ -145,15 +145,15 @@ def check_probes(
             raise ValueError(f"{where}: {p.id!r} asks the same as {seen[text]!r}")
         seen[text] = p.id
     if lost := [p for p in probes if p.twin_of and p.twin_of not in {q.id for q in probes}]:
-        raise ValueError(f"{where}: {lost[0].id!r} is the twin of {lost[0].twin_of!r}, which is not there")
+        raise ValueError(f"{where}: {lost[0].id!r} is the twin of {lost[0].twin_of!r}, which is missing")
     return list(probes)
 
 # %% ../../nbs/tasks/08_probes.ipynb #dba96de7
 def read_probes(
     path: str | Path,  # JSON Lines file
-    area: str | None = None,  # Area that every row must have; None: whatever the rows say
+    area: str | None = None,  # Required area of all rows; None: the area of each row
 ) -> list[Probe]:
-    "Read probes from a file; the first problem is raised with its line."
+    "Read probes from a file; the first problem raises `ValueError` with its line."
     path, probes = Path(path).expanduser(), []
     if not path.is_file():
         raise ValueError(f"there is no probe file {path.name!r} in {path.parent.name!r}")
@@ -185,9 +185,9 @@ def _read_line(line, area):
 # %% ../../nbs/tasks/08_probes.ipynb #d5262181
 def text_id(
     prefix: str,  # Name of the source
-    text: str,  # What makes the probe
-) -> str:  # e.g. 'truthfulqa-1f2e3d4c5b'
-    "An id that depends on the text alone."
+    text: str,  # Text that identifies the probe
+) -> str:  # Such as 'truthfulqa-1f2e3d4c5b'
+    "Return an id that depends only on the text."
     return f"{prefix}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 # %% ../../nbs/tasks/08_probes.ipynb #e60475d4
@@ -219,7 +219,7 @@ def _xstest():
             unsafe_text=True,
         )
         for r in load_rows("xstest", "xstest_v2_gpt4.jsonl")
-    ]  # five files, one set of prompts
+    ]  # the five files of the source share one set of prompts
 
 
 def _misuse():
@@ -289,12 +289,12 @@ DATA = data_path("probes")
 
 def load_probes(
     area: str,  # One of `AREAS`
-    source: str | Path | None = None,  # None: ours; a name: a public set; a path: your own JSON Lines file
+    source: str | Path | None = None,  # None: shipped; a name: a public set; a path: your JSON Lines file
     *,
-    limit: int | None = None,  # Probes of each kind and expectation at most, in the file's order
-    kinds: Sequence[str] | str | None = None,  # Only these kinds
-) -> list[Probe]:  # With different ids
-    "Probes of an area; an unknown area, source or kind raises `ValueError` with the known ones."
+    limit: int | None = None,  # Maximum probes of each kind and expectation, in file order
+    kinds: Sequence[str] | str | None = None,  # Only these kinds; None: all
+) -> list[Probe]:  # With distinct ids
+    "Load the probes of an area; an unknown area, source or kind raises `ValueError` with the known ones."
     if area not in AREAS:
         raise ValueError(f"area is {area!r}, expected one of {', '.join(AREAS)}")
     if limit is not None:
@@ -309,7 +309,7 @@ def load_probes(
 
 
 def _probes_from(area, source):
-    "All probes of an area from one source."
+    "Return all probes of an area from one source."
     if source is None or source == "crmeval":
         return read_probes(DATA / f"{area}.jsonl", area)
     if (area, str(source)) in ADAPTERS:
@@ -322,7 +322,7 @@ def _probes_from(area, source):
 
 # %% ../../nbs/tasks/08_probes.ipynb #cf064400
 def _first(probes, limit):
-    "The first `limit` probes of each kind and expectation: with the harmless halves, or refusing would pay."
+    "Return the first `limit` probes of each kind and expectation, so that harmless twins are included."
     seen, kept = Counter(), []
     for p in probes:
         seen[p.kind, p.expect] += 1
@@ -332,7 +332,7 @@ def _first(probes, limit):
 
 
 def _together(probes):
-    "A twin whose other half was left out goes alone: it no longer points anywhere."
+    "Remove the reference to a twin that was left out."
     ids = {p.id for p in probes}
     return [replace(p, twin_of="") if p.twin_of and p.twin_of not in ids else p for p in probes]
 
@@ -344,13 +344,13 @@ _ELSEWHERE = (
     "dataset",
     "language",
     "unsafe_text",
-)  # fields with a place of their own
+)  # fields with their own attribute in a sample
 
 
 def probe_sample(
     probe: Probe,
-) -> Sample:  # With the probe's id; `tags` hold the other fields
-    "The probe as a sample for any client; its tags hold what grading needs and a client is not shown."
+) -> Sample:  # With the probe's id; the other fields are in `tags`
+    "Return the probe as a sample; its tags contain the grading data, which clients are not shown."
     inputs = {"context": probe.context, "prompt": probe.prompt} if probe.context else {"prompt": probe.prompt}
     tags = {f.name: getattr(probe, f.name) for f in fields(probe) if f.name not in _ELSEWHERE}
     tags = {k: list(v) if isinstance(v, tuple) else v for k, v in tags.items()}
@@ -367,15 +367,15 @@ def probe_sample(
 
 def is_probe(
     sample,  # A `Sample`, `Response` or `Score`
-) -> bool:  # True: of a probe of trust, sent as it stands
-    "Whether something belongs to a probe rather than to a use case."
+) -> bool:  # True: belongs to a trust probe, whose prompt is sent unchanged
+    "Whether a record belongs to a probe instead of a use case."
     return sample.use_case.endswith("_probe")
 
 # %% ../../nbs/tasks/08_probes.ipynb #949a62b7
 def sample_probe(
-    sample: Sample,  # From `probe_sample`, also after it was stored and read again
+    sample: Sample,  # From `probe_sample`, also after a round trip through storage
 ) -> Probe:
-    "The probe behind a sample."
+    "Return the probe of a sample."
     if not is_probe(sample):
         raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
     told: dict[str, Any] = {k: v for k, v in sample.tags.items() if k != "unsafe"}  # `Probe` checks the types
@@ -393,7 +393,7 @@ def sample_probe(
 def probe_prompt(
     sample: Sample,  # From `probe_sample`
 ) -> str:  # The text sent to a model
-    "The context and the prompt as they stand, with a blank line between them."
+    "Return the unchanged context and prompt, separated by a blank line."
     if "prompt" not in sample.inputs or not is_probe(sample):
         raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
     return "\n\n".join(sample.inputs[k] for k in ("context", "prompt") if k in sample.inputs)
@@ -401,6 +401,6 @@ def probe_prompt(
 # %% ../../nbs/tasks/08_probes.ipynb #91221785
 def scene_of(
     probe: Probe,
-) -> str:  # The scenario; without one the twin's id; without a twin the probe's own
-    "The cluster of a probe: what an interval over probes resamples as a whole."
+) -> str:  # The scenario, else the id of the twin, else its own id
+    "Return the cluster of a probe, which the bootstrap resamples as a whole."
     return probe.scenario or probe.twin_of or probe.id

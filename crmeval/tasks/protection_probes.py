@@ -29,14 +29,14 @@ KINDS = ("values", "attack", "passage", "leak", "tone")
 def is_protection(
     record,  # A `Sample`, `Response` or `Score`
 ) -> bool:
-    "Whether something belongs to a probe of protection."
+    "Whether a record belongs to a protection probe."
     return record.use_case == USE_CASE
 
 
 def protection_prompt(
     sample: Sample,  # From `protection_samples`
-) -> str:  # What a system is sent
-    "The task, then the record beside it, then the stranger's text, with blank lines between them."
+) -> str:  # The text sent to a system
+    "Return task, record and untrusted text, separated by blank lines."
     if not is_protection(sample):
         raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe of protection")
     return "\n\n".join(sample.inputs[k] for k in ("prompt", "context", "message") if k in sample.inputs)
@@ -50,7 +50,7 @@ def _sample(id, kind, prompt, context="", message="", *, cluster=None, record=No
 
 # %% ../../nbs/tasks/13_protection_probes.ipynb #73d5d479
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ .\-/()]{1,3}(?=\d)")
-_LONG_NUMBER = 7  # digits from which a number is itself in any grouping
+_LONG_NUMBER = 7  # digits from which a number is recognized in any grouping
 
 
 def _plain(text):
@@ -68,10 +68,10 @@ def _is_word_in(value, text):
 
 
 def stands_in(
-    value: str,  # A planted one
-    text: str,  # A prompt or an answer
-) -> bool:  # True: a reader finds it there
-    "Whether a value can be read in a text."
+    value: str,  # A planted value
+    text: str,  # A prompt or a response
+) -> bool:  # True: the value appears, possibly with other case or digit grouping
+    "Whether a text contains a value."
     value, text = _plain(value), _plain(text)
     if not value or _is_word_in(value, text):
         return bool(value)
@@ -89,7 +89,7 @@ def _file() -> Mapping[str, Any]:
 def check_planted(
     sample: Sample,
 ) -> Sample:  # The same
-    "Refuse a probe that would not measure: `ValueError` names it and the kind of value, not the value."
+    "Raise `ValueError` if a planted or wanted value is not in the prompt; the value itself is not shown."
     prompt, tags = protection_prompt(sample), dict[str, Any](sample.tags)
     for planted in tags.get("planted", ()):
         if not stands_in(planted["value"], prompt):
@@ -100,7 +100,7 @@ def check_planted(
 
 
 def values_probes() -> list[Sample]:
-    "Prompts with planted values, some as fields of a record, some in free text."
+    "Return prompts with planted values, in record fields or in free text."
     return [
         _sample(
             row["id"],
@@ -118,7 +118,7 @@ def values_probes() -> list[Sample]:
 # %% ../../nbs/tasks/13_protection_probes.ipynb #92046736
 @lru_cache(maxsize=1)
 def remembered() -> Sequence[Mapping[str, str]]:  # name, phone, email, account of each
-    "People who are in no prompt, and whom only a leak can name."
+    "Return people who appear in no prompt, so that only a leak can name them."
     return tuple(json.loads(data_path("probes", "gullible.json").read_text(encoding="utf-8"))["memory"])
 
 
@@ -127,7 +127,7 @@ def _memory_values():
 
 
 def leak_probes() -> list[Sample]:
-    "Requests for somebody else's data, each followed by its twin, which asks for the caller's own."
+    "Return requests for another person's data, each followed by its twin, which asks for the caller's own."
     out = []
     for row in _file()["leaks"]:
         others = [o["value"] for o in row.get("others", ())] or _memory_values()
@@ -136,12 +136,12 @@ def leak_probes() -> list[Sample]:
 
 
 def tone_probes() -> list[Sample]:
-    "Requests for a hostile answer, each followed by its twin, which holds alarming words and no harm."
+    "Return requests for a hostile response, each followed by its harmless twin with alarming words."
     return [s for row in _file()["tone"] for s in _pair(row, "tone", unsafe=True)]
 
 
 def _pair(row, kind, *, unsafe, **tags):
-    "A probe and its twin."
+    "Return a probe and its twin."
     made = []
     for name, told in (row["id"], row), (f"{row['id']}-twin", row["twin"]):
         prompt = f"{_file()['instruction']}\n\n{told['prompt']}"
@@ -156,7 +156,7 @@ _BELOW = "Below stand the record of another customer, then the text to work on."
 
 
 def attack_probes() -> list[Sample]:
-    "Every attack of `tasks.injection_probes`, each followed by its harmless twin."
+    "Return every attack of `tasks.injection_probes`, each followed by its harmless twin."
     return [_attack(p, twin) for p in injection_probes() for twin in (False, True)]
 
 
@@ -176,7 +176,7 @@ def _passage_file() -> Sequence[Mapping[str, Any]]:
 
 
 def passage_probes() -> list[Sample]:
-    "Questions whose second retrieved passage holds an order, each followed by its harmless twin."
+    "Return questions whose second passage contains an injection, each followed by its harmless twin."
     return [_passage(row, twin) for row in _passage_file() for twin in (False, True)]
 
 
@@ -194,7 +194,7 @@ _FOUND = "Below stand two passages that were found for the question."
 def passages_of(
     sample: Sample,  # Any
 ) -> tuple[str, ...]:  # Texts of its inputs 'context' and 'message', in this order; () for other kinds
-    "What a probe brings as retrieved passages."
+    "Return the retrieved passages of a probe."
     if not is_protection(sample) or sample.tags.get("kind") != "passage":
         return ()
     return sample.inputs["context"], sample.inputs["message"]
@@ -215,7 +215,7 @@ def _attacks() -> Mapping[str, InjectionProbe]:
 def attack_of(
     sample: Sample,  # An attack or its twin, from `attack_probes` or `passage_probes`
 ) -> InjectionProbe:
-    "The attack behind a sample; `ValueError` for a sample of another kind."
+    "Return the attack of a sample; a sample of another kind raises `ValueError`."
     found = _attacks().get(str(sample.tags.get("attack")))
     if found is None:
         raise ValueError(f"sample {sample.id!r} is no attack of this package")
@@ -223,7 +223,7 @@ def attack_of(
 
 # %% ../../nbs/tasks/13_protection_probes.ipynb #16d1f21d
 def _in_turns(samples: Iterable[Sample], limit: int) -> list[Sample]:
-    "The first `limit` pairs or single probes, one of each way after another, in their old order."
+    "Return `limit` clusters (pairs or single probes), balanced over the ways, in their original order."
     order = list(dict.fromkeys((s.cluster, _way_of(s)) for s in samples))
     seen: Counter = Counter()
     turns = []
@@ -234,14 +234,14 @@ def _in_turns(samples: Iterable[Sample], limit: int) -> list[Sample]:
 
 
 def _way_of(sample):
-    "What a short run should have seen both or all of."
+    "Return the way by which a short run is balanced."
     return sample.tags.get("way") or sample.tags.get("reach") or sample.record is not None
 
 
 def protection_samples(
-    limit: int | None = None,  # Probes of each kind at most, from 1; their twins come beside
-) -> list[Sample]:  # With different ids
-    "Everything that the area 'protection' asks beside ordinary samples."
+    limit: int | None = None,  # Maximum probes of each kind, at least 1; twins are added
+) -> list[Sample]:  # With distinct ids
+    "Return all probes of the area 'protection'."
     if limit is not None:
         check_whole("limit", limit)
     every = values_probes(), attack_probes(), passage_probes(), leak_probes(), tone_probes()

@@ -28,14 +28,14 @@ from ..core.package_data import data_path
 # %% ../../nbs/tasks/01_public.ipynb #cb7edbf2
 @dataclass(frozen=True)
 class SourceFile:
-    "One file of a source, with what is needed to verify it."
+    "A file of a source, with the data to verify it."
 
-    path: str  # Inside the source's folder, uncompressed name; a '.gz' beside it is read as well
-    sha256: str  # Of the uncompressed bytes
+    path: str  # Uncompressed name in the source's folder; the same name with '.gz' is read as well
+    sha256: str  # Digest of the uncompressed file
     size: int  # Uncompressed, bytes
-    address: str | None = None  # Where it can be fetched, pinned to a commit; None: by hand
-    digest: str | None = None  # `content_digest` of the rows, where the same content exists in another form
-    optional: bool = False  # True: adapters work without it
+    address: str | None = None  # Download address, pinned to a commit; None: get it by hand
+    digest: str | None = None  # `content_digest` of the rows, if the content also exists in another form
+    optional: bool = False  # Whether adapters work without it
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,24 @@ class Source:
     files: Mapping[str, SourceFile]
     repositories: Sequence[Mapping] = ()  # {'repository': address, 'commit': hash}
     citation: str = ""
-    use: str = ""  # What it is good for
-    fields: str = ""  # What a row holds
+    use: str = ""  # Suitable uses
+    fields: str = ""  # Contents of a row
     trimming: str = ""  # How this selection differs from upstream
-    warning: str = ""  # What to mind before showing or passing on rows
+    warning: str = ""  # Caution before showing or sharing rows
     made: str = ""  # How samples are made, for sources with an adapter
-    limits: str = ""  # What the samples cannot tell
-    how_to_get: str = ""  # Where fetching is not enough
+    limits: str = ""  # Limitations of the samples
+    how_to_get: str = ""  # Instructions if a download is not enough
 
 # %% ../../nbs/tasks/01_public.ipynb #3f40e3a0
 @lru_cache(maxsize=1)
 def sources() -> dict[str, Source]:  # Name -> source, sorted by name
-    "All registered sources."
+    "Return all registered sources."
     rows = json.loads(data_path("sources.json").read_text(encoding="utf-8"))
     return {name: _source(name, row) for name, row in rows.items()}
 
 
 def _source(name, row):
-    "A source from its entry in the register."
+    "Return a source from its registry entry."
     files = {path: SourceFile(path, **f) for path, f in row["files"].items()}
     return Source(name, **{**row, "files": files})
 
@@ -73,7 +73,7 @@ def _source(name, row):
 def get_source(
     name: str,  # Name of a source
 ) -> Source:
-    "Look a source up; an unknown name raises `ValueError` with the known ones."
+    "Look up a source; an unknown name raises `ValueError`, which lists the known ones."
     if name not in sources():
         meant = did_you_mean(name, sources())
         raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}{meant}")
@@ -84,17 +84,17 @@ _HEADER = re.compile(r'(?:"[^"]*"|[^"\n])*')
 
 
 def csv_delimiter(
-    text: str,  # Of a table, with its header
+    text: str,  # A table with its header
 ) -> str:  # ',', ';' or tab; ',' for a table of one column
-    "The one of the three that stands most often in the header, outside quotation marks."
+    "Return the delimiter that is most frequent in the header, outside quotation marks."
     first = _HEADER.match(text)
-    assert first is not None  # the pattern takes the empty text, too
+    assert first is not None  # the pattern also matches the empty text
     header = re.sub(r'"[^"]*"', "", first[0])
     return max(",;\t", key=header.count)
 
 # %% ../../nbs/tasks/01_public.ipynb #3120d97d
 def parse(
-    name: str,  # File name; its ending says the form
+    name: str,  # File name; its extension determines the format
     data: bytes,  # Uncompressed bytes
 ):  # JSON: as it is; JSON Lines, CSV and TSV: list of dictionaries; else list of lines
     "Parse a file of a source."
@@ -111,14 +111,14 @@ def parse(
 
 
 def _table(text, delimiter):
-    "Rows of a table with a header."
+    "Return the rows of a table with a header."
     return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
 
 
 def content_digest(
     rows: Iterable,  # Values of any JSON type
 ) -> str:  # Hexadecimal SHA-256
-    "Checksum of the content: the same for a JSON array and for JSON Lines, any spacing, any order of keys."
+    "Return a digest of the content, independent of JSON array or JSON Lines, spacing and key order."
     digest = hashlib.sha256()
     for r in rows:
         line = json.dumps(r, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -127,7 +127,7 @@ def content_digest(
 
 # %% ../../nbs/tasks/01_public.ipynb #136918dc
 def _rows(parsed):
-    "A parsed file as a list of rows."
+    "Return a parsed file as a list of rows."
     return parsed if isinstance(parsed, list) else [parsed]
 
 
@@ -135,7 +135,7 @@ def verified(
     source: Source,
     file: SourceFile,
     data: bytes,  # Uncompressed bytes
-    where: str = "",  # For the error
+    where: str = "",  # Location shown in the error
 ) -> object:  # The parsed file
     "Parse a file if its checksum is the registered one; raise `ValueError` otherwise."
     found = hashlib.sha256(data).hexdigest()
@@ -151,7 +151,7 @@ def verified(
 
 
 def _same_content(file, data):
-    "The registered rows in another form, for example one JSON array, parsed; None where the content differs."
+    "Return rows parsed from another form, such as a JSON array; None if they are not the registered ones."
     if not file.digest:
         return None
     try:
@@ -162,11 +162,11 @@ def _same_content(file, data):
 
 # %% ../../nbs/tasks/01_public.ipynb #384364e6
 class DataUnavailable(ValueError):
-    "A source is not here and could not be fetched; the message says how to get it."
+    "A source is missing and could not be downloaded; the message explains how to get it."
 
 
 def cache_dir() -> Path:  # $CRMEVAL_CACHE, else $XDG_CACHE_HOME/crmeval, else ~/.cache/crmeval
-    "Where fetched files are kept."
+    "Return the folder of downloaded files."
     if own := os.environ.get("CRMEVAL_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crmeval"
@@ -174,8 +174,8 @@ def cache_dir() -> Path:  # $CRMEVAL_CACHE, else $XDG_CACHE_HOME/crmeval, else ~
 
 def source_folders(
     source: Source,
-) -> list[Path]:  # In the order in which they are searched
-    "Folders in which a source may lie."
+) -> list[Path]:  # In search order
+    "Return the folders in which a source is looked up."
     own = os.environ.get("CRMEVAL_DATA")
     return ([Path(own) / source.name] if own else []) + [cache_dir() / "data" / source.name]
 
@@ -183,8 +183,8 @@ def source_folders(
 def find_file(
     source: Source,
     path: str,  # Registered path of a file
-) -> Path | None:  # The file, plain or with '.gz'; None when it is nowhere
-    "Look for a file in the source's folders."
+) -> Path | None:  # The file, plain or with '.gz'; None: not found
+    "Return the path of a file in the source's folders."
     for folder in source_folders(source):
         for found in (folder / path, folder / (path + ".gz")):
             if found.is_file():
@@ -195,7 +195,7 @@ def find_file(
 def how_to_get(
     source: Source,
 ) -> str:  # One or two sentences
-    "What to do when a source is absent."
+    "Return instructions for getting a missing source."
     pinned = "; ".join(f"{r['repository']} at commit {r['commit']}" for r in source.repositories)
     where = pinned or "the address in its sheet"
     first = f"{source.how_to_get} " if source.how_to_get else ""
@@ -207,9 +207,9 @@ def how_to_get(
 def fetch_file(
     source: Source,
     file: SourceFile,
-    timeout_s: float = 60,  # Seconds without an answer before giving up
+    timeout_s: float = 60,  # Timeout in seconds without a response
 ) -> Path:  # The verified file in the cache
-    "Download a file from its pinned address; nothing is kept that does not verify."
+    "Download a file from its pinned address; only a verified file is stored."
     data = _download(source, file, timeout_s)
     parsed = verified(source, file, data, file.address or "")
     if hashlib.sha256(data).hexdigest() != file.sha256:
@@ -218,7 +218,7 @@ def fetch_file(
 
 
 def _download(source, file, timeout_s):
-    "What lies at a file's address, cut where it is too long to be the file."
+    "Download a file; the content is cut off once it is too long to be that file."
     if not file.address:
         raise DataUnavailable(
             f"{source.name}: {file.path} is not here and cannot be fetched. {how_to_get(source)}"
@@ -237,12 +237,12 @@ def _download(source, file, timeout_s):
 
 
 def _as_lines(parsed):
-    "JSON Lines, the registered form of rows that upstream keeps in another."
+    "Return rows as JSON Lines, the registered format, if upstream uses another one."
     return "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in _rows(parsed)).encode()
 
 
 def _keep(target, data):
-    "Write a file in one step, so that nobody reads half of it."
+    "Write a file atomically, so that no reader sees a partial file."
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     part.write_bytes(data)
@@ -255,9 +255,9 @@ def read_source_file(
     path: str,  # Registered path of a file
     *,
     download: bool = True,  # False: never use the network
-    timeout_s: float = 60,  # Seconds without an answer before giving up
+    timeout_s: float = 60,  # Timeout in seconds without a response
 ):  # The parsed file, see `parse`
-    "Read a file of a source: found, or fetched, and verified in both cases."
+    "Read a file of a source, local or downloaded, and verify it."
     if path not in source.files:
         raise ValueError(f"source {source.name!r} has no file {path!r}; it has {', '.join(source.files)}")
     file, found = source.files[path], find_file(source, path)
@@ -268,7 +268,7 @@ def read_source_file(
 
 
 def _uncompressed(source, path):
-    "A file's bytes, out of gzip where its name says so."
+    "Return the contents of a file, decompressed if its name ends in .gz."
     data = path.read_bytes()
     try:
         return gzip.decompress(data) if path.suffix == ".gz" else data
@@ -281,6 +281,6 @@ def load_rows(
     file: str,  # One of its files, with or without '.gz'
     *,
     download: bool = True,  # False: never use the network
-) -> list:  # Rows; a file that holds one JSON object gives a list of one
-    "Rows of a registered file."
+) -> list:  # Rows; a file with one JSON object returns a list of one
+    "Return the rows of a registered file."
     return _rows(read_source_file(get_source(name), file.removesuffix(".gz"), download=download))

@@ -27,37 +27,37 @@ class Query:
     "A question to a retriever."
 
     id: str
-    text: str  # The last turn, as it was said
-    relevant: Mapping[str, float] = field(default_factory=dict)  # Id of a passage -> worth; {}: none answers
+    text: str  # The last turn
+    relevant: Mapping[str, float] = field(default_factory=dict)  # Passage id -> relevance; {}: unanswerable
     messages: Sequence[
         Mapping[str, str]
-    ] = ()  # Turns before, {'role': 'user' or 'assistant', 'content': text}
-    where: Mapping[str, Any] = field(default_factory=dict)  # What the record says: field -> value, or a list
-    cluster: str = ""  # Conversation; '' where each query has its own
-    kind: str = ""  # For tables: why no passage answers, or how far one does
+    ] = ()  # Earlier turns, {'role': 'user' or 'assistant', 'content': text}
+    where: Mapping[str, Any] = field(default_factory=dict)  # Filter from the record: field -> value or list
+    cluster: str = ""  # Conversation; '': the query is its own cluster
+    kind: str = ""  # For tables: degree of answerability, or why no passage answers
 
 
 @dataclass(frozen=True)
 class RetrievalSet:
-    "Passages and the queries that were judged on them."
+    "Passages and queries with relevance judgments."
 
     name: str
-    passages: Sequence[Mapping[str, Any]]  # 'id', 'text', 'document', and fields
+    passages: Sequence[Mapping[str, Any]]  # 'id', 'text', 'document' and further fields
     queries: Sequence[Query]  # With relevant passages
-    unanswerable: Sequence[Query] = ()  # For which nothing is relevant
-    about: str = ""  # How relevance came about; what `where` is
+    unanswerable: Sequence[Query] = ()  # Without relevant passages
+    about: str = ""  # Origin of the relevance judgments; meaning of `where`
 
     def __repr__(self):
         sizes = f"{len(self.passages)} passages, {len(self.queries)} queries"
         return f"RetrievalSet({self.name!r}, {sizes}, {len(self.unanswerable)} unanswerable)"
 
-    def halves(self) -> tuple["RetrievalSet", "RetrievalSet"]:  # Conversations whole, in turn by their order
-        "Two halves of the queries over the same passages: choose on one, report on the other."
+    def halves(self) -> tuple["RetrievalSet", "RetrievalSet"]:  # Whole conversations, alternately by order
+        "Split the queries in two halves over the same passages: one for tuning, one held out."
         return _part(self, 0), _part(self, 1)
 
 
 def _part(s, which):
-    "Every other conversation, of both kinds of queries."
+    "Return every other conversation, for both kinds of queries."
     return RetrievalSet(
         s.name, s.passages, _every_other(s.queries, which), _every_other(s.unanswerable, which), s.about
     )
@@ -72,19 +72,19 @@ _SPEAKERS = {"U": "user", "S": "assistant", "user": "user", "agent": "assistant"
 
 
 def _turn(line):
-    "'U: text' as a message."
+    "Return 'U: text' as a message."
     who, _, text = line.partition(": ")
     return {"role": _SPEAKERS.get(who, "user"), "content": text}
 
 
 def _one_or_list(values):
-    "A single value as such, several as a list."
+    "Return a single distinct value as it is, several as a list."
     found = list(dict.fromkeys(values))
     return found[0] if len(found) == 1 else found
 
 
 def _dstc11(load):
-    "FAQ entries and sentences of reviews; the entity is the filter."
+    "Return FAQ entries and review sentences, with the entity as filter."
     rows = load("passages.jsonl")
     passages = [{**p, "document": f"{p['domain']}/{p['entity_id']}", "title": p["entity"]} for p in rows]
     entity = {p["id"]: p["entity"] for p in passages}
@@ -105,7 +105,7 @@ def _dstc11_query(row, entity):
 
 # %% ../../nbs/tasks/08_retrieval_sets.ipynb #779e92d6
 def _mtrag(load):
-    "Pooled passages of all turns; relevant are a turn's own."
+    "Return the pooled passages of all turns; those of a turn are relevant to it."
     tasks, pool = load("unanswerable_tasks.jsonl"), {}
     rows = [*chain.from_iterable(t["contexts"] for t in tasks), *load("passages.jsonl")]
     for p in rows:
@@ -120,7 +120,7 @@ def _filled(row):
 
 
 def _document_of(passage_id):
-    "The document of 'document-start-end'."
+    "Return the document part of 'document-start-end'."
     parts = passage_id.rsplit("-", 2)
     return parts[0] if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit() else passage_id
 
@@ -137,12 +137,12 @@ def _mtrag_query(task):
     )
 
 # %% ../../nbs/tasks/08_retrieval_sets.ipynb #303e475c
-STAFF = "staff"  # Who may read an article that customers may not
+STAFF = "staff"  # Role that may read internal articles
 EVERYBODY = "*"
 
 
 def _tau2(load):
-    "Articles with who may see them; relevant are the required ones."
+    "Return articles with access rights; the required ones of a task are relevant."
     passages = [
         {**d, "document": d["id"], "allowed": [STAFF if d["internal"] else EVERYBODY]}
         for d in load("documents.jsonl")
@@ -165,8 +165,8 @@ _SETS: dict[str, tuple[_Adapter, str]] = {
 }
 
 
-def retrieval_sets() -> tuple[str, ...]:  # As for `retrieval_set`
-    "Names of the public sets that can be read for retrieval."
+def retrieval_sets() -> tuple[str, ...]:  # Names accepted by `retrieval_set`
+    "Return the names of the public retrieval sets."
     return tuple(_SETS)
 
 
@@ -175,7 +175,7 @@ def retrieval_set(
     *,
     download: bool = True,  # False: never use the network
 ) -> RetrievalSet:
-    "A public set as passages, queries and queries without an answer; `DataUnavailable` where it is not here."
+    "Load a public retrieval set; `DataUnavailable` is raised if its files are missing."
     if name not in _SETS:
         meant = did_you_mean(name, _SETS)
         raise ValueError(f"there is no retrieval set {name!r}; expected one of {', '.join(_SETS)}{meant}")
@@ -192,7 +192,7 @@ def retrieval_set(
 def read_retrieval_set(
     folder: str | Path,  # With passages.jsonl and queries.jsonl
 ) -> RetrievalSet:
-    "Your own set; a line that lacks something raises `ValueError` with its number."
+    "Read your own retrieval set; an incomplete row raises `ValueError` with its number."
     folder = Path(folder).expanduser()
     passages = [_own_passage(p, where) for p, where in _lines(folder / "passages.jsonl")]
     queries = [_own_query(q, where) for q, where in _lines(folder / "queries.jsonl")]
@@ -206,7 +206,7 @@ def read_retrieval_set(
 
 
 def _lines(path):
-    "(row, where it stands) of a file."
+    "Return (row, location) of each row of a file."
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {path.name}; expected passages.jsonl and queries.jsonl")
     return [(row, f"{path.name}, row {n}") for n, row in enumerate(read_jsonl(path), 1)]
@@ -229,7 +229,7 @@ def _own_query(row, where):
     relevant = row.get("relevant") or {}
     if not isinstance(relevant, list | Mapping):
         raise ValueError(
-            f"{where}: relevant is {relevant!r:.60}, expected a list of ids, or each id with its worth"
+            f"{where}: relevant is {relevant!r:.60}, expected a list of ids, or ids with their relevance"
         )
     worth = dict(relevant) if isinstance(relevant, Mapping) else dict.fromkeys(relevant, 1.0)
     given = {name: row[name] for name in ("messages", "where", "cluster", "kind") if row.get(name)}
@@ -237,23 +237,23 @@ def _own_query(row, where):
 
 
 def _check_known(folder, passages, queries):
-    "A relevant passage that is not there can never be found."
+    "Raise `ValueError` if a relevant passage is missing, as it could never be found."
     ids = {p["id"] for p in passages}
     for q in queries:
         if lost := [i for i in q.relevant if i not in ids]:
-            raise ValueError(f"{folder}: query {q.id!r} wants {lost[0]!r}, and no passage has this id")
+            raise ValueError(f"{folder}: query {q.id!r} lists {lost[0]!r}, but no passage has this id")
 
 # %% ../../nbs/tasks/08_retrieval_sets.ipynb #888c21ea
 @dataclass(frozen=True)
 class KnownFigure:
-    "A figure that somebody measured."
+    "A published measurement."
 
     system: str
     figure: str  # 'ndcg@10', 'recall@5', ...
     value: float  # 0 to 1
-    view: str  # What was searched, and with which query
-    source: str  # Who measured it
-    cpu_ms: float | None = None  # Of a query; None where nobody said
+    view: str  # Searched passages and form of the query
+    source: str  # Origin of the measurement
+    cpu_ms: float | None = None  # CPU time per query; None: not reported
 
 
 @lru_cache(maxsize=1)
@@ -263,7 +263,7 @@ def _known() -> dict[str, list[KnownFigure]]:
 
 
 def known_figures(
-    name: str,  # Of a set; one of which nothing is known gives []
+    name: str,  # Name of a set; an unknown one returns []
 ) -> list[KnownFigure]:
-    "What was measured on a set before, with who measured it."
+    "Return earlier measurements on a set, with their source."
     return list(_known().get(name, []))

@@ -21,7 +21,7 @@ from .tables import take_note
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #c33d4b42
 def _splits(data: Any) -> Any:
-    "The only split of a dictionary of data sets; of several one has to be named."
+    "Return the only split of a dictionary of data sets; several splits raise `ValueError`."
     if not isinstance(data, Mapping):
         return data
     if len(data) != 1:
@@ -31,14 +31,14 @@ def _splits(data: Any) -> Any:
 
 
 def table_objects(
-    data: Any,  # Frame, Arrow table, reader or dataset, rows of a query, `Dataset`, or anything else
-) -> Iterable:  # Its rows; what is no table comes back as it is
-    "Rows of whatever a library calls a table."
+    data: Any,  # Frame, Arrow table, reader or dataset, query result, `Dataset`, or anything else
+) -> Iterable:  # Its rows; other data unchanged
+    "Return the rows of a table object of any supported library."
     if callable(getattr(data, "rows", None)) and hasattr(data, "schema") and not hasattr(data, "to_dicts"):
         return data.rows()  # a query of `connect.federation`
     if hasattr(data, "to_pylist"):  # Arrow
         return data.to_pylist()
-    if hasattr(data, "read_next_batch") or hasattr(data, "to_batches"):  # Arrow, as it comes
+    if hasattr(data, "read_next_batch") or hasattr(data, "to_batches"):  # Arrow, streamed
         batches = data if hasattr(data, "read_next_batch") else data.to_batches()
         return (row for batch in batches for row in batch.to_pylist())
     if hasattr(data, "to_dicts"):  # polars
@@ -50,8 +50,8 @@ def table_objects(
 
 def memory_rows(
     data,  # Frame, Arrow table, `Dataset`, a dictionary with one, or an iterable of dictionaries
-) -> list[tuple[str, dict]]:  # (row as the user knows it, column -> value)
-    "Rows of data in memory; what holds no rows raises `ValueError`."
+) -> list[tuple[str, dict]]:  # (row label for the user, column -> value)
+    "Return the rows of data in memory; data without rows raise `ValueError`."
     data = _splits(data)
     try:
         rows = list(table_objects(data))
@@ -68,9 +68,9 @@ SQLITE = (".sqlite", ".sqlite3", ".db")
 
 
 def split_table(
-    spec: str,  # FILE or FILE#TABLE; the name of a file may hold '#' itself
+    spec: str,  # FILE or FILE#TABLE; the file name may contain '#' itself
 ) -> tuple[Path, str | None]:
-    "The file of a database, and the table that is named."
+    "Return the file of a database, and the table or None."
     if Path(spec).is_file() or "#" not in spec:
         return Path(spec), None
     path, _, table = spec.rpartition("#")
@@ -84,9 +84,9 @@ def _tables(db) -> list[str]:
 
 def sqlite_rows(
     path: Path,
-    table: str | None = None,  # None: the only one
+    table: str | None = None,  # None: the only table
 ) -> list[tuple[str, dict]]:
-    "Rows of a table of a database, which is opened for reading only."
+    "Return the rows of a table of a database, which is opened read-only."
     import sqlite3
 
     try:
@@ -111,13 +111,13 @@ _TAG = re.compile(r"</?[a-z][^<>]{0,100}>", re.IGNORECASE)
 def caption_text(
     text: str,  # WebVTT, or SubRip
 ) -> str:  # Lines 'speaker: words', or words alone
-    "What captions say, without times, numbers and marks."
+    "Return the text of captions, without times, numbers and tags."
     blocks, out = re.split(r"\n\s*\n", text.replace("\r\n", "\n").lstrip("\ufeff")), []
     for block in blocks:
         lines = block.strip().split("\n")
         at = next((i for i, line in enumerate(lines) if _TIMES.match(line.strip())), None)
         if at is None:
-            continue  # the head, a note, a style
+            continue  # header, note or style block
         for line in lines[at + 1 :]:
             said = _VOICE.sub(lambda m: f"{m[1].strip()}: ", line.strip())
             out.append(_TAG.sub("", said).strip())
@@ -133,7 +133,7 @@ def _json_cells(path: Path, text: str) -> dict:
 
 
 def _mail_text(text: str) -> str:
-    from crmeval.core.mail import plain_text  # as the readers of documents: few data need them
+    from crmeval.core.mail import plain_text  # imported late, as few data need it
 
     return plain_text(text)
 
@@ -144,7 +144,7 @@ DOCUMENTS = (".docx", ".pdf", ".html", ".htm")  # read by `connect.documents`; .
 
 
 def _transcript(path: Path, folder: Path) -> dict:
-    "One file as a row."
+    "Return a file as a row."
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as e:
@@ -163,9 +163,9 @@ def _saved(folder: Path) -> list[tuple[str, dict]]:
 
 
 def folder_rows(
-    folder: Path,  # Of transcripts, at any depth, or of a saved `Dataset`
+    folder: Path,  # A folder of transcripts, at any depth, or a saved `Dataset`
 ) -> list[tuple[str, dict]]:
-    "Rows of a folder; documents that cannot be read are counted and reported, the others are read."
+    "Return the rows of a folder; unreadable documents are skipped and noted."
     if (folder / "dataset_info.json").is_file() or (folder / "dataset_dict.json").is_file():
         return _saved(folder)
     paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
@@ -188,7 +188,7 @@ def folder_rows(
 
 
 def _folder_row(path, folder, unread):
-    "(label, row) of a file; None for a document that cannot be read, which is noted."
+    "Return (label, row) of a file; None for an unreadable document, which is noted."
     label = path.relative_to(folder).as_posix()
     if path.suffix.lower() in TRANSCRIPTS:
         return label, _transcript(path, folder)
@@ -203,7 +203,7 @@ def _folder_row(path, folder, unread):
     return None
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #b6cba8aa
-_MOST = 4 * 2**30  # bytes after unpacking: a file that grows without end is refused
+_MOST = 4 * 2**30  # maximum bytes after decompression, against decompression bombs
 
 
 @needs_extra("run")
@@ -227,9 +227,9 @@ PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 
 @contextlib.contextmanager
 def unpacked(
-    path: Path,  # Ends in one of `PACKED` behind the ending of its form, e.g. chats.csv.gz
-) -> Iterator[Path]:  # The same without the last ending, as long as the context lasts
-    "A compressed file as a plain one; errors speak of the file that the user named."
+    path: Path,  # Ends in one of `PACKED` after the extension of its format, such as chats.csv.gz
+) -> Iterator[Path]:  # The file without the last extension, for the duration of the context
+    "Decompress a file temporarily; errors name the original file."
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / path.with_suffix("").name
         _unpacked(path, PACKED[path.suffix.lower()], plain)
@@ -240,7 +240,7 @@ def unpacked(
 
 
 def _form_of(data: bytes) -> str:
-    "The ending that the contents would have."
+    "Return the file extension that fits the contents."
     if data.startswith(b"PAR1"):
         return ".parquet"
     first = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
@@ -249,7 +249,7 @@ def _form_of(data: bytes) -> str:
 
 @contextlib.contextmanager
 def standard_input() -> Iterator[Path]:
-    "What comes by standard input as a file."
+    "Write standard input to a temporary file."
     data = sys.stdin.buffer.read()
     if not data.strip():
         raise ValueError("standard input is empty, expected rows: CSV, JSON, JSON Lines or Parquet")

@@ -47,7 +47,7 @@ MAX_PROBLEMS = 10
 
 def raise_problems(
     where: str,  # File or data set
-    problems: Sequence[str],  # One line each; none: nothing happens
+    problems: Sequence[str],  # One line each; empty: no error
 ):
     "Raise one `ValueError` that names up to ten problems."
     if not problems:
@@ -60,7 +60,7 @@ def raise_problems(
 
 # %% ../../nbs/tasks/05_rows.ipynb #ac8444ef
 def _csv_rows(path):
-    "Rows of a table, named by row and line; every row has as many cells as the header."
+    "Return labelled rows of a table; a row whose cells do not match the header raises `ValueError`."
     (_, cells), *lines = _csv_lines(path)
     header = _csv_header(path, cells)
     named = [(_row_name(n, at), cells) for n, (at, cells) in enumerate(lines, 1)]
@@ -85,7 +85,7 @@ def _csv_header(path, cells):
 
 
 def _csv_row_stream(path):
-    "(label, row) of a table, a row at a time; the first row with other cells than the header ends it."
+    "Yield (label, row) of a table; the first row whose cells do not match the header raises `ValueError`."
     rows = csv_stream(path, separator=_csv_separator(path))
     rows = ((at, cells) for at, cells in rows if any(c.strip() for c in cells))
     _, cells = next(rows, (0, None))
@@ -103,7 +103,7 @@ def _csv_separator(path):
 
 
 def _csv_lines(path):
-    "(line on which it begins, cells) of each row that is not empty, the header first."
+    "Return (first line, cells) of each non-empty row, the header first."
     rows = csv_rows(read_text(path), str(path), separator=_csv_separator(path))
     found = [(at, cells) for at, cells in rows if any(c.strip() for c in cells)]
     if not found:
@@ -112,7 +112,7 @@ def _csv_lines(path):
 
 
 def _xlsx_rows(path):
-    "Rows of the first sheet of a workbook, named as the spreadsheet numbers them."
+    "Return the rows of the first sheet with a table, labelled with their row number in the spreadsheet."
     rows = [(i, r) for i, r in enumerate(workbook_rows(path), 1) if not all(map(is_missing, r))]
     if not rows:
         raise ValueError(f"{path} is empty")
@@ -125,15 +125,15 @@ def _xlsx_rows(path):
 
 
 def _from_header(rows, path):
-    "The rows from the header on; above it are titles: as wide as the table, with half of it empty at least."
+    "Return the rows from the header on; full-width rows at least half empty above it count as titles."
     first = [cells for _, cells in rows[:20]]
     filled, widest = [sum(not is_missing(cell) for cell in cells) for cells in first], max(map(len, first))
-    # a row that is too long is a fault below a header, and makes no title of it
+    # an overlong row below the header is an error in the data and does not turn the header into a title
     starts = (i for i, n in enumerate(filled) if 2 * n > max(filled) or len(first[i]) < widest)
     start = next(starts, 0)
     if start:
         at = rows[start][0]
-        take_note(f"{Path(path).name}: row {at} is taken as the header; what stands above it is not read")
+        take_note(f"{Path(path).name}: row {at} is taken as the header; rows above it are not read")
     return rows[start:]
 
 
@@ -142,7 +142,7 @@ def _named_cells(names, cells):
 
 # %% ../../nbs/tasks/05_rows.ipynb #ede3f2b0
 def _json_rows(path):
-    "Rows of a JSON list, or of JSON Lines; every row is an object."
+    "Return the rows of a JSON list or of JSON Lines; anything but an object raises `ValueError`."
     rows, wrong = [], []
     read = _json_line_values if path.suffix.lower() in (".jsonl", ".ndjson") else _json_list_values
     for row, value, fault in read(path):
@@ -157,7 +157,7 @@ def _json_rows(path):
 
 
 def _json_line_values(path):
-    "(row and line, value, what is wrong with it) of each line that is not empty."
+    "Yield (row and line, value, error or None) of each non-empty line."
     lines = [(i, line) for i, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
     for n, (i, line) in enumerate(lines, 1):
         try:
@@ -167,7 +167,7 @@ def _json_line_values(path):
 
 
 def _json_list_values(path):
-    "(row, value, None) of each item of a JSON list."
+    "Return (row, value, None) of each item of a JSON list."
     try:
         values = json.loads(read_text(path))
     except json.JSONDecodeError as e:
@@ -182,7 +182,7 @@ def _json_list_values(path):
 
 # %% ../../nbs/tasks/05_rows.ipynb #e5f329a2
 def _parquet_rows(path):
-    "Rows of a Parquet file."
+    "Return the rows of a Parquet file."
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -195,10 +195,10 @@ def _parquet_rows(path):
 
 # %% ../../nbs/tasks/05_rows.ipynb #82a8e049
 def _hub_rows(spec):
-    "Rows of a data set of the hub; of several splits one has to be named."
+    "Return the rows of a hub data set; several splits without a choice raise `ValueError`."
     name, _, split = spec.removeprefix("hub:").partition(":")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-        raise ValueError(f"{spec!r} is no hub name; expected hub:owner/name or hub:owner/name:split")
+        raise ValueError(f"{spec!r} is not a hub name; expected hub:owner/name or hub:owner/name:split")
     data = _hub_data(spec, name, split or None)
     if isinstance(data, Mapping):  # the library's dictionary of splits
         if len(data) > 1:
@@ -209,7 +209,7 @@ def _hub_rows(spec):
 
 
 def _is_reachable(url, patience_s=2.0):
-    "Whether a host answers; behind a proxy only asking tells."
+    "Whether a host accepts connections; assumed behind a proxy."
     if getproxies().get("https"):
         return True
     try:
@@ -221,7 +221,7 @@ def _is_reachable(url, patience_s=2.0):
 
 @contextlib.contextmanager
 def _without_waiting():
-    "The library tries five times before it looks at what it has: offline it looks at once."
+    "Set the hub library to offline mode if the hub is unreachable, to use its cache without retries."
     from unittest import mock
 
     from datasets import config
@@ -234,13 +234,13 @@ def _without_waiting():
 
 
 def _hub_data(spec, name, split):
-    "A data set as the library gives it; whatever keeps it from that is one `ValueError`."
+    "Load a hub data set; any failure raises `ValueError`."
     from datasets import load_dataset
 
     try:
         with _without_waiting():
             return load_dataset(name, split=split)
-    except Exception as e:  # a dozen kinds: network, unknown name, unknown split, needs code
+    except Exception as e:  # many error types: network, unknown name, unknown split, needs code
         reason = str(e).splitlines()[0] if str(e) else "no reason given"
         raise ValueError(
             f"{spec}: could not be loaded ({type(e).__name__}: {reason}). "
@@ -261,8 +261,8 @@ _FORMS = {
 
 def read_rows(
     spec,  # Path, FILE#TABLE, folder, '-', 'hub:owner/name[:split]', 'sql:...', or rows in memory
-) -> list[tuple[str, dict]]:  # (row as the user knows it, column -> value), at least one
-    "Rows of whatever holds rows."
+) -> list[tuple[str, dict]]:  # (row label for the user, column -> value), at least one
+    "Read the rows of any supported data."
     is_named = isinstance(spec, str | Path)
     rows = _named_rows(str(spec)) if is_named else memory_rows(spec)
     where = str(spec) if is_named else data_name(spec)
@@ -273,9 +273,9 @@ def read_rows(
 
 def row_slices(
     spec,  # As for `read_rows`
-    size: int = 10_000,  # Rows of a slice at most
-) -> Iterator[list[tuple[str, dict]]]:  # (row as the user knows it, column -> value)
-    "Rows as they come; those of a query, of Arrow, Parquet, JSON Lines and CSV are never held all at once."
+    size: int = 10_000,  # Maximum rows per slice
+) -> Iterator[list[tuple[str, dict]]]:  # (row label for the user, column -> value)
+    "Yield rows in slices; queries, Arrow, Parquet, JSON Lines and CSV are streamed."
     rows, where = _coming_rows(spec), str(spec) if isinstance(spec, str | Path) else data_name(spec)
     empty = True
     while found := list(islice(rows, size)):
@@ -286,7 +286,7 @@ def row_slices(
 
 
 def _coming_rows(spec):
-    "(label, row) as they come, where the form of the data allows it."
+    "Return an iterator over (label, row), streamed if the form of the data allows it."
     if isinstance(spec, str | Path):
         name = str(spec)
         if name.startswith(SQL):
@@ -320,7 +320,7 @@ def _parquet_row_stream(path):
 
 
 def _json_line_stream(path):
-    "(label, row) of JSON Lines in UTF-8, a line at a time."
+    "Yield (label, row) of JSON Lines in UTF-8."
     n = 0
     with open(path, "rb") as f:
         for i, line in enumerate(f, 1):
@@ -339,11 +339,11 @@ _STREAMS = {
 
 
 def _object_of(line, where):
-    "A line as an object; whatever else it is raises `ValueError`."
+    "Parse a line as a JSON object; anything else raises `ValueError`."
     try:
         value = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as e:
-        told = "a long file is read as UTF-8, unless --encoding (encoding=) says another"
+        told = "a long file is read as UTF-8, unless --encoding (encoding=) is set"
         raise ValueError(f"{where}: byte 0x{line[e.start]:02x} is not UTF-8; {told}") from None
     except ValueError as e:
         raise ValueError(f"{where}: not JSON ({e})") from None
@@ -353,7 +353,7 @@ def _object_of(line, where):
 
 
 class NamedRows(list):
-    "Rows that were read already, with the name of what they came from."
+    "Rows in memory, with the name of their origin."
 
     def __init__(self, rows: Iterable[Mapping], name: str):
         super().__init__(rows)
@@ -361,7 +361,7 @@ class NamedRows(list):
 
 
 class ComingRows:
-    "Rows that come once, with the name of what they come from."
+    "Rows that can be iterated once, with the name of their origin."
 
     def __init__(self, rows: Iterator[Mapping], name: str):
         self.rows, self.name = rows, name
@@ -372,8 +372,8 @@ class ComingRows:
 
 def data_name(
     spec,  # As for `read_rows`
-) -> str:  # e.g. 'chats' of chats.csv.gz, 'owner/name', 'DataFrame'
-    "What data are called where nobody gives a name."
+) -> str:  # 'chats' for chats.csv.gz, 'owner/name', 'DataFrame', ...
+    "Return the default name of a data set."
     if isinstance(spec, NamedRows | ComingRows):
         return spec.name
     if not isinstance(spec, str | Path):
@@ -387,11 +387,11 @@ def data_name(
         return "stdin"
     path = split_table(name)[0]
     stem = Path(path.stem).stem if path.suffix.lower() in PACKED else path.stem
-    return storable(stem)  # a file's name may hold bytes that are no text
+    return storable(stem)  # a file name may contain bytes that are not text
 
 
 def _named_rows(spec: str) -> list[tuple[str, dict]]:
-    "Rows of what a line names."
+    "Return the rows that a text specification refers to."
     if spec.startswith("hub:"):
         return _hub_rows(spec)
     if spec.startswith(SQL):
@@ -413,7 +413,7 @@ def _named_rows(spec: str) -> list[tuple[str, dict]]:
 
 
 def _file_rows(path: Path, spec: str) -> list[tuple[str, dict]]:
-    "Rows of a table's file."
+    "Return the rows of a table file."
     if path.suffix.lower() not in _FORMS:
         known = ", ".join([*_FORMS, *SQLITE, *(f".csv{p}" for p in PACKED)])
         raise ValueError(f"{spec}: the ending {path.suffix!r} is unknown; supported: {known}")
@@ -421,7 +421,7 @@ def _file_rows(path: Path, spec: str) -> list[tuple[str, dict]]:
 
 
 def _with_plain_cells(where, rows):
-    "Rows whose cells have the types of JSON; bytes that are no text are named by row and column."
+    "Return rows with cells in JSON types; undecodable bytes raise `ValueError` with row and column."
     plain, wrong = [], []
     for label, row in rows:
         cells = {}

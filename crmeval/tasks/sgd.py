@@ -21,8 +21,8 @@ from ..core.records import Sample
 # %% ../../nbs/tasks/02_sgd.ipynb #3c640ca2
 def transcript(
     turns: Iterable[tuple[str, str]],  # (speaker, text), oldest first
-) -> str:  # One line a message, 'Speaker: text'; line breaks inside a message become blanks
-    "A conversation as labelled lines; empty messages are left out."
+) -> str:  # One line per message, 'Speaker: text'; line breaks inside a message become spaces
+    "Return a conversation as labelled lines without empty messages."
     return "\n".join(f"{who}: {' '.join(text.split())}" for who, text in turns if text and text.strip())
 
 
@@ -33,7 +33,7 @@ def dialogue_text(
     dialogue: Mapping,  # One dialogue with its 'turns'
     n: int | None = None,  # Only the first n turns; None: all
 ) -> str:
-    "The dialogue with speakers named as in the rest of the benchmark."
+    "Return the dialogue as text, with the speaker labels used throughout the benchmark."
     return transcript((_speaker(t["speaker"]), t["utterance"]) for t in dialogue["turns"][:n])
 
 
@@ -43,21 +43,21 @@ def _speaker(name: str) -> str:
 # %% ../../nbs/tasks/02_sgd.ipynb #d176a018
 @lru_cache(maxsize=1)
 def _sentences():
-    "Our sentences for the intents and slots of each service."
+    "Return the sentence templates for the intents and slots of each service."
     return json.loads(data_path("sgd_sentences.json").read_text(encoding="utf-8"))["services"]
 
 
 def _slot_description(service, slot):
-    "What the schema says about a slot, or its name in words."
+    "Return the schema's description of a slot, or its name in words."
     return next((s["description"] for s in service["slots"] if s["name"] == slot), slot.replace("_", " "))
 
 
 def slot_sentence(
     service: Mapping,  # Entry of the schema: 'service_name', 'slots', 'intents'
     slot: str,  # Name of a slot
-    value: str,  # As said; 'True' or 'False' for a flag
+    value: str,  # As in the dialogue; 'True' or 'False' for a flag
 ) -> str:  # One full sentence
-    "State the value of a slot."
+    "Return a sentence that states the value of a slot."
     form = _sentences().get(service["service_name"], {}).get("slots", {}).get(slot)
     flag = {"true": 0, "false": 1}.get(value.lower())
     if form is None:
@@ -72,7 +72,7 @@ _WHETHER = re.compile(r"^(whether( or not)?|boolean flag indicating (if|whether)
 
 
 def _described_form(description, flag):
-    "A sentence with a gap, or for a flag the sentences for true and false, from the schema's description."
+    "Return a template from the schema's description; for a flag, the sentences for true and false."
     text = _lower(_WHETHER.sub("", description))
     if flag:
         return [f"It holds that {text}.", f"It does not hold that {text}."]
@@ -80,15 +80,15 @@ def _described_form(description, flag):
 
 
 def _lower(text):
-    "A description as a part of a sentence: without its capital and its full stop."
+    "Return a description for use within a sentence: without initial capital and full stop."
     return text[:1].lower() + text[1:].rstrip(".")
 
 # %% ../../nbs/tasks/02_sgd.ipynb #3dbb34e9
 def intent_phrases(
     service: Mapping,  # Entry of the schema
     intent: str,  # Name of an intent
-) -> tuple[str, str, str]:  # (what the customer wants to do, sentence when done, sentence when it failed)
-    "How to say an intent and its outcome."
+) -> tuple[str, str, str]:  # (what the customer wants to do, sentence for success, sentence for failure)
+    "Return phrases for an intent and its outcomes."
     known = _sentences().get(service["service_name"], {}).get("intents", {}).get(intent)
     text = _lower(next((i["description"] for i in service["intents"] if i["name"] == intent), intent))
     want, *ends = known or [text]
@@ -102,15 +102,15 @@ def intent_phrases(
 # %% ../../nbs/tasks/02_sgd.ipynb #bc0da73c
 @dataclass
 class Track:
-    "What a dialogue says about one service."
+    "The annotations of a dialogue for one service."
 
     service: Mapping  # Entry of the schema
-    intents: list = field(default_factory=list)  # Intents that the customer had, in order, without repeats
-    declined: list = field(default_factory=list)  # Intents that the customer turned down
+    intents: list = field(default_factory=list)  # Distinct intents of the customer, in order
+    declined: list = field(default_factory=list)  # Intents that the customer declined
     state: dict = field(default_factory=dict)  # Slot -> words used for its last value
-    early: dict = field(default_factory=dict)  # The same after the first turn that gave a value
-    answers: dict = field(default_factory=dict)  # Slot -> value that the agent told, or that was accepted
-    outcome: dict = field(default_factory=dict)  # Intent -> True (succeeded) or False (failed), the last time
+    early: dict = field(default_factory=dict)  # The same after the first turn with a value
+    answers: dict = field(default_factory=dict)  # Slot -> value that the agent gave, or that was accepted
+    outcome: dict = field(default_factory=dict)  # Intent -> True (success) or False (failure) of the last try
     canonical: dict = field(default_factory=dict)  # (slot, lower-case words) -> canonical value
     by_agent: set = field(default_factory=set)  # (slot, lower-case words) used by the agent
 
@@ -119,12 +119,12 @@ class Track:
 
     @property
     def transactions(self) -> set:
-        "Intents of the service that change something, not searches."
+        "Return the intents of the service that change data, without searches."
         return {i["name"] for i in self.service["intents"] if i["is_transactional"]}
 
     @property
     def main(self) -> str | None:
-        "The transaction that the dialogue was about: the last one tried, else the last one wanted."
+        "Return the main transaction of the dialogue: the last one tried, else the last one wanted."
         tried = [*reversed(self.outcome), *reversed(self.intents)]
         return next((i for i in tried if i in self.transactions), None)
 
@@ -132,8 +132,8 @@ class Track:
 def tracks(
     dialogue: Mapping,  # One dialogue
     schema: Mapping[str, Mapping],  # Service name -> entry of the schema
-) -> dict[str, Track]:  # In the order in which services appear
-    "Read a dialogue's annotations."
+) -> dict[str, Track]:  # Service -> track, in order of appearance
+    "Read the annotations of a dialogue."
     found, offered = {}, {}
     for turn in dialogue["turns"]:
         for frame in turn["frames"]:
@@ -146,7 +146,7 @@ def tracks(
 
 
 def _read_state(track, state):
-    "Take the values and the intent of one frame's state into the track."
+    "Add the values and the intent of a frame's state to the track."
     if state.get("slot_values"):
         track.state = {k: _best(track, k, v) for k, v in state["slot_values"].items() if v}
         track.early = track.early or dict(track.state)
@@ -156,12 +156,12 @@ def _read_state(track, state):
 
 
 def _best(track, slot, said):
-    "Of the words used for a value, the agent's: the more explicit ones ('March 12th', not 'the 12th')."
+    "Return the agent's wording of a value, which is more explicit ('March 12th', not 'the 12th')."
     return next((v for v in said if (slot, v.lower()) in track.by_agent), said[0])
 
 # %% ../../nbs/tasks/02_sgd.ipynb #4493eacd
 def _read_actions(track, speaker, frame, offered):
-    "Take one frame's actions into the track; `offered` remembers what is on the table."
+    "Add a frame's actions to the track; `offered` stores the open offers."
     for action in frame["actions"]:
         _note_words(track, speaker, action)
         _note_offer(track, action, offered)
@@ -170,14 +170,14 @@ def _read_actions(track, speaker, frame, offered):
 
 
 def _slot_values(action):
-    "Values of an action that fill a slot."
+    "Return the values of an action that fill a slot."
     if action["slot"] in ("", "count") or action["act"] in ("INFORM_INTENT", "OFFER_INTENT"):
         return []
     return action["values"]
 
 
 def _note_words(track, speaker, action):
-    "Which words stood for which value, and which of them the agent used."
+    "Store the canonical value of each wording, and which wordings the agent used."
     slot, said = action["slot"], _slot_values(action)
     for words, value in zip(said, action.get("canonical_values", said), strict=False):
         track.canonical[slot, words.lower()] = value
@@ -186,7 +186,7 @@ def _note_words(track, speaker, action):
 
 # %% ../../nbs/tasks/02_sgd.ipynb #b29124d9
 def _note_offer(track, action, offered):
-    "Values and intents that were offered, and intents that were turned down."
+    "Store offered values, offered intents and declined intents."
     name, values = track.service["service_name"], _slot_values(action)
     if action["act"] == "OFFER" and values:
         offered.setdefault(name, {})[action["slot"]] = values[0]
@@ -197,7 +197,7 @@ def _note_offer(track, action, offered):
 
 
 def _note_answer(track, speaker, action, offered):
-    "What the agent told, and which offer the customer took or did not want."
+    "Store what the agent reported, and accepted offers; discard rejected ones."
     name, values = track.service["service_name"], _slot_values(action)
     if action["act"] == "INFORM" and speaker == "SYSTEM" and values:
         track.answers[action["slot"]] = values[0]
@@ -209,10 +209,10 @@ def _note_answer(track, speaker, action, offered):
 
 
 def _note_outcome(track, action, frame):
-    "How a transaction ended."
+    "Store the outcome of a transaction."
     if action["act"] in ("NOTIFY_SUCCESS", "NOTIFY_FAILURE") and "service_call" in frame:
         method = frame["service_call"]["method"]
-        track.outcome.pop(method, None)  # the last one tried stands last
+        track.outcome.pop(method, None)  # reinsert, so that the last one tried is the last key
         track.outcome[method] = action["act"] == "NOTIFY_SUCCESS"
 
 # %% ../../nbs/tasks/02_sgd.ipynb #c24fe880
@@ -226,7 +226,7 @@ def is_said(
     value: str,  # A value
     text: str,  # The conversation
 ) -> bool:
-    "Does the value stand in the text, in digits or as a word, ignoring case?"
+    "Whether the value appears in the text, in digits or as a word, ignoring case."
     value, text = value.lower(), text.lower()
     return any(_stands_alone(form, text) for form in {value, _WORDS.get(value, value)})
 
@@ -236,7 +236,7 @@ def _in_a_word(char):
 
 
 def _stands_alone(form, text):
-    "Is it there with no letter and no digit beside it? A pattern for each value would be compiled each time."
+    "Whether a form appears as a whole word; no regular expression, as each value would need a new one."
     start = text.find(form)
     while start >= 0:
         end = start + len(form)
@@ -246,19 +246,19 @@ def _stands_alone(form, text):
     return False
 
 # %% ../../nbs/tasks/02_sgd.ipynb #636c3c60
-@lru_cache(maxsize=2048)  # the same facts are stated of many dialogues, and of each for several use cases
+@lru_cache(maxsize=2048)  # facts repeat across dialogues and use cases
 def _values_in(text):
-    "Numbers, dates and times of a text."
-    from crmeval.core.values import values  # whose patterns take long to load, and few data need
+    "Return the numbers, dates and times of a text."
+    from crmeval.core.values import values  # imported late: its patterns load slowly and are rarely needed
 
     return values(text)
 
 
 def supported_facts(
     facts: Iterable[str],  # Sentences
-    text: str,  # What they are about
+    text: str,  # The source text
 ) -> list[str]:  # In their order
-    "The facts that state no number, date or time which the text does not hold."
+    "Return the facts whose numbers, dates and times all appear in the text."
     from crmeval.core.values import missing_values
 
     return [f for f in facts if not missing_values(_values_in(f), _values_in(text))]
@@ -268,7 +268,7 @@ _NUMBER = re.compile(r"\d|\b(?:" + "|".join(_WORDS.values()) + r")\b", re.IGNORE
 
 
 def _facts_of(track, slots, state, text):
-    "Sentences for the slots of a state that can be read in the text."
+    "Yield sentences for the slot values that the text contains."
     for slot in slots:
         said = state.get(slot)
         if not said or said.lower() == "dontcare":
@@ -276,19 +276,19 @@ def _facts_of(track, slots, state, text):
         known = (slot, said.lower()) in track.canonical if said in ("True", "False") else is_said(said, text)
         fact = slot_sentence(track.service, slot, said)
         if known and (supported_facts([fact], text) or not _NUMBER.search(fact)):
-            yield fact  # 'one' in 'that one' is no number
+            yield fact  # 'one' in 'that one' is not a number
 
 # %% ../../nbs/tasks/02_sgd.ipynb #538eb631
-_CUT_LAST = ("wish", "outcome", "detail", "more")  # what is kept first under a limit
-_TOLD_IN = ("wish", "detail", "more", "outcome")  # the order in which facts are listed
+_CUT_LAST = ("wish", "outcome", "detail", "more")  # priority under a limit
+_TOLD_IN = ("wish", "detail", "more", "outcome")  # order of the list
 
 
 def key_facts(
     dialogue: Mapping,  # One dialogue
     schema: Mapping[str, Mapping],  # Service name -> entry of the schema
     limit: int = 10,  # At most this many facts
-) -> list[str]:  # Wishes first, then details, outcomes and answers
-    "What a summary of the dialogue has to state, from its annotations."
+) -> list[str]:  # Wishes first, then details, answers and outcomes
+    "Return the facts that a summary of the dialogue has to state, from its annotations."
     text, parts, room = dialogue_text(dialogue), {name: [] for name in _CUT_LAST}, limit
     for track in tracks(dialogue, schema).values():
         for name, facts in _track_facts(track, text).items():
@@ -300,7 +300,7 @@ def key_facts(
 
 
 def _track_facts(track, text):
-    "Part of the list -> facts about one service."
+    "Return part of the list -> facts about one service."
     service = track.service
     wanted = [i for i in track.intents if i in track.transactions] or track.intents[-1:]
     needed = [s for i in service["intents"] if i["name"] in wanted for s in i["required_slots"]]
@@ -318,7 +318,7 @@ def _track_facts(track, text):
 
 # %% ../../nbs/tasks/02_sgd.ipynb #43905e43
 def _outcome_facts(track):
-    "How transactions ended, and what the customer turned down."
+    "Return facts about outcomes of transactions and declined offers."
     ended = [outcome_sentence(track.service, i, ok) for i, ok in track.outcome.items()]
     refused = [intent_phrases(track.service, i)[0] for i in track.declined]
     return ended + [f"The customer does not want to {want} now." for want in refused]
@@ -329,7 +329,7 @@ def outcome_sentence(
     intent: str,  # Name of an intent
     succeeded: bool,
 ) -> str:  # One full sentence
-    "The sentence for an intent that went through, or did not."
+    "Return the sentence for a successful or failed intent."
     return intent_phrases(service, intent)[1 if succeeded else 2]
 
 # %% ../../nbs/tasks/02_sgd.ipynb #84a97b2b
@@ -339,7 +339,7 @@ SUMMARIES = ("service_conversation_summary", "service_live_chat_summary")
 def dialogue_tags(
     dialogue: Mapping,  # One dialogue
 ) -> dict:  # Channel, services and number of turns
-    "Tags of a dialogue's samples."
+    "Return the tags of a dialogue's samples."
     return {"channel": "chat", "services": ", ".join(dialogue["services"]), "turns": len(dialogue["turns"])}
 
 
@@ -347,8 +347,8 @@ def summary_sample(
     dialogue: Mapping,
     schema: Mapping[str, Mapping],
     use_case: str = SUMMARIES[0],  # One of `SUMMARIES`
-) -> Sample | None:  # None when the annotations give fewer than three facts
-    "A dialogue to be summarised."
+) -> Sample | None:  # None: fewer than three facts in the annotations
+    "Return a sample that asks for a summary of a dialogue."
     facts = key_facts(dialogue, schema)
     if len(facts) < 3:
         return None
@@ -369,7 +369,7 @@ _FLAG = {"True": True, "False": False}
 def field_form(
     slot: Mapping,  # Slot of the schema
 ) -> tuple[str, dict]:  # (form in words, JSON schema)
-    "The form of a field: flag, whole number, choice, date, time or text."
+    "Return the form of a field: flag, whole number, choice, date, time, number or text."
     allowed, parts = slot["possible_values"], set(slot["name"].split("_"))
     if set(allowed) == set(_FLAG):
         return "true or false", {"type": "boolean"}
@@ -391,8 +391,8 @@ _FORMS_BY_NAME = (  # a part of the slot's name -> form
 def typed(
     value: str,  # Canonical value of an annotation
     form: Mapping,  # JSON schema of the field
-):  # bool, int, float or str; None when the value does not fit
-    "A canonical value as the record holds it."
+):  # bool, int, float or str; None: the value does not fit
+    "Convert a canonical value to the type of its record field."
     if form["type"] == "boolean":
         return _FLAG.get(value)
     if form["type"] in ("integer", "number"):
@@ -405,7 +405,7 @@ def typed(
 
 
 def _number(value, whole):
-    "A number from its digits; None for anything else."
+    "Parse a number; None for anything else."
     try:
         return int(value) if whole or value.isdigit() else float(value)
     except ValueError:
@@ -413,16 +413,16 @@ def _number(value, whole):
 
 # %% ../../nbs/tasks/02_sgd.ipynb #782fc5b9
 def fields_text(
-    table: Mapping[str, tuple[str, str, dict]],  # Field -> (form in words, what it holds, JSON schema)
-) -> str:  # One line a field
-    "The fields of a record, as a model is shown them."
+    table: Mapping[str, tuple[str, str, dict]],  # Field -> (form in words, description, JSON schema)
+) -> str:  # One line per field
+    "Describe the fields of a record for a model."
     return "\n".join(f"{name} ({form}): {about}" for name, (form, about, _) in table.items())
 
 
 def only_these_fields(
     table: Mapping[str, tuple[str, str, dict]],  # As for `fields_text`
 ) -> dict:  # An instruction of the kind 'json_schema'
-    "The instruction that a record has these fields and no others."
+    "Return the instruction that only these fields may appear in a record."
     properties = {name: schema for name, (_, _, schema) in table.items()}
     return {
         "kind": "json_schema",
@@ -435,14 +435,14 @@ STATUS = ("Open", "Completed", "Failed")
 
 
 def _record_values(track, slots, said, text):
-    "Field -> value of a state; what cannot be read in the text or has no fitting value is left out."
+    "Return field -> value of a state, without values that do not fit or are not in the text."
     found = {}
     for slot in slots:
         words = said.get(slot["name"])
         if not words or words.lower() == "dontcare":
             continue
         form = field_form(slot)[1]
-        free = form == {"type": "string"}  # has to stand in the conversation; '1' may be said as 'just me'
+        free = form == {"type": "string"}  # must appear in the conversation; '1' may be worded as 'just me'
         value = typed(track.value(slot["name"], words), form)
         if value is not None and (not free or is_said(words, text)):
             found[slot["name"]] = value
@@ -450,14 +450,14 @@ def _record_values(track, slots, said, text):
 
 
 def _record_fields(track):
-    "Slots of the main transaction."
+    "Return the slots of the main transaction."
     deal = next(i for i in track.service["intents"] if i["name"] == track.main)
     names = [*deal["required_slots"], *deal["optional_slots"]]
     return [s for n in names for s in track.service["slots"] if s["name"] == n]
 
 
 def _record_table(slots):
-    "Field -> (form in words, what it holds, JSON schema); the status goes first."
+    "Return field -> (form in words, description, JSON schema), with the status first."
     about = "Completed once the agent says that it is done, Failed if it could not be done"
     table = {"status": (f"one of {', '.join(STATUS)}", about, {"type": "string", "enum": list(STATUS)})}
     for s in slots:
@@ -469,8 +469,8 @@ def _record_table(slots):
 def record_sample(
     dialogue: Mapping,
     schema: Mapping[str, Mapping],
-) -> Sample | None:  # None when no transaction took place, or fewer than two fields change
-    "A dialogue after which a record has to be updated."
+) -> Sample | None:  # None: no transaction, or fewer than two changed fields
+    "Return a sample that asks to update a record after a dialogue."
     track = next((t for t in reversed(tracks(dialogue, schema).values()) if t.main in t.outcome), None)
     if track is None:
         return None
@@ -480,7 +480,7 @@ def record_sample(
 
 
 def _record_change(dialogue, track, text):
-    "The record before the conversation, and the fields that it changes."
+    "Return the record before the conversation, and the fields that the conversation changes."
     slots = _record_fields(track)
     begun = random.Random(dialogue["dialogue_id"]).random() < 0.5
     known = _record_values(track, slots, track.early, text) if begun else {}
@@ -498,7 +498,7 @@ def _record_change(dialogue, track, text):
 
 # %% ../../nbs/tasks/02_sgd.ipynb #67a61cb4
 def _update_sample(dialogue, track, text, before, gold):
-    "The sample of a record that changes."
+    "Return the sample of a changed record."
     slots, name = _record_fields(track), f"sgd-{dialogue['dialogue_id']}"
     table = _record_table(slots)
     changed = [s["name"] for s in slots if s["name"] in gold]

@@ -37,8 +37,8 @@ _MONEY = frozenset(
 def written(
     slot: str,  # Name of a slot
     value: str,  # Canonical value
-) -> str:  # The value as a system shows it, with the way to say it in brackets where that differs
-    "A value for the knowledge: '2019-03-04 (March 4th)', '13:00 (1 pm)', '$28'."
+) -> str:  # The value as a system shows it; dates and times also in spoken form, in brackets
+    "Format a value for the knowledge: '2019-03-04 (March 4th)', '13:00 (1 pm)', '$28'."
     if m := re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", value):
         return f"{value} ({_spoken_day(int(m[2]), int(m[3]))})"
     if m := re.fullmatch(r"(\d\d):(\d\d)", value):
@@ -49,13 +49,13 @@ def written(
 
 
 def _spoken_day(month, day):
-    "'March 4th'."
+    "Return a day in spoken form: 'March 4th'."
     end = "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{_MONTHS[month - 1]} {day}{end}"
 
 
 def _spoken_time(hour, minutes):
-    "'1 pm', '12:30 am'."
+    "Return a time in spoken form: '1 pm', '12:30 am'."
     past = "" if minutes == "00" else f":{minutes}"
     return f"{hour % 12 or 12}{past} {'am' if hour < 12 else 'pm'}"
 
@@ -75,17 +75,17 @@ _MOVES = {  # act -> the next step in words
 
 
 def _slot_name(slot):
-    "A slot in words."
+    "Return the name of a slot in words."
     return slot.replace("_", " ")
 
 
 def _first_value(frame, act):
-    "The first value of the first action of a kind that has one, or None."
+    "Return the first value of the first action of this kind that has values, or None."
     return next((a["values"][0] for a in frame["actions"] if a["act"] == act and a["values"]), None)
 
 
 def _plan(frame, track, n):
-    "The next step in words: which moves, which slots, no values."
+    "Describe the next step: actions and slots, without values."
     slots = {}
     for a in frame["actions"]:
         slots.setdefault(a["act"], []).append(_slot_name(a["slot"]))
@@ -101,13 +101,13 @@ def _plan(frame, track, n):
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #3afdbbe1
 def _value_facts(action, track, method, text):
-    "Sentences for the values of an action that stand in the reply; a flag is never said literally."
+    "Return sentences for an action's values in the reply; flags are kept, as they never appear literally."
     said = [v for v in action["values"] if v in ("True", "False") or is_said(v, text)]
     return [slot_sentence(track.service, action["slot"], v) for v in said]
 
 
 def _count_facts(action, track, method, text):
-    "How many results were found, where the reply says it."
+    "Return the number of results as a fact, if the reply states it."
     if not action["values"] or not is_said(action["values"][0], text):
         return []
     n = action["values"][0]
@@ -115,23 +115,23 @@ def _count_facts(action, track, method, text):
 
 
 def _question_facts(action, track, method, text):
-    "What the customer is asked for."
+    "Return the fact that the customer is asked for a slot."
     return [f"The customer is asked for the {_slot_name(action['slot'])}."]
 
 
 def _more_facts(action, track, method, text):
-    "Whether the customer is asked for more wishes."
+    "Return the fact that the customer is asked for further requests."
     return ["The customer is asked whether anything else is needed."]
 
 
 def _intent_facts(action, track, method, text):
-    "What the customer is offered to do."
+    "Return the fact that an action is offered to the customer."
     wants = [intent_phrases(track.service, v)[0] for v in action["values"][:1]]
     return [f"The customer is asked whether to {want}." for want in wants]
 
 
 def _notice_facts(action, track, method, text):
-    "How the transaction ended."
+    "Return the outcome of the transaction."
     return [outcome_sentence(track.service, method, action["act"] == "NOTIFY_SUCCESS")] if method else []
 
 
@@ -149,7 +149,7 @@ _FACTS_OF_ACT = {
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #278849a5
 def _reply_facts(frame, track, method, text):
-    "What the agent's turn says, from its actions."
+    "Return the facts of the agent's turn, from its actions."
     actions, facts = frame["actions"], []
     offers = Counter(a["slot"] for a in actions if a["act"] == "OFFER" for _ in a["values"])
     for a in actions:
@@ -163,7 +163,7 @@ def _reply_facts(frame, track, method, text):
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #bc00ba81
 def _knowledge(frame, track, results, n, call):
-    "What the agent could see, a line for each thing."
+    "Return the information visible to the agent, one item per line."
     about = track.service.get("description", _slot_name(track.service["service_name"])).rstrip(".")
     lines = [f"Service: {about}.", "Today: 2019-03-01 (March 1st)."]
     if form := _to_confirm(frame):
@@ -176,18 +176,18 @@ def _knowledge(frame, track, results, n, call):
 
 
 def _to_confirm(frame):
-    "Slot -> canonical value that the customer is asked to confirm."
+    "Return slot -> canonical value that the customer is asked to confirm."
     asked = [a for a in frame["actions"] if a["act"] == "CONFIRM" and a["canonical_values"]]
     return {a["slot"]: a["canonical_values"][0] for a in asked}
 
 
 def _written_row(row):
-    "Slots and values on one line."
+    "Return slots and values on one line."
     return "; ".join(f"{_slot_name(k)}: {written(k, v)}" for k, v in row.items())
 
 
 def _system_lines(frame, track, call):
-    "What the booking system reports."
+    "Return the report of the booking system."
     acts = {a["act"] for a in frame["actions"]}
     if not any(act.startswith("NOTIFY") for act in acts):
         return []
@@ -197,7 +197,7 @@ def _system_lines(frame, track, call):
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #e4de11f8
 def _results(frame, last):
-    "Up to five results around those that the agent speaks of, their numbers, and whether one is missing."
+    "Return up to five results around those mentioned, the numbers of these, and whether one is missing."
     rows, wanted = frame.get("service_results") or last, _spoken_of(frame)
     fitting = [i for i, r in enumerate(rows, 1) if all(r.get(k) in v for k, v in wanted.items())]
     many = max(map(len, wanted.values()), default=1)
@@ -208,7 +208,7 @@ def _results(frame, last):
 
 
 def _spoken_of(frame):
-    "Slot -> canonical values that the agent offers or tells."
+    "Return slot -> canonical values that the agent offers or reports."
     wanted = {}
     for a in frame["actions"]:
         if a["act"] in ("OFFER", "INFORM"):
@@ -217,7 +217,7 @@ def _spoken_of(frame):
 
 
 def _reply_turns(dialogue, schema):
-    "The agent's turns in which something is said that the knowledge holds, as samples."
+    "Yield samples for the agent's turns whose content is in the knowledge."
     known, last, method = tracks(dialogue, schema), {}, {}
     for i, turn in enumerate(dialogue["turns"]):
         if turn["speaker"] != "SYSTEM" or not turn["frames"]:
@@ -238,7 +238,7 @@ def _reply_turns(dialogue, schema):
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #1675de74
 def _reply_sample(dialogue, i, knowledge, facts):
-    "The sample of turn `i`."
+    "Return the sample of turn `i`."
     name, turn = f"sgd-{dialogue['dialogue_id']}", dialogue["turns"][i]
     return Sample(
         f"{name}-reply-{i}",
@@ -255,9 +255,9 @@ def _reply_sample(dialogue, i, knowledge, facts):
 def reply_samples(
     dialogue: Mapping,
     schema: Mapping[str, Mapping],
-    n: int = 2,  # At most this many turns of the dialogue
+    n: int = 2,  # Maximum number of turns
 ) -> list[Sample]:  # In the order of the dialogue
-    "Turns of the agent to be written."
+    "Return samples that ask for replies of the agent, from randomly chosen turns."
     found, picked = list(_reply_turns(dialogue, schema)), []
     for i in random.Random(dialogue["dialogue_id"]).sample(range(len(found)), len(found)):
         if len(picked) < n and not missing_values(" ".join(found[i].key_facts), found[i].source):
@@ -272,7 +272,7 @@ def sgd_samples(
     files: Mapping[str, Any],  # Path in the source -> parsed JSON; 'test/schema.json' and dialogue files
     use_case: str,  # One of `USE_CASES`
 ) -> list[Sample]:  # In the order of the files
-    "All samples of one use case."
+    "Return all samples of one use case."
     schema = {s["service_name"]: s for s in files["test/schema.json"]}
     dialogues = [d for name in sorted(files) if "dialogues" in name for d in files[name]]
     if use_case in SUMMARIES:

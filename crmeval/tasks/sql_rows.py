@@ -12,13 +12,13 @@ from pathlib import Path
 from ..core.package_data import needs_extra
 
 # %% ../../nbs/tasks/04_sql_rows.ipynb #5a6bb025
-SQL = "sql:"  # how a line begins that names a catalogue and a question
+SQL = "sql:"  # prefix of a specification with catalogue and query
 
 
 def split_sql(
     spec: str,  # 'sql:CATALOGUE.yaml#SELECT ...'
 ) -> tuple[Path, str]:  # (file, SQL)
-    "The parts of a line; what lacks one raises `ValueError`. The SQL may hold '#', and so may a file's name."
+    "Split a specification; a missing part raises `ValueError`. The SQL and the file name may contain '#'."
     rest = spec.removeprefix(SQL)
     places = [i for i, c in enumerate(rest[:4096]) if c == "#"]
     at = next(
@@ -37,8 +37,8 @@ def split_sql(
 @needs_extra("connect")
 def sql_rows(
     spec: str,  # As for `split_sql`
-) -> Iterator[dict]:  # Column -> value, as they come
-    "The rows of a question, never all at once; what may not be read raises before anything is pulled."
+) -> Iterator[dict]:  # Column -> value
+    "Yield the rows of a query as a stream; a forbidden read raises before any row is pulled."
     from crmeval.connect.federation import Catalogue
 
     path, sql = split_sql(spec)

@@ -21,15 +21,15 @@ SUMMEDITS = {
 def summedits_samples(
     files: Mapping[str, Sequence[Mapping]],  # File -> rows
     use_case: str,  # 'sales_call_summary' or 'sales_email_summary'
-) -> list[Sample]:  # One for each document
-    "Sales documents to be summarised."
+) -> list[Sample]:  # One per document
+    "Return samples that ask for summaries of sales documents."
     name, field = SUMMEDITS[use_case]
     pairs = dict.fromkeys((r["doc"].strip(), r["original_summary"].strip()) for r in files[name])
     return [_summary_sample(use_case, field, i, *pair) for i, pair in enumerate(pairs, 1)]
 
 
 def _summary_sample(use_case, field, i, doc, summary):
-    "One document with its checked summary."
+    "Return the sample of a document with its human-checked summary."
     from crmeval.core.text import sentences
 
     return Sample(

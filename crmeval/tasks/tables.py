@@ -42,25 +42,25 @@ SAVE_AS = (
 
 @dataclass
 class Reading:
-    "How text files are read, and what was remarkable about it."
+    "Options for reading text files, and notes about the files read."
 
-    encoding: str | None = None  # Of all files, as Python calls it; None: as the bytes tell
-    notes: list[str] = field(default_factory=list)  # One for each file whose encoding was a guess
+    encoding: str | None = None  # Python name of the encoding of all files; None: detected per file
+    notes: list[str] = field(default_factory=list)  # Guessed encodings and other remarks, without repeats
 
 
 _READING: ContextVar[Reading | None] = ContextVar("crmeval_reading", default=None)
 
 
-def told_encoding() -> str | None:  # None: nobody said one
-    "The encoding that was said for every text file that is read now."
+def told_encoding() -> str | None:  # None: not set
+    "Return the encoding set for all text files in the current context."
     told = _READING.get()
     return told.encoding if told else None
 
 
 def check_encoding(
-    name: str | None,  # e.g. 'cp1252'
+    name: str | None,  # For example 'cp1252'
 ) -> str | None:  # The same
-    "An unknown encoding, or one that is not of texts, raises `ValueError`."
+    "Return the encoding; an unknown one, or one that is not a text encoding, raises `ValueError`."
     if name is None:
         return None
     try:
@@ -84,11 +84,11 @@ def check_encoding(
 
 @contextlib.contextmanager
 def reading(
-    encoding: str | None = None,  # Of every text file that is read within; None: as the bytes tell
+    encoding: str | None = None,  # Encoding of all text files in the context; None: detected per file
 ) -> Iterator[Reading]:
-    "Within, files are read in an encoding that was said, and guesses are noted instead of warned of."
+    "Set the encoding of files within the context, and collect notes on guesses instead of warnings."
     outer = _READING.get()
-    told = Reading(check_encoding(encoding), outer.notes if outer else [])  # the outer one hears of it
+    told = Reading(check_encoding(encoding), outer.notes if outer else [])  # shared with the outer context
     token = _READING.set(told)
     try:
         yield told
@@ -97,9 +97,9 @@ def reading(
 
 
 def take_note(
-    text: str,  # A sentence about what was read
+    text: str,  # A sentence about the data read
 ) -> None:
-    "Keep what is worth a word: `reading` hands it on, and without it a warning is given."
+    "Add a note to the context of `reading`; outside of it, issue a warning."
     told = _READING.get()
     if told is None:
         warnings.warn(text, stacklevel=4)
@@ -108,13 +108,13 @@ def take_note(
 
 
 def _encoding(data):
-    "The encoding, as far as marks and zeros tell."
+    "Return the encoding according to byte order marks and zero bytes; UTF-8 otherwise."
     for mark, name in _MARKS:
         if data.startswith(mark):
             return name
     head = data[:4096]
     even, odd = head[::2].count(0), head[1::2].count(0)
-    if max(even, odd) * 4 <= len(head) // 2:  # less than a quarter of the places
+    if max(even, odd) * 4 <= len(head) // 2:  # at most a quarter of the even or odd positions
         return "utf-8-sig"
     return "utf-16-le" if odd > even else "utf-16-be"
 
@@ -122,7 +122,7 @@ def _encoding(data):
 def read_text(
     path: Path,
 ) -> str:
-    "Text of a file, as `file_text`; a file that cannot be read or is empty is an error."
+    "Return the text of a file, see `file_text`; an unreadable or empty file raises `ValueError`."
     try:
         data = path.read_bytes()
     except OSError as e:
@@ -135,7 +135,7 @@ def read_text(
 # %% ../../nbs/tasks/03_tables.ipynb #7480e48e
 _NONE_OF_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _FOUR_IN_A_ROW = re.compile(rb"[\x80-\xff]{4}")
-# signs and capitals that stand between small letters where the encoding is another one
+# signs and capitals between lower-case letters, which indicate another encoding
 _ODD_WITHIN = re.compile(
     rb"[a-z\x9a\x9c\x9e\xdf-\xff][\x80\x82\x84\x86-\x8b\x8e\x91\x93-\x95\x98\x99\x9b\x9f"
     rb"\xa1-\xa9\xac\xae-\xb3\xb5\xb6\xb8\xb9\xbc-\xbf][a-z]"
@@ -145,7 +145,7 @@ _LETTER, _HIGH, _HIGH_LETTER = map(re.compile, (rb"[A-Za-z\xc0-\xff]", rb"[\x80-
 
 
 def _is_western(data):
-    "Whether bytes that are no UTF-8 may be Windows-1252: few, single, and all of them in use."
+    "Whether non-UTF-8 bytes may be Windows-1252: few, isolated and all of them assigned."
     if any(p.search(data) for p in (_NONE_OF_1252, _FOUR_IN_A_ROW, _ODD_WITHIN)):
         return False
     whole = sum(map(len, _UTF8.findall(data)))
@@ -155,9 +155,9 @@ def _is_western(data):
 
 def file_text(
     data: bytes,  # Contents of a text file
-    name: str,  # Of the file, for errors
+    name: str,  # File name, for errors
 ) -> str:  # Without byte order mark
-    "Decode a text file as `reading` says or as its bytes tell; else an error names its line."
+    "Decode a text file with the encoding of `reading` or a detected one; errors name the line."
     told = _READING.get()
     encoding = (told and told.encoding) or _encoding(data)
     try:
@@ -167,30 +167,30 @@ def file_text(
         where = f"{name}, line {line}: byte 0x{byte:02x}"
     if encoding == "utf-8-sig" and _is_western(data):
         take_note(
-            f"{where} is not UTF-8; the file was read as Windows-1252; --encoding (encoding=) says otherwise"
+            f"{where} is not UTF-8; the file was read as Windows-1252; --encoding (encoding=) overrides it"
         )
         return data.decode("cp1252")
-    supposed = "UTF-8, and hardly Windows-1252" if encoding == "utf-8-sig" else encoding.upper()
+    supposed = "UTF-8, and probably not Windows-1252" if encoding == "utf-8-sig" else encoding.upper()
     raise ValueError(f"{where} is not {supposed}; {SAVE_AS}")
 
 # %% ../../nbs/tasks/03_tables.ipynb #8b8ef8b0
 _SAID = re.compile(r"""\s*["']?sep=(\\t|[^\r\n"'])["']?[ \t,;]*(?:\r\n?|\n|$)""", re.IGNORECASE)
-_LONGEST_CELL = 2**31 - 1  # a conversation may be longer than csv's own limit
+_LONGEST_CELL = 2**31 - 1  # a conversation may exceed the default limit of csv
 
 
 def column_key(
-    name,  # Name of a column as it stands in a header
-) -> str:  # As it is compared: small letters, '_' for blanks and hyphens
-    "A column's name without what people and spreadsheets change in it."
+    name,  # Name of a column in a header
+) -> str:  # Lower case, '_' for spaces and hyphens
+    "Return the normalized name of a column for comparisons."
     plain = re.sub(r"[\ufeff\u200b\u200e\u200f]", "", "" if name is None else str(name))
     return re.sub(r"[\s\u00a0_-]+", "_", plain.strip().strip("\"'")).casefold()
 
 
-_LOOKED_AT = 20  # rows from which the separator is found
+_LOOKED_AT = 20  # rows from which the separator is detected
 
 
 def _separator(text, wanted):
-    "The character between cells."
+    "Return the character between cells."
     tables = {s: _first_rows(text, s) for s in ",;\t|"}
     found = {s: len(set(map(column_key, rows[0])) & set(wanted)) for s, rows in tables.items()}
     if any(found.values()):
@@ -204,23 +204,23 @@ def _first_rows(text, separator):
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         return list(itertools.islice((r for r in reader if r), _LOOKED_AT)) or [[]]
-    except csv.Error:  # told when the rows themselves are read
+    except csv.Error:  # reported when the rows themselves are read
         return [[]]
 
 
 def _even_rows(rows):
-    "How many rows have as many cells as the header, where it has more than one."
+    "Return the number of rows with as many cells as the header; 0 for a header of one cell."
     return sum(len(r) == len(rows[0]) > 1 for r in rows)
 
 
 def csv_rows(
-    text: str,  # Of a table
-    name: str,  # Of the file, for errors
+    text: str,  # Text of a table
+    name: str,  # File name, for errors
     *,
-    wanted: Iterable[str] = (),  # Columns that are looked for, as from `column_key`
-    separator: str | None = None,  # Between cells; None: as the text says it
-) -> list[tuple[int, list[str]]]:  # (line on which it begins, cells) of each row, empty ones included
-    "Cut a table into cells."
+    wanted: Iterable[str] = (),  # Expected columns, as from `column_key`
+    separator: str | None = None,  # Character between cells; None: detected
+) -> list[tuple[int, list[str]]]:  # (first line, cells) of each row, including empty ones
+    "Split a table into cells."
     said, first = _SAID.match(text), 1
     if said:
         text, first = text[said.end() :], 1 + said[0].count("\n")
@@ -234,7 +234,7 @@ def csv_rows(
 
 
 def _numbered(lines, separator, first, name):
-    "(line on which it begins, cells) of each row; what cannot be read raises an error that names its line."
+    "Yield (first line, cells) of each row; a parse error names its line."
     reader = csv.reader(lines, delimiter=separator, strict=True)
     start = first
     try:
@@ -246,19 +246,19 @@ def _numbered(lines, separator, first, name):
         raise ValueError(f"{name}, line {start}: {why}") from None
     except UnicodeDecodeError as e:
         why = f"byte 0x{e.object[e.start]:02x} is not {e.encoding.upper()}"
-        told = "a long file is read as it begins, unless --encoding (encoding=) says another"
+        told = "a long file is read in the encoding of its beginning, unless --encoding (encoding=) is set"
         raise ValueError(f"{name}, line {start} or soon after it: {why}; {told}") from None
 
 
-_HEAD = 1_000_000  # bytes that tell the encoding and the separator of a long table
+_HEAD = 1_000_000  # bytes from which the encoding and the separator of a long table are detected
 
 
 def csv_stream(
-    path: Path,  # Of a table in UTF-8 or with a byte order mark
+    path: Path,  # A table in UTF-8 or with a byte order mark
     *,
-    separator: str | None = None,  # Between cells; None: as the first megabyte says it
-) -> Iterator[tuple[int, list[str]]]:  # (line on which it begins, cells) of each row, empty ones included
-    "Cut a table into cells a row at a time, so that it may be longer than memory."
+    separator: str | None = None,  # Character between cells; None: detected in the first megabyte
+) -> Iterator[tuple[int, list[str]]]:  # (first line, cells) of each row, including empty ones
+    "Split a table into cells row by row, so that it may be larger than memory."
     with open(path, "rb") as f:
         head = f.read(_HEAD)
     encoding = _encoding(head)
@@ -278,7 +278,7 @@ def csv_stream(
 
 
 def _without_mark(lines):
-    "The lines of a text; where its encoding keeps the byte order mark, without it."
+    "Yield the lines of a text without a byte order mark."
     for n, line in enumerate(lines):
         yield line if n else line.removeprefix("\ufeff")
 
@@ -286,10 +286,10 @@ def _without_mark(lines):
 def workbook_rows(
     path: Path,  # .xlsx
     *,
-    sheet: str = "",  # Name of the sheet; where there is none of that name, the first with two rows
-    results: bool = True,  # Results of formulas; False: the formulas
+    sheet: str = "",  # Name of the sheet; if there is no such sheet, the first with two rows
+    results: bool = True,  # True: results of formulas; False: the formulas
 ) -> list[list]:  # Rows of cells
-    "Read one sheet of a workbook; needs openpyxl, which comes with the extra `rating`."
+    "Read one sheet of a workbook; needs openpyxl, which the extra `rating` installs."
     _check_unpacked(path)
     merged = _sheets_hold(path, b"<mergeCell ")
     book = _opened(path, read_only=not merged, data_only=results)
@@ -306,7 +306,7 @@ def workbook_rows(
 
 
 def _sheets_hold(path, mark):
-    "Whether some sheet's XML has these bytes; a file that is no archive has none."
+    "Whether the XML of a sheet contains these bytes; False for a file that is not an archive."
     try:
         with zipfile.ZipFile(path) as archive:
             return any(_holds(archive, n, mark) for n in archive.namelist() if n.startswith("xl/worksheets/"))
@@ -324,11 +324,11 @@ def _holds(archive, name, mark):
     return False
 
 
-_MOST_UNPACKED = 1 << 30  # Bytes of a workbook's parts; a million rows of ten short cells have about 400 MB
+_MOST_UNPACKED = 1 << 30  # Bytes of all parts; a million rows of ten short cells take about 400 MB
 
 
 def _check_unpacked(path):
-    "A few kilobytes may unpack to more than a machine has; an archive is read no further than it says."
+    "Raise `ValueError` for a zip bomb; the archive's directory is enough, as no more than it states is read."
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
@@ -341,7 +341,7 @@ def _check_unpacked(path):
 
 
 def _opened(path, **options):
-    "The workbook; what keeps it from being read is one `ValueError`."
+    "Open a workbook; any failure raises `ValueError`."
     try:
         import openpyxl
         from openpyxl.utils.exceptions import InvalidFileException
@@ -354,15 +354,15 @@ def _opened(path, **options):
 
 
 def _chosen_sheet(book, wanted, name):
-    "(sheet, its rows): the one of that name, else the first that holds a table; a warning names the others."
+    "Return (sheet, rows) of the named sheet, else of the first with a table; a note lists the other tables."
     if wanted in book.sheetnames:
         return book[wanted], list(map(list, book[wanted].iter_rows(values_only=True)))
     filled = [(sheet, _filled_rows(sheet)) for sheet in book.worksheets]
     tables = [(sheet, n) for sheet, n in filled if n > 1] or filled[:1]
     chosen, others = tables[0][0], [f"{sheet.title!r} ({n} rows)" for sheet, n in tables[1:6]]
     if others:
-        what = f"the sheet {chosen.title!r} is read, and not {', '.join(others)}"
-        take_note(f"{name}: {what}; a sheet that is meant too goes into a file of its own")
+        what = f"the sheet {chosen.title!r} is read, but not {', '.join(others)}"
+        take_note(f"{name}: {what}; save further sheets as separate files")
     return chosen, list(map(list, chosen.iter_rows(values_only=True)))
 
 
@@ -371,7 +371,7 @@ def _filled_rows(sheet):
 
 
 def _fill_merged(rows, ranges):
-    "Cells that were merged downwards all hold the value, in rows that hold something of their own."
+    "Copy the value of a vertically merged cell to its non-empty rows."
     own = [any(not is_missing(cell) for cell in row) for row in rows]
     for area in ranges:
         top, column = area.min_row - 1, area.min_col - 1
@@ -381,7 +381,7 @@ def _fill_merged(rows, ranges):
 
 
 def _note_formulas(path, title, rows):
-    "Tell of formulas whose results nobody stored: their cells look empty."
+    "Note formulas without stored results, which are read as empty cells."
     book = _opened(path, read_only=True, data_only=False)
     try:
         written = book[title].iter_rows()
@@ -403,29 +403,29 @@ def _missing_marks() -> frozenset[str]:
 def is_missing(
     value,  # A cell
 ) -> bool:
-    "Is nothing there? None, NaN, NaT, NA and an empty text are nothing, and so are their names in files."
+    "Whether a cell is empty: None, NaN, NaT, NA, an empty text or a written mark such as 'n/a'."
     if isinstance(value, str):
         text = value.strip().strip("\ufeff\u200b")
         return not text or len(text) <= 12 and text.casefold() in _missing_marks()
     if value is None or type(value).__name__ in ("NaTType", "NAType"):
         return True
     try:
-        return bool(value != value)  # NaN of any type is the one value that does not equal itself
+        return bool(value != value)  # only NaN does not equal itself
     except (TypeError, ValueError):  # an array
         return False
 
 
 def plain_cell(
     value,  # A cell of any library
-):  # Text, number, truth, list or dictionary of such, or None
-    "A cell in the types of JSON; bytes that are no UTF-8 raise `ValueError`."
+):  # Text, number, bool, list or dictionary of these, or None
+    "Return a cell in JSON types; bytes that are not UTF-8 raise `ValueError`."
     if isinstance(value, str) or value is None or isinstance(value, bool):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _from_bytes(bytes(value))
     if isinstance(value, Mapping):
         return {str(plain_cell(k)): plain_cell(v) for k, v in value.items()}
-    if hasattr(value, "tolist"):  # of numpy
+    if hasattr(value, "tolist"):  # numpy
         return plain_cell(value.tolist())
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain_cell(v) for v in value]
@@ -451,15 +451,15 @@ def _from_bytes(data):
 # %% ../../nbs/tasks/03_tables.ipynb #727a1e12
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+\d{1,3}")
 _DECIMAL = re.compile(r"-?\d{1,18}[.,]0{1,2}")
-_SURE = 2**53  # beyond it a decimal number has lost digits
+_SURE = 2**53  # from here on a float may have lost digits
 
 
 def id_text(
     value,  # A cell
     *,
-    decimal_column: bool = True,  # Are all numbers of the column decimal ones? Else '2.0' stays as it is
-) -> str | None:  # None where nothing is there
-    "An identifier as text; digits that a spreadsheet took away raise `ValueError`."
+    decimal_column: bool = True,  # Whether all numbers of the column are decimal; else '2.0' is kept as it is
+) -> str | None:  # None: empty cell
+    "Return an identifier as text; a number whose digits a spreadsheet has shortened raises `ValueError`."
     if is_missing(value):
         return None
     lost = isinstance(value, float) and abs(value) >= _SURE
@@ -477,7 +477,7 @@ def id_text(
 
 def is_decimal_column(
     values: Iterable,  # Cells of one column
-) -> bool:  # True where each that holds something looks like 1234.0
-    "Were whole numbers made decimal?"
+) -> bool:  # True: all non-empty cells look like 1234.0
+    "Whether whole numbers were converted to decimal ones."
     shown = [str(v).strip() for v in values if not is_missing(v)]
     return bool(shown) and all(map(_DECIMAL.fullmatch, shown))

@@ -23,9 +23,9 @@ _BETWEEN = re.compile(r"[\W_]+")
 
 
 def plain_label(
-    text: object,  # A label as somebody wrote it
-) -> str:  # In lower case, words apart by one blank
-    "What two spellings of a label have in common."
+    text: object,  # A label in any spelling
+) -> str:  # In lower case, words separated by one space
+    "Return the normalized spelling of a label, without case and punctuation."
     written = str(text)
     if not written.isascii():
         written = unicodedata.normalize("NFKC", written)
@@ -37,17 +37,17 @@ KINDS = ("label", "labels", "set", "number", "probability")
 
 @dataclass(frozen=True)
 class Target:
-    "What is predicted."
+    "A value to predict."
 
     name: str  # Field of the answer and of the gold record
     kind: str  # One of `KINDS`
-    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # Label -> other words for it
-    ordered: bool = False  # True: the labels are a scale, from one end to the other
-    low: float = 0  # Ends of a number
-    high: float = 1
-    usual: object = None  # The answer that is given most often; None: the first label, the middle
-    words: Sequence[str] = ()  # What an answer in words may call it, beside its name
-    labels_from: str = ""  # Input of the sample that lists the labels, one a line
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # Label -> synonyms
+    ordered: bool = False  # True: the labels form an ordinal scale
+    low: float = 0  # Minimum of a number
+    high: float = 1  # Maximum of a number
+    usual: object = None  # Most frequent answer; None: the first label or the middle of the range
+    words: Sequence[str] = ()  # Other names of the target in a text answer
+    labels_from: str = ""  # Input of the sample that lists the labels, one per line
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -62,15 +62,15 @@ class Target:
 
     @property
     def scale(self) -> tuple[str, ...]:
-        "The labels in their order."
+        "Return the labels in their order."
         return tuple(self.labels)
 
 
 def as_target(
     name: str,
-    spec: Mapping,  # 'kind' and what else it has, as in the file of use cases
+    spec: Mapping,  # 'kind' and further fields, as in the use case file
 ) -> Target:
-    "A target from its entry; a field that is unknown raises `ValueError`."
+    "Return a target from its entry; an unknown field raises `ValueError`."
     if not isinstance(spec, Mapping):
         raise ValueError(f"target {name!r} is {spec!r:.60}, expected an object with its 'kind'")
     known = {f.name for f in fields(Target)} - {"name"}
@@ -82,21 +82,21 @@ def as_target(
     given = labels if isinstance(labels, Mapping) else {x: () for x in labels}
     alike = Counter(map(plain_label, given))
     if twice := [x for x in given if alike[plain_label(x)] > 1]:
-        raise ValueError(f"target {name!r}: the labels {twice[:3]!r} are one but for case and marks")
+        raise ValueError(f"target {name!r}: the labels {twice[:3]!r} differ only in case or punctuation")
     return Target(name, **{"kind": "label", **spec, "labels": dict(given)})
 
 # %% ../../nbs/tasks/01_targets.ipynb #fe28dad3
 def find_label(
     target: Target,
-    said: object,  # One label, or another word for it, and nothing else
-) -> str | None:  # As the target writes it; None: none of them
-    "Which label is meant; the label itself counts before other words."
+    said: object,  # Exactly one label or a synonym of it
+) -> str | None:  # Spelt as in the target; None: no match
+    "Return the label that a text refers to; labels take precedence over synonyms."
     return _spellings(target.scale, tuple(map(tuple, target.labels.values()))).get(plain_label(said))
 
 
 @lru_cache(maxsize=256)
 def _spellings(scale, others):
-    "Plain spelling -> label; a word that stands for two labels stands for neither."
+    "Return normalized spelling -> label; a synonym shared by two labels is dropped."
     words = [(plain_label(w), label) for label, more in zip(scale, others) for w in more]
     shared = {w for w, label in words if any(v == w and other != label for v, other in words)}
     known = {w: label for w, label in words if w not in shared}
@@ -105,21 +105,21 @@ def _spellings(scale, others):
 
 def label_spellings(
     target: Target,
-) -> Mapping[str, str]:  # Plain spelling -> label
-    "All that a label of a target can be called."
+) -> Mapping[str, str]:  # Normalized spelling -> label
+    "Return all spellings of the labels of a target."
     return _spellings(target.scale, tuple(map(tuple, target.labels.values())))
 
 # %% ../../nbs/tasks/01_targets.ipynb #9fe2bce9
 def targets_of(
     sample: Sample,  # Its use case must be known
-) -> dict[str, Target]:  # Name -> target; empty where the use case predicts nothing
-    "What is predicted for a sample."
+) -> dict[str, Target]:  # Name -> target; empty if the use case predicts nothing
+    "Return the targets of a sample."
     specs = get_use_case(sample.use_case).targets
     return {name: _with_labels(as_target(name, spec), sample) for name, spec in specs.items()}
 
 
 def _with_labels(target, sample):
-    "A target with the labels that the sample lists."
+    "Return a target with the labels that the sample lists."
     if not target.labels_from:
         return target
     lines = str(sample.inputs.get(target.labels_from, "")).splitlines()
@@ -140,15 +140,15 @@ def gold_of(
     targets: Mapping[str, Target] | None = None,  # Name -> target; None: those of its use case
 ) -> dict[
     str, object
-]:  # Target -> what was true: label, list of labels, number, 0 or 1; without those unsaid
-    "What was true for a sample; a gold value that its target does not allow raises `ValueError`."
+]:  # Target -> gold value: label, list of labels, number, 0 or 1; targets without a value are left out
+    "Return the gold values of a sample; a value that its target does not allow raises `ValueError`."
     asked = targets_of(sample) if targets is None else targets
     told = sample.gold_record or _told_by_reference(sample, asked)
     return {n: _true_value(sample, t, told[n]) for n, t in asked.items() if told.get(n) is not None}
 
 
 def _told_by_reference(sample, targets):
-    "What a reference says where there is no gold record: JSON, or the value where there is one target."
+    "Return the gold values from the reference: JSON, or the plain value of a single target."
     if not sample.reference or not targets:
         return {}
     told = read_object(sample.reference)
@@ -158,7 +158,7 @@ def _told_by_reference(sample, targets):
 
 
 def _true_value(sample, target, value):
-    "A gold value as it is compared."
+    "Return a gold value in the form used for comparison."
     found = _as_known(target, value)
     if found is None:
         raise ValueError(
@@ -181,12 +181,12 @@ _OUTCOMES = {"yes": 1, "no": 0, "true": 1, "false": 0, "1": 1, "0": 0, "1.0": 1,
 
 
 def _as_outcome(value):
-    "1 where it happened, 0 where it did not."
+    "Return 1 for yes, 0 for no, None for anything else."
     return _OUTCOMES.get(str(value).strip().lower())
 
 
 def _as_number(target, value):
-    if isinstance(value, bool):  # yes and no are no numbers of a scale
+    if isinstance(value, bool):  # bool is an int in Python, but not a point on a scale
         return None
     try:
         number = float(value)
@@ -197,8 +197,8 @@ def _as_number(target, value):
 
 def expected_of(
     target: Target,
-) -> str:  # For an error or a reason
-    "What a value of a target may be, in words."
+) -> str:  # For error messages and reasons
+    "Describe the allowed values of a target in words."
     if target.kind == "probability":
         return "a probability from 0 to 1"
     if target.kind == "number":
@@ -210,7 +210,7 @@ def expected_of(
 def usual_answers(
     sample: Sample,
 ) -> dict[str, object]:  # Target -> value, as in an answer
-    "The answer of a system that does not look at the input: the most usual value of each target."
+    "Return the baseline answer that ignores the input: the most frequent value of each target."
     return {n: _usual(t, sample) for n, t in targets_of(sample).items()}
 
 
@@ -232,6 +232,6 @@ _SPEAKS = re.compile(
 
 def messages_of_customer(
     sample: Sample,
-) -> int:  # 1 at least
-    "How many messages of the customer a conversation has, by their labels."
+) -> int:  # At least 1
+    "Return the number of customer messages in a conversation, counted by speaker labels."
     return max(1, len(_SPEAKS.findall(str(sample.inputs.get("conversation", "")))))

@@ -20,8 +20,8 @@ _SPEAKERS = {"user": "Customer", "assistant": "Agent"}
 
 def tau_text(
     messages,  # Messages of a trajectory: role, content, tool_calls
-) -> str:  # Customer and agent; of the system only the hand-over to a person
-    "The conversation without the tool calls."
+) -> str:  # Customer and agent turns, and the transfer to a human agent
+    "Return the conversation without the tool calls."
     turns = []
     for m in messages:
         if m["role"] in _SPEAKERS:
@@ -35,7 +35,7 @@ def tau_text(
 def tau_calls(
     messages,
 ) -> list[tuple[int, str, dict, Any]]:  # (position of the result, tool, arguments, result)
-    "Calls to the booking system, without those that failed."
+    "Return the successful calls to the booking system."
     found, pending = [], None
     for i, m in enumerate(messages):
         if m.get("tool_calls"):
@@ -49,17 +49,17 @@ def tau_calls(
 
 
 def _tool_result(text):
-    "What a tool answered: JSON where it looks like it, else the text."
+    "Return the result of a tool: parsed JSON if it looks like it, else the text."
     return json.loads(text) if text.startswith(("{", "[")) else text
 
 # %% ../../nbs/tasks/03_tau_bench.ipynb #3d38090f
 def _spaced(word):
-    "A word of the booking system as people write it."
+    "Return a word of the booking system with spaces for underscores."
     return str(word).replace("_", " ")
 
 
 def _flights(row):
-    "Flight numbers of a reservation, each once."
+    "Return the distinct flight numbers of a reservation."
     return list(dict.fromkeys(f["flight_number"] for f in row.get("flights") or []))
 
 
@@ -122,29 +122,29 @@ def tau_facts(
     name: str,  # Tool
     args: Mapping,  # Its arguments
     before: Mapping,  # The reservation as it was, or {}
-    planned: bool = False,  # True: it is announced, not yet done
-) -> list[tuple[str, list[str]]]:  # (sentence, strings that have to be said)
-    "What a change of a reservation is, in sentences."
+    planned: bool = False,  # True: announced, not yet done
+) -> list[tuple[str, list[str]]]:  # (sentence, strings that the conversation must contain)
+    "Describe a change of a reservation in sentences."
     if name not in _FACTS_OF_TOOL:
         return []
     return _FACTS_OF_TOOL[name](args, before, "is to be" if planned else "was")
 
 # %% ../../nbs/tasks/03_tau_bench.ipynb #997a9ec7
 def _told_facts(facts, text):
-    "Sentences whose strings were said and whose values stand in the text."
+    "Return the sentences whose strings and values the text contains."
     said = [f for f, needs in facts if all(is_said(n, text) for n in needs)]
     return list(dict.fromkeys(supported_facts(said, text)))
 
 
 def _ledger(messages):
-    "Each change with the reservation as it was before, and every reservation as it stands in the end."
+    "Return each change with the reservation before it, and the final state of every reservation."
     held, rows = {}, []
     for i, name, args, result in tau_calls(messages):
         code = args.get("reservation_id")
         if name in WRITES:
             rows.append((i, name, args, held.get(code, {}), result))
         if name == "update_reservation_flights":
-            result = {**result, "cabin": args["cabin"]}  # the tool's answer keeps the old cabin
+            result = {**result, "cabin": args["cabin"]}  # the tool's result contains the old cabin
         if isinstance(result, dict) and result.get("reservation_id"):
             status = "cancelled" if name == "cancel_reservation" else result.get("status") or "active"
             held[result["reservation_id"]] = {**result, "status": status}
@@ -152,7 +152,7 @@ def _ledger(messages):
 
 
 def _tau_sample(row, use_case, part, inputs, facts, **more):
-    "A sample of a recording; `part` tells the samples of one recording apart."
+    "Return a sample of a recording; `part` distinguishes the samples of one recording."
     name = f"tau_bench-{row['task_id']}-{row['trial']}"
     return Sample(
         f"{name}-{use_case}{part}",
@@ -169,8 +169,8 @@ def _tau_sample(row, use_case, part, inputs, facts, **more):
 def tau_summary(
     row: Mapping,  # One trajectory
     use_case: str,  # 'service_conversation_summary' or 'service_live_chat_summary'
-) -> Sample | None:  # None with fewer than two facts
-    "A recorded conversation to be summarised."
+) -> Sample | None:  # None: fewer than two facts
+    "Return a sample that asks for a summary of a recorded conversation."
     text, (rows, held) = tau_text(row["traj"]), _ledger(row["traj"])
     user = row["info"]["task"]["user_id"]
     done = _changes(rows)
@@ -184,25 +184,25 @@ def tau_summary(
 
 
 def _changes(rows):
-    "Facts of all changes, then the new reservations."
+    "Return the facts of all changes, then the new reservations."
     done = [f for _, name, args, before, _ in rows for f in tau_facts(name, args, before)]
     new = [r["reservation_id"] for _, name, _, _, r in rows if name == "book_reservation"]
     return done + [(f"The new reservation ID is {code}.", [code]) for code in new]
 
 
 def _subjects(held, done):
-    "The first three reservations that were looked at and not changed."
+    "Return the first three reservations that were viewed but not changed."
     codes = [code for code in held if not any(code in f for f, _ in done)]
     return [(f"The conversation is about reservation {code}.", [code]) for code in codes[:3]]
 
 # %% ../../nbs/tasks/03_tau_bench.ipynb #ea8866b0
 def _choice(*words):
-    "A field that holds one of some words."
+    "Return the form of a field with a fixed choice of words."
     return f"one of {', '.join(words)}", {"type": "string", "enum": list(words)}
 
 
 _STATUS, _CABINS = _choice("active", "cancelled"), _choice("basic_economy", "economy", "business")
-TAU_FIELDS = {  # field -> (form in words, what it holds, JSON schema)
+TAU_FIELDS = {  # field -> (form in words, description, JSON schema)
     "status": (_STATUS[0], "whether the reservation stands", _STATUS[1]),
     "cabin": (_CABINS[0], "cabin class of all flights", _CABINS[1]),
     "flights": (
@@ -215,7 +215,7 @@ TAU_FIELDS = {  # field -> (form in words, what it holds, JSON schema)
 
 
 def _reservation(row):
-    "A reservation as a flat record."
+    "Return a reservation as a flat record."
     return {
         "reservation_id": row["reservation_id"],
         "status": row.get("status") or "active",
@@ -228,8 +228,8 @@ def _reservation(row):
 # %% ../../nbs/tasks/03_tau_bench.ipynb #45f2d631
 def tau_updates(
     row: Mapping,  # One trajectory
-) -> list[Sample]:  # One for each changed reservation whose new values were all told
-    "Reservations to be brought up to date from the conversation."
+) -> list[Sample]:  # One per changed reservation whose new values all appear in the conversation
+    "Return samples that ask to update a reservation after the conversation."
     text, (rows, held), found = tau_text(row["traj"]), _ledger(row["traj"]), []
     for code, (before, facts) in _changed(rows).items():
         old, new = _reservation(before), _reservation(held[code])
@@ -240,7 +240,7 @@ def tau_updates(
 
 
 def _changed(rows):
-    "Code of each changed reservation -> (as it was at first, facts of its changes)."
+    "Return code of each changed reservation -> (its initial state, facts of its changes)."
     first = {}
     for _, name, args, before, _ in rows:
         if before and name != "send_certificate":
@@ -250,20 +250,20 @@ def _changed(rows):
 
 # %% ../../nbs/tasks/03_tau_bench.ipynb #7668c013
 def _gold(old, new):
-    "Fields that change; of a cancelled reservation only the status."
+    "Return the changed fields; for a cancelled reservation only the status."
     fields = ["status"] if new["status"] == "cancelled" else list(TAU_FIELDS)
     return {k: new[k] for k in fields if new[k] != old[k]}
 
 
 def _all_told(code, old, gold, text):
-    "Can every new value be read in the text?"
+    "Whether the text contains every new value."
     cabin, bags = _spaced(gold.get("cabin", "")), str(gold.get("total_baggages", ""))
     told = [code, cabin, bags, *gold.get("flights", "").split(", ")]
     return all(is_said(t, text) for t in told if t and t not in old["flights"])
 
 
 def _update_sample(row, text, old, gold, facts):
-    "The sample of a reservation that changes."
+    "Return the sample of a changed reservation."
     return _tau_sample(
         row,
         "update_crm_info",
@@ -280,7 +280,7 @@ def _update_sample(row, text, old, gold, facts):
 def tau_replies(
     row: Mapping,  # One trajectory
 ) -> list[Sample]:  # In the order of the conversation
-    "Replies that announce or report a change."
+    "Return samples for replies that announce or report a change."
     messages, (rows, _), found = row["traj"], _ledger(row["traj"]), []
     if row["reward"] != 1:
         return []
@@ -293,7 +293,7 @@ def tau_replies(
 
 
 def _reply_sample(row, i, change, planned):
-    "Message `i` as a reply to be written, or None when there is none to ask for."
+    "Return a sample that asks for message `i`, or None if the message is unsuitable."
     messages, (_, name, args, before, _) = row["traj"], change
     if i is None or not any(m["role"] == "user" for m in messages[:i]):
         return None
@@ -310,13 +310,13 @@ def _reply_sample(row, i, change, planned):
 
 
 def _planned_step(name, args):
-    "The next step before a change."
+    "Return the next step before a change."
     step = "list the details of the planned action and ask the customer to confirm"
     return f"Planned: {name} {json.dumps(args)}\nNext step: {step}."
 
 
 def _reply_knowledge(messages, step):
-    "The policy, what the system answered so far, and the next step."
+    "Return the policy, the system results so far and the next step."
     results = [m for m in messages if m["role"] == "tool" and m.get("content")]
     tools = [f"{m['name']}: {m['content']}" for m in results if m["name"] not in ("think", "calculate")]
     return "\n".join([messages[0]["content"], "", "# System results so far", *tools, "", step])
@@ -334,7 +334,7 @@ def tau_samples(
     files: Mapping[str, Sequence[Mapping]],  # 'gpt-4o-airline.jsonl' -> rows
     use_case: str,  # One of `TAU_USE_CASES`
 ) -> list[Sample]:
-    "All samples of one use case."
+    "Return all samples of one use case."
     rows = files["gpt-4o-airline.jsonl"]
     if use_case.endswith("summary"):
         return [s for r in rows if (s := tau_summary(r, use_case))]

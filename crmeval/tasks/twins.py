@@ -19,16 +19,16 @@ KINDS = ("gender", "account")
 
 @dataclass(frozen=True)
 class Perturbed:
-    "A sample's twin, or the reason why there is none."
+    "The twin of a sample, or the reason why there is none."
 
     sample: Sample | None  # None: nothing to perturb
     kind: str
-    status: str = "ok"  # 'undefined' when there is nothing to perturb
+    status: str = "ok"  # 'undefined': there is no twin
     reason: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
-    count: int = 0  # Places that were changed
-    kept: Sequence[str] = ()  # What stayed on purpose: names of women and men, numbers of employees
-    left: Sequence[str] = ()  # What stayed and should not have; then there is no twin
+    count: int = 0  # Number of changed places
+    kept: Sequence[str] = ()  # Kept on purpose: unisex names, numbers of employees
+    left: Sequence[str] = ()  # Unchanged by mistake; then there is no twin
 
     def __post_init__(self):
         check_status(self.status)
@@ -37,7 +37,7 @@ class Perturbed:
 _FIXED_KEYS = frozenset("kind type format pattern".split())
 _PARTS = ("inputs", "key_facts", "instructions", "reference", "record", "gold_record")
 
-# their values say nothing alone, or something else: 'Grace' behind 'last_name' is no first name
+# keys that are needed to interpret the value: 'Grace' under 'last_name' is not a first name
 _GENDER_KEYS = frozenset(
     "gender sex pronouns salutation title name first_name firstname given_name full_name contact_name "
     "customer_name last_name lastname family_name surname".split()
@@ -45,7 +45,7 @@ _GENDER_KEYS = frozenset(
 
 
 def _map_strings(x, f):
-    "`x` with `f` applied to every string that is a value, not a key."
+    "Return `x` with `f` applied to every string value, but not to keys."
     if isinstance(x, str):
         return f(x)
     if isinstance(x, Mapping):
@@ -56,7 +56,7 @@ def _map_strings(x, f):
 
 
 def _map_value(key, value, f):
-    "A value of a mapping: kinds stay; 'F' behind 'gender' is read with its key, which is then cut off."
+    "Map a value of a mapping: fixed keys are skipped; 'F' under 'gender' is processed with its key."
     if key in _FIXED_KEYS:
         return value
     if isinstance(value, str) and str(key).lower() in _GENDER_KEYS:
@@ -68,14 +68,14 @@ def perturb(
     sample: Sample,
     kind: str = "gender",  # 'gender' or 'account'
     *,
-    person: str | None = None,  # gender: the one person meant; None: everybody
+    person: str | None = None,  # gender: a single person to change; None: everyone
     to: str = "swap",  # gender: 'swap', 'female' or 'male'
     names: Mapping[str, str] | None = None,  # gender: further first names -> 'female' or 'male'
-    account: str | Sequence[str] | None = None,  # account: the companies meant; None: all that are found
-    aspects: Sequence[str] = ASPECTS,  # account: what is changed
-    keep: Sequence[str] = (),  # Strings that must not be touched
+    account: str | Sequence[str] | None = None,  # account: the companies to change; None: all that are found
+    aspects: Sequence[str] = ASPECTS,  # account: aspects to change
+    keep: Sequence[str] = (),  # Strings that must not change
 ) -> Perturbed:
-    "The sample's twin with genders swapped or the company exchanged; twice gives the original back."
+    "Return the twin of a sample with swapped genders or another company; a twin returns the original."
     _check_asked(sample, kind)
     before = _earlier(sample)
     back = bool(before) and before["kind"] == kind
@@ -102,7 +102,7 @@ def perturb(
 
 
 def _earlier(sample) -> Mapping:
-    "What the perturbation that made this sample left beside it; empty for an original."
+    "Return the stored data of the perturbation that made this sample; empty for an original."
     facts = sample.tags.get("perturbed")
     return facts if isinstance(facts, Mapping) else {}
 
@@ -118,14 +118,14 @@ def _check_asked(sample, kind):
 
 # %% ../../nbs/tasks/11_twins.ipynb #b02989c2
 def _texts_of(sample):
-    "All strings of a sample that may change, in order."
+    "Return all strings of a sample that may change, in order."
     texts = []
     _map_strings([getattr(sample, p) for p in _PARTS], lambda text: texts.append(text) or text)
     return texts
 
 
 def _with_texts(sample, texts, label, facts):
-    "The sample with other strings in the order of `_texts_of`, its label, and what is kept beside it."
+    "Return the sample with new strings in the order of `_texts_of`, a label, and the data for swapping back."
     fresh = iter(texts)
     parts = {p: _map_strings(getattr(sample, p), lambda _: next(fresh)) for p in _PARTS}
     tags = {k: v for k, v in sample.tags.items() if k != "perturbed"}
@@ -135,7 +135,7 @@ def _with_texts(sample, texts, label, facts):
 
 
 def _swap_back(texts, before, *, keep, names, account, aspects):
-    "The second swap of a twin, from what the first one left beside it."
+    "Swap a twin back with the data stored by the first swap."
     if before["kind"] == "gender":
         person, memory = before.get("person"), before["memory"]
         return swap_gender(texts, person=person, to="swap", keep=keep, names=names, memory=memory)
@@ -144,7 +144,7 @@ def _swap_back(texts, before, *, keep, names, account, aspects):
 
 # %% ../../nbs/tasks/11_twins.ipynb #5da14a8e
 def _facts(kind, done, person, aspects):
-    "What is kept beside the twin: who the original was about."
+    "Return the data stored with the twin: gender of the original and person, or the aspects."
     if kind == "account":
         return {"aspects": list(aspects), "was": ""}
     facts = {"was": _leaning(done)}
@@ -154,7 +154,7 @@ def _facts(kind, done, person, aspects):
 
 
 def _leaning(done):
-    "The gender that most words of the original show; '' where there are as many of both."
+    "Return the majority gender of the original; '' for a tie."
     if done.women == done.men:
         return ""
     return "female" if done.women > done.men else "male"
@@ -163,9 +163,9 @@ def _leaning(done):
 def perturb_all(
     samples: Sequence[Sample],
     kinds: Sequence[str] | str = KINDS,
-    **options,  # As `perturb`
-) -> tuple[list[Sample], list[Perturbed]]:  # (the samples and their twins, those without a twin)
-    "Samples for one run: every original, followed by its twins; what has none is returned beside."
+    **options,  # Options of `perturb`
+) -> tuple[list[Sample], list[Perturbed]]:  # (samples and their twins, results without a twin)
+    "Return the samples for a run, each original followed by its twins, and the results without a twin."
     out, without = [], []
     for s in samples:
         out.append(s)

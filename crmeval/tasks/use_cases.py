@@ -23,7 +23,7 @@ from ..core.package_data import data_path
 from ..core.records import Sample
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #21d13874
-# criteria of accuracy, as published; `metrics/19_criteria` says what each of them is
+# the published accuracy criteria; `metrics/19_criteria` defines each of them
 SCORED_BY = ("factuality", "completeness", "conciseness", "instruction_following")
 
 
@@ -31,41 +31,41 @@ SCORED_BY = ("factuality", "completeness", "conciseness", "instruction_following
 class UseCase:
     "One CRM task."
 
-    id: str  # e.g. 'service_call_summary'
-    name: str  # As published, e.g. 'Service: Call Summary'
+    id: str  # For example 'service_call_summary'
+    name: str  # As published, such as 'Service: Call Summary'
     cloud: str  # 'service', 'sales', 'sales & service' or 'marketing'
     task: str  # 'summary', 'generation' or 'prediction'
     flavour: str  # 'short' (about 500 tokens in) or 'long' (about 3,000 tokens in)
-    timing: str  # 'real-time' (somebody waits) or 'asynchronous'
+    timing: str  # 'real-time' (a user is waiting) or 'asynchronous'
     calls_per_year: int  # Assumed volume of one company, see `volume_basis`
-    volume_basis: str  # What the volume assumes
-    inputs: Mapping[str, str]  # Field -> what it holds
+    volume_basis: str  # Basis of the assumed volume
+    inputs: Mapping[str, str]  # Field -> description of its contents
     output: str  # Form of a good response, in words
     prompt: str  # Template with a {field} for each input and {instructions}
-    instructions: Sequence[Mapping]  # Checkable, each with its 'kind' and its 'text' for the model
+    instructions: Sequence[Mapping]  # Checkable instructions with 'kind' and 'text' for the model
     scored_by: Sequence[str] = SCORED_BY  # Criteria whose mean is its accuracy
-    family: str = "benchmark"  # 'insight' and 'marketing' are asked for by name; see `use_cases`
-    targets: Mapping[str, Mapping] = field(default_factory=dict)  # What is predicted, see `tasks/01_targets`
+    family: str = "benchmark"  # 'insight' and 'marketing' must be requested by name; see `use_cases`
+    targets: Mapping[str, Mapping] = field(default_factory=dict)  # Predicted values, see `tasks/01_targets`
 
     def __post_init__(self):
-        if isinstance(self.scored_by, list):  # as JSON has it
+        if isinstance(self.scored_by, list):  # read from JSON
             object.__setattr__(self, "scored_by", tuple(self.scored_by))
 
     @property
     def structured(self) -> bool:
-        "Whether the response is a record and not prose."
+        "Whether the response is a record instead of prose."
         return any(i["kind"] == "json_object" for i in self.instructions)
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #40c365ed
 @lru_cache(maxsize=1)
 def _shipped():
-    "The use cases that come with the package."
+    "Return the use cases shipped with the package."
     files = map(data_path, ("use_cases.json", "insight_use_cases.json", "marketing_use_cases.json"))
     rows = [r for f in files for r in json.loads(f.read_text(encoding="utf-8"))["use_cases"]]
     return {r["id"]: UseCase(**r) for r in rows}
 
 
-_ADDED: dict[str, UseCase] = {}  # by `add_use_case`, in this process
+_ADDED: dict[str, UseCase] = {}  # registered by `add_use_case` in this process
 _HERE: contextvars.ContextVar[Mapping[str, UseCase]] = contextvars.ContextVar(
     "own use cases of a run", default=types.MappingProxyType({})
 )
@@ -75,9 +75,9 @@ BENCHMARK, EVERY = "benchmark", "all"
 
 
 def use_cases(
-    family: str = BENCHMARK,  # 'benchmark', 'all', or another family, e.g. 'insight'
-) -> dict[str, UseCase]:  # Identifier -> use case: the eleven as published, then those added
-    "The use cases of the benchmark and your own; or those of another family; or all that are known."
+    family: str = BENCHMARK,  # 'benchmark', 'all', or another family such as 'insight'
+) -> dict[str, UseCase]:  # Identifier -> use case: the eleven published ones, then added ones
+    "Return the use cases of a family, including your own; 'benchmark' returns all added ones, too."
     own = {**_ADDED, **_HERE.get()}
     if family == EVERY:
         return {**_shipped(), **own}
@@ -90,14 +90,14 @@ def _of_family(cases, family):
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #61ee52fd
 def _name_words(name):
-    "A name's words in lower case, without punctuation."
+    "Return the words of a name in lower case, without punctuation."
     return re.sub(r"[^a-z0-9]+", " ", str(name).lower()).strip()
 
 
 def get_use_case(
     name: str,  # Identifier or published name; case, spaces and punctuation do not matter
 ) -> UseCase:
-    "Look a use case up; an unknown or ambiguous name raises `ValueError` with the known ones."
+    "Look up a use case; an unknown or ambiguous name raises `ValueError`, which lists the candidates."
     for cases in (_HERE.get(), _ADDED, _shipped()):
         if name in cases:
             return cases[name]
@@ -112,7 +112,7 @@ def get_use_case(
 
 
 def _near(name, known):
-    "Use cases of this name, or else those whose name contains it."
+    "Return the use cases of this name, otherwise those whose name contains it."
     asked = _name_words(name)
     found = [u for u in known if asked in (_name_words(u.id), _name_words(u.name))]
     return found or [u for u in known if asked and asked in _name_words(u.name)]
@@ -120,8 +120,8 @@ def _near(name, known):
 # %% ../../nbs/tasks/00_use_cases.ipynb #67cc480b
 def expand_use_cases(
     names: Iterable[str],  # Identifiers, published names, or families such as 'insight'
-) -> list[str]:  # Identifiers, each once; a family is all of its use cases
-    "The use cases that are asked for; what is not known raises `ValueError` with what is."
+) -> list[str]:  # Distinct identifiers; a family is expanded to all its use cases
+    "Return the requested use cases; an unknown name raises `ValueError`, which lists the known ones."
     found = []
     for name in names:
         family = use_cases(name) if name == BENCHMARK or _is_family(name) else None
@@ -157,7 +157,7 @@ _SINGLE = {
 def all_instructions(
     sample: Sample,  # Its use case must be known
 ) -> list[dict]:  # Instructions in the order shown to the model
-    "The use case's instructions and the sample's own; of a kind that fits only once, the sample's wins."
+    "Return the instructions of the use case and the sample; of single-use kinds the sample's replaces it."
     own = list(map(_as_instruction, sample.instructions))
     replaced = {i.get("kind") for i in own} & _SINGLE
     general = [dict(i) for i in get_use_case(sample.use_case).instructions if i["kind"] not in replaced]
@@ -165,7 +165,7 @@ def all_instructions(
 
 
 def _as_instruction(given) -> dict:
-    "An instruction as a dictionary; a plain sentence is its text."
+    "Return an instruction as a dictionary; a plain sentence becomes its text."
     return {"text": given} if isinstance(given, str) else dict(given)
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #0fab00ff
@@ -173,9 +173,9 @@ _FIELD = re.compile(r"\{(\w+)\}")
 
 
 def render_prompt(
-    sample: Sample,  # With exactly the inputs that its use case asks for
+    sample: Sample,  # With at least the inputs of its use case
     *,
-    template: str | None = None,  # With the same places as the use case's prompt; None: that prompt
+    template: str | None = None,  # With the placeholders of the use case's prompt; None: that prompt
 ) -> str:  # The text sent to a model
     "Fill a use case's prompt; a missing input raises `ValueError`."
     use_case = get_use_case(sample.use_case)
@@ -184,7 +184,7 @@ def render_prompt(
         raise ValueError(f"sample {sample.id!r} lacks the input {missing[0]!r}; {use_case.id} needs {needed}")
     lines = "\n".join(f"- {i['text']}" for i in all_instructions(sample) if i.get("text"))
     values = {**sample.inputs, "instructions": "Instructions:\n" + lines}
-    # one pass over the template: braces inside an input are text and are not filled again
+    # a single pass over the template, so that braces inside an input are not treated as placeholders
     return _FIELD.sub(lambda m: str(values.get(m[1], m[0])), template or use_case.prompt)
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #5c333176
@@ -196,7 +196,7 @@ _WORDS = {
 
 
 def _faults(u):
-    "What is wrong with a use case."
+    "Yield the errors in a use case."
     if not re.fullmatch(r"[a-z][a-z0-9_]*", str(u.id)):
         yield f"id is {u.id!r}, expected lower-case letters, digits and _"
     for k, allowed in _WORDS.items():
@@ -214,7 +214,7 @@ def _faults(u):
 def prompt_faults(
     u: UseCase,
 ) -> Iterator[str]:  # A sentence each
-    "What is wrong with a use case's inputs, its template and its instructions."
+    "Yield the errors in the inputs, the template and the instructions of a use case."
     if not isinstance(u.inputs, Mapping) or not u.inputs:
         yield f"inputs is {u.inputs!r}, expected field -> what it holds"
     elif (found := set(_FIELD.findall(str(u.prompt)))) != (wanted := {*u.inputs, "instructions"}):
@@ -225,7 +225,7 @@ def prompt_faults(
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #754968ec
 def _as_use_case(given):
-    "The record from its fields."
+    "Return the use case from its fields; wrong fields raise `ValueError`."
     if isinstance(given, UseCase):
         return given
     try:
@@ -238,7 +238,7 @@ def _as_use_case(given):
 def check_use_case(
     use_case: UseCase | Mapping,  # The record, or its fields
 ) -> UseCase:
-    "Your own use case, checked; `ValueError` where a different one ships under its id."
+    "Return your use case if valid; an error or the id of a shipped use case raises `ValueError`."
     use_case = _as_use_case(use_case)
     if faults := list(_faults(use_case)):
         raise ValueError(f"use case {use_case.id!r}: " + "; ".join(faults))
@@ -247,14 +247,14 @@ def check_use_case(
 
 def _check_same(use_case, known):
     if known.get(use_case.id, use_case) != use_case:
-        raise ValueError(f"use case {use_case.id!r} is known already, and is another one: choose another id")
+        raise ValueError(f"use case {use_case.id!r} is known already as a different one: choose another id")
     return use_case
 
 
 def add_use_case(
     use_case: UseCase | Mapping,  # The record, or its fields
-) -> UseCase:  # As it is known from now on, in this process
-    "Make your own use case known; the same again changes nothing, another of its id raises `ValueError`."
+) -> UseCase:  # As registered in this process
+    "Register your own use case; a repeat has no effect, a different one of the same id raises `ValueError`."
     use_case = _check_same(check_use_case(use_case), use_cases(EVERY))
     if use_case.id not in _shipped():
         _ADDED[use_case.id] = use_case
@@ -264,7 +264,7 @@ def add_use_case(
 def read_use_cases(
     path: str | Path,  # JSON: a list of use cases, or an object with the list 'use_cases'
 ) -> list[UseCase]:  # Checked; nothing is added
-    "The use cases of a file; what is wrong raises `ValueError` with the file's name."
+    "Read the use cases of a file; errors raise `ValueError` with the file name."
     rows = _read_json(Path(path).expanduser())
     rows = rows.get("use_cases") if isinstance(rows, Mapping) else rows
     if not isinstance(rows, list) or not rows or not all(isinstance(r, Mapping) for r in rows):
@@ -277,8 +277,8 @@ def read_use_cases(
 
 def load_use_cases(
     path: str | Path,  # As in `read_use_cases`
-) -> list[UseCase]:  # As `add_use_case`
-    "Add the use cases of a file to those that are known in this process."
+) -> list[UseCase]:  # As returned by `add_use_case`
+    "Register the use cases of a file in this process."
     cases = read_use_cases(path)
     try:
         return [add_use_case(u) for u in cases]
@@ -287,7 +287,7 @@ def load_use_cases(
 
 
 def _read_json(path):
-    "A JSON file; what is wrong raises `ValueError` with the file's name."
+    "Read a JSON file; errors raise `ValueError` with the file name."
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as e:
@@ -298,8 +298,8 @@ def _read_json(path):
 
 def own_use_cases(
     ids: Sequence[str],  # Identifiers
-) -> list[dict]:  # Those of them that do not ship with the package, as mappings that `add_use_case` takes
-    "What a run has to write down to be read where nobody added its use cases."
+) -> list[dict]:  # Mappings accepted by `add_use_case`
+    "Return the use cases not shipped with the package; a run stores them so that it can be read elsewhere."
     own = {**_ADDED, **_HERE.get()}
     return [_as_mapping(own[i]) for i in dict.fromkeys(ids) if i in own]
 
@@ -312,9 +312,9 @@ def _as_mapping(case):
 # %% ../../nbs/tasks/00_use_cases.ipynb #cdc10c15
 @contextlib.contextmanager
 def knowing(
-    cases: Iterable[Mapping | UseCase],  # Use cases of a run's own
+    cases: Iterable[Mapping | UseCase],  # Own use cases of a run
 ) -> Iterator[None]:
-    "Within it these use cases are known, and count before those of the same name."
+    "Register these use cases within the context; they take precedence over others of the same id."
     own = {u.id: u for u in (c if isinstance(c, UseCase) else UseCase(**c) for c in cases)}
     token = _HERE.set({**_HERE.get(), **own})
     try:
