@@ -301,7 +301,7 @@ async def with_retries(
     max_wait_s: float = 60,  # A longer Retry-After ends the retries
     rng: random.Random | None = None,  # Source of the jitter; default: seeded from the system
     sleep: Callable = asyncio.sleep,
-    on_failure: Callable[[CallFailed], None] | None = None,  # Sees each failed try, e.g. to slow a run down
+    on_failure: Callable[[CallFailed], None] | None = None,  # Called for each failed try, e.g. to slow down
 ):  # What `call` returned
     "Call until it succeeds; else raise the last `CallFailed`, with its number of `tries`."
     left, done = {True: 4 * retries if patience is None else patience, False: retries}, {True: 0, False: 0}

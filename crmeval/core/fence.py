@@ -38,7 +38,7 @@ def neutral(
 ) -> str:  # The text without look-alikes of the delimiters, control words and hidden characters
     "Make a text safe to place between delimiters."
     text = _HIDDEN.sub("", storable(text))
-    if text.isascii() and not any(sign in text for sign in "<>["):  # with which all that follows begins
+    if text.isascii() and not any(sign in text for sign in "<>["):  # all patterns below start with these
         return text
     text = _ANGLES.sub(lambda m: "".join(map(_rounded, m[0])), text)
     return _CONTROL.sub(lambda m: ")" if m[0] == ">" else "(", text)

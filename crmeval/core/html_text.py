@@ -364,7 +364,7 @@ class _Reader:
             self.sheet.end_line()
 
     def pop_inline(self, name: str) -> str:
-        "Close the innermost inline element, tell its name; a link that was closed as one shows its address."
+        "Close the innermost inline element and return its name; a properly closed link gets its address."
         block = self.blocks[-1]
         ended, hides, href, start = block.inline.pop()
         block.counts[ended] -= 1

@@ -32,7 +32,7 @@ class CallMemo(dict):
     def __init__(
         self,
         work: Callable[[Any], Any],  # Question -> answer; must not depend on anything else
-        keeps: Callable[[Any], bool] | None = None,  # Which answers stay: at most 8,192; None: none
+        keeps: Callable[[Any], bool] | None = None,  # Selects questions to keep, at most 8,192; None: none
     ):
         super().__init__()
         self.work, self.keeps = work, keeps

@@ -370,7 +370,7 @@ class PatternTable:
         self,
         scanned: ScannedText,
         numbers: range | None = None,  # Numbers of the patterns to search; None: all
-    ) -> Iterator[tuple[int, Iterator[re.Match]]]:  # By number; not of those that match nowhere for certain
+    ) -> Iterator[tuple[int, Iterator[re.Match]]]:  # By number; without patterns that cannot match
         "Yield each pattern's number and its matches, as from its own `finditer`."
         for i, places in self.places(scanned).items():
             if numbers is not None and i not in numbers:

@@ -73,7 +73,7 @@ def _csv(rows, path):
     head, lines = _lines(rows)
     out = io.StringIO()
     _write_csv(out, head, lines)
-    path.write_text("\ufeff" + out.getvalue(), encoding="utf-8", newline="")  # spreadsheets know UTF-8 by it
+    path.write_text("\ufeff" + out.getvalue(), encoding="utf-8", newline="")  # BOM: spreadsheets expect it
 
 
 def _json(rows, path):
@@ -100,7 +100,7 @@ def _seen(c):
 
 
 _MD = str.maketrans({**{c: f"\\{c}" for c in "\\`*[]|~$"}, "<": "&lt;", ">": "&gt;", "&": "&amp;"})
-_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # a line between two letters is one; elsewhere it slants
+_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # an underscore between letters is no emphasis
 
 
 def md_words(

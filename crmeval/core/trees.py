@@ -73,7 +73,7 @@ class Trees:
         self.feature, self.left, self.right, self.roots = (
             np.array(spec[k], dtype=np.intp) for k in ("feature", "left", "right", "roots")
         )
-        self.child = np.stack([self.left, self.right], axis=1).ravel()  # of each node the two, in turn
+        self.child = np.stack([self.left, self.right], axis=1).ravel()  # both children of each node
         self.threshold, self.value = (np.array(spec[k], dtype=np.float64) for k in ("threshold", "value"))
         self.base, self.slope, self.shift = spec["base"], spec["slope"], spec["shift"]
 
