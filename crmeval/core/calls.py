@@ -143,18 +143,18 @@ def address_fault(
 ) -> str:  # What is wrong, without quoting the URL; '' for an unambiguous one
     "Return what makes a URL invalid or ambiguous, e.g. an unescaped '@', '/' or '#' in a password."
     if re.search(r"[\s\x00-\x1f\x7f]", url):
-        return "it holds a blank or a control character"
+        return "it contains white space or a control character"
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return "its host or its port cannot be read; '@', '/', '#' in a password are %40, %2F, %23"
     if "@" in parts.netloc.rpartition("@")[0] or "@" in parts.path + parts.query + parts.fragment:
-        return "it has an '@' beside the one before the host; in a name or a password it is %40"
+        return "it has an '@' besides the one before the host; in a name or a password it is %40"
     if parts.password and not parts.username:
-        return "it has a password and no name"
+        return "it has a password but no user name"
     if parts.fragment:
-        return "it goes on behind '#', which no server gets; '#' in a password is %23"
+        return "it has a part after '#', which is not sent to the server; '#' in a password is %23"
     return ""
 
 

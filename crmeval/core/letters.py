@@ -122,7 +122,7 @@ _CONTACT = re.compile(r"@|https?://|www\.|\+?\d[\d ()/.-]{6,}|\b[A-Za-z]{1,6}\.?
 
 def is_closing(
     line: str,  # One line
-) -> bool:  # True for a sign-off, alone or with a name behind it
+) -> bool:  # True for a sign-off, alone or with a name after it
     "Whether a line closes a letter."
     text = line.strip()
     if len(text) <= 160 and _pattern("formula").match(text):

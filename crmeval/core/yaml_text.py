@@ -31,7 +31,7 @@ def _loader():
                     continue
                 if key.value in seen:
                     line = key.start_mark.line + 1
-                    raise yaml.YAMLError(f"{key.value[:80]!r} stands twice, the second time in line {line}")
+                    raise yaml.YAMLError(f"{key.value[:80]!r} occurs twice, the second time in line {line}")
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
@@ -93,6 +93,6 @@ def read_yaml(
     except FileNotFoundError:
         raise ValueError(missing) from None
     except OSError as e:
-        raise ValueError(f"{name} cannot be read: {e.strerror or 'unknown why'}") from None
+        raise ValueError(f"{name} cannot be read: {e.strerror or 'unknown reason'}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise ValueError(f"{name} is not YAML: {shown(' '.join(str(e).split()), 300)}") from None
