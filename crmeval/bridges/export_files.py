@@ -38,7 +38,7 @@ def _board_rows(run, prices, use_cases) -> list[dict]:
 
 @in_terms_of_run
 def export_file(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     to: str,  # One of `ENDINGS`
     path: str | Path,  # File to write; an existing one is replaced
     *,
@@ -154,7 +154,7 @@ def _write_dataset(rows: Iterable[Mapping], folder: Path) -> int:  # Rows
 @needs_extra("run")
 @in_terms_of_run
 def export_dataset(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     folder: str | Path,  # Must be missing or empty
     *,
     texts: bool = True,  # False: no source, no answer, no reason

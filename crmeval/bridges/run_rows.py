@@ -64,7 +64,7 @@ def _named(metric, rater, own):
 
 @in_terms_of_run
 def run_rows(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     *,
     texts: bool = True,  # False: no source, no answer, no reason; ids, figures and statuses only
     use_cases: Sequence[str] = (),  # Identifiers; none: all

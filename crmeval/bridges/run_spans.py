@@ -101,7 +101,7 @@ def _spans_of(run) -> Iterator[list[TraceSpan]]:
 
 @in_terms_of_run
 def run_spans(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
 ) -> list[TraceSpan]:  # An answer's own, then those of its scores; one trace per answer
     "Return a run as spans; ids come from its keys, so that the same run has the same spans."
     return [span for spans in _spans_of(run) for span in spans]
@@ -109,7 +109,7 @@ def run_spans(
 
 @in_terms_of_run
 def write_run_spans(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     path: str | Path,  # File to write, one OTLP request per line
 ) -> int:  # Spans written
     "Write a run of any size as traces in the format that a collector reads (`otlpjsonfile`)."

@@ -26,7 +26,7 @@ from ..runs.run_columns import run_columns
 # %% ../../nbs/bridges/23_trackers.ipynb #2b25269c
 @in_terms_of_run
 def tracked_figures(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     prices: Mapping | None = None,  # As for `leaderboard`
 ) -> dict[str, dict[str, float]]:  # System -> name -> value; use cases as 'USE CASE/NAME', overall as 'NAME'
     "Return the figures of the leaderboard for a tracker; unknown ones are left out."
@@ -91,7 +91,7 @@ def _not_taken(tool, error, hint) -> ValueError:
 @needs_extra("mlflow")
 @in_terms_of_run
 def export_mlflow(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     *,
     experiment: str = "crmeval",  # Created if missing
     tracking_uri: str | None = None,  # None: MLflow's own setting (MLFLOW_TRACKING_URI)
@@ -143,7 +143,7 @@ def _rows_shown(run, client, texts) -> tuple[list[dict], int]:  # (rows, number 
 @needs_extra("wandb")
 @in_terms_of_run
 def export_wandb(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     *,
     project: str = "crmeval",
     mode: str | None = None,  # 'offline' writes to disk only; None: the setting of wandb

@@ -27,7 +27,7 @@ from .views import RecordView, prints_itself
 # %% ../../nbs/core/11_calls.ipynb #1fda1a40
 @runtime_checkable
 class Client(Protocol):
-    "Answers samples, one at a time and many concurrently."
+    "A client that answers samples, many of them concurrently."
 
     name: str  # Unique in a run, e.g. 'openai:gpt-4o-mini'
     provider: str  # 'openai', 'baseline', 'replay' or another name
@@ -201,11 +201,11 @@ def _details(told):
 
 
 def http_failure(
-    status: int,  # From 400
+    status: int,  # HTTP status, from 400
     text: str,  # Body of the answer
     headers: Mapping[str, str],
     secret: str | None,  # Key that must not remain in the text
-    reason: str = "",  # Words of the status line
+    reason: str = "",  # Reason phrase of the status line
 ) -> CallFailed:
     "Return the failure that an HTTP error response describes."
     message, code = _said(text)

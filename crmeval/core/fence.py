@@ -58,7 +58,7 @@ def make_ticket(
 
 # %% ../../nbs/core/13_fence.ipynb #f799acf1
 def block(
-    name: str,  # What it is, e.g. 'source'
+    name: str,  # Name of the block, e.g. 'source'
     content: str | Sequence[str],  # A text, or items to be numbered from 1, one per line
     ticket: str,
 ) -> str:

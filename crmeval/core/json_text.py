@@ -85,9 +85,7 @@ def _opens(text, at):
 
 
 def _string(text, at):
-    escaped = (
-        text[at] == "\\"
-    )  # the model escaped the opening quote, and so also the closing one
+    escaped = text[at] == "\\"  # the model escaped the opening quote, and so also the closing one
     at += escaped
     close, out = _QUOTES[text[at]], []
     stop = _STOPS[close]

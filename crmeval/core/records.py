@@ -161,9 +161,7 @@ class Response:
     reasoning: str | None = None  # Reasoning of the model; not part of `text`, never scored
     settings: str | None = None  # Options sent in another form, where the endpoint rejects one
     layer: str | None = None  # What a trust layer did, as JSON; no text of prompt or answer
-    batched: bool = (
-        False  # True: from a batch endpoint, at the batch price and without its own latency
-    )
+    batched: bool = False  # True: from a batch endpoint, at the batch price and without its own latency
 
     def __post_init__(self):
         check_status(self.status)
@@ -401,7 +399,7 @@ def write_jsonl(
 
 # %% ../../nbs/core/01_records.ipynb #2c611209
 def read_jsonl(
-    path: str | Path,  # File with one JSON object a line
+    path: str | Path,  # File with one JSON object per line
     kind: type | None = None,  # Record type; None gives dictionaries
 ) -> list:  # Records, in the file's order
     "Read JSON Lines; an error names the line."

@@ -207,7 +207,7 @@ def _inside(low, high, value, bounds):
 # %% ../../nbs/core/04_stats.ipynb #3271e5a7
 def no_spread(
     value: float,  # Value of every draw
-    n: int,  # Independent units behind it
+    n: int,  # Number of independent units
     bounds: tuple[float, float] | None,  # Range of a value; None: not known
     confidence_level: float,  # Above 0 and below 1
 ) -> tuple[float | None, float | None, str]:  # (low, high, method); without bounds the ends are None
@@ -398,7 +398,7 @@ def rank_intervals(
     layers = np.zeros(n, int) if strata is None else _codes(strata, every, n)
     # the same seed for each system: the same clusters are drawn for all
     m = np.array([_drawn(number_column(x), groups, layers, n_resamples, rng)[0] for x in values.values()])
-    m = np.nan_to_num(m if higher_is_better else -m, nan=-np.inf)  # without any value: last
+    m = np.nan_to_num(m if higher_is_better else -m, nan=-np.inf)  # without any value: ranked last
     tail = (1 - confidence_level) / 2
     ranks = np.array([1 + np.sum(m > row, axis=0) for row in m])
     return {

@@ -175,8 +175,7 @@ def _is_wrapped(before, line):
 
 # %% ../../nbs/core/03_text.ipynb #1c42ca6b
 def sentences(
-    text: str
-    | Sequence[str],  # Any text: prose, a chat, an e-mail, a list; or its lines, from `lines`
+    text: str | Sequence[str],  # Any text: prose, a chat, an e-mail, a list; or its lines, from `lines`
 ) -> list[str]:  # Sentences in order; labels stay before their first sentence, bullets are removed
     "Split text into sentences."
     out = []

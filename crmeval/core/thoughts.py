@@ -138,9 +138,9 @@ class Apart:
     "A text split into answer and thoughts."
 
     text: str  # The answer; '' where there are only thoughts
-    thoughts: str | None = None  # None: there are none, or empty ones
+    thoughts: str | None = None  # None: none, or empty ones
     start: int = 0  # Where the answer begins in the whole text, in characters
-    unfinished: bool = False  # True: the thoughts did not end
+    unfinished: bool = False  # True: the thoughts are not closed
 
 
 def split_thoughts(
