@@ -9,7 +9,7 @@ from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
 from types import FunctionType as _Function
 
-# public name -> module that holds it
+# public name -> module that defines it
 _WHERE = {
     "Sample": "core.records",
     "Response": "core.records",
@@ -74,13 +74,13 @@ _WHERE = {
 __all__ = sorted([*_WHERE, "__version__"])
 
 
-# A metric needs what `pip install crmeval` brings; these wings need the extra `run`, known by its packages
+# Metrics need only `pip install crmeval`; these wings need the extra `run`, detected by its packages
 _RUN_WINGS = ("layer", "runs", "validation", "people", "pages", "cli")
 _RUN_PACKAGES = ("aiohttp", "cyclopts", "datasets", "matplotlib", "openai", "pyarrow", "scipy", "yaml")
 
 
 def _need_extra_run(what):
-    "Say what to install where packages of the extra `run` are missing."
+    "Raise `ImportError` with the install command where packages of the extra `run` are missing."
     missing = [name for name in _RUN_PACKAGES if _find_spec(name) is None]
     if missing:
         raise ImportError(
@@ -98,7 +98,7 @@ def __getattr__(name):
 
 
 def _explain(function):
-    "Let `help` say what the arguments of a public function mean."
+    "Add an explanation of the arguments to the `help` of a public function."
     return _import_module("crmeval.core.call_forms").documented(function)
 
 
@@ -107,7 +107,7 @@ def __dir__():
 
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # the same names for editors and type checkers, which run nothing
+if TYPE_CHECKING:  # the same names for editors and type checkers, which do not run this code
     from crmeval.connect.federation import Catalogue as Catalogue
     from crmeval.core.records import Response as Response
     from crmeval.core.records import Sample as Sample

@@ -163,7 +163,7 @@ def test_names_of_the_data_do_nothing():
         ("lead --against both --judge nobody", "no scores by nobody"),
         ("lead --against both --policy none.yaml", "there is no policy 'none.yaml'"),
         ("lead --against both --policy bad.yaml", "the policy bad.yaml is not YAML"),
-        ("lead --against both --policy twice.yaml", "'may_fall' stands twice"),
+        ("lead --against both --policy twice.yaml", "'may_fall' occurs twice"),
         ("lead --against both --policy list.yaml", "expected keys and values"),
         ("lead --against both --policy empty.yaml", "expected keys and values"),
         ("lead --against both --policy typo.yaml", "did you mean 'accuracy'?"),

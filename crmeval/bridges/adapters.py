@@ -27,10 +27,10 @@ def _is_number(value, low, high) -> bool:
 
 
 def get_assert(
-    output: Any,  # What the model answered; of JSON that promptfoo has read, the JSON is scored
-    context: Mapping[str, Any],  # Of promptfoo: `vars`, `prompt`, and the assertion's `config`
+    output: Any,  # Answer of the model; data that promptfoo parsed is scored as JSON
+    context: Mapping[str, Any],  # From promptfoo: `vars`, `prompt`, and the assertion's `config`
 ) -> dict[str, Any]:  # `pass`, `score` from 0 to 1, `reason`
-    "An assertion of promptfoo; a slip in its configuration raises `ValueError`."
+    "Return the result of a promptfoo assertion; a mistake in its configuration raises `ValueError`."
     config = dict(context.get("config") or {})
     name, bound = config.pop("metric", None), config.pop("at_least", 3)
     if name is None:
@@ -50,7 +50,7 @@ def get_assert(
 def case_fields(
     case,  # A test case of DeepEval, or a sample of RAGAS: any object with their attributes
 ) -> dict[str, Any]:
-    "What a test case holds, by name; no prompt stands in for a context that is missing."
+    "Return the fields of a test case by name; a prompt does not replace a missing context."
     names = ("input", "expected_output", "context", "retrieval_context", "rubrics")
     names += ("user_input", "reference", "retrieved_contexts", "reference_contexts")
     told = {name: getattr(case, name) for name in names if hasattr(case, name)}
@@ -62,19 +62,19 @@ def case_fields(
 
 
 def _require(package):
-    "The library of another tool, which no extra of ours brings."
+    "Raise `ModuleNotFoundError` where another tool's library is missing; no extra installs it."
     if find_spec(package) is None:
         raise ModuleNotFoundError(f"this needs {package}: pip install {package}", name=package)
 
 
 def deepeval_metric(
-    name: str,  # Of a metric, as in `bridged_metrics`
+    name: str,  # Metric, as in `bridged_metrics`
     *,
     threshold: float = 2 / 3,  # From 0 to 1; two thirds are 3 of 4 points
-    judge: Any = None,  # A judge, or lines such as 'openai:NAME'; default: the embedded one
-    **how,  # As `score_fields` takes it: names
+    judge: Any = None,  # A judge, or specifications such as 'openai:NAME'; default: the embedded one
+    **how,  # Options of `score_fields`: names
 ):  # A `deepeval.metrics.BaseMetric`
-    "A metric for DeepEval's test cases; a score without a value is an error there, not a zero."
+    "Return a metric for DeepEval's test cases; a score without a value is an error there, not a zero."
     bridged_metric(name)
     if not _is_number(threshold, 0, 1):
         raise ValueError(f"threshold is {threshold!r}, expected a number from 0 to 1")
@@ -116,11 +116,11 @@ def deepeval_metric(
 
 # %% ../../nbs/bridges/14_adapters.ipynb #1a908716
 def ragas_metric(
-    name: str,  # Of a metric, as in `bridged_metrics`
-    judge: Any = None,  # A judge, or lines such as 'openai:NAME'; default: the embedded one
-    **how,  # As `score_fields` takes it: names
+    name: str,  # Metric, as in `bridged_metrics`
+    judge: Any = None,  # A judge, or specifications such as 'openai:NAME'; default: the embedded one
+    **how,  # Options of `score_fields`: names
 ):  # A `ragas.metrics.base.SingleTurnMetric`
-    "A metric for RAGAS's samples; a score without a value is NaN there, which its means leave out."
+    "Return a metric for RAGAS's samples; a score without a value is NaN, which its means leave out."
     bridged_metric(name)
     how = {**how, "judge": judge_of(judge)}
     from dataclasses import dataclass
@@ -133,10 +133,10 @@ def ragas_metric(
         "Scores one sample."
 
         def init(self, run_config):
-            "Nothing to prepare."
+            "Do nothing; no preparation is needed."
 
         def _only_required_columns_single_turn(self, sample):
-            "The whole sample: rubrics, which hold key facts, are no column that a metric may require."
+            "Return the whole sample: a metric cannot require the column `rubrics`, which has key facts."
             return sample
 
         async def _single_turn_ascore(self, sample, callbacks=None) -> float:

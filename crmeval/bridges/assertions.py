@@ -19,7 +19,7 @@ _MARKS = {True: "+", False: "-", None: " "}
 
 
 def _kind_in_words(item: Evidence) -> str:
-    "What evidence without a text says, e.g. 'category toxic, score 0.91'."
+    "Return evidence without a text in words: its kind, and the first detail that is a string."
     told = [v for v in item.detail.values() if isinstance(v, str)][:1]
     return " ".join([item.kind, *told])
 
@@ -31,12 +31,12 @@ def _evidence_line(item: Evidence) -> str:
 
 def evidence_lines(
     score: Score,
-    most: int = 8,  # Items of evidence told; those that are wrong come first
-) -> list[str]:  # For a terminal, without a line break
-    "What a score rests on, a line each."
+    most: int = 8,  # Most items of evidence; those that are wrong come first
+) -> list[str]:  # For a terminal, without line breaks
+    "Return the evidence of a score, one line per item."
     told = [
         e for e in score.evidence if e.detail.get("flagged") is not False
-    ]  # what was looked for and not found
+    ]  # without what was searched and not found
     items = sorted(told, key=lambda item: {False: 0, None: 1, True: 2}[item.fine])
     lines = [_evidence_line(item) for item in items[:most]]
     return [*lines, f"    and {len(items) - most} more"] if len(items) > most else lines
@@ -45,7 +45,7 @@ def evidence_lines(
 def value_text(
     score: Score,
 ) -> str:  # e.g. '2 of 4', '0.75', 'undefined'
-    "The value of a score in words."
+    "Return the value of a score in words."
     if score.points is not None:
         return f"{score.points:g} of 4"
     if score.fraction is not None:
@@ -53,7 +53,7 @@ def value_text(
     return score.label or score.status
 
 # %% ../../nbs/bridges/00_assertions.ipynb #c6b83ed3
-KEPT: list[Score] = []  # scores asserted since a test began; the plugin of pytest reads and empties it
+KEPT: list[Score] = []  # scores asserted since a test began; the pytest plugin reads and clears it
 UNSCORED = ("fail", "pass")
 
 
@@ -72,20 +72,20 @@ def _as_score(metric, args, kwargs) -> Score:
     found = metric(*args, **kwargs)
     if not isinstance(found, Score):
         name = getattr(metric, "__name__", str(metric))
-        raise TypeError(f"{name} gave {type(found).__name__}, expected a metric that gives a Score")
+        raise TypeError(f"{name} returned {type(found).__name__}, expected a metric that returns a Score")
     return found
 
 
 def assert_score(
     metric: Callable[..., Score] | Score,  # A metric, called with the arguments that follow, or a score
-    *args,  # As the metric takes them, the response first
+    *args,  # Arguments of the metric, the response first
     at_least: float = 3,  # In points, 1 to 4; with `fraction` a share, 0 to 1
-    fraction: bool = False,  # True: hold the fraction against the bound, not the points
-    unscored: str = "fail",  # 'fail', or 'pass': a score without a value is no failure
-    **kwargs,  # As the metric takes them
-) -> Score:  # The score, where it holds
-    "Fail with the evidence where a score is below `at_least`; other errors are those of the metric."
-    __tracebackhide__ = True  # what is of interest is the test, not this function
+    fraction: bool = False,  # True: compare the fraction with the bound, not the points
+    unscored: str = "fail",  # 'fail', or 'pass': a score without a value is not a failure
+    **kwargs,  # Keyword arguments of the metric
+) -> Score:  # The score, if the assertion holds
+    "Raise `AssertionError` with the evidence where a score is below `at_least`; other errors pass through."
+    __tracebackhide__ = True  # tracebacks end in the test, not in this function
     _check_bound(at_least, *((0, 1) if fraction else (1, 4)), "at_least")
     if unscored not in UNSCORED:
         raise ValueError(f"unscored is {unscored!r}, expected 'fail' or 'pass'")
@@ -115,14 +115,14 @@ def _failure(score, value, at_least) -> str:
 
 # %% ../../nbs/bridges/00_assertions.ipynb #b76822bc
 def assert_mean(
-    scores: Iterable[Score],  # Of one metric, e.g. from `factuality.batch(rows)`
+    scores: Iterable[Score],  # Scores of one metric, e.g. from `factuality.batch(rows)`
     *,
     at_least: float = 3,  # In points, 1 to 4
     certain: bool = False,  # True: the lower end of the 95 % interval must reach the bound
     missing: float = 0.0,  # Share of scores without points that is allowed, 0 to 1
     clusters: Sequence | None = None,  # Conversation of each score, for the interval
 ) -> Estimate:  # Mean, interval and counts
-    "Fail where the mean of scores is below `at_least`, with the lowest of them."
+    "Raise `AssertionError` with the lowest scores where their mean is below `at_least`."
     __tracebackhide__ = True
     _check_bound(at_least, 1, 4, "at_least")
     _check_bound(missing, 0, 1, "missing")

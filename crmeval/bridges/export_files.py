@@ -25,8 +25,8 @@ from ..runs.folder import Run, in_terms_of_run
 
 # %% ../../nbs/bridges/21_export_files.ipynb #ede581fb
 ENDINGS = {"jsonl": ".jsonl", "csv": ".csv", "xlsx": ".xlsx", "latex": ".tex", "markdown": ".md"}
-SHEET = 2**20 - 1  # rows of a spreadsheet, its head aside
-BOARDS = ("latex", "markdown")  # forms for reading: the leaderboard, not the rows
+SHEET = 2**20 - 1  # rows of a spreadsheet, without the header
+BOARDS = ("latex", "markdown")  # formats for readers: the leaderboard, not the rows
 
 
 def _board_rows(run, prices, use_cases) -> list[dict]:
@@ -38,15 +38,15 @@ def _board_rows(run, prices, use_cases) -> list[dict]:
 
 @in_terms_of_run
 def export_file(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     to: str,  # One of `ENDINGS`
     path: str | Path,  # File to write; an existing one is replaced
     *,
     texts: bool = True,  # False: no source, no answer, no reason
     use_cases: Sequence[str] = (),  # Identifiers; none: all
-    prices: Mapping | None = None,  # As `leaderboard` takes them
+    prices: Mapping | None = None,  # As for `leaderboard`
 ) -> Path:  # The file
-    "Write a run as a table: a row a response, or the leaderboard for LaTeX and Markdown."
+    "Write a run as a table: one row per response, or the leaderboard for LaTeX and Markdown."
     if to not in ENDINGS:
         raise ValueError(f"form is {to!r}, expected one of {', '.join(ENDINGS)}")
     path = Path(path)
@@ -69,7 +69,7 @@ def export_file(
     return path
 
 # %% ../../nbs/bridges/21_export_files.ipynb #dc9c6162
-SPLIT = "test"  # name of the one split: rows of an evaluation
+SPLIT = "test"  # name of the only split: rows of an evaluation
 _CONFIG = f"configs: [{{config_name: default, data_files: [{{split: {SPLIT}, path: 'data/*.parquet'}}]}}]"
 
 
@@ -98,7 +98,7 @@ def _card(run: Run, n_rows: int, texts: bool) -> str:
 
 
 def _pieces(rows: Iterable[Mapping], place: Path) -> Iterator[tuple[Path, Any]]:  # (file, `pyarrow.Schema`)
-    "Rows as tables of a few thousand, each in a file of its own with the columns that its rows have."
+    "Yield rows as tables of a few thousand, each in its own file with the columns of its rows."
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -112,7 +112,7 @@ def _pieces(rows: Iterable[Mapping], place: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def _as_one(path: Path, schema):  # `pyarrow.Table`
-    "A piece with the columns of all, empty where it has none; the file is read and gone."
+    "Return a piece with the columns of all, null where missing; its file is deleted."
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -125,11 +125,11 @@ def _as_one(path: Path, schema):  # `pyarrow.Table`
     return pa.table(columns, schema=schema)
 
 
-_PIECES = 50  # in a file: a hundred thousand rows
+_PIECES = 50  # pieces in a file: a hundred thousand rows
 
 
 def _write_dataset(rows: Iterable[Mapping], folder: Path) -> int:  # Rows
-    "The folder without its card; it is there when all of it is."
+    "Write the folder without its card, moved into place when complete; return the number of rows."
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -154,13 +154,13 @@ def _write_dataset(rows: Iterable[Mapping], folder: Path) -> int:  # Rows
 @needs_extra("run")
 @in_terms_of_run
 def export_dataset(
-    run: Run,  # Or its folder
-    folder: str | Path,  # Must not be there yet, or be empty
+    run: Run,  # A run, or its folder
+    folder: str | Path,  # Must be missing or empty
     *,
     texts: bool = True,  # False: no source, no answer, no reason
     use_cases: Sequence[str] = (),  # Identifiers; none: all
 ) -> Path:  # The folder
-    "Write a run as a folder of `datasets`, Parquet and a card; one that holds something raises `ValueError`."
+    "Write a run as a folder of `datasets`, Parquet and a card; a non-empty folder raises `ValueError`."
     need_responses(run)
     folder = Path(folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):

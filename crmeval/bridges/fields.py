@@ -55,14 +55,14 @@ _METRICS = (
 
 
 def bridged_metrics() -> dict[str, Metric]:  # Name -> metric
-    "The metrics that other tools can call."
+    "Return the metrics that other tools can call."
     return {cast(Any, m).form.name: cast(Metric, m) for m in _METRICS}
 
 
 def bridged_metric(
     name: str,  # As in `bridged_metrics`
 ) -> Metric:
-    "A metric by its name; an unknown one raises `ValueError` with those that there are."
+    "Return a metric by its name; an unknown one raises `ValueError` with the valid names."
     known = bridged_metrics()
     if name not in known:
         got = without_keys(f"{name!r:.60}")
@@ -70,7 +70,7 @@ def bridged_metric(
     return known[name]
 
 # %% ../../nbs/bridges/10_fields.ipynb #839c62a8
-# argument of a metric -> names that other tools have for it, the most telling first
+# argument of a metric -> its names in other tools, the most specific first
 NAMES: Mapping[str, tuple[str, ...]] = {
     "source": (
         *(
@@ -99,7 +99,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 _JOINED = ("source", "prompt", "question", "request", "conversation")
 
 
-_PROMPT = "input"  # what was asked: a source only where the sample names none
+_PROMPT = "input"  # the prompt: a source only where the sample has none
 
 
 def _is_empty(value) -> bool:
@@ -109,13 +109,13 @@ def _is_empty(value) -> bool:
 
 
 def _by_name(fields) -> dict[str, Any]:
-    "Fields by their names in small letters with underscores, as `NAMES` has them; an exact name comes first."
+    "Return fields by lower-case names with underscores, as in `NAMES`; an exact name takes precedence."
     loose = {str(k).strip().casefold().replace(" ", "_").replace("-", "_"): v for k, v in fields.items()}
     return {**loose, **fields}
 
 
 def _found_under(argument, fields) -> str | None:
-    "The first name of an argument that holds something."
+    "Return the first name of an argument that has a value."
     tried = NAMES.get(argument, (argument,))
     name = next((n for n in tried if n in fields and not _is_empty(fields[n])), None)
     is_named = any(n in fields for n in tried if n != _PROMPT)
@@ -129,7 +129,7 @@ def _text_of(item) -> str:
 
 
 def _as_lines(value: str) -> list:
-    "A list in one text: as JSON, or a line each."
+    "Return the list in a text: JSON, or one item per line."
     try:
         told = json.loads(value) if value.lstrip().startswith("[") else None
     except ValueError:
@@ -156,10 +156,10 @@ def _as_argument(name, value):
 
 def arguments_of(
     metric: Metric,
-    fields: Mapping[str, Any],  # Of one sample, by the other tool's names
-    names: Mapping[str, str] | None = None,  # Argument -> field, where a field has a name of its own
-) -> dict[str, Any]:  # Argument -> value, without the response; what is not there is left out
-    "What a metric gets of a row of another tool; a field of `names` that the row lacks raises `ValueError`."
+    fields: Mapping[str, Any],  # Fields of one sample, by the other tool's names
+    names: Mapping[str, str] | None = None,  # Argument -> field, for fields with other names
+) -> dict[str, Any]:  # Argument -> value, without the response; missing ones are left out
+    "Return a metric's arguments from a row of another tool; a missing field of `names` raises `ValueError`."
     form, own = cast(Any, metric).form, dict(names or {})
     if stray := [a for a in own if a not in form.kinds]:
         raise ValueError(f"{form.name} has no argument {stray[0]!r}{did_you_mean(stray[0], form.kinds)}")
@@ -177,13 +177,13 @@ def arguments_of(
     return found
 
 # %% ../../nbs/bridges/10_fields.ipynb #fed40986
-SAMPLE = "crmeval_sample"  # field that holds a whole sample of ours, as plain data
+SAMPLE = "crmeval_sample"  # field with a whole `Sample`, as plain data
 
 
 def own_sample(
-    fields: Mapping[str, Any],  # Of a row of another tool
-) -> Sample | None:  # None: it holds none; one that cannot be read raises `ValueError`
-    "The sample of ours that a row carries."
+    fields: Mapping[str, Any],  # Fields of a row of another tool
+) -> Sample | None:  # None: there is none; one that cannot be read raises `ValueError`
+    "Return the `Sample` that a row contains."
     held = fields.get(SAMPLE)
     if held is None:
         return None
@@ -210,9 +210,9 @@ _HELD_TO_PROMPT = "Held against the prompt, for the sample names no source."
 
 
 def judge_of(
-    judge: Any,  # A judge, a line such as 'openai:NAME', or several lines: a panel
+    judge: Any,  # A judge, a specification such as 'openai:NAME', or several: a panel
 ) -> Judge | None:  # None stays None: the embedded one
-    "A judge, from the lines that the command line takes as well; a line that is none raises `ValueError`."
+    "Return a judge from specifications as on the command line; an invalid one raises `ValueError`."
     is_lines = isinstance(judge, Sequence) and not isinstance(judge, str) and bool(judge)
     if isinstance(judge, str) or (is_lines and all(isinstance(j, str) for j in judge)):
         return make_panel([judge] if isinstance(judge, str) else list(judge))
@@ -221,14 +221,14 @@ def judge_of(
 
 def score_fields(
     name: str,  # As in `bridged_metrics`
-    response: str | None,  # What the system answered, without its thoughts; None is an undefined score
-    fields: Mapping[str, Any],  # Of the sample, by the other tool's names
+    response: str | None,  # Answer of the system, whose thoughts are removed; None: an undefined score
+    fields: Mapping[str, Any],  # Fields of the sample, by the other tool's names
     *,
     names: Mapping[str, str] | None = None,  # As in `arguments_of`
     judge: Judge | None = None,  # Default: the embedded one
-    **options,  # As the metric takes them
+    **options,  # Options of the metric
 ) -> Score:
-    "Score an answer that another tool holds; what the metric needs and the sample lacks is undefined."
+    "Score an answer of another tool; undefined where the sample lacks what the metric needs."
     metric = bridged_metric(name)
     card = cast(Any, metric).form.card
     if response is None:
@@ -254,7 +254,7 @@ _REFUSED: dict[str, float] = dict(zip(LABELS, (0.0, 0.5, 1.0), strict=True))  # 
 def unit_value(
     score: Score,
 ) -> float | None:  # 0 to 1, higher is better; None: not scored
-    "The value of a score on the range that other tools expect; of a refusal, how far it is one."
+    "Return a score's value in the range that other tools expect; for a refusal, its degree."
     if score.fraction is not None:
         return score.fraction
     if score.points is None:
@@ -264,7 +264,7 @@ def unit_value(
 
 def plain_evidence(
     score: Score,
-    most: int = 50,  # Items at most
+    most: int = 50,  # Most items
 ) -> list[dict]:  # Plain data for another tool's file
-    "What a score rests on, as other tools store it."
+    "Return the evidence of a score, as other tools store it."
     return [item.as_dict() for item in score.evidence[:most]]

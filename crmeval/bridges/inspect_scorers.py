@@ -28,7 +28,7 @@ def state_fields(
     state,  # `inspect_ai.solver.TaskState`
     target,  # `inspect_ai.scorer.Target`
 ) -> dict[str, Any]:
-    "What a sample of Inspect holds, by name; its metadata comes first."
+    "Return the fields of a sample of Inspect by name; its metadata takes precedence."
     told = {"input": state.input_text, "reference": target.text, "target": list(target)}
     return {**told, **dict(state.metadata or {})}
 
@@ -39,7 +39,7 @@ def inspect_score(
     answer: str | None = None,  # Text that was scored
     scale: str = "fraction",  # 'fraction', 0 to 1, or 'points', 1 to 4
 ):  # `inspect_ai.scorer.Score`
-    "A score in the form of Inspect; one without a value is unscored there, with its status as the reason."
+    "Return a score as one of Inspect; without a value it is unscored, with its status as the reason."
     from inspect_ai.scorer import Score as InspectScore  # pyright: ignore[reportMissingImports]
 
     value = score.points if scale == "points" else unit_value(score)
@@ -57,7 +57,7 @@ SCALES = ("fraction", "points")
 def state_answer(
     state,  # `inspect_ai.solver.TaskState`
 ) -> str | None:  # None: there is none, or the provider's filter stopped it
-    "What a model answered in a state of Inspect."
+    "Return the answer of the model in a state of Inspect."
     output = state.output
     if not output.choices:
         return None
@@ -67,9 +67,9 @@ def state_answer(
 
 @needs_extra("inspect")
 def inspect_scorer(
-    name: str,  # Of a metric, as in `bridged_metrics`
-) -> Callable[..., Any]:  # Called with options it gives a scorer, e.g. `factuality(judge="openai:NAME")`
-    "A metric as a maker of scorers, known to Inspect as `crmeval/NAME`, with mean and standard error."
+    name: str,  # Metric, as in `bridged_metrics`
+) -> Callable[..., Any]:  # Called with options, it returns a scorer, e.g. `factuality(judge="openai:NAME")`
+    "Return a factory of Inspect scorers for a metric, named `crmeval/NAME`, with mean and standard error."
     bridged_metric(name)
     from inspect_ai.scorer import mean, scorer, stderr  # pyright: ignore[reportMissingImports]
 
@@ -95,11 +95,11 @@ def inspect_scorer(
 @needs_extra("inspect")
 def inspect_task(
     use_case: str = "service_call_summary",  # Identifier or published name
-    data: str = "demo",  # As `crmeval run --data` takes it
-    limit: int | None = None,  # Samples at most
-    judge: Any = None,  # A judge, or lines such as 'openai:NAME'; default: the embedded one
+    data: str = "demo",  # As for `crmeval run --data`
+    limit: int | None = None,  # Most samples
+    judge: Any = None,  # A judge, or specifications such as 'openai:NAME'; default: the embedded one
 ):  # `inspect_ai.Task`
-    "A use case as a task of Inspect: its samples, one answer of the model to each, its metrics."
+    "Return a use case as a task of Inspect: its samples, one answer of the model to each, its metrics."
     from inspect_ai import Task  # pyright: ignore[reportMissingImports]
     from inspect_ai.dataset import MemoryDataset  # pyright: ignore[reportMissingImports]
     from inspect_ai.dataset import Sample as InspectSample  # pyright: ignore[reportMissingImports]
@@ -115,6 +115,6 @@ def inspect_task(
 def task_metrics(
     use_case: str,  # Identifier or published name
 ) -> list[str]:  # Names as in `bridged_metrics`
-    "The metrics of a use case that work on one text; what needs more than that is left to a run."
+    "Return the metrics of a use case that work on one text; others need a run."
     known = bridged_metrics()
     return [name for name in get_use_case(use_case).scored_by if name in known]

@@ -24,7 +24,7 @@ NOT_SCORED = "not_scored"  # share of a task's scores without a value
 
 def process_results(
     doc: Mapping[str, Any],  # Row of the task: `metadata` as JSON
-    results: Sequence[str],  # What the model answered, one text
+    results: Sequence[str],  # Answer of the model, one text
 ) -> dict[str, float]:  # Metric -> value from 0 to 1, NaN where it was not scored, and `not_scored`
     "Score an answer; the harness calls it for each row."
     metadata = json.loads(doc["metadata"])
@@ -36,14 +36,14 @@ def process_results(
 
 
 def mean_of_scored(
-    values: Sequence[float],  # One metric, a value a row; NaN: not scored
+    values: Sequence[float],  # Values of one metric, one per row; NaN: not scored
 ) -> float:  # NaN where none was scored
-    "The mean of what was scored, as the harness sums a metric up."
+    "Return the mean of the scored values, as the harness aggregates a metric."
     known = [v for v in values if not math.isnan(v)]
     return sum(known) / len(known) if known else math.nan
 
 # %% ../../nbs/bridges/13_lm_eval_tasks.ipynb #e463bb77
-_FUNCTIONS = """"Functions that the tasks of crmeval in this folder name."
+_FUNCTIONS = """"Functions that the crmeval tasks in this folder use."
 
 from crmeval.bridges.lm_eval_tasks import mean_of_scored, process_results
 
@@ -52,7 +52,7 @@ __all__ = ["mean_of_scored", "process_results"]
 
 
 def _yaml_text(name, rows_file, metrics, max_tokens) -> str:
-    "The task; written by hand, for a YAML writer does not know the harness's `!function`."
+    "Return the task as text, since a YAML writer does not support the harness's `!function`."
     quoted = yaml_quoted(str(rows_file))
     lines = [
         f"task: {name}",
@@ -78,13 +78,13 @@ def _yaml_text(name, rows_file, metrics, max_tokens) -> str:
 
 def write_lm_eval_task(
     use_case: str,  # Identifier or published name
-    folder: str | Path,  # Made where it is not there
+    folder: str | Path,  # Created if missing
     *,
-    data: object = "demo",  # As `run` takes it: a name, a path, rows, samples
-    limit: int | None = None,  # Samples at most
-    max_tokens: int = 1024,  # Of an answer
+    data: object = "demo",  # As for `run`: a name, a path, rows, samples
+    limit: int | None = None,  # Most samples
+    max_tokens: int = 1024,  # Most tokens of an answer
 ) -> Path:  # The YAML file; its stem is the task's name
-    "Write a use case as a task of lm-evaluation-harness; a folder that cannot be made raises `OSError`."
+    "Write a use case as a task of lm-evaluation-harness; a folder that cannot be created raises `OSError`."
     if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
         raise ValueError(f"max_tokens is {max_tokens!r}, expected a whole number from 1")
     case = get_use_case(use_case)

@@ -9,16 +9,16 @@ __all__ = ['PROPERTY', 'pytest_runtest_setup', 'pytest_runtest_makereport', 'sum
 import sys
 from collections.abc import Iterable
 
-# A plugin is loaded by every run of pytest on the machine: nothing of ours is imported before it is needed.
+# Every run of pytest on the machine loads this plugin: crmeval is imported only when it is needed.
 
 # %% ../../nbs/bridges/01_pytest_plugin.ipynb #df20e6f4
 _ROOM = "crmeval.bridges.assertions"
-PROPERTY = "crmeval."  # what a property of the JUnit file begins with
+PROPERTY = "crmeval."  # prefix of a property in the JUnit file
 _LAST = 10  # scores shown for a failing test, the last ones
 
 
 def _kept() -> list:
-    "Scores asserted since last asked, in this process."
+    "Return the scores asserted since the last call, in this process."
     room = sys.modules.get(_ROOM)
     scores = list(room.KEPT) if room else []
     if room:
@@ -27,12 +27,12 @@ def _kept() -> list:
 
 
 def pytest_runtest_setup(item):
-    "A test begins with no scores: what another one left does not count as its own."
+    "Clear the scores of earlier tests before a test begins."
     _kept()
 
 
 def pytest_runtest_makereport(item, call):
-    "Scores of the part of a test that has just run go with its report."
+    "Add the scores of the phase of a test that has just run to its report."
     scores = _kept()
     for score in scores:
         value = score.points if score.points is not None else score.fraction
@@ -53,7 +53,7 @@ def _told(score) -> str:
 
 # %% ../../nbs/bridges/01_pytest_plugin.ipynb #b8463bfc
 def _values(reports) -> dict[str, list]:
-    "Metric -> values and statuses of all tests."
+    "Return metric -> values and statuses of all tests."
     found: dict[str, list] = {}
     for report in reports:
         if getattr(report, "when", "") != "call":
@@ -67,7 +67,7 @@ def _values(reports) -> dict[str, list]:
 def summary_lines(
     reports: Iterable,  # Reports of pytest, passed and failed
 ) -> list[str]:  # Empty where no test asserted a score
-    "Number, mean and lowest value of each metric that tests asserted."
+    "Return number, mean and lowest value of each metric that tests asserted, one line each."
     lines = []
     for name, values in sorted(_values(reports).items()):
         numbers = [v for v in values if not isinstance(v, str)]
@@ -78,7 +78,7 @@ def summary_lines(
 
 
 def pytest_terminal_summary(terminalreporter):
-    "One line a metric, where tests asserted scores."
+    "Write one line per metric, where tests asserted scores."
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ())]
     if lines := summary_lines(reports):
         terminalreporter.section("crmeval")

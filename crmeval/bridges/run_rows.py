@@ -41,7 +41,7 @@ def _score_cells(said: Mapping, name: str, texts: bool) -> dict:
     cells[f"{name}, status"] = said["status"]
     if said["label"] is not None:
         cells[f"{name}, label"] = said["label"]
-    if texts:  # a reason repeats what an answer says
+    if texts:  # a reason may quote the answer
         cells[f"{name}, why"] = said["reason"]
     return cells
 
@@ -49,7 +49,7 @@ def _score_cells(said: Mapping, name: str, texts: bool) -> dict:
 def run_raters(
     run: Run,
 ) -> list[str]:  # The run's own judge first
-    "Who scored in a run."
+    "Return the raters of a run."
     own = run.manifest.judge.get("name")
     if run.in_tables:
         found = list(dict.fromkeys(rater for _, rater in run_columns(run).scores.names["by"].values))
@@ -64,24 +64,24 @@ def _named(metric, rater, own):
 
 @in_terms_of_run
 def run_rows(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     *,
-    texts: bool = True,  # False: no source, no answer, no reason; ids, figures and states only
+    texts: bool = True,  # False: no source, no answer, no reason; ids, figures and statuses only
     use_cases: Sequence[str] = (),  # Identifiers; none: all
     systems: Sequence[str] = (),  # Names; none: all
-) -> list[dict]:  # One row a response
-    "A run as rows; the scores of its judge are called after the metric, those of others 'METRIC by RATER'."
+) -> list[dict]:  # One row per response
+    "Return a run as rows; its judge's scores are named by the metric, those of others 'METRIC by RATER'."
     return list(row_stream(run, texts=texts, use_cases=use_cases, systems=systems))
 
 
 def row_stream(
     run: Run,
     *,
-    texts: bool = True,  # As for `run_rows`, and the next two as well
+    texts: bool = True,  # As for `run_rows`, like the next two
     use_cases: Sequence[str] = (),
     systems: Sequence[str] = (),
 ) -> Iterator[dict]:
-    "As `run_rows`, one row after the other: of a run in tables a few thousand are in memory."
+    "As `run_rows`, one row at a time; of a run in tables, a few thousand are in memory."
     if run.in_tables:
         known, make = run_columns(run).responses.present("use_case"), _table_rows
     else:
@@ -109,7 +109,7 @@ def _list_rows(run, texts, use_cases, systems):
 def row_columns(
     rows: Sequence[Mapping],  # As from `run_rows`
 ) -> dict[str, list]:  # Name -> (n,) values, None where a row has none
-    "Rows as columns, in the order in which names first come."
+    "Return rows as columns, in the order in which names first appear."
     columns: dict[str, list] = {name: [] for row in rows for name in row}
     for row in rows:
         for name, values in columns.items():
@@ -120,7 +120,7 @@ def row_columns(
 def need_responses(
     run: Run,
 ) -> None:
-    "An export of nothing is a mistake, of the folder mostly; a run without responses raises `ValueError`."
+    "Raise `ValueError` for a run without responses, which mostly means a wrong folder."
     if not len(run.responses):
         raise ValueError("there is nothing to write: the run has no responses")
 
@@ -129,7 +129,7 @@ _SCORE_CELLS = ("metric", "rater", "points", "fraction", "status", "label", "rea
 
 
 def _scores_in_order(run):
-    "Numbers of the scores, a response's together and its judge's first; and where those of each end."
+    "Return the numbers of the scores by response, the judge's first, and where those of each end."
     columns, raters = run_columns(run), run_raters(run)
     return score_places(
         columns, np.array([raters.index(r) for _, r in columns.scores.names["by"].values], int)
@@ -137,7 +137,7 @@ def _scores_in_order(run):
 
 
 def _wanted(columns: RunColumns, use_cases, systems) -> np.ndarray:
-    "Which responses are asked for."
+    "Return a mask of the selected responses."
     told = (("use_case", use_cases), ("client", systems))
     masks = [columns.responses.where(field, *values) for field, values in told if values]
     return np.logical_and.reduce([np.ones(len(columns.responses), bool), *masks])
@@ -165,11 +165,11 @@ def _table_rows(run, texts, use_cases, systems):
 def row_names(
     run: Run,
     *,
-    texts: bool = True,  # As for `run_rows`, and the next two as well
+    texts: bool = True,  # As for `run_rows`, like the next two
     use_cases: Sequence[str] = (),
     systems: Sequence[str] = (),
-) -> list[str]:  # In the order in which rows first have them
-    "The names of all cells of a run's rows, without the rows."
+) -> list[str]:  # In the order of first appearance
+    "Return the names of all cells of a run's rows, without making the rows of a table."
     if not isinstance(run.scores, RecordTable):
         return list(row_columns(run_rows(run, texts=texts, use_cases=use_cases, systems=systems)))
     own, (order, _), c = run.manifest.judge.get("name"), _scores_in_order(run), run_columns(run)

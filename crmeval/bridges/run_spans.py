@@ -31,7 +31,7 @@ def _id(size: int, *parts) -> str:
 
 
 def _ended(response: Response, otherwise: str) -> int:
-    "When an answer was there, in nanoseconds since 1970."
+    "Return when an answer was complete, in nanoseconds since 1970."
     told = response.created or otherwise
     when = moment_of(told)
     if when is None:
@@ -68,7 +68,7 @@ def _score_attributes(s: Score) -> dict:
 
 
 def _with_scores(run) -> Iterator[tuple[Response, Sequence[Score]]]:
-    "Each response with its scores; of a run in tables some are in memory at a time."
+    "Yield each response with its scores; of a run in tables, some are in memory at a time."
     if not run.in_tables:
         scores: dict[tuple, list[Score]] = defaultdict(list)
         for s in run.scores:
@@ -85,7 +85,7 @@ def _with_scores(run) -> Iterator[tuple[Response, Sequence[Score]]]:
 
 
 def _spans_of(run) -> Iterator[list[TraceSpan]]:
-    "The spans of each answer: its own, then those of its scores."
+    "Yield the spans of each answer: its own, then those of its scores."
     for r, scores in _with_scores(run):
         key = (run.manifest.created, *r.key)
         trace, top, end = _id(32, *key), _id(16, *key), _ended(r, run.manifest.created)
@@ -101,21 +101,21 @@ def _spans_of(run) -> Iterator[list[TraceSpan]]:
 
 @in_terms_of_run
 def run_spans(
-    run: Run,  # Or its folder
-) -> list[TraceSpan]:  # An answer's own, then those of its scores; one trace an answer
-    "A run as spans; ids come from its keys, so that the same run gives the same spans."
+    run: Run,  # A run, or its folder
+) -> list[TraceSpan]:  # An answer's own, then those of its scores; one trace per answer
+    "Return a run as spans; ids come from its keys, so that the same run has the same spans."
     return [span for spans in _spans_of(run) for span in spans]
 
 
 @in_terms_of_run
 def write_run_spans(
-    run: Run,  # Or its folder
-    path: str | Path,  # File to write, one request of OTLP a line
+    run: Run,  # A run, or its folder
+    path: str | Path,  # File to write, one OTLP request per line
 ) -> int:  # Spans written
-    "Write a run of any size as traces in the form that a collector reads (`otlpjsonfile`)."
+    "Write a run of any size as traces in the format that a collector reads (`otlpjsonfile`)."
     need_responses(run)
     n, path = 0, Path(path)
-    part = path.with_name(f"{path.name}.part")  # the file is there when all of it is
+    part = path.with_name(f"{path.name}.part")  # the file appears when it is complete
     try:
         with part.open("w", encoding="utf-8") as out:
             for spans in _spans_of(run):

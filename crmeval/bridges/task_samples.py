@@ -19,8 +19,8 @@ from ..tasks.use_cases import get_use_case
 # %% ../../nbs/bridges/11_task_samples.ipynb #2f6c547f
 def sample_fields(
     sample: Sample,
-) -> dict[str, Any]:  # Plain data; what a sample does not have is left out
-    "What the metrics take of a sample, by the names of `bridges.fields`."
+) -> dict[str, Any]:  # Plain data; missing fields are left out
+    "Return the fields of a sample that metrics take, by the names of `bridges.fields`."
     kept = {
         "use_case": sample.use_case,
         "source": sample.source,
@@ -39,10 +39,10 @@ def sample_fields(
 
 def task_samples(
     use_case: str,  # Identifier or published name
-    data: object = "demo",  # As `run` takes it: a name, a path, rows, samples
-    limit: int | None = None,  # Samples at most
+    data: object = "demo",  # As for `run`: a name, a path, rows, samples
+    limit: int | None = None,  # Most samples
 ) -> list[dict]:  # `id`, `input` (the prompt), `target` (the reference or '') and `metadata` of each
-    "The samples of a use case as another tool takes them; data without one raises `ValueError`."
+    "Return the samples of a use case for another tool; data without any raises `ValueError`."
     wanted = get_use_case(use_case).id
     samples = select_samples(data, [wanted], limit=limit)
     return [

@@ -26,15 +26,15 @@ from ..runs.run_columns import run_columns
 # %% ../../nbs/bridges/23_trackers.ipynb #2b25269c
 @in_terms_of_run
 def tracked_figures(
-    run: Run,  # Or its folder
-    prices: Mapping | None = None,  # As `leaderboard` takes them
+    run: Run,  # A run, or its folder
+    prices: Mapping | None = None,  # As for `leaderboard`
 ) -> dict[str, dict[str, float]]:  # System -> name -> value; use cases as 'USE CASE/NAME', overall as 'NAME'
-    "The figures of the leaderboard as a tracker takes them; what is unknown is left out."
+    "Return the figures of the leaderboard for a tracker; unknown ones are left out."
     own = run.manifest.judge.get("name")
     out: dict[str, dict[str, float]] = {}
     for row in leaderboard(run, prices=prices, by="all").to_pandas().to_dict("records"):
-        by = "" if row["judge"] == own else f" by {row['judge']}"  # several judges have figures of their own
-        # a store in files keeps a figure as a file: 'n' and 'n/CASE' could not both be there
+        by = "" if row["judge"] == own else f" by {row['judge']}"  # each judge has its own figures
+        # a file store keeps a figure as a file: 'n' and 'n/CASE' could not both exist
         case = "" if row["use_case"] == OVERALL else f"{row['use_case']}/"
         for name, value in row.items():
             if not isinstance(value, str | bool) and _is_number(value):
@@ -46,11 +46,11 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-_NAME = 150  # characters; with a use case before it less than what trackers take
+_NAME = 150  # characters; with a use case before it, below the limit of trackers
 
 
 def _metric_name(name: str) -> str:
-    "Letters, digits and some signs are what trackers allow, and so many; a '/' is ours."
+    "Return a name with the characters and the length that trackers allow, and without '/'."
     return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)[:_NAME]
 
 
@@ -58,7 +58,7 @@ def tracked_settings(
     run: Run,
     client: str,  # Name of a system
 ) -> dict[str, str]:  # Without keys
-    "What a tracker keeps beside the figures of a system."
+    "Return the settings that a tracker stores with the figures of a system."
     m = run.manifest
     told: dict[str, Any] = {"system": client, "judge": m.judge.get("name"), "created": m.created}
     told |= {"crmeval": m.crmeval, "samples": m.samples.get("n"), "git_revision": m.git_revision}
@@ -68,7 +68,7 @@ def tracked_settings(
 
 # %% ../../nbs/bridges/23_trackers.ipynb #8318dd9d
 def _rows_file(run, client, texts, path) -> Path:
-    "The rows of a system as CSV; of a run in tables they are written as they are read."
+    "Write the rows of a system as CSV; a run in tables is streamed."
     how = {"texts": texts, "systems": [client]}
     if not run.in_tables:
         write_table(run_rows(run, **how), path)
@@ -91,14 +91,14 @@ def _not_taken(tool, error, hint) -> ValueError:
 @needs_extra("mlflow")
 @in_terms_of_run
 def export_mlflow(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     *,
-    experiment: str = "crmeval",  # Made where it is not there
+    experiment: str = "crmeval",  # Created if missing
     tracking_uri: str | None = None,  # None: MLflow's own setting (MLFLOW_TRACKING_URI)
-    texts: bool = False,  # True: the table of rows holds sources and answers
-    prices: Mapping | None = None,  # As `leaderboard` takes them
-) -> list[str]:  # Ids of MLflow's runs, one a system
-    "Log a run to MLflow, a run of its own for each system."
+    texts: bool = False,  # True: the table of rows contains sources and answers
+    prices: Mapping | None = None,  # As for `leaderboard`
+) -> list[str]:  # Ids of MLflow's runs, one per system
+    "Log a run to MLflow, as one of its runs for each system."
     import mlflow  # pyright: ignore[reportMissingImports]
 
     need_responses(run)
@@ -107,7 +107,7 @@ def export_mlflow(
         if tracking_uri:
             mlflow.set_tracking_uri(tracking_uri)
         mlflow.set_experiment(experiment)
-    except Exception as error:  # each release has its own, and the library below it as well
+    except Exception as error:  # exception types differ between releases and between storage libraries
         raise _not_taken("MLflow", error, _MLFLOW) from error
     figures, ids = tracked_figures(run, prices), []
     for client in run.clients:
@@ -125,11 +125,11 @@ def export_mlflow(
     return ids
 
 # %% ../../nbs/bridges/23_trackers.ipynb #5ad3e2bc
-WANDB_ROWS = 10_000  # of a system of a run in tables: a table of the tracker is in memory
+WANDB_ROWS = 10_000  # most rows of a system of a run in tables: the tracker's table is in memory
 
 
-def _rows_shown(run, client, texts) -> tuple[list[dict], int]:  # (rows, how many the system has)
-    "The rows of a system; of a run in tables as many as its page can show, drawn at random and in order."
+def _rows_shown(run, client, texts) -> tuple[list[dict], int]:  # (rows, number of all rows of the system)
+    "Return the rows of a system; of a run in tables `WANDB_ROWS` at most, drawn at random, in order."
     how = {"texts": texts, "systems": [client]}
     if not run.in_tables:
         rows = run_rows(run, **how)
@@ -143,15 +143,15 @@ def _rows_shown(run, client, texts) -> tuple[list[dict], int]:  # (rows, how man
 @needs_extra("wandb")
 @in_terms_of_run
 def export_wandb(
-    run: Run,  # Or its folder
+    run: Run,  # A run, or its folder
     *,
     project: str = "crmeval",
-    mode: str | None = None,  # 'offline' writes to disk only; None: as wandb is set up
-    folder: str | Path | None = None,  # Where wandb keeps its files; None: its own place
-    texts: bool = False,  # True: the table of rows holds sources and answers
-    prices: Mapping | None = None,  # As `leaderboard` takes them
-) -> list[str]:  # Ids of the runs, one a system
-    "Log a run to Weights & Biases, one for each system; of a large run `WANDB_ROWS` rows, and it says so."
+    mode: str | None = None,  # 'offline' writes to disk only; None: the setting of wandb
+    folder: str | Path | None = None,  # Folder for wandb's files; None: its default
+    texts: bool = False,  # True: the table of rows contains sources and answers
+    prices: Mapping | None = None,  # As for `leaderboard`
+) -> list[str]:  # Ids of the runs, one per system
+    "Log a run to Weights & Biases, one for each system; a large run logs `WANDB_ROWS` rows and says so."
     import wandb  # pyright: ignore[reportMissingImports]
 
     need_responses(run)
@@ -172,7 +172,7 @@ def export_wandb(
         }
         try:
             logged = wandb.init(**how)
-        except Exception as error:  # each release has its own
+        except Exception as error:  # exception types differ between releases
             raise _not_taken("Weights & Biases", error, _WANDB) from error
         logged.summary.update(figures.get(client, {}))
         if n > len(rows):

@@ -17,21 +17,21 @@ R = TypeVar("R")
 
 def check_concurrency(
     n: int,  # Pieces of work at a time, from 1
-) -> int:  # The same
-    "A whole number from 1; anything else raises `ValueError`."
+) -> int:  # `n`
+    "Return a whole number from 1; anything else raises `ValueError`."
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"concurrency is {n!r}, expected a whole number from 1")
     return n
 
 
 async def map_at_once(
-    work: Callable[[T], Awaitable[R]],  # Of one item; what it raises ends the whole
+    work: Callable[[T], Awaitable[R]],  # Work on one item; an exception ends it all
     items: Sequence[T],  # (n,)
     *,
     concurrency: int = 8,  # Items at a time, from 1
     on_done: Callable[[int, int, R], object] | None = None,  # Called with (done, n, result) after each
 ) -> list[R]:  # (n,), in the order of the items
-    "The results of some work on many items, a limited number of which are under way at a time."
+    "Return the results of work on many items, with limited concurrency."
     todo, found = iter(enumerate(items)), {}
     told = on_done or (lambda done, n, result: None)
     lanes = min(check_concurrency(concurrency), len(items))
@@ -46,7 +46,7 @@ async def map_at_once(
 
 
 async def _lane(work, todo: Iterator, found: dict, n: int, told):
-    "One item after the other, as long as there are any."
+    "Work on one item after the other until none is left."
     for i, item in todo:
         found[i] = await work(item)
         told(len(found), n, found[i])

@@ -27,18 +27,18 @@ R = TypeVar("R")
 def call_form(
     function: Callable,
 ) -> str:  # e.g. 'factuality(response, *, source, judge=None)'
-    "How a function is called, without types."
+    "Return how a function is called, without types."
     taken = inspect.signature(function).parameters.values()
     plain = [p.replace(annotation=p.empty) for p in taken if p.name != "self"]
     return f"{function.__name__}{inspect.Signature(plain)}"
 
 # %% ../../nbs/core/20_call_forms.ipynb #9782380b
 def check_call(
-    function: Callable,  # With what is judged first, and the rest by keyword
-    args: tuple,  # As they were given
+    function: Callable,  # Takes the judged text by position, the rest by keyword
+    args: tuple,  # As given
     kwargs: dict,
 ) -> None:
-    "Raise a `TypeError` that says how the function is called, where a call does not fit; else nothing."
+    "Raise a `TypeError` that shows how the function is called, where a call does not fit."
     taken = dict(inspect.signature(function).parameters)
     args = args[1:] if taken.pop("self", None) else args
     problem = _too_many(taken, args) or _unknown(taken, kwargs) or _lacking(taken, args, kwargs)
@@ -77,9 +77,9 @@ _ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 # %% ../../nbs/core/20_call_forms.ipynb #4276e25c
 def named_arguments(
-    function: Callable[P, R],  # With what is judged first, and the rest by keyword
+    function: Callable[P, R],  # Takes the judged text by position, the rest by keyword
 ) -> Callable[P, R]:
-    "The same function, whose errors say how it is called, and whose `help` explains each argument."
+    "Decorator: errors show how the function is called, and its `help` explains each argument."
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -93,24 +93,24 @@ def named_arguments(
 
 # %% ../../nbs/core/20_call_forms.ipynb #b2e9dbe1
 def check_whole(
-    name: str,  # Of the argument, as its caller knows it
+    name: str,  # Name of the argument, as its caller knows it
     value: object,
     least: int = 1,
-) -> int:  # The same
-    "A whole number from `least`; anything else raises `ValueError`."
+) -> int:  # `value`
+    "Return a whole number from `least`; anything else raises `ValueError`."
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is {value!r}, expected a whole number from {least}")
     return value
 
 # %% ../../nbs/core/20_call_forms.ipynb #e87ee796
 def _comments(text):
-    "Line -> comment of a definition, lines from 1."
+    "Return line -> comment of a definition, lines from 1."
     found = tokenize.generate_tokens(io.StringIO(text).readline)
     return {t.start[0]: t.string.lstrip("# ").rstrip() for t in found if t.type == tokenize.COMMENT}
 
 
 def _parameters(node):
-    "(name, first line, annotation, default) of each parameter of a definition, in order."
+    "Return (name, first line, annotation, default) of each parameter of a definition, in order."
     a = node.args
     placed, named = [*a.posonlyargs, *a.args], a.kwonlyargs
     defaults = [None] * (len(placed) - len(a.defaults)) + a.defaults
@@ -125,7 +125,7 @@ _HEAD_ENDS = re.compile(r":\s*(#.*)?$")
 
 
 def _head_of(function):
-    "The source of a definition without its body, which may be long: whoever loads this package waits for it."
+    "Return source and tree of a definition without its body, to save time when the package loads."
     lines, first = inspect.findsource(function)
     for at in range(first, len(lines)):
         if not _HEAD_ENDS.search(lines[at]):
@@ -140,7 +140,7 @@ def _head_of(function):
 
 
 def _explained(function):
-    "((name, type, default, comment) of each parameter, (type, comment) of the result), from the source."
+    "Return ([(name, type, default, comment) of each parameter], (type, comment) of the result)."
     text, tree = _head_of(function)
     node = tree.body[0]
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -161,13 +161,13 @@ def _written(node):
 
 
 def argument_docs(
-    function: Callable,  # Its parameters stand one a line, with a comment
+    function: Callable,  # Has one parameter per line, with a comment
 ) -> str:  # '' where there is no source, or nothing to explain
-    "What each argument of a function means, with its type and its default, and what comes back."
+    "Return a description of each argument, with type and default, and of the result."
     try:
         rows, (kind, given) = _explained(inspect.unwrap(function))
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):
-        return ""  # without its source
+        return ""  # no source available
     lines = [part for row in rows for part in _row_in_words(*row)]
     back = [f"Gives {kind}: {given}" if given else f"Gives {kind}"] if kind else []
     return "\n".join([*(["Arguments:", *lines] if lines else []), *back])
@@ -184,14 +184,14 @@ _HELP = {"wanted": True}
 
 
 def without_help() -> None:
-    "Leave out the explanations from now on: they are a tenth of what loading all metrics takes."
+    "Leave out the explanations from now on: they take a tenth of the time to load all metrics."
     _HELP["wanted"] = False
 
 
 def documented(
     function: F,
-) -> F:  # The same
-    "Let `help` say what each argument of a function means, as the comments beside them do."
+) -> F:  # The same function
+    "Add an explanation of each argument, from the comments beside them, to a function's `help`."
     if (
         _HELP["wanted"]
         and function.__doc__

@@ -27,19 +27,19 @@ from .views import RecordView, prints_itself
 # %% ../../nbs/core/11_calls.ipynb #1fda1a40
 @runtime_checkable
 class Client(Protocol):
-    "Answers samples, one at a time and many concurrently."
+    "A client that answers samples, many of them concurrently."
 
     name: str  # Unique in a run, e.g. 'openai:gpt-4o-mini'
-    provider: str  # 'openai', 'baseline', 'replay' or a name of your own
+    provider: str  # 'openai', 'baseline', 'replay' or another name
     model: str  # Model within the provider
     cacheable: bool  # True: equal settings and prompt may reuse a recorded answer
 
     def settings(self) -> dict:
-        "What shapes the answer, as plain data; never a key."
+        "Return the settings of the answers as plain data; never a key."
         ...
 
     async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One row, whatever happens."
+        "Return one response; a failure is a response with a status."
         ...
 
     async def aclose(self) -> None:
@@ -48,43 +48,43 @@ class Client(Protocol):
 # %% ../../nbs/core/11_calls.ipynb #bcc484d9
 @runtime_checkable
 class ChatClient(Protocol):
-    "Sends messages and brings back a completion."
+    "A client that sends messages and returns a completion."
 
     async def chat(self, messages, **options) -> Any:
-        "One request, as in the chat API."
+        "Send one request, as in the chat API."
         ...
 
 
 @runtime_checkable
 class ClosableClient(Protocol):
-    "Holds connections."
+    "A client with connections."
 
     async def aclose(self) -> None:
-        "Release them; the client stays usable."
+        "Release the connections; the client stays usable."
 
 
 @runtime_checkable
 class ConfiguredClient(Protocol):
-    "Says what shapes its answers."
+    "A client that reports its settings."
 
     def settings(self) -> dict:
-        "Plain data; never a key."
+        "Return the settings as plain data; never a key."
         ...
 
 # %% ../../nbs/core/11_calls.ipynb #a1e19ccd
 class CallFailed(Exception):
-    "A call without a usable answer; `status` goes into the row, `retryable`: another try could help."
+    "A call without a usable answer; `status` is that of the response, `retryable`: a retry could help."
 
     def __init__(
         self,
-        error: str,  # What went wrong, in words, without keys
+        error: str,  # Error message, without keys
         *,
         status: str = "api_error",  # One of `STATUSES`
         retryable: bool = False,  # Rate limits, server errors, time-outs, lost connections, broken bodies
         after_s: float | None = None,  # Seconds the server asked to wait (Retry-After), if it did
         http_status: int | None = None,  # 429, 500, ...; None when there was no HTTP answer
-        body: str = "",  # All that the endpoint said, for reading; never shown
-        row: Mapping | None = None,  # Fields of the row that are known in spite of it, e.g. usage
+        body: str = "",  # Body of the answer, for parsing; never shown
+        row: Mapping | None = None,  # Fields of the response that are known, e.g. usage
     ):
         super().__init__(error)
         self.status, self.retryable, self.after_s, self.http_status = status, retryable, after_s, http_status
@@ -96,7 +96,7 @@ def retry_after_s(
     *,
     now: float | None = None,  # Unix time; default: now
 ) -> float | None:  # Seconds, at least 0; None if the server did not say
-    "How long the server asks to wait."
+    "Return how long the server asks to wait."
     for name, scale in ("retry-after-ms", 1000), ("retry-after", 1):
         try:
             value = float(headers.get(name, ""))
@@ -139,31 +139,31 @@ def redact(
 
 # %% ../../nbs/core/11_calls.ipynb #9fc717de
 def address_fault(
-    url: str,  # Base URL, as somebody gives it
-) -> str:  # What is wrong, without a letter of the address; '' for one that can be read in one way only
-    "A sign in a password that is not written as %40, %2F or %23 ends it too soon; the rest is a host."
+    url: str,  # Base URL as given by the user
+) -> str:  # What is wrong, without quoting the URL; '' for an unambiguous one
+    "Return what makes a URL invalid or ambiguous, e.g. an unescaped '@', '/' or '#' in a password."
     if re.search(r"[\s\x00-\x1f\x7f]", url):
-        return "it holds a blank or a control character"
+        return "it contains white space or a control character"
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return "its host or its port cannot be read; '@', '/', '#' in a password are %40, %2F, %23"
     if "@" in parts.netloc.rpartition("@")[0] or "@" in parts.path + parts.query + parts.fragment:
-        return "it has an '@' beside the one before the host; in a name or a password it is %40"
+        return "it has an '@' besides the one before the host; in a name or a password it is %40"
     if parts.password and not parts.username:
-        return "it has a password and no name"
+        return "it has a password but no user name"
     if parts.fragment:
-        return "it goes on behind '#', which no server gets; '#' in a password is %23"
+        return "it has a part after '#', which is not sent to the server; '#' in a password is %23"
     return ""
 
 
 def public_url(
     url: str,  # Base URL, perhaps with user, password or a query
-) -> str:  # The same without them and without a trailing slash
-    "The part of an address that may stand in a table."
+) -> str:  # The URL without them and without a trailing slash
+    "Return the part of a URL that may be shown."
     scheme, sign, rest = url.partition("://")
-    if sign and "@" in rest and address_fault(url):  # whatever is before the last is not to be shown
+    if sign and "@" in rest and address_fault(url):  # nothing before the last '@' may be shown
         url = scheme + sign + rest.rpartition("@")[2]
     try:
         parts = urlsplit(url)
@@ -179,7 +179,7 @@ def _root(e):
 
 
 def _said(text):
-    "(message, code) of an endpoint's error page."
+    "Return (message, code) of an endpoint's error page."
     try:
         body = json.loads(text)
     except ValueError:
@@ -193,7 +193,7 @@ def _said(text):
 
 
 def _details(told):
-    "A message in words; a list of details, as servers that check a schema send it, without the text sent."
+    "Return a message in words; a list of details, as from schema validation, without the input it quotes."
     details = told.get("detail", told) if isinstance(told, dict) else told
     if not isinstance(details, list) or not all(isinstance(d, dict) for d in details):
         return str(details)
@@ -201,13 +201,13 @@ def _details(told):
 
 
 def http_failure(
-    status: int,  # From 400
+    status: int,  # HTTP status, from 400
     text: str,  # Body of the answer
     headers: Mapping[str, str],
     secret: str | None,  # Key that must not remain in the text
-    reason: str = "",  # Words of the status line
+    reason: str = "",  # Reason phrase of the status line
 ) -> CallFailed:
-    "The failure that an endpoint's answer tells of."
+    "Return the failure that an HTTP error response describes."
     message, code = _said(text)
     filtered = status in (400, 403, 422) and code.lower() in FILTERED
     retryable = (status in (408, 409, 425, 429) or status >= 500) and code != "insufficient_quota"
@@ -223,19 +223,19 @@ def http_failure(
     )
 
 
-FILTERED = {  # codes by which an endpoint says that a filter stopped a request
+FILTERED = {  # error codes for a request stopped by a content filter
     *("content_filter", "content_policy_violation", "content_filtered", "responsibleaipolicyviolation"),
     *("data_inspection_failed", "datainspectionfailed", "moderation_blocked"),
 }
 
 # %% ../../nbs/core/11_calls.ipynb #38e2ee03
 def call_failure(
-    e: Exception,  # Whatever a call raised
+    e: Exception,  # Exception of a call
     *,
     secret: str | None = None,  # Key that must not remain in the text
     timeout_s: float | None = None,
 ) -> CallFailed:
-    "Turn an exception of the transport, the SDK or the JSON parser into a failure with its properties."
+    "Return an exception of the transport, the SDK or the JSON parser as a `CallFailed`."
     import aiohttp
     import openai
 
@@ -258,13 +258,13 @@ def call_failure(
     return CallFailed(f"unexpected {cause}")
 
 # %% ../../nbs/core/11_calls.ipynb #9be128d0
-_LATE = (408, 504, 524)  # HTTP statuses of a server, or of one before it, that waited too long
+_LATE = (408, 504, 524)  # HTTP statuses for a timeout of the server or of a proxy
 _NOT_CONNECTED = ("ConnectTimeout", "ConnectionTimeoutError", "PoolTimeout")
 
 
 def timed_out(
     failure: CallFailed,
-) -> bool:  # False where no connection came about
+) -> bool:  # False where no connection was made
     "Whether a call failed because its answer took too long."
     if failure.http_status is not None:
         return failure.http_status in _LATE
@@ -282,10 +282,10 @@ def backoff_s(
     *,
     after_s: float | None = None,  # What the server asked for
     first_wait_s: float = 0.5,  # Longest wait after the first try
-    max_wait_s: float = 60,  # Longest wait at all
+    max_wait_s: float = 60,  # Longest wait
     rng: random.Random,
 ) -> float:  # Seconds: [half, whole] of first_wait_s * 2**(tries-1), or after_s and up to a tenth more
-    "How long to wait before the next try."
+    "Return how long to wait before the next try."
     if after_s is not None:
         return after_s * (1 + 0.1 * rng.random())
     return min(max_wait_s, first_wait_s * 2 ** min(tries - 1, 30)) * (0.5 + 0.5 * rng.random())
@@ -296,20 +296,20 @@ async def with_retries(
     *,
     retries: int = 4,  # Further tries after failures
     patience: int
-    | None = None,  # Further tries after rate limits (HTTP 429), counted apart; default: 4 * retries
+    | None = None,  # Further tries after rate limits (HTTP 429), counted separately; default: 4 * retries
     first_wait_s: float = 0.5,
-    max_wait_s: float = 60,  # A longer Retry-After is not waited for
+    max_wait_s: float = 60,  # A longer Retry-After ends the retries
     rng: random.Random | None = None,  # Source of the jitter; default: seeded from the system
     sleep: Callable = asyncio.sleep,
-    on_failure: Callable[[CallFailed], None] | None = None,  # Sees each failed try, e.g. to slow a run down
+    on_failure: Callable[[CallFailed], None] | None = None,  # Called for each failed try, e.g. to slow down
 ):  # What `call` returned
-    "Call until it succeeds; the last `CallFailed`, with its number of `tries`, when it does not."
+    "Call until it succeeds; else raise the last `CallFailed`, with its number of `tries`."
     left, done = {True: 4 * retries if patience is None else patience, False: retries}, {True: 0, False: 0}
     while True:
         try:
             return await call()
         except CallFailed as e:
-            failure, limited = e, e.http_status == 429  # a full endpoint is not a broken one
+            failure, limited = e, e.http_status == 429  # a rate limit is not a failure of the endpoint
         done[limited] += 1
         failure.tries = sum(done.values())
         if on_failure is not None:
@@ -335,7 +335,7 @@ def estimate_tokens(
 
 
 def estimated_usage(prompt: str, answer: str | None, *, calls: int = 1) -> Usage:
-    "Usage estimated from the texts, marked as such."
+    "Return the usage estimated from the texts, marked as such."
     return Usage(estimate_tokens(prompt), estimate_tokens(answer or ""), calls=calls, estimated=True)
 
 # %% ../../nbs/core/11_calls.ipynb #ec426710
@@ -343,24 +343,24 @@ def estimated_usage(prompt: str, answer: str | None, *, calls: int = 1) -> Usage
 class Completion:
     "One answer of a chat endpoint; `status` is 'ok', 'truncated' or 'refused'."
 
-    text: str  # '' if the model said nothing
+    text: str  # '' if the model wrote nothing
     status: str = "ok"
-    refusal: str | None = None  # Why the model declined, if it said
+    refusal: str | None = None  # The model's refusal message, if any
     usage: Usage = field(default_factory=Usage)
     finish_reason: str | None = None
     logprobs: Sequence[Mapping] | None = (
-        None  # One mapping a token, as in the API: token, logprob, top_logprobs
+        None  # One mapping per token, as in the API: token, logprob, top_logprobs
     )
     model: str | None = None  # As the endpoint reports it
     latency_s: float | None = None  # Seconds from sending to the last byte
     ttft_s: float | None = None  # Seconds to the first piece of the answer; None unless streamed
-    reasoning: str | None = None  # What the model wrote for itself; no part of `text`
-    settings: str | None = None  # What was sent otherwise than asked, as in `Response.settings`
+    reasoning: str | None = None  # Reasoning of the model; not part of `text`
+    settings: str | None = None  # Options sent in another form, as in `Response.settings`
     tool_calls: tuple[Mapping, ...] = ()  # As in the API, where tools were offered; arguments are JSON texts
     batched: bool = False  # Through a batch endpoint, at its price
     usage_details: Mapping[str, Mapping[str, int]] = field(
         default_factory=dict
-    )  # 'prompt' and 'completion' -> kind of tokens -> how many, as far as the endpoint counted them
+    )  # 'prompt' and 'completion' -> kind of tokens -> count, as far as reported
 
 # %% ../../nbs/core/11_calls.ipynb #328432bc
 def _completion_view(c):
@@ -378,13 +378,13 @@ prints_itself(Completion, _completion_view)
 def failed_response(
     sample: Sample,
     client: str,  # Name of the client
-    error: str,  # What went wrong, in words
+    error: str,  # Error message
     *,
     status: str = "api_error",
     repeat: int = 0,
     **more,  # Further fields of `Response`
-) -> Response:  # A row without text
-    "The row of a call that brought no answer; nothing is charged for it."
+) -> Response:  # A response without text
+    "Return the response for a call without an answer; it counts no paid calls."
     return Response(
         sample.id,
         client,
@@ -399,16 +399,16 @@ def failed_response(
 
 # %% ../../nbs/core/11_calls.ipynb #6a2c0326
 class TryingClient(ABC):
-    "`answer` for a client that has `attempt`."
+    "Base class that implements `answer` with `attempt`."
 
     name: str
 
     @abstractmethod
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try; raises `CallFailed`."
+        "Make one try; raise `CallFailed` without a usable answer."
 
     async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try, as a row whatever happens."
+        "Make one try; a failure is returned as a response."
         try:
             return await self.attempt(sample, prompt, repeat=repeat)
         except CallFailed as e:

@@ -29,9 +29,9 @@ DEFAULT_CUTS = (0.5, 0.75, 0.95)
 # %% ../../nbs/core/08_cards.ipynb #7c53072f
 def to_points(
     fraction: float | None,  # 0 to 1, higher is better; None stays None
-    cuts: Sequence[float] = DEFAULT_CUTS,  # Least fraction for 2, 3 and 4 points, rising
+    cuts: Sequence[float] = DEFAULT_CUTS,  # Least fraction for 2, 3 and 4 points, ascending
 ) -> int | None:  # 1 to 4
-    "Points on the 4-point scale for a fraction; monotone, higher is better."
+    "Return the points on the 4-point scale for a fraction; monotone, higher is better."
     if fraction is None:
         return None
     if not 0 <= fraction <= 1:
@@ -44,14 +44,14 @@ def to_points(
 # %% ../../nbs/core/08_cards.ipynb #f68c2001
 @dataclass(frozen=True)
 class MetricCard:
-    "What a metric measures, how to read it, and where it ends."
+    "What a metric measures, how to read it, and its limits."
 
     name: str  # As in `Score.metric`
-    title: str  # For a page
+    title: str  # Title on a page
     measures: str  # One sentence
-    needs: Sequence[str]  # What a sample must offer, e.g. ('source',)
-    limits: str  # What it does not see; one honest sentence or two
-    reference: str  # Where the definition comes from
+    needs: Sequence[str]  # What a sample must have, e.g. ('source',)
+    limits: str  # What it does not measure; one or two sentences
+    reference: str  # Source of the definition
     unit: str = "points, 1 to 4"
     low: float = 1
     high: float = 4
@@ -77,12 +77,12 @@ prints_itself(MetricCard, _card_view)
 def score_of(
     card: MetricCard,  # The metric
     fraction: float,  # 0 to 1
-    reason: str,  # One sentence for a person
+    reason: str,  # One sentence for a human reader
     *,
     evidence: Sequence[Evidence | Mapping] = (),
-    rater: str = "",  # Who judged
+    rater: str = "",  # Judge
 ) -> Score:  # Status 'ok'
-    "A score from a fraction, by the card's cut points."
+    "Return a score for a fraction, with points by the card's cuts."
     points = to_points(fraction, cast(Sequence[float], card.cuts))  # a card with a fraction has cuts
     return Score(card.name, points, fraction, "ok", reason, tuple(map(as_evidence, evidence)), rater)
 
@@ -90,11 +90,11 @@ def score_of(
 def unscored(
     card: MetricCard,  # The metric
     status: str,  # Why there is no value, one of `STATUSES` but not 'ok'
-    reason: str,  # One sentence for a person
+    reason: str,  # One sentence for a human reader
     *,
     evidence: Sequence[Evidence | Mapping] = (),
     rater: str = "",
 ) -> Score:  # points and fraction are None
-    "A score that says why it has no value."
+    "Return a score without a value, with the reason."
     known = tuple(map(as_evidence, evidence))
     return Score(card.name, None, None, check_status(status), reason, known, rater)

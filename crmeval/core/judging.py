@@ -21,12 +21,12 @@ from .views import RecordView, prints_itself
 # %% ../../nbs/core/07_judging.ipynb #0be2eabb
 @dataclass(frozen=True)
 class Verdict:
-    "An answer to one small question; `yes` is None when there was none, and `status` says why."
+    "An answer to one small question; without an answer `yes` is None and `status` gives the reason."
 
     yes: bool | None  # The answer
-    probability: float | None = None  # P(yes) in [0, 1] where the judge has one
-    reason: str = ""  # Short, for a person
-    lines: Sequence[int] = ()  # Indices (from 0) of the sentences that it rests on
+    probability: float | None = None  # P(yes) in [0, 1] where the judge reports it
+    reason: str = ""  # Short, for a human reader
+    lines: Sequence[int] = ()  # Indices (from 0) of the sentences that it is based on
     category: str | None = None  # Kind of error, where the judge names one
     status: str = "ok"  # One of `STATUSES`
     points: float | None = None  # 1 to 4, for a judge that rates by rubric
@@ -38,7 +38,7 @@ class Verdict:
 
     @property
     def confidence(self) -> float | None:
-        "How sure the judge is of its answer, 0.5 (a guess) to 1; None where it does not say."
+        "Confidence in the answer, 0.5 (a guess) to 1; None without a probability."
         return None if self.probability is None else max(self.probability, 1 - self.probability)
 
 # %% ../../nbs/core/07_judging.ipynb #34d9cc2f
@@ -55,54 +55,54 @@ prints_itself(Verdict, _verdict_view)
 # %% ../../nbs/core/07_judging.ipynb #6263a98e
 @runtime_checkable
 class Judge(Protocol):
-    "Who answers a metric's questions. Order and length of the verdicts are those of the items asked about."
+    "Answers a metric's questions, with one verdict for each item, in the same order."
 
-    name: str  # Signs the scores, e.g. 'embedded' or 'openai:NAME'
+    name: str  # Rater of the scores, e.g. 'embedded' or 'openai:NAME'
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Is each sentence supported by the source?"
+        "Return whether each sentence is supported by the source."
         ...
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Is each fact stated by the sentences, and by which (`lines`)?"
+        "Return whether each fact is stated by the sentences, and by which (`lines`)."
         ...
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "Is each instruction followed by the response?"
+        "Return whether the response follows each instruction."
         ...
 
 # %% ../../nbs/core/07_judging.ipynb #e847403a
 def failed_verdict(
     verdicts: Sequence[Verdict],
 ) -> Verdict | None:  # The first verdict without an answer, or None
-    "One missing answer leaves a share unknown: a metric that finds one gives no number."
+    "Return the first verdict without an answer; with one, a metric returns no value."
     return next((v for v in verdicts if v.status != "ok" or v.yes is None), None)
 
 # %% ../../nbs/core/07_judging.ipynb #4c379086
 def _probabilities(verdicts):
-    "P(yes) of each verdict, or its yes and no where any of them has no probability."
+    "Return P(yes) of each verdict, or 1 and 0 for all where any has no probability."
     known = [v.probability for v in verdicts if v.probability is not None]
     return known if len(known) == len(verdicts) else [float(bool(v.yes)) for v in verdicts]
 
 
 def supported_share(
-    verdicts: Sequence[Verdict],  # On the claims of one response, (n,) with n > 0, none of them failed
-    weights: Sequence[float] = (),  # How much each claim says, (n,), above 0; (): all alike
+    verdicts: Sequence[Verdict],  # On the claims of one response, (n,) with n > 0, none failed
+    weights: Sequence[float] = (),  # Weight of each claim, (n,), above 0; (): equal
 ) -> float:  # 0 to 1, higher is better
-    "Share of the claims that is supported; an unsupported claim counts like the least probable one."
+    "Return the share of supported claims; an unsupported claim counts like the least probable one."
     known = any(v.probability is None for v in verdicts)
     w = [1.0] * len(verdicts) if known or not weights else list(weights)
     p = _probabilities(verdicts)
     worst = min((q for q, v in zip(p, verdicts) if not v.yes), default=0.0)
     total = sum(a * (q if v.yes else worst) for a, q, v in zip(w, p, verdicts, strict=True))
-    return round(min(1.0, total / sum(w)), 9)  # the order of a sum must not show
+    return round(min(1.0, total / sum(w)), 9)  # the order of the sum must have no effect
 
 # %% ../../nbs/core/07_judging.ipynb #87ebafec
 def stated_share(
     probabilities: Sequence[float | None],  # P(stated) of each fact, (n,) with n > 0; None: not known
     stated: Sequence[bool],  # Whether it counts as stated, (n,)
 ) -> float:  # 0 to 1, higher is better; 0 exactly when nothing is stated
-    "Share of the facts that is stated; a near miss counts in company of stated ones."
+    "Return the share of stated facts; an unstated one adds its probability times the share of stated ones."
     n, share = len(stated), sum(map(bool, stated)) / len(stated)
     known = [p for p in probabilities if p is not None]
     if len(known) < n:
@@ -113,23 +113,23 @@ def stated_share(
 def whole_probability(
     verdicts: Sequence[Verdict],  # On the sentences of one text, (n,); () gives 1
 ) -> float:  # 0 to 1, higher is better
-    "How likely it is that a text is right throughout: the geometric mean over its sentences."
+    "Return how likely a text is right throughout: the geometric mean over its sentences."
     p = _probabilities(verdicts)
     return math.exp(sum(math.log(max(q, 0.001)) for q in p) / len(p)) if p else 1.0
 
 # %% ../../nbs/core/07_judging.ipynb #4dc53122
 @runtime_checkable
 class RecordingJudge(Protocol):
-    "Answers all that is asked about a response in as few calls as possible: a language model, or several."
+    "A judge that answers all questions on a response in as few calls as possible: one or more models."
 
     async def arecord(self, ask: Callable[[Judge], object]) -> Judge:
-        "A judge that knows all the answers and asks nobody; `ask` takes a judge and runs metrics against it."
+        "Return a judge with all answers that makes no calls; `ask` takes a judge and runs metrics with it."
         ...
 
 
 @runtime_checkable
 class RubricJudge(Protocol):
-    "Rates a whole response on the scale."
+    "A judge that rates a whole response on the points scale."
 
     style: str  # 'rubric' when it does; 'fine' when it answers small questions
 
@@ -142,7 +142,7 @@ class RubricJudge(Protocol):
         key_facts: Sequence,
         instructions: Sequence,
     ) -> Verdict:
-        "A verdict with `points`."
+        "Return a verdict with `points`."
         ...
 
 
@@ -151,12 +151,12 @@ class FactFinder(Protocol):
     "Finds the facts that a good response should state."
 
     def extract_key_facts(self, source: str, *, n: int = 10):
-        "Key facts of a source, with a status."
+        "Return the key facts of a source, with a status."
 
 
 @runtime_checkable
 class AwaitedFactFinder(Protocol):
-    "Finds the facts over the network."
+    "As `FactFinder`, over the network."
 
     async def aextract_key_facts(self, source: str, *, n: int = 10):
         "As `FactFinder.extract_key_facts`, awaited."
@@ -164,70 +164,70 @@ class AwaitedFactFinder(Protocol):
 # %% ../../nbs/core/07_judging.ipynb #46549edf
 @runtime_checkable
 class StyledJudge(Protocol):
-    "Says how it judges."
+    "A judge that reports its style."
 
     style: str  # 'fine': answers small questions; 'rubric': rates a whole response
 
 
 @runtime_checkable
 class RefusalJudge(Protocol):
-    "Tells refusals from answers."
+    "A judge that distinguishes refusals from answers."
 
-    name: str  # Signs the scores
+    name: str  # Rater of the scores
 
     def refusal(self, response: str, *, prompt: str) -> Verdict:
-        "A verdict whose `category` is 'compliance', 'partial' or 'refusal'."
+        "Return a verdict whose `category` is 'compliance', 'partial' or 'refusal'."
         ...
 
 
 @runtime_checkable
 class TruthJudge(Protocol):
-    "Grades answers against answers that are known to be right and wrong."
+    "A judge that grades answers against known right and wrong answers."
 
-    name: str  # Signs the scores
+    name: str  # Rater of the scores
 
     def true(
         self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
-        "Is the answer true?"
+        "Return whether the answer is true."
         ...
 
     def informative(
         self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
-        "Does the answer say something?"
+        "Return whether the answer is informative."
         ...
 
 
 @runtime_checkable
 class CountingJudge(Protocol):
-    "Counts its calls and tokens."
+    "A judge that counts its calls and tokens."
 
     usage: object  # A tally with `as_dict`, `as_usage` and `calls`
 
 
 @runtime_checkable
 class ConfiguredJudge(Protocol):
-    "Says what shapes its verdicts."
+    "A judge that reports its settings."
 
     def settings(self) -> Mapping:
-        "Plain data for a manifest; never a key."
+        "Return the settings as plain data for a manifest; never a key."
         ...
 
 # %% ../../nbs/core/07_judging.ipynb #71d539e9
 @runtime_checkable
 class ClosableJudge(Protocol):
-    "Holds connections."
+    "A judge with connections."
 
     async def aclose(self) -> None:
-        "Release them; the judge stays usable."
+        "Release the connections; the judge stays usable."
 
 
 @runtime_checkable
 class TrainedJudge(Protocol):
-    "Was trained on labelled data."
+    "A judge trained on labelled data."
 
-    trained_on: Sequence[str]  # Names of sources on which its scores prove nothing
+    trained_on: Sequence[str]  # Names of training sources; scores on them are no evidence
 
 
 @runtime_checkable
@@ -237,51 +237,51 @@ class JointJudge(Protocol):
     judges: Sequence[Judge]
 
     def members_table(self) -> list:
-        "A row for each member: how often it answered, abstained and failed."
+        "Return a row for each member: counts of answers, abstentions and failures."
         ...
 
 
 @runtime_checkable
 class VotingJudge(Protocol):
-    "Answers by the votes of its members, or replays such answers: its probabilities are shares of votes."
+    "A judge that answers by vote, or replays such answers; its probabilities are shares of votes."
 
     members: Sequence[str]
 
 
 @runtime_checkable
 class ClientJudge(Protocol):
-    "Asks a client."
+    "A judge that calls a client."
 
     client: object  # With `chat`
 
 # %% ../../nbs/core/07_judging.ipynb #08fb4e28
 def counted_verdicts(
-    judge: Judge,  # Who gave the verdicts
+    judge: Judge,  # Judge of the verdicts
     verdicts: Sequence[Verdict],
-) -> list[Verdict]:  # Without probabilities where they are no more than shares of votes
-    "Verdicts as they are counted: two of three votes are no probability."
+) -> list[Verdict]:  # Without probabilities where these are shares of votes
+    "Return verdicts for scoring; a share of votes is not used as a probability."
     if isinstance(judge, VotingJudge):
         return [replace(v, probability=None) for v in verdicts]
     return list(verdicts)
 
 
 def style_of(judge: Judge) -> str:  # 'fine' or 'rubric'
-    "How a judge judges; one that says nothing answers small questions."
-    return getattr(judge, "style", "fine")  # asked for every metric: a look at the protocol takes longer
+    "Return the style of a judge; 'fine' where it reports none."
+    return getattr(judge, "style", "fine")  # called for every metric; `isinstance` on a protocol is slower
 
 
 def is_recording(judge: Judge | None) -> TypeGuard[RecordingJudge]:
-    "As `isinstance(judge, RecordingJudge)`, where it is asked for each response."
+    "Whether a judge is a `RecordingJudge`; faster than `isinstance`, for calls on each response."
     return callable(getattr(judge, "arecord", None))
 
 
-def settings_of(judge: Judge) -> dict:  # Empty for a judge that says nothing
-    "What shapes a judge's verdicts."
+def settings_of(judge: Judge) -> dict:  # Empty for a judge that reports none
+    "Return the settings of a judge."
     return dict(judge.settings()) if isinstance(judge, ConfiguredJudge) else {}
 
 
 def trained_on(judge: Judge) -> tuple[str, ...]:  # Names of sources
-    "What a judge was trained on."
+    "Return the sources that a judge was trained on."
     return tuple(judge.trained_on) if isinstance(judge, TrainedJudge) else ()
 
 
@@ -291,8 +291,8 @@ async def close_judge(judge: Judge) -> None:
         await judge.aclose()
 
 
-def clients_of(judge: Judge) -> list:  # Empty for a judge that asks nobody
-    "The clients that a judge, or the members of a panel, send their calls with."
+def clients_of(judge: Judge) -> list:  # Empty for a judge without clients
+    "Return the clients of a judge, or of the members of a panel."
     if isinstance(judge, JointJudge):
         return [c for member in judge.judges for c in clients_of(member)]
     return [judge.client] if isinstance(judge, ClientJudge) else []

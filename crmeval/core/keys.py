@@ -25,7 +25,7 @@ def _patterns():
     return begun, re.compile(told["word"])
 
 
-_TURNS = 4  # from letters to digits or back
+_TURNS = 4  # changes from letters to digits or back
 
 
 def _is_random(word):
@@ -34,9 +34,9 @@ def _is_random(word):
     return sum(a != b for a, b in zip(kinds, kinds[1:])) >= _TURNS
 
 
-_DIGESTS = ("digest", "sha256", "commit", "revision")  # so called, hexadecimal digits are no key
+_DIGESTS = ("digest", "sha256", "commit", "revision")  # hexadecimal digits with such a name are no key
 _CALLED = re.compile(rf"\b({'|'.join(_DIGESTS)})[ :=@]{{1,3}}\Z", re.IGNORECASE)
-_LONGEST = 12  # letters of such a name with what stands behind it
+_LONGEST = 12  # most characters of such a name with its separator
 
 
 def _is_digest(name, value):
@@ -44,27 +44,27 @@ def _is_digest(name, value):
 
 
 def _is_called_digest(text, found):
-    "Whether a text says before a word that it is a digest: a message that tells which commit is meant."
+    "Whether the text before a word calls it a digest, as in a message that names a commit."
     called = _CALLED.search(text, max(0, found.start() - _LONGEST), found.start())
     return called is not None and _is_digest(called[1].lower(), found[0])
 
 
-# an address ends at a blank, at a sign that none may hold, or at a quote that nothing of it follows
+# a URL ends at white space, at a character not allowed in it, or at a closing quote
 _ADDRESS = re.compile(r"""://(?:[^\s"<>']|'(?=[\w%=&;-]))*""")
 _VALUE = re.compile(r"(?:([^=&;]*)=)?([^&;]+)")
-# names in a query that say what is asked for; any other may be that of a key
+# query parameters that never hold a key; any other may
 _OPEN = {"api-version", "api_version", "version", "model", "deployment", "region", "language", "format"}
 _OPEN |= {"sheet", "page", "per_page", "page_size", "limit", "offset"}
-_MARKED = ("[removed", "[a")  # a mark that stands there already
-_SHORTEST = 6  # characters of a value that may be a key
+_MARKED = ("[removed", "[a")  # a placeholder that is already there
+_SHORTEST = 6  # fewest characters of a value that may be a key
 
 
 def _query_spans(text):
-    "Where the values of an address stand behind its '?', but for names that are known to be open."
+    "Yield the spans of query values in URLs that may be keys."
     for address in _ADDRESS.finditer(text):
         begin = text.find("?", *address.span())
         for m in _VALUE.finditer(text, begin + 1, address.end()) if begin >= 0 else ():
-            value = m[2].rstrip(".,:!)]}")  # the sentence around the address
+            value = m[2].rstrip(".,:!)]}")  # punctuation of the sentence around the URL
             if (
                 len(value) >= _SHORTEST
                 and not value.startswith(_MARKED)
@@ -74,15 +74,15 @@ def _query_spans(text):
 
 
 def without_query_values(
-    text: str,  # Any text; of an address in it, what stands behind '?' is looked at
-    mark: str = "[a key]",  # What stands in the place of a value
-) -> str:  # The same; values of known names, such as api-version, stay
-    "A text whose addresses show no value that may be a key."
+    text: str,  # Any text; the query of each URL in it is examined
+    mark: str = "[a key]",  # Placeholder for a value
+) -> str:  # The text; values of known parameters, such as api-version, stay
+    "Return a text with all query values in URLs replaced that may be keys."
     return _marked(text, _query_spans(text), mark)
 
 
 def _marked(text, spans, mark):
-    "The text with a mark for each span; of those that overlap one for all."
+    "Return the text with each span replaced by the mark; overlapping spans share one."
     parts, done = [], 0
     for start, end in sorted(spans):
         if start >= done:
@@ -100,33 +100,33 @@ def _spans(text):
 
 
 def holds_key(
-    text: object,  # A word, a name, a line
-) -> bool:  # False for what is no text
-    "Whether a text holds what looks like a key, a token, or a password within an address."
+    text: object,  # A word, a name or a line
+) -> bool:  # False for anything but a string
+    "Whether a text contains what looks like a key, a token, or a password in a URL."
     return isinstance(text, str) and bool(_spans(text))
 
 
-KEY_MARK = "[a key]"  # what stands in the place of a secret
+KEY_MARK = "[a key]"  # placeholder for a secret
 
 
 def without_keys(
     text: str,
-) -> str:  # The same with `KEY_MARK` in their place
-    "A text as it may be shown."
+) -> str:  # The text with `KEY_MARK` in their place
+    "Return a text with keys, tokens and passwords replaced."
     return _marked(text, _spans(text), KEY_MARK)
 
 
 def is_own_host(
-    host: str | None,  # As an address or a header names it, without a port
+    host: str | None,  # Host of a URL or header, without a port
 ) -> bool:
-    "Whether a host is this machine whoever looks its name up: no key that is sent there leaves it."
+    "Whether a host name always means this machine, so that a key sent there does not leave it."
     return (host or "").lower() in ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
 def plain_without_keys(
     value,  # Text, number, list or mapping, nested
-) -> Any:  # The same form
-    "Plain data as they may be kept."
+) -> Any:  # Data of the same form
+    "Return plain data with keys, tokens and passwords replaced in all strings."
     if isinstance(value, str):
         return without_keys(value)
     if isinstance(value, dict):
@@ -141,7 +141,7 @@ _noted: ContextVar[list[str] | None] = ContextVar("missing keys that are noted",
 
 @contextlib.contextmanager
 def keys_noted() -> Iterator[list[str]]:  # Environment variables that a call would need; filled inside
-    "Inside, a missing key raises nothing and is noted: for a look ahead, which sends nothing."
+    "Context manager that records missing keys instead of raising, for a dry run that sends nothing."
     missing: list[str] = []
     token = _noted.set(missing)
     try:
@@ -152,9 +152,9 @@ def keys_noted() -> Iterator[list[str]]:  # Environment variables that a call wo
 
 def key_missing(
     variable: str,  # Environment variable that should hold the key, or several: 'A or B'
-    message: str,  # What is wrong, for the error
+    message: str,  # Error message
 ) -> None:
-    "A key is missing: raise `ValueError`, or inside `keys_noted` note its variable."
+    "Raise `ValueError` for a missing key, or inside `keys_noted` record its variable."
     missing = _noted.get()
     if missing is None:
         raise ValueError(message)

@@ -16,9 +16,9 @@ from .package_data import data_path
 
 # %% ../../nbs/core/02_letters.ipynb #6caf5365
 def flat_phrases(
-    phrases: dict | list,  # Phrases, or lists of them by language
+    phrases: dict | list,  # List of phrases, or language -> list
 ) -> list[str]:  # Each once, the longest first
-    "Phrases of all languages."
+    "Return the phrases of all languages."
     lists = phrases.values() if isinstance(phrases, dict) else [phrases]
     return sorted({p for some in lists for p in some}, key=lambda p: (-len(p), p))
 
@@ -26,15 +26,15 @@ def flat_phrases(
 def phrases_pattern(
     phrases: dict | list,  # As for `flat_phrases`
 ) -> str:  # Alternatives, without a group around them
-    "A pattern for any of the phrases."
+    "Return a regular expression for any of the phrases."
     return "|".join(re.escape(p).replace(r"\ ", r"\s+") for p in flat_phrases(phrases))
 
 
 def holds_phrase(
     text: str,  # A short text
-    phrases: Iterable[str],  # Phrases in small letters, with single blanks
+    phrases: Iterable[str],  # Lower-case phrases with single spaces
 ) -> bool:
-    "Does a text hold one of the phrases as whole words?"
+    "Whether a text contains one of the phrases as whole words."
     small = re.sub(r"\s+", " ", text.lower())
     return any(re.search(rf"(?<!\w){re.escape(p)}(?!\w)", small) for p in phrases if p in small)
 
@@ -51,7 +51,7 @@ def _notice_objects() -> tuple[str, ...]:
 
 @lru_cache
 def _pattern(name: str) -> re.Pattern:
-    "A pattern of this room by name."
+    "Return a regular expression of this module by name."
     words, notices = _lexicon(), _lexicon()["notices"]
     made = {
         "greeting": rf"(?:{phrases_pattern(words['greetings'])})(?!\w)",
@@ -77,8 +77,8 @@ _GREETING_END = re.compile(r"[,:!،，]|(?<!\b[A-Za-zÀ-ž]{3})(?<!\b[A-Za-zÀ-�
 
 def greeting_length(
     line: str,  # First line of a letter
-) -> int:  # Characters of the greeting, its comma included; 0 when the line does not greet
-    "How much of a line is a greeting: its words, then nothing but titles and a name."
+) -> int:  # Characters of the greeting, its comma included; 0 without a greeting
+    "Return the length of a line's greeting: greeting words, then only titles and names."
     text = line.strip(" *_\t")
     if len(text) <= 60 and _pattern("greeting line").match(text):
         return line.index(text) + len(text)
@@ -96,7 +96,7 @@ def greeting_length(
 
 
 def _greeting_ends(rest: str) -> Iterator[re.Match]:
-    "Marks that can end a greeting: not a comma before a form of address or a title."
+    "Yield the marks that can end a greeting; a comma before another greeting or a title cannot."
     for m in _GREETING_END.finditer(rest):
         after = rest[m.end() :].split(maxsplit=1)
         word = after[0].rstrip(",:!") if after else ""
@@ -106,7 +106,7 @@ def _greeting_ends(rest: str) -> Iterator[re.Match]:
 
 
 def _only_names(text: str, sure: bool) -> bool:
-    "Can the words behind a greeting be titles and names? Without an end mark all are capitalised."
+    "Whether words after a greeting can be titles and names; unless `sure`, all must be capitalised."
     tokens = text.replace(",", " ").split()
     if len(tokens) > 8 or not all(_NAME.match(t) or t in ("&", "-", "–") for t in tokens):
         return False
@@ -122,8 +122,8 @@ _CONTACT = re.compile(r"@|https?://|www\.|\+?\d[\d ()/.-]{6,}|\b[A-Za-z]{1,6}\.?
 
 def is_closing(
     line: str,  # One line
-) -> bool:  # True for a sign-off, alone or with a name behind it
-    "Does a line close a letter?"
+) -> bool:  # True for a sign-off, alone or with a name after it
+    "Whether a line closes a letter."
     text = line.strip()
     if len(text) <= 160 and _pattern("formula").match(text):
         return True
@@ -143,22 +143,22 @@ def is_closing(
 
 def says_regards(
     closing: str,  # A sign-off
-) -> bool:  # False for 'Thanks', which may stand above the text as well
-    "Does a sign-off send regards, in any language?"
+) -> bool:  # False for 'Thanks', which may also be above the text
+    "Whether a sign-off sends regards, in any language."
     return bool(_pattern("regards").search(closing))
 
 
 def is_postscript(
     line: str,  # One line
 ) -> bool:
-    "Does a line begin with 'PS'?"
+    "Whether a line begins with 'PS'."
     return bool(_pattern("postscript").match(line.strip()))
 
 
 def is_sent_from(
     line: str,  # One line
 ) -> bool:
-    "Is it what a telephone or a program writes below a mail?"
+    "Whether a line is the 'sent from' line of a phone or mail program."
     text = line.strip()[:120]
     return (
         len(line) < 120 and bool(_pattern("sent from").match(text)) and bool(_pattern("device").search(text))
@@ -168,7 +168,7 @@ def is_sent_from(
 def in_signature(
     line: str,  # One line
 ) -> bool:
-    "Can a line stand below a sign-off: empty, short, no sentence?"
+    "Whether a line can be part of a signature: empty or short, no sentence."
     text = line.strip()
     if len(text) > 100 or re.match(r"[-*•]\s|\d+[.)]\s", text) or is_postscript(text):
         return False
@@ -179,15 +179,15 @@ def in_signature(
 def is_banner(
     text: str,  # The first lines of a mail
 ) -> bool:
-    "Does a server say that the mail came from outside?"
+    "Whether a mail begins with a server's banner for external senders."
     return bool(_pattern("banner").search(text[:400]))
 
 
 def is_notice(
     line: str,  # A line that may begin a notice
-    following: str = "",  # The lines behind it
+    following: str = "",  # The lines after it
 ) -> bool:
-    "Does a legal notice begin here?"
+    "Whether a legal notice begins at this line."
     if _pattern("notice line").match(line):
         return True
     whole = f"{line} {following}"[:600]

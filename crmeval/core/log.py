@@ -27,7 +27,7 @@ def _sorted_json():
 def digest(
     *parts,  # Plain data and records
 ) -> str:  # 32 hexadecimal digits; equal data give equal digests on every machine
-    "Fingerprint of plain data; a table that lies in a file gives that of the list of its records."
+    "Return a digest of plain data; a table of records in a file has the digest of their list."
     try:
         found = hashlib.sha256()
         for piece in _pieces(parts, _sorted_json()):
@@ -40,7 +40,7 @@ def digest(
 
 
 def _pieces(parts, encode, gap=b","):
-    "The bytes of a JSON list of the parts; lists among them item by item, since they may be long."
+    "Yield the bytes of a JSON list of the parts; inner lists item by item, since they may be long."
     yield b"["
     for n, part in enumerate(parts):
         yield gap if n else b""
@@ -55,7 +55,7 @@ def _pieces(parts, encode, gap=b","):
 
 
 def _any_json(value):
-    "As Python writes JSON, which knows every text and every number."
+    "Return JSON by Python's encoder, which supports every string and number."
     text = json.dumps(
         value,
         sort_keys=True,
@@ -66,7 +66,7 @@ def _any_json(value):
 
 # %% ../../nbs/core/12_log.ipynb #ae64089c
 class JournalError(RuntimeError):
-    "The journal cannot be used or written; what it held stays in it."
+    "The journal cannot be used or written; its entries stay."
 
 # %% ../../nbs/core/12_log.ipynb #30f92211
 def _lock(file, path):
@@ -92,11 +92,11 @@ def _private(path, flags):
 
 
 def open_locked(
-    path: Path,  # Made with its folders if missing
+    path: Path,  # Created with its folders if missing
     *,
-    private: bool = False,  # True: a file that is made here its owner alone can read, from its first moment
-):  # A binary file, opened for appending; the lock goes with the process, however it ends
-    "Open a file for appending, as its only writer; raises `JournalError`."
+    private: bool = False,  # True: a new file is readable by its owner only, from its creation
+):  # A binary file, opened for appending; the lock ends with the process, in any way
+    "Open a file for appending, as its only writer; raise `JournalError` where that fails."
     if path.exists() and not path.is_file():
         raise JournalError(f"{path} is not a regular file, so it cannot be a journal")
     try:
@@ -113,11 +113,11 @@ def open_locked(
 def append_bytes(
     fd: int,  # File descriptor of `open_locked`
     data: bytes,  # Whole lines
-    durable: int,  # Bytes that are safe in the file; it is cut back to them when writing fails
-    path: Path,  # For the message
-    n: int,  # Entries that are safe, for the message
+    durable: int,  # Bytes that are safe in the file; it is truncated to them when writing fails
+    path: Path,  # For the error message
+    n: int,  # Entries that are safe, for the error message
 ):
-    "Append in one piece, and return when the data are on the disk; raises `JournalError`."
+    "Append data and return when they are on the disk; raise `JournalError` where that fails."
     try:
         view = memoryview(data)
         while view:
@@ -125,7 +125,7 @@ def append_bytes(
         os.fsync(fd)
     except OSError as e:
         with contextlib.suppress(OSError):
-            os.ftruncate(fd, durable)  # a torn line would be cut off at the next start as well
+            os.ftruncate(fd, durable)  # a partial line would be dropped at the next start as well
         raise JournalError(
             f"cannot write {path}: {e.strerror}; {n} entries are safe in it, "
             "and the same call continues from there"
@@ -135,12 +135,12 @@ def append_bytes(
 def read_lines(
     path: Path,  # A file that is only appended to
 ) -> Iterator[tuple[int, bytes, int]]:  # Line number from 1, the line with its end, its offset
-    "Yield each complete line; half a line at the end, left by a kill, is not one."
+    "Yield each complete line; a partial last line, left by a killed process, is skipped."
     at = 0
     with open(path, "rb", buffering=2**20) as lines:
         for n, line in enumerate(lines, 1):
             if not line.endswith(b"\n"):
-                return  # torn: the process was killed while it wrote this line
+                return  # partial: the process was killed while it wrote this line
             yield n, line, at
             at += len(line)
 
@@ -148,9 +148,9 @@ def read_lines(
 def damaged(
     path: Path,
     n: int,  # Number of the line, from 1
-    e: Exception,  # What the reader said
+    e: Exception,  # Exception of the reader
 ) -> JournalError:
-    "The error for a line that cannot be read."
+    "Return the error for a line that cannot be read."
     return JournalError(
         f"{path}, line {n} is damaged ({e}); mend or remove that line, or start with another folder"
     )

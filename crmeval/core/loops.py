@@ -18,23 +18,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 # %% ../../nbs/core/10_loops.ipynb #67db94c2
-# set while a run is on; who sends the calls: async (client, request, send) -> Completion
+# set during a run; sends the calls: async (client, request, send) -> Completion
 ROUTE = contextvars.ContextVar("crmeval_route", default=None)
-# set while a run sends a call; told of each answer's status and headers: (status, headers) -> None
+# set while a run sends a call; receives each answer's status and headers: (status, headers) -> None
 HEARD: contextvars.ContextVar[Callable[[int, Any], None] | None] = contextvars.ContextVar(
     "crmeval_heard", default=None
 )
 
 # %% ../../nbs/core/10_loops.ipynb #e3e6226c
 async def settled() -> None:
-    "Wait until the route has nothing on its way, where it can tell: stopped work has paid for those calls."
+    "Wait for the route's open calls, where it can report them: they are paid for, even in stopped work."
     if (settle := getattr(ROUTE.get(), "settle", None)) is not None:
         await settle()
 
 
 @contextlib.contextmanager
 def _interrupts():
-    "An event that the interrupt key sets while a loop that waits cannot hear it; in the main thread only."
+    "Context manager for an event that the interrupt key sets while a loop waits; main thread only."
     pressed, old = threading.Event(), signal.getsignal(signal.SIGINT)
     ours = threading.current_thread() is threading.main_thread() and old is not None
     if ours:
@@ -82,7 +82,7 @@ def _in_thread(coro, notes, grace_s=1.9):
 def run_sync(
     coro: Coroutine,  # For example `answer_all(...)`
 ):  # What the coroutine returns
-    "Run a coroutine from plain code, also where a loop runs already; the interrupt key stops it cleanly."
+    "Run a coroutine from synchronous code, also in a running loop; the interrupt key stops it cleanly."
     notes = {}
     try:
         asyncio.get_running_loop()
@@ -104,7 +104,7 @@ def _loop_of(pid):
 
 
 def _background():
-    "A loop for each process: a forked child has the parent's loop, not its thread, and would wait for ever."
+    "Return this process's loop; a forked child has the parent's loop without its thread and would hang."
     return _loop_of(os.getpid())
 
 
@@ -122,7 +122,7 @@ def run_in_background(
             "run_in_background was called on the background loop itself; await the coroutine there"
         )
     future = asyncio.run_coroutine_threadsafe(coro, _background())
-    held = getattr(ROUTE.get(), "held", None)  # a run that is stopped ends what its threads wait for
+    held = getattr(ROUTE.get(), "held", None)  # a stopped run cancels the calls that its threads wait for
     if held is not None:
         held.add(future)
     try:
@@ -135,7 +135,7 @@ def run_in_background(
             held.discard(future)
 
 # %% ../../nbs/core/10_loops.ipynb #4f25d5b2
-LONG = 8_000  # characters from which work on a text is long
+LONG = 8_000  # characters above which work on a text counts as long
 
 
 @functools.lru_cache(maxsize=4)
@@ -144,10 +144,10 @@ def _worker(process: int, long: bool) -> ThreadPoolExecutor:
 
 
 async def beside_loop(
-    size: int,  # Characters that are worked on, from 0; `LONG` ones wait apart
+    size: int,  # Characters of the text, from 0; above `LONG`, a worker of its own
     work: Callable,  # Must not wait for the loop
     *args: Any,
 ) -> Any:  # What the work returns, or what it raises
-    "Work done beside the loop, which answers others meanwhile."
+    "Run work in a worker thread, so that the loop is not blocked."
     worker = _worker(os.getpid(), size > LONG)
     return await asyncio.get_running_loop().run_in_executor(worker, work, *args)

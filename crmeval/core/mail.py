@@ -37,12 +37,12 @@ def _lexicon() -> dict:
     return json.loads(data_path("lexicons", "mail.json").read_text(encoding="utf-8"))
 
 
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # scripts in which no blank parts a name from a verb
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # scripts without a space between name and verb
 
 
 @lru_cache
 def _pattern(name: str) -> re.Pattern:
-    "A pattern of this room by name."
+    "Return a regular expression of this module by name."
     words, attribution = _lexicon(), _lexicon()["attribution"]
     openers, days = phrases_pattern(attribution["openers"]), phrases_pattern(attribution["weekdays"])
     made = {
@@ -63,7 +63,7 @@ _SHOWN_HEADERS = ("From", "To", "Cc", "Subject", "Date")
 
 
 def _is_message(text: str) -> bool:
-    "Does the text begin with the headers of a whole message?"
+    "Whether the text begins with the headers of a whole message."
     if text.count("\n--") > 500:  # no mail has so many parts
         return False
     head = text.lstrip()[:8000].partition("\n\n")[0].split("\n")
@@ -74,7 +74,7 @@ def _is_message(text: str) -> bool:
 
 
 def _message_text(text: str) -> str:
-    "Headers that a person sees and the body of a whole message."
+    "Return the visible headers and the body of a whole message."
     raw = text.lstrip().encode("utf-8", "surrogateescape")
     message = email.message_from_bytes(raw, policy=email.policy.default)
     headers = [f"{name}: {message[name]}" for name in _SHOWN_HEADERS if message[name]]
@@ -86,7 +86,7 @@ def _message_text(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    "Text whose marks of quoted-printable are read; text without them stays."
+    "Return a text with quoted-printable decoded; any other text is unchanged."
     if not (_SOFT_BREAK.search(text) or _ESCAPED.search(text)):
         return text
     try:
@@ -96,9 +96,9 @@ def _decoded(text: str) -> str:
 
 # %% ../../nbs/core/18_mail.ipynb #f52c5328
 def plain_text(
-    text: str,  # A mail as it came: plain, HTML, or a whole message with its headers
-) -> str:  # Its text in lines that end with '\n'; without HTML, without marks of the transport
-    "Plain text of a mail in any form."
+    text: str,  # A raw mail: plain, HTML, or a whole message with its headers
+) -> str:  # Its text in lines that end with '\n'; without HTML and transfer encoding
+    "Return the plain text of a mail in any form."
     text = re.sub(r"\r\n?|[\u2028\u2029\x0b\x0c]", "\n", text)
     if _is_message(text):
         try:
@@ -109,11 +109,11 @@ def plain_text(
     return html_to_text(text) if is_html(text) else text
 
 # %% ../../nbs/core/18_mail.ipynb #7e859fbd
-_WIDEST = 400  # characters of a line that are looked at
+_WIDEST = 400  # characters of a line that are examined
 
 
 def _looked_at(line: str) -> str:
-    "The beginning and the end of a line, without the blanks at its end."
+    "Return the beginning and the end of a line, without trailing spaces."
     line = line.rstrip()
     return line if len(line) <= _WIDEST else line[:300] + line[-100:]
 
@@ -126,13 +126,13 @@ _COLON = re.compile(r"[:：]\s{0,3}[*_]{0,3}$")
 
 
 def _is_introduction(joined: str, quote_follows: bool) -> bool:
-    "Is a line, or lines joined, what a mail program writes above a quote?"
+    "Whether a line, or joined lines, is a mail program's introduction of a quote."
     if not _COLON.search(joined) or len(joined) > _WIDEST:
         return False
     if _OLD_GMAIL.match(joined):
         return True
     if quote_follows and "@" in joined and _TIME.search(joined):
-        return True  # a time, then an address, then a quote: so it is in any language
+        return True  # a time and an address before a quote: an introduction in any language
     if not re.search(r"\d|@", joined) or not _pattern("verb").search(joined):
         return False
     opens = _pattern("opener").match(joined) or "@" in joined
@@ -140,14 +140,14 @@ def _is_introduction(joined: str, quote_follows: bool) -> bool:
 
 
 def _next_is_quote(lines: list[str], at: int) -> bool:
-    "Is the first line with words from `at` on quoted?"
+    "Whether the first non-empty line from `at` on is quoted."
     return any(line.lstrip().startswith(">") for line in lines[at : at + 3] if line.strip()) and not any(
         line.strip() and not line.lstrip().startswith(">") for line in lines[at : at + 2]
     )
 
 
 def _introduction_length(lines: list[str], at: int) -> int:
-    "How many lines from `at` on introduce a quote; 0 when none does."
+    "Return how many lines from `at` on introduce a quote; 0 for none."
     if not any(_COLON.search(line) for line in lines[at : at + 4]):
         return 0
     joined = ""
@@ -172,13 +172,13 @@ def _header_kinds() -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _header(line: str) -> tuple[str, str]:
-    "Kind and contents of a line that is a header, or ('', '')."
+    "Return kind and contents of a header line, or ('', '')."
     m = _pattern("header").match(line.strip()) if ":" in line[:40] or "：" in line[:40] else None
     return (_header_kinds().get(re.sub(r"\s+", " ", m[1]).lower(), ""), m[2].strip()) if m else ("", "")
 
 
 def _header_block(lines: list[str], at: int) -> dict[str, str]:
-    "Headers by kind that stand in the lines from `at` on, before anything else."
+    "Return the headers, by kind, at the beginning of the lines from `at` on."
     found = {}
     for line in lines[at : at + 12]:
         kind, value = _header(line)
@@ -190,7 +190,7 @@ def _header_block(lines: list[str], at: int) -> dict[str, str]:
 
 
 def _begins_block(lines: list[str], at: int) -> bool:
-    "Do the lines from `at` on begin with the headers of a mail that is quoted?"
+    "Whether the lines from `at` on begin with the headers of a quoted mail."
     if _header(lines[at])[0] not in ("from", "date", "subject", "sent", "to"):
         return False
     found = _header_block(lines, at)
@@ -203,7 +203,7 @@ _RULE = re.compile(r"\s*[_-]{10,}\s*$")
 
 
 def _ends_new_text(lines: list[str], at: int) -> bool:
-    "Is all that follows from line `at` on quoted?"
+    "Whether everything from line `at` on is quoted."
     line = lines[at]
     ruled = line.lstrip()[:1] in "-_=*"
     divided = ruled and _pattern("divider").match(line) or _pattern("forward").match(line)
@@ -214,7 +214,7 @@ def _ends_new_text(lines: list[str], at: int) -> bool:
 
 # %% ../../nbs/core/18_mail.ipynb #dd599d25
 def _quoted_marks(lines: list[str], start: int) -> list[bool]:
-    "For each line from `start` on: is it quoted?"
+    "Return for each line whether it is quoted; lines before `start` are not."
     marks, at = [False] * start, start
     while at < len(lines):
         if not lines[at].strip() or lines[at].lstrip().startswith(">"):
@@ -232,7 +232,7 @@ def _quoted_marks(lines: list[str], start: int) -> list[bool]:
 
 # %% ../../nbs/core/18_mail.ipynb #bdc55044
 def _header_lines(lines: list[str]) -> int:
-    "How many lines at the top are headers, empty lines above them included."
+    "Return how many lines at the top are headers, including empty lines above them."
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     kind = _header(lines[first])[0] if lines else ""
     found = _header_block(lines, first) if kind else {}
@@ -251,7 +251,7 @@ _DASHES = re.compile(r"\s*(?:--|—|__|\*\*\*)\s*$")
 
 
 def _notice_start(passage: list[str]) -> int:
-    "Index of the line at which a notice ends a passage; its length when none does."
+    "Return the index of the line where a closing notice begins; the length without one."
     for at, line in enumerate(passage):
         before = passage[at - 1].strip() if at else ""
         begins = at > 0 and (not before or SENTENCE_END.search(before) or in_signature(before))
@@ -262,7 +262,7 @@ def _notice_start(passage: list[str]) -> int:
 
 
 def _banner_end(passage: list[str]) -> int:
-    "How many lines at the top of a passage are a server's banner about a mail from outside."
+    "Return how many lines at the top of a passage are a server's banner for external mail."
     first = next((i for i, line in enumerate(passage) if line.strip()), 0)
     if not passage or not is_banner(" ".join(passage[first : first + 2])):
         return 0
@@ -270,12 +270,12 @@ def _banner_end(passage: list[str]) -> int:
 
 
 def _paragraph_end(passage: list[str], at: int) -> int:
-    "Index behind the paragraph to which the line `at` belongs."
+    "Return the index after the paragraph of line `at`."
     return next((i for i in range(at, len(passage)) if not passage[i].strip()), len(passage))
 
 
 def _begins_with_name(passage: list[str], at: int) -> bool:
-    "Is the next line with words a short one of capitalised words?"
+    "Whether the next non-empty line is a short one of capitalised words."
     line = next((x.strip() for x in passage[at : at + 3] if x.strip()), "")
     words = line.split()
     small = sum(w[0].islower() for w in words)
@@ -285,7 +285,7 @@ def _begins_with_name(passage: list[str], at: int) -> bool:
 
 
 def _sign_off_end(passage: list[str], start: int) -> int:
-    "Index behind the signature that the sign-off in line `start` begins; `start` when it is none."
+    "Return the index after the signature that begins in line `start`; `start` if it is none."
     named = _begins_with_name(passage, start + 1)
     end = _paragraph_end(passage, start)
     if not named and not all(in_signature(line) for line in passage[start + 1 : end]):
@@ -302,7 +302,7 @@ def _sign_off_end(passage: list[str], start: int) -> int:
 
 # %% ../../nbs/core/18_mail.ipynb #a3d75bad
 def _signature_marks(passage: list[str], quoted_above: bool) -> list[bool]:
-    "For each line of a passage without notice: does it belong to a signature?"
+    "Return for each line of a passage without notice whether it belongs to a signature."
     marks, at, written = [], 0, quoted_above
     while at < len(passage):
         line = passage[at]
@@ -324,7 +324,7 @@ def _signature_marks(passage: list[str], quoted_above: bool) -> list[bool]:
 
 
 def _bare_name(passage: list[str], marks: list[bool]) -> int:
-    "Index of a name that alone closes a letter as its last paragraph; -1 when there is none."
+    "Return the index of a name that is the last paragraph of a letter; -1 without one."
     shown = [i for i, line in enumerate(passage) if line.strip()]
     if len(shown) < 2 or any(marks):
         return -1
@@ -336,7 +336,7 @@ def _bare_name(passage: list[str], marks: list[bool]) -> int:
 
 
 def _passage_kinds(passage: list[str], greeted: bool, quoted_above: bool) -> list[str]:
-    "Kind of each line of a passage: 'body', 'signature' or 'notice'."
+    "Return the kind of each line of a passage: 'body', 'signature' or 'notice'."
     banner = _banner_end(passage)
     notice = _notice_start(passage[banner:]) + banner
     written = passage[banner:notice]
@@ -345,7 +345,7 @@ def _passage_kinds(passage: list[str], greeted: bool, quoted_above: bool) -> lis
     kinds = ["signature" if mark or i == name else "body" for i, mark in enumerate(marks)]
     alone = not banner and not any(k == "body" and line.strip() for k, line in zip(kinds, written))
     if alone and not any(marks):
-        below = ["body"] * (len(passage) - notice)  # a notice that somebody asked for
+        below = ["body"] * (len(passage) - notice)  # the notice itself is the text
     else:
         below = ["signature" if is_sent_from(line) else "notice" for line in passage[notice:]]
     return ["notice"] * banner + kinds + below
@@ -353,25 +353,25 @@ def _passage_kinds(passage: list[str], greeted: bool, quoted_above: bool) -> lis
 # %% ../../nbs/core/18_mail.ipynb #120a4fa1
 @dataclass(frozen=True)
 class Mail:
-    "The parts of a mail; each is text, '' where there is none."
+    "The parts of a mail as text; '' for a missing part."
 
-    body: str = ""  # What the writer newly wrote, without the greeting
+    body: str = ""  # New text of the writer, without the greeting
     greeting: str = ""  # 'Dear Dr. Ruiz,'
-    signature: str = ""  # The sign-off and all below it, and what a telephone writes
+    signature: str = ""  # The sign-off and all below it, and a phone's 'sent from' line
     notice: str = ""  # A legal notice, or a server's banner
-    quoted: str = ""  # Quoted or forwarded mails with what introduces them
-    headers: str = ""  # 'Subject: …' and others that stand above the text
-    new: str = ""  # Greeting and body as they stand together
+    quoted: str = ""  # Quoted or forwarded mails with their introductions
+    headers: str = ""  # 'Subject: …' and others above the text
+    new: str = ""  # Greeting and body together
 
     @property
     def subject(self) -> str:
-        "What stands behind 'Subject:' in any language, or ''."
+        "The text after 'Subject:' in any language, or ''."
         found = (_header(line) for line in self.headers.split("\n"))
         return next((value for kind, value in found if kind == "subject"), "")
 
 
 def _passages(lines: list[str], quoted: list[bool], start: int) -> Iterable[tuple[int, int]]:
-    "Begin and end of each run of lines from `start` on that are not quoted."
+    "Yield begin and end of each run of unquoted lines from `start` on."
     at = start
     while at < len(lines):
         end = next((i for i in range(at, len(lines)) if quoted[i]), len(lines))
@@ -381,7 +381,7 @@ def _passages(lines: list[str], quoted: list[bool], start: int) -> Iterable[tupl
 
 
 def _line_kinds(lines: list[str]) -> tuple[list[str], int]:
-    "Kind of each line, and the index of the line that may greet (-1: none has words)."
+    "Return the kind of each line, and the index of the line that may greet (-1: none has words)."
     top = _header_lines(lines)
     quoted = _quoted_marks(lines, top)
     kinds = ["headers"] * top + ["quoted"] * (len(lines) - top)
@@ -397,7 +397,7 @@ def _line_kinds(lines: list[str]) -> tuple[list[str], int]:
 
 
 def _without_marks(lines: list[str]) -> list[str]:
-    "A text of nothing but quoted lines loses its marks, since nobody else wrote it; any other text stays."
+    "Return the lines without '>' where all are quoted and nothing introduces a quote; else unchanged."
     shown = [line for line in lines if line.strip()]
     if not shown or not all(line.lstrip().startswith(">") for line in shown):
         return lines
@@ -408,9 +408,9 @@ def _without_marks(lines: list[str]) -> list[str]:
 
 # %% ../../nbs/core/18_mail.ipynb #a803ab70
 def read_mail(
-    text: str,  # A mail as it came: plain, HTML, or a whole message with its headers
+    text: str,  # A raw mail: plain, HTML, or a whole message with its headers
 ) -> Mail:  # Its parts
-    "Take a mail apart; a text that is not a mail is all body."
+    "Split a mail into its parts; a text that is not a mail is all body."
     lines = _without_marks(plain_text(text).split("\n"))
     kinds, first = _line_kinds([_looked_at(line) for line in lines])
     rows = [[(kind, line)] for kind, line in zip(kinds, lines)]
@@ -422,7 +422,7 @@ def read_mail(
 
 
 def _joined(rows: list[list[tuple[str, str]]], kinds: set[str]) -> str:
-    "Lines of some kinds, with the empty lines behind them, each of which counts once."
+    "Return the lines of some kinds; several empty lines after one become a single one."
     out, inside = [], False
     for row in rows:
         line = "".join(text for kind, text in row if kind in kinds)
@@ -434,10 +434,10 @@ def _joined(rows: list[list[tuple[str, str]]], kinds: set[str]) -> str:
 
 
 def new_text(
-    text: str,  # A mail as it came
+    text: str,  # A raw mail
     *,
     signed: bool = False,  # Keep the signature
 ) -> str:  # Greeting and body; '' when the writer wrote nothing new
-    "What the writer of a mail newly wrote: no headers, quotes, notices."
+    "Return the new text of a mail, without headers, quotes and notices."
     mail = read_mail(text)
     return f"{mail.new}\n\n{mail.signature}".strip() if signed else mail.new

@@ -13,12 +13,12 @@ from typing import Any, TypeVar, cast
 
 # %% ../../nbs/core/15_memo.ipynb #38d1304e
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_MOST = 50_000  # answers that a call remembers
-_MOST_KEPT = 8_192  # answers that one memo keeps
+_MOST = 50_000  # answers cached during a call
+_MOST_KEPT = 8_192  # answers that one memo keeps for good
 
 
 class _Scope(threading.local):
-    "What is forgotten when the outermost call in this thread ends."
+    "Answers that are dropped when the outermost call in this thread ends."
 
     held: "list[tuple[CallMemo, Hashable]] | None" = None
 
@@ -27,12 +27,12 @@ _SCOPE = _Scope()
 
 
 class CallMemo(dict):
-    "Question -> answer; a question that is not `keeps`'s own is forgotten behind the call that asked it."
+    "Cache, question -> answer; unless `keeps` selects the question, its answer is dropped after the call."
 
     def __init__(
         self,
-        work: Callable[[Any], Any],  # Gives the answer; must not depend on anything else
-        keeps: Callable[[Any], bool] | None = None,  # Which answers stay: at most 8,192; None: none
+        work: Callable[[Any], Any],  # Question -> answer; must not depend on anything else
+        keeps: Callable[[Any], bool] | None = None,  # Selects questions to keep, at most 8,192; None: none
     ):
         super().__init__()
         self.work, self.keeps = work, keeps
@@ -51,9 +51,9 @@ class CallMemo(dict):
 
 
 def forgetting(
-    function: _Function,  # No generator
+    function: _Function,  # Must not be a generator
 ) -> _Function:
-    "A function behind which every `CallMemo` forgets what it was asked, unless another such function runs."
+    "Decorator: after the outermost decorated call, every `CallMemo` drops the answers of that call."
 
     @functools.wraps(function)
     def call(*args, **given):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 # %% ../../nbs/core/00_near.ipynb #5d8c78c8
-_LONGEST = 100  # letters; nobody mistypes more
+_LONGEST = 100  # characters compared; more is no typing error
 
 
 def _plain(name):
@@ -19,12 +19,12 @@ def _plain(name):
 
 
 def nearest(
-    word: object,  # What arrived
-    known: Iterable[str],  # What is possible
+    word: object,  # Name that was given
+    known: Iterable[str],  # Valid names
     *,
-    least: float = 0.6,  # Share of letters in common, in [0, 1]
-) -> str | None:  # One of `known`; None where nothing is near
-    "The known name that was probably meant."
+    least: float = 0.6,  # Similarity threshold of `difflib`, in [0, 1]
+) -> str | None:  # One of `known`; None where none is similar
+    "Return the valid name that was probably meant."
     plain: dict[str, str] = {}
     for name in known:
         plain.setdefault(_plain(name), name)
@@ -33,11 +33,11 @@ def nearest(
 
 
 def did_you_mean(
-    word: object,  # What arrived
-    known: Iterable[str],  # What is possible
+    word: object,  # Name that was given
+    known: Iterable[str],  # Valid names
     *,
     least: float = 0.6,  # As for `nearest`
-) -> str:  # '' where nothing is near
-    "The end of a message about an unknown name."
+) -> str:  # '' where none is similar
+    "Return the end of an error message about an unknown name."
     near = nearest(word, known, least=least)
     return f"; did you mean {near!r}?" if near else ""

@@ -22,11 +22,11 @@ else:
     import sre_parse as _re_parser
 
 # %% ../../nbs/core/16_needed_words.ipynb #2190c568
-_MOST_LETTERS = 8_192  # characters that are remembered: of all scripts there are a hundred times as many
+_MOST_LETTERS = 8_192  # characters cached; all scripts have a hundred times as many
 
 
 class _Small(dict):
-    "Character code -> that of its small letter, one for all that a pattern takes for the same."
+    "Character code -> that of its lower-case letter, one for all that a pattern treats as equal."
 
     def __missing__(self, code):
         c = chr(code)
@@ -36,25 +36,25 @@ class _Small(dict):
         return small
 
 
-# Both Turkish letters; pairs whose small letters differ although they stand for the same
+# both Turkish letters; pairs whose lower-case letters differ although they match each other
 _SMALL = _Small({0x130: 0x69, 0x131: 0x69, 0x1FD3: 0x390, 0x1FE3: 0x3B0, 0xFB05: 0xFB06})
 
 
 def plain_small(
     text: str,  # Any text
 ) -> str:  # For `may_match`; as long as the text
-    "A text in small letters, in which words are found wherever a pattern that ignores capitals finds them."
+    "Return a text in lower case that contains a word wherever a case-insensitive pattern finds it."
     return text.lower() if text.isascii() else text.translate(_SMALL)
 
 # %% ../../nbs/core/16_needed_words.ipynb #82aa28df
-_MOST = 120  # texts that are kept for one piece
+_MOST = 120  # most texts kept for one piece
 _ANY_LETTER = 4  # up to this many characters of a class are listed one by one
 
 _Texts = frozenset[str]
 
 
 def _class_texts(items) -> _Texts | None:
-    "The characters of a short class; None for a long or negated one."
+    "Return the characters of a short class; None for a long or negated one."
     if len(items) > _ANY_LETTER or any(str(op) != "LITERAL" for op, _ in items):
         return None
     return frozenset(chr(_SMALL[code]) for _, code in items)
@@ -67,13 +67,13 @@ def _joined(a: _Texts, b: _Texts) -> _Texts | None:
 
 
 def _better(a: _Texts | None, b: _Texts | None) -> _Texts | None:
-    "Of two sets of needed texts the one that is met less often; an empty text is met everywhere."
+    "Return the rarer of two sets of needed texts; an empty text occurs everywhere."
     usable = [s for s in (a, b) if s and min(map(len, s)) > 0]
     return max(usable, key=lambda s: (min(4, min(map(len, s))), -len(s), sorted(s)), default=None)
 
 # %% ../../nbs/core/16_needed_words.ipynb #beaa7f96
 def _all_of_row(row) -> tuple[_Texts | None, list[tuple[_Texts | None, int]]]:
-    "(exact, (one of these, how far behind the beginning it ends at most) of each) of pieces in a row."
+    "Return (exact texts, [(texts of which one is needed, its latest end)]) of a sequence of pieces."
     run, needed, exact, width = frozenset({""}), [], True, 0
     for piece in row:
         texts, within = _of_piece(*piece)
@@ -88,7 +88,7 @@ def _all_of_row(row) -> tuple[_Texts | None, list[tuple[_Texts | None, int]]]:
 
 
 def _of_row(row) -> tuple[_Texts | None, _Texts | None]:
-    "(exact, one of) of pieces in a row."
+    "Return (exact texts, needed texts) of a sequence of pieces."
     exact, needed = _all_of_row(row)
     return exact, reduce(_better, [texts for texts, _ in needed], None)
 
@@ -115,7 +115,7 @@ _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
 
 def _of_piece(op: Any, given: Any) -> tuple[_Texts | None, _Texts | None]:
-    "(exact, one of) of one piece; (None, None) where nothing is known."
+    "Return (exact texts, needed texts) of one piece; (None, None) where nothing is known."
     op = str(op)
     if op == "LITERAL":
         return frozenset({chr(_SMALL[given])}), None
@@ -152,21 +152,21 @@ def _needed_of(row):
 
 
 def _shortest(words):
-    "Words without those that hold another one."
+    "Return the words without those that contain another one."
     return tuple(sorted(w for w in words if not any(o in w for o in words if o != w)))
 
 
 def needed_words(
     pattern: re.Pattern,  # Compiled, of text
-) -> tuple[str, ...]:  # As `plain_small` writes them, sorted; (): nothing is certain
-    "Texts of which one stands, in whatever capitals, in everything that a pattern matches."
+) -> tuple[str, ...]:  # In the form of `plain_small`, sorted; (): nothing is certain
+    "Return texts of which one occurs, in any case, in everything that a pattern matches."
     return next(iter(needed_groups(pattern)), ())
 
 
 def needed_groups(
     pattern: re.Pattern,  # Compiled, of text
 ) -> tuple[tuple[str, ...], ...]:  # The first as `needed_words`; (): nothing is certain
-    "Groups of texts: of each group one stands in everything that a pattern matches."
+    "Return groups of texts: one of each group occurs in everything that a pattern matches."
     first, *rest = needed_places(pattern) or [((), 0)]
     return tuple(w for w in (first[0], *(w for w, _ in rest if min(map(len, w)) > 1)) if w)
 
@@ -175,16 +175,16 @@ def needed_places(
     pattern: re.Pattern,  # Compiled, of text
 ) -> tuple[
     tuple[tuple[str, ...], int], ...
-]:  # (texts, characters from the match's beginning to a text's end)
-    "The same with how far from its beginning one of each group ends at most, those of one character too."
-    return _needed(pattern.pattern, pattern.flags)  # a pattern's own hash reads all of its code
+]:  # (texts, most characters from the match's start to a text's end)
+    "Return the groups, also of single characters, with the latest end of a text within a match."
+    return _needed(pattern.pattern, pattern.flags)  # hashing a pattern reads all of its code
 
 
 class Way(NamedTuple):
-    "One of the branches of a pattern, as a pattern of its own."
+    "One of the branches of a pattern, as a separate pattern."
 
     pattern: re.Pattern
-    needed: Sequence[Sequence[str]]  # Groups of texts: of each one stands in all that it matches
+    needed: Sequence[Sequence[str]]  # Groups of texts: one of each occurs in all that it matches
 
 
 @lru_cache(maxsize=None)
@@ -201,14 +201,14 @@ def _ways(source, flags):
 def ways(
     pattern: re.Pattern,  # Compiled, of text
 ) -> tuple[Way, ...]:  # One of them matches somewhere in a text exactly if the pattern does
-    "The branches of a pattern, each with what it needs: less of it is searched where few words stand."
+    "Return the branches of a pattern, each with its needed texts, so that fewer have to be searched."
     return _ways(pattern.pattern, pattern.flags)
 
 
 def leads(
-    found: Iterable[Way],  # Of a pattern
+    found: Iterable[Way],  # Ways of one pattern
     text: str,
-    small: str,  # The same as `plain_small` writes it
+    small: str,  # The text from `plain_small`
 ) -> bool:
     "Whether one of the ways matches somewhere in a text."
     for way in found:
@@ -218,21 +218,21 @@ def leads(
 
 # %% ../../nbs/core/16_needed_words.ipynb #e5839e5c
 def holds_one(
-    words: Iterable[str],  # As `needed_words` gives them
+    words: Iterable[str],  # From `needed_words`
     small: str,  # See `plain_small`
 ) -> bool:
-    "Whether one of the words stands in a text."
-    for word in words:  # faster than `any` over a generator, and this is what the room is for
+    "Whether one of the words occurs in a text."
+    for word in words:  # faster than `any` over a generator
         if word in small:
             return True
     return False
 
 
 def holds_each(
-    groups: Iterable[Iterable[str]],  # As `needed_groups` gives them
+    groups: Iterable[Iterable[str]],  # From `needed_groups`
     small: str,  # See `plain_small`
 ) -> bool:
-    "Whether of each group one of the words stands in a text."
+    "Whether one word of each group occurs in a text."
     for words in groups:  # as above
         if not holds_one(words, small):
             return False
@@ -243,16 +243,16 @@ def may_match(
     pattern: re.Pattern,
     small: str,  # See `plain_small`
 ) -> bool:  # False: it matches nowhere in the text
-    "Whether a search is worth its time."
+    "Whether a pattern can match in a text, judged by its needed words."
     words = needed_words(pattern)
     return not words or holds_one(words, small)
 
 
-_TRIPLES = 1 << 13  # Numbers of three signs in a row; some share one
+_TRIPLES = 1 << 13  # hashes of three characters in a row; some collide
 
 
 def _triples(text):
-    "The number of each three signs in a row."
+    "Return the hash of each three characters in a row."
     import numpy as np
 
     signs = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -260,11 +260,11 @@ def _triples(text):
 
 
 class WordList:
-    "Many words that are looked for at once: those whose first and last three signs stand in a text."
+    "Many words that are searched at once, after a check of their first and last three characters."
 
     def __init__(
         self,
-        words: Iterable[str],  # As `needed_words` gives them
+        words: Iterable[str],  # From `needed_words`
     ):
         self.words = tuple(dict.fromkeys(words))
 
@@ -273,7 +273,7 @@ class WordList:
 
     @cached_property
     def _ends(self):
-        "Numbers of the first and of the last three signs of each word; a short word may stand everywhere."
+        "Hashes of the first and last three characters of each word; a short word may occur anywhere."
         import numpy as np
 
         numbers = [[*_triples(word), _TRIPLES] for word in self.words]
@@ -283,7 +283,7 @@ class WordList:
         self,
         small: str,  # See `plain_small`
     ) -> set[str]:
-        "The words that stand in a text; a thousand cost what ten of them would one by one."
+        "Return the words that occur in a text; a thousand take the time of ten single searches."
         import numpy as np
 
         stands, (first, last) = np.zeros(_TRIPLES + 1, bool), self._ends

@@ -19,12 +19,12 @@ import crmeval
 # %% ../../nbs/core/00_package_data.ipynb #5450d191
 def data_path(
     *parts: str,  # Names of folders and of the file, e.g. 'prompts', 'rate.txt'
-) -> Path:  # It need not exist: its reader says what is missing
-    "Path of a file or folder below the package's data folder."
+) -> Path:  # It need not exist
+    "Return the path of a file or folder in the package's data folder."
     return Path(crmeval.__file__).parent.joinpath("data", *parts)
 
 # %% ../../nbs/core/00_package_data.ipynb #8d691894
-# as text, because parsing sixty modules would take half a second of every start
+# read as text: parsing sixty modules would add half a second to each start
 _IMPORT = re.compile(
     r"""^\s*from\s+([.\w]+)\s+import\b|^\s*import\s+([.\w]+)|\bimport_module\(\s*["']([.\w]+)["']""", re.M
 )
@@ -32,11 +32,11 @@ _NAMES = re.compile(r"""\s*((?:["'][^"'\n]*["'][\s,]*)+)""")
 
 
 def _imported(
-    text: str,  # Of a module of this package
-    package: str,  # The package that it lies in, for relative imports
-) -> list[str]:  # Names of modules of this package; a name that is an attribute is left out
-    "Modules of this package that a module imports, also inside functions and by `import_module`."
-    if "import_module(" not in text:  # whose argument may stand on the next line: few modules do it
+    text: str,  # Source of a module of this package
+    package: str,  # Package of the module, for relative imports
+) -> list[str]:  # Full names of modules; imported attributes are left out
+    "Return this package's modules that a module imports, also inside functions and by `import_module`."
+    if "import_module(" not in text:  # its argument may be on the next line; few modules use it
         lines = (line for line in text.splitlines() if "import" in line)
         text = "\n".join(line for line in lines if "crmeval" in line or "from ." in line)
     named = ["".join(groups) for groups in _IMPORT.findall(text)]
@@ -45,8 +45,8 @@ def _imported(
 
 
 def _data_read(text: str) -> list[Path]:
-    "What a module reads by `data_path`: a file, or all files of a folder."
-    paths, pieces = [], text.split("data_path(")  # which is faster than a search for a whole word
+    "Return the files that a module reads through `data_path`; for a folder, all its files."
+    paths, pieces = [], text.split("data_path(")  # faster than a regular expression
     for before, after in zip(pieces, pieces[1:]):
         named = _NAMES.match(after)
         if named is None or before[-1:].isalnum() or before[-1:] == "_":
@@ -58,8 +58,8 @@ def _data_read(text: str) -> list[Path]:
 # %% ../../nbs/core/00_package_data.ipynb #df1860cc
 def dependencies(
     modules: Sequence[str],  # Full names, e.g. 'crmeval.metrics.trust'
-) -> list[Path]:  # Of these modules, of all they import, and of the data that these read; sorted
-    "Files that a result of these modules depends on; a module that is not found raises `ValueError`."
+) -> list[Path]:  # Sorted: the modules, all that they import, and the data that these read
+    "Return the files that a result of these modules depends on; an unknown module raises `ValueError`."
     files, todo, seen = set(), list(modules), set()
     while todo:
         name = todo.pop()
@@ -75,7 +75,7 @@ def dependencies(
 
 
 def _module_file(name: str) -> Path:
-    "The file of a module; Python's own search looks at every folder of its path first."
+    "Return the file of a module; looks in the package first, since `find_spec` searches the whole path."
     top, *inner = name.split(".")
     if top == "crmeval" and inner:
         path = Path(crmeval.__file__).parent.joinpath(*inner)
@@ -95,7 +95,7 @@ def _module_file(name: str) -> Path:
 def fingerprint(
     *modules: str,  # Full names, e.g. 'crmeval.metrics.trust'
 ) -> str:  # 16 hexadecimal digits; the same files give the same digits on every machine
-    "Digest of all that a result of these modules depends on; a missing file raises `ValueError`."
+    "Return a digest of all files that these modules depend on; a missing file raises `ValueError`."
     h = hashlib.sha256()
     root = Path(crmeval.__file__).parent
     for path in dependencies(modules):
@@ -110,11 +110,11 @@ R = TypeVar("R")
 
 
 class MissingExtra(ModuleNotFoundError):
-    "A package is missing; an extra of crmeval installs it."
+    "Error: a package is missing that an extra of crmeval installs."
 
     def __init__(
         self,
-        who: str,  # Function or command that needs it; of a copy the whole message
+        who: str,  # Function or command that needs it; the whole message when the error is copied
         package: str = "",  # e.g. 'duckdb'
         extra: str = "",  # e.g. 'connect'
     ):
@@ -124,7 +124,7 @@ class MissingExtra(ModuleNotFoundError):
 
 
 def needs_extra(
-    extra: str,  # Name of the extra that brings what the function imports, e.g. 'run'
+    extra: str,  # Extra that installs what the function imports, e.g. 'run'
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     "Decorator: where a package is missing inside the function, the error says how to install it."
 
@@ -133,7 +133,7 @@ def needs_extra(
         def told(*args, **kwargs):
             try:
                 return function(*args, **kwargs)
-            except MissingExtra as error:  # of a function inside, which the caller need not know
+            except MissingExtra as error:  # raised by an inner function, which the caller need not know
                 if function.__name__.startswith("_"):
                     raise
                 raise MissingExtra(function.__name__, error.package, error.extra) from None

@@ -19,9 +19,9 @@ _PART = re.compile(r"\(\?&(\w+)\)")
 def pattern_text(
     spec: str
     | Mapping,  # A pattern, or a mapping with 'pattern' (text or pieces), 'any_of' (a list of these) or both
-    parts: Mapping | None = None,  # Name -> what (?&name) stands for, as `spec`
-) -> str:  # As Python's `re` reads it
-    "Write out a pattern: pieces joined, parts put in."
+    parts: Mapping | None = None,  # Name -> pattern for (?&name), as `spec`
+) -> str:  # In the syntax of `re`
+    "Return a pattern with its pieces joined and its parts inserted."
     if isinstance(spec, str):
         return _PART.sub(lambda m: _inserted(_part(m[1], parts), parts), spec)
     either = "|".join(_inserted(s, parts) for s in spec.get("any_of", ()))
@@ -37,7 +37,7 @@ def _part(name, parts):
 
 
 def _inserted(spec, parts):
-    "A pattern as part of another one, with its own flags."
+    "Return a pattern as part of another one, with its own flags."
     text, fields = pattern_text(spec, parts), {} if isinstance(spec, str) else spec
     flags = "".join(letter for field, letter in _FLAGS.items() if fields.get(field))
     return f"(?{flags}:{text})" if flags else text
@@ -47,10 +47,10 @@ _FLAGS = {"ignore_case": "i", "each_line": "m", "multiline": "m"}  # field -> le
 
 
 def compiled(
-    spec: str | Mapping,  # As for `pattern_text`; a mapping may say 'ignore_case' and 'each_line'
+    spec: str | Mapping,  # As for `pattern_text`; a mapping may have 'ignore_case' and 'each_line'
     parts: Mapping | None = None,  # As for `pattern_text`
 ) -> re.Pattern:
-    "A pattern ready for use, with the flags that its fields say."
+    "Return a compiled pattern, with the flags of its fields."
     flags = {} if isinstance(spec, str) else spec
     case = re.I if flags.get("ignore_case") else 0
     return re.compile(pattern_text(spec, parts), case | (re.M if flags.get("each_line") else 0))
@@ -61,7 +61,7 @@ class PatternFile:
 
     def __init__(
         self,
-        path: Path,  # Below the package's data folder, see `data_path`
+        path: Path,  # In the package's data folder, see `data_path`
     ):
         self.path, self._patterns, self._words, self._groups = path, {}, {}, {}
 
@@ -76,7 +76,7 @@ class PatternFile:
         self,
         name: str,  # One of the file's 'words'
     ) -> tuple[str, ...]:  # In the file's order
-        "Words of a list."
+        "Return the words of a list."
         lines = self._entry("words", name)
         return tuple((lines if isinstance(lines, str) else " ".join(lines)).split())
 
@@ -84,7 +84,7 @@ class PatternFile:
         self,
         name: str,  # One of the file's 'words'
     ) -> frozenset[str]:
-        "The set of a list's words."
+        "Return the words of a list as a set."
         if name not in self._words:
             self._words[name] = frozenset(self.word_list(name))
         return self._words[name]
@@ -93,16 +93,16 @@ class PatternFile:
         self,
         name: str,  # One of the file's 'patterns'
     ) -> re.Pattern:
-        "A pattern by its name."
+        "Return a pattern by its name."
         if name not in self._patterns:
             self._patterns[name] = compiled(self._entry("patterns", name), self.data.get("parts"))
         return self._patterns[name]
 
     def group(
         self,
-        name: str,  # A table of patterns in the file, beside its 'patterns'
+        name: str,  # A table of patterns in the file, besides its 'patterns'
     ) -> dict[str, re.Pattern]:  # In the file's order
-        "All patterns of a table."
+        "Return all patterns of a table."
         if name not in self._groups:
             table, parts = self._entry_of(self.data, "tables", name), self.data.get("parts")
             self._groups[name] = {k: compiled(spec, parts) for k, spec in table.items()}

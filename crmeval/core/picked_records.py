@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 # %% ../../nbs/core/03_picked_records.ipynb #7df7c18e
 def pick(
     records: Sequence,  # A list of records, or a `RecordTable`
-    where: Mapping[str, Callable[[Any], bool]],  # Field of plain values -> whether a value fits; all have to
-    fields: Sequence[str] | None = None,  # Of a table, what is read; None: all
-) -> Iterator:  # Records in their order; a field that was not read has its default, or is empty
-    "The records whose fields fit."
+    where: Mapping[str, Callable[[Any], bool]],  # Field of plain values -> predicate; all must be true
+    fields: Sequence[str] | None = None,  # Fields to read from a table; None: all
+) -> Iterator:  # Records in order; a field that was not read has its default or is empty
+    "Return the records whose fields satisfy all predicates."
     if not isinstance(records, RecordTable):
         return (r for r in records if all(fits(getattr(r, f)) for f, fits in where.items()))
     return _picked(records, where, None if fields is None else _wanted(records.kind, fields))
@@ -30,22 +30,22 @@ def pick(
 
 def distinct(
     records: Sequence,  # A list of records, or a `RecordTable`
-    field: str,  # Of plain values
+    field: str,  # Field of plain values
 ) -> set:
-    "The values of a field, each once."
+    "Return the distinct values of a field."
     if not isinstance(records, RecordTable):
         return {getattr(r, field) for r in records}
     return {v for batch in records.batches([field]) for v in batch.column(0).unique().to_pylist()}
 
 
 def _wanted(kind, names):
-    "Fields to read."
+    "Return the fields to read; an unknown one raises `ValueError`."
     from dataclasses import fields as fields_of
 
     every = [f.name for f in fields_of(kind)]
     if unknown := [n for n in names if n not in every]:
         raise ValueError(f"field is {unknown[0]!r}, expected one of {', '.join(every)}")
-    if "points" in every:  # a score has points, a fraction or a label, or a status that says why not
+    if "points" in every:  # without one of these a score is not valid
         names = {*names, "points", "fraction", "label", "status"}
     return [n for n in every if n in names]
 
@@ -63,7 +63,7 @@ def _picked(table, where, names):
 
 
 def _records(part, kind):
-    "Rows of a table that may lack columns as records."
+    "Return rows as records; missing columns without a default get the values of `_BARE`."
     import pyarrow as pa
 
     lacking = [f for f in record_schema(kind) if f.name not in part.column_names and f.name in _BARE[kind]]
@@ -73,7 +73,7 @@ def _records(part, kind):
     return records_of(part, kind)
 
 
-_BARE = {  # what a field says that was not read and has no default
+_BARE = {  # values of fields that were not read and have no default
     Sample: {"id": "", "use_case": "", "inputs": "{}"},
     Response: {"sample_id": "", "client": "", "text": None},
     Score: {"metric": "", "points": None},
@@ -81,7 +81,7 @@ _BARE = {  # what a field says that was not read and has no default
 
 
 def _fitting(part, where):
-    "Which rows of a group fit; None: all."
+    "Return a mask of the rows that fit; None: all."
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -97,14 +97,14 @@ def _fitting(part, where):
 
 # %% ../../nbs/core/03_picked_records.ipynb #1e806b7a
 class NumberedRows:
-    "Rows of a table by their numbers, in columns; a context manager that holds the file open."
+    "Context manager that keeps a table's file open and reads rows by number."
 
     def __init__(
         self,
         table: RecordTable,
         columns: Sequence[str] | None = None,  # Names of fields; None: all
         *,
-        groups: int = 4,  # That stay at hand
+        groups: int = 4,  # Row groups kept in memory
     ):
         self.table, self.columns, self.groups = table, None if columns is None else list(columns), groups
         self.at_hand: dict = {}
@@ -130,7 +130,7 @@ class NumberedRows:
         self,
         rows: "np.ndarray",  # (n,) numbers from 0, in any order
     ):  # `pyarrow.Table` of n rows in this order
-        "Rows of the file as they lie there."
+        "Return rows of the file as stored."
         import numpy as np
         import pyarrow as pa
 
@@ -148,9 +148,9 @@ class NumberedRows:
 
     def records(
         self,
-        rows: "np.ndarray",  # (n,) numbers from 0, in any order; all fields have to be read
-    ) -> list:  # As the table gives them
-        "Rows as records."
+        rows: "np.ndarray",  # (n,) numbers from 0, in any order; needs all columns
+    ) -> list:  # With the table's `change` applied
+        "Return rows as records."
         found = records_of(self.take(rows), self.table.kind)
         return found if self.table.change is None else list(map(self.table.change, found))
 
@@ -159,7 +159,7 @@ def numbered_records(
     records: Sequence,  # A list of records, or a `RecordTable`
     rows: Any,  # (n,) numpy array of numbers from 0, in any order
 ) -> list:  # Records in the order of `rows`
-    "Some records by their numbers."
+    "Return records by their numbers."
     if not isinstance(records, RecordTable):
         return [records[i] for i in rows.tolist()]
     with NumberedRows(records) as read:

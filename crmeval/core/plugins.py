@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @functools.cache
 def plugins(
     group: str,  # 'crmeval.clients', 'crmeval.judges' or 'crmeval.metrics'
-) -> Mapping[str, "EntryPoint"]:  # Name -> entry point; nothing of it is loaded yet
-    "What other installed packages add; two that claim the same name raise `ValueError`."
-    from importlib.metadata import entry_points  # looks through all that is installed
+) -> Mapping[str, "EntryPoint"]:  # Name -> entry point, not loaded yet
+    "Return the plugins of installed packages; two that claim the same name raise `ValueError`."
+    from importlib.metadata import entry_points  # scans all installed packages
 
     found = {}
     for point in entry_points(group=group):

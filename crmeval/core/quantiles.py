@@ -19,22 +19,22 @@ _NORMAL = NormalDist()
 def normal_quantile(
     p: float,  # 0 to 1
 ) -> float:  # Infinite at both ends
-    "The value below which a standard normal number lies with probability `p`."
+    "Return the quantile of the standard normal distribution."
     return _NORMAL.inv_cdf(p) if 0 < p < 1 else math.inf * (1 if p else -1)
 
 
 def normal_share(
     x: float,
 ) -> float:  # 0 to 1
-    "The probability that a standard normal number is at most `x`."
+    "Return the probability that a standard normal number is at most `x`."
     return 0.5 * math.erfc(-x / math.sqrt(2))
 
 # %% ../../nbs/core/03_quantiles.ipynb #63941fc3
-_EDGE, _LONG = 0.0049, 5000  # a smaller tail, or a longer sum, is for scipy
+_EDGE, _LONG = 0.0049, 5000  # smaller tails and longer sums are left to scipy
 
 
 def _student_share(t, df):
-    "The probability of a value of at most `t`."
+    "Return the probability of a value of at most `t`."
     angle, square = math.atan2(t, math.sqrt(df)), df / (df + t * t)
     odd = df % 2
     term = total = math.cos(angle) if odd else 1.0
@@ -55,7 +55,7 @@ def student_quantile(
     df: float,  # Degrees of freedom, above 0
     p: float,  # Above 0 and below 1
 ) -> float:
-    "The value below which a number of Student's distribution lies with probability `p`."
+    "Return the quantile of Student's t distribution."
     if df != int(df) or not 1 <= df <= _LONG or not _EDGE <= p <= 1 - _EDGE:
         from scipy.special import stdtrit
 
@@ -76,9 +76,9 @@ def student_quantile(
 # %% ../../nbs/core/03_quantiles.ipynb #edf22996
 def binomial_shares(
     n: int,  # Trials, at least 1
-    q: float,  # Probability of each, above 0 and below 1
+    q: float,  # Probability of success, above 0 and below 1
 ) -> tuple[np.ndarray, np.ndarray]:  # (n + 1,) each: P(count <= k), P(count > k) for k from 0
-    "The probabilities of at most and of more than k successes."
+    "Return the probabilities of at most and of more than k successes."
     k, mode = np.arange(n), min(n, int((n + 1) * q))
     ratios = np.log((n - k) / (k + 1)) + math.log(q / (1 - q))  # of count k + 1 to count k
     below, above = -np.cumsum(ratios[:mode][::-1])[::-1], np.cumsum(ratios[mode:])

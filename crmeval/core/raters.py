@@ -20,7 +20,7 @@ from .stats import Estimate, expanded_tails, is_known, known_column, mean_estima
 
 # %% ../../nbs/core/06_raters.ipynb #179b837c
 def _draws(clusters, n_resamples, rng):
-    "How often each row is drawn, in blocks of resamples (b, n), and the number of clusters."
+    "Return how often each row is drawn, in blocks of resamples (b, n), and the number of clusters."
     index = {c: i for i, c in enumerate(dict.fromkeys(clusters))}
     at, k = np.array([index[c] for c in clusters]), len(index)
     times = np.random.default_rng(rng).multinomial(k, np.full(k, 1 / k), size=n_resamples)
@@ -29,7 +29,7 @@ def _draws(clusters, n_resamples, rng):
 
 # %% ../../nbs/core/06_raters.ipynb #45061d54
 def _percentile_ends(value, draws, tails):
-    "Ends (4,) of the percentile interval and of the one corrected for bias."
+    "Return the ends (4,) of the percentile interval and of the bias-corrected one."
     from scipy.special import ndtr, ndtri
 
     below = np.mean(draws < value - 1e-12) + np.mean(np.abs(draws - value) <= 1e-12) / 2
@@ -39,7 +39,7 @@ def _percentile_ends(value, draws, tails):
 
 
 def _interval(value, draws, clusters, confidence_level):
-    "Ends and method: bias-corrected percentiles, widened for few clusters as in `mean_estimate`."
+    "Return ends and method: bias-corrected percentiles, widened for few clusters as in `mean_estimate`."
     known = draws[~np.isnan(draws)]
     lost = f"undefined in {len(draws) - len(known)} of {len(draws)} draws" if len(known) < len(draws) else ""
     if 2 * len(known) < len(draws):
@@ -51,7 +51,7 @@ def _interval(value, draws, clusters, confidence_level):
 
 # %% ../../nbs/core/06_raters.ipynb #447344b2
 def _check_columns(columns, clusters):
-    "All columns, and the clusters, are as long as the first column."
+    "Raise `ValueError` unless all columns and the clusters are as long as the first column."
     n = len(columns[0])
     named = [("a column", c) for c in columns[1:]]
     if clusters is not None:
@@ -70,23 +70,23 @@ def _repeat_rows(columns, times):
 
 
 def _one_by_one(statistic, times, columns):
-    "The statistic of each resample (b,), on its rows written out."
+    "Return the statistic of each resample (b,), computed on its repeated rows."
     values = [statistic(*_repeat_rows(columns, t)) for t in times]
     return np.array([v if is_known(v) else math.nan for v in values])
 
 # %% ../../nbs/core/06_raters.ipynb #065743d6
 def cluster_bootstrap(
     statistic: Callable[..., float | None],  # Columns (numpy, known rows) -> value; None, NaN: undefined
-    *columns: Sequence,  # Each (n,), row by row; None and NaN are unknown
+    *columns: Sequence,  # Each (n,), paired by row; None and NaN are unknown
     clusters: Sequence[Hashable] | None = None,  # (n,) document of each row; None: each row is its own
-    batch: Callable[..., np.ndarray] | None = None,  # (times drawn (b, n), *columns) -> (b,) at once
-    least: int | None = None,  # Known values that a row needs; None: all
-    why: str = "undefined",  # Said as the method when there are rows but no value
+    batch: Callable[..., np.ndarray] | None = None,  # (times drawn (b, n), *columns) -> (b,), vectorised
+    least: int | None = None,  # Fewest known values of a row; None: all
+    why: str = "undefined",  # Method text where there are rows but no value
     confidence_level: float = 0.95,
     n_resamples: int = 500,
     rng: int | np.random.Generator = 0,
 ) -> Estimate:  # n: rows used; undefined: rows left out
-    "Any statistic of paired columns with an interval that respects clusters."
+    "Return any statistic of paired columns with a cluster-bootstrap interval."
     if n_resamples < 1:
         raise ValueError(f"n_resamples is {n_resamples!r}, expected at least 1")
     columns = tuple(map(known_column, columns))
@@ -113,7 +113,7 @@ def _varies(x, y):
 
 
 def _weighted_pearson(w, x, y):
-    "Pearson of each resample; x and y are (n,) or (b, n), w is (b, n)."
+    "Return Pearson's correlation of each resample; x and y are (n,) or (b, n), w is (b, n)."
     n = w.sum(1, keepdims=True)
     dx, dy = (v - (w * v).sum(1, keepdims=True) / n for v in (x, y))
     xx, yy, xy = (w * dx * dx).sum(1), (w * dy * dy).sum(1), (w * dx * dy).sum(1)
@@ -122,7 +122,7 @@ def _weighted_pearson(w, x, y):
 
 
 def _weighted_ranks(w, x):
-    "Midranks (b, n) of the values in each resample."
+    "Return the midranks (b, n) of the values in each resample."
     order = np.argsort(x, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(x[order]) > 0])
     times = np.add.reduceat(w[:, order], starts, axis=1)
@@ -133,7 +133,7 @@ _FLAT = "undefined: fewer than two pairs, or one side does not vary"
 
 
 def _scores(**columns):
-    "Columns of numbers as lists of floats, with None for every gap; text is no number, however it reads."
+    "Return columns as lists of floats, None for a missing value; a string raises `ValueError`."
     return [[_score(v, f"{name}[{i}]") for i, v in enumerate(known_column(c))] for name, c in columns.items()]
 
 
@@ -149,7 +149,7 @@ def _score(value, where):
 
 
 def _correlation(f, judge, people, batch, options):
-    "A correlation of scipy's; None where a side does not vary."
+    "Return a correlation of scipy's; without a value where a side does not vary."
     return cluster_bootstrap(
         lambda x, y: f(x, y).statistic if _varies(x, y) else None,
         *_scores(judge=judge, people=people),
@@ -163,7 +163,7 @@ def _weighted_spearman(w, x, y):
     return _weighted_pearson(w, _weighted_ranks(w, x), _weighted_ranks(w, y))
 
 
-_FEW = 500  # distinct pairs of values, up to which a table of their orders is cheaper than sorting resamples
+_FEW = 500  # distinct pairs of values up to which a table of their orders is cheaper than sorting resamples
 
 
 def _tau(x, y):
@@ -173,13 +173,13 @@ def _tau(x, y):
 
 
 def _untied(times, codes):
-    "How many pairs of rows differ in a column, for each resample (b,)."
+    "Return how many pairs of rows differ in a column, for each resample (b,)."
     by_value = times @ (codes[:, None] == np.unique(codes)).astype(float)
     return (times.sum(1) ** 2 - (by_value**2).sum(1)) / 2
 
 
 def _weighted_kendall(w, x, y):
-    "Tau-b of each resample, as scipy computes it, from how often each pair of values is drawn."
+    "Return tau-b of each resample, as scipy computes it, from the counts of each pair of values."
     codes = np.column_stack([np.unique(v, return_inverse=True)[1] for v in (x, y)])
     cells, of_row = np.unique(codes, axis=0, return_inverse=True)
     if len(cells) > _FEW:
@@ -199,7 +199,7 @@ def pearson(
     people: Sequence[float | None],  # (n,) same items, same order
     **options,  # clusters, confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> Estimate:  # -1 to 1
-    "Pearson's correlation of a judge with people, from -1 to 1; higher is better."
+    "Return Pearson's correlation of a judge with people, from -1 to 1; higher is better."
     from scipy.stats import pearsonr
 
     return _correlation(pearsonr, judge, people, _weighted_pearson, options)
@@ -210,7 +210,7 @@ def spearman(
     people: Sequence[float | None],  # (n,)
     **options,  # As for `pearson`
 ) -> Estimate:  # -1 to 1
-    "Spearman's rank correlation of a judge with people, from -1 to 1; higher is better."
+    "Return Spearman's rank correlation of a judge with people, from -1 to 1; higher is better."
     from scipy.stats import spearmanr
 
     return _correlation(spearmanr, judge, people, _weighted_spearman, options)
@@ -221,18 +221,18 @@ def kendall(
     people: Sequence[float | None],  # (n,)
     **options,  # As for `pearson`
 ) -> Estimate:  # -1 to 1
-    "Kendall's tau-b, which allows for ties, from -1 to 1; higher is better."
+    "Return Kendall's tau-b, which allows for ties, from -1 to 1; higher is better."
     columns = _scores(judge=judge, people=people)
     return cluster_bootstrap(_tau, *columns, batch=_weighted_kendall, why=_FLAT, **options)
 
 
 def pearson_difference(
     one: Sequence[float | None],  # (n,) a judge's values
-    other: Sequence[float | None],  # (n,) another's, of the same items
+    other: Sequence[float | None],  # (n,) another judge's values, same items
     people: Sequence[float | None],  # (n,)
     **options,  # As for `pearson`
 ) -> Estimate:  # -2 to 2, on the items that all three have
-    "Pearson's correlation of one judge with people less that of another; above 0: the first agrees more."
+    "Return the difference of two judges' Pearson correlations with people; above 0: `one` agrees more."
     return cluster_bootstrap(
         _difference_of_correlations,
         *_scores(one=one, other=other, people=people),
@@ -249,14 +249,14 @@ def _difference_of_correlations(x, y, p):
 
 # %% ../../nbs/core/06_raters.ipynb #2bd05261
 def _tables(w, a, b, k):
-    "Counts (b, k, k) of the pairs of codes in each resample: rows people, columns judge."
+    "Return counts (b, k, k) of the pairs of codes in each resample: rows people, columns judge."
     cells = np.zeros((len(a), k * k))
     cells[np.arange(len(a)), b.astype(int) * k + a.astype(int)] = 1
     return (w @ cells).reshape(-1, k, k)
 
 
 def _coded(codes, *columns):
-    "Columns of codes; what is unknown stays None."
+    "Return columns of codes; an unknown value becomes None."
 
     def code_of(x):
         return codes[x] if is_known(x) else None
@@ -265,16 +265,16 @@ def _coded(codes, *columns):
 
 
 def _codes(*columns):
-    "A number for each label, in order of appearance."
+    "Return an integer code for each label, in order of appearance."
     return {x: i for i, x in enumerate(dict.fromkeys(x for c in columns for x in c if is_known(x)))}
 
 # %% ../../nbs/core/06_raters.ipynb #aa98aa81
 def balanced_accuracy(
     judge: Sequence[Hashable | None],  # (n,) labels, e.g. 0 and 1, or words
-    people: Sequence[Hashable | None],  # (n,) the labels taken as true
+    people: Sequence[Hashable | None],  # (n,) gold labels
     **options,  # As for `pearson`
 ) -> Estimate:  # 0 to 1
-    "Balanced accuracy of a judge's labels against people's, 0 to 1, 0.5 is a coin; higher is better."
+    "Return the balanced accuracy of a judge's labels, 0 to 1, 0.5 is a coin flip; higher is better."
     codes = _codes(people, judge)
 
     def value(a, b):
@@ -291,7 +291,7 @@ def balanced_accuracy(
     return cluster_bootstrap(value, *coded, batch=batch, why=why, **options)
 
 # %% ../../nbs/core/06_raters.ipynb #e1d18251
-POINTS = (1, 2, 3, 4)  # The scale of a score, rising
+POINTS = (1, 2, 3, 4)  # Scale of a score, ascending
 
 
 def _on_scale(labels, *columns):
@@ -303,13 +303,13 @@ def _on_scale(labels, *columns):
 
 
 def _costs(weights, k):
-    "What each miss costs (k, k)."
+    "Return the cost of each disagreement (k, k)."
     apart = np.abs(np.subtract.outer(np.arange(k), np.arange(k))).astype(float)
     return {"quadratic": apart**2, "linear": apart, None: (apart > 0).astype(float)}[weights]
 
 
 def _weighted_kappas(w, a, b, cost):
-    "Kappa of each resample (b,)."
+    "Return kappa of each resample (b,)."
     t = _tables(w, a, b, len(cost))
     chance = np.einsum("bi,bj,ij->b", t.sum(2), t.sum(1), cost) / t.sum((1, 2))
     return 1 - np.divide((t * cost).sum((1, 2)), chance, out=np.full(len(t), np.nan), where=chance > 0)
@@ -319,11 +319,11 @@ def weighted_kappa(
     judge: Sequence[int | None],  # (n,) points
     people: Sequence[int | None],  # (n,)
     *,
-    weights: str | None = "quadratic",  # 'quadratic', 'linear', or None: any miss counts the same
-    labels: Sequence[int] = POINTS,  # The whole scale, rising by equal steps
+    weights: str | None = "quadratic",  # 'quadratic', 'linear', or None: all disagreements count the same
+    labels: Sequence[int] = POINTS,  # The whole scale, ascending in equal steps
     **options,  # As for `pearson`
 ) -> Estimate:  # At most 1; 0 is chance
-    "Cohen's weighted kappa on the points scale, at most 1, 0 is chance; higher is better."
+    "Return Cohen's weighted kappa on the points scale, at most 1, 0 is chance; higher is better."
     from sklearn.metrics import cohen_kappa_score
 
     if weights not in ("quadratic", "linear", None):
@@ -342,7 +342,7 @@ def weighted_kappa(
 
 # %% ../../nbs/core/06_raters.ipynb #9974ffaf
 def _value_counts(x, known):
-    "Distinct values, each cell's code (n, raters), how often each value occurs in an item (n, values)."
+    "Return distinct values, each cell's code (n, raters), and the counts of values per item (n, values)."
     values, at = np.unique(x[known], return_inverse=True)
     codes = np.zeros(x.shape, int)
     codes[known] = at
@@ -352,7 +352,7 @@ def _value_counts(x, known):
 
 
 def _alpha(w, *raters, level):
-    "Alpha of each resample (b,); raters are (n,) with NaN for a gap, w is (b, n)."
+    "Return alpha of each resample (b,); raters are (n,) with NaN for missing, w is (b, n)."
     x = np.stack(raters, 1).astype(float)
     known, m = ~np.isnan(x), (~np.isnan(x)).sum(1)
     values, codes, counts = _value_counts(x, known)
@@ -371,17 +371,17 @@ def _alpha(w, *raters, level):
 
 # %% ../../nbs/core/06_raters.ipynb #391a3b20
 def krippendorff_alpha(
-    *raters: Sequence,  # Each (n,), the same items in order; None for a gap; words only with level='nominal'
+    *raters: Sequence,  # Each (n,), the same items in order; None: missing; strings only with level='nominal'
     level: str = "ordinal",  # 'nominal', 'ordinal' or 'interval'
     **options,  # As for `pearson`
 ) -> Estimate:  # n: items with at least two values; undefined: the others
-    "Krippendorff's alpha of two or more raters, at most 1, 0 is chance; higher is better."
+    "Return Krippendorff's alpha of two or more raters, at most 1, 0 is chance; higher is better."
     if level not in ("nominal", "ordinal", "interval"):
         raise ValueError(f"level is {level!r}, expected 'nominal', 'ordinal' or 'interval'")
     if len(raters) < 2:
         raise ValueError(f"got {len(raters)} rater, expected at least two")
     columns: Sequence[Sequence] = raters
-    if level == "nominal":  # a label is a name: any will do
+    if level == "nominal":  # any label is allowed
         columns = _coded(_codes(*raters), *raters)
     elif words := [x for r in raters for x in r if isinstance(x, str)]:
         raise ValueError(f"a label is {words[0]!r}; level={level!r} needs numbers, 'nominal' takes words")
@@ -397,7 +397,7 @@ def krippendorff_alpha(
 
 # %% ../../nbs/core/06_raters.ipynb #9fb08807
 def _system_codes(judge, people, systems, min_n):
-    "The number of each pair's system (None: a side is unknown, or too few pairs), and how many systems."
+    "Return each pair's system code (None: unknown side or too few pairs), and the number of systems."
     pairs = [s if is_known(a) and is_known(b) else None for a, b, s in zip(judge, people, systems)]
     often = [s for s, n in Counter(pairs).items() if s is not None and n >= min_n]
     codes = {s: i for i, s in enumerate(often)}
@@ -405,35 +405,35 @@ def _system_codes(judge, people, systems, min_n):
 
 
 def _rank_correlations(x, y, decimals):
-    "Spearman's of each row of (b, systems) means; a system that was not drawn has NaN and is not ranked."
+    "Return Spearman's correlation of each row of (b, systems) means; NaN: not drawn, not ranked."
     from scipy.stats import rankdata
 
     drawn = ~np.isnan(x)
     n = drawn.sum(1)
     x, y = (v if decimals is None else np.round(v, decimals) for v in (x, y))
-    # what was not drawn stands behind all others and weighs nothing
+    # systems that were not drawn rank last and have weight 0
     a, b = (np.where(drawn, rankdata(np.where(drawn, v, np.inf), axis=1), 0) for v in (x, y))
-    # ranks are whole or half: these sums are exact, and a side that does not vary has exactly 0
+    # ranks are multiples of 0.5: these sums are exact, and exactly 0 for a side that does not vary
     aa, bb, ab = (n * (u * v).sum(1) - u.sum(1) * v.sum(1) for u, v in ((a, a), (b, b), (a, b)))
     defined = (n > 2) & (aa > 0) & (bb > 0)
     return np.divide(ab, np.sqrt(aa * bb), out=np.full(len(x), np.nan), where=defined)
 
 
 def _drawn_means(w, v, of, seen):
-    "Mean of each system in each resample (b, systems); of: (n, systems) whose row it is, seen: rows drawn."
+    "Return each system's mean per resample (b, systems); of: (n, systems) one-hot, seen: rows drawn."
     return np.divide((w * v) @ of, seen, out=np.full(seen.shape, np.nan), where=seen > 0)
 
 # %% ../../nbs/core/06_raters.ipynb #b8c79f4d
 def system_rank_correlation(
     judge: Sequence[float | None],  # (n,)
     people: Sequence[float | None],  # (n,)
-    systems: Sequence[Hashable],  # (n,) who wrote the response
+    systems: Sequence[Hashable],  # (n,) system of each response
     *,
     min_n: int = 1,  # Systems with fewer pairs are left out
-    decimals: int | None = 12,  # Means are rounded to this many, so noise breaks no tie; None: as they are
+    decimals: int | None = 12,  # Decimals of the means, so that noise breaks no tie; None: not rounded
     **options,  # As for `pearson`
 ) -> Estimate:  # -1 to 1; n counts pairs, not systems
-    "Spearman's correlation of systems' mean scores by judge and by people, from -1 to 1; higher is better."
+    "Return Spearman's correlation of systems' mean scores by judge and people, -1 to 1; higher is better."
     if len(systems) != len(judge):
         raise ValueError(f"systems has {len(systems)} values, expected {len(judge)}")
     codes, k = _system_codes(judge, people, systems, min_n)
@@ -455,7 +455,7 @@ def system_rank_correlation(
 # %% ../../nbs/core/06_raters.ipynb #29e37cbf
 @dataclass(frozen=True)
 class Confusion(Printed):
-    "Points of a judge against people's: counts and shares."
+    "Confusion matrix of a judge's and people's points: counts and shares."
 
     labels: Sequence[int]  # The scale
     counts: Sequence[Sequence[int]]  # Rows people, columns judge
@@ -481,13 +481,13 @@ def _check_sides(judge, people, clusters, n_resamples):
 
 
 def _pair_share(pairs, hit, clusters, options):
-    "Share of pairs that `hit` says yes to; a pair with a gap is undefined."
+    "Return the share of pairs for which `hit` is true; a pair with a missing value is undefined."
     hits = [None if None in p else float(hit(*p)) for p in pairs]
     return mean_estimate(hits, clusters=clusters, bounds=(0, 1), **options)
 
 
 def _row_shares(pairs, row, k, clusters, options):
-    "Share of each of the judge's k points among the pairs to which people gave the points `row`."
+    "Return the shares of the judge's k points among the pairs with the points `row` from people."
     here = [i for i, (_, people) in enumerate(pairs) if people == row]
     of = None if clusters is None else [clusters[i] for i in here]
     pairs = [pairs[i] for i in here]
@@ -503,7 +503,7 @@ def confusion(
     n_resamples: int = 500,
     **options,  # confidence_level, rng: see `mean_estimate`
 ) -> Confusion:
-    "Which points the judge gives where people give 1, 2, 3 and 4."
+    "Return the confusion matrix of a judge's points against people's."
     a, b = _on_scale(labels, judge, people)
     clusters = None if clusters is None else list(clusters)
     _check_sides(a, b, clusters, n_resamples)
@@ -518,13 +518,13 @@ def confusion(
     )
 
 # %% ../../nbs/core/06_raters.ipynb #81fb7689
-ADJUDICATED = "adjudicated:"  # Prefix of the rater who signs a label that settles a disagreement
+ADJUDICATED = "adjudicated:"  # Prefix of the rater of a label that settles a disagreement
 
 
 def people_points(
     given: Mapping[str, float | None],  # Rater -> points, 1 to 4, or None
-) -> float | None:  # None where nobody gave points
-    "Points of a response by people: the adjudicated label where there is one, else the mean over the raters."
+) -> float | None:  # None without any points
+    "Return people's points of a response: the adjudicated label if there is one, else the raters' mean."
     known = {r: p for r, p in given.items() if is_known(p)}
     settled = [p for r, p in known.items() if r.startswith(ADJUDICATED)]
     values = settled or list(known.values())

@@ -16,7 +16,7 @@ from .views import Printed
 # %% ../../nbs/core/05_rating_scales.ipynb #8f4a38c5
 @dataclass(frozen=True)
 class RatingScale(Printed):
-    "A range of numbers and its good end."
+    "A range of numbers and its direction."
 
     low: float
     high: float
@@ -26,25 +26,25 @@ class RatingScale(Printed):
         self,
         value: float,  # Within the range
     ) -> float:  # 0 to 1, higher is better
-        "Where a rating stands between the worst and the best."
+        "Return a rating as a fraction of the way from the worst to the best."
         share = (value - self.low) / (self.high - self.low)
         return 1 - share if self.lower_is_better else share
 
     def points(self, value: float) -> float:
-        "The same on the scale of the criteria, 1 to 4."
+        "Return a rating on the criteria's scale, 1 to 4."
         return 1 + 3 * self.fraction(value)
 
     def back(
         self,
         fraction: float,  # 0 to 1
     ) -> float:
-        "What a fraction is on this scale, e.g. a mean."
+        "Return the value of a fraction, e.g. of a mean, on this scale."
         share = 1 - fraction if self.lower_is_better else fraction
         return self.low + share * (self.high - self.low)
 
     @cached_property
     def words(self) -> str:
-        "The range, with its direction where that is not the usual one."
+        "The range in words, with its direction where lower is better."
         return f"{self.low:g} to {self.high:g}" + (", lower is better" if self.lower_is_better else "")
 
     def __str__(self):
@@ -56,9 +56,9 @@ _RANGE = re.compile(rf"\s*{_NUMBER}\s*(?:-|\.\.|to)\s*{_NUMBER}\s*(?::\s*(\w{{1,
 
 
 def read_scale(
-    text: str,  # '1-5', '0..10', '-2 to 2'; ':lower' behind it where lower is better
+    text: str,  # '1-5', '0..10', '-2 to 2'; with ':lower' at the end where lower is better
 ) -> RatingScale:
-    "A range as somebody writes it; anything else raises `ValueError`."
+    "Return the scale that a text describes; any other text raises `ValueError`."
     found = _RANGE.fullmatch(text) if len(text) < 100 else None
     side = (found[3] or "higher").lower() if found else ""
     if found is None or side not in ("higher", "lower"):
@@ -72,11 +72,11 @@ def read_scale(
 
 # %% ../../nbs/core/05_rating_scales.ipynb #643f25de
 def rating_in(
-    cell: object,  # 4, '4', '4,5'; None and '' are nothing
+    cell: object,  # 4, '4', '4,5'; None and '': no rating
     scale: RatingScale,
     where: str,  # Row and column, for the error
-) -> float | None:  # As it was given
-    "A rating from a cell; what is no number, or not within the range, raises `ValueError` that says where."
+) -> float | None:  # As given; None without a rating
+    "Return the rating in a cell; anything but a number within the range raises `ValueError`."
     text = "" if cell is None or cell != cell else str(cell).strip().replace(",", ".")
     if not text:
         return None

@@ -20,32 +20,32 @@ from .package_data import needs_extra
 from .records import arrow_table, check_schema, record_schema, records_of
 
 # %% ../../nbs/core/02_record_table.ipynb #fe5a1777
-GROUP = 2000  # rows that are in memory at once, when they are written and when they are read
+GROUP = 2000  # rows in memory at once, for writing and reading
 
 
 class TableWriter:
-    "Writes records of one kind as they come; a context manager: the file is there when it ends well."
+    "Context manager that writes records of one kind; the file appears when the block succeeds."
 
     @needs_extra("run")
     def __init__(
         self,
-        path: str | Path,  # File to write; replaced in one step
+        path: str | Path,  # File to write; replaced atomically
         kind: type,  # `Sample`, `Response` or `Score`
         *,
-        group: int = GROUP,  # Rows of a group
-        private: bool = False,  # True: for its owner's eyes alone
+        group: int = GROUP,  # Rows of a Parquet row group
+        private: bool = False,  # True: readable by its owner only
     ):
         import pyarrow.parquet as pq
 
         self.path, self.kind, self.group, self.rows, self.waiting = Path(path), kind, group, 0, []
         self.part = self.path.with_name(self.path.name + ".part")
         mode = 0o600 if private else 0o666
-        # a path of any bytes, which Arrow's own text is not
+        # opened here: Arrow refuses paths that are not valid text
         self.file = open(self.part, "wb", opener=lambda path, flags: os.open(path, flags, mode))
         self.writer = pq.ParquetWriter(self.file, record_schema(kind))
 
     def write(self, records: Iterable) -> None:
-        "Take further records."
+        "Add records."
         for record in records:
             self.waiting.append(record)
             if len(self.waiting) >= self.group:
@@ -55,7 +55,7 @@ class TableWriter:
         self,
         table,  # `pyarrow.Table` or `pyarrow.RecordBatch` with the columns of the kind
     ) -> None:
-        "Take rows that are in columns already; those that wait go before them."
+        "Add rows that are already in columns, after the records that are waiting."
         self._put()
         rows = _with_all_columns(table, record_schema(self.kind))
         self.writer.write(rows)
@@ -71,7 +71,7 @@ class TableWriter:
         return self
 
     def close(self) -> None:
-        "Write what waits; the rows can be read in `part` from then on, until the file has its name."
+        "Write the waiting records; until the file is renamed, the rows can be read from `part`."
         if not self.file.closed:
             try:
                 self._put()
@@ -94,7 +94,7 @@ class TableWriter:
 
 
 def _with_all_columns(table, schema):
-    "Rows with the columns of a schema; what an earlier version did not write is no, or nothing."
+    "Return rows with all columns of a schema; missing ones become False or null."
     import pyarrow as pa
 
     columns = []
@@ -112,16 +112,16 @@ _R = TypeVar("_R")
 
 
 class RecordTable(Sequence, Generic[_R]):
-    "The records of a file, read as they are asked for; one of another kind or version raises `ValueError`."
+    "Records of a file, read on demand; another kind or a newer version raises `ValueError`."
 
     @needs_extra("run")
     def __init__(
         self,
         path: str | Path,  # Written by `TableWriter` or `write_parquet`
         kind: type[_R],  # Record type that is expected
-        change: Callable[[_R], _R] | None = None,  # What each record becomes as it is read
+        change: Callable[[_R], _R] | None = None,  # Function applied to each record as it is read
         *,
-        held: object = None,  # Whatever has to live as long as the table: a file that is removed with it
+        held: object = None,  # Object kept alive with the table, e.g. a temporary folder
     ):
         self.path, self.kind, self.change, self.held = Path(path), kind, change, held
         with self._opened() as (_, file):
@@ -131,13 +131,13 @@ class RecordTable(Sequence, Generic[_R]):
         self.ends = [0]
         for n in groups:
             self.ends.append(self.ends[-1] + n)
-        self.at_hand = {}  # the groups that were read last, two at most
+        self.at_hand = {}  # the last groups read, two at most
 
     def _opened(self, coded=()):
         return _Opened(self.path, coded)
 
     def _group(self, i):
-        "Records of a group, read where they are not at hand."
+        "Return the records of a group, read unless cached."
         if i not in self.at_hand:
             with self._opened() as (_, file):
                 rows = self._records(file.read_row_group(i, use_threads=False))
@@ -150,9 +150,9 @@ class RecordTable(Sequence, Generic[_R]):
 
     def changed(
         self,
-        change: Callable[[_R], _R],  # What each record becomes as it is read
+        change: Callable[[_R], _R],  # Function applied to each record as it is read
     ) -> "RecordTable[_R]":
-        "The same file, seen otherwise; `batches` still gives what the file holds."
+        "Return the table with a further change; `batches` still yields the rows of the file."
         before = self.change
         both = change if before is None else lambda record: change(before(record))
         return RecordTable(self.path, self.kind, both, held=self.held)
@@ -176,9 +176,9 @@ class RecordTable(Sequence, Generic[_R]):
 
     def take(
         self,
-        rows: Iterable[int],  # From 0; those of one group beside each other are read once
+        rows: Iterable[int],  # Indices from 0; neighbours in the same group are read once
     ) -> list[_R]:  # In the order of `rows`
-        "Records of some rows."
+        "Return the records of the given rows."
         from bisect import bisect_right
 
         found = []
@@ -195,20 +195,20 @@ class RecordTable(Sequence, Generic[_R]):
         self,
         columns: Sequence[str] | None = None,  # Names of fields; None: all
     ) -> Iterator:  # `pyarrow.RecordBatch` of at most `GROUP` rows, in the file's order
-        "Columns of the table, a part at a time."
+        "Yield columns of the table, one batch at a time."
         names = None if columns is None else list(columns)
         with self._opened() as (_, file):
-            # in this thread: a worker of pyarrow that is busy when a short command ends takes it down
+            # no threads: a pyarrow worker that is busy when a short command ends can crash the process
             yield from file.iter_batches(batch_size=GROUP, columns=names, use_threads=False)
 
     def parts(
         self,
         columns: Sequence[str],  # Names of fields
         *,
-        coded: Sequence[str] = (),  # Those of them that come as dictionary arrays: each text once a group
-        rows: int = GROUP,  # At least, but for the last part
+        coded: Sequence[str] = (),  # Columns returned as dictionary arrays: each text once per group
+        rows: int = GROUP,  # Fewest rows of a part, except the last
     ) -> Iterator:  # `pyarrow.Table`, in the file's order; a column may have several chunks
-        "Columns of the table, many groups together where they are read for figures."
+        "Yield columns of the table in parts of many groups, for computing figures."
         import pyarrow as pa
 
         waiting: list = []
@@ -231,7 +231,7 @@ class RecordTable(Sequence, Generic[_R]):
 
 
 class _Opened:
-    "A file and its Parquet view, closed together."
+    "Context manager: a file and its Parquet reader, closed together."
 
     def __init__(self, path, coded=()):
         self.path, self.coded = path, list(coded)
@@ -250,21 +250,21 @@ class _Opened:
         self.file.close()
 
 # %% ../../nbs/core/02_record_table.ipynb #fc890bc1
-FEW = 10_000  # records that stay a list
+FEW = 10_000  # records up to which a list is used
 
 
 _PREFIX = ".crmeval-"
-_LEFT_S = 3600.0  # seconds after which a folder that nobody holds is one that was left
+_LEFT_S = 3600.0  # seconds after which an unlocked folder counts as abandoned
 
 
 class _Removed:
-    "A private folder, removed when nobody holds this any more, at the latest when the program ends."
+    "A private folder, removed with the last reference to it, at the latest when the program ends."
 
     def __init__(self, place):
         _remove_left(place)
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         self.lock = open(self.path / "lock", "wb")
-        _is_free(self.lock)  # held from here on
+        _is_free(self.lock)  # locked from here on
         self.finalizer = weakref.finalize(self, _remove, self.path, self.lock)
 
 
@@ -274,11 +274,11 @@ def _remove(path, lock):
 
 
 def _is_free(lock):
-    "Take the lock of an open file, which goes with the process however it ends; whether it could be had."
+    "Whether the lock of an open file could be taken; it is released when the process ends, in any way."
     try:
         import fcntl
     except ImportError:
-        return False  # Windows removes nothing that is open, and says nothing of what is not
+        return False  # Windows has no such lock: nothing is removed
     try:
         fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -287,7 +287,7 @@ def _is_free(lock):
 
 
 def _remove_left(place):
-    "Remove what a process that was killed could not."
+    "Remove the folders that killed processes left behind."
     for path in Path(place or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
             told = path.lstat()
@@ -296,18 +296,18 @@ def _remove_left(place):
             with open(path / "lock", "rb+") as lock:
                 if _is_free(lock):
                     shutil.rmtree(path, ignore_errors=True)
-        except (OSError, AttributeError):  # somebody else's, gone meanwhile, or no such thing on this system
+        except (OSError, AttributeError):  # another user's, already gone, or not supported here
             continue
 
 
 def collected(
-    records: Iterable[_R],  # As they come
+    records: Iterable[_R],  # Consumed once
     kind: type[_R],  # `Sample`, `Response` or `Score`
     *,
-    few: int = FEW,  # Records up to which they stay a list
-    folder: str | Path | None = None,  # Where a file may lie; None: with the system's temporary files
+    few: int = FEW,  # Number of records up to which a list is returned
+    folder: str | Path | None = None,  # Folder for the file; None: the system's temporary folder
 ) -> "list[_R] | RecordTable[_R]":
-    "Records as a list, or as a table of a file that nobody else reads where they are more than a few."
+    "Return records as a list, or, above `few`, as a table of a private temporary file."
     coming = iter(records)
     first = list(islice(coming, few + 1))
     if len(first) <= few:
@@ -320,10 +320,10 @@ def collected(
 
 
 def collected_columns(
-    batches: Iterable,  # `pyarrow.RecordBatch` with the columns of the kind, as they come
+    batches: Iterable,  # `pyarrow.RecordBatch` with the columns of the kind; consumed once
     kind: type[_R],  # `Sample`, `Response` or `Score`
 ) -> "RecordTable[_R]":
-    "Rows that are in columns already as a table of a file that nobody else reads."
+    "Return rows that are already in columns as a table of a private temporary file."
     held = _Removed(None)
     name = held.path / "rows.parquet"
     with TableWriter(name, kind, private=True) as out:

@@ -71,14 +71,14 @@ def storable(
 # %% ../../nbs/core/01_records.ipynb #e4f30ca8
 @dataclass(frozen=True)
 class Sample:
-    "One task: inputs for a use case's prompt, and what a good response states and obeys."
+    "One task: inputs for a use case's prompt, and what a good response must state and follow."
 
     id: str  # Unique within a data set
     use_case: str  # Identifier of a use case, e.g. 'service_call_summary'
-    inputs: Mapping[str, str]  # Field name -> text, as the use case asks for
+    inputs: Mapping[str, str]  # Field name -> text; the use case defines the names
     key_facts: Sequence[str] = ()  # Facts a good response states, (n,); n=0 leaves completeness undefined
-    instructions: Sequence[Mapping] = ()  # Checkable instructions of this sample, beside the use case's own
-    reference: str | None = None  # Response by a person, if there is one
+    instructions: Sequence[Mapping] = ()  # Checkable instructions of this sample, besides the use case's own
+    reference: str | None = None  # Human-written response, if there is one
     record: Mapping | None = None  # CRM record before the conversation
     gold_record: Mapping | None = None  # Fields that have to change, with their new values
     cluster: str | None = None  # Conversation or document; None: the sample is its own cluster
@@ -98,7 +98,7 @@ class Sample:
 
 # %% ../../nbs/core/01_records.ipynb #99b749dd
 def _sample_view(s):
-    "What a log or a traceback prints must not repeat a dangerous text."
+    "Return the view of a sample; an unsafe text must not appear in a log or a traceback."
     tags = s.tags if isinstance(s.tags, Mapping) else {}
     twin = f" as {s.perturbation}" if s.perturbation else ""
     about = f"{s.id}{twin}"
@@ -125,29 +125,29 @@ prints_itself(Sample, _sample_view)
 # %% ../../nbs/core/01_records.ipynb #7eb62f64
 @dataclass(frozen=True)
 class Usage:
-    "Tokens of a call; None where nobody counted."
+    "Token counts of a call; None where unknown."
 
     input_tokens: int | None = None  # Tokens of the prompt
     output_tokens: int | None = None  # Tokens of the completion, reasoning included
     calls: int = 1  # Requests that were paid for
-    estimated: bool = False  # True: counted by us, not reported by the endpoint
+    estimated: bool = False  # True: estimated here, not reported by the endpoint
 
 # %% ../../nbs/core/01_records.ipynb #d87643ba
 @dataclass(frozen=True)
 class Response:
-    "What one client answered to one sample; a failure is a row with a status and no text."
+    "One client's answer to one sample; a failed call has a status and no text."
 
     sample_id: str
     client: str  # Name of the system, e.g. 'openai:gpt-4o-mini' or 'baseline:lead'
-    text: str | None  # The answer; '' is an answer, None is none
+    text: str | None  # The answer; '' is an answer, None means no answer
     status: str = "ok"  # One of `STATUSES`; 'truncated' keeps the text that came
-    error: str | None = None  # What went wrong, in words; never holds a key
+    error: str | None = None  # Error message; never contains a key
     usage: Usage = field(default_factory=Usage)
     latency_s: float | None = (
         None  # Service time: seconds from sending to the full response; None for a replay
     )
     ttft_s: float | None = None  # Seconds to the first token; None when not streamed
-    finish_reason: str | None = None  # As the endpoint says it
+    finish_reason: str | None = None  # As reported by the endpoint
     use_case: str = ""
     perturbation: str = ""
     repeat: int = 0  # Index of the repeat, from 0
@@ -155,15 +155,13 @@ class Response:
     cached: bool = False  # True: read from an earlier run; its time does not count again
     created: str | None = None  # UTC, ISO 8601
     queue_s: float | None = (
-        None  # Seconds that the call waited in this program before it was sent; no part of `latency_s`
+        None  # Seconds that the call waited in this program before it was sent; not in `latency_s`
     )
-    tries: int = 1  # Times that the endpoint was asked; 0: never
-    reasoning: str | None = None  # What the model wrote for itself; no part of `text`, never scored
-    settings: str | None = None  # What was sent otherwise than asked, where the endpoint refuses an option
-    layer: str | None = None  # What a trust layer did on the way, as JSON; no text of prompt or answer
-    batched: bool = (
-        False  # True: it came through a batch endpoint: at the batch price, without a time of its own
-    )
+    tries: int = 1  # Requests sent to the endpoint; 0: none
+    reasoning: str | None = None  # Reasoning of the model; not part of `text`, never scored
+    settings: str | None = None  # Options sent in another form, where the endpoint rejects one
+    layer: str | None = None  # What a trust layer did, as JSON; no text of prompt or answer
+    batched: bool = False  # True: from a batch endpoint, at the batch price and without its own latency
 
     def __post_init__(self):
         check_status(self.status)
@@ -177,7 +175,7 @@ class Response:
             "reasoning",
             "settings",
             "layer",
-        ):  # an endpoint may say anything
+        ):  # an endpoint may return any type
             value = getattr(self, name)
             object.__setattr__(
                 self, name, storable(value if value is None or isinstance(value, str) else str(value))
@@ -188,7 +186,7 @@ class Response:
         return self.sample_id, self.perturbation, self.client, self.repeat
 
 # %% ../../nbs/core/01_records.ipynb #6fe63eb6
-_SEEN = 400  # characters of an answer in sight; a longer one is behind the fold
+_SEEN = 400  # characters of an answer that are shown; a longer one is folded
 
 
 def _response_view(r):
@@ -219,9 +217,9 @@ class Score:
     points: float | None  # 1 (very poor) to 4 (very good), or None
     fraction: float | None = None  # 0 to 1, higher is better; None when only points were given
     status: str = "ok"  # One of `STATUSES`
-    reason: str = ""  # One sentence for a person
-    evidence: Sequence[Evidence] = ()  # What the judgement rests on; mappings become records (`as_evidence`)
-    rater: str = ""  # Who signed: 'embedded', 'openai:NAME', or a person's pseudonym
+    reason: str = ""  # One sentence for a human reader
+    evidence: Sequence[Evidence] = ()  # Basis of the judgement; mappings are converted (`as_evidence`)
+    rater: str = ""  # 'embedded', 'openai:NAME', or a person's pseudonym
     method: str = "auto"  # 'auto' or 'manual'
     sample_id: str = ""
     client: str = ""
@@ -246,14 +244,14 @@ class Score:
 
     @property
     def key(self) -> tuple:
-        "The key of the response that is judged, as in `Response.key`."
+        "Key of the judged response, as in `Response.key`."
         return self.sample_id, self.perturbation, self.client, self.repeat
 
     def placed(
         self,
-        **place: str | int,  # Fields that say whose score it is: rater, sample_id, client, ...
+        **place: str | int,  # Identifying fields: rater, sample_id, client, ...
     ) -> "Score":
-        "The same judgement of another response or rater: nothing of what was checked changes."
+        "Return a copy for another response or rater; the judgement is not validated again."
         if stray := place.keys() - _PLACE:
             raise TypeError(f"{min(stray)} is not whose score it is, expected {', '.join(sorted(_PLACE))}")
         found = object.__new__(type(self))
@@ -261,12 +259,12 @@ class Score:
         return found
 
     def __str__(self):
-        "One line for a person; the evidence is left to those who ask for it."
+        "Return one line for a human reader, without the evidence."
         return f"{self.metric}: {_value_in_words(self)} - {self.reason}"
 
 # %% ../../nbs/core/01_records.ipynb #8f8bcf00
 def _value_in_words(score):
-    "Points, or where there are none (trust has none) label and fraction, or the status."
+    "Return the points; without points (as for trust) label and fraction, or the status."
     fraction = None if score.fraction is None else f"{score.fraction:.2f}"
     if score.points is not None:
         return f"{score.points:g} of 4" + (f" ({fraction})" if fraction else "")
@@ -276,7 +274,7 @@ def _value_in_words(score):
 
 
 def _items_of(evidence):
-    "Several items, one alone, or none."
+    "Return evidence as a sequence: several items, a single one, or none."
     return [evidence] if isinstance(evidence, (str, Mapping)) else evidence or ()
 
 
@@ -302,7 +300,7 @@ def _score_view(s):
 
 
 def _figure(score):
-    "The value with its unit and its direction, or that there is none."
+    "Return the value with unit and direction, or 'no value' with the status."
     if score.status != "ok":
         return f"no value ({score.status})"
     share = None if score.fraction is None else f"{score.fraction:.2f}"
@@ -337,7 +335,7 @@ def to_dict(
 
 
 def _flat(name, value):
-    "One cell of a table; `asdict` would copy everything in it first."
+    "Return one table cell; `asdict` would copy nested values first."
     if name in _NESTED and value is not None:
         value = _json(_plain_evidence(value) if name == "evidence" else value)
     return storable(value) if isinstance(value, str) else value
@@ -348,7 +346,7 @@ def _plain_evidence(evidence):
 
 
 def _json(value):
-    import msgspec  # several times as fast as the standard library, and knows dataclasses
+    import msgspec  # several times as fast as the standard library, and supports dataclasses
 
     try:
         return msgspec.json.encode(value, enc_hook=plain_value).decode()
@@ -359,9 +357,9 @@ def _json(value):
 
 
 def plain_value(
-    value,  # What a writer of JSON does not know
-):  # A dictionary, a plain number, or a text
-    "Make a mapping, a numpy scalar or anything else plain, for a writer of JSON."
+    value,  # Value that a JSON encoder does not support
+):  # A dictionary, a plain number or a string
+    "Convert a mapping, a numpy scalar or any other object to plain data, for a JSON encoder."
     if isinstance(value, Mapping):
         return dict(value)
     return value.item() if hasattr(value, "item") else str(value)
@@ -388,7 +386,7 @@ def write_jsonl(
     records: Iterable,  # Records or dictionaries
     path: str | Path,  # File to write; its directory must exist
 ) -> Path:  # The path
-    "Write one JSON object a line, UTF-8."
+    "Write one JSON object per line, in UTF-8."
     with open(path, "w", encoding="utf-8", newline="\n") as f:
         for r in records:
             f.write(
@@ -401,7 +399,7 @@ def write_jsonl(
 
 # %% ../../nbs/core/01_records.ipynb #2c611209
 def read_jsonl(
-    path: str | Path,  # File with one JSON object a line
+    path: str | Path,  # File with one JSON object per line
     kind: type | None = None,  # Record type; None gives dictionaries
 ) -> list:  # Records, in the file's order
     "Read JSON Lines; an error names the line."
@@ -430,8 +428,8 @@ _TYPES = {name: kind for kind, names in _COLUMNS.items() for name in names}
 
 def record_schema(
     kind: type,  # `Sample`, `Response` or `Score`
-):  # `pyarrow.Schema`; its metadata say which kind and which version
-    "Columns of a table of records."
+):  # `pyarrow.Schema`; its metadata contain kind and version
+    "Return the Arrow schema of a table of records."
     import pyarrow as pa
 
     meta = {"crmeval.record": kind.__name__, "crmeval.schema_version": str(SCHEMA_VERSION)}
@@ -439,14 +437,14 @@ def record_schema(
     return pa.schema(columns, metadata=meta)
 
 # %% ../../nbs/core/01_records.ipynb #aca0492e
-_PLAIN = {"string": {str}, "int64": {int}, "double": {float, int}, "bool": {bool}}  # Arrow type -> its values
-_EXACT = 2**53  # up to here every whole number has a float
+_PLAIN = {"string": {str}, "int64": {int}, "double": {float, int}, "bool": {bool}}  # Arrow type -> types
+_EXACT = 2**53  # up to here a float holds every integer exactly
 
 
 def _column_of(records, column):
-    """One field of all records as an Arrow array.
+    """Return one field of all records as an Arrow array.
 
-    `pyarrow.array` would load pandas first, to see whether it was given a series.
+    `pyarrow.array` would import pandas first, to check for a series.
     """
     import pyarrow as pa
 
@@ -459,12 +457,12 @@ def _column_of(records, column):
         texts = pa.lib.StringBuilder()
         texts.append_values(values)
         return texts.finish()
-    except pa.ArrowCapacityError:  # more text than one array holds: pyarrow makes several
+    except pa.ArrowCapacityError:  # more text than one array holds: pyarrow splits it
         return pa.array(values, column.type)
 
 
 def _cells(name, records):
-    "One field of all records as the cells of a table; most texts can be written as they are."
+    "Return one field of all records as table cells; most strings need no conversion."
     values = list(map(attrgetter(name), records))
     if name not in _NESTED:
         texts = {v for v in values if isinstance(v, str)}
@@ -474,14 +472,14 @@ def _cells(name, records):
 
 
 def _are_plain(values, kind):
-    "Whether an Arrow type holds the values as they are."
+    "Whether an Arrow type can hold the values as they are."
     found = set(map(type, values)) - {type(None)}
     is_exact = kind != "double" or int not in found or all(abs(v) <= _EXACT for v in values if type(v) is int)
     return found <= _PLAIN[kind] and is_exact
 
 
 def _numbers_array(values, kind):
-    "Numbers, or true and false, as an Arrow array; each may be None."
+    "Return numbers or Booleans as an Arrow array; each may be None."
     import numpy as np
     import pyarrow as pa
 
@@ -496,7 +494,7 @@ def arrow_table(
     records: Sequence,  # Records of one kind, (n,); n may be 0
     kind: type,  # `Sample`, `Response` or `Score`
 ):  # `pyarrow.Table` of n rows
-    "Records as a table with a fixed schema; nested values become JSON text."
+    "Return records as a table with a fixed schema; nested values become JSON text."
     import pyarrow as pa
 
     schema = record_schema(kind)
@@ -506,7 +504,7 @@ def arrow_table(
 @needs_extra("run")
 def write_parquet(
     records: Sequence,  # Records of one kind, (n,); n may be 0
-    path: str | Path,  # File to write; replaced in one step, so that a reader never sees half a file
+    path: str | Path,  # File to write; replaced atomically, so that no reader sees half a file
     kind: type,  # `Sample`, `Response` or `Score`
 ) -> Path:  # The path
     "Write records as a Parquet table with a fixed schema."
@@ -515,7 +513,7 @@ def write_parquet(
     path = Path(path)
     table = arrow_table(records, kind)
     part = path.with_name(path.name + ".part")
-    with open(part, "wb") as f:  # a path of any bytes, which Arrow's own text is not
+    with open(part, "wb") as f:  # opened here: Arrow refuses paths that are not valid text
         pq.write_table(table, f)
     part.replace(path)
     return path
@@ -529,7 +527,7 @@ def read_parquet(
     "Read records back; a file of another kind or a newer schema raises `ValueError`."
     import pyarrow.parquet as pq
 
-    # in this thread: a worker of pyarrow that is busy when a short command ends takes the process with it
+    # no threads: a pyarrow worker that is busy when a short command ends can crash the process
     with open(path, "rb") as f:
         table = pq.ParquetFile(f, pre_buffer=False).read(use_threads=False)
     check_schema(table.schema, path, kind)
@@ -538,10 +536,10 @@ def read_parquet(
 
 def check_schema(
     schema,  # `pyarrow.Schema` of a file
-    path: str | Path,  # For the message
+    path: str | Path,  # For the error message
     kind: type,  # Record type that is expected
 ) -> None:
-    "A table of another kind or of a newer version raises `ValueError`."
+    "Raise `ValueError` for a table of another kind or a newer schema version."
     meta = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
     found, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
     if found != kind.__name__:
@@ -551,15 +549,15 @@ def check_schema(
 
 
 def records_of(
-    table,  # `pyarrow.Table` or `pyarrow.RecordBatch` of a schema that was checked
+    table,  # `pyarrow.Table` or `pyarrow.RecordBatch` with a checked schema
     kind: type,  # `Sample`, `Response` or `Score`
 ) -> list:  # Records, in the order of the rows
-    "Rows of a table as records."
+    "Return the rows of a table as records."
     return [from_dict(kind, _without_gaps(row)) for row in table.to_pylist()]
 
 
 def _without_gaps(row):
-    "A row without the nested values that it does not have; that there is no record is a value."
+    "Return a row without missing nested values; a missing record stays, as None is a value there."
     gaps = _NESTED - {"record", "gold_record"}
     return {k: v for k, v in row.items() if not (v is None and k in gaps)}
 

@@ -16,7 +16,7 @@ from .records import Response, Usage
 
 # %% ../../nbs/core/05_response_columns.ipynb #cb7ce0ec
 class Names:
-    "Values by number, in order of first appearance."
+    "Integer codes of values, in order of first appearance."
 
     def __init__(self, values: Iterable[Hashable] = ()):
         self.index: dict = {}
@@ -27,30 +27,30 @@ class Names:
 
     @property
     def values(self) -> list:
-        "The value of each number."
+        "The values in the order of their codes."
         return list(self.index)
 
     def codes(
         self,
-        values: Iterable[Hashable],  # (n,) texts, numbers or None
-    ) -> np.ndarray:  # (n,) int32; values that are new get the next numbers
-        "Numbers of values."
+        values: Iterable[Hashable],  # (n,) strings, numbers or None
+    ) -> np.ndarray:  # (n,) int32; new values get the next codes
+        "Return the codes of values."
         index = self.index
         return np.fromiter((index.setdefault(v, len(index)) for v in values), np.int32)
 
     def arrow_codes(
         self,
-        column,  # `pyarrow.Array` or `ChunkedArray`, (n,), of texts or of a dictionary
+        column,  # `pyarrow.Array` or `ChunkedArray`, (n,), of strings or dictionary-encoded
     ) -> np.ndarray:  # (n,) int32
-        "As `codes`, of a column of a table."
+        "As `codes`, for a column of a table."
         return _by_chunk(column, self.numbered)
 
     def numbered(
         self,
-        values: Sequence[Hashable],  # In any order, and more than occur
-        at: np.ndarray,  # (n,) which of these
+        values: Sequence[Hashable],  # Dictionary; may contain unused values
+        at: np.ndarray,  # (n,) indices into `values`
     ) -> np.ndarray:  # (n,) int32
-        "As `codes`, of values that are numbered already."
+        "As `codes`, for dictionary-encoded values."
         used = np.flatnonzero(np.bincount(at, minlength=len(values))).tolist()
         if not all(values[i] in self.index for i in used):
             found, first = np.unique(at, return_index=True)
@@ -63,23 +63,23 @@ class Names:
     def found(
         self,
         column,  # As for `arrow_codes`
-    ) -> np.ndarray:  # (n,) int32; -1 for a value that has no number
-        "Numbers of known values of a column of a table."
+    ) -> np.ndarray:  # (n,) int32; -1 for a value without a code
+        "Return the codes of a column of a table, without adding values."
         return _by_chunk(column, self._known_codes)
 
 
 def _by_chunk(column, codes):
-    "What a function of (values, number of the value in each row) says of the chunks of a column."
+    "Apply a function of (values, index of each row's value) to the chunks of a column."
     parts = [codes(*dictionary_of(chunk)) for chunk in getattr(column, "chunks", [column])]
     return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
 
 def dictionary_of(
-    array,  # `pyarrow.Array`, (n,), of plain values or of a dictionary
-) -> tuple[list, np.ndarray]:  # (values and at last None, (n,) number of each row's value)
-    "An array as values, which stand there once, and their numbers."
+    array,  # `pyarrow.Array`, (n,), plain or dictionary-encoded
+) -> tuple[list, np.ndarray]:  # (values with None at the end, (n,) index of each row's value)
+    "Return an array as distinct values and their indices."
     told = array if hasattr(array, "dictionary") else array.dictionary_encode()
-    if len(told.dictionary) > 2 * len(told):  # of a longer array, of which this is a part
+    if len(told.dictionary) > 2 * len(told):  # the array is a slice of a longer one
         told = told.cast(told.dictionary.type).dictionary_encode()
     values = told.dictionary.to_pylist()
     return [*values, None], told.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
@@ -92,20 +92,20 @@ _CODED = ("sample_id", "client", "use_case", "perturbation", "model", "status")
 class ResponseColumns:
     "Responses as arrays, each of (n,)."
 
-    names: dict[str, Names]  # Of the fields that are numbers of names
-    sample_id: np.ndarray  # Numbers of names, as the next five
+    names: dict[str, Names]  # Coded field -> its codes
+    sample_id: np.ndarray  # Codes, as the next five
     client: np.ndarray
     use_case: np.ndarray
     perturbation: np.ndarray
     model: np.ndarray
     status: np.ndarray
     repeat: np.ndarray
-    has_text: np.ndarray  # Whether there is an answer, if an empty one
-    blank: np.ndarray  # No answer, or nothing but blanks
-    no_answer: np.ndarray  # The error says that the model ended and had written nothing
+    has_text: np.ndarray  # Whether there is an answer, even an empty one
+    blank: np.ndarray  # No answer, or only white space
+    no_answer: np.ndarray  # The error says that the model stopped without writing anything
     cached: np.ndarray
     batched: np.ndarray  # Whether it came through a batch endpoint
-    latency_s: np.ndarray  # NaN where it is not known, as the next four
+    latency_s: np.ndarray  # NaN where unknown, as the next four
     ttft_s: np.ndarray
     queue_s: np.ndarray
     input_tokens: np.ndarray
@@ -119,26 +119,26 @@ class ResponseColumns:
 
     def take(
         self,
-        rows: np.ndarray,  # Numbers of rows, or True for those that are wanted
-    ) -> "ResponseColumns":  # With the same names
-        "Some of the responses."
+        rows: np.ndarray,  # Row numbers, or a Boolean mask
+    ) -> "ResponseColumns":  # With the same codes
+        "Return some of the responses."
         parts = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "names"}
         return replace(self, **parts)
 
     def where(
         self,
-        field: str,  # One that has names, e.g. 'client'
+        field: str,  # Coded field, e.g. 'client'
         *values: Hashable,
     ) -> np.ndarray:  # (n,) of bool
-        "Which responses have one of some values."
+        "Return which responses have one of the values."
         index = self.names[field].index
         return np.isin(getattr(self, field), [index[v] for v in values if v in index])
 
     def present(
         self,
-        field: str,  # One that has names
+        field: str,  # Coded field
     ) -> list:  # Each once
-        "The values of a field in the order in which they appear."
+        "Return the values of a field in order of appearance."
         found, first = np.unique(getattr(self, field), return_index=True)
         values = self.names[field].values
         return [values[i] for i in found[np.argsort(first)]]
@@ -149,13 +149,13 @@ _KINDS = {
     **dict.fromkeys(("has_text", "blank", "no_answer", "cached", "batched", "estimated"), bool),
     **dict.fromkeys(("latency_s", "ttft_s", "queue_s", "input_tokens", "output_tokens"), float),
 }
-_NOTHING = "no answer"  # how an error begins that says the model wrote nothing
+_NOTHING = "no answer"  # beginning of the error of a model that wrote nothing
 
 
 def as_columns(
-    responses: "Sequence[Response] | ResponseColumns",  # Records, a `RecordTable`, or columns already
+    responses: "Sequence[Response] | ResponseColumns",  # Records, a `RecordTable`, or columns
 ) -> ResponseColumns:
-    "What figures need of responses."
+    "Return the fields of responses that figures need, as arrays."
     if isinstance(responses, ResponseColumns):
         return responses
     names = {f: Names() for f in _CODED}
@@ -170,7 +170,7 @@ def as_columns(
 
 # %% ../../nbs/core/05_response_columns.ipynb #7a467f3f
 def _parts(records, names) -> Iterator[dict]:
-    "The columns of records."
+    "Yield the columns of records."
     records = list(records)
     part = {f: names[f].codes(getattr(r, f) for r in records) for f in _CODED}
     part |= {f: [getattr(r, f) for r in records] for f in ("repeat", "cached", "batched", "tries")}
@@ -188,7 +188,7 @@ _READ = (*_CODED, *_TIMES, "repeat", "text", "error", "cached", "batched", "usag
 
 
 def _table_parts(table, names) -> Iterator[dict]:
-    "The columns of a table, some rows at a time."
+    "Yield the columns of a table, some rows at a time."
     import pyarrow.compute as pc
 
     for read in table.parts(_READ, coded=(*_CODED, "usage")):
@@ -205,14 +205,14 @@ def _table_parts(table, names) -> Iterator[dict]:
 
 
 def _batched(batch):
-    "Which came through a batch endpoint; a table of an earlier version knows of none."
+    "Return which came through a batch endpoint; none without the column, as in older tables."
     if "batched" not in batch.schema.names:
         return np.zeros(batch.num_rows, bool)
     return batch["batched"].fill_null(False).to_numpy()
 
 
 def _is_blank(texts):
-    "Which texts are blank; only those without a visible ASCII character are looked at one by one."
+    "Return which texts are blank; only those without a visible ASCII character are checked singly."
     import pyarrow.compute as pc
 
     told = pc.match_substring_regex(texts, "[!-~]").fill_null(False)
@@ -223,7 +223,7 @@ def _is_blank(texts):
 
 
 def _usages(column):
-    "Tokens and calls of a column of JSON texts."
+    "Return token counts and calls of a column of JSON texts."
     import msgspec
 
     told, bare = [dictionary_of(chunk) for chunk in column.chunks], Usage()
@@ -240,7 +240,7 @@ def same_columns(
     a: ResponseColumns,
     b: ResponseColumns,
 ) -> bool:
-    "Whether two tables say the same, to the last digit."
+    "Whether two tables are equal, to the last digit."
     alike = {k: v.values for k, v in a.names.items()} == {k: v.values for k, v in b.names.items()}
     parts = [f.name for f in fields(ResponseColumns) if f.name != "names"]
     kinds = {f: _KINDS[f] is float for f in parts}

@@ -25,8 +25,8 @@ else:
     import sre_parse as _re_parser
 
 # %% ../../nbs/core/17_scan.ipynb #4cfccc95
-_LETTERS = 3  # of a beginning that are kept
-_MOST = 500  # beginnings of one pattern
+_LETTERS = 3  # characters kept of a beginning
+_MOST = 500  # most beginnings of one pattern
 _ALONE = 4  # up to this many characters of a class are listed one by one
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
@@ -34,21 +34,21 @@ _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 class Beginning(NamedTuple):
     "One way in which a match can begin."
 
-    text: str  # Its first characters as `plain_small` writes them; '' with a class
-    bound: bool  # No letter or digit stands in front of it where it begins with one
-    goes_on: bool = False  # What follows in the pattern follows right behind
-    kind: tuple[str, int] | None = None  # A class of characters: how it is written, and whether case counts
+    text: str  # Its first characters in the form of `plain_small`; '' with a class
+    bound: bool  # No letter or digit before it, where it begins with one
+    goes_on: bool = False  # The rest of the pattern follows directly
+    kind: tuple[str, int] | None = None  # Character class: its source, and its flag for case
 
 
 class _Unknown(Exception):
     "A pattern that can begin with anything."
 
 
-_CLASSES: dict[tuple[str, int], re.Pattern] = {}  # Of all patterns that were read
+_CLASSES: dict[tuple[str, int], re.Pattern] = {}  # of all patterns that were parsed
 
 
 def _class_of(items, flags):
-    "The key of a class, which is compiled once."
+    "Return the key of a class; compiles it on first use."
     key = (repr(items), int(flags & re.IGNORECASE))
     if key not in _CLASSES:
         row: Any = _re_parser.parse(".", key[1])
@@ -58,7 +58,7 @@ def _class_of(items, flags):
 
 
 def _says_bound(op, given):
-    "Whether what has no width says that no letter stands in front of one."
+    "Whether a zero-width assertion excludes a letter before a letter."
     if op == "AT":
         return str(given) == "AT_BOUNDARY"
     if op != "ASSERT_NOT" or given[0] != -1 or len(given[1]) != 1:
@@ -69,7 +69,7 @@ def _says_bound(op, given):
 
 # %% ../../nbs/core/17_scan.ipynb #c82ac8c5
 def _of_piece(op: str, given: Any, flags: int, bound: bool) -> list[Beginning]:
-    "How one piece can begin."
+    "Return how one piece can begin."
     if op == "LITERAL":
         return [Beginning(plain_small(chr(given)), bound, True)]
     if op == "IN" and len(given) <= _ALONE and all(str(o) == "LITERAL" for o, _ in given):
@@ -83,14 +83,14 @@ def _of_piece(op: str, given: Any, flags: int, bound: bool) -> list[Beginning]:
     if op in _REPEATS:
         least, most, row = given
         found = _of_row(row, flags, bound)
-        if most != 1:  # what follows need not follow the first time
+        if most != 1:  # the rest need not follow the first repetition
             found = [b._replace(goes_on=b.goes_on and not b.text) for b in found]
         return found if least else [*found, Beginning("", bound, True)]
     raise _Unknown(op)
 
 
 def _of_row(row: Any, flags: int, bound: bool) -> list[Beginning]:
-    "How pieces in a row can begin."
+    "Return how a sequence of pieces can begin."
     if flags & re.ASCII:
         raise _Unknown("another idea of letters")
     done, now = [], [Beginning("", bound, True)]
@@ -109,7 +109,7 @@ def _of_row(row: Any, flags: int, bound: bool) -> list[Beginning]:
 
 
 def _behind(begun: Beginning, op: str, given: Any, flags: int) -> list[Beginning]:
-    "A beginning with one more piece."
+    "Return a beginning extended by one more piece, in every way."
     stop = [begun._replace(goes_on=False)]
     if not begun.text:
         return _of_piece(op, given, flags, begun.bound)
@@ -129,26 +129,26 @@ def _beginnings(source: str, flags: int) -> tuple[Beginning, ...] | None:
         found = _of_row(row, row.state.flags | flags, False)
     except _Unknown:
         return None
-    if any(not b.text and b.kind is None for b in found):  # it can match nothing at all
+    if any(not b.text and b.kind is None for b in found):  # it can match the empty string
         return None
     return tuple(dict.fromkeys(b._replace(text=b.text[:_LETTERS], goes_on=False) for b in found))
 
 
 def beginnings(
     pattern: re.Pattern,  # Compiled, of text
-) -> tuple[Beginning, ...] | None:  # None: with anything, as far as can be told
-    "With what the matches of a pattern begin."
+) -> tuple[Beginning, ...] | None:  # None: with anything, or unknown
+    "Return the ways in which matches of a pattern can begin."
     return _beginnings(pattern.pattern, pattern.flags)
 
 # %% ../../nbs/core/17_scan.ipynb #c2f4bf6d
 _SPACES = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 _WORD = re.compile(r"\w+")
 _MARK = re.compile(r"[^\w\s]")
-_MOST_CHARACTERS = 8_192  # that are remembered of one class
+_MOST_CHARACTERS = 8_192  # cached for one class
 
 
 class _Class(dict):
-    "Character -> whether it is of a class; filled as characters are met."
+    "Cache, character -> whether it belongs to a class."
 
     def __init__(self, key):
         super().__init__()
@@ -168,24 +168,24 @@ def _class(key):
 
 
 def _is_head(begun):
-    "Whether a beginning is the first letters of a word."
+    "Whether a beginning consists of the first letters of a word."
     return begun.bound and begun.text[0].isascii() and begun.text[0].isalnum()
 
 
 def _is_placed(begun):
-    "Whether the places of a beginning are kept."
+    "Whether the positions of a beginning are stored."
     return begun.kind is None or begun.bound and not _class(begun.kind).has_spaces
 
 # %% ../../nbs/core/17_scan.ipynb #d798805c
 class ScannedText:
-    "A text, and where its words and marks stand."
+    "A text with the positions of its words and marks."
 
     def __init__(
         self,
         text: str,  # Any text
     ):
         self.text, self.small = text, plain_small(text)
-        self.placed: dict[PatternTable, dict[int, list[int] | None]] = {}  # What `PatternTable.places` said
+        self.placed: dict[PatternTable, dict[int, list[int] | None]] = {}  # Results of `PatternTable.places`
         self._of_class: dict[tuple[str, int], list[int]] = {}
 
     def __repr__(self):
@@ -197,7 +197,7 @@ class ScannedText:
 
     @cached_property
     def heads(self) -> dict[str, list[int]]:
-        "Three signs from where a word begins on, as `plain_small` writes them -> where; fewer at the end."
+        "Three characters from a word's start, as in `plain_small` -> positions; fewer at the end."
         small, out = self.small, defaultdict(list)
         for at in self._words:
             out[small[at : at + _LETTERS]].append(at)
@@ -205,7 +205,7 @@ class ScannedText:
 
     @cached_property
     def characters(self) -> dict[str, list[int]]:
-        "First character of a word, or a mark -> where."
+        "First character of a word, or a mark -> positions."
         text, out = self.text, defaultdict(list)
         for at in self._words:
             out[text[at]].append(at)
@@ -215,9 +215,9 @@ class ScannedText:
 
     def of_class(
         self,
-        key: tuple[str, int],  # As in a `Beginning`
+        key: tuple[str, int],  # `kind` of a `Beginning`
     ) -> list[int]:
-        "Where words begin with a character of a class, and where a mark of it stands."
+        "Return the positions of words that begin with a character of a class, and of its marks."
         if key not in self._of_class:
             fits = _class(key)
             self._of_class[key] = [at for c, places in self.characters.items() if fits[c] for at in places]
@@ -225,9 +225,9 @@ class ScannedText:
 
     def everywhere(
         self,
-        piece: str,  # As `plain_small` writes it
+        piece: str,  # In the form of `plain_small`
     ) -> list[int]:
-        "Where a piece stands, also inside words."
+        "Return the positions of a piece, also inside words."
         out, at = [], self.small.find(piece)
         while at >= 0:
             out.append(at)
@@ -241,33 +241,33 @@ _READ = CallMemo(ScannedText)
 def scanned_text(
     text: str,  # Any text
 ) -> ScannedText:
-    "The reading of a text; for the length of a call (`core.memo.forgetting`) all detectors share it."
+    "Return the scan of a text, which all detectors share during a call (`core.memo.forgetting`)."
     return _READ[text]
 
 # %% ../../nbs/core/17_scan.ipynb #32399669
-_CROWDED = 7  # a pattern with more places to begin than every seventh character is searched for everywhere
-_FEW = 30  # places that are tried before it is asked whether a needed word stands in the text
+_CROWDED = 7  # with more positions than every seventh character, a pattern is searched everywhere
+_FEW = 30  # positions up to which needed words are not checked first
 
 
-_NEAR = 250  # characters from where a match begins to where the word ends around which it is looked for
-_FEW_WORDS = 4  # of them may stand in the text
-_MANY = 12  # words that are looked for after what all of them begin with
+_NEAR = 250  # most characters from a match's start to the end of the needed word around which it is searched
+_FEW_WORDS = 4  # most occurrences of these words in the text
+_MANY = 12  # words above which their first letters are checked first
 
 
 def _needed_of(places):
-    "Groups of words of each of which a pattern needs one, the short groups first."
+    "Return the groups of words of which a pattern needs one each, the short groups first."
     groups = [words for words, _ in places]
     begins = [sorted({word[0] for word in words}) for words in groups if len(words) > _MANY]
     return sorted([*groups, *(b for b in begins if len(b) < _MANY and " " not in b)], key=len)
 
 
 def _nearest(places):
-    "The (words, end) that stand nearest to where a pattern begins; None where they are far."
+    "Return the (words, end) nearest to the start of a match; None where all are too far."
     return min((p for p in places if p[1] <= _NEAR), key=lambda p: (len(p[0]) > _MANY, p[1]), default=None)
 
 
 class _Owners(dict):
-    "Character -> numbers of the groups whose patterns can begin with it; filled as characters are met."
+    "Cache, character -> numbers of the groups whose patterns can begin with it."
 
     def __init__(self, kinds):
         super().__init__()
@@ -281,12 +281,12 @@ class _Owners(dict):
 
 
 def _merged(rows):
-    "Rising lists of places as one, each place once."
+    "Return sorted lists of positions as one, each position once."
     return rows[0] if len(rows) == 1 else sorted({*chain.from_iterable(rows)})
 
 
 class PatternTable:
-    "Patterns that are looked for together."
+    "Patterns that are searched together."
 
     def __init__(
         self,
@@ -296,7 +296,7 @@ class PatternTable:
         told = map(needed_places, self.patterns)
         needed = [
             [p for p in places if all(map(str.strip, p[0]))] for places in told
-        ]  # a blank tells nothing
+        ]  # a space excludes nothing
         self._needed, self._near = tuple(map(_needed_of, needed)), tuple(map(_nearest, needed))
         ways = [beginnings(pattern) for pattern in self.patterns]
         placed = [found is not None and all(map(_is_placed, found)) for found in ways]
@@ -321,7 +321,7 @@ class PatternTable:
         return f"PatternTable({len(self.patterns)} patterns)"
 
     def _of_words(self, heads):
-        "(number of a group, where words stand with which its patterns can begin)."
+        "Yield (number of a group, positions of words with which its patterns can begin)."
         for letters in heads.keys() & self._heads.keys():
             for n in self._heads[letters]:
                 yield n, heads[letters]
@@ -332,7 +332,7 @@ class PatternTable:
                     yield n, places
 
     def _rows(self, scanned):
-        "Number of a group -> lists of places, each rising, where its patterns can begin."
+        "Return number of a group -> sorted lists of positions where its patterns can begin."
         found: dict[int, list[list[int]]] = defaultdict(list)
         for n, places in self._of_words(scanned.heads):
             found[n].append(places)
@@ -351,8 +351,8 @@ class PatternTable:
         scanned: ScannedText,
     ) -> dict[
         int, list[int] | None
-    ]:  # Number of a pattern -> where it can begin, rising; None: in many places
-        "The patterns that could match, and where."
+    ]:  # Number of a pattern -> where it can begin, sorted; None: many positions
+        "Return the patterns that could match, and where."
         if self not in scanned.placed:
             scanned.placed[self] = self._placed(scanned)
         return scanned.placed[self]
@@ -369,9 +369,9 @@ class PatternTable:
     def finditer(
         self,
         scanned: ScannedText,
-        numbers: range | None = None,  # Of the patterns that are asked for; None: all
-    ) -> Iterator[tuple[int, Iterator[re.Match]]]:  # By number; not of those that match nowhere for certain
-        "Each pattern's number and its matches, as its own `finditer` gives them."
+        numbers: range | None = None,  # Numbers of the patterns to search; None: all
+    ) -> Iterator[tuple[int, Iterator[re.Match]]]:  # By number; without patterns that cannot match
+        "Yield each pattern's number and its matches, as from its own `finditer`."
         for i, places in self.places(scanned).items():
             if numbers is not None and i not in numbers:
                 continue
@@ -384,7 +384,7 @@ class PatternTable:
 
 
 def _places_before(words, end, small):
-    "Where a match begins in which one of the words ends by then; None where they stand in many places."
+    "Return the possible starts of a match that contains one of the words; None where these are frequent."
     found: set[int] = set()
     left = _FEW_WORDS
     for word in words:
@@ -398,9 +398,9 @@ def _places_before(words, end, small):
 def matches_at(
     pattern: re.Pattern,  # Compiled, of text
     text: str,
-    places: Sequence[int] | None,  # All places where a match can begin, rising; None: anywhere
-) -> Iterator[re.Match]:  # As `pattern.finditer(text)` gives them
-    "The matches of a pattern."
+    places: Sequence[int] | None,  # All positions where a match can begin, sorted; None: anywhere
+) -> Iterator[re.Match]:  # As from `pattern.finditer(text)`
+    "Yield the matches of a pattern."
     if places is None or len(places) * _CROWDED > len(text):
         yield from pattern.finditer(text)
         return

@@ -12,26 +12,26 @@ import json
 from collections.abc import Callable, Sequence
 from html import escape
 
-from .estimates import Estimate  # not of the room of statistics: numpy comes with it
+from .estimates import Estimate  # not from `core.stats`, which imports numpy
 from .views import Printed, judge_in_words, shown
 
-_all_ = ["Printed", "judge_in_words", "shown"]  # of the room of views: who shows numbers shows texts
+_all_ = ["Printed", "judge_in_words", "shown"]  # from `core.views`: callers that show numbers also show texts
 
 # %% ../../nbs/core/05_show.ipynb #372af2b9
-DASH = "\u2013"  # On a page: what is not known, and what stands between the ends of an interval
+DASH = "\u2013"  # On a page: an unknown value, and the sign between the ends of an interval
 
 
 def number(
-    value: Estimate | float | None,  # Of an estimate its value is shown
-    spec: str = ".2f",  # As in a format string
+    value: Estimate | float | None,  # Of an `Estimate`, its value is shown
+    spec: str = ".2f",  # Format specification
     none: str = "-",  # Shown where there is no value
 ) -> str:
-    "A number in a given form, or the sign that there is none."
+    "Return a formatted number, or `none` where there is no value."
     known = _value_of(value)
     return none if known is None else f"{known:{spec}}"
 
 
-def _value_of(given) -> float | None:  # an `Estimate`, a number or None; a name that a template lacks raises
+def _value_of(given) -> float | None:  # an `Estimate`, a number or None; an undefined template name raises
     return getattr(given, "value", given)
 
 
@@ -39,7 +39,7 @@ def points(
     value: Estimate | float | None,  # 1 to 4, or a statistic such as kappa
     none: str = "-",
 ) -> str:  # e.g. '3.46'
-    "Points, or another small number, with two decimals."
+    "Return points, or another small number, with two decimals."
     return number(value, ".2f", none)
 
 
@@ -47,7 +47,7 @@ def per_cent(
     value: Estimate | float | None,  # 0 to 100
     none: str = "-",
 ) -> str:  # e.g. '93.3', without the sign
-    "Per cent with one decimal."
+    "Return per cent with one decimal."
     return number(value, ".1f", none)
 
 
@@ -55,7 +55,7 @@ def whole(
     value: float | None,  # A count, or a mean that is shown without decimals
     none: str = "-",
 ) -> str:  # e.g. '12,345'
-    "A number without decimals, thousands apart."
+    "Return a number without decimals, with thousands separators."
     return number(value, ",.0f", none)
 
 # %% ../../nbs/core/05_show.ipynb #4d7c4caa
@@ -63,7 +63,7 @@ def usd(
     value: Estimate | float | None,  # US dollars, 0 or more
     none: str = "unknown",
 ) -> str:  # e.g. 'unknown', '0', '0.0123', '12.3', '1,235'
-    "An amount of US dollars, without the sign."
+    "Return an amount in US dollars, without the sign."
     known = _value_of(value)
     if known is None:
         return none
@@ -76,7 +76,7 @@ def seconds(
     value: Estimate | float | None,  # Seconds, 0 or more
     none: str = "-",
 ) -> str:  # e.g. '<0.001', '0.012', '1.23'
-    "A time in seconds, without the unit."
+    "Return a time in seconds, without the unit."
     known = _value_of(value)
     if known is None:
         return none
@@ -89,7 +89,7 @@ def p_value(
     value: float | None,  # 0 to 1
     none: str = "-",
 ) -> str:  # e.g. '<0.001', '0.040'
-    "A p-value; one below a thousandth is not given further digits."
+    "Return a p-value with three decimals; below a thousandth '<0.001'."
     if value is None:
         return none
     return "<0.001" if value < 0.001 else f"{value:.3f}"
@@ -97,9 +97,9 @@ def p_value(
 # %% ../../nbs/core/05_show.ipynb #17295c1a
 def rank(
     ends: tuple[int, int] | None,  # Best and worst plausible rank
-    dash: str = "-",  # Between the ends, and for a rank that is not known
+    dash: str = "-",  # Between the ends, and for an unknown rank
 ) -> str:  # e.g. '1', '2-3'
-    "A rank interval."
+    "Return a rank interval."
     if ends is None:
         return dash
     return f"{ends[0]}" if ends[0] == ends[1] else f"{ends[0]}{dash}{ends[1]}"
@@ -107,12 +107,12 @@ def rank(
 
 def interval(
     e: Estimate | None,
-    form: str | Callable[..., str] = ".2f",  # As in a format string, or one of the forms above
+    form: str | Callable[..., str] = ".2f",  # Format specification, or one of the functions above
     *,
     to: str = " to ",  # Between the ends
     none: str = "-",  # Shown where neither end is known
 ) -> str:  # e.g. '3.20 to 3.60'
-    "The interval of an estimate, without its value."
+    "Return the interval of an estimate, without its value."
     if e is None or (e.low is None and e.high is None):
         return none
     return to.join(form(x, "?") if callable(form) else number(x, form, "?") for x in (e.low, e.high))
@@ -120,11 +120,11 @@ def interval(
 
 def with_interval(
     e: Estimate | None,
-    form: str | Callable[..., str] = ".2f",  # Of the value
-    ends: str | Callable[..., str] | None = None,  # Of the ends; None: as the value
+    form: str | Callable[..., str] = ".2f",  # Format of the value
+    ends: str | Callable[..., str] | None = None,  # Format of the ends; None: as the value
     none: str = "-",  # Shown where there is no value
 ) -> str:  # e.g. '3.46 [3.20, 3.60]'
-    "An estimate with its interval, for a table in a terminal."
+    "Return an estimate with its interval, for a table in a terminal."
     if e is None or e.value is None:
         return none
     value = form(e.value) if callable(form) else number(e.value, form)
@@ -134,17 +134,17 @@ def with_interval(
 # %% ../../nbs/core/05_show.ipynb #6e7dc09d
 def printable(
     text: str,  # Any text, for example a model's name or its answer
-) -> str:  # One line that a terminal shows and does not obey
-    "Replace control and formatting characters, which could move the cursor or turn the reading direction."
+) -> str:  # One line without control characters
+    "Replace control and formatting characters, which could move the cursor or change the text direction."
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
 def json_on_terminal(
-    value: object,  # What JSON knows
-    indent: int | None = None,  # Blanks of a level; None: one line
-    ascii_only: bool = False,  # True where the terminal knows no more
+    value: object,  # Value that JSON supports
+    indent: int | None = None,  # Spaces per level; None: one line
+    ascii_only: bool = False,  # True for a terminal without Unicode
 ) -> str:  # JSON of the same value
-    "JSON in which a character that a terminal would obey, or that no file can hold, is escaped."
+    "Return JSON with unprintable characters and lone surrogates escaped, for a terminal."
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, allow_nan=False)
     if text.isprintable():
         return text
@@ -153,19 +153,19 @@ def json_on_terminal(
 
 def shortened(
     text: str,
-    limit: int = 40,  # Characters at most, the sign of omission included
+    limit: int = 40,  # Most characters, ellipsis included
 ) -> str:
-    "A text, or its beginning and an ellipsis."
+    "Return a text, or its beginning and an ellipsis."
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "\u2026"
 
 # %% ../../nbs/core/05_show.ipynb #ef0e20e7
 def text_table(
-    lines: Sequence[Sequence[str]],  # The head, then the rows, all of one length
+    lines: Sequence[Sequence[str]],  # Header, then the rows, all of equal length
     *,
-    align: str = "l",  # 'l' or 'r' for each column; the last letter holds for the rest
-    rule: bool = False,  # True draws a line under the head
-) -> str:  # Lines without blanks at their ends; cells made `printable`
-    "A plain-text table."
+    align: str = "l",  # 'l' or 'r' for each column; the last letter applies to the rest
+    rule: bool = False,  # True draws a line under the header
+) -> str:  # Lines without trailing spaces; cells made `printable`
+    "Return a plain-text table."
     lines = [list(map(printable, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines)]
     if rule:
@@ -180,9 +180,9 @@ def _text_line(line, widths, sides):
 
 
 def html_table(
-    lines: Sequence[Sequence[str]],  # The head, then the rows
+    lines: Sequence[Sequence[str]],  # Header, then the rows
 ) -> str:  # Every cell escaped and `printable`
-    "The same table as HTML."
+    "Return the same table as HTML."
     head = "".join(f"<th>{escape(cell)}</th>" for cell in lines[0])
     body = "".join(_html_line(line) for line in lines[1:])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

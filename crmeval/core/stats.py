@@ -20,33 +20,33 @@ from .draws import GROUPS, MANY, drawn_means, in_groups, label_codes, strata_sum
 from .estimates import Estimate
 from .quantiles import binomial_shares, normal_quantile, normal_share, student_quantile
 
-_all_ = ["Estimate"]  # of the room of estimates: who computes one needs its name
+_all_ = ["Estimate"]  # from `core.estimates`, for callers that compute one
 
 # %% ../../nbs/core/04_stats.ipynb #55973b90
 _T = TypeVar("_T")
 
 
 def is_known(
-    value: _T | None,  # Of a column: a number, a label, None, NaN or NA
+    value: _T | None,  # Value of a column: a number, a label, None, NaN or NA
 ) -> TypeGuard[_T]:  # True or False; a type checker learns that the value is not None
     "Whether there is a value: neither None nor NaN nor NA."
     try:
         return value is not None and bool(value == value)  # NaN is not equal to itself
     except TypeError:
-        return False  # NA of pandas: nobody knows whether it is equal to itself
+        return False  # pandas' NA: its comparison with itself has no truth value
 
 
 def known_column(
     values: Iterable[_T | None],  # A list, an array, a column of a table
 ) -> list[_T | None]:  # In the same order
-    "A column as a list, with None for every gap, however its table writes one."
+    "Return a column as a list, with None for every missing value (None, NaN or NA)."
     return [v if is_known(v) else None for v in values]
 
 
 def number_column(
     values: Iterable[float | None] | np.ndarray,  # (n,) a list, an array, a column of a table
 ) -> np.ndarray:  # (n,) of float
-    "A column as an array of floats, NaN for every gap."
+    "Return a column as an array of floats, with NaN for every missing value."
     if type(values) is np.ndarray and values.dtype.kind in "fiu":
         return values.astype(float)
     return np.array([math.nan if v is None else v for v in known_column(values)], float)
@@ -56,10 +56,10 @@ def proportion_estimate(
     successes: int,  # 0 to n
     n: int,  # Trials; 0 gives an estimate without a value
     *,
-    undefined: int = 0,  # Trials without an outcome, counted beside
+    undefined: int = 0,  # Trials without an outcome, counted separately
     confidence_level: float = 0.95,
 ) -> Estimate:  # value in [0, 1]
-    "A share with its Wilson score interval (Wilson 1927)."
+    "Return a proportion with its Wilson score interval (Wilson 1927)."
     if not 0 <= successes <= n or successes != int(successes):
         raise ValueError(f"successes is {successes!r} and n is {n!r}, expected 0 <= successes <= n")
     if n == 0:
@@ -78,9 +78,9 @@ def _wilson_ends(k, n, confidence_level):
 # %% ../../nbs/core/04_stats.ipynb #59ae3d6c
 def share_difference(
     a: Estimate,  # A share, from `proportion_estimate`
-    b: Estimate,  # Another one, of other trials
+    b: Estimate,  # Another share, from other trials
 ) -> Estimate:  # a - b, in [-1, 1]; without value where one of them has none
-    "The difference of two independent shares with Newcombe's interval (Newcombe 1998)."
+    "Return the difference of two independent proportions with Newcombe's interval (Newcombe 1998)."
     if not a.n or not b.n:
         return Estimate(None, n=a.n + b.n, method="newcombe")
     (p, p_low, p_high), (q, q_low, q_high) = _whole(a), _whole(b)
@@ -90,7 +90,7 @@ def share_difference(
 
 
 def _whole(share):
-    "Value and both ends."
+    "Return value and both ends; raise `ValueError` where one is missing."
     if share.value is None or share.low is None or share.high is None:
         raise ValueError(f"a share is {share}, expected one with both ends, from proportion_estimate")
     return share.value, share.low, share.high
@@ -99,18 +99,18 @@ def _whole(share):
 def expanded_tails(
     clusters: int,  # Independent units, at least 2
     confidence_level: float,  # Above 0 and below 1
-) -> tuple[float, float]:  # Quantiles (lower, upper) to take of the bootstrap's draws
-    "Tails of a percentile interval, expanded for few clusters as Hesterberg (2015) proposes."
+) -> tuple[float, float]:  # Quantiles (lower, upper) to take of the bootstrap draws
+    "Return the tails of a percentile interval, expanded for few clusters (Hesterberg 2015)."
     t = student_quantile(clusters - 1, (1 - confidence_level) / 2)
     tail = normal_share(math.sqrt(clusters / (clusters - 1)) * t)
     return tail, 1 - tail
 
 # %% ../../nbs/core/04_stats.ipynb #34036b25
 def _codes(labels, known, n):
-    "Labels of the known values as numbers; without labels, each value has its own."
+    "Return integer codes for the labels of the known values; without labels, one for each value."
     if labels is None:
         return np.arange(int(known.sum()))
-    labels = labels if isinstance(labels, np.ndarray) else list(labels)  # a table's column has names for rows
+    labels = labels if isinstance(labels, np.ndarray) else list(labels)  # pandas indexes by row labels
     if len(labels) != n:
         raise ValueError(f"{len(labels)} labels for {n} values, expected one for each")
     if isinstance(labels, np.ndarray):
@@ -119,17 +119,17 @@ def _codes(labels, known, n):
 
 
 def _mean_of_strata(x, strata):
-    "Each stratum's mean weighs the same."
+    "Return the mean of the strata's means, with equal weights."
     return float(np.mean([x[strata == s].mean() for s in range(int(strata.max()) + 1)]))
 
 
 def _drawn(x, clusters, strata, n_resamples, rng):
-    "Means (n_resamples,), the number of clusters, the degrees of freedom + 1, and how."
+    "Return the means (n_resamples,), the number of clusters, the degrees of freedom + 1, and the method."
     parts = strata_sums(x, clusters, strata)
     n = sum(len(sums) for sums, _ in parts)
     means, units, free = drawn_means(parts, n_resamples, rng)
     whole = int(clusters.max()) + 1
-    if n > whole:  # some clusters stand in several strata
+    if n > whole:  # some clusters are in several strata
         sums = _whole_clusters(x, clusters, strata, free)
         means, units, _ = drawn_means([(sums, np.ones(whole))], n_resamples, rng)
         n, free = whole, min(free, units)
@@ -138,7 +138,7 @@ def _drawn(x, clusters, strata, n_resamples, rng):
 
 
 def _whole_clusters(x, clusters, strata, free):
-    "(clusters,) numbers whose mean is that of the strata; each has what its cluster adds in all of them."
+    "Return (clusters,) contributions of each cluster in all strata; their mean is that of the strata."
     known = ~np.isnan(x)
     x, clusters, strata = x[known], clusters[known], strata[known]
     values, count = np.bincount(strata), int(clusters.max(initial=-1)) + 1
@@ -160,13 +160,13 @@ def mean_estimate(
     | None = None,  # (n,) conversation of each value; None: each its own
     strata: Sequence[Hashable]
     | np.ndarray
-    | None = None,  # (n,) e.g. use case; the strata's means then weigh the same
-    bounds: tuple[float, float] | None = None,  # Range of a value, kept by the interval; may be inf
+    | None = None,  # (n,) e.g. use case; the strata's means then have equal weights
+    bounds: tuple[float, float] | None = None,  # Range of a value, which limits the interval; may be inf
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int | np.random.Generator = 0,
 ) -> Estimate:
-    "Mean with a cluster-bootstrap interval; None values are left out and counted."
+    "Return the mean with a cluster-bootstrap interval; None values are left out and counted."
     values = number_column(values)
     known = ~np.isnan(values)
     lost = len(values) - int(known.sum())
@@ -185,11 +185,11 @@ def mean_estimate(
     return Estimate(value, low, high, len(x), lost, method, confidence_level)
 
 
-_FEW = 8  # free units below which draws do not reach as far as a t-interval, whatever their tails
+_FEW = 8  # units below which bootstrap draws are narrower than a t-interval, at any tail
 
 
 def _ends(draws, value, free, confidence_level):
-    "(low, high, whether t moved one): expanded quantiles; of few free units at least the t-interval's ends."
+    "Return (low, high, whether t moved one): expanded quantiles; for few units at least the t-interval."
     low, high = (float(q) for q in np.quantile(draws, expanded_tails(free, confidence_level)))
     if free >= _FEW:
         return low, high, False
@@ -199,19 +199,19 @@ def _ends(draws, value, free, confidence_level):
 
 
 def _inside(low, high, value, bounds):
-    "The ends, none of them where no mean can lie."
+    "Return the ends limited to the bounds, unless the value itself is outside them."
     if bounds is None or not bounds[0] <= value <= bounds[1]:
         return low, high
     return max(low, float(bounds[0])), min(high, float(bounds[1]))
 
 # %% ../../nbs/core/04_stats.ipynb #3271e5a7
 def no_spread(
-    value: float,  # What every draw gave
-    n: int,  # Independent units behind it
+    value: float,  # Value of every draw
+    n: int,  # Number of independent units
     bounds: tuple[float, float] | None,  # Range of a value; None: not known
     confidence_level: float,  # Above 0 and below 1
 ) -> tuple[float | None, float | None, str]:  # (low, high, method); without bounds the ends are None
-    "Interval of a value whose draws are all equal: the Wilson interval of a coin with the same mean."
+    "Return the interval for a value with equal draws: the Wilson interval of a share with the same mean."
     if bounds is None or math.isinf(bounds[1] - bounds[0]) or not bounds[0] <= value <= bounds[1]:
         return None, None, "unknown: no spread"
     low, width = bounds[0], bounds[1] - bounds[0]
@@ -224,7 +224,7 @@ def no_spread(
 # %% ../../nbs/core/04_stats.ipynb #5f00feae
 @lru_cache(maxsize=64)
 def _quantile_places(n, q, tail):
-    "Places of the ends among n values in order; -1 and n: outside of them."
+    "Return the indices of the ends among n sorted values; -1 and n: outside."
     at_most, more = binomial_shares(n, q)
     low = int(np.argmax(at_most >= tail)) - 1
     return low, int(np.argmax(more <= tail))
@@ -236,7 +236,7 @@ def quantile_estimate(
     *,
     confidence_level: float = 0.95,
 ) -> Estimate:  # An end that the data cannot bound is None
-    "A quantile with its distribution-free interval (Conover 1999)."
+    "Return a quantile with its distribution-free interval (Conover 1999)."
     if not 0 < q < 1:
         raise ValueError(f"q is {q!r}, expected a number above 0 and below 1")
     if not len(values):
@@ -252,7 +252,7 @@ def quantile_estimate(
 class Difference(Estimate):
     "A mean paired difference with the p-value of no difference."
 
-    p_value: float | None = None  # Two-sided; sign flips of whole clusters, all of them where they are few
+    p_value: float | None = None  # Two-sided; from sign flips of whole clusters, exact for few clusters
 
 
 def paired_difference(
@@ -266,7 +266,7 @@ def paired_difference(
     n_resamples: int = 2000,
     rng: int = 0,
 ) -> Difference:  # Mean of a - b; above 0 when A is higher
-    "Mean difference on the same samples; a sample that either side lacks is counted as undefined."
+    "Return the mean difference on the same samples; a sample missing on either side counts as undefined."
     if len(a) != len(b):
         raise ValueError(
             f"a has {len(a)} values and b has {len(b)}, expected the same samples in the same order"
@@ -301,7 +301,7 @@ def _check_inside(bounds, **sides):
 
 
 def _weights(diff, strata):
-    "(n,) what each known value weighs in the mean of the strata, 1 where all weigh the same."
+    "Return the weight (n,) of each known value in the mean of the strata; 1 without strata."
     known = ~np.isnan(diff)
     if strata is None or not known.any():
         return np.ones(len(diff))
@@ -312,17 +312,17 @@ def _weights(diff, strata):
 
 
 def _sign_flip_p(diff, clusters, n_resamples, rng):
-    "Two-sided p-value of no difference; None where no difference is known."
+    "Return the two-sided p-value of no difference; None where no difference is known."
     known = ~np.isnan(diff)
     if not known.any():
         return None
     sums = sums_by_code(diff[known], _codes(clusters, known, len(diff)))
-    sums = sums[sums != 0]  # a sign says nothing of zero
+    sums = sums[sums != 0]  # a flip does not change zero
     if not len(sums):
         return 1.0
     if np.all(sums > 0) or np.all(sums < 0):  # only these signs and their opposite are as far from zero
-        return 2.0 ** max(1 - len(sums), -1000)  # a float has none that is smaller
-    if len(sums) > MANY:  # whole groups of clusters change their sign: some of the ways in which all do
+        return 2.0 ** max(1 - len(sums), -1000)  # smaller ones underflow
+    if len(sums) > MANY:  # flip whole groups of clusters: a subset of all sign flips
         sums = np.bincount(in_groups(len(sums)), sums, GROUPS)
     far = abs(sums.sum()) - 1e-12
     if 2 ** len(sums) <= n_resamples:
@@ -333,14 +333,14 @@ def _sign_flip_p(diff, clusters, n_resamples, rng):
 
 
 def _all_signs(n: int) -> np.ndarray:  # (2 ** n, n) of -1 and 1
-    "Every way to give n clusters a sign."
+    "Return every assignment of signs to n clusters."
     return 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1) - 1
 
 # %% ../../nbs/core/04_stats.ipynb #71bdd4dc
 def holm(
     p_values: Sequence[float],  # (m,), each in [0, 1]
 ) -> list[float]:  # (m,) adjusted, same order, never smaller than given
-    "Holm's step-down adjusted p-values (Holm 1979)."
+    "Return Holm's step-down adjusted p-values (Holm 1979)."
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     out, highest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(order):
@@ -350,12 +350,12 @@ def holm(
 
 # %% ../../nbs/core/04_stats.ipynb #5f1c9c6b
 def simultaneous(
-    make: Mapping[str, Callable[[float], Difference]],  # Name -> the difference at a level of confidence
+    make: Mapping[str, Callable[[float], Difference]],  # Name -> function of a confidence level
     confidence_level: float = 0.95,  # For all together
 ) -> dict[
     str, Difference
 ]:  # As `make`; `p_value` is Holm-adjusted, and below 1 - level only with zero outside
-    "Differences with intervals and p-values that hold together (Holm 1979)."
+    "Return differences with simultaneous intervals and p-values (Holm 1979)."
     first = {k: f(confidence_level) for k, f in make.items()}
     known = {k: d.p_value for k, d in first.items() if d.p_value is not None}
     order = sorted(known, key=known.__getitem__)
@@ -371,7 +371,7 @@ def simultaneous(
 
 
 def _in_step(d, alpha):
-    "Zero is inside the interval exactly where the difference is not significant."
+    "Return a difference whose interval contains zero exactly where it is not significant."
     if d.low is None or d.high is None or d.value is None:
         return d
     if d.p_value >= alpha:
@@ -391,14 +391,14 @@ def rank_intervals(
     n_resamples: int = 1000,
     rng: int = 0,
 ) -> dict[str, tuple[int, int]]:  # System -> best and worst plausible rank, 1 is best
-    "Bootstrap interval of each system's rank."
+    "Return a bootstrap interval of each system's rank."
     n = len(next(iter(values.values())))
     every = np.ones(n, bool)
     groups = _codes(clusters, every, n)
     layers = np.zeros(n, int) if strata is None else _codes(strata, every, n)
     # the same seed for each system: the same clusters are drawn for all
     m = np.array([_drawn(number_column(x), groups, layers, n_resamples, rng)[0] for x in values.values()])
-    m = np.nan_to_num(m if higher_is_better else -m, nan=-np.inf)  # without any value: last
+    m = np.nan_to_num(m if higher_is_better else -m, nan=-np.inf)  # without any value: ranked last
     tail = (1 - confidence_level) / 2
     ranks = np.array([1 + np.sum(m > row, axis=0) for row in m])
     return {

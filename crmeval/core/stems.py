@@ -12,8 +12,8 @@ from .text import STOP_WORDS, stem, words
 # %% ../../nbs/core/16_stems.ipynb #8225c6f5
 def stem_of(
     word: str,  # A case-folded word
-) -> str:  # As `core.text.stem` gives it
-    "The stem of a word, and nothing is remembered."
+) -> str:  # As from `core.text.stem`
+    "Return the stem of a word, without a cache."
     return stem.__wrapped__(word)
 
 
@@ -22,6 +22,6 @@ _STEMS = CallMemo(stem_of)
 
 def content_stems(
     text: str,  # Any text
-) -> list[str]:  # As `core.text.content_words` gives them
-    "Stems in order, stop words left out."
+) -> list[str]:  # As from `core.text.content_words`
+    "Return the stems in order, without stop words."
     return [_STEMS[w] for w in words(text) if w not in STOP_WORDS]

@@ -23,7 +23,7 @@ def _columns(rows: Sequence[Mapping]) -> list[str]:
 
 
 def _cell(value: object) -> str | int | float | bool | None:
-    "A value that every form knows; NaN and infinity become None."
+    "Return a value that every format supports; NaN and infinity become None."
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, int | float | bool):
@@ -38,30 +38,30 @@ def _lines(rows: Sequence[Mapping]) -> tuple[list[str], list[list]]:  # Head, ro
     return head, [[row.get(name) for name in head] for row in rows]
 
 
-# also the wide forms that East Asian settings take for the signs
+# also the full-width forms, which East Asian settings treat the same
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n")
 # what a spreadsheet may drop from the start of a cell
 _UNSEEN = re.compile(r"^[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 
 
 def is_formula(
-    text: str,  # Of a cell
+    text: str,  # Text of a cell
 ) -> bool:
-    "Whether a spreadsheet would run a text; some drop what is not seen before they look."
+    "Whether a spreadsheet would run a text; some drop invisible characters first."
     return text.startswith(_FORMULA) or _UNSEEN.sub("", text, count=1).startswith(_FORMULA)
 
 
-def as_text_cell(value: object) -> object:  # Texts only are changed
-    "A text that a spreadsheet would run as a formula, marked as text."
+def as_text_cell(value: object) -> object:  # Only strings are changed
+    "Return a value; a string that a spreadsheet would run as a formula is marked as text."
     return f"'{value}" if isinstance(value, str) and is_formula(value) else value
 
 # %% ../../nbs/core/17_table_file.ipynb #0a40ea4f
-# what a terminal obeys where a file is printed, and what some readers of tables stop at
+# control characters act on a terminal that prints the file, and stop some table readers
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def _table_cell(value):
-    "A text without controls, a sign in the place of each; JSON Lines keep every letter as it was."
+    "Return a value with control characters replaced in a text; JSON formats keep them."
     return as_text_cell(_CONTROL.sub("\ufffd", value) if isinstance(value, str) else value)
 
 
@@ -73,7 +73,7 @@ def _csv(rows, path):
     head, lines = _lines(rows)
     out = io.StringIO()
     _write_csv(out, head, lines)
-    path.write_text("\ufeff" + out.getvalue(), encoding="utf-8", newline="")  # spreadsheets know UTF-8 by it
+    path.write_text("\ufeff" + out.getvalue(), encoding="utf-8", newline="")  # BOM: spreadsheets expect it
 
 
 def _json(rows, path):
@@ -86,7 +86,7 @@ def _jsonl(rows, path):
 
 
 def _shown(value):
-    "A cell for reading, of one line, with nothing in it that is not seen; numbers keep four digits."
+    "Return a cell as one line without invisible characters; floats keep four digits."
     if value is None:
         return ""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -94,19 +94,19 @@ def _shown(value):
 
 
 def _seen(c):
-    if c.isprintable() or c in "\u200c\u200d":  # the two that join letters and signs
+    if c.isprintable() or c in "\u200c\u200d":  # zero-width non-joiner and joiner
         return c
     return " " if c.isspace() else f"[U+{ord(c):04X}]"
 
 
 _MD = str.maketrans({**{c: f"\\{c}" for c in "\\`*[]|~$"}, "<": "&lt;", ">": "&gt;", "&": "&amp;"})
-_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # a line between two letters is one; elsewhere it slants
+_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # an underscore between letters is no emphasis
 
 
 def md_words(
     value: object,  # A text, a number, or None
 ) -> str:  # One line; '' for None
-    "A value as words in Markdown: no link, no picture, no HTML, nothing that is not seen."
+    "Return a value as Markdown text without links, images, HTML or invisible characters."
     return _EDGE.sub(r"\\_", _shown(value).translate(_MD))
 
 
@@ -126,7 +126,7 @@ _TEX = str.maketrans(
         "^": "\\textasciicircum{}",
         "<": "\\textless{}",
         ">": "\\textgreater{}",
-        **{c: f"{{{c}}}" for c in "[]*"},  # behind a line's end they would be its options
+        **{c: f"{{{c}}}" for c in "[]*"},  # after a line break they would be its options
     }
 )
 
@@ -141,11 +141,11 @@ def _tex(rows, path):
     path.write_text("\n".join(out) + "\n", encoding="utf-8")
 
 
-_CELL = 32_767  # characters that a cell of a spreadsheet holds; its library cuts without a word
+_CELL = 32_767  # most characters of a spreadsheet's cell; its library cuts silently
 
 
 def _as_sheet_cell(value):
-    "A text that is too long ends with how much of it is missing."
+    "Return a cell; a text that is too long is cut, with a note."
     if not isinstance(value, str) or len(value) <= _CELL:
         return value
     note = f" [... cut: the text has {len(value):,} characters, and a cell holds {_CELL:,}]"
@@ -177,9 +177,9 @@ _WRITERS = {
 # %% ../../nbs/core/17_table_file.ipynb #f455117a
 def check_table_path(
     path: str | Path,
-    said_as: str = "table",  # How it was called where the user is, e.g. '--table'
+    said_as: str = "table",  # Name of the option in the error, e.g. '--table'
 ) -> Path:
-    "A file's name whose ending says a known form, in a folder that exists; else `ValueError`."
+    "Return the path; raise `ValueError` for an unknown file extension or a missing folder."
     path = Path(path).expanduser()
     if path.suffix.lower() not in _WRITERS:
         raise ValueError(f"{said_as} is {str(path)!r}, expected a name that ends in {', '.join(_WRITERS)}")
@@ -189,14 +189,14 @@ def check_table_path(
 
 
 def write_table(
-    rows: Sequence[Mapping],  # Column -> value; a column that a row lacks is empty there
+    rows: Sequence[Mapping],  # Column -> value; a column missing in a row is empty there
     path: str | Path,  # Ends in .csv, .xlsx, .md, .tex, .json or .jsonl
 ) -> Path:
-    "Write rows as a table in the form that the file's ending says."
+    "Write rows as a table in the format of the file extension."
     path = check_table_path(path)
     plain = [{storable(str(k)): _cell(v) for k, v in row.items()} for row in rows]
-    target = path.resolve()  # what a link points to
-    part = target.with_name(target.name + ".part")  # an older table stays until the new one is whole
+    target = path.resolve()  # follows a symbolic link, which stays
+    part = target.with_name(target.name + ".part")  # an older table stays until the new one is complete
     try:
         _WRITERS[path.suffix.lower()](plain, part)
         part.replace(target)
@@ -207,15 +207,15 @@ def write_table(
     return path
 
 
-STREAMED = (".csv", ".jsonl")  # forms that are written row by row
+STREAMED = (".csv", ".jsonl")  # formats that are written row by row
 
 
 def write_rows(
-    rows: Iterable[Mapping],  # As they come; column -> value
+    rows: Iterable[Mapping],  # Column -> value; consumed once
     path: str | Path,  # Ends in one of `STREAMED`; replaced when the last row is written
-    head: Sequence[str],  # Names of all columns; for .csv alone
+    head: Sequence[str],  # Names of all columns; for .csv only
 ) -> Path:
-    "As `write_table`, of rows that are never in memory together."
+    "As `write_table`, for rows that are never all in memory."
     path = check_table_path(path)
     if path.suffix.lower() not in STREAMED:
         raise ValueError(f"table is {str(path)!r}, expected a name that ends in {', '.join(STREAMED)}")

@@ -44,7 +44,7 @@ def split_label(
 # %% ../../nbs/core/03_text.ipynb #8e123f2a
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Words and patterns of this room, with source and date."
+    "Return the words and patterns of this module, with source and date."
     return json.loads(data_path("lexicons", "text.json").read_text(encoding="utf-8"))
 
 
@@ -72,7 +72,7 @@ _PARTICLE = re.compile(r"[\u3041-\u309f]")
 
 
 def _ends(line, m):
-    "Does the stop `m` end a sentence of `line`?"
+    "Whether the stop `m` ends a sentence of `line`."
     rest = line[m.end() :].lstrip()
     if not rest:
         return True
@@ -85,14 +85,14 @@ def _ends(line, m):
 
 
 def _other_stop_ends(stop, rest):
-    "A quoted question or a quoted sentence may stand in the middle of another."
+    "Whether a stop other than '.' or '…' ends a sentence; a quoted one may be inside another."
     if stop[-1] in "」』":
         return not _PARTICLE.match(rest)
     return not (stop[-1] in "\"'”’»)" and stop[0] in "!?" and rest[0].islower())
 
 
 def _full_stop_ends(before, rest):
-    "Is a single full stop between `before` and `rest` more than the mark of an abbreviation or an ordinal?"
+    "Whether a full stop between `before` and `rest` ends a sentence, not an abbreviation or ordinal."
     found = _BEFORE.search(before)
     token = found[1].lower() if found else ""
     if token in ("a.m", "p.m"):
@@ -117,12 +117,12 @@ def _full_stop_ends(before, rest):
 
 
 def _starts_short_part(token, rest):
-    "'z' before 'B.' is the first part of 'z. B.'."
+    "Whether `token` begins a spaced abbreviation, as 'z' before 'B.' in 'z. B.'."
     return len(token) == 1 and token.isalpha() and bool(re.match(r"[^\W\d_]\.", rest))
 
 
 def _is_ordinal(before, rest):
-    "Does a number with a full stop count the word behind it, as in 'am 3. Mai' and 'im 2. Stock'?"
+    "Whether a number with a full stop is an ordinal, as in 'am 3. Mai' and 'im 2. Stock'."
     if re.match(r"\d{1,2}\.(?!\d)", rest) or (_DAY_MONTH.search(before) and re.match(r"\d{4}\b", rest)):
         return True
     found, word = _ORDINAL.search(before), _NEXT_WORD.match(rest)
@@ -142,7 +142,7 @@ _ALNUM = re.compile(r"[^\W_]")
 def lines(
     text: str,  # Any text
 ) -> list[str]:  # Non-empty lines without bullet marks; wrapped lines are joined
-    "Cut text at its line breaks."
+    "Split text at line breaks."
     out, raw = [], _BREAKS.split(text)
     series = (
         sum(bool(_LETTERED.match(line)) for line in raw) > 1
@@ -159,7 +159,7 @@ def lines(
 
 
 def _mark_of_list(line, series):
-    "Length of the bullet or number in front of a line of a list."
+    "Return the length of the bullet or number before a list item; 0 without one."
     bullet = _BULLET.match(line)
     if not bullet or bullet.end() >= len(line) or (not series and _LETTERED.match(line)):
         return 0
@@ -169,16 +169,15 @@ def _mark_of_list(line, series):
 
 
 def _is_wrapped(before, line):
-    "Does a line go on where a long one stopped?"
+    "Whether a line continues the long line before it."
     cut = len(before) >= 50 and line[0].islower() and before[-1] not in ".!?:;…"
     return cut and not split_label(line)[0]
 
 # %% ../../nbs/core/03_text.ipynb #1c42ca6b
 def sentences(
-    text: str
-    | Sequence[str],  # Any text: prose, a chat, an e-mail, a list; or its lines as `lines` cuts them
-) -> list[str]:  # Sentences in order; labels stay in front of their first sentence, bullet marks are gone
-    "Cut text into sentences."
+    text: str | Sequence[str],  # Any text: prose, a chat, an e-mail, a list; or its lines, from `lines`
+) -> list[str]:  # Sentences in order; labels stay before their first sentence, bullets are removed
+    "Split text into sentences."
     out = []
     for line in lines(text) if isinstance(text, str) else text:
         start = 0
@@ -192,14 +191,14 @@ def sentences(
 
 # %% ../../nbs/core/03_text.ipynb #67ceb1b7
 def _marks():
-    "All characters that stand on others, as ranges for a pattern."
+    "Return all combining marks as ranges for a regular expression."
     codes = [c for c in range(0x300, 0x1F000) if unicodedata.category(chr(c))[0] == "M"]
     ends = [i for i in range(1, len(codes)) if codes[i] != codes[i - 1] + 1]
     bounds = zip([0, *ends], [*ends, len(codes)])
     return "".join(f"{chr(codes[i])}-{chr(codes[j - 1])}" for i, j in bounds)
 
 
-_CJK = "\u3005-\u3007\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff"  # what Japanese writes
+_CJK = "\u3005-\u3007\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff"  # Japanese kana and marks
 _CJK += "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"  # ideographs
 _THAI, _LAO = "\u0e01-\u0e3a\u0e40-\u0e4e", "\u0e81-\u0ece\u0edc-\u0edf"
 _BURMESE, _KHMER = "\u1000-\u103f\u1050-\u108f", "\u1780-\u17d3\u17d7\u17dc\u17dd"
@@ -209,7 +208,7 @@ _LETTER = rf"[^\W_{_CJK}{_UNPARTED}]"
 
 @lru_cache(maxsize=1)
 def _word():
-    "A word of any script; its pattern takes long to make, and plain English never asks for it."
+    "Return the pattern of a word in any script; slow to compile, and not needed for plain English."
     return re.compile(
         rf"[{_CJK}]|[{_UNPARTED}]+|{_LETTER}(?:{_LETTER}|[{_marks()}]|(?<=\d)[.,](?=\d)|['’](?={_LETTER}))*"
     )
@@ -222,7 +221,7 @@ _UNSEEN = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe0f
 def words(
     text: str,  # Any text
 ) -> list[str]:  # Case-folded words in order
-    "Cut text into words."
+    "Split text into words."
     if text.isascii():
         return _PLAIN_WORD.findall(text.lower())
     plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).casefold().replace("\u200b", " ")
@@ -234,15 +233,15 @@ def words(
 
 def count_words(
     text: str,  # Any text
-) -> int:  # A compound with hyphens, a number, a time and an address are one each
-    "Count words as a word processor does; scripts without blanks are counted as `words` cuts them."
+) -> int:  # A hyphenated compound, a number, a time and an address count as one each
+    "Count words as a word processor does; scripts without spaces are counted as `words` splits them."
     if text.isascii():
         return sum(any(c.isalnum() for c in w) for w in text.split())
     seen = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).replace("\u200b", " ")
     return sum(len(words(w)) if UNSPACED.search(w) else bool(_word().search(w)) for w in seen.split())
 
 # %% ../../nbs/core/03_text.ipynb #8311da22
-UNSPACED = re.compile(f"[{_CJK}{_UNPARTED}]")  # a letter of a script that is written without blanks
+UNSPACED = re.compile(f"[{_CJK}{_UNPARTED}]")  # a letter of a script that is written without spaces
 _HOLDS_UNPARTED = re.compile(f"[{_UNPARTED}]")
 _ON_TOP = "ะ-ฺๅ็-๎ະ-ຼ່-໎\u102b-\u103e\u17b6-\u17d1\u17d3\u17dd"  # marks
 _CLUSTER = rf"[เ-ไເ-ໄ]?[{_UNPARTED}](?:[\u17d2\u1039][{_UNPARTED}]|[{_ON_TOP}]|[က-အ]့?့်?း?)*"
@@ -256,7 +255,7 @@ def _thai_words():
 
 
 def _cut_run(run):
-    "Words of a stretch of Thai, pieces of one of Lao, Khmer or Burmese."
+    "Return the words of a run of Thai, or pieces of a run of Lao, Khmer or Burmese."
     if not "\u0e00" <= run[0] <= "\u0e7f":
         return _pieces(run, 1 if "\u1000" <= run[0] <= "\u109f" else 2)
     out, start = [], 0
@@ -268,7 +267,7 @@ def _cut_run(run):
 
 
 def _pieces(run, size):
-    "Pieces of `size` syllables."
+    "Return pieces of `size` syllables."
     found = _CLUSTERS.findall(run)
     return ["".join(found[i : i + size]) for i in range(0, len(found), size)]
 
@@ -281,7 +280,7 @@ _IRREGULAR = {form: word for word, forms in _lexicon()["irregular"].items() for 
 def stem(
     word: str,  # A case-folded word
 ) -> str:  # Its stem; not always a word
-    "Strip English endings so that forms of one word meet."
+    "Strip English endings, so that forms of one word become equal."
     w = _IRREGULAR.get(word, word)
     if len(w) < 4 or not w.isalpha() or not w.isascii():
         return w.removesuffix("'s")
@@ -312,7 +311,7 @@ def stem(
 def content_words(
     text: str,  # Any text
 ) -> list[str]:  # Stems in order, stop words left out
-    "Words that carry meaning, as stems."
+    "Return the stems of the content words."
     return [stem(w) for w in words(text) if w not in STOP_WORDS]
 
 # %% ../../nbs/core/03_text.ipynb #aca15c18
@@ -323,7 +322,7 @@ _NOT_NAMES = STOP_WORDS | set(MONTHS) | set(DAYS) | _words_of("not_names")
 def names(
     text: str,  # Any text
 ) -> list[str]:  # Names in order, one for each occurrence
-    "Capitalised names: people, companies, products, places, acronyms."
+    "Return capitalised names: people, companies, products, places, acronyms."
     runs = []
     for s in sentences(text):
         label, rest = split_label(s)
@@ -359,7 +358,7 @@ _FORM_LABELS = _words_of("form_labels")
 # %% ../../nbs/core/03_text.ipynb #9bab960d
 @dataclass(frozen=True)
 class Part:
-    "A sentence, its label, and what it is for."
+    "A sentence with its label and its form."
 
     text: str  # The sentence without its label
     form: str = ""  # '' for a statement, or 'greeting', 'courtesy', 'question', 'heading', 'closing'
@@ -394,7 +393,7 @@ def _form(sentence, label):
     return "courtesy" if plain and _COURTESY.match(sentence) and not values(sentence) else ""
 
 # %% ../../nbs/core/03_text.ipynb #106b5a9c
-@lru_cache(maxsize=256)  # every metric of a response asks, and the source's stays for the next response
+@lru_cache(maxsize=256)  # used by every metric of a response, and a source by several responses
 def _parts(text: str) -> tuple[Part, ...]:
     out, closed, pending = [], False, ""
     for line in lines(text):
@@ -420,8 +419,8 @@ def _parts(text: str) -> tuple[Part, ...]:
 
 def parts(
     text: str,  # A response
-) -> list[Part]:  # Its sentences in order; lines of nothing but a label are left out
-    "Cut a response into sentences and say what each is for."
+) -> list[Part]:  # Its sentences in order; lines with only a label are left out
+    "Split a response into sentences with their forms."
     return list(_parts(text))
 
 # %% ../../nbs/core/03_text.ipynb #fee81487
@@ -429,7 +428,7 @@ def repeats(
     said: Sequence[str],  # Sentences in order, (n,)
     threshold: float = 0.8,  # Least Jaccard similarity of the content words, 0 to 1
 ) -> list[int | None]:  # For each sentence, the index of the first one that it repeats, or None
-    "Find sentences that repeat an earlier one."
+    "Return which sentences repeat an earlier one."
     repeated, first, kept = [], {}, []
     for i, s in enumerate(said):
         key, bag = _words_and_content(s)
@@ -445,20 +444,20 @@ def repeats(
 
 
 def _share_words(a, b, threshold):
-    "Whether two sets of words have at least this Jaccard similarity; their sizes alone often say no."
+    "Whether two sets of words have at least this Jaccard similarity; checks their sizes first."
     smaller, larger = sorted((len(a), len(b)))
     return smaller >= threshold * larger and len(a & b) >= threshold * len(a | b)
 
 
 def _give_same_values(a, b):
-    "Whether each of two sentences gives all numbers, dates and names of the other."
+    "Whether two sentences contain the same numbers, dates and other values."
     x, y = _values_of(a), _values_of(b)
     return not missing_values(x, y) and not missing_values(y, x)
 
 
 @lru_cache(maxsize=4096)
 def _words_and_content(sentence):
-    "The words of a sentence in order, and the set of its content words."
+    "Return the words of a sentence in order, and the set of its content words."
     return tuple(words(sentence)), frozenset(content_words(sentence))
 
 

@@ -23,7 +23,7 @@ def _table():
 
 @lru_cache(maxsize=1)
 def _marks():
-    "One pattern of all marks; which group matched says what it is."
+    "Return one pattern for all marks; the group that matched gives the kind."
     told = _table()
     tags = "|".join(sorted(map(re.escape, told["tags"]), key=len, reverse=True))
     opening, closing = ("|".join(re.escape(p[i]) for p in told["pairs"]) for i in (0, 1))
@@ -40,7 +40,7 @@ def _closing_of():
 class _Mark:
     start: int
     end: int
-    name: str  # Of the tag, or the closing mark of a pair
+    name: str  # Name of the tag, or the closing mark of a pair
     opens: bool
     code: bool  # Within `code` or quotation marks
     fence: bool  # Within a block of code
@@ -61,7 +61,7 @@ def _mark(m, spans, text):
     )
 
 # %% ../../nbs/core/19_thoughts.ipynb #7aa522d6
-_FIRST = re.compile(r"[<\[◁&]")  # with which all marks begin: most texts hold few of them
+_FIRST = re.compile(r"[<\[◁&]")  # first characters of all marks; rare in most texts
 _INLINE = re.compile(r"`(?<!``)(?!``)[^`\n]{1,400}`")
 _FENCE = re.compile(r"```|~~~")
 _PAIRED = {
@@ -81,13 +81,13 @@ _PAIRED = {
 
 
 def _spans(text):
-    "Where inline code and closed blocks of code are: two lists of (start, end)."
+    "Return the places of inline code and of closed code blocks: two lists of (start, end)."
     fences = [m.start() for m in _FENCE.finditer(text) if _begins_line(text, m.start())]
     return [m.span() for m in _INLINE.finditer(text)], list(zip(fences[::2], fences[1::2], strict=False))
 
 
 def _begins_line(text, at):
-    "Whether nothing but blanks, and few of them, stands before a place in its line."
+    "Whether only a few spaces precede a position in its line."
     before = text[max(0, at - 20) : at]
     return not before.rpartition("\n")[2].strip() and ("\n" in before or at <= 20)
 
@@ -121,7 +121,7 @@ def _cues():
 
 
 def _spoken_of(text, mark):
-    "Whether a tag is the subject of a sentence: 'the </think> tag', '<think> is'."
+    "Whether a sentence mentions the tag itself: 'the </think> tag', '<think> is'."
     before, after = (
         _WORD_BEFORE.search(text, max(0, mark.start - 40), mark.start),
         _WORD_AFTER.match(text, mark.end),
@@ -135,18 +135,18 @@ def _spoken_of(text, mark):
 # %% ../../nbs/core/19_thoughts.ipynb #dc873b3c
 @dataclass(frozen=True)
 class Apart:
-    "A text taken apart."
+    "A text split into answer and thoughts."
 
-    text: str  # What is answered; '' where the model only thought
-    thoughts: str | None = None  # None: there are none, or empty ones
+    text: str  # The answer; '' where there are only thoughts
+    thoughts: str | None = None  # None: none, or empty ones
     start: int = 0  # Where the answer begins in the whole text, in characters
-    unfinished: bool = False  # True: the thoughts did not end
+    unfinished: bool = False  # True: the thoughts are not closed
 
 
 def split_thoughts(
     text: str,  # Content of a completion
 ) -> Apart:
-    "Take thoughts and answer apart; a text without marks comes back as it is."
+    "Split a text into thoughts and answer; a text without marks is returned as it is."
     found = _channels(text)
     if found is None:
         found = _by_marks(text, _all_marks(text))
@@ -171,7 +171,7 @@ def _joined(thoughts):
 
 
 def _rest(text, marks, thoughts, at):
-    "The answer behind leading thoughts, without blocks within it."
+    "Return the answer after leading thoughts, without thought blocks inside it."
     kept, within = _without_blocks(text, marks, at)
     if not at and not within:
         return Apart(text)
@@ -183,7 +183,7 @@ def _rest(text, marks, thoughts, at):
 
 # %% ../../nbs/core/19_thoughts.ipynb #8f4388e2
 def _leading(text, marks, at=0):
-    "Blocks of thoughts from a place on: their texts, where they end, and whether the last one did not end."
+    "Return leading thought blocks from `at` on: texts, end, and whether the last one is unfinished."
     thoughts, begun = [], at
     for opening in marks:
         if opening.start < at:
@@ -206,13 +206,13 @@ def _leading(text, marks, at=0):
 
 
 def _end_of(marks, opening):
-    "The mark that closes a block: of its name, not in code; else within a block of code; else any."
+    "Return the mark that closes a block: of its name outside code, else in a code block, else any."
     ends = [m for m in _from(marks, opening.end, AHEAD) if not m.opens and not m.code]
     same = [m for m in ends if m.name == opening.name]
     return next((m for m in same if not m.fence), None) or next(iter(same), None) or next(iter(ends), None)
 
 
-AHEAD = 500  # marks among which a block's end is looked for: a text of nothing but marks must not take long
+AHEAD = 500  # marks searched for the end of a block; bounds the time for a text full of marks
 
 
 def _from(marks, at, most=None) -> list[_Mark]:
@@ -225,7 +225,7 @@ def _start_of(mark):
 
 
 def _bare_end(text, marks, at):
-    "A closing mark whose opening one stood in the prompt."
+    "Return a closing mark without an opening one, which was in the prompt; None without one."
     opened = set()
     for m in _from(marks, at):
         if m.code or m.fence or m.name == "</details>" or _spoken_of(text, m):
@@ -238,7 +238,7 @@ def _bare_end(text, marks, at):
 
 # %% ../../nbs/core/19_thoughts.ipynb #48fdfb79
 def _without_blocks(text, marks, at):
-    "The text from a place on without blocks that stand on lines of their own; and these."
+    "Return the text from `at` on without thought blocks on separate lines, and these blocks."
     kept, within, skip = [], [], at
     for opening in _from(marks, at):
         if opening.start < skip or not _alone_before(text, opening):
@@ -258,7 +258,7 @@ def _without_blocks(text, marks, at):
 
 
 def _alone_before(text, mark):
-    "Whether an opening mark begins a line that no line before it announces."
+    "Whether an opening mark begins a line and is not announced by the line before."
     if not mark.opens or mark.code or mark.fence:
         return False
     before = text[max(0, mark.start - 400) : mark.start]
@@ -266,7 +266,7 @@ def _alone_before(text, mark):
 
 
 def _unwrapped(answer):
-    "The answer without marks around it, and how many characters stood before it."
+    "Return the answer without marks around it, and the number of characters before it."
     for opening, closing in _table()["answer_marks"]:
         if answer[: len(opening)].lower() == opening.lower():
             inner = answer[len(opening) :]
@@ -290,7 +290,7 @@ _NAMES = ("analysis", "commentary", "final")
 
 
 def _channels(text):
-    "The parts of a text in channels; None for any other text."
+    "Return the parts of a text in channels; None for any other text."
     if _CHANNEL_FIRST.match(text):
         return _by_channels(text)
     first = _BARE_FIRST.match(text)
@@ -314,7 +314,7 @@ def _by_channels(text):
 
 
 def _pieces(text) -> Iterator[tuple[str, int, str]]:
-    "(channel, where its text begins, its text), in order."
+    "Yield (channel, start of its text, its text), in order."
     name, kind, at = "", "channel", 0
     for m in (*_TOKEN.finditer(text), None):
         piece = text[at : m.start() if m else None]
@@ -328,7 +328,7 @@ def _pieces(text) -> Iterator[tuple[str, int, str]]:
 
 
 def _named(piece):
-    "The name of a channel, and what follows where no token separates them."
+    "Return the name of a channel, and the text that follows it without a token."
     plain = piece.lstrip()
     for name in _NAMES:
         if plain.startswith(name):

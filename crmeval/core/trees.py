@@ -15,7 +15,7 @@ from .text import stem
 # %% ../../nbs/core/14_trees.ipynb #90e49b47
 @lru_cache(maxsize=1)
 def lexicon():
-    "Stem -> its groups of near-synonyms, and stem -> its opposites."
+    "Return stem -> its groups of near-synonyms, and stem -> its antonyms."
     data = json.loads(data_path("judge", "lexicon.json").read_text(encoding="utf-8"))
     groups, opposites = {}, {}
     for i, g in enumerate(data["synonyms"]):
@@ -31,30 +31,30 @@ def lexicon():
 # %% ../../nbs/core/14_trees.ipynb #d17d174a
 @lru_cache(maxsize=1)
 def shipped_weights() -> dict | None:  # None before the first training
-    "The trained weights of the embedded judge as shipped: numbers, and how common which stems are."
+    "Return the shipped weights of the embedded judge, with the rarity of stems."
     file = data_path("judge", "weights.json")
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 @lru_cache(maxsize=1)
 def known_rarity() -> dict[str, float]:  # Stem -> rarity; empty before the first training
-    "What is known of rarity; the training of the judge fills it."
+    "Return the known rarity of stems, from the training of the judge."
     weights = shipped_weights()
     return weights["rarity"] if weights else {}
 
 
 def rarity(
-    key: str,  # As `stem` gives it
+    key: str,  # A stem, as from `stem`
 ) -> float:  # 0 (in every text) to 1 (never seen in training)
-    "How rare a stem is; a rare word without support weighs more than a common one."
+    "Return how rare a stem is; an unsupported rare word weighs more than a common one."
     return known_rarity().get(key, 1.0)
 
 # %% ../../nbs/core/14_trees.ipynb #d960fe91
 @lru_cache(maxsize=16384)
 def soft_keys(
     s: str,  # A stem
-) -> tuple:  # Texts and numbers of groups: two stems that share one are near in form or in meaning
-    "Beginnings of a longer stem, and its groups of near-synonyms."
+) -> tuple:  # Prefixes and group numbers: stems that share one are similar in form or meaning
+    "Return the groups of near-synonyms of a stem, and the prefixes of a longer one."
     keys = list(lexicon()[0].get(s, ()))
     if len(s) >= 5:
         keys.append(s[:5] if len(s) < 8 else s[:6])
@@ -64,7 +64,7 @@ def soft_keys(
 
 # %% ../../nbs/core/14_trees.ipynb #7f0beca9
 class Trees:
-    "A boosted ensemble and its calibration; probabilities of yes."
+    "A boosted tree ensemble and its calibration; returns probabilities of yes."
 
     def __init__(self, spec):
         import numpy as np
@@ -73,12 +73,12 @@ class Trees:
         self.feature, self.left, self.right, self.roots = (
             np.array(spec[k], dtype=np.intp) for k in ("feature", "left", "right", "roots")
         )
-        self.child = np.stack([self.left, self.right], axis=1).ravel()  # of each node the two, in turn
+        self.child = np.stack([self.left, self.right], axis=1).ravel()  # both children of each node
         self.threshold, self.value = (np.array(spec[k], dtype=np.float64) for k in ("threshold", "value"))
         self.base, self.slope, self.shift = spec["base"], spec["slope"], spec["shift"]
 
     def __call__(self, rows):
-        "rows: feature dictionaries, (n,) -> probabilities, (n,)"
+        "Return the probabilities, (n,), for rows of feature dictionaries, (n,)."
         np = self.np
         if not len(rows):
             return np.zeros(0)

@@ -18,13 +18,13 @@ from .package_data import data_path
 # %% ../../nbs/core/02_values.ipynb #c9b322ab
 @dataclass(frozen=True)
 class Value:
-    "Something measured, dated or numbered, in normal form."
+    "A measurement, date, time or identifier in normal form."
 
     kind: str  # 'number', 'percent', 'money', 'date', 'weekday', 'time' or 'id'
-    value: object  # float; (year, month, day) with None for what is not said; minutes after midnight; text
+    value: object  # float; (year, month, day), None for a missing part; minutes after midnight; string
     unit: str = ""  # Currency code for money; 'am/pm?' for a time that may mean either half of the day
     text: str = field(default="", compare=False)  # As written
-    # True: day and month may be the other way round, or the currency is one of several
+    # True: day and month may be swapped, or the currency is one of several
     loose: bool = field(default=False, compare=False)
     # Second reading: 12.5 for '12,500', -5 for 'fell by 5'
     other: float | None = field(default=None, compare=False)
@@ -32,7 +32,7 @@ class Value:
 # %% ../../nbs/core/02_values.ipynb #32b1cb64
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Number words, months, days, currencies and patterns, with source and date."
+    "Return number words, months, days, currencies and patterns, with source and date."
     return json.loads(data_path("lexicons", "values.json").read_text(encoding="utf-8"))
 
 
@@ -70,7 +70,7 @@ def _with_fraction(s):
 
 
 def _other_reading(s, value):
-    "12.5 for '12,500' that was read as 12500, and the other way round; None when there is one reading."
+    "Return 12.5 for '12,500' read as 12500, or the reverse; None where there is only one reading."
     if len(s) < 5 or not _ONE_MARK.fullmatch(s):
         return None
     return value / 1000 if value >= 1000 else value * 1000
@@ -97,13 +97,13 @@ _HALVES = _lexicon()["halves"]
 
 
 def _scale(word):
-    "Factor of a scale word, with what stands around it."
+    "Return the factor of a scale word, ignoring marks around it and 'de' after it; 1 without a word."
     word = re.sub(r" d[ei]$| d['’]$", "", word.strip(" -").lower()).rstrip(".")
     return _SCALES[word] if word else 1
 
 
 def _count(text, dotted=False):
-    "A number in digits, in words, or in halves."
+    "Return a number written in digits, in words or with a half."
     low = text.lower()
     head, and_half, tail = low.partition(" and a half")
     if and_half:
@@ -117,7 +117,7 @@ def _count(text, dotted=False):
 
 # %% ../../nbs/core/02_values.ipynb #528e5280
 def _numbered(groups, start=0):
-    "Each word of several groups -> the number of its group."
+    "Map each word of several groups to the number of its group."
     return {word: n for n, group in enumerate(groups, start) for word in group}
 
 
@@ -127,22 +127,22 @@ MONTHS = _numbered(_lexicon()["months"], 1)  # name or its beginning -> 1 to 12
 DAYS = _numbered(_lexicon()["days"])  # English name or its beginning -> 0 (Monday) to 6
 _ALL_MONTHS = MONTHS_ABROAD | MONTHS
 _CURRENCIES = {sign: code for code, signs in _lexicon()["currencies"].items() for sign in signs}
-_SHARED = frozenset(_lexicon()["shared"])  # of several countries
+_SHARED = frozenset(_lexicon()["shared"])  # signs shared by several currencies
 _FAMILY = _lexicon()["family"]  # code that a shared sign is read as -> codes that it may mean
 _AMBIGUOUS = frozenset(_lexicon()["ambiguous"])  # currency only in capitals (RM 20) or after an amount
-_DOTTED = frozenset(_lexicon()["dotted"])  # their thousands are parted by dots
+_DOTTED = frozenset(_lexicon()["dotted"])  # currencies with dots between thousands
 
 # %% ../../nbs/core/02_values.ipynb #bbebf439
 _JOINTS = str.maketrans("", "", " -")
 
 
 def _any_of(words):
-    "A pattern for any of these words, the longest first."
+    "Return a regular expression for any of these words, the longest first."
     return "|".join(re.escape(w) if not w.isalpha() else w for w in sorted(words, key=len, reverse=True))
 
 
 def _parts():
-    "Name of a part -> its pattern."
+    "Return the parts of patterns: name -> regular expression."
     given = {name: "".join(pieces) for name, pieces in _lexicon()["parts"].items()}
     ones = _any_of(_ONES) + "|" + "|".join(_TENS)
     return given | {
@@ -159,7 +159,7 @@ def _parts():
 
 
 def _put_together(pieces, parts):
-    "A pattern from its pieces, with the parts that it names."
+    "Join the pieces of a pattern and expand the parts that it names."
     text = "".join(pieces)
     while "@" in (named := re.sub(r"@([A-Z_]{2,})@", lambda m: parts[m[1]], text)) and named != text:
         text = named
@@ -263,7 +263,7 @@ def _id(m):
 
 # %% ../../nbs/core/02_values.ipynb #0f2165cc
 def _read_date(m, loose=False):
-    "A date in figures; `loose`: day and month may have changed places."
+    "Read a date in figures; `loose`: day and month may be swapped."
     g = m.groupdict()
     return _date(g.get("y"), g["m"], g["d"], m[0], swap=loose)
 
@@ -282,7 +282,7 @@ _DAY_AHEAD = re.compile(r"(?:\b(?:am|vom|zum|ab|bis|den|dem|der|seit)|[:(–-]|^
 
 
 def _read_day_month(m):
-    "'25.12.' is a date where German says so, else a number at the end of a sentence."
+    "Read '25.12.' as a date where the German context shows it; else it is a number at a sentence end."
     ahead = _DAY_AHEAD.search(m.string[max(0, m.start() - 8) : m.start()])
     goes_on = re.match(r" (?:[a-zäöü]|\d\d:|[-–])", m.string[m.end() : m.end() + 4])
     return _date(None, m["m"], m["d"], m[0]) if ahead or goes_on else None
@@ -302,7 +302,7 @@ _GROUPED = re.compile(r"\d{1,3}(?:([ .])\d{3})(?:\1\d{3})*")
 
 
 def _is_phone(text, digits):
-    "Seven or eight digits need a hyphen, 15 are the most; a number in groups of three is none."
+    "Whether it is a phone number: 7 to 18 digits, below 9 only with separators; no thousands groups."
     if not 7 <= len(digits) <= 18 or (_GROUPED.fullmatch(text) and digits[0] != "0"):
         return False
     if len(digits) < 9:
@@ -311,7 +311,7 @@ def _is_phone(text, digits):
 
 
 def _read_range(m, read):
-    "Two values of one unit: '5-10 %', '3 to 5 March', '9-11 am'."
+    "Read two values of one unit: '5-10 %', '3 to 5 March', '9-11 am'."
     return [
         replace(read(m, m[n]), text=m.string[m.start(n) : end])
         for n, end in (("n", m.end("n")), ("n2", m.end()))
@@ -346,7 +346,7 @@ def _read_weekday(m):
     return Value("weekday", DAYS[name if name in DAYS else name.removesuffix("s")], text=m[0])
 
 
-_READERS = {  # name in the data -> match -> value, or None when it is none
+_READERS = {  # name in the data -> function: match -> value, or None
     "link": lambda m: Value("id", m[0].lower().rstrip(".,"), text=m[0]),
     "date": _read_date,
     "loose_date": lambda m: _read_date(m, loose=True),
@@ -373,8 +373,8 @@ _READERS = {  # name in the data -> match -> value, or None when it is none
 
 # %% ../../nbs/core/02_values.ipynb #f181d44a
 @lru_cache
-def _compiled(name):  # 'patterns', or 'far_patterns' for texts that hold other scripts
-    "(group, pattern, reader) in order; compiled where a text is first read, since it takes a while."
+def _compiled(name):  # 'patterns', or 'far_patterns' for texts in other scripts
+    "Return (group, pattern, reader) in order; compiled on first use, since that is slow."
     return tuple(_each_compiled(name))
 
 
@@ -387,7 +387,7 @@ def _each_compiled(name):
 
 # %% ../../nbs/core/02_values.ipynb #8700894d
 _GLANCE = re.compile(r"[^\W\d_]+|[^\w\s]|\d")
-_JOINED = re.compile(r"\d[-/.]\d")  # every date in figures, address and version has such a place
+_JOINED = re.compile(r"\d[-/.]\d")  # part of every date in figures, address and version
 _NUMBER_WORDS = set(_ONES) | set(_TENS) | {"hundred", "thousand", "million", "dozen", "anderthalb"}
 _NUMBER_WORDS |= {phrase.split()[-1] for phrase in _HALVES} - {"a", "an"} | {"half"}
 _HALF_WORDS = {phrase.split()[0] for phrase in _HALVES} - {"a"} | {"half", "quarter", "anderthalb", "halb"}
@@ -404,7 +404,7 @@ _TELLING |= _WEEKDAYS_ABROAD | _PERCENT_WORDS | {"http", "https", "noon", "midda
 
 
 def _worth_trying(text):
-    "The groups of patterns that can match at all."
+    "Return the groups of patterns that can match the text at all."
     low = text.lower()
     seen = set(_GLANCE.findall(low))
     if text.isascii() and "day" not in low and _TELLING.isdisjoint(seen):
@@ -449,7 +449,7 @@ def _plain_digit(m):
 
 
 def _same_length(text):
-    "The text in our digits and marks, as long as it was."
+    "Return the text with ASCII digits and marks, at the same length."
     return _KEYCAP.sub(lambda m: "\0" * len(m[0]), _FOREIGN_DIGIT.sub(_plain_digit, text.translate(_SAME)))
 
 # %% ../../nbs/core/02_values.ipynb #e2a71477
@@ -462,7 +462,7 @@ _FELL = re.compile(
 
 
 def _signed(value, text, start):
-    "(value, start) with the sign that stands before it."
+    "Return (value, start) with the sign before the value applied."
     before = text[max(0, start - 24) : start]
     if _SIGN.search(before):
         return replace(_negated(value), text="-" + value.text), start - 1
@@ -475,12 +475,12 @@ _MEASURED = frozenset(("number", "percent", "money"))
 
 
 @lru_cache(maxsize=1024)
-def _chosen(name, groups):  # `name` as `_compiled` has it; the groups that are worth trying
+def _chosen(name, groups):  # `name` as for `_compiled`; groups that can match
     return tuple(entry for entry in _compiled(name) if entry[0] == "far" or entry[0] in groups)
 
 
 def _take_all(name, groups, rest, found):
-    "Read with each pattern in turn; what is read is blanked, and the rest returned."
+    "Read with each pattern in turn; blank out what was read and return the rest."
     signs = "sign" in groups
     for _, pattern, read in _chosen(name, groups):
         kept, last = [], 0
@@ -491,7 +491,7 @@ def _take_all(name, groups, rest, found):
                 if signs and not i and v.kind in _MEASURED:
                     v, start = _signed(v, m.string, start)
                 found.append((start, i, v))
-            kept += (rest[last:at], "\0" * (end - at))  # positions stay those of the text
+            kept += (rest[last:at], "\0" * (end - at))  # keeps the positions of the text
             last = end
         rest = "".join((*kept, rest[last:]))
     return rest
@@ -517,7 +517,7 @@ def values(
 
 
 def _as_written(value, written, at):
-    "The value with the text that it was read from, in the digits of its script."
+    "Return the value with its original text, in the digits of its script."
     text = written[at : at + len(value.text)]
     return replace(value, text=text) if _same_length(text) == value.text else value
 
@@ -526,7 +526,7 @@ def same_value(
     a: Value,
     b: Value,
 ) -> bool:  # True when the two can mean the same
-    "Do two values agree in everything that both say?"
+    "Whether two values agree in all parts that both contain."
     if a.kind == b.kind:
         return a == b or (_ALIKE[a.kind](a, b) if a.kind in _ALIKE else False)
     first, second = (a, b) if a.kind < b.kind else (b, a)
@@ -535,7 +535,7 @@ def same_value(
 
 
 def _same_date(a, b):
-    "Whether some reading of the one contradicts no part of some reading of the other."
+    "Whether some readings of the two dates agree in all parts that both contain."
     return any(_dates_agree(p, q) for p in _readings(a) for q in _readings(b))
 
 
@@ -555,7 +555,7 @@ def _same_money(a, b):
 
 
 def _same_number(a, b):
-    "Whether some reading of the one is some reading of the other."
+    "Whether the two have a reading in common."
     return a.value == b.value or any(
         x is not None and x == y for x in (a.value, a.other) for y in (b.value, b.other)
     )
@@ -573,12 +573,12 @@ def _same_id(a, b):
 
 
 def _is_version_of(short, long):
-    "Version 2.4 may be 2.4.1; an address says all of itself."
+    "Whether a version can be short for another: 2.4 for 2.4.1, but not for an IP address."
     return short.count(".") == 1 and long.count(".") == 2 and long.startswith(short + ".")
 
 
 def _same_phone(a, b):
-    "'+49 (0)221 4710815' and '0221 4710815': a 0 may stand behind the number of the country."
+    "Whether numbers agree, as '+49 (0)221 4710815' and '0221 4710815': a 0 may follow the country code."
     shorter, longer = sorted((a, b), key=len)
     return len(shorter) >= 7 and shorter.isdigit() and longer.endswith(shorter)
 
@@ -612,9 +612,9 @@ _ACROSS = {  # kinds in alphabetical order -> whether values of the two can mean
 # %% ../../nbs/core/02_values.ipynb #f6ba1ed4
 def missing_values(
     text: str | Sequence[Value],  # What is claimed
-    source: str | Sequence[Value],  # What it is held against
+    source: str | Sequence[Value],  # What it is compared with
 ) -> list[Value]:  # Values of the text that agree with none of the source
-    "Values that the source does not have."
+    "Return the values of a text that the source does not contain."
     theirs = values(source) if isinstance(source, str) else source
     return [
         v

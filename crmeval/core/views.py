@@ -15,10 +15,10 @@ from typing import Any
 # %% ../../nbs/core/00_views.ipynb #1fe9d7db
 def shown(
     text,  # Any value; None becomes ''
-    limit: int = 120,  # Characters kept; the rest is counted in words
+    limit: int = 120,  # Characters kept; a note gives the number of the others
     multiline: bool = False,  # True keeps line breaks and tabs
 ) -> str:
-    "Text with control and direction-changing characters made visible, cut at `limit`."
+    "Return text with control and direction-changing characters made visible, cut at `limit`."
     text = "" if text is None else str(text)
     more = len(text) - limit
     text = text[:limit]
@@ -36,15 +36,15 @@ def _visible(c, multiline):
         return chr(0x2400 + ord(c))
     kind = unicodedata.category(c)
     if kind == "Cs":
-        return "\ufffd"  # half of a pair, which no file can hold
+        return "\ufffd"  # a lone surrogate cannot be written to a file
     hidden = kind in ("Cc", "Cf", "Co", "Cn") and c not in "\u200c\u200d"
     return f"[U+{ord(c):04X}]" if hidden else c
 
 # %% ../../nbs/core/00_views.ipynb #4baa287f
 def judge_in_words(
-    judge: str,  # Who signed the scores, e.g. 'embedded', 'openai:gpt-4o'
+    judge: str,  # Rater of the scores, e.g. 'embedded', 'openai:gpt-4o'
 ) -> str:  # e.g. 'the built-in judge'
-    "A judge as somebody reads it who sees a result for the first time."
+    "Return the name of a judge in words, for readers of results."
     if judge.startswith("panel(") and "): " in judge:
         how, members = judge.split("): ", 1)
         return f"{how}): " + " & ".join(map(_one_in_words, members.split(" & ")))
@@ -52,7 +52,7 @@ def judge_in_words(
 
 
 def _one_in_words(judge: str) -> str:
-    "One judge, also where it is asked several times: 'embedded x 3'."
+    "Return one judge in words, also with a number of repeats: 'embedded x 3'."
     name, times, n = judge.rpartition(" x ")
     return _IN_WORDS.get(name, name) + times + n if times else _IN_WORDS.get(judge, judge)
 
@@ -67,25 +67,25 @@ _IN_WORDS = {
 # %% ../../nbs/core/00_views.ipynb #20f6892b
 @dataclass(frozen=True)
 class RecordView:
-    "What a record says of itself: the figure first, long texts behind a fold."
+    "The display of a record: the figure first, long texts folded."
 
-    kind: str  # Of record, e.g. 'Score'
-    about: str  # Of what it is, e.g. 'factuality'
+    kind: str  # Kind of record, e.g. 'Score'
+    about: str  # Subject, e.g. 'factuality'
     figure: str  # The value with its unit and direction, or why there is none
     said: str = ""  # One sentence
     facts: Mapping[str, Any] = field(default_factory=dict)  # Name -> short value; empty ones are left out
     texts: Mapping[str, str] = field(default_factory=dict)  # Name -> long text
-    items: Sequence[Sequence[Any]] = ()  # The head, then the rows of what it rests on
+    items: Sequence[Sequence[Any]] = ()  # Header row, then the rows of evidence
 
     def line(self) -> str:
-        "For a terminal: no more than some 300 characters, nothing that moves its cursor."
+        "Return one line for a terminal: about 300 characters at most, no control characters."
         parts = [_brief(self.figure, 100), _brief(self.said, 80), *self._facts(), *self._sizes()]
         *first, last = [p for p in parts if p] or [""]
-        told = "; ".join([*(p.removesuffix(".") for p in first), last])  # no point before a semicolon
+        told = "; ".join([*(p.removesuffix(".") for p in first), last])  # no full stop before a semicolon
         return f"<{self.kind} {_brief(self.about, 60)}: {told}>"
 
     def html(self) -> str:
-        "For a notebook: one screen in the colours of the page, everything escaped."
+        "Return HTML for a notebook: one screen in the page's colours, everything escaped."
         facts = " \u00b7 ".join([f"{self.kind} {_brief(self.about, 80)}", *self._facts(12)])
         said = f"<div>{_text(self.said, 400)}</div>" if self.said else ""
         folds = [_fold(_size(k, t), _long(t)) for k, t in self.texts.items() if t]
@@ -113,13 +113,13 @@ _MOST_ROWS, _MOST_TEXT = 20, 4000
 
 
 def _brief(value, limit):
-    "The beginning of a text."
+    "Return the beginning of a text."
     text = str(value)
     return shown(text[:limit], limit) + ("\u2026" if len(text) > limit else "")
 
 
 def _text(value, limit):
-    "A text from anywhere, which keeps its reading direction to itself."
+    "Return untrusted text as HTML with an isolated reading direction."
     return f'<bdi dir="auto">{escape(shown(value, limit))}</bdi>'
 
 
@@ -133,7 +133,7 @@ def _fold(summary, html):
 
 def _long(text):
     told = escape(shown(text, _MOST_TEXT, multiline=True))
-    return f'<div dir="auto" tabindex="0" style="{_LONG}">{told}</div>'  # a key scrolls what has the focus
+    return f'<div dir="auto" tabindex="0" style="{_LONG}">{told}</div>'  # focus allows scrolling by keyboard
 
 
 def _rows(items):
@@ -151,21 +151,21 @@ def _cells(row):
 # %% ../../nbs/core/00_views.ipynb #f68ce6fb
 def prints_itself(
     kind: type,  # A class of records
-    view: Callable[[Any], RecordView],  # What one of them says of itself
+    view: Callable[[Any], RecordView],  # Record -> its display
 ) -> None:
-    "Give a class its `repr`, and what a notebook shows of it; a class made from it has them too."
+    "Set the `repr` and the notebook display of a class; subclasses inherit both."
     for name, told in (("__repr__", lambda r: view(r).line()), ("_repr_html_", lambda r: view(r).html())):
         setattr(kind, name, told)
 
 # %% ../../nbs/core/00_views.ipynb #8120108a
 _TEXT = (
     "white-space:pre;overflow-x:auto;margin:0;background:none;color:inherit;"
-    "font-family:var(--jp-code-font-family,monospace)"  # JupyterLab's <pre> need not be even
+    "font-family:var(--jp-code-font-family,monospace)"  # JupyterLab's <pre> is not always monospaced
 )
 
 
 class Printed:
-    "What prints itself as text and shows that text in a notebook, and at a prompt of IPython."
+    "Base class for objects that notebooks and the IPython prompt show as their `str`."
 
     def _repr_html_(self):
         return f'<pre style="{_TEXT}">{escape(self._plain_view())}</pre>'
@@ -175,7 +175,7 @@ class Printed:
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
-        cls._repr_pretty_ = Printed._repr_pretty_  # IPython takes the first of both that a class itself has
+        cls._repr_pretty_ = Printed._repr_pretty_  # else a subclass's own `__repr__` would win
 
     def _plain_view(self):
         text = str(self)

@@ -12,7 +12,7 @@ from typing import Any
 
 # %% ../../nbs/core/15_weight_arrays.ipynb #d2f9c1ff
 class WeightArrays:
-    "Lists of weights as arrays, each made once."
+    "Cache of weight lists as arrays."
 
     def __init__(self):
         self._held: dict[Hashable, tuple[Sequence[float], Any]] = {}
@@ -23,10 +23,10 @@ class WeightArrays:
 
     def of(
         self,
-        name: Hashable,  # Of a model or a category; of each the newest list is held
+        name: Hashable,  # Model or category; the newest list of each is cached
         weights: Sequence[float],  # (n,)
     ) -> Any:  # An array of floats, (n,); the same one as long as the same list is given
-        "A list of weights as an array."
+        "Return a list of weights as an array."
         import numpy as np
 
         held = self._held.get(name)
@@ -37,8 +37,8 @@ class WeightArrays:
     def table(
         self,
         rows: Mapping[Hashable, Sequence[float]],  # Name -> weights, (k,) of (n,)
-    ) -> Any:  # (n, k), read-only: the weights of one place stand side by side
-        "Lists of equal length as the columns of a table; the same one as long as the same lists are given."
+    ) -> Any:  # (n, k), read-only: one row for each position
+        "Return lists of equal length as the columns of an array; the same array for the same lists."
         import numpy as np
 
         given, (held, table) = (*rows.values(),), self._table

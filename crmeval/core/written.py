@@ -16,7 +16,7 @@ from .text import Part, parts
 # %% ../../nbs/core/19_written.ipynb #74ce3e59
 @lru_cache(maxsize=512)
 def _mail(text: str) -> Mail:
-    "A mail, taken apart once for all who ask about it."
+    "Return the parts of a mail, cached."
     return read_mail(text)
 
 
@@ -27,8 +27,8 @@ def _same_words(a: str, b: str) -> bool:
 @lru_cache(maxsize=256)
 def shown_text(
     text: str,  # A response or a source, in any form
-) -> str:  # What a person sees of it; the text itself unless it is HTML, encoded or a whole message
-    "A text without marks of HTML and of the transport, with all its quotes, headers and notices."
+) -> str:  # Its visible text; the text itself unless it is HTML, encoded or a whole message
+    "Return a text without HTML and transfer encoding, with all its quotes, headers and notices."
     seen = plain_text(text)
     return text if _same_words(seen, text) else seen
 
@@ -37,11 +37,11 @@ def shown_text(
 def own_text(
     text: str,  # A response in any form
 ) -> str:  # Without quoted mails and headers; the text itself where there are none
-    "What the writer of a response added: subject, greeting, body, signature and notice."
+    "Return the writer's own text of a response: subject, greeting, body, signature and notice."
     mail = _mail(text)
     headers = f"Subject: {mail.subject}" if mail.subject else ""
     if _same_words(mail.headers, headers) or mail.headers.count("\n") == 0:
-        headers = mail.headers  # a subject alone stays in its own language
+        headers = mail.headers  # a subject alone keeps its label's language
     if not mail.quoted and headers == mail.headers:
         return shown_text(text)
     pieces = (headers, mail.new, mail.signature, mail.notice)
@@ -51,7 +51,7 @@ def own_text(
 def without_chain(
     text: str,  # A response in any form
 ) -> str:  # Without the mails it answers; what is merely marked with '>' stays
-    "What is searched for harm: a mark alone does not hide a text, a mail below it is somebody else's."
+    "Return the text to search for harm: without mails below it, but with text marked as a quote."
     quoted = _mail(text).quoted.lstrip()
     return own_text(text) if quoted and not quoted.startswith(">") else shown_text(text)
 
@@ -59,7 +59,7 @@ def without_chain(
 def new_words_of(
     text: str,  # A response in any form
 ) -> str:  # Greeting and body; the text itself where there is nothing else
-    "What is counted of a response when its words are."
+    "Return the text of a response for counting words."
     new = _mail(text).new
     return new if new and not _same_words(new, text) else shown_text(text)
 
@@ -67,12 +67,12 @@ def new_words_of(
 def body_of(
     text: str,  # A response in any form
 ) -> str:  # Its body; the text itself where there is nothing else
-    "What is counted of a response when its sentences are: a greeting is no sentence."
+    "Return the text of a response for counting sentences; a greeting is not one."
     body = _mail(text).body
     return body if body and not _same_words(body, text) else shown_text(text)
 
 
-READINGS: dict[str, Callable[[str], str]] = {  # how a text is read -> what does it
+READINGS: dict[str, Callable[[str], str]] = {  # name of a reading -> function
     "raw": str,
     "shown": shown_text,
     "own": own_text,
@@ -86,14 +86,14 @@ def as_read(
     text: str,  # A response in any form
     reading: str,  # One of `READINGS`
 ) -> str:
-    "A response in one of the readings."
+    "Return a response in one of the readings."
     if reading not in READINGS:
         raise ValueError(f"reading is {reading!r}, expected one of {', '.join(READINGS)}")
     return READINGS[reading](text)
 
 # %% ../../nbs/core/19_written.ipynb #85bde32b
 def _pieces(mail: Mail) -> list[tuple[str, str]]:
-    "(form, text) of the parts of a mail in their order; '' leaves the form to `parts`."
+    "Return (form, text) of the parts of a mail in order; '' leaves the form to `parts`."
     return [
         ("heading", mail.headers),
         ("greeting", mail.greeting),
@@ -108,7 +108,7 @@ def _parts_of_mail(mail: Mail) -> list[Part]:
 
 
 def _says(form: str, part: Part) -> bool:
-    "Whether what stands below a sign-off is a sentence of its own: a claim does not hide in a signature."
+    "Whether a part below a sign-off is a sentence, so that no claim can hide in a signature."
     whole = part.text.rstrip().endswith((".", "!", "。")) and len(part.text.split()) >= 5
     return form == "closing" and part.form == "" and whole
 
@@ -128,6 +128,6 @@ def _parts(text: str) -> tuple[Part, ...]:
 
 def parts_said(
     response: str,  # A response in any form
-) -> list[Part]:  # Its sentences in order, with what each is for
-    "Cut a response into sentences and say what each is for; of a mail only what was newly written."
+) -> list[Part]:  # Its sentences in order, with their forms
+    "Split a response into sentences with their forms; of a mail, only its own text."
     return list(_parts(response))

@@ -22,7 +22,7 @@ def _loader():
     import yaml
 
     class Once(yaml.SafeLoader):
-        "A safe reader that does not take the second of two entries for the only one."
+        "A safe loader that rejects duplicate keys."
 
         def construct_mapping(self, node, deep=False):
             seen = set()
@@ -31,7 +31,7 @@ def _loader():
                     continue
                 if key.value in seen:
                     line = key.start_mark.line + 1
-                    raise yaml.YAMLError(f"{key.value[:80]!r} stands twice, the second time in line {line}")
+                    raise yaml.YAMLError(f"{key.value[:80]!r} occurs twice, the second time in line {line}")
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
@@ -39,7 +39,7 @@ def _loader():
 
 
 def _place_and_problem(error):
-    "Where and what, without the excerpt and the name of a stream that the library puts between them."
+    "Return place and problem, without the excerpt and the stream name that the library adds."
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "it cannot be read"
     return problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
@@ -48,7 +48,7 @@ def _place_and_problem(error):
 def yaml_quoted(
     text: str,  # Encodable as UTF-8
 ) -> str:  # In double quotes
-    "A text as a word of YAML that holds nothing unseen: JSON, but for characters that JSON writes as two."
+    "Return a text as a quoted YAML string: JSON, with unprintable characters escaped as one code point."
     return "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in json.dumps(text, ensure_ascii=False))
 
 
@@ -56,7 +56,7 @@ def yaml_quoted(
 def load_yaml(
     text: str,  # YAML, or JSON, which is YAML
 ) -> Any:  # Plain data; None for an empty text
-    "Plain data; what is no YAML, or says a thing twice, raises `yaml.YAMLError`. No object is made of it."
+    "Return plain data, never objects; invalid YAML or a duplicate key raises `yaml.YAMLError`."
     import yaml
 
     try:
@@ -68,10 +68,10 @@ def load_yaml(
 
 # %% ../../nbs/core/09_yaml_text.ipynb #40cf380b
 def kind_in_words(
-    value: Any,  # Plain data, e.g. what `load_yaml` gives
+    value: Any,  # Plain data, e.g. from `load_yaml`
 ) -> str:  # 'text', 'a list', 'a number', 'yes or no', 'a date', 'fields' or 'nothing'
-    "What a file holds, in the words of whoever wrote it; a type of another kind by its name."
-    if isinstance(value, bool):  # before numbers, which it is as well
+    "Return the kind of a value in words for a file's author; any other type by its name."
+    if isinstance(value, bool):  # first, since bool is also a number
         return "yes or no"
     kinds = {str: "text", (list, tuple): "a list", (int, float): "a number", Mapping: "fields"}
     kinds |= {date: "a date", type(None): "nothing"}
@@ -82,10 +82,10 @@ def kind_in_words(
 @needs_extra("run")
 def read_yaml(
     path: Path,
-    name: str,  # What the file is called in an error, e.g. 'the policy gate.yaml'
-    missing: str,  # What is said where it is not there
+    name: str,  # Name of the file in an error, e.g. 'the policy gate.yaml'
+    missing: str,  # Error message for a missing file
 ) -> Any:  # As from `load_yaml`
-    "Plain data from a file; whatever is wrong raises `ValueError`."
+    "Return plain data from a file; any problem raises `ValueError`."
     import yaml
 
     try:
@@ -93,6 +93,6 @@ def read_yaml(
     except FileNotFoundError:
         raise ValueError(missing) from None
     except OSError as e:
-        raise ValueError(f"{name} cannot be read: {e.strerror or 'unknown why'}") from None
+        raise ValueError(f"{name} cannot be read: {e.strerror or 'unknown reason'}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise ValueError(f"{name} is not YAML: {shown(' '.join(str(e).split()), 300)}") from None
