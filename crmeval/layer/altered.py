@@ -259,7 +259,7 @@ def _intact(text, low, found, vault):
     start, form = found.start, found.form
     linked = text.startswith(("](", "][]"), found.end - 1) and form.code not in vault.linked
     if linked or _is_of_xml(text, start):
-        return start, Found(start + 1, found.end - 1, form, form.word)  # the brackets are not its own
+        return start, Found(start + 1, found.end - 1, form, form.word)  # the brackets belong to a link or XML
     head = shown(text, max(low, start - _AROUND), start)
     first, framed = _framed(text, head, len(head.text), found, vault, intact=True)
     return first, framed or found
@@ -392,7 +392,7 @@ def _one_sided(text, head, left, tail, right, form):
     "Return a placeholder without brackets, or with only one."
     quote = head.text[-1:] if left.named else ""
     if quote and quote in "`\"'" and tail.text.startswith(quote) and not left.opens:
-        return Found(left.start - len(left.sign), tail.places[1], form, form.word)  # of the code alone
+        return Found(left.start - len(left.sign), tail.places[1], form, form.word)  # quotes of the code
     start, stop = left.start, tail.places[0]
     quoted = head.text[left.at - 1 : left.at] in ("'", '"')
     if left.named and left.opens and not left.wordy and left.opens[0][1] == "[" and not quoted:
@@ -471,7 +471,7 @@ def _kind_and_bracket(word, name):
 def _named_kind(of_ascii):
     "Return the pattern of a kind's word and a possible code; for ASCII texts with ASCII words only."
     said = (w for w in _kind_words() if w.isalpha() and (w.isascii() or not of_ascii))
-    rest: dict[str, list[str]] = {}  # First letter -> what follows it: most words end the search there
+    rest: dict[str, list[str]] = {}  # First letter -> rest of the word: most searches fail at once
     for word in sorted(said, key=lambda w: (-len(w), w)):
         rest.setdefault(word[0], []).append(word[1:])
     words = "|".join(f"{first}(?:{'|'.join(ends)})" for first, ends in rest.items())

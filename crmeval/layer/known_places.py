@@ -117,7 +117,7 @@ class Names:
         self._owners: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part -> persons, in order
         self._folded: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Folded part -> persons
         self._begins: set[str] = set()  # First letters of the folded parts
-        self._stems: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part without its last vowel
+        self._stems: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part without last vowel -> persons
         self._initials: dict[Hashable, set[str]] = defaultdict(set)
 
     def add(
@@ -328,7 +328,7 @@ def _days_in(days, text):
     "Yield dates of birth in any notation."
     if not days:
         return
-    readings = {text, _DAY_POINT.sub(" ", text)}  # the same places; some languages want the point
+    readings = {text, _DAY_POINT.sub(" ", text)}  # same offsets; some languages write the point
     for date in (v for reading in readings for v in values(reading)):
         if date.kind != "date" or not isinstance(date.value, tuple) or not all(date.value):
             continue

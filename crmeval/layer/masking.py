@@ -47,7 +47,7 @@ _SURE = 0.45  # Below this score the capital is the only evidence for a name
 class MaskingPolicy:
     "Which values are masked and which stay readable."
 
-    kinds: Mapping[str, str] = field(default_factory=dict)  # Kind -> 'mask' or 'keep'; others as by default
+    kinds: Mapping[str, str] = field(default_factory=dict)  # Kind -> 'mask' or 'keep'; others: default
     fields: Mapping[str, str] = field(default_factory=dict)  # Field -> a kind, or 'keep'
     words: Mapping[str, str] | Sequence[str] = ()  # The company's own list: value -> kind, or values only
     readable: Sequence[str] = ()  # Words that are never masked, in addition to the record's products

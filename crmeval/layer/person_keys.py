@@ -206,7 +206,7 @@ class PersonKeys:
             return None
         cipher, known_by = self._of(name)
         before, point, inside = sealed.partition(".")
-        if point and before != known_by:  # of a key that was destroyed, before the person came back
+        if point and before != known_by:  # sealed with a key that was destroyed since
             return None
         return _opened(cipher, inside if point else sealed, bound)
 
