@@ -17,7 +17,7 @@ _WAYS = ("words", "meaning", "both")
 
 
 def _of_questions(of, out, *, index, encoder, how, k, who, where, limit):
-    "Tables of an index on questions of your own."
+    "Return tables of an index on the user's own questions."
     from dataclasses import replace
 
     from crmeval.layer.index_sources import open_index
@@ -45,7 +45,7 @@ def _of_questions(of, out, *, index, encoder, how, k, who, where, limit):
 
 
 def _of_set(of, out, *, index, encoder, how, k, limit):
-    "Tables of a public set, or of a folder that holds one."
+    "Return tables of a public set, or of a folder with one."
     from crmeval.layer.index_sources import open_index
     from crmeval.validation.retrievers import measure_retrievers
 

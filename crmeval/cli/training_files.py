@@ -21,7 +21,7 @@ _AGAINST = text_word(
 
 
 def _sets(specs):
-    "Name -> samples of each evaluation set."
+    "Return name -> samples of each evaluation set."
     from crmeval.live.permitted import samples_of_data
 
     return {spec: samples_of_data(spec) for spec in specs or ()}
@@ -43,7 +43,7 @@ _RUN_WORDS = text_word("run_words", "words in a row that are a leak", int, 13)
     text_word("format", "hold the file against the form of a provider as well: openai or trl"),
 )
 def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=None, json=False) -> int:
-    "Whether a training file holds samples of evaluation sets; exit code 1 where it does, or has a fault."
+    "Check a training file for samples of evaluation sets; exit code 1 if there are any, or a format fault."
     from crmeval.live.leak_check import leaks_in_file
     from crmeval.live.training_forms import file_faults
 
@@ -63,7 +63,7 @@ def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=Non
 
 # %% ../../nbs/cli/06_training_files.ipynb #0f43a61e
 def _gathered(data, ratings, feedback, asked):
-    "Examples of all that was named."
+    "Return the examples from all given sources."
     from crmeval.layer.feedback import read_feedback
     from crmeval.live.permitted import samples_of_data
     from crmeval.live.training_examples import (
@@ -134,7 +134,7 @@ def training_files_command(
     run_words=13,
     json=False,
 ) -> int:
-    "Write fine-tuning files with a data sheet; what may not be in them is left out and counted."
+    "Write fine-tuning files with a data sheet; data that may not be used are left out and counted."
     from crmeval.live.training_files import write_training_files
 
     _check_sources(data, ratings, feedback, asked)

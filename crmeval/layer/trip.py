@@ -29,7 +29,7 @@ class Trip:
     def __init__(
         self,
         layer: Any,  # A `TrustLayer`, or its policy, trail, retriever, name, provider and `called`
-        asked: Asked,  # Who asks about whom
+        asked: Asked,  # Context of the request
         records: Sequence[StepRecord] = (),  # Of steps that were taken before
     ):
         self.layer, self.asked, self.policy = layer, asked, layer.policy
