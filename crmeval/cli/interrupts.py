@@ -44,9 +44,7 @@ def _watch(pipe):
     while os.read(pipe, 1) != bytes([signal.SIGINT]):
         pass
     time.sleep(AGAIN_S)
-    signal.pthread_kill(
-        threading.main_thread().ident or 0, signal.SIGINT
-    )  # wakes it from a blocking read
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # wakes it from a blocking read
     time.sleep(END_S)
     interrupted()
     _leave()

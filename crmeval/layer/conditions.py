@@ -116,9 +116,7 @@ UNMARKED = ("everybody", "nobody")  # readers of a passage without the field `al
 
 
 def names_of(
-    who: str
-    | Collection[str]
-    | None,  # A name, or names of a person and their groups; None: anonymous
+    who: str | Collection[str] | None,  # A name, or names of a person and their groups; None: anonymous
 ) -> frozenset[str]:  # Includes `EVERYBODY`
     "Return the names that give a user access."
     who = [who] if isinstance(who, str) else who or []

@@ -149,9 +149,7 @@ def mask_together(
     texts: Collection[str],
     session: MaskingSession,
     record: Mapping | Sequence | None = None,  # As for `layer.masking.mask`
-) -> tuple[
-    dict[str, str], dict[str, int]
-]:  # (text -> masked text, kind -> number of placeholders)
+) -> tuple[dict[str, str], dict[str, int]]:  # (text -> masked text, kind -> number of placeholders)
     "Mask the texts of one request; a value learned from one is masked in all."
     order = sorted({t for t in texts if any(map(str.isalnum, t))}, key=lambda t: (-len(t), t))
     done, taught, read = {}, 0, read_record(record, session.policy)

@@ -44,12 +44,8 @@ class Reply:
     reason: str = ""  # Explanation; '' for an answer
     way: Way = Way()  # The record of every step
     sources: tuple[SourceLink, ...] = ()
-    masked: Mapping[str, int] = field(
-        default_factory=dict
-    )  # Kind -> number of placeholders in the prompt
-    sent: tuple[Mapping[str, str], ...] = field(
-        default=(), repr=False
-    )  # Messages as sent; (): none
+    masked: Mapping[str, int] = field(default_factory=dict)  # Kind -> number of placeholders in the prompt
+    sent: tuple[Mapping[str, str], ...] = field(default=(), repr=False)  # Messages as sent; (): none
     texts: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # (step, text after it); personal
     completion: Completion | None = field(default=None, repr=False)  # As returned by the client
     tool_calls: tuple[Mapping, ...] = field(default=(), repr=False)  # Demasked and screened; as in the API

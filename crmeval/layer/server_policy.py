@@ -14,9 +14,7 @@ from typing import Any
 from .policy_part import names_in, policy_part
 
 # %% ../../nbs/layer/15_server_policy.ipynb #ec2001ab
-_MOST = (
-    10**9
-)  # Upper limit of every number; as seconds thirty years: more is a typo and too large for timers
+_MOST = 10**9  # Upper limit of every number; as seconds thirty years: more is a typo and too large for timers
 
 
 def _check_number(value, name, least, whole=True):

@@ -33,9 +33,7 @@ class TraceSpan:
     start_ns: int  # Nanoseconds since 1970
     end_ns: int
     client: bool = False  # Whether it is a call to another service; False: internal work
-    attributes: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # Texts, numbers, booleans, lists of texts
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # Texts, numbers, booleans, lists of texts
     error: str = ""  # Reason of a failure; '' if it succeeded
 
     @property
@@ -195,8 +193,7 @@ def spans_of_way(
     steps: Sequence[StepRecord],  # Its step records, in order
     *,
     status: str = "ok",
-    call: Mapping[str, Any]
-    | None = None,  # The model call: provider, model, latency_s, ...; None: no call
+    call: Mapping[str, Any] | None = None,  # The model call: provider, model, latency_s, ...; None: no call
     ended_ns: int | None = None,  # End in nanoseconds since 1970; None: now
 ) -> list[TraceSpan]:  # Root span first
     "Return the spans of one reply from its step records, without a trail or an exporter."

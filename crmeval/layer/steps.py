@@ -35,9 +35,7 @@ class StepRecord:
     decision: str = "pass"  # One of `DECISIONS`
     reason: str = ""  # Explanation for readers, without any field's value
     seconds: float = 0.0  # Duration of the step
-    detail: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # Kinds, counts, names and scores, as JSON values
+    detail: Mapping[str, Any] = field(default_factory=dict)  # Kinds, counts, names and scores, as JSON values
 
     def __post_init__(self):
         hardest([self.decision])
