@@ -26,7 +26,7 @@ def _trail(path, head=None):
 @command(
     place("trail", "its file"),
     text_word("head", "file of the head; default: next to the trail"),
-    text_word("known", "a code that an earlier verify printed: the chain must still go through it"),
+    text_word("known", "a code that an earlier verify printed: the chain must still contain it"),
 )
 def verify_command(trail, *, head=None, known="", json=False) -> int:
     "Verify the whole chain; exit code 1 if a record was changed, removed, moved or cut off."
@@ -117,7 +117,7 @@ def _cells(row):
     text_word("decision", "only records with this decision: pass, flag, replace, refuse, block"),
     text_word("where", "only where a field has a value, as FIELD=VALUE; may repeat", list[str], negative=()),
     text_word("last", "only the last N records", int),
-    flag("private", "open what is sealed"),
+    flag("private", "show sealed data"),
     text_word("to", "'jsonl' (a record a line) or 'otel' (spans, a trace a line) instead of a table"),
     text_word("out", "the file that --to writes; default: the terminal"),
     flag("content", "with --to otel: prompt and answer too, masked"),
@@ -201,7 +201,7 @@ def _table(rows, out):
         heads = ["n", "time (UTC)", "kind", "person", "private", "content"]
         out.table([heads, *map(_cells, rows)], "rlllll")
     else:
-        out.say("no record is like that")
+        out.say("no record matches")
     return out.done(0)
 
 # %% ../../nbs/cli/06_audit.ipynb #9be1372c
@@ -236,10 +236,10 @@ def _erased_by_gateway(address, person, key):
     except URLError as e:  # not reached
         why = printable(str(e.reason))[:200]
         told = f"no gateway is reached at {shown} ({why})"
-        raise RuntimeError(f"{told}; look at --gateway, and say it again: nothing is lost by that") from None
+        raise RuntimeError(f"{told}; check --gateway and repeat the command: nothing is lost") from None
     except (OSError, ValueError, KeyError, TypeError) as e:
         told = "the gateway gave no answer that can be read"
-        raise RuntimeError(f"{told} ({type(e).__name__}), so say it again: nothing is lost by that") from None
+        raise RuntimeError(f"{told} ({type(e).__name__}), so repeat the command: nothing is lost") from None
 
 
 _WAIT_S = 600  # the gateway waits for running calls about the person, up to its policy's timeout

@@ -108,7 +108,7 @@ def _serve(model, policy, host, port, trail, base_url, api_key_env, out):
     _tell_start(out, address, list(gateway.layers), names, trail)
     asyncio.run(serve(app, opened, stop_s=read.server.stop_s))
     if not out.as_json:
-        out.say("stopped; what ran was finished")
+        out.say("stopped; running requests were finished")
     return 0
 
 

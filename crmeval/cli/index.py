@@ -158,11 +158,11 @@ def _tell(out, done):
     place("source", "folder of documents, a document, or a YAML catalogue"),
     text_word(
         "out",
-        "file of the index; made where there is none, brought up to date where there is one",
+        "file of the index; created if missing, else brought up to date",
         is_path=True,
     ),
     INDEX_ENCODER,
-    text_word("where", "index only documents that say FIELD=VALUE; may repeat", list[str], negative=()),
+    text_word("where", "index only documents with FIELD=VALUE; may repeat", list[str], negative=()),
     text_word("field", "FIELD=VALUE that every document gets; may repeat", list[str], negative=()),
     text_word(
         "allowed", "who may read these documents; may repeat; default: everybody", list[str], negative=()

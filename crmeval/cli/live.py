@@ -86,7 +86,7 @@ _OUTCOMES = "handling_time, acceptance_rate, csat, reopen_rate, error_rate, ... 
     place("events", "table of events (.csv, .jsonl, .parquet): event, reply, kind, time, value, bot"),
     text_word("out", "file of the page", is_path=True),
     text_word("title", "of the page"),
-    text_word("control", "arm that is compared with"),
+    text_word("control", "arm to compare with"),
     text_word(
         "share",
         "ARM=SHARE as it was asked for, for the check of the sizes; may repeat",
@@ -94,9 +94,7 @@ _OUTCOMES = "handling_time, acceptance_rate, csat, reopen_rate, error_rate, ... 
         negative=(),
     ),
     text_word("unit", "column of what was assigned; default: customer"),
-    text_word(
-        "decide", f"outcome that is hoped to get better; may repeat: {_OUTCOMES}", list[str], negative=()
-    ),
+    text_word("decide", f"outcome that should improve; may repeat: {_OUTCOMES}", list[str], negative=()),
     text_word("guard", "OUTCOME=HOW MUCH WORSE it may get; may repeat", list[str], negative=()),
     text_word("gates", "JSON Lines of earlier `crmeval gate --json`", is_path=True),
 )

@@ -111,7 +111,7 @@ def bring_in(
     text_word("per_rater", "responses for each rater; default: as many as there are", int),
     text_word("overlap", "share of each rater's responses that all raters get", float, 0.3),
     text_word("attention", "attention items for each rater: a response to another sample", int, 0),
-    text_word("seed", "of what is drawn and in which order it is shown", int, 0),
+    text_word("seed", "random seed of the draw and of the order shown", int, 0),
     text_word(
         "files",
         "sheets (.csv, .xlsx), sessions (ratings.jsonl) or raters' folders, of all raters together",

@@ -79,7 +79,7 @@ def _of_set(of, out, *, index, encoder, how, k, limit):
         negative=(),
     ),
     text_word("k", "how many documents or passages are found", int, 10),
-    text_word("who", "a name under which is read: a person or her group; may repeat", list[str], negative=()),
+    text_word("who", "read as this person or group; may repeat", list[str], negative=()),
     text_word("where", "FIELD=VALUE that passages must have; may repeat", list[str], negative=()),
     text_word("limit", "questions at most, the first ones", int),
     TABLE,

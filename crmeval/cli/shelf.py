@@ -44,7 +44,7 @@ def _row(run):
     }
 
 
-@command(place("folder", "that holds the runs; default: runs", None))
+@command(place("folder", "folder of the runs; default: runs", None))
 def list_command(folder=None, *, json=False) -> int:
     "List the runs below a folder, newest first."
     from crmeval.runs.shelf import list_runs
@@ -55,7 +55,7 @@ def list_command(folder=None, *, json=False) -> int:
     if rows:
         out.table([list(rows[0]), *(list(row.values()) for row in rows)], "lllllrrr")
     else:
-        out.say("no run lies here")
+        out.say("there are no runs here")
     for run in runs:
         if run.why:
             out.say(f"{run.folder}: {run.why}")

@@ -200,7 +200,7 @@ def command(
 _MANNERS = (
     flag("json", "print one JSON document instead of tables", name="--json"),
     flag("quiet", "print nothing but what went wrong", name=["--quiet", "-q"]),
-    flag("verbose", "say on standard error what was meant, asked and lost", name=["--verbose", "-v"]),
+    flag("verbose", "print settings, calls and missing results on standard error", name=["--verbose", "-v"]),
 )
 _MANNER: ContextVar[tuple[bool, bool]] = ContextVar("crmeval_manner", default=(False, False))
 

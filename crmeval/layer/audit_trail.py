@@ -248,7 +248,7 @@ class AuditTrail:
             if known and known[0] > self._n:
                 raise AuditError(
                     f"{known[0] - self._n} records are missing at the end of {self.path}; nothing is added "
-                    "to it. Say crmeval audit verify, and begin a new trail"
+                    "to it. Run crmeval audit verify, and begin a new trail"
                 )
             _set_aside(self._file, self.path)
             descriptor = os.open(self.head_path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -396,7 +396,7 @@ class AuditTrail:
             try:
                 record = self._record(line)
             except (ValueError, KeyError, TypeError) as e:
-                raise AuditError(f"{self.path}, line {n} is no record; say crmeval audit verify") from e
+                raise AuditError(f"{self.path}, line {n} is no record; run crmeval audit verify") from e
             if _wanted(record, kind, name, since, until, content):
                 yield record
 
@@ -405,7 +405,7 @@ def _read_row(line, path, n):
     try:
         return msgspec.json.decode(line, type=dict)
     except ValueError as e:
-        raise AuditError(f"{path}, line {n} is no record; say crmeval audit verify") from e
+        raise AuditError(f"{path}, line {n} is no record; run crmeval audit verify") from e
 
 
 def _wanted(record, kind, name, since, until, content):
@@ -442,7 +442,7 @@ def _last(path):
     try:
         return msgspec.json.decode(body + b"}")["n"], mac or _FIRST
     except (ValueError, KeyError, TypeError) as e:
-        raise AuditError(f"the last line of {path} is no record; say crmeval audit verify") from e
+        raise AuditError(f"the last line of {path} is no record; run crmeval audit verify") from e
 
 
 def _set_aside(file, path):

@@ -170,10 +170,10 @@ _NEVER = {
     "top_logprobs": "tokens would be shown before they are screened",
     "functions": "send tools instead",
     "function_call": "send tool_choice instead",
-    "audio": "nobody can mask a sound",
-    "modalities": "nobody can mask pictures and sounds",
+    "audio": "audio cannot be masked",
+    "modalities": "pictures and audio cannot be masked",
     "prediction": "it is not masked",
-    "web_search_options": "what a search brings is not screened",
+    "web_search_options": "search results are not screened",
 }
 
 
@@ -273,7 +273,7 @@ def _check_fields(body):
             raise Refused(400, f"{name} is not {_CHECKED[name][1]}", param=name)
         if name not in (*_PASSED, *_DROPPED, *_OURS, *_NEVER):
             near = did_you_mean(name, (*_PASSED, *_OURS))
-            said = f"a field is not known, and what is not known is not masked: {name[:40]!r}{near}"
+            said = f"unknown field, which cannot be masked: {name[:40]!r}{near}"
             raise Refused(400, said, param=name[:40], code="unknown_field")
 
 
@@ -343,7 +343,7 @@ def _check_content(content, where):
     for part in parts:
         told = isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
         if not told:
-            raise Refused(400, f"{where} holds something other than text, which nobody can mask", param=where)
+            raise Refused(400, f"{where} has content other than text, which cannot be masked", param=where)
 
 
 def _storable(node: Any) -> Any:
@@ -498,7 +498,7 @@ def refused_call(
             503, "the audit trail cannot be written, so nothing is sent", code="no_audit", after_s=5
         )
     if status == 429:
-        said = "the model's endpoint is asked too often"
+        said = "the model's endpoint reports too many requests"
         return Refused(429, said, code="upstream_busy", after_s=failure.after_s or 1)
     if status == 504 or "within" in str(failure) or timed_out(failure):
         return Refused(504, "the model gave no answer in time", code="upstream_timeout")

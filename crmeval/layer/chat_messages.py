@@ -48,4 +48,4 @@ def _text_of(content):
         return content or ""
     if all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
         return "\n".join(str(part["text"]) for part in content)
-    raise ValueError("a message holds something other than text, which nobody can mask")
+    raise ValueError("a message has content other than text, which cannot be masked")

@@ -65,7 +65,7 @@ class Restorer:
     def record(self, timer) -> StepRecord:
         "Return the step record so far: kinds and counts."
         decision = "flag" if self.invented else "pass"
-        reason = f"{self.invented} placeholders that nobody has" if self.invented else ""
+        reason = f"{self.invented} placeholders that were never issued" if self.invented else ""
         detail = {"restored": dict(self.restored), "invented": self.invented}
         return timer.record("demasking", decision, reason, **detail)
 

@@ -312,7 +312,7 @@ def feedback_scores(
 
 # %% ../../nbs/layer/16_feedback.ipynb #42984e96
 def _last_said(feedback, of):
-    "Return the latest feedback per key, ordered by time."
+    "Return the latest feedback for each value of `of`."
     return list({of(f): f for f in sorted(feedback, key=lambda f: f.time)}.values())
 
 

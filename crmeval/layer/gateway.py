@@ -158,7 +158,7 @@ def _against(agreement, provider, region, kinds, who, today):
     if not _covers(agreement.users, who):
         found.append(f"this user may not call {provider}")
     if not _covers(agreement.regions, {region}):
-        found.append(f"{provider} may not answer from {region or 'a region that nobody knows'}")
+        found.append(f"{provider} may not answer from {region or 'an unknown region'}")
     found += [
         f"{provider} may not receive {k}" for k in sorted(set(kinds)) if not _covers(agreement.kinds, {k})
     ]

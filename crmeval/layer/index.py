@@ -184,7 +184,7 @@ class Index:
             self.read_on()
 
     def _check_encoder(self, encoder):
-        "Raise `IndexProblem` if the file has vectors of another encoder."
+        "Register the encoder in the file; raise `IndexProblem` if it has vectors of another one."
         mine = encoder_digest(encoder)
         with self.file.writing() as base:
             base.execute("INSERT OR IGNORE INTO meta VALUES ('encoder', ?)", (mine,))

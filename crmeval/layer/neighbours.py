@@ -177,7 +177,7 @@ def _uncovered(text, start, end, found):
 
 
 def _between_sites(text, found):
-    "Yield words between two parts of one address."
+    "Yield capitalized words between two parts of one address."
     sites = sorted((s for s in found if s.entity in _SITES), key=lambda s: s.start)
     for before, behind in zip(sites, sites[1:]):
         if before.entity == "STREET_ADDRESS" and _HOW.pattern("gap").fullmatch(
@@ -198,7 +198,7 @@ def _before_sites(text, found):
 
 
 def _corners(text, found):
-    "Yield the streets of a street corner."
+    "Yield the second street of a corner."
     for m in _placed("corner", text):
         for piece in _uncovered(text, m.start("v"), m.end("v"), found):
             yield Span("STREET_ADDRESS", *piece, 0.7, "corner")

@@ -50,8 +50,8 @@ def read_key(
         key = b""
     if len(key) != KEY_BYTES:
         raise AuditError(
-            f"{where} holds no key: {2 * KEY_BYTES} hexadecimal digits are expected, "
-            f"and {len(text.strip())} characters stand there"
+            f"{where} holds no key: expected {2 * KEY_BYTES} hexadecimal digits, "
+            f"found {len(text.strip())} characters"
         )
     return key
 

@@ -43,13 +43,13 @@ _NEVER = {
     "prompt": "a prompt that is stored elsewhere cannot be masked",
     "background": "nothing is stored, so there is nothing to come back for",
     "include": "it holds more than the answer, which is not screened",
-    "truncation": "what is too long is told and never cut; leave it out, or disabled",
-    "context_management": "what is too long is told and never cut",
+    "truncation": "input that is too long is refused, never cut; leave it out, or send disabled",
+    "context_management": "input that is too long is refused, never cut",
     "max_tool_calls": "no tool is run here",
     "top_logprobs": "tokens would be shown before they are screened",
     "moderation": "the layer's screening is set by its policy",
 }
-_NOT_TEXT = "holds something other than text, which nobody can mask"
+_NOT_TEXT = "has content other than text, which cannot be masked"
 
 
 def read_response(
@@ -78,7 +78,7 @@ def _check_fields(body):
             raise Refused(400, f"{name} is not served: {_NEVER[name]}", param=name, code="unsupported")
         if name not in (*_SAME, *_OTHER, *_DROPPED, *_NEVER):
             near = did_you_mean(name, (*_SAME, *_OTHER))
-            said = f"a field is not known, and what is not known is not masked: {name[:40]!r}{near}"
+            said = f"unknown field, which cannot be masked: {name[:40]!r}{near}"
             raise Refused(400, said, param=name[:40], code="unknown_field")
 
 
@@ -118,7 +118,7 @@ def _tools(given):
 
 def _tool(tool, where):
     if not isinstance(tool, Mapping) or tool.get("type") != "function":
-        said = f"{where} is not of the type function; what other tools bring is not screened"
+        said = f"{where} is not of the type function; results of other tools are not screened"
         raise Refused(400, said, param=where, code="unsupported")
     told = _object(tool, where, ("type", "name", "description", "parameters", "strict"))
     return {"type": "function", "function": {k: v for k, v in told.items() if k != "type" and v is not None}}

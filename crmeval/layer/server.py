@@ -253,7 +253,7 @@ async def _read(request, limit):
     try:
         return await asyncio.wait_for(_body_of(request, limit), _READ_S)
     except asyncio.TimeoutError:
-        raise Refused(408, "the body did not come in time", code="slow_body") from None
+        raise Refused(408, "the body was not received in time", code="slow_body") from None
     except ClientDisconnect:
         raise Gone from None
 
@@ -362,7 +362,7 @@ async def _feedback(gateway: Gateway, request, door: Door):
     with gateway.reading(door):
         body = await _read(request, gateway.policy.body_bytes)
     if unknown := sorted(set(body) - {*_FEEDBACK, "reply", "person"}):
-        raise Refused(400, f"a field is not known: {unknown[0][:40]!r}", param=unknown[0][:40])
+        raise Refused(400, f"unknown field: {unknown[0][:40]!r}", param=unknown[0][:40])
     if gateway.first.trail is None:
         raise Refused(
             501, "the gateway keeps no audit trail, so feedback would be lost: start it with --trail"
@@ -376,7 +376,7 @@ async def _feedback(gateway: Gateway, request, door: Door):
     if not gateway.is_reply(name, door):
         raise Refused(404, "there is no answer of this id", param="reply", code="reply_not_found")
     if "edited" in given and not shown:
-        said = "shown is missing: the answer as it was shown, from which the edit's difference is told"
+        said = "shown is missing: the answer as it was shown, to compute what the edit changed"
         raise Refused(400, said, param="shown")
     given = {"user": door.name, **given, "tenant": door.tenant}
     action, work = given.pop("action"), partial(gateway.first.feedback, Reply(name, shown))

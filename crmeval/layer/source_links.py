@@ -70,7 +70,7 @@ def leaned_on(
     share: float = 0.6,  # Minimum share of a sentence's content words in the passage, (0, 1]
     least_words: int = 4,  # Sentences with fewer content words are skipped
 ) -> dict[int, float]:  # Passage number, from 1 -> highest share of a sentence
-    "Return the passages that share most words with sentences of an answer."
+    "Return passages that contain most content words of a sentence of the answer."
     if not 0 < share <= 1:
         raise ValueError(f"share is {share!r}, expected a number above 0, at most 1")
     held = [frozenset(content_stems(f"{p.title} {p.text}")) for p in passages]
