@@ -299,16 +299,16 @@ def finish(
     out: Output,
     *,
     prices: Mapping | None = None,
-    published: bool = False,  # True: with the published trust figures
-    use_cases: Sequence[str] | None = None,  # Tables of these instead of the overall one
-    page: str | None = None,  # Where the report goes; None: into the run folder
-    table: str | Path | None = None,  # Where the leaderboard goes as a table, beside the terminal
+    published: bool = False,  # Whether to add the published trust figures
+    use_cases: Sequence[str] | None = None,  # Print tables of these instead of the overall one
+    page: str | None = None,  # Path of the report; None: in the run folder
+    table: str | Path | None = None,  # File for the leaderboard as a table; None: none
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
-    site: str = "",  # Address of the site that the run is published in
+    site: str = "",  # Address of the site that the run is published on
     samples: int | str | None = None,  # Samples in the report, or 'all'; None: all of a run in lists
-    order: str | None = None,  # A metric that its answers are ordered by over all pages
-) -> int:  # 0, or 1 where answers or verdicts failed or were not asked for
-    "Print the leaderboard, write the report, and say what went missing."
+    order: str | None = None,  # Metric that orders the answers over all pages
+) -> int:  # 0, or 1 if answers or verdicts failed or were not asked for
+    "Print the leaderboard, write the report, and list what is missing."
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
     from crmeval.pages.report import write_report
     from crmeval.pages.slices import slice_board

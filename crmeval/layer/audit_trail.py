@@ -383,9 +383,9 @@ class AuditTrail:
     def records(
         self,
         kind: str | None = None,  # Only this kind
-        person: str | None = None,  # Only about this person
-        since: datetime | None = None,  # From this time on, with a zone
-        until: datetime | None = None,  # Before this time, with a zone
+        person: str | None = None,  # Only records about this person
+        since: datetime | None = None,  # From this time on, with time zone
+        until: datetime | None = None,  # Before this time, with time zone
         **content: Any,  # Only records whose content has these values: user, case, decision, ...
     ) -> Iterator[Record]:
         "Yield records in order; raises `AuditError` for a malformed record, so verify first."

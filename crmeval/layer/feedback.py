@@ -321,7 +321,7 @@ def feedback_samples(
     inputs: Mapping[str, Mapping[str, str]],  # Reply id -> its inputs: field -> text
     *,
     dataset: str = "feedback",
-) -> list[dict[str, Any]]:  # Fields of `core.records.Sample`; the last feedback of each reply counts
+) -> list[dict[str, Any]]:  # Fields of `core.records.Sample`, from the latest feedback of each reply
     "Return accepted and edited replies as samples, the sent text as reference; ValueError without inputs."
     rows = []
     for f in _last_said(feedback, lambda f: f.reply):

@@ -145,7 +145,7 @@ def ground(
     limit: int = 8000,  # Total size of the passages, in characters or the unit of `count`
     count: Callable[[str], int] = len,  # Returns the size of a text
     asking: str = ASKING,  # Instruction to the model about the passages
-) -> Grounded:  # Text, record, and the parts
+) -> Grounded:  # Text, record and parts
     "Append numbered passages to a prompt, uncut and within a limit; raises ValueError for a limit below 1."
     if limit < 1:
         raise ValueError(f"limit is {limit}, expected 1 or more")

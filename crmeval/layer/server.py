@@ -558,7 +558,7 @@ def gateway_app(
     layers: TrustLayer | Mapping[str, TrustLayer] | Gateway,  # By model name, as requested by applications
     **options: Any,  # Further arguments of `Gateway`
 ) -> Any:  # A Starlette application; `app.state.gateway` is the `Gateway`
-    "An OpenAI-compatible application around trust layers, for uvicorn or another ASGI server."
+    "Return an OpenAI-compatible ASGI application around trust layers, for uvicorn or another server."
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
     from starlette.routing import Route

@@ -17,7 +17,7 @@ DECISIONS = ("pass", "flag", "replace", "refuse", "block")
 
 
 def hardest(
-    decisions: Iterable[str],  # Names out of `DECISIONS`
+    decisions: Iterable[str],  # Names from `DECISIONS`
 ) -> str:  # The one furthest from 'pass'; 'pass' if there are none
     "Return the strictest decision of several steps; raises ValueError for an unknown decision."
     known = list(decisions)

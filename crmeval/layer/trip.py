@@ -30,7 +30,7 @@ class Trip:
         self,
         layer: Any,  # A `TrustLayer`, or its policy, trail, retriever, name, provider and `called`
         asked: Asked,  # Context of the request
-        records: Sequence[StepRecord] = (),  # Of steps that were taken before
+        records: Sequence[StepRecord] = (),  # Records of earlier steps
     ):
         self.layer, self.asked, self.policy = layer, asked, layer.policy
         self.id = asked.reply or secrets.token_hex(8)
