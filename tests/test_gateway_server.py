@@ -648,7 +648,7 @@ def test_feedback_and_an_audit_trail_without_a_value_in_clear(endpoint, upstream
         for wrong, said in (
             ({"action": "acept"}, "did you mean 'accept'?"),
             ({"reply": "../x"}, "id of an answer"),
-            ({"hidden": 1}, "not known"),
+            ({"hidden": 1}, "unknown field"),
         ):
             refused = httpx.post(f"{address}/feedback", json={**told, **wrong}, headers=head)
             assert refused.status_code == 400 and said in refused.json()["error"]["message"]

@@ -136,7 +136,8 @@ def test_a_changed_function_is_another_judge_and_a_comment_is_not(monkeypatch):
 
     assert after("q > 0.5", "q > 0.6") != now
     assert after("# per pair of adjacent words in a source", "# other words") == now
-    assert after('"Return undefined verdicts: this judge cannot read instructions."', '"Another docstring."') == now
+    docstring = '"Return undefined verdicts: this judge cannot read instructions."'
+    assert after(docstring, '"Another docstring."') == now
     assert after("\n\n\n", "\n\n\n\n# a comment\n\n") == now
     monkeypatch.setattr(embedded, "_is_record", lambda claim: False)
     assert judge_fingerprint() != now

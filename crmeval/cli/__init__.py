@@ -1,4 +1,4 @@
-"The command line: one file a command."
+"The command line, with one module per command."
 
 
 def main(words=None):
@@ -10,7 +10,7 @@ def main(words=None):
     from crmeval.cli.interrupts import interruptible
     from crmeval.core.call_forms import without_help
 
-    gc.set_threshold(50_000, 20, 50)  # modules that are loaded are no garbage: a tenth of a start was looking
+    gc.set_threshold(50_000, 20, 50)  # loaded modules stay: collecting took a tenth of the start time
     without_help()
     return interruptible(lambda: _run(None))
 

@@ -28,12 +28,12 @@ from ..core.call_forms import check_whole
 from ..core.near import did_you_mean
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
-_MORE = ("max_usd", "max_calls", "prices")  # words of a run that count for a judge that is asked here
-_KEEPING = ("out", "fresh")  # where its replies are kept, and that they are not used
+_MORE = ("max_usd", "max_calls", "prices")  # run options that apply to a judge that is called here
+_KEEPING = ("out", "fresh")  # where its replies are stored, and whether to ignore them
 
 
 def _judges_of(words, plan):
-    "The judge that the words name, None where the embedded and the recorded ones are meant."
+    "Return the judge given by the options; None for the embedded and the recorded ones."
     from crmeval.runs.evaluation import judge_of
 
     embedded = not words.get("judge") or _embedded_only(words, plan) is not None
@@ -41,7 +41,7 @@ def _judges_of(words, plan):
 
 
 def _goes_on(yes, ahead):
-    "Whether to start: asked at a terminal; without one what may cost money starts with --yes alone."
+    "Whether to start: confirmed in a terminal; without one, calls that may cost money need --yes."
     if yes:
         return True
     if sys.stdin.isatty():
@@ -65,7 +65,7 @@ def _kept(n, path, fresh):
 
 
 def _ask_judge(name, options, out):
-    "Tell what it takes, ask, and tell what it took; None where nobody wants it."
+    "Print the expected cost, ask for confirmation, measure, and print the actual cost; None if declined."
     from crmeval.core.judging import clients_of
     from crmeval.validation.kept_answers import KeptAnswers
 
@@ -102,7 +102,7 @@ def _asked(name, options, kept, out):
 
 
 def _mind_lost(lines, answers, out):
-    "Say where a judge gave nothing; True where it did."
+    "Print missing verdicts of a judge; returns whether there are any."
     lost = [a for a in answers if a.fraction is None]
     unasked = sum(a.status == "not_run" for a in answers)
     if lost and len(lost) == len(answers):
@@ -114,7 +114,7 @@ def _mind_lost(lines, answers, out):
 
 
 def _of_labelled(names, words, options, out):
-    "(figures, exit code) of labelled data: what is known of them, or what a judge of your own says now."
+    "Return (figures, exit code) of labelled data, from recorded judges or from the user's own judge."
     from crmeval.validation.label_agreement import GRADED, label_side_by_side
     from crmeval.validation.side_by_side import side_by_side
 
@@ -144,7 +144,7 @@ def _of_labelled(names, words, options, out):
 
 
 def _embedded_only(words, plan):
-    "A built-in judge where it is asked for by name, then the recorded ones are left out; None for others."
+    "Return a built-in judge given by name, which leaves out the recorded ones; None for others."
     from crmeval.judges.embedded import EmbeddedJudge
     from crmeval.judges.encoder_judge import EncoderJudge
     from crmeval.runs.evaluation import judge_of
@@ -154,7 +154,7 @@ def _embedded_only(words, plan):
 
 
 def _of_run(folder, words, options, out):
-    "(figures, exit code): the judges of a run and the people who rated it."
+    "Return (figures, exit code) of a run's judges against its human raters."
     from crmeval.runs.folder import open_run
     from crmeval.validation.run_agreement import figures_of, run_agreement
 
@@ -189,13 +189,13 @@ def _of_run(folder, words, options, out):
     NO_PROGRESS,
 )
 def agreement_command(of, *, limit=None, yes=False, table=None, json=False, **words) -> int:
-    "How well a judge agrees with people, in a run (--judge: whose scores) or on labelled data (who judges)."
+    "Measure how well a judge agrees with people, in a run (--judge selects scores) or on labelled data."
     from crmeval.core.table_file import write_table
     from crmeval.validation.label_agreement import GRADED, graded_named
     from crmeval.validation.labelled import LABELLED
     from crmeval.validation.side_by_side import sets_named
 
-    table = table_path(table)  # told before anybody is asked
+    table = table_path(table)  # checked before any call
     out, names = Output(json), [*sets_named(of), *graded_named(of)]
     if names:
         figures, code = _of_labelled(names, words, (yes, limit), out)

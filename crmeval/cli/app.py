@@ -45,9 +45,9 @@ COMMANDS = {
     "agreement": ("agreement:agreement_command", "how well a judge agrees with people"),
     "rate": ("rate:rate_command", "plan a blind rating by people and write their sheets, or bring it in"),
     "erase": ("shelf:erase_command", "remove a person from a run and from the files that belong to it"),
-    "audit verify": ("audit:verify_command", "does the chain of an audit trail hold"),
+    "audit verify": ("audit:verify_command", "check the hash chain of an audit trail"),
     "audit show": ("audit:show_command", "print records of an audit trail"),
-    "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
+    "audit erase": ("audit:erase_command", "forget a person; the chain stays intact"),
     "prompts list": (
         "prompts:list_command",
         "list versions of prompts, with how the last trial of each ended",
@@ -62,7 +62,7 @@ COMMANDS = {
         "training_files:training_files_command",
         "write fine-tuning files of samples, ratings and feedback, with a data sheet",
     ),
-    "leak-check": ("training_files:leak_check_command", "does a training file hold an evaluation set"),
+    "leak-check": ("training_files:leak_check_command", "check a training file for evaluation samples"),
     "live report": ("live:live_report_command", "a page of outcomes in operation by arm and week"),
     "live demo": ("live:live_demo_command", "the same with an invented desk whose effects are known"),
     "ingest": ("ingest:ingest_command", "bring copies of sources up to date, once or on a schedule"),
@@ -85,12 +85,12 @@ COMMANDS = {
 
 @functools.cache
 def examples() -> str:
-    "Command lines to start from, and what the exit codes mean."
+    "Return example command lines and the meaning of the exit codes."
     return data_path("examples.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
 def _run_epilogue():
-    "What can be named on the command line of a run."
+    "Return the use cases, systems and data sets for the help of `run`."
     from crmeval.runs.lines import DEFAULT_MODELS
     from crmeval.tasks.load import ADAPTERS, INSIGHT_ADAPTERS
     from crmeval.tasks.use_cases import EVERY, use_cases
@@ -105,7 +105,7 @@ def _run_epilogue():
 
 
 def _agreement_epilogue():
-    "The labelled data that can be named."
+    "Return the labelled data sets for the help of `agreement`."
     from crmeval.validation.label_agreement import GRADED
     from crmeval.validation.labelled import LABELLED
 
@@ -115,7 +115,7 @@ def _agreement_epilogue():
 
 
 def _gateway_epilogue():
-    "Command lines of the gateway, and a policy."
+    "Return example command lines of the gateway, and a policy."
     return data_path("gateway_examples.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
@@ -130,7 +130,7 @@ GROUPS = {
 
 
 def _group(app, name):
-    "The application of commands of two words that begin alike."
+    "Return the sub-application of two-word commands with this first word."
     from cyclopts import App
 
     if name not in list(app):
@@ -139,9 +139,9 @@ def _group(app, name):
 
 
 def make_app(
-    words: Sequence[str] = (),  # What was asked, to know whose help is wanted
-):  # A `cyclopts.App`; nothing of a command is loaded yet
-    "The application with its commands."
+    words: Sequence[str] = (),  # The command line, to find the command whose help is requested
+):  # A `cyclopts.App`; no command module is loaded yet
+    "Return the application with its commands."
     from cyclopts import App
 
     asked = words[0] if words and {"--help", "-h"} & set(words) else None
@@ -153,7 +153,7 @@ def make_app(
         help_format="plaintext",
         help_formatter="default" if sys.stdout.isatty() else "plain",
         help_epilogue=examples(),
-        suppress_keyboard_interrupt=False,  # what was told to whoever pressed the key is printed by `main`
+        suppress_keyboard_interrupt=False,  # `main` prints the message
     )
     for name, (function, says) in COMMANDS.items():
         more = _EPILOGUES[name]() if name == asked and name in _EPILOGUES else ""
@@ -165,19 +165,19 @@ def make_app(
 
 
 def main(
-    argv: Sequence[str] | None = None,  # Words after `crmeval`; None: the process's own
-) -> int:  # 0 done, 1 answers failed or are missing, 2 a mistake of the caller, 130 interrupted
-    "The `crmeval` command."
+    argv: Sequence[str] | None = None,  # Arguments after `crmeval`; None: those of the process
+) -> int:  # 0 done, 1 answers failed or are missing, 2 error, 130 interrupted
+    "Run the `crmeval` command."
     words = list(sys.argv[1:] if argv is None else argv)
     _check_streams()
     try:
         return _called(words)
     except KeyboardInterrupt as e:
         return interrupted(e)
-    except BrokenPipeError:  # of a help that is piped into `head`
+    except BrokenPipeError:  # help piped into `head`
         silence()
         return 0
-    except SystemExit as e:  # rich leaves so where the reader of a help has gone, and says 1
+    except SystemExit as e:  # rich exits with 1 if the reader of a help has closed the pipe
         if not {"-h", "--help"} & set(words):
             raise
         return 0 if e.code == 1 else int(e.code or 0)
@@ -190,14 +190,14 @@ def main(
 
 
 def _whose(error):
-    "That it is our mistake, unless a package is missing and the message says how to install it."
+    "Return a note that the error is a bug in crmeval; '' if a package is missing and can be installed."
     if isinstance(error, ImportError) and "pip install" in str(error):
         return ""
     return f" ({type(error).__name__}, a mistake in crmeval and not in your words; --verbose says where)"
 
 
 def _by_its_word(said, words):
-    "An error about an argument speaks of the word that was typed."
+    "Replace an argument's name in an error message by the option that was typed."
     name = said.partition(" is ")[0]
     word = "--" + name.replace("_", "-")
     typed = {w.partition("=")[0] for w in words}
@@ -205,7 +205,7 @@ def _by_its_word(said, words):
 
 
 def _where(error, words):
-    "For --verbose: the place in the code."
+    "Return the traceback, with --verbose only."
     if not {"-v", "--verbose"} & set(words) or error.__traceback__ is None:
         return ""
     import traceback
@@ -215,12 +215,12 @@ def _where(error, words):
 
 
 def _check_streams():
-    "A name that the terminal cannot show stops nothing, nor does a stream that was closed (`>&-`)."
+    "Make output robust against unprintable names and closed streams (`>&-`)."
     sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    # no width at all, as some environments say it, would show an empty help
+    # some environments set a width of 0, which would print an empty help
     if (width := os.environ.get("COLUMNS", "")).isdecimal() and int(width) < 10:
         del os.environ["COLUMNS"]
 
@@ -229,31 +229,31 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def _command_of(words):
-    "The command that was typed, of one word or two."
+    "Return the typed command, of one word or two."
     two = " ".join(words[:2])
     return two if two in COMMANDS else "".join(words[:1])
 
 
 def _one_line(error, words):
-    "What went wrong, in one line that a terminal shows and does not obey."
-    in_words = getattr(error, "said", None)  # of a folder with another plan
+    "Return an error message in one line, safe for a terminal."
+    in_words = getattr(error, "said", None)  # set if the folder has another plan
     said = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
-    if isinstance(error, MissingExtra) and error.package:  # for the command, not for a function inside
+    if isinstance(error, MissingExtra) and error.package:  # names the command, not an inner function
         said = str(MissingExtra(_command_of(words), error.package, error.extra))
     if isinstance(error, OSError) and error.strerror and error.filename:
         said = f"{error.filename}: {error.strerror}"
     elif isinstance(error, OSError) and error.strerror and error.errno:
         said = said.replace(f"[Errno {error.errno}] ", "")
-        if error.errno in _NO_ROOM:  # no file is named where a write fails and not the opening
+        if error.errno in _NO_ROOM:  # a failed write has no file name
             said = f"{said}: the output could not be written; free some space and repeat the command"
     return without_keys(printable(" ".join(said.split()))) or type(error).__name__
 
 
 @contextlib.contextmanager
 def _without_pydantic():
-    """While words are read: where some package has loaded pydantic, cyclopts lets it judge values.
+    """Hide pydantic while options are parsed: if it is loaded, cyclopts uses it to validate values.
 
-    A word that the plan knows ('none' for a number) would be refused, and in its words instead of ours.
+    It would refuse values that the plan accepts ('none' for a number), with its own messages.
     """
     held = sys.modules.pop("pydantic", None)
     try:
@@ -264,7 +264,7 @@ def _without_pydantic():
 
 
 def _called(words):
-    "The exit code of the command that the words name."
+    "Parse the command line, run the command, and return its exit code."
     from cyclopts import CycloptsError
 
     try:
@@ -280,7 +280,7 @@ def _called(words):
 
 
 def _with_standard_input(words):
-    "`--data -` as `--data=-`: a hyphen alone is a value, also at a place, and no beginning of a word."
+    "Rewrite `--data -` to `--data=-`, and a positional '-': a hyphen alone is a value, not an option."
     joined: list[str] = []
     for word in words:
         if word == "-" and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
@@ -291,7 +291,7 @@ def _with_standard_input(words):
 
 
 def _in_our_words(error, words):
-    "What the reader of words has to say, as the commands say it."
+    "Translate an error of the command-line parser to crmeval's wording."
     kind, token, name = type(error).__name__, getattr(error, "token", None), _command_of(words)
     word = token.keyword if token is not None and token.keyword else ""
     if kind == "UnusedCliTokensError":
@@ -313,14 +313,14 @@ def _in_our_words(error, words):
 
 
 def _near_option(error, word, name):
-    "The option that was probably meant: hyphens, which all options share, make none alike."
+    "Suggest the option that was probably meant; leading hyphens do not count."
     names = [n for a in error.argument_collection or () if a.parse for n in a.names]
     near = nearest(word.partition("=")[0], names)
     return f"Did you mean {near}?" if near else f"crmeval {name} --help lists what it has"
 
 
 def _expected(error):
-    "What a word takes, for a value that it cannot be."
+    "Return what an option expects, for an invalid value."
     choices = typing.get_args(error.target_type) if error.target_type is not None else ()
     if error.msg is None and choices and all(isinstance(c, str) for c in choices):
         value = error.token.value if error.token else ""
@@ -329,7 +329,7 @@ def _expected(error):
 
 
 def _missing(error, name):
-    "A word without its value, or a place that is empty."
+    "Return the message for a missing value or argument."
     argument, help = error.argument, f"crmeval {name} --help says more"
     if error.keyword or (argument is not None and argument.tokens):
         return f"{error.keyword or argument.name} needs a value; {help}"

@@ -18,7 +18,7 @@ def _trail(path, head=None):
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no audit trail {path}; name its file, such as trail.jsonl")
-    if not path.stat().st_size and not list(path.parent.glob(f"{path.name}.*")):  # a key would be made for it
+    if not path.stat().st_size and not list(path.parent.glob(f"{path.name}.*")):  # or it would create a key
         raise ValueError(f"{path} is empty and has no key next to it: it is not an audit trail")
     return AuditTrail(path, head=head)
 
@@ -26,10 +26,10 @@ def _trail(path, head=None):
 @command(
     place("trail", "its file"),
     text_word("head", "file of the head; default: next to the trail"),
-    text_word("known", "a code that an earlier verify printed: the chain must still go through it"),
+    text_word("known", "a code that an earlier verify printed: the chain must still contain it"),
 )
 def verify_command(trail, *, head=None, known="", json=False) -> int:
-    "Read the whole chain; exit code 1 where a record was changed, removed, moved or cut off."
+    "Verify the whole chain; exit code 1 if a record was changed, removed, moved or cut off."
     out, found = Output(json), _trail(trail, head).verify(known or "")
     out.say(found, records=found.records, ok=found.ok, torn=found.torn, head=found.head)
     out.know(findings=[{"line": f.line, "what": f.what} for f in found.findings])
@@ -38,7 +38,7 @@ def verify_command(trail, *, head=None, known="", json=False) -> int:
     return out.done(0 if found.ok else 1)
 
 # %% ../../nbs/cli/06_audit.ipynb #ce760f46
-WIDEST = 100  # characters of a content on a line of the table
+WIDEST = 100  # maximum characters of the content in a table row
 
 
 def _time(text, word):
@@ -56,7 +56,7 @@ def _time(text, word):
 
 
 def _equal(pairs):
-    "Fields that the content must have; a value that is JSON is read as such."
+    "Parse FIELD=VALUE conditions on the content; a JSON value is parsed."
     import json
 
     wanted = {}
@@ -117,7 +117,7 @@ def _cells(row):
     text_word("decision", "only records with this decision: pass, flag, replace, refuse, block"),
     text_word("where", "only where a field has a value, as FIELD=VALUE; may repeat", list[str], negative=()),
     text_word("last", "only the last N records", int),
-    flag("private", "open what is sealed"),
+    flag("private", "show sealed data"),
     text_word("to", "'jsonl' (a record a line) or 'otel' (spans, a trace a line) instead of a table"),
     text_word("out", "the file that --to writes; default: the terminal"),
     flag("content", "with --to otel: prompt and answer too, masked"),
@@ -178,7 +178,7 @@ def _lines(found, to, private, content):
 
 
 def _written(found, to, path, private, content, out):
-    "Lines in a file that only its owner reads, or on the terminal."
+    "Write lines to a file readable only by its owner, or print them."
     lines = _lines(found, to, private, content)
     if path is None:
         for line in lines:
@@ -201,12 +201,12 @@ def _table(rows, out):
         heads = ["n", "time (UTC)", "kind", "person", "private", "content"]
         out.table([heads, *map(_cells, rows)], "rlllll")
     else:
-        out.say("no record is like that")
+        out.say("no record matches")
     return out.done(0)
 
 # %% ../../nbs/cli/06_audit.ipynb #9be1372c
 def _erased_by_gateway(address, person, key):
-    "Have a gateway that runs forget a person; RuntimeError where it does not say that it has."
+    "Let a running gateway erase a person; raises RuntimeError unless it confirms."
     import json
     from urllib.error import HTTPError, URLError
     from urllib.parse import urlsplit
@@ -233,16 +233,16 @@ def _erased_by_gateway(address, person, key):
             return int(json.load(answer)["records"])
     except HTTPError as e:
         raise RuntimeError(f"the gateway removed nothing: {_reason_in(e)}") from None
-    except URLError as e:  # it was not reached
+    except URLError as e:  # not reached
         why = printable(str(e.reason))[:200]
         told = f"no gateway is reached at {shown} ({why})"
-        raise RuntimeError(f"{told}; look at --gateway, and say it again: nothing is lost by that") from None
+        raise RuntimeError(f"{told}; check --gateway and repeat the command: nothing is lost") from None
     except (OSError, ValueError, KeyError, TypeError) as e:
         told = "the gateway gave no answer that can be read"
-        raise RuntimeError(f"{told} ({type(e).__name__}), so say it again: nothing is lost by that") from None
+        raise RuntimeError(f"{told} ({type(e).__name__}), so repeat the command: nothing is lost") from None
 
 
-_WAIT_S = 600  # calls about the person are waited for, as long as the gateway's policy lets them run
+_WAIT_S = 600  # the gateway waits for running calls about the person, up to its policy's timeout
 
 
 def _reason_in(error):
@@ -275,7 +275,7 @@ def _key_in(name):
     text_word("api_key_env", "with --gateway: environment variable that holds an operator's key"),
 )
 def erase_command(trail=None, *, person=None, gateway=None, api_key_env=None, json=False) -> int:
-    "Forget a person: destroy the key of what was sealed about them. The chain still holds."
+    "Forget a person: destroy the key of their sealed data. The chain stays intact."
     if not person:
         raise ValueError("crmeval audit erase needs --person: whom to forget, as the company names them")
     if (trail is None) == (gateway is None):

@@ -22,7 +22,7 @@ from crmeval.cli.words import (
 
 # %% ../../nbs/cli/04_compare.ipynb #f94ca89d
 def _side(word):
-    "(run folder, system or None) of RUN or RUN#SYSTEM; the name of a folder may hold '#' itself."
+    "Return (run folder, system or None) of RUN or RUN#SYSTEM; a folder's name may contain '#'."
     ends = [i for i, letter in enumerate(word) if letter == "#"]
     for end in (len(word), *reversed(ends)):
         if end and Path(word[:end]).expanduser().is_dir():

@@ -27,7 +27,7 @@ _Shell = Literal["bash", "zsh", "fish"]
     )
 )
 def completion_command(shell, *, json=False) -> int:
-    "Print a script that completes words; the line for your shell's own file stands in its last line."
+    "Print a completion script; its last line is the line for the shell's startup file."
     from crmeval.cli.app import make_app
 
     out = Output(json)

@@ -13,7 +13,7 @@ from ..core.near import did_you_mean
 
 # %% ../../nbs/cli/05_export.ipynb #fa237056
 FORMS = ("jsonl", "csv", "xlsx", "latex", "markdown", "datasets", "otel", "mlflow", "wandb")
-_SHARED = ("otel", "mlflow", "wandb")  # read by more people than the run folder is
+_SHARED = ("otel", "mlflow", "wandb")  # read by more people than the run folder
 _OUT = {
     "latex": "leaderboard.tex",
     "markdown": "leaderboard.md",
@@ -30,12 +30,12 @@ def _check_form(to):
 
 
 def _where(run, to, out) -> Path:
-    "The file, which unless said lies in the run folder."
+    "Return the output file, by default in the run folder."
     return Path(out) if out else Path(run) / _OUT.get(to, f"rows.{to}")
 
 
 def _export(run, to, out, texts, use_cases, prices) -> str:
-    "Do it, and say where it is."
+    "Export, and return a message with the location."
     from crmeval.bridges.export_files import export_dataset, export_file
     from crmeval.bridges.run_spans import write_run_spans
     from crmeval.bridges.trackers import export_mlflow, export_wandb

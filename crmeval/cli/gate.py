@@ -20,14 +20,14 @@ def _write(out, name, path, text):
 
 @command(
     place("run", "folder of the run that is to be released"),
-    text_word("against", "folder of the run that it has to hold against", is_path=True),
+    text_word("against", "folder of the base run to compare with", is_path=True),
     text_word(
         "policy", "YAML file with the rules; default: accuracy may fall by 0.1 points at most", is_path=True
     ),
     text_word("client", "system in RUN; may be left out when there is one"),
     text_word("base_client", "system in the base; default: the one of the same name, or the only one"),
     text_word("judge", "whose scores; default: the first judge that both have"),
-    text_word("samples", "samples named for each rule that does not hold, the worst first", int, 5),
+    text_word("samples", "samples listed for each broken rule, the worst first", int, 5),
     text_word("junit", "write the outcome as JUnit XML as well", is_path=True),
     text_word("markdown", "write the outcome as Markdown as well", is_path=True),
     PRICE,

@@ -12,7 +12,7 @@ from .words import Output, command, print_heard, text_word
 
 # %% ../../nbs/cli/07_gateway.ipynb #e6dc6f27
 def _layers(models, policy, trail, base_url, api_key_env):
-    "Name of a model -> layer; the name is the model's, and its line where two have the same."
+    "Return model name -> layer; for duplicate names the client line is used."
     from crmeval.layer.audit_trail import AuditTrail
     from crmeval.layer.trust_layer import TrustLayer
 
@@ -30,7 +30,7 @@ def _layers(models, policy, trail, base_url, api_key_env):
 
 
 def _with_extra(work, *given, **options):
-    "A package that is missing, in one line."
+    "Report a missing package in one line."
     try:
         return work(*given, **options)
     except ModuleNotFoundError as e:
@@ -48,7 +48,7 @@ def _check_host(host, callers):
 
 
 def _print_key(name, out):
-    "A new key, shown once, and the line by which it is known."
+    "Print a new key once, and its line for the key file."
     from crmeval.layer.callers import key_hash, new_key
 
     key = new_key()
@@ -108,14 +108,14 @@ def _serve(model, policy, host, port, trail, base_url, api_key_env, out):
     _tell_start(out, address, list(gateway.layers), names, trail)
     asyncio.run(serve(app, opened, stop_s=read.server.stop_s))
     if not out.as_json:
-        out.say("stopped; what ran was finished")
+        out.say("stopped; running requests were finished")
     return 0
 
 
 def _tell_start(out, address, models, callers, trail):
     import json
 
-    if out.as_json:  # at once: whoever started it waits for the address
+    if out.as_json:  # at once: the calling program waits for the address
         told = {"address": address, "models": models, "callers": callers, "trail": trail}
         return print_heard(json.dumps(told))
     out.say(f"gateway: {address}  models: {', '.join(models)}")

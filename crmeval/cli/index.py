@@ -16,10 +16,10 @@ from ..core.show import printable
 
 # %% ../../nbs/cli/06_index.ipynb #7e8eb7e7
 def fields_of(
-    lines: Sequence[str] | None,  # FIELD=VALUE each
-    word: str,  # For the message
-) -> dict[str, str | list[str]]:  # A field that is said more than once has a list
-    "Fields and their values; anything else raises `ValueError`."
+    lines: Sequence[str] | None,  # Each FIELD=VALUE
+    word: str,  # Option, for the message
+) -> dict[str, str | list[str]]:  # A repeated field has a list
+    "Parse fields and their values; raises `ValueError` for anything else."
     said: dict[str, list[str]] = {}
     for line in lines or ():
         name, mark, value = line.partition("=")
@@ -33,7 +33,7 @@ INDEX_ENCODER = flag("encoder", "find by meaning as well: an encoder reads each 
 
 # %% ../../nbs/cli/06_index.ipynb #2383a006
 def _sources(place, only, name):
-    "The sources of documents that a folder or a catalogue names, and the catalogue."
+    "Return (document sources of a folder or catalogue, the catalogue or None)."
     from crmeval.connect.federation import Catalogue
     from crmeval.connect.sources import Source
 
@@ -54,7 +54,7 @@ def _sources(place, only, name):
 
 
 def _check_words(place, out, size, *, only, name, sql):
-    "Wrong words make no file."
+    "Check the options before any file is created."
     if not out:
         raise ValueError("--out is missing: the file of the index, such as kb.sqlite")
     if size < 40:
@@ -70,7 +70,7 @@ def _check_words(place, out, size, *, only, name, sql):
 
 
 def _done(index, place, taken, *, only, name, sql):
-    "What was done, source by source, as it is done."
+    "Index source by source, and yield each result."
     from crmeval.layer.index_sources import index_documents, index_rows
 
     sources, catalogue = _sources(place, only, name)
@@ -82,7 +82,7 @@ def _done(index, place, taken, *, only, name, sql):
 
 
 def _nothing_read(place, unread):
-    "The error where no document of a folder can be read, and what is expected."
+    "Return the error for a folder without a readable document."
     from crmeval.connect.documents import DOCUMENT_KINDS
 
     kinds = f"expected files that end in {', '.join(DOCUMENT_KINDS)}"
@@ -94,7 +94,7 @@ def _nothing_read(place, unread):
 
 
 def _check_found(place, out, *, only, name, sql):
-    "A place without a file that can be read makes no index; one that was indexed before may be empty now."
+    "Raise ValueError for a place without readable files, unless it was indexed before and is empty now."
     from crmeval.connect.documents import Found, find_documents
     from crmeval.connect.sources import path_of
     from crmeval.layer.index_sources import documents_of_source, open_index
@@ -114,7 +114,7 @@ def _check_found(place, out, *, only, name, sql):
 
 
 def _check_taken(place, done, *, where, sql):
-    "Where nothing was taken and nothing removed, say why instead of leaving an empty index."
+    "Raise ValueError with the reason if nothing was indexed or removed."
     if any(one.documents or one.removed for one in done):
         return
     unread = [u for one in done for u in one.unread]
@@ -127,7 +127,7 @@ def _check_taken(place, done, *, where, sql):
 
 @contextlib.contextmanager
 def _filled(out, encoder):
-    "The index to fill; a new one that got no passage is removed again."
+    "Open the index to fill; a new one without passages is deleted again."
     from crmeval.layer.index_sources import open_index
 
     is_new = not Path(out).exists()
@@ -143,7 +143,7 @@ def _filled(out, encoder):
 
 
 def _tell(out, done):
-    "What a run did, and what it could not read."
+    "Print the results and the unreadable documents."
     from crmeval.layer.index_sources import INDEXED_HEAD, indexed_cells
 
     out.table([INDEXED_HEAD, *map(indexed_cells, done)], "lrrrrrrrr", sources=done)
@@ -158,11 +158,11 @@ def _tell(out, done):
     place("source", "folder of documents, a document, or a YAML catalogue"),
     text_word(
         "out",
-        "file of the index; made where there is none, brought up to date where there is one",
+        "file of the index; created if missing, else brought up to date",
         is_path=True,
     ),
     INDEX_ENCODER,
-    text_word("where", "index only documents that say FIELD=VALUE; may repeat", list[str], negative=()),
+    text_word("where", "index only documents with FIELD=VALUE; may repeat", list[str], negative=()),
     text_word("field", "FIELD=VALUE that every document gets; may repeat", list[str], negative=()),
     text_word(
         "allowed", "who may read these documents; may repeat; default: everybody", list[str], negative=()

@@ -13,7 +13,7 @@ from .words import Output, command, flag, place, text_word
 
 # %% ../../nbs/cli/07_ingest.ipynb #3f035cf9
 def _kinds_of(text):
-    "The kinds of personal data in a text, as a finder of marks gives them."
+    "Return the kinds of personal data in a text."
     from crmeval.detect.pii import find_pii
 
     return {span.entity for span in find_pii(text)}
@@ -25,13 +25,13 @@ def _planned(copies):
 
 
 def _plain(done):
-    "What one copy did, for a document."
+    "Return the result of one copy for the JSON document."
     told = {k: v for k, v in vars(done).items() if k != "counts"}
     return told | vars(done.counts)
 
 
 def _once(catalogue, only, personal, out):
-    "One run of all copies; the number of those that failed."
+    "Run all copies once, and return the number of failed ones."
     from crmeval.connect.ingest import INGESTED_HEAD, ingest
 
     done = ingest(catalogue, only=only, personal=personal)
@@ -45,12 +45,12 @@ def _once(catalogue, only, personal, out):
 
 
 def _wait(seconds):
-    "Wait, and hear the interrupt key; a function so that a test need not."
+    "Wait interruptibly; a separate function so that tests can replace it."
     threading.Event().wait(seconds)
 
 
 def _scheduled(every, once):
-    "Run after run, each started `every` seconds after the one before was, or at once where that took longer."
+    "Repeat runs, each started `every` seconds after the start of the one before, or at once if that is over."
     while True:
         started = time.monotonic()
         failed = once()

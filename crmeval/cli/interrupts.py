@@ -15,23 +15,23 @@ import time
 from collections.abc import Callable
 
 # %% ../../nbs/cli/00_interrupts.ipynb #eee8cf06
-AGAIN_S = 1.2  # seconds after which a press that is not heard is repeated
-END_S = 0.5  # seconds more, after which the process ends
-STOPPED = 130  # exit code of a command that was stopped by a key
+AGAIN_S = 1.2  # seconds after which an unhandled key press is repeated
+END_S = 0.5  # further seconds after which the process ends
+STOPPED = 130  # exit code of an interrupted command
 _GO_ON = "stopped; what was finished is kept: give the same command again to go on"
 
 
 def interrupted(
-    said: object = "",  # What the interrupted work says itself
+    said: object = "",  # Message of the interrupted work
 ) -> int:  # 130
-    "Say that a command was stopped, and what to do next."
+    "Report that a command was stopped, and what to do next."
     told = str(said)
     print(f"\ncrmeval: {told if told not in ('', 'stopped') else _GO_ON}", file=sys.stderr, flush=True)
     return STOPPED
 
 
 def _leave():
-    "End the process now: threads that wait for an answer would hold it up."
+    "End the process at once: threads waiting for an answer would delay a normal exit."
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -44,16 +44,14 @@ def _watch(pipe):
     while os.read(pipe, 1) != bytes([signal.SIGINT]):
         pass
     time.sleep(AGAIN_S)
-    signal.pthread_kill(
-        threading.main_thread().ident or 0, signal.SIGINT
-    )  # wakes it where it waits for a file
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # wakes it from a blocking read
     time.sleep(END_S)
     interrupted()
     _leave()
 
 
 def _start_watch():
-    "Hear the interrupt key in a thread of its own; False where a program of the user's hears it already."
+    "Watch the interrupt key in a separate thread; returns False if the user's program handles it."
     if threading.current_thread() is not threading.main_thread():
         return False
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -66,7 +64,7 @@ def _start_watch():
 
 
 def _unraisable(lost, known=sys.unraisablehook):
-    "A key that was pressed where nothing can be raised counts all the same."
+    "Interrupt the main thread if the key was pressed where no exception can be raised."
     if issubclass(lost.exc_type, KeyboardInterrupt):
         _thread.interrupt_main()
     else:
@@ -74,11 +72,11 @@ def _unraisable(lost, known=sys.unraisablehook):
 
 
 def interruptible(
-    work: Callable[[], int],  # The whole of a command, its imports included
+    work: Callable[[], int],  # The whole command, including its imports
 ) -> int:  # Its exit code
-    "Run the command of a process so that the interrupt key ends it soon and in words."
+    "Run a command so that the interrupt key ends it quickly and with a message."
     try:
-        _start_watch()  # in here as well: on a busy machine the key may come before the thread has begun
+        _start_watch()  # within the try: on a busy machine the key may be pressed before the thread starts
         sys.unraisablehook = _unraisable
         code = work()
     except KeyboardInterrupt as e:

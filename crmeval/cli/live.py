@@ -20,7 +20,7 @@ def _figure(value, spec=".3g"):
 
 
 def _cells(row):
-    "A row of a report's table for a terminal."
+    "Format a row of a report's table for a terminal."
     ends = "-" if row["low"] is None else f"{row['low']:+.3g} to {row['high']:+.3g}"
     name = row["outcome"] + (" (guarded)" if row["kind"] == "guardrail" else "")
     sides = [_figure(row[k]) for k in ("control", "treatment")]
@@ -36,7 +36,7 @@ def _cells(row):
 
 
 def _say(out, report, page):
-    "The sentence, the table, the alarms and where the page is; the exit code."
+    "Print the conclusion, table, alarms and location of the page; returns the exit code."
     from crmeval.pages.live_page import write_live_page
 
     out.say(printable(report.says.replace("\u00a0", " ")), says=report.says)
@@ -64,7 +64,7 @@ def _say(out, report, page):
 
 
 def _shares_of(given):
-    "Arm -> share from words such as control=0.5."
+    "Parse options such as control=0.5 to arm -> share."
     if not given:
         return None
     try:
@@ -86,7 +86,7 @@ _OUTCOMES = "handling_time, acceptance_rate, csat, reopen_rate, error_rate, ... 
     place("events", "table of events (.csv, .jsonl, .parquet): event, reply, kind, time, value, bot"),
     text_word("out", "file of the page", is_path=True),
     text_word("title", "of the page"),
-    text_word("control", "arm that is compared with"),
+    text_word("control", "arm to compare with"),
     text_word(
         "share",
         "ARM=SHARE as it was asked for, for the check of the sizes; may repeat",
@@ -94,9 +94,7 @@ _OUTCOMES = "handling_time, acceptance_rate, csat, reopen_rate, error_rate, ... 
         negative=(),
     ),
     text_word("unit", "column of what was assigned; default: customer"),
-    text_word(
-        "decide", f"outcome that is hoped to get better; may repeat: {_OUTCOMES}", list[str], negative=()
-    ),
+    text_word("decide", f"outcome that should improve; may repeat: {_OUTCOMES}", list[str], negative=()),
     text_word("guard", "OUTCOME=HOW MUCH WORSE it may get; may repeat", list[str], negative=()),
     text_word("gates", "JSON Lines of earlier `crmeval gate --json`", is_path=True),
 )
@@ -114,7 +112,7 @@ def live_report_command(
     gates=None,
     json=False,
 ) -> int:
-    "A live page from replies and their events; exit code 1: not comparable, or a guardrail broke."
+    "Write a live page from replies and their events; exit code 1: not comparable, or a guardrail broke."
     from crmeval.live.events import join_outcomes
     from crmeval.live.live_analysis import LivePlan, live_report
     from crmeval.live.live_report import read_gate_history
@@ -131,7 +129,7 @@ def live_report_command(
 
 
 def _plan(kind, control, unit, share, decide, guard):
-    "A plan from words; what is not said is the plan's own."
+    "Return a plan from options, with the plan's defaults."
     said = {"control": control, "unit": unit, "shares": _shares_of(share)}
     if decide:
         said["decides"] = tuple(decide)
@@ -154,7 +152,7 @@ def _guards_of(given):
     text_word("seed", "of the invented desk", int, 1),
 )
 def live_demo_command(*, out="live_demo", seed=1, json=False) -> int:
-    "Invent a service desk, analyse it and write its page; what was planted stands beside what was found."
+    "Analyse an invented service desk and write its page, with planted and found effects side by side."
     from crmeval.live.demo_desk import demo_desk
     from crmeval.live.events import join_outcomes
     from crmeval.live.live_analysis import LivePlan, live_report
@@ -185,7 +183,7 @@ def live_demo_command(*, out="live_demo", seed=1, json=False) -> int:
 
 
 def _invented_gates():
-    "What a pipeline would have said before the experiment."
+    "Return gate results from before the experiment, invented."
     from crmeval.live.live_report import GateEntry
 
     return [

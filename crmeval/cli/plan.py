@@ -16,7 +16,7 @@ from ..runs.plan import plain_plan, plan_text
 
 # %% ../../nbs/cli/02_plan.ipynb #74f3c462
 def _say_keys(told, out):
-    "What of a plan holds a key or a password, which no file does, and how a run gets it."
+    "Report settings with a key or password, which are never written, and how to pass them to a run."
     secret = [word_of(n) for n, v in plain_plan(told).items() if plain_without_keys(v) != v]
     if secret:
         out.mind(

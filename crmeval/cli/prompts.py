@@ -17,7 +17,7 @@ _HEAD = ["version", "use case", "parent", "date", "reason", "last trial, in accu
 
 
 def _last_trials(store):
-    "Version -> how its last trial ended."
+    "Return version -> result of its last trial."
     from crmeval.live.prompt_versions import read_trials
 
     found = {}
@@ -60,7 +60,7 @@ def list_command(*, use_case=None, store="prompts", json=False) -> int:
     _STORE,
 )
 def add_command(use_case, file, *, reason=None, parent=None, author="", store="prompts", json=False) -> int:
-    "Add a text as a version; the same text again is the version that is there."
+    "Add a text as a version; an identical text returns the existing version."
     from crmeval.live.prompt_versions import add_version
 
     path = Path(file).expanduser()
@@ -123,7 +123,7 @@ _SETTINGS = [
 def try_command(
     version, *, model=None, base=None, base_model=None, no_note=False, store="prompts", json=False, **words
 ) -> int:
-    "Answer the same samples under a version and its base, compared in pairs; 1 where nothing was scored."
+    "Answer the same samples under a version and its base and compare; exit code 1 if nothing was scored."
     from crmeval.live.prompt_versions import find_version, shipped_version, try_version
 
     if not model:

@@ -24,7 +24,7 @@ _RUNS = inspect.Parameter(
 
 
 def _say_what_became(out, done):
-    "Where it is, what is new, and what to mind."
+    "Print the location and state of an edition, and its changes."
     state = "published" if done.is_new else "there already, with the same pages"
     out.say(f"edition {done.edition}: {state}", edition=done.edition, is_new=done.is_new)
     out.say(f"site: {done.page}", page=done.page, is_newest=done.is_newest)

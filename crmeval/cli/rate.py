@@ -17,7 +17,7 @@ from ..runs.texts import need_texts
 
 # %% ../../nbs/cli/06_rate.ipynb #5c3b656c
 def _sheets(folder, out):
-    "A rater's items as sheets for a spreadsheet."
+    "Write a rater's items as spreadsheet files."
     from crmeval.people.sheets import export_sheet
 
     export_sheet(folder, folder / "sheet.csv")
@@ -29,12 +29,12 @@ def _sheets(folder, out):
 
 def hand_out(
     run: Run,
-    folder: Path,  # Of the plan
-    raters: str,  # Pseudonyms, with commas
+    folder: Path,  # Folder of the plan
+    raters: str,  # Pseudonyms, separated by commas
     out: Output,
-    **drawn,  # per_rater, overlap, attention and seed of a plan of ratings
+    **drawn,  # per_rater, overlap, attention and seed of the rating plan
 ) -> int:
-    "Draw who rates what, and write a folder for each rater."
+    "Draw a rating plan, and write a folder for each rater."
     from crmeval.people.plan import make_plan, write_plan
 
     need_texts(run.manifest.more, "be rated by people")
@@ -49,7 +49,7 @@ def hand_out(
 
 # %% ../../nbs/cli/06_rate.ipynb #57df4048
 def _ratings_of(files, plan, folder):
-    "All ratings in the files, which may be sheets, sessions or raters' folders."
+    "Return all ratings in the files: sheets, sessions or raters' folders."
     from crmeval.people.plan import read_plan
     from crmeval.people.sheets import read_any_ratings
 
@@ -61,7 +61,7 @@ def _ratings_of(files, plan, folder):
 
 
 def _say_agreement(ratings, plan, apart, out):
-    "How far the raters agree, and on what they do not."
+    "Print the raters' agreement, failed attention items and disagreements."
     from crmeval.people.adjudication import attention_failures, rater_agreement
 
     table = rater_agreement(ratings, plan)
@@ -76,12 +76,12 @@ def _say_agreement(ratings, plan, apart, out):
 
 def bring_in(
     run: Run,
-    folder: Path,  # Of the plan
-    files: list[str],  # Sheets, sessions or raters' folders, of all raters together
-    adjudicator: str | None,  # Who settles what the raters differ on
+    folder: Path,  # Folder of the plan
+    files: list[str],  # Sheets, sessions or raters' folders of all raters
+    adjudicator: str | None,  # Pseudonym of the person who settles disagreements
     out: Output,
-) -> Run:  # With the ratings
-    "Add ratings by people to a run, and say how far they agree."
+) -> Run:  # The run with the ratings
+    "Add ratings by people to a run, and print their agreement."
     from crmeval.people.adjudication import adjudication_plan, disagreements, rating_scores
     from crmeval.people.in_runs import add_ratings, earlier_ratings
     from crmeval.people.plan import check_raters, read_plan, write_plan
@@ -111,7 +111,7 @@ def bring_in(
     text_word("per_rater", "responses for each rater; default: as many as there are", int),
     text_word("overlap", "share of each rater's responses that all raters get", float, 0.3),
     text_word("attention", "attention items for each rater: a response to another sample", int, 0),
-    text_word("seed", "of what is drawn and in which order it is shown", int, 0),
+    text_word("seed", "random seed of the draw and of the order shown", int, 0),
     text_word(
         "files",
         "sheets (.csv, .xlsx), sessions (ratings.jsonl) or raters' folders, of all raters together",
@@ -164,4 +164,4 @@ def rate_command(
     return said.done(finish(done, said, prices=prices, published=published))
 
 
-_DRAWN = {"overlap": 0.3, "attention": 0, "seed": 0}  # what is not said about a plan of ratings
+_DRAWN = {"overlap": 0.3, "attention": 0, "seed": 0}  # defaults of a rating plan

@@ -17,7 +17,7 @@ _WAYS = ("words", "meaning", "both")
 
 
 def _of_questions(of, out, *, index, encoder, how, k, who, where, limit):
-    "Tables of an index on questions of your own."
+    "Return tables of an index on the user's own questions."
     from dataclasses import replace
 
     from crmeval.layer.index_sources import open_index
@@ -45,7 +45,7 @@ def _of_questions(of, out, *, index, encoder, how, k, who, where, limit):
 
 
 def _of_set(of, out, *, index, encoder, how, k, limit):
-    "Tables of a public set, or of a folder that holds one."
+    "Return tables of a public set, or of a folder with one."
     from crmeval.layer.index_sources import open_index
     from crmeval.validation.retrievers import measure_retrievers
 
@@ -79,7 +79,7 @@ def _of_set(of, out, *, index, encoder, how, k, limit):
         negative=(),
     ),
     text_word("k", "how many documents or passages are found", int, 10),
-    text_word("who", "a name under which is read: a person or her group; may repeat", list[str], negative=()),
+    text_word("who", "read as this person or group; may repeat", list[str], negative=()),
     text_word("where", "FIELD=VALUE that passages must have; may repeat", list[str], negative=()),
     text_word("limit", "questions at most, the first ones", int),
     TABLE,

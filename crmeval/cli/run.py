@@ -46,7 +46,7 @@ _FAILED = frozenset({"api_error", "parse_error", "not_run"})
 def silent_systems(
     run: Run,
 ) -> dict[str, str]:  # System -> its first error
-    "Systems that answered nothing at all."
+    "Return systems without any answer."
     first, heard = {}, set()
     for r in pick(run.responses, {}, ["client", "status", "error"]):
         if r.status in _FAILED:
@@ -59,7 +59,7 @@ def silent_systems(
 def mute_judges(
     run: Run,
 ) -> dict[str, str]:  # Judge -> its first reason
-    "Judges that failed on every response that had a text."
+    "Return judges that failed on every response with text."
     mute = {}
     for judge, rows, status in _verdicts(run, "factuality"):
         if set(status) <= _FAILED | {"refused"}:
@@ -72,8 +72,8 @@ def lost_verdicts(
     run: Run,
 ) -> dict[
     str, tuple[int, int, str]
-]:  # Judge -> (answers without verdicts, answers asked about, commonest reason)
-    "Where a judge failed: on answers that have a text."
+]:  # Judge -> (answers without verdict, judged answers, most common reason)
+    "Return judges' failures on answers with text."
     failed, found = _FAILED | {"truncated"}, {}
     for judge, rows, status in _verdicts(run):
         lost = set(rows[[s in failed for s in status]].tolist())
@@ -84,13 +84,13 @@ def lost_verdicts(
     return found
 
 
-_SHOWN = 1000  # answers whose reasons are read: the commonest of them is shown
+_SHOWN = 1000  # maximum answers whose reasons are read to find the most common one
 
 
 def undefined_metrics(
     run: Run,
-) -> dict[str, str]:  # Metric -> the commonest reason
-    "Metrics that gave no answer with a text a score, since every one lacked something: key facts, mostly."
+) -> dict[str, str]:  # Metric -> most common reason
+    "Return metrics without any score because all samples lack something, mostly key facts."
     from crmeval.runs.run_columns import run_columns
 
     columns, found = run_columns(run), {}
@@ -107,13 +107,13 @@ def undefined_metrics(
 
 
 def _of_texts(columns):
-    "Which scores are of answers with a text."
+    "Return a mask of scores of answers with text."
     row, answers = columns.scores.row, columns.responses
     return (row >= 0) & answers.has_text[row] & ~answers.blank[row]
 
 
 def _verdicts(run, metric=None):
-    "(judge, responses by number, status of each score) of what automatic judges said of answers with a text."
+    "Yield (judge, response indices, status of each score) of automatic judges on answers with text."
     from crmeval.runs.run_columns import run_columns
 
     columns = run_columns(run)
@@ -127,7 +127,7 @@ def _verdicts(run, metric=None):
 
 
 def _reasons(run, judge, rows, where):
-    "Response -> the first reason of a judge's scores that fit, for some responses by number."
+    "Return response -> reason of a judge's first matching score, for the given response indices."
     from crmeval.runs.run_columns import run_columns
 
     r, of = run_columns(run).responses, ("sample_id", "perturbation", "client")
@@ -141,7 +141,7 @@ def _reasons(run, judge, rows, where):
 
 
 def _say_judge(run, out):
-    "What the judge has used, and what the manifest warns of."
+    "Print the judge's usage, the manifest's warnings and missing scores."
     used = run.manifest.judge.get("usage") or {}
     if used:
         each = used["calls"] / max(1, len(run.responses))
@@ -167,7 +167,7 @@ def _say_judge(run, out):
 
 
 def _say_unanswered(run, out):
-    "Who has no answer to probes at all: a system that knows use cases alone."
+    "Print systems without answers to probes: baselines that answer only use cases."
     rows = pick(run.responses, {"status": "undefined".__eq__}, ["client", "use_case", "error"])
     lacking = Counter((r.client, r.error) for r in rows if r.use_case.endswith("_probe"))
     for (client, why), n in lacking.items():
@@ -175,7 +175,7 @@ def _say_unanswered(run, out):
 
 
 def _say_budget(run, out):
-    "What was not asked; True where answers are missing."
+    "Print what was not asked because of the budget; returns whether answers are missing."
     unasked = list(pick(run.responses, {"status": "not_run".__eq__}, ["status", "error"]))
     reached = (run.manifest.budget or {}).get("reached")
     if unasked:
@@ -192,7 +192,7 @@ def _say_budget(run, out):
 
 
 def _say_failures(run, out):
-    "What failed, and why; True where something did."
+    "Print failures and their reasons; returns whether there are any."
     from crmeval.runs.answered import failures
 
     silent, mute = silent_systems(run), mute_judges(run)
@@ -218,7 +218,7 @@ _AGAIN = (
 
 # %% ../../nbs/cli/01_run.ipynb #15af16ce
 def _answers(run):
-    "System -> how many answers were wanted, and what became of those that are not whole."
+    "Return system -> number of requested answers, and counts of incomplete ones by kind."
     from crmeval.runs.answered import answer_kinds
     from crmeval.runs.run_columns import run_columns
 
@@ -231,7 +231,7 @@ def say_slices(
     groups,  # `Slices`
     out: Output,
 ) -> None:
-    "The groups under a table, with what differs; nothing where nobody asked."
+    "Print the groups of a run and their differences, if requested."
     from crmeval.pages.slices import ALIGN
 
     if not len(groups):
@@ -242,7 +242,7 @@ def say_slices(
 
 
 def _say_insight(run, out):
-    "Figures of what is predicted, where a run has such use cases."
+    "Print the figures of prediction use cases, if the run has any."
     from crmeval.metrics.insight import figures_text
     from crmeval.pages.insight_section import run_figures
 
@@ -251,7 +251,7 @@ def _say_insight(run, out):
 
 
 def _say_protection(run, out):
-    "What a layer prevents and costs, where a run has asked for it."
+    "Print what a layer prevents and costs, if the run measured it."
     from crmeval.metrics.protection import protection_rows, protection_table
     from crmeval.runs.run_parts import run_protection
 
@@ -261,7 +261,7 @@ def _say_protection(run, out):
 
 
 def _say_robustness(run, out):
-    "The two wordings of cases against each other, where the data have them."
+    "Print the comparison of two wordings of the same cases, if the data have them."
     from crmeval.validation.robustness import ALIGN, robustness, wording_pairs
 
     is_scored = any(True for _ in pick(run.scores, {"metric": "accuracy".__eq__}, ["metric"]))
@@ -273,7 +273,7 @@ def _say_robustness(run, out):
 
 
 def _say_beside(run, out):
-    "What the plus in the head of a column means."
+    "Print the meaning of the plus in a column head."
     from crmeval.pages.leaderboard import beside_metrics
 
     if names := beside_metrics(run):
@@ -281,7 +281,7 @@ def _say_beside(run, out):
 
 
 def _keeping(function):
-    "A function that changes no row reads the rows as arrays once."
+    "Wrap a read-only function so that it loads the rows as arrays once."
 
     @functools.wraps(function)
     def keeping(*args, **kwargs):
@@ -299,16 +299,16 @@ def finish(
     out: Output,
     *,
     prices: Mapping | None = None,
-    published: bool = False,  # True: with the published trust figures
-    use_cases: Sequence[str] | None = None,  # Tables of these instead of the overall one
-    page: str | None = None,  # Where the report goes; None: into the run folder
-    table: str | Path | None = None,  # Where the leaderboard goes as a table, beside the terminal
+    published: bool = False,  # Whether to add the published trust figures
+    use_cases: Sequence[str] | None = None,  # Print tables of these instead of the overall one
+    page: str | None = None,  # Path of the report; None: in the run folder
+    table: str | Path | None = None,  # File for the leaderboard as a table; None: none
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
-    site: str = "",  # Address of the site that the run is published in
-    samples: int | str | None = None,  # Drawn for the report to show, or 'all'; None: all of a run in lists
-    order: str | None = None,  # A metric that its answers are ordered by over all pages
-) -> int:  # 0, or 1 where answers or verdicts failed or were not asked for
-    "Print the leaderboard, write the report, and say what went missing."
+    site: str = "",  # Address of the site that the run is published on
+    samples: int | str | None = None,  # Samples in the report, or 'all'; None: all of a run in lists
+    order: str | None = None,  # Metric that orders the answers over all pages
+) -> int:  # 0, or 1 if answers or verdicts failed or were not asked for
+    "Print the leaderboard, write the report, and list what is missing."
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
     from crmeval.pages.report import write_report
     from crmeval.pages.slices import slice_board
@@ -344,10 +344,10 @@ def finish(
 
 # %% ../../nbs/cli/01_run.ipynb #0097360f
 def plan_of(
-    path: str | None,  # A plan's file
-    words: Mapping,  # Words beside it, which count
+    path: str | None,  # Plan file
+    words: Mapping,  # Options, which take precedence over the file
 ) -> RunPlan:
-    "The plan that the command line tells, checked without loading anything; errors speak of its words."
+    "Return the plan of a command line, checked without loading data; errors name its options."
     with in_words():
         said = told_settings(words)
         plan = make_plan(path, **said)
@@ -358,7 +358,7 @@ def plan_of(
 
 
 def _say_calls(run, out):
-    "For --verbose: what was sent, and each answer and score that is missing."
+    "With --verbose, print the calls, and each missing answer and score."
     for lane in run.manifest.traffic or ():
         out.more(f"{lane['endpoint']}: {lane['sent']} calls, {lane['busy']} busy, {lane['failed']} failed")
         if lane.get("limit_waits"):
@@ -371,8 +371,8 @@ def _say_calls(run, out):
             out.more(f"{s.client}, {s.sample_id}, {s.metric} by {s.rater}: {s.status}: {s.reason}")
 
 
-# what scores, the table and the report need, in this order; no part takes long, so that whoever has an
-# answer to read gets the interpreter soon
+# modules for scores, table and report, in the order of use; each loads quickly, so that threads with an
+# answer to read are not delayed
 _AHEAD = (
     *("numpy", "crmeval.metrics.accuracy", "crmeval.judges.listening", "pyarrow.parquet"),
     *("crmeval.pages.leaderboard", "crmeval.pages.report", "matplotlib", "matplotlib.text"),
@@ -381,9 +381,9 @@ _AHEAD = (
 
 
 def _read_ahead(name):
-    "Load while answers are awaited what is needed later."
+    "Import a module that is needed later, while waiting for answers."
     before = sys.getswitchinterval()
-    sys.setswitchinterval(before / 10)  # who has an answer to read gets the interpreter ten times as soon
+    sys.setswitchinterval(before / 10)  # threads with an answer to read get the interpreter sooner
     try:
         import_module(name)
     finally:
@@ -393,7 +393,7 @@ def _read_ahead(name):
 def work_on(
     plan: RunPlan,
     progress: bool = True,
-) -> Any:  # A `Run`; by batch: how the batches stand, until all answers are there
+) -> Any:  # A `Run`; in batch mode the state of the batches, until all answers have arrived
     "Run a plan with its engine."
     if plan.engine == "ray":
         from crmeval.runs.shards import run_sharded
@@ -405,7 +405,7 @@ def work_on(
         return run_batch(
             plan=plan, progress=progress, first_look=True, tell=_tell if progress else _say_nothing
         )
-    if asks_endpoint(plan):  # it reads certificates, which holds up nobody who has something else to do
+    if asks_endpoint(plan):  # loads certificates, so it runs in a thread
         threading.Thread(target=import_module, args=("aiohttp",)).start()
     from crmeval.runs.evaluation import run
 
@@ -415,12 +415,12 @@ def work_on(
 
 
 def _tell(text):
-    "While a command waits, on standard error."
+    "Print progress on standard error while a command waits."
     print(printable(text), file=sys.stderr, flush=True)
 
 
 def _say_nothing(text):
-    "For whoever wants no progress."
+    "Print nothing, for runs without progress."
 
 
 @command(

@@ -32,7 +32,7 @@ def say_earlier(
     earlier: Mapping,  # Rater -> `Earlier`
     out: Output,
 ):
-    "What becomes of ratings that the run holds by the same people; nothing where all are as they were."
+    "Print which earlier ratings by the same people change or are kept; nothing if all are unchanged."
     for rater, what in earlier.items():
         if what.changed or what.kept:
             out.mind(f"{printable(rater)}: {what}")
@@ -154,7 +154,7 @@ def report_command(
 
 
 def _wanted_samples(typed: str | None) -> int | str | None:
-    "How many samples are to be drawn; 'all' stays."
+    "Parse the number of samples; 'all' and None stay."
     if typed in (None, "all"):
         return typed
     number = number_of(typed, int)

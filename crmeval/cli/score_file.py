@@ -27,7 +27,7 @@ from ..core.show import printable
 
 # %% ../../nbs/cli/04_score_file.ipynb #fb2f6991
 def _systems_of(lines: Sequence[str]) -> dict[str, str]:  # System -> column
-    "SYSTEM=COLUMN, or COLUMN alone, which then names the system."
+    "Parse SYSTEM=COLUMN, or COLUMN alone, which is then the system's name too."
     named: dict[str, str] = {}
     for line in lines:
         system, column = pairs_of([line], "--responses").popitem() if "=" in line else (line, line)
@@ -38,13 +38,13 @@ def _systems_of(lines: Sequence[str]) -> dict[str, str]:  # System -> column
 
 
 def _settings_of(words, data):
-    "Settings of the run that were said on the command line."
+    "Return the run settings given on the command line."
     plan = plan_of(None, {**words, "data": data})
     return {name: getattr(plan, name) for name in words if words[name] is not None}
 
 
 def _table_beside(folder: Path, data: str) -> Path:
-    "Where the wide table goes when nobody says: into the run folder, in the form that it came in."
+    "Return the default path of the wide table: in the run folder, in the input's format."
     ending = Path(data).suffix.lower()
     return folder / f"scored{ending if ending in ('.xlsx', '.json', '.jsonl') else '.csv'}"
 

@@ -16,7 +16,7 @@ from .words import Output, command, flag, place, text_word
 
 # %% ../../nbs/cli/06_shelf.ipynb #d80b7573
 def _bytes(n: float) -> str:
-    "A size for people."
+    "Format a size in bytes."
     for unit in ("B", "kB", "MB"):
         if n < 1000:
             return f"{n:.0f} {unit}"
@@ -25,7 +25,7 @@ def _bytes(n: float) -> str:
 
 
 def _some(names, most=3):
-    "The first few of several names."
+    "Return the first few of several names, and the number of others."
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
@@ -44,7 +44,7 @@ def _row(run):
     }
 
 
-@command(place("folder", "that holds the runs; default: runs", None))
+@command(place("folder", "folder of the runs; default: runs", None))
 def list_command(folder=None, *, json=False) -> int:
     "List the runs below a folder, newest first."
     from crmeval.runs.shelf import list_runs
@@ -55,7 +55,7 @@ def list_command(folder=None, *, json=False) -> int:
     if rows:
         out.table([list(rows[0]), *(list(row.values()) for row in rows)], "lllllrrr")
     else:
-        out.say("no run lies here")
+        out.say("there are no runs here")
     for run in runs:
         if run.why:
             out.say(f"{run.folder}: {run.why}")
@@ -63,13 +63,13 @@ def list_command(folder=None, *, json=False) -> int:
 
 # %% ../../nbs/cli/06_shelf.ipynb #4dd25fe0
 class _Pages(SimpleHTTPRequestHandler):
-    "Serves the pages of a report, and nothing else of its folder."
+    "Serves the pages of a report and no other files of its folder."
 
     def do_GET(self):
         from crmeval.core.keys import is_own_host
 
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
-        if not is_own_host(host):  # a page whose name leads to this machine reads along otherwise
+        if not is_own_host(host):  # protects against DNS rebinding
             return self.send_error(403, "the report is served under this machine's own address alone")
         if self.path == "/":
             self.path = "/report.html"
@@ -81,14 +81,14 @@ class _Pages(SimpleHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, format, *args):
-        "Nothing: the terminal is the user's."
+        "Log nothing on the user's terminal."
 
 
 def make_server(
-    folder: Path,  # Of a run with a report
-    port: int = 0,  # 0: a free one
+    folder: Path,  # Folder of a run with a report
+    port: int = 0,  # 0: any free port
 ) -> ThreadingHTTPServer:  # On loopback; `serve_forever` starts it
-    "A server of a report's pages."
+    "Return a server of a report's pages."
     if not 0 <= port <= 65535:
         raise ValueError(f"--serve is {port}, expected a port from 0 (any free one) to 65535")
     try:

@@ -15,7 +15,7 @@ from .words import PRICE, Output, command, flag, own_word, prices_of, text_word
 
 # %% ../../nbs/cli/07_speed.ipynb #5465956c
 def _counter(total):
-    "A function that counts calls in a terminal; None where there is none."
+    "Return a function that prints the call count in a terminal; None without a terminal."
     if not sys.stderr.isatty():
         return None
     done = iter(range(1, total + 1))
@@ -27,7 +27,7 @@ def _counter(total):
 
 
 def _measure(model, plan, out, base_url, options):
-    "The loads of a plan, against an endpoint."
+    "Measure the loads of a plan against an endpoint."
     from crmeval.runs.load import measure_load
     from crmeval.runs.specs import make_client
 
@@ -38,7 +38,7 @@ def _measure(model, plan, out, base_url, options):
 
 
 def _check_model(model):
-    "A line that names a model: what answers without one has no time worth measuring."
+    "Raise ValueError unless the line names a model: timing baselines or recorded answers is meaningless."
     from crmeval.core.plugins import plugins
     from crmeval.runs.specs import CLIENT_MAKERS
 
@@ -122,7 +122,7 @@ def speed_command(
 
 
 def _figures(load):
-    "A load without the text of its calls."
+    "Return a load's figures without the text of its calls."
     answered = [r for r in load.responses if r.text is not None]
     return {
         "client": load.client,

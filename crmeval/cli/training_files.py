@@ -21,7 +21,7 @@ _AGAINST = text_word(
 
 
 def _sets(specs):
-    "Name -> samples of each evaluation set."
+    "Return name -> samples of each evaluation set."
     from crmeval.live.permitted import samples_of_data
 
     return {spec: samples_of_data(spec) for spec in specs or ()}
@@ -31,8 +31,8 @@ def _limits(near, run_words):
     return {k: v for k, v in {"near": near, "run_words": run_words}.items() if v is not None}
 
 
-_NEAR = text_word("near", "least share of three-word runs in common that is a leak", float, 0.7)
-_RUN_WORDS = text_word("run_words", "words in a row that are a leak", int, 13)
+_NEAR = text_word("near", "minimum share of common three-word runs that counts as a leak", float, 0.7)
+_RUN_WORDS = text_word("run_words", "number of consecutive words that counts as a leak", int, 13)
 
 
 @command(
@@ -43,7 +43,7 @@ _RUN_WORDS = text_word("run_words", "words in a row that are a leak", int, 13)
     text_word("format", "hold the file against the form of a provider as well: openai or trl"),
 )
 def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=None, json=False) -> int:
-    "Whether a training file holds samples of evaluation sets; exit code 1 where it does, or has a fault."
+    "Check a training file for samples of evaluation sets; exit code 1 if there are any, or a format fault."
     from crmeval.live.leak_check import leaks_in_file
     from crmeval.live.training_forms import file_faults
 
@@ -63,7 +63,7 @@ def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=Non
 
 # %% ../../nbs/cli/06_training_files.ipynb #0f43a61e
 def _gathered(data, ratings, feedback, asked):
-    "Examples of all that was named."
+    "Return the examples from all given sources."
     from crmeval.layer.feedback import read_feedback
     from crmeval.live.permitted import samples_of_data
     from crmeval.live.training_examples import (
@@ -95,18 +95,18 @@ def _check_sources(data, ratings, feedback, asked):
 
 
 @command(
-    place("out", "folder of the files; made if missing, and not one that holds something"),
+    place("out", "folder of the files; created if missing, must be empty"),
     text_word(
         "data", "samples whose references and gold records are learnt; may repeat", list[str], negative=()
     ),
     text_word("ratings", "folder of a run whose adjudicated ratings are learnt", is_path=True),
     text_word("feedback", "feedback of the layer, .jsonl or .parquet", is_path=True),
-    text_word("asked", "samples that replies were asked with, their id that of the reply", is_path=True),
+    text_word("asked", "samples with the inputs of the replies; a sample's id is the reply's", is_path=True),
     _AGAINST,
     text_word("format", "openai or trl", default="openai"),
-    text_word("validation", "share of conversations that validate", float, 0.1),
-    text_word("seed", "of the split", int, 0),
-    text_word("basis", "what else than consent allows the use of your own data, where nobody was asked"),
+    text_word("validation", "share of conversations for validation", float, 0.1),
+    text_word("seed", "random seed of the split", int, 0),
+    text_word("basis", "legal basis other than consent for your own data, if nobody was asked"),
     text_word(
         "salt", "of the draw that keeps conversations for evaluation, training or examples", default=""
     ),
@@ -134,7 +134,7 @@ def training_files_command(
     run_words=13,
     json=False,
 ) -> int:
-    "Write fine-tuning files with a data sheet; what may not be in them is left out and counted."
+    "Write fine-tuning files with a data sheet; data that may not be used are left out and counted."
     from crmeval.live.training_files import write_training_files
 
     _check_sources(data, ratings, feedback, asked)

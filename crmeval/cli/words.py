@@ -38,13 +38,13 @@ def _group(title):
 
 def word_of(
     name: str,  # Field of `RunPlan`
-) -> str:  # e.g. '--use-case'
-    "How a setting is called on the command line."
+) -> str:  # Such as '--use-case'
+    "Return the command-line option of a setting."
     return settings()[name].word or "--" + name.replace("_", "-")
 
 
 def _annotation(name):
-    "Type and help of a word; nothing said stays None, so that a plan from a file counts."
+    "Return type and help of an option; without a value it is None, so that a plan file applies."
     setting, (kind, _) = settings()[name], kinds()[name]
     choices = f" ({' or '.join(setting.choices)})" if setting.choices else ""
     several = kind in (list, dict) or name == "judge"
@@ -66,7 +66,7 @@ def _annotation(name):
 
 
 def _reader(number, nothing=()):
-    "What makes a value of what was typed; what is no number stays a text, which the plan refuses in words."
+    "Return a converter of typed values; an invalid number stays text, which the plan then refuses."
 
     def read(kind, tokens):
         typed = tokens[0].value
@@ -80,8 +80,8 @@ def _reader(number, nothing=()):
 def number_of(
     typed: str,
     kind: type,  # int or float
-) -> int | float | str:  # What was typed, where it is no number of this kind
-    "A number as people type it: a whole number is whole, and nothing is rounded."
+) -> int | float | str:  # `typed` unchanged if it is not a number of this kind
+    "Parse a typed number without rounding."
     try:
         return kind(typed)
     except ValueError:
@@ -89,9 +89,9 @@ def number_of(
 
 
 def setting_words(
-    names: Sequence[str] | None = None,  # Fields of `RunPlan`; None: all that have a word
+    names: Sequence[str] | None = None,  # Fields of `RunPlan`; None: all with an option
 ) -> list[inspect.Parameter]:
-    "Parameters of a command that tell a plan's settings."
+    "Return command parameters for a plan's settings."
     wanted = [n for n, s in settings().items() if s.word != ""] if names is None else names
     return [own_word(n, _annotation(n)) for n in wanted]
 
@@ -101,31 +101,31 @@ def own_word(
     annotation,  # `Annotated[type, Parameter(...)]`
     default=None,
 ) -> inspect.Parameter:
-    "A word that is no setting of a plan."
+    "Return an option that is not a plan setting."
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def flag(
-    argument: str,  # e.g. 'dry_run'
-    says: str,  # Help
+    argument: str,  # Argument of the command's function, such as 'dry_run'
+    says: str,  # Help text
     **more,  # Further arguments of `cyclopts.Parameter`
 ) -> inspect.Parameter:
-    "A word without a value."
+    "Return an option without a value."
     return own_word(
         argument, Annotated[bool, Parameter(help=says, negative=(), show_default=False, **more)], False
     )
 
 
 def text_word(
-    argument: str,  # Of the command's function
-    says: str,
+    argument: str,  # Argument of the command's function
+    says: str,  # Help text
     kind: type = str,  # str, int, float, or list[str]
     default=None,
     *,
-    is_path: bool = False,  # Whether '~' is the home folder, also behind '='
+    is_path: bool = False,  # Whether '~' is expanded, also after '='
     **more,  # Further arguments of `cyclopts.Parameter`
 ) -> inspect.Parameter:
-    "A word with a value."
+    "Return an option with a value."
     shown = default is not None
     if kind in (int, float):
         more["converter"] = _number_reader(kind)
@@ -156,7 +156,7 @@ def _number_reader(kind):
     return read
 
 
-STANDARD_INPUT = "standard input"  # what a hyphen at a place is called until it is there
+STANDARD_INPUT = "standard input"  # stands for '-' as an argument while the command line is parsed
 
 
 def _at_its_place(_, tokens):
@@ -166,18 +166,18 @@ def _at_its_place(_, tokens):
 def place(
     name: str,
     says: str,
-    default: object = inspect.Parameter.empty,  # None: it may be left out
+    default: object = inspect.Parameter.empty,  # None: optional
 ) -> inspect.Parameter:
-    "A value without a word, by its place."
+    "Return a positional argument."
     kind = str if default is inspect.Parameter.empty else str | None
     annotation = Annotated[kind, Parameter(help=says, show_default=False, converter=_at_its_place)]
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY, default=default, annotation=annotation)
 
 
 def command(
-    *parameters: inspect.Parameter,  # Places first
+    *parameters: inspect.Parameter,  # Positional arguments first
 ) -> Callable:  # A decorator
-    "Give a function, which takes its words by name, the signature that the command line is read by."
+    "Return a decorator that gives a function with keyword arguments the command's signature."
 
     def decorate(function):
         every, names = [*parameters, *_MANNERS], {p.name for p in parameters}
@@ -200,7 +200,7 @@ def command(
 _MANNERS = (
     flag("json", "print one JSON document instead of tables", name="--json"),
     flag("quiet", "print nothing but what went wrong", name=["--quiet", "-q"]),
-    flag("verbose", "say on standard error what was meant, asked and lost", name=["--verbose", "-v"]),
+    flag("verbose", "print settings, calls and missing results on standard error", name=["--verbose", "-v"]),
 )
 _MANNER: ContextVar[tuple[bool, bool]] = ContextVar("crmeval_manner", default=(False, False))
 
@@ -211,7 +211,7 @@ def manner(
     verbose: bool = False,
     as_json: bool = False,
 ) -> Iterator[None]:
-    "How much is printed within; words that contradict each other raise `ValueError`."
+    "Set how much is printed within the context; contradicting options raise `ValueError`."
     if quiet and (verbose or as_json):
         other = "--verbose" if verbose else "--json"
         raise ValueError(f"--quiet prints nothing, and {other} prints more: choose one")
@@ -236,10 +236,10 @@ PUBLISHED = flag("published", "show the published trust figures of 2024 as refer
 
 # %% ../../nbs/cli/00_words.ipynb #25d3ef7d
 def pairs_of(
-    lines: Sequence[str],  # OURS=THEIRS each
-    word: str,  # For the message
+    lines: Sequence[str],  # Each OURS=THEIRS
+    word: str,  # Option, for the message
 ) -> dict[str, str]:
-    "Lines with an equals sign as a dictionary."
+    "Parse lines with an equals sign to a dictionary."
     for line in lines:
         if not line.partition("=")[0].strip() or "=" not in line:
             raise ValueError(f"{word} is {line!r}, expected OURS=THEIRS")
@@ -247,12 +247,12 @@ def pairs_of(
 
 
 def prices_of(
-    lines: Sequence[str] | None,  # MODEL=IN,OUT each
+    lines: Sequence[str] | None,  # Each MODEL=IN,OUT
 ) -> dict[str, tuple[float, float]]:
-    "Your own prices; anything else raises `ValueError`."
+    "Parse the user's prices; raises `ValueError` for anything else."
     prices = {}
     for line in lines or ():
-        model, _, numbers = line.rpartition("=")  # a model's name may hold '='
+        model, _, numbers = line.rpartition("=")  # a model's name may contain '='
         try:
             paid_in, paid_out = (float(x) for x in numbers.split(","))
         except ValueError:
@@ -264,14 +264,14 @@ def prices_of(
 
 
 def numbers_of(
-    lines: Sequence[str],  # N, or NAME=N each
-    word: str,  # For the message
-    every: str = "*",  # The name of a number without one
+    lines: Sequence[str],  # Each N or NAME=N
+    word: str,  # Option, for the message
+    every: str = "*",  # Name for a number without one
 ) -> dict[str, int | float]:
-    "Numbers by name; what is no number above 0 raises `ValueError`."
+    "Parse numbers by name; raises `ValueError` for anything but a number above 0."
     found = {}
     for line in lines:
-        name, has_name, typed = line.rpartition("=")  # a model's name may hold '='
+        name, has_name, typed = line.rpartition("=")  # a model's name may contain '='
         number = number_of(typed.strip().replace("_", ""), float)
         is_good = isinstance(number, float) and 0 < number < math.inf
         if not is_good or (has_name and not name.strip()):
@@ -282,10 +282,10 @@ def numbers_of(
 
 
 def new_file(
-    word: str,  # As it is typed, e.g. '--junit'
+    word: str,  # Option, such as '--junit'
     path: str | Path,
 ) -> Path:
-    "The file to write, checked before any work: its folder is there, and it is no folder itself."
+    "Return the file to write, checked before any work: its folder exists, and it is not a folder."
     place = Path(path).absolute()
     if place.is_dir():
         raise ValueError(f"{word} is {str(path)!r}, which is a folder, expected a file")
@@ -295,18 +295,18 @@ def new_file(
 
 
 def table_path(
-    word: str | None,  # What --table says
+    word: str | None,  # Value of --table
 ) -> Path | None:
-    "Where a table goes, checked before any work; None where nothing was said."
+    "Return the path of a table, checked before any work; None if not given."
     from crmeval.core.table_file import check_table_path
 
     return check_table_path(word, "--table") if word else None
 
 
 def told_settings(
-    words: Mapping,  # Field -> value of its word, None where nothing was said
+    words: Mapping,  # Field -> value of its option, None if not given
 ) -> dict:  # Field -> value for `make_plan`
-    "What the words say about a plan."
+    "Return the plan settings given by options."
     told = {k: v for k, v in words.items() if v is not None and k in settings()}
     if "columns" in told:
         told["columns"] = pairs_of(told["columns"], word_of("columns"))
@@ -320,20 +320,20 @@ def told_settings(
 
 
 def named_judge(
-    judge: str,  # Who signed the scores
-) -> str:  # e.g. 'the built-in judge', 'the judge openai:m'
-    "A judge as the subject of a sentence."
+    judge: str,  # Judge of the scores
+) -> str:  # Such as 'the built-in judge', 'the judge openai:m'
+    "Return a judge's name as the subject of a sentence."
     words = judge_in_words(judge)
     return f"the judge {judge}" if words == judge else words
 
 
 @contextlib.contextmanager
 def in_words():
-    "Errors about a setting speak of its word."
+    "Name the option instead of the setting in error messages."
     try:
         yield
     except PlanError as e:
-        expected = e.expected.removesuffix(" or nothing")  # a word that is not said says nothing
+        expected = e.expected.removesuffix(" or nothing")  # an option cannot be given as nothing
         for name in settings():
             expected = expected.replace(f"{name!r}", word_of(name)).replace(f"{name}=", f"{word_of(name)} ")
         got = "said" if e.got is True else f"{e.got!r:.200}"
@@ -341,7 +341,7 @@ def in_words():
 
 # %% ../../nbs/cli/00_words.ipynb #d6d1f2f4
 def plain_data(value):
-    "Records, paths and numpy numbers as data that JSON knows; what is no number is null."
+    "Convert records, paths and numpy numbers to JSON data; NaN and infinity become null."
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -354,27 +354,27 @@ def plain_data(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    number = getattr(value, "item", None)  # of numpy
+    number = getattr(value, "item", None)  # numpy scalars
     return plain_data(number()) if callable(number) else str(value)
 
 
 def silence() -> None:
-    "From here on standard output leads nowhere, also at exit."
+    "Discard all further standard output, also at exit."
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def on_terminal(
-    text: object,  # Of any origin, of one line or many
-) -> str:  # The same lines; what a terminal would obey is named, such as ␛ or [U+202E]
-    "A text for a terminal: a name, an answer or an error may hold what moves the cursor or makes a link."
+    text: object,  # Untrusted text, one or several lines
+) -> str:  # The same lines; control characters are made visible, such as ␛ or [U+202E]
+    "Return a text that is safe for a terminal: it may contain control characters and escape sequences."
     text = str(text)
     return shown(text, len(text), multiline=True)
 
 
 def print_heard(
-    text: object,  # Shown as `str` does, and as `on_terminal`
+    text: object,  # Converted by `str` and `on_terminal`
 ) -> None:
-    "Print; where the reader has gone (`| head`), the rest goes unheard and the work goes on."
+    "Print; if the reader has closed the pipe (`| head`), discard the rest and continue."
     try:
         print(on_terminal(text), flush=True)
     except BrokenPipeError:
@@ -391,12 +391,12 @@ def _print_ruled(lines, align):
     for name, side in zip(head, align + align[-1] * len(head)):
         table.add_column(Text(name), justify="left" if side == "l" else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))  # a name is text, never markup
+        table.add_row(*(Text(printable(cell)) for cell in row))  # a name is never interpreted as markup
     Console().print(table)
 
 
 class Output:
-    "Where a command says what it has to say."
+    "The output of a command: texts and tables, or one JSON document."
 
     def __init__(
         self,
@@ -407,22 +407,22 @@ class Output:
         self.document: dict[str, Any] = {}
 
     def know(self, **data) -> None:
-        "What belongs to the document only."
+        "Add data to the document only."
         self.document.update((name, plain_data(value)) for name, value in data.items())
 
     def say(self, text: object = "", **data) -> None:
-        "A text for people; the data belong to the document."
+        "Print a text; the data are added to the document."
         self.know(**data)
         if not self.as_json and not self.is_quiet:
             print_heard(text)
 
     def more(self, text: object) -> None:
-        "What only those want to know who said --verbose, on standard error."
+        "Print details on standard error, with --verbose only."
         if self.is_verbose:
             print(printable(without_keys(str(text))), file=sys.stderr, flush=True)
 
     def table(self, lines: Sequence[Sequence[str]], align: str, **data) -> None:
-        "A table, its head first: with rules in a terminal that is wide enough, else as plain text."
+        "Print a table, head first: with rules in a sufficiently wide terminal, else as plain text."
         self.know(**data)
         if self.as_json or self.is_quiet:
             return
@@ -433,13 +433,13 @@ class Output:
             print_heard(text_table(lines, align=align, rule=True))
 
     def mind(self, text: str) -> None:
-        "Something that went wrong or missing, on standard error."
+        "Print a problem on standard error."
         text = without_keys(text)
         self.document.setdefault("problems", []).append(text.strip())
         print(f"\n{on_terminal(text)}", file=sys.stderr, flush=True)
 
     def done(self, code: int) -> int:
-        "Print the document, if one is wanted; gives the exit code back."
+        "Print the document, if requested, and return the exit code."
         if self.as_json:
             document = {**self.document, "exit_code": code}
             is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")

@@ -20,12 +20,12 @@ from .text import STOP_WORDS, sentences
 from .trees import known_rarity
 
 # %% ../../nbs/core/22_languages.ipynb #2385fbe7
-LONGEST = 2000  # characters of a sentence that are looked at
+LONGEST = 2000  # characters of a sentence that are examined
 
 
 @lru_cache(maxsize=1)
 def _known():
-    "Languages and words, with source and date."
+    "Return languages and words, with source and date."
     return json.loads(data_path("lexicons", "language.json").read_text(encoding="utf-8"))
 
 
@@ -35,19 +35,19 @@ def _listed(name):
 
 @lru_cache(maxsize=1)
 def english_small_words() -> frozenset[str]:
-    "Small words of English."
+    "Return the function words of English."
     return STOP_WORDS | frozenset(_known()["english_words"]) | {"no", "not", "does"}
 
 
 @lru_cache(maxsize=1)
 def small_words() -> dict[str, frozenset[str]]:
-    "Language -> its small words, also those that English has."
+    "Return language -> its function words, also those that English has."
     return {language: frozenset(words.split()) for language, words in _known()["small_words"].items()}
 
 
 @lru_cache(maxsize=1)
 def _speakers():
-    "Word that English lacks -> the languages that have it."
+    "Return word -> the languages that have it, for words that English lacks."
     found = defaultdict(set)
     for language, words in small_words().items():
         for word in words - english_small_words():
@@ -60,7 +60,7 @@ def _speakers():
 
 @lru_cache(maxsize=1)
 def _more_english() -> tuple[frozenset[str], frozenset[str]]:
-    "What English has borrowed, short forms, words of trade, and names in small letters."
+    "Return (loan words, short forms and business words; names in lower case)."
     names = [
         data_path("lexicons", f"{n}.txt").read_text(encoding="utf-8") for n in ("first_names", "surnames")
     ]
@@ -69,27 +69,27 @@ def _more_english() -> tuple[frozenset[str], frozenset[str]]:
 
 @lru_cache(maxsize=1)
 def _in_names():
-    "Small words of other languages that stand in names: 'van der'."
+    "Return the function words of other languages that occur in names: 'van der'."
     return _listed("in_names")
 
 
 @lru_cache(maxsize=1)
 def _shared():
-    "Small words that other languages have as well: half a sign of English."
+    "Return the function words that other languages have as well: they count half for English."
     return _listed("shared_words")
 
 
 @lru_cache(maxsize=1)
 def _foreign_look():
-    "Letters that stand together in other languages and hardly in English, and ends of words."
+    "Return a pattern for letter sequences and word endings that are rare in English."
     shapes = _known()["shapes"]
     return re.compile(f"(?:{shapes['anywhere']}|(?:{'|'.join(' '.join(shapes['ends']).split())})$)")
 
 
 def is_english_word(
-    word: str,  # In small letters
+    word: str,  # In lower case
 ) -> bool:
-    "Whether English is known to have a word, by its stem too; names are not meant."
+    "Whether a word is known in English, also by its stem; names do not count."
     return word in english_small_words() or word in _more_english()[0] or stem_of(word) in known_rarity()
 
 # %% ../../nbs/core/22_languages.ipynb #f592abe2
@@ -100,7 +100,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['\u2019\u00b7][^\W\d_]+)*")
 
 
 class _Sentence:
-    "The words of a sentence, and which of them are written as a name would be."
+    "The words of a sentence, and which of them are written like a name."
 
     def __init__(self, text):
         if _NO_WORD.search(text):
@@ -113,7 +113,7 @@ class _Sentence:
         self.heard = [w for w in self.words if w in _speakers()]
 
     def look(self):
-        "What is needed only where a sentence may be foreign."
+        "Compute what is needed only for a sentence that may be foreign; return the sentence."
         self.capitals = " ".join(self.written).isupper()
         first = self.n > 1 and self.written[1][0].islower() and self.words[1] not in _in_names()
         self.small = [
@@ -126,7 +126,7 @@ class _Sentence:
 
 
 def _by_words(s):
-    "The language whose words a sentence holds; ''."
+    "Return the language whose words a sentence contains; '' for none."
     kinds, counts = defaultdict(set), defaultdict(float)
     for i, (word, written) in enumerate(zip(s.words, s.written)):
         if word not in _speakers() or (len(word) == 1 and not written.islower()):
@@ -141,7 +141,7 @@ def _by_words(s):
 
 
 def _is_speech(s, kinds):
-    "Whether words of a language are more than a name: two that differ, one in small letters or no other."
+    "Whether words of a language are more than a name: two that differ, one in lower case or no English."
     own = kinds - _in_names()
     if len(kinds) < 2 or not own or (len(own) == 1 and s.english + s.known > 1):
         return False
@@ -152,7 +152,7 @@ def _is_speech(s, kinds):
 
 
 def _by_looks(s):
-    "Whether a sentence without small English words holds signs of another language enough."
+    "Whether a sentence with few English function words shows enough signs of another language."
     if s.english >= 0.2 * s.n:
         return False
     heard = s.said.intersection(s.heard)
@@ -176,7 +176,7 @@ def _has_particle(s):
 
 
 def _is_far(text):
-    "Whether most letters are of a script that English is not written in; of few letters, all."
+    "Whether most letters are of a script that English does not use; of few letters, all."
     letters, far = len(_LETTER.findall(text)), len(_FAR.findall(text))
     return letters > 1 and (2 * far > letters if letters > 3 else far == letters)
 
@@ -185,10 +185,10 @@ def _is_far(text):
 def foreign_language(
     sentence: str,  # One sentence
 ) -> str:  # 'German', 'another script', 'another language'; '' when it may be English
-    "In which other language than English a sentence is, as far as its words show it."
+    "Return the language of a sentence that is not English, as far as its words show it."
     text = sentence[:LONGEST]
     if not text.isascii():
-        text = normalize("NFKC", text)  # a letter of two, a Roman number in one sign
+        text = normalize("NFKC", text)  # ligatures, Roman numerals as one character
         if _is_far(text):
             return "another script"
     s = _Sentence(text)
@@ -200,7 +200,7 @@ def foreign_language(
 def foreign_part(
     text: str,  # Any text
 ) -> str:  # '' when none is; else 'a sentence is in German'
-    "What of a text is in another language than English."
+    "Return which part of a text is in another language than English."
     if not text.isascii() and (told := foreign_language(text)) == "another script":
         return f"the text is in {told}"
     for sentence in sentences(text):
@@ -213,7 +213,7 @@ _BRACKETS = re.compile(r"[(\[]([^()\[\]]{4,400})[)\]]")
 
 
 def _in_brackets(sentence):
-    "The language of what stands in brackets; ''."
+    "Return the language of a foreign text in brackets; '' for none."
     if "(" not in sentence and "[" not in sentence:
         return ""
     return next(filter(None, map(foreign_language, _BRACKETS.findall(sentence))), "")
@@ -222,18 +222,18 @@ def _in_brackets(sentence):
 def foreign_share(
     cut: Sequence[str],  # Sentences of one text
 ) -> float:  # 0 to 1
-    "Share of the letters of some sentences that are in sentences of another language."
+    "Return the share of characters that are in sentences of another language."
     size = sum(map(len, cut))
     return sum(len(s) for s in cut if foreign_language(s)) / size if size else 0.0
 
 
-READ = 5000  # characters of a text that are looked at
+READ = 5000  # characters of a text that are examined
 
 
 def mostly_foreign(
     text: str,  # Any text
 ) -> str:  # 'German', as `foreign_language` names it; '' when at most half of it is in another language
-    "In which other language than English most of a text is."
+    "Return the language of most of a text where it is not English."
     text = text[:READ]
     if (told := foreign_language(text)) or len(text) < 8:
         return told
@@ -246,7 +246,7 @@ def mostly_foreign(
 def is_surely_english(
     text: str,
 ) -> bool:
-    "True when at least 10 words, and at least 1 in 8, are words that English has and its neighbours do not."
+    "Whether a text has at least 10 words, 1 in 8 of them English and not in related languages."
     words = re.findall(r"[^\W\d_]+", text.lower())
     sure = frozenset(_known()["english_words"])
     return len(words) >= 10 and sum(map(sure.__contains__, words)) >= len(words) / 8
@@ -255,6 +255,6 @@ def is_surely_english(
 def english_word_share(
     text: str,
 ) -> float:  # 0 to 1; 0 without a word
-    "Share of the words of a text that English is known to have; one letter is no word."
+    "Return the share of the words of a text that are known in English; single letters do not count."
     words = re.findall(r"[^\W\d_]{2,}(?:['\u2019][^\W\d_]+)*", text[:READ].lower())
     return sum(is_english_word(w) for w in words) / len(words) if words else 0.0

@@ -23,24 +23,24 @@ _HOW = PatternFile(data_path("lexicons", "layer_demasking.json"))
 
 
 HELD = 40  # Characters that a stream holds back at most
-LOOK_BEFORE, _CODE = 34, 16  # Characters before a code that are looked at, and those of a code
-_AHEAD = _CODE + 2  # Those from where what nobody has may begin, to where it ends
+LOOK_BEFORE, _CODE = 34, 16  # Characters examined before a code, and maximum characters of a code
+_AHEAD = _CODE + 2  # Characters from the start of an invented code to its end
 
 
 @dataclass(frozen=True)
 class Found:
-    "A placeholder as it stands in an answer."
+    "A placeholder found in an answer."
 
     start: int
     end: int
-    form: Form | None  # None: it is nobody's
-    word: str = ""  # What it says its kind is
-    tail: str = ""  # What stood inside the brackets and belongs behind the value, "'s"
-    lead: str = ""  # What stood inside them and belongs before it, 'Mr. '
+    form: Form | None  # None: no value has it (invented)
+    word: str = ""  # Word for its kind, as written
+    tail: str = ""  # Text within the brackets that belongs after the value, "'s"
+    lead: str = ""  # Text within the brackets that belongs before the value, 'Mr. '
 
 
 def _code_at(text, folded, at, vault):
-    "(form, end) of the issued code that starts here, or None."
+    "Return (form, end) of the issued code that starts here, or None."
     found = _code_in(folded, at, at + _CODE, vault, text)
     if found or not ESCAPING.search(text, at, at + _CODE):
         return found
@@ -53,7 +53,7 @@ _READ_AS = str.maketrans(READ_AS)
 
 
 def _code_in(folded, at, stop, vault, text):
-    "The same in a text that is folded already."
+    "Return (form, end) of the issued code in a text that is already folded, or None."
     code, end = folded[at], at + 1
     while len(code) < LENGTHS[-1]:
         step = _HOW.pattern("next_character").match(folded, end, stop)
@@ -67,29 +67,29 @@ def _code_in(folded, at, stop, vault, text):
 
 
 def _ends(folded, end):
-    "Whether no letter or digit stands behind, other than an s."
+    "Whether no letter or digit follows, other than an s."
     rest = folded[end : end + 2]
     return not _is_plain(rest[:1]) or (rest[:1] == "S" and not _is_plain(rest[1:]))
 
 
 def _takes_an_ending(text, at, end):
-    "Whether small letters stand right behind a code in capitals: '[PERSON_K7B4Qlle]'."
+    "Whether lower-case letters directly follow a code in capitals: '[PERSON_K7B4Qlle]'."
     return text[end : end + 1].islower() and not any(map(str.islower, text[at:end]))
 
 
 def _is_plain(character):
-    "A letter of the alphabet or a digit."
+    "Whether a character is an ASCII letter or digit."
     return character.isascii() and character.isalnum()
 
 # %% ../../nbs/layer/04_altered.ipynb #059d04bc
 _LIKE = {
     c: f"[{c}{digit}]" for c, digit in zip("OIEASGTB", "01345678")
-}  # Letters of a kind that are read as digits
+}  # Letters in the word for a kind that may be written as digits
 
 
 @lru_cache(maxsize=256)
 def _spaced_word(word):
-    "The word of a kind at the end of a text, also with something between its letters."
+    "Return the pattern of a kind's word at the end of a text, possibly with characters between its letters."
     spaced = "(?&gap){0,3}".join(_LIKE.get(c) or re.escape(c) for c in word.replace("_", ""))
     return compiled(f"(?&word_start){spaced}S?_?\\d?(?:(?&gap){{0,2}}[FMN])?$", _HOW.data["parts"])
 
@@ -106,24 +106,24 @@ def _roles():
 
 @dataclass(frozen=True)
 class _Left:
-    "What stands before a code; places are those of the answer."
+    "The part of a placeholder before its code, with offsets in the answer."
 
-    start: int  # Where the placeholder begins, without its brackets
-    named: bool  # Whether a word for its kind is there
-    opens: tuple[tuple[int, str], ...] = ()  # Brackets before it, inner first: where, and which
-    wordy: bool = False  # Whether other words stand between the bracket and the kind
-    sign: str = ""  # What stands right before it as a template writes a variable: '$', ':', '##'
-    addressed: int | None = None  # Where the person's title begins, between the bracket and the kind, 'Mr. '
-    at: int = 0  # `start` in the head
+    start: int  # Start of the placeholder, without its brackets
+    named: bool  # Whether it includes a word for its kind
+    opens: tuple[tuple[int, str], ...] = ()  # (offset, bracket) before it, innermost first
+    wordy: bool = False  # Whether other words are between the bracket and the kind
+    sign: str = ""  # Template variable sign directly before it: '$', ':', '##'
+    addressed: int | None = None  # Start of a title between the bracket and the kind, 'Mr. '
+    at: int = 0  # `start` as an offset in the head
 
     @property
     def first(self) -> int:
-        "Where it begins at the earliest."
+        "Earliest possible start."
         return min([self.start - len(self.sign), *(at for at, _ in self.opens)])
 
 
 def _left_of(head, form):
-    "What belongs to a placeholder before its code."
+    "Return the part of a placeholder before its code."
     stem = head.text[: _HOW.pattern("separators").search(head.text).start()]
     start = _word_start(stem, head.text[len(stem) :], form)
     named = start is not None
@@ -144,7 +144,7 @@ def _left_of(head, form):
 
 
 def _is_of_the_sentence(inside, said, opens, named):
-    "Whether words between a bracket and a kind are the answer's: 'see' in round ones, a key, an attribute."
+    "Whether words between bracket and kind belong to the answer: 'see' in parentheses, a key, an attribute."
     if _is_data(inside.string[: inside.start()], inside["opens"]) or _HOW.pattern("key").search(said):
         return True
     pattern = {"(": "a_word", "{": "key_in_braces"}.get(opens[-1][1], "attribute")
@@ -152,29 +152,29 @@ def _is_of_the_sentence(inside, said, opens, named):
 
 
 def _is_behind_a_code(text, at, word):
-    "Whether an address stands right behind another placeholder, as in a mail's head: 'K7B4Q <EMAIL_X9WKP>'."
+    "Whether an address directly follows another placeholder, as in a mail header: 'K7B4Q <EMAIL_X9WKP>'."
     before = capitals(text[max(0, at - 12) : at])
     return word in ("EMAIL", "URL") and _HOW.pattern("code_before").search(before) is not None
 
 
 def _is_data(before, opened):
-    "Whether brackets with quotes stand behind a key: an array of JSON."
+    "Whether brackets with quotes follow a key: a JSON array."
     return not {'"', "'"}.isdisjoint(opened) and _HOW.pattern("data_before").search(before) is not None
 
 
 def _opens_in(inside):
-    "The brackets before a code, outer first."
+    "Return the brackets before a code, outermost first."
     found = _HOW.pattern("an_open").finditer(inside.string, inside.start("opens"))
     return [m for m in found if m.end() <= inside.end("opens")]
 
 
 def _bracket(token):
-    "Which bracket a token writes."
+    "Return the bracket in a token."
     return next((sign for sign in token if sign in "[{(<"), "[")
 
 
 def _is_placeholder_text(inside, form, named):
-    "Whether what stands between a bracket and a code can be a kind; in round ones a strange word may not."
+    "Whether the text between a bracket and a code can be a kind; unknown words are refused in parentheses."
     words = _HOW.pattern("words").fullmatch(inside["inside"])
     if named:
         return True
@@ -191,9 +191,9 @@ def _is_placeholder_text(inside, form, named):
 
 
 def _word_start(stem, separators, form):
-    "Where the word for the kind begins that ends here; None where there is none."
+    "Return the start of the kind's word that ends here; None if there is none."
     if max(map(separators.count, "\"'")) > 1:
-        return None  # the kind has quotes of its own
+        return None  # the kind has its own quotes
     near = not separators or _HOW.pattern("near_separators").fullmatch(separators)
     own = _spaced_word(form.word).search(stem) or _spaced_word(form.word.partition("_")[0]).search(stem)
     if own:
@@ -209,7 +209,7 @@ def _word_start(stem, separators, form):
 
 
 def _chain_start(stem, start):
-    "Where words for a kind begin that are joined before it, 'CUSTOMER_NAME'."
+    "Return the start of a chain of kind words joined by '_', 'CUSTOMER_NAME'."
     while stem[start - 1 : start] == "_":
         word = _HOW.pattern("joined_word").search(stem[:start])
         if not word or (word["word"] not in _kind_words() and word["word"] not in _roles()):
@@ -219,7 +219,7 @@ def _chain_start(stem, start):
 
 # %% ../../nbs/layer/04_altered.ipynb #2338c67e
 def _whole(text, folded, low, at, found, vault):
-    "(where it begins at the earliest, the placeholder around a code); None where it is a piece of a word."
+    "Return (earliest start, placeholder around a code); None as placeholder if the code is part of a word."
     form, end = found
     start = at - len(form.word) - 2
     if text.startswith("]", end) and start >= low and text.startswith(f"[{form.word}_", start):
@@ -247,19 +247,19 @@ def _whole(text, folded, low, at, found, vault):
 
 
 def _is_joined(folded, low, at, end):
-    "Whether a letter or digit stands right beside a code."
+    "Whether a letter or digit is directly beside a code."
     return (low < at and _is_plain(folded[at - 1])) or not _ends(folded, end)
 
 
-_AROUND = 12  # Characters around a placeholder with brackets that are looked at
+_AROUND = 12  # Characters examined around a placeholder with brackets
 
 
 def _intact(text, low, found, vault):
-    "The same for a placeholder that is written as it was given: only brackets go with it."
+    "Like `_whole`, for a placeholder written exactly as issued: only brackets are taken with it."
     start, form = found.start, found.form
     linked = text.startswith(("](", "][]"), found.end - 1) and form.code not in vault.linked
     if linked or _is_of_xml(text, start):
-        return start, Found(start + 1, found.end - 1, form, form.word)  # the brackets are not its own
+        return start, Found(start + 1, found.end - 1, form, form.word)  # the brackets belong to a link or XML
     head = shown(text, max(low, start - _AROUND), start)
     first, framed = _framed(text, head, len(head.text), found, vault, intact=True)
     return first, framed or found
@@ -269,24 +269,24 @@ _CLOSING = frozenset("])}>")
 
 
 def _element(text, head, at, end, form):
-    "A code behind its kind in brackets, '[PERSON] K7B4Q', '<PERSON>K7B4Q</PERSON>', as `_Aside`; or None."
+    "Return a code after its kind in brackets, '[PERSON] K7B4Q', '<PERSON>K7B4Q</PERSON>', or None."
     if _CLOSING.isdisjoint(text[max(0, at - 3) : at]):
         return None
     low = head.places[0]
     before = _kind_and_bracket(form.word, "kind_in_brackets").search(capitals(text[low:at]))
     start = low + before.start() if before else low
     if not before or start not in head.places or re.match("<[a-z]", text[start:]):
-        return None  # an element in small letters is the answer's own
+        return None  # a lower-case element belongs to the answer
     tail = capitals(text[end : max(end, start + HELD - 1)])
     behind = _kind_and_bracket(form.word, "end_tag").match(tail)
     return _Aside(head.places.index(start), Found(start, end + behind.end(), form, form.word))
 
 
 def _framed(text, head, at, found, vault, intact=False):
-    "(where it begins at the earliest, a placeholder with its frame or None): outer layers are tried first."
+    "Return (earliest start, placeholder with its frame or None); outer layers are tried first."
     layers = layers_before(head.text[:at])
     if found.form.code in vault.bracketed:
-        layers = () if intact else layers[:1]  # a value that stood in brackets keeps them
+        layers = () if intact else layers[:1]  # a value that was in brackets keeps them
     for n in range(len(layers), 0, -1):
         outer = layers[n - 1].start
         start = head.places[outer]
@@ -303,7 +303,7 @@ def _framed(text, head, at, found, vault, intact=False):
 
 
 def _is_of_the_answer(text, start, found, intact):
-    "Whether a frame is the answer's own: an argument, an address in angles, quotation marks."
+    "Whether a frame belongs to the answer: an argument, an address in angle brackets, quotation marks."
     if _is_argument(text, start) or "[CDATA[" in text[start : found.start + 1]:
         return True
     if text[start] == "<" and _is_behind_a_code(text, start, found.word):
@@ -317,48 +317,48 @@ def _is_quotation(sign):
 
 
 def _is_of_xml(text, at):
-    "Whether a bracket is of a section of XML, '<![CDATA['."
+    "Whether a bracket belongs to an XML section, '<![CDATA['."
     return text.startswith("<![CDATA", max(0, at - 8), at)
 
 
 def _own(word):
-    "The word of a placeholder as a pattern, with a hint or without."
+    "Return a pattern for the word of a placeholder, with or without a hint."
     return re.escape(word.partition("_")[0]) + "(?:[_ -]?[FMN](?![A-Z]))?"
 
 
 def _code_in_text(code, text):
-    "A code, if a text holds it, which is rare: else '', for which no pattern of its own is compiled."
+    "Return a code if the text contains it (rare); else '', so that no separate pattern is compiled for it."
     return code if code in text else ""
 
 
 def _parts_of(word, code):
-    "The parts of a pattern that are a placeholder's own; '' is a code that stands nowhere."
+    "Return the pattern parts specific to a placeholder; '' as code matches nothing."
     return {**_HOW.data["parts"], "own": _own(word), "code": re.escape(code) or "(?!)"}
 
 
 @lru_cache(maxsize=256)
 def _end_of_element(word, code):
-    "What closes an element that a placeholder was made to."
+    "Return the pattern that closes an element made from a placeholder."
     return compiled("(?<=>)(?&again)", _parts_of(word, code))
 
 
 @lru_cache(maxsize=256)
 def _behind_code(word, code):
-    "What may stand between a code and its brackets, and those brackets."
+    "Return the pattern of a code's closing brackets, and of what may precede them."
     return compiled(_HOW.data["patterns"]["closes"], _parts_of(word, code))
 
 
 def _closes_of(tail, form):
-    "The brackets that close behind a code, also with something between them: '[K7B4Q_PERSON]'."
+    "Match the brackets that close after a code, possibly with text between: '[K7B4Q_PERSON]'."
     return _behind_code(form.word, _code_in_text(form.code, tail.text)).match(tail.text)
 
 
 def _in_brackets(text, left, tail, right, form, vault):
-    "A placeholder with its brackets; further pairs go as well where they say nothing of their own."
+    "Return a placeholder with its brackets, and with outer pairs that contain nothing else."
     closes = list(_HOW.pattern("a_close").finditer(tail.text, right.start("first"), right.end("more")))
     owner = text[tail.places[0] : tail.places[len(right["owner"] or "")]]
     if len(owner) > 2 and not owner[1:].islower():
-        return Found(left.start, tail.places[0], form, form.word)  # no ending of a grammar
+        return Found(left.start, tail.places[0], form, form.word)  # not a grammatical ending
     start, stop = left.opens[0][0], tail.places[closes[0].end()]
     if left.named and _is_of_a_command(text, start) or _says_its_own(text, start, left, stop):
         return Found(left.start, tail.places[len(owner)], form, form.word, owner)
@@ -373,26 +373,26 @@ def _in_brackets(text, left, tail, right, form, vault):
 
 
 def _says_its_own(text, start, left, stop):
-    "Whether words in brackets with a placeholder are the answer's: a label of a link, a quotation."
+    "Whether words in brackets with a placeholder belong to the answer: a link label, a quotation."
     return left.wordy and (text.startswith("](", stop - 1) or _is_quotation(text[start]))
 
 
 def _is_of_a_command(text, at):
-    "Whether a bracket belongs to what is before it: the argument of a command or function, an index."
+    "Whether a bracket belongs to the text before it: the argument of a command or function, an index."
     opened = _HOW.pattern("call_or_index").match(text, max(0, at - 1))
     return bool(opened) or _is_argument(text, at) or _is_of_xml(text, at)
 
 
 def _is_argument(text, at):
-    "Whether a bracket belongs to a command of LaTeX before it."
+    "Whether a bracket belongs to a LaTeX command before it."
     return text[at] in "{[" and _HOW.pattern("argument").search(text[max(0, at - 24) : at]) is not None
 
 
 def _one_sided(text, head, left, tail, right, form):
-    "A placeholder without brackets, or with one of them."
+    "Return a placeholder without brackets, or with only one."
     quote = head.text[-1:] if left.named else ""
     if quote and quote in "`\"'" and tail.text.startswith(quote) and not left.opens:
-        return Found(left.start - len(left.sign), tail.places[1], form, form.word)  # of the code alone
+        return Found(left.start - len(left.sign), tail.places[1], form, form.word)  # quotes of the code
     start, stop = left.start, tail.places[0]
     quoted = head.text[left.at - 1 : left.at] in ("'", '"')
     if left.named and left.opens and not left.wordy and left.opens[0][1] == "[" and not quoted:
@@ -413,16 +413,16 @@ def _one_sided(text, head, left, tail, right, form):
 
 
 def _shares_brackets(text, at):
-    "Whether a code stands in the brackets of one before it: '[PERSON_K7B4Q, X9WKP]'."
+    "Whether a code shares the brackets of the one before it: '[PERSON_K7B4Q, X9WKP]'."
     before = capitals(text[max(0, at - LOOK_BEFORE) : at])
     return _HOW.pattern("shared_brackets").search(before) is not None
 
 
-_ALONE = ("$", ":", "!")  # Signs that name a variable without another one behind it
+_ALONE = ("$", ":", "!")  # Signs that mark a variable without a closing sign
 
 
 def _variable(left, tail, form):
-    "A placeholder as a variable of a template, ':PERSON_K7B4Q:' or '$PERSON_K7B4Q'; else without its sign."
+    "Return a placeholder written as a template variable, ':PERSON_K7B4Q:' or '$PERSON_K7B4Q'."
     closing = left.sign.replace("&", ";")
     if tail.text.startswith(closing) and not _is_plain(tail.text[len(closing) : len(closing) + 1]):
         start = left.start - len(left.sign)
@@ -433,15 +433,15 @@ def _variable(left, tail, form):
 
 @dataclass(frozen=True)
 class _Aside:
-    "A placeholder whose code or kind stands in brackets of its own."
+    "A placeholder whose code or kind has separate brackets."
 
-    at: int  # Where it begins in the head
+    at: int  # Start as an offset in the head
     found: Found
-    sure: bool = True  # Whether it is one without a frame around it too
+    sure: bool = True  # Whether it also counts without a frame around it
 
 
 def _aside(text, head, end, form):
-    "A placeholder whose code stands in brackets of its own, behind the kind: '[PERSON] (K7B4Q)'; or None."
+    "Return a placeholder whose code has separate brackets after the kind, '[PERSON] (K7B4Q)'; or None."
     before = _kind_and_bracket(form.word, "kind_and_bracket").search(head.text)
     if not before:
         return None
@@ -463,15 +463,15 @@ def _aside(text, head, end, form):
 
 @lru_cache(maxsize=256)
 def _kind_and_bracket(word, name):
-    "A pattern of the table with the word of a kind in it."
+    "Return a pattern of the table with a kind's word inserted."
     return compiled(_HOW.data["patterns"][name], {**_HOW.data["parts"], "own": _own(word)})
 
 # %% ../../nbs/layer/04_altered.ipynb #950bbc47
 @lru_cache(maxsize=2)
 def _named_kind(of_ascii):
-    "A word for a kind with what could be a code behind it; in a text of ASCII no other word is looked for."
+    "Return the pattern of a kind's word and a possible code; for ASCII texts with ASCII words only."
     said = (w for w in _kind_words() if w.isalpha() and (w.isascii() or not of_ascii))
-    rest: dict[str, list[str]] = {}  # First letter -> what follows it: most words end the search there
+    rest: dict[str, list[str]] = {}  # First letter -> rest of the word: most searches fail at once
     for word in sorted(said, key=lambda w: (-len(w), w)):
         rest.setdefault(word[0], []).append(word[1:])
     words = "|".join(f"{first}(?:{'|'.join(ends)})" for first, ends in rest.items())
@@ -479,7 +479,7 @@ def _named_kind(of_ascii):
 
 
 def _invented(text, low, named, vault):
-    "A placeholder that nobody has, as `Found`, from a match of `_named_kind`; else None."
+    "Return an invented placeholder as `Found` from a match of `_named_kind`; else None."
     word, token, at = named["word"], named["token"], named.start("token")
     if not _is_like_a_code(token) or (token[0] in "FMN" and vault.find(token[1:])):
         return None
@@ -499,7 +499,7 @@ def _is_like_a_code(token):
 
 
 def _candidates(folded, low):
-    "(place of the code, match of 'named' or None) in the order of the text."
+    "Return (offset of the code, match of 'named' or None) in text order."
     heads = [(m.start(), 0, None) for m in _HOW.pattern("code_head").finditer(folded, low)]
     named = [
         (m.start("token"), 1, m)
@@ -509,7 +509,7 @@ def _candidates(folded, low):
 
 
 def _at_a_code(text, folded, floor, at, vault):
-    "(placeholder around the issued code that starts here or None, where the text is known that decides it)."
+    "Return (placeholder around the issued code here or None, offset up to which the text decides it)."
     code = _code_at(text, folded, at, vault)
     if code is None:
         return None, at + _AHEAD
@@ -520,7 +520,7 @@ def _at_a_code(text, folded, floor, at, vault):
 
 
 def _with_marks(folded, found, known):
-    "The same with what nobody sees behind it, where that runs through it: letters that are struck through."
+    "Extend a placeholder by invisible characters after it if it contains some, as struck-through text does."
     end = found.end
     if UNSEEN not in folded[found.start : end]:
         return found
@@ -531,24 +531,24 @@ def _with_marks(folded, found, known):
 
 @dataclass
 class Progress:
-    "How far a text is settled that comes in pieces; what is settled is not read again."
+    "How far a text that arrives in pieces is settled; the settled part is not read again."
 
-    settled: int = 0  # Place before which no code begins that was not given
+    settled: int = 0  # Offset before which every code was already returned
 
     def moved(self, gone: int) -> "Progress":
-        "The same in a text whose first so many characters are gone."
+        "Return the progress after so many characters were dropped from the beginning."
         return Progress(max(0, self.settled - gone))
 
 
 def placeholders_in(
     text: str,  # Any text
     vault: Vault,
-    low: int = 0,  # No code that begins before this place is taken
-    ended: bool = True,  # False: more will come, and what that could change is not given yet
-    floor: int | None = None,  # Nothing before this place belongs to a placeholder; None: `low`
-    progress: Progress | None = None,  # Of a text that is not ended, is told how far it was read
-) -> Iterator[Found]:  # In the order of the text, without overlaps
-    "What stands for a value, or was meant to, in whatever way it was written."
+    low: int = 0,  # Codes that begin before this offset are skipped
+    ended: bool = True,  # False: more text follows, and what it could change is not returned yet
+    floor: int | None = None,  # No placeholder includes text before this offset; None: `low`
+    progress: Progress | None = None,  # Updated with how far the text was read
+) -> Iterator[Found]:  # In text order, without overlaps
+    "Yield placeholders, issued or invented, however the model wrote them."
     folded = capitals(text)
     floor = low if floor is None else floor
     for at, named in _candidates(folded, low):
@@ -560,7 +560,7 @@ def placeholders_in(
             found, known = _at_a_code(text, folded, floor, at, vault)
         if known > len(text) and not ended:
             if progress is not None:
-                progress.settled = max(low, min(at, len(text) - _AHEAD))  # a code may yet begin before it
+                progress.settled = max(low, min(at, len(text) - _AHEAD))  # a code may still begin before it
             return
         if found:
             yield found

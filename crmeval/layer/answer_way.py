@@ -21,20 +21,20 @@ from .steps import StepRecord, timed
 # %% ../../nbs/layer/17_answer_way.ipynb #cdd1b3f9
 @dataclass(frozen=True)
 class Answer:
-    "An answer on its way to its reader."
+    "An answer on its way through the steps."
 
     text: str
-    given: str = ""  # All that the model was given, as it was before masking and as it left
-    vault: Vault | None = None  # Of the session; None: nothing was masked
+    given: str = ""  # The model's whole input, before masking and as sent
+    vault: Vault | None = None  # Vault of the session; None: nothing was masked
     canary: str = ""
-    passages: tuple[Passage, ...] = ()  # As they were before masking
-    quarantined: tuple[int, ...] = ()  # Numbers of those that the model did not see
+    passages: tuple[Passage, ...] = ()  # Before masking
+    quarantined: tuple[int, ...] = ()  # Numbers of passages that the model did not see
     sources: tuple[SourceLink, ...] = field(default=())
-    withheld: bool = False  # Whether the policy's sentence stands in its place
+    withheld: bool = False  # Whether it was replaced by the policy's sentence
 
 
 def demasked_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]:
-    "Every value back in its place."
+    "Put every value back."
     with timed() as timer:
         if answer.vault is None:
             return answer, timer.record("demasking", reason="nothing was masked")
@@ -43,12 +43,12 @@ def demasked_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]
 
 
 def _hosts(passages: Sequence[Passage]):
-    "Hosts that the passages vouch for."
+    "Return the hosts of the passages' addresses."
     return [address[0] for p in passages if (address := plain_address(p.url))]
 
 
 def screened_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]:
-    "The answer as it may be shown, or the policy's sentence."
+    "Return the answer that may be shown, or the policy's sentence."
     seen = _seen(answer)
     told = {"prompt": answer.given, "canary": answer.canary, "hosts": _hosts(seen)}
     done = screen(answer.text, policy=policy.screening, **told)
@@ -56,13 +56,13 @@ def screened_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]
 
 
 def _seen(answer):
-    "The passages with a blank in the place of those that were left out, so that the numbers hold."
+    "Return the passages with quarantined ones emptied, so that the numbering stays."
     left = set(answer.quarantined)
     return [Passage(p.id, "", "(left out)") if n in left else p for n, p in enumerate(answer.passages, 1)]
 
 
 def linked_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]:
-    "Sources below the answer; without passages there is nothing to link, and links are the screening's."
+    "Append the sources to the answer; without passages only the screening checks links."
     with timed() as timer:
         if not answer.passages or answer.withheld:
             return answer, timer.record("source_links", reason="no passages were given")

@@ -27,24 +27,24 @@ from .person_keys import AuditError, PersonKeys, drawn_key, master_key
 _MAC = b',"mac":"'
 _MAC_LENGTH = 64
 _TAIL = len(_MAC) + _MAC_LENGTH + len(b'"}\n')
-_FIRST = b"0" * _MAC_LENGTH  # what stands before the first line
+_FIRST = b"0" * _MAC_LENGTH  # code before the first line
 _ENCODE = msgspec.json.Encoder(enc_hook=plain_value).encode
 
 
 def _code(key, before, body):
-    "The code of a line, which depends on all lines before it."
+    "Return the code (HMAC) of a line, which depends on all lines before it."
     return hmac.digest(key, before + body, "sha256").hex().encode()
 
 
 def _line(key, before, fields):
-    "(the line, its code)."
+    "Return (line, its code)."
     body = _ENCODE(fields)[:-1]
     mac = _code(key, before, body)
     return body + _MAC + mac + b'"}\n', mac
 
 
 def _parts(line):
-    "(body, code) of a line; (line, b'') where it has no code."
+    "Return (body, code) of a line; (line, b'') if it has no code."
     cut = len(line) - _TAIL
     if cut < 0 or line[cut : cut + len(_MAC)] != _MAC or not line.endswith(b'"}\n'):
         return line, b""
@@ -57,7 +57,7 @@ def _head_bytes(key, n, mac):
 
 
 def _read_head(path, key):
-    "(records, last code) of a head; None where there is none, AuditError where it was changed."
+    "Return (records, last code) of a head; None if it is missing; raises AuditError if it was changed."
     if not path.exists():
         return None
     held = path.read_bytes()
@@ -70,24 +70,24 @@ def _read_head(path, key):
 # %% ../../nbs/layer/11_audit_trail.ipynb #519b5c93
 @dataclass(frozen=True)
 class Finding:
-    "A place at which a trail is not what was written."
+    "A place at which a trail differs from what was written."
 
-    line: int  # From 1; one past the last line for what is missing at the end
-    what: str  # In words
+    line: int  # From 1; last line + 1 for records missing at the end
+    what: str  # Description of the fault
 
 
 @dataclass(frozen=True)
 class Verification(Printed):
-    "What came of verifying a trail."
+    "The result of verifying a trail."
 
-    records: int  # Whole records that were read
-    findings: tuple[Finding, ...] = ()  # In the order of the file; empty: the chain holds
-    torn: int = 0  # Bytes of a half-written record at the end: a kill, and no fault
-    head: str = ""  # The last code, to be kept elsewhere and handed to the next `verify`
+    records: int  # Number of complete records
+    findings: tuple[Finding, ...] = ()  # In file order; empty: the chain is intact
+    torn: int = 0  # Bytes of an unfinished record at the end: a killed process, not a fault
+    head: str = ""  # The last code, to be stored elsewhere and passed to the next `verify`
 
     @property
     def ok(self) -> bool:
-        "Whether every record is there as it was written, in its order."
+        "Whether every record is unchanged and in order."
         return not self.findings
 
     def __str__(self) -> str:
@@ -101,13 +101,13 @@ class Verification(Printed):
 
 
 def _fault(line, expected_n):
-    "What is wrong with a line whose code does not follow from the line before."
+    "Describe the fault of a line whose code does not follow from the line before."
     body, mac = _parts(line)
     if not mac:
         return "is no record"
     try:
         n = msgspec.json.decode(body + b"}")["n"]
-    except (ValueError, KeyError, TypeError):  # also bytes that are no text
+    except (ValueError, KeyError, TypeError):  # also for bytes that are not text
         return "is no record"
     if n == expected_n:
         return "was changed, or the record before it was"
@@ -115,11 +115,11 @@ def _fault(line, expected_n):
 
 
 class _Codes:
-    "What is remembered of the codes of a chain, however long it is: the last, and those that are asked for."
+    "Keeps the last code of a chain and the codes that are compared, in constant memory."
 
     def __init__(self, known=None, wanted=b""):
         self.n, self.last = 0, b""
-        self.known, self.at_known = known, b""  # (records, code) of the head; the code of that record
+        self.known, self.at_known = known, b""  # (records, code) of the head; that record's code
         self.wanted, self.met = wanted, not wanted
 
     def __call__(self, n, code):
@@ -130,7 +130,7 @@ class _Codes:
 
 
 def _checked(key, path, codes):
-    "Yield the faults of the chain; `codes` is told the code of every line."
+    "Yield the faults of the chain; `codes` is called with every line's code."
     before = _FIRST
     for n, line, _ in read_lines(path):
         body, mac = _parts(line)
@@ -141,7 +141,7 @@ def _checked(key, path, codes):
 
 
 def _keys_fault(path, keys):
-    "Text where the keys of persons are gone although nobody was asked to forget them."
+    "Describe missing person keys while the trail has sealed values; '' if nothing is wrong."
     if (
         keys.exists()
         or not path.exists()
@@ -152,7 +152,7 @@ def _keys_fault(path, keys):
 
 
 def _head_fault(codes):
-    "What a head (records, code) says about the codes that were read; None: nothing is wrong."
+    "Compare the head (records, code) with the codes that were read; None: nothing is wrong."
     if codes.known is None:
         return None
     records, mac = codes.known
@@ -167,34 +167,34 @@ def _head_fault(codes):
 # %% ../../nbs/layer/11_audit_trail.ipynb #baecba3b
 @dataclass(frozen=True)
 class Record:
-    "One record of a trail, as it is read."
+    "One record of a trail, as read."
 
     n: int  # From 1, without gaps
-    time: datetime  # When it was appended, with its zone
-    kind: str  # What it tells of: 'prompt', 'answer', 'screening', 'feedback', ...
-    content: Mapping[str, Any]  # What was given to `append`
-    person: str = ""  # Pseudonym of whom it is about; '' where nobody was named
-    private: Any = None  # What was sealed; None where there is nothing or the person was forgotten
-    forgotten: bool = False  # Whether something was sealed that nobody can read any more
+    time: datetime  # Time of appending, with time zone
+    kind: str  # 'prompt', 'answer', 'screening', 'feedback', ...
+    content: Mapping[str, Any]  # Content given to `append`
+    person: str = ""  # Pseudonym of the person it is about; '' for none
+    private: Any = None  # Unsealed private data; None if there is none or the person was forgotten
+    forgotten: bool = False  # Whether it has sealed data whose key was destroyed
 
 
 def _bound(n, kind, name):
-    "What a sealed value belongs to; it opens in no other record."
+    "Return the associated data of a sealed value: it can be opened in this record only."
     return f"{n}:{kind}:{name}".encode()
 
 
 class AuditTrail:
-    """A trail of records in a file, one writer at a time; usable from several threads.
+    """A trail of records in a file, with one writer at a time; thread-safe.
 
-    `durable="process"`: a record that was acknowledged survives the end of the process, however it ends (the
-    default). `durable="disk"`: also the loss of power; every record waits for the disk.
+    `durable="process"` (the default): an acknowledged record survives any end of the process, such as a kill.
+    `durable="disk"`: it also survives a power failure; every record waits for the disk.
     """
 
     def __init__(
         self,
-        path: str | Path,  # JSON Lines; made with its folders when the first record comes
-        key: bytes | None = None,  # Master key of 32 bytes; default: `CRMEVAL_AUDIT_KEY`, or `<path>.key`
-        head: str | Path | None = None,  # Where the head lies; default: `<path>.head`
+        path: str | Path,  # JSON Lines; created with its folders at the first record
+        key: bytes | None = None,  # Master key of 32 bytes; None: from `CRMEVAL_AUDIT_KEY` or `<path>.key`
+        head: str | Path | None = None,  # Path of the head; None: `<path>.head`
         durable: str = "process",  # 'process' or 'disk'
     ):
         if durable not in ("process", "disk"):
@@ -223,7 +223,7 @@ class AuditTrail:
         self.close()
 
     def close(self) -> None:
-        "Let go of the file; the next `append` opens it again."
+        "Close the file; the next `append` opens it again."
         with self._lock:
             for file in (self._file, self._head):
                 if file is not None:
@@ -232,13 +232,13 @@ class AuditTrail:
 
     def mark(
         self,
-        *parts: str,  # What the mark is bound to
+        *parts: str,  # Texts that the mark is bound to
     ) -> str:  # 16 hexadecimal digits
-        "A mark that only a holder of the trail's key can make, the same at each time."
+        "Return a deterministic mark (HMAC) that only a holder of the trail's key can compute."
         return hmac.digest(self._marks, _ENCODE(parts), "sha256")[:8].hex()
 
     def _open(self):
-        "Become the writer: set half a record aside, and go on from the last whole one."
+        "Become the writer: move an unfinished record aside and continue after the last complete one."
         self._file = open_locked(self.path, private=True)
         os.chmod(self.path, 0o600)
         try:
@@ -248,7 +248,7 @@ class AuditTrail:
             if known and known[0] > self._n:
                 raise AuditError(
                     f"{known[0] - self._n} records are missing at the end of {self.path}; nothing is added "
-                    "to it. Say crmeval audit verify, and begin a new trail"
+                    "to it. Run crmeval audit verify, and begin a new trail"
                 )
             _set_aside(self._file, self.path)
             descriptor = os.open(self.head_path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -260,13 +260,13 @@ class AuditTrail:
 
     def append(
         self,
-        kind: str,  # What the record tells of
+        kind: str,  # Kind of record
         *,
-        person: str | None = None,  # Whom it is about, as the company names them; kept as a pseudonym
-        private: Any = None,  # Personal data, sealed with the person's key: what JSON can hold
-        **content: Any,  # The rest, kept in clear: what JSON can hold
-    ) -> int:  # Number of the record, once it is safe
-        "Append a record; raises `AuditError` for private data without a person, OSError for a full disk."
+        person: str | None = None,  # The company's identifier of the person; stored as a pseudonym
+        private: Any = None,  # Personal data (JSON), sealed with the person's key
+        **content: Any,  # Other data (JSON), stored in clear text
+    ) -> int:  # Number of the record, once it is stored
+        "Append a record; raises `AuditError` for private data without a person, OSError if the disk is full."
         if private is not None and person is None:
             raise AuditError("private data need a person: append(kind, person=..., private=...)")
         if not isinstance(kind, str) or not kind:
@@ -290,7 +290,7 @@ class AuditTrail:
             return n
 
     def _write(self, line):
-        "The whole line or nothing of it."
+        "Write the whole line or nothing."
         assert self._file is not None
         fd = self._file.fileno()
         end = os.fstat(fd).st_size
@@ -306,8 +306,8 @@ class AuditTrail:
 
     def verify(
         self,
-        head: str = "",  # A code that an earlier `verify` gave: the trail must still go through it
-    ) -> Verification:  # Falsy findings: nothing was changed
+        head: str = "",  # Head from an earlier `verify`, which the trail must still contain
+    ) -> Verification:  # Empty findings: nothing was changed
         "Read the whole chain and compare it with its head."
         known, damage = None, ""
         try:
@@ -330,12 +330,12 @@ class AuditTrail:
 
     def erase(
         self,
-        person: str,  # As the company names them
-    ) -> int:  # Records whose personal data nobody can read any more
-        """Forget a person: destroy their key and note it in the trail, whose chain still holds.
+        person: str,  # The company's identifier of the person
+    ) -> int:  # Number of records whose personal data became unreadable
+        """Forget a person: destroy their key and record it in the trail; the chain stays intact.
 
-        Raises `AuditError`, and forgets nobody, while another process writes the trail: it would go on with
-        the key that it knows. An `erase` that was killed between the two is noted by the next one.
+        Raises `AuditError`, without any change, while another process writes the trail: it would continue
+        with the key in its memory. If `erase` was killed between the two steps, the next one records it.
         """
         name = self.keys.pseudonym(person)
         try:
@@ -350,14 +350,14 @@ class AuditTrail:
         with self._lock:
             known_by = self.keys.known_by(name)
         held, unsaid = self._sealed_about(name, known_by)
-        with self._lock:  # nobody's key is made while the file of keys is written anew
+        with self._lock:  # no key may be created while the key file is rewritten
             self.keys.forget(name)
         if known_by or unsaid:
             self.append("erased", person=person, records=held + unsaid)
         return held + unsaid
 
     def _sealed_about(self, name, known_by):
-        "(records that a person's key opens, records of a destroyed key that no record tells of)."
+        "Return (records that the person's key opens, records of a destroyed key not yet recorded as erased)."
         held = unsaid = 0
         for n, line, _ in read_lines(self.path):
             if name.encode() not in line:
@@ -382,13 +382,13 @@ class AuditTrail:
 
     def records(
         self,
-        kind: str | None = None,  # Only of this kind
-        person: str | None = None,  # Only about this person
-        since: datetime | None = None,  # From this time on, with a zone
-        until: datetime | None = None,  # Before this time, with a zone
-        **content: Any,  # Only where these fields of the content have these values: user, case, decision, ...
+        kind: str | None = None,  # Only this kind
+        person: str | None = None,  # Only records about this person
+        since: datetime | None = None,  # From this time on, with time zone
+        until: datetime | None = None,  # Before this time, with time zone
+        **content: Any,  # Only records whose content has these values: user, case, decision, ...
     ) -> Iterator[Record]:
-        "Read records in their order; a record that is no JSON is an `AuditError`, so verify first."
+        "Yield records in order; raises `AuditError` for a malformed record, so verify first."
         if not self.path.exists():
             return
         name = self.keys.pseudonym(person) if person is not None else None
@@ -396,7 +396,7 @@ class AuditTrail:
             try:
                 record = self._record(line)
             except (ValueError, KeyError, TypeError) as e:
-                raise AuditError(f"{self.path}, line {n} is no record; say crmeval audit verify") from e
+                raise AuditError(f"{self.path}, line {n} is no record; run crmeval audit verify") from e
             if _wanted(record, kind, name, since, until, content):
                 yield record
 
@@ -405,7 +405,7 @@ def _read_row(line, path, n):
     try:
         return msgspec.json.decode(line, type=dict)
     except ValueError as e:
-        raise AuditError(f"{path}, line {n} is no record; say crmeval audit verify") from e
+        raise AuditError(f"{path}, line {n} is no record; run crmeval audit verify") from e
 
 
 def _wanted(record, kind, name, since, until, content):
@@ -419,11 +419,11 @@ def _wanted(record, kind, name, since, until, content):
 
 
 def _ending(path):
-    "(the last whole line, what stands after it), read from the end of the file."
+    "Return (last complete line, bytes after it), read from the end of the file."
     with open(path, "rb") as file:
         at = file.seek(0, os.SEEK_END)
         held = b""
-        # until a whole line and the end of the one before it are in hand
+        # until a complete line and the end of the one before it are read
         while at and held.count(b"\n") < 2:
             step = min(at, 65_536)
             at -= step
@@ -434,7 +434,7 @@ def _ending(path):
 
 
 def _last(path):
-    "(number, code) of the last whole line."
+    "Return (number, code) of the last complete line."
     line = _ending(path)[0]
     if not line:
         return 0, _FIRST
@@ -442,11 +442,11 @@ def _last(path):
     try:
         return msgspec.json.decode(body + b"}")["n"], mac or _FIRST
     except (ValueError, KeyError, TypeError) as e:
-        raise AuditError(f"the last line of {path} is no record; say crmeval audit verify") from e
+        raise AuditError(f"the last line of {path} is no record; run crmeval audit verify") from e
 
 
 def _set_aside(file, path):
-    "Half a record at the end, never acknowledged, goes into a file of its own; nothing is thrown away."
+    "Move an unfinished, never acknowledged record at the end to a separate file."
     half = _ending(path)[1]
     if half:
         torn = os.open(path.with_name(path.name + ".torn"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -19,14 +19,14 @@ from pathlib import Path
 from .server_policy import Caller, ServerPolicy, is_key_hash
 
 # %% ../../nbs/layer/19_callers.ipynb #cfc978ce
-LEAST_KEY = 20  # characters of a key; a shorter one could be tried out
+LEAST_KEY = 20  # minimum characters of a key; shorter ones could be guessed by brute force
 
 
 def key_hash(
     key: str,  # At least `LEAST_KEY` characters
-    salt: str | None = None,  # Hexadecimal; None: drawn
+    salt: str | None = None,  # Hexadecimal; None: random
 ) -> str:  # 'sha256:SALT:HASH'
-    "The hash by which a key is known; ValueError, without the key, for one that is too short."
+    "Return the hash of a key; raises ValueError, without the key, if it is too short."
     if len(key) < LEAST_KEY:
         raise ValueError(f"a key has {len(key)} characters, expected at least {LEAST_KEY}")
     salt = salt or secrets.token_hex(8)
@@ -34,15 +34,15 @@ def key_hash(
 
 
 def new_key() -> str:  # 43 characters
-    "A key that nobody can guess."
+    "Return a random key."
     return secrets.token_urlsafe(32)
 
 
 def has_key(
-    key: str,  # As it came
+    key: str,  # As received
     hashed: str,  # From `key_hash`
 ) -> bool:
-    "Whether a hash is that of a key."
+    "Whether a key matches a hash."
     if len(key) < LEAST_KEY:
         return False
     return hmac.compare_digest(key_hash(key, hashed.split(":")[1]), hashed)
@@ -51,9 +51,9 @@ def has_key(
 def read_keys(
     path: str | Path,
 ) -> dict[str, Caller]:
-    "The callers of a file of keys; a ValueError names the line that cannot be read, and shows nothing of it."
+    "Read callers from a key file; a ValueError gives the number of an invalid line, without its content."
     path = Path(path).expanduser()
-    if path.exists() and not path.is_file():  # a device or a pipe might never end
+    if path.exists() and not path.is_file():  # reading a device or pipe might never end
         raise ValueError(f"the file of keys {path} cannot be read: it is no file")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -73,32 +73,32 @@ def read_keys(
 # %% ../../nbs/layer/19_callers.ipynb #8f4950ce
 @dataclass
 class Door:
-    "A caller that is known, and what it may still do."
+    "A known caller, with the state of its limits."
 
     name: str
     caller: Caller
-    hashed: str  # '': nobody asks for its key
-    left: float  # Calls in its bucket
-    seen: float  # When it was filled last
+    hashed: str  # Hash of its key; '': no key needed
+    left: float  # Calls left in its token bucket
+    seen: float  # Time of the last refill
     running: int = 0
-    reading: int = 0  # Calls whose body is still on its way
+    reading: int = 0  # Calls whose body is still being received
 
     @property
     def tenant(self) -> str:
-        "Whose data it brings."
+        "Owner of its data."
         return self.caller.tenant or self.name
 
 
-ANYBODY = "local"  # Name of whoever calls where no key is asked for
+ANYBODY = "local"  # Name of the caller if no keys are configured
 
 
 class Callers:
-    "The callers of a gateway; without any, whoever is on this machine may call."
+    "The callers of a gateway; without any, all programs on this machine may call."
 
     def __init__(
         self,
         policy: ServerPolicy,
-        env: Mapping[str, str] | None = None,  # Default: the environment of this process
+        env: Mapping[str, str] | None = None,  # None: the environment of this process
         clock: Callable[[], float] = time.monotonic,
     ):
         self.policy, self.clock = policy, clock
@@ -115,14 +115,14 @@ class Callers:
 
     @property
     def keyed(self) -> bool:
-        "Whether a key is asked for."
+        "Whether a key is required."
         return self._anybody is None
 
     def find(
         self,
-        key: str,  # As it came; '' where none did
-    ) -> Door | None:  # None: nobody has this key
-        "Whose key it is; every hash is compared, so that the time tells nothing."
+        key: str,  # As received; '' for none
+    ) -> Door | None:  # None: unknown key
+        "Return the caller with this key; all hashes are compared, so that timing reveals nothing."
         if self._anybody is not None:
             return self._anybody
         found = [door for door in self.doors.values() if has_key(key, door.hashed)]
@@ -131,8 +131,8 @@ class Callers:
     def wait_s(
         self,
         door: Door,
-    ) -> int:  # Seconds until the next call may come; 0: now, and it is counted
-        "Take a call out of a caller's bucket."
+    ) -> int:  # Seconds until the next call is allowed; 0: allowed now, and counted
+        "Take one call from a caller's token bucket."
         now, rate = self.clock(), self._rate(door.caller)
         door.left = min(rate, door.left + (now - door.seen) * rate / 60)
         door.seen = now
@@ -142,7 +142,7 @@ class Callers:
         return 0
 
     def is_full(self, door: Door) -> bool:
-        "Whether a caller has as many calls at once as it may, with those whose body is on its way."
+        "Whether a caller is at its limit of concurrent calls, including those being received."
         return door.running + door.reading >= (door.caller.at_once or self.policy.at_once)
 
 
@@ -154,7 +154,7 @@ def _new_ones(policy):
 
 
 def _hash_of(name, caller, env):
-    "The hash of a caller's key."
+    "Return the hash of a caller's key."
     if caller.key_hash:
         return caller.key_hash
     if not caller.key_env:

@@ -32,27 +32,27 @@ _TYPES = {
 
 
 class Refused(Exception):
-    "A request that is not served; its words hold nothing of the request but names of fields."
+    "Raised for a request that is not served; the message contains field names only, no values."
 
     def __init__(
         self,
-        status: int,  # HTTP, from 400
+        status: int,  # HTTP status, from 400
         message: str,
         *,
-        param: str | None = None,  # The field that is meant
-        code: str | None = None,  # For programs
-        after_s: float | None = None,  # Seconds after which another try may help
+        param: str | None = None,  # The field in question
+        code: str | None = None,  # Machine-readable code
+        after_s: float | None = None,  # Seconds after which a retry may succeed
     ):
         super().__init__(message)
         self.status, self.param, self.code, self.after_s = status, param, code, after_s
 
     def body(self) -> dict:
-        "As the interface tells of errors."
+        "Return the error in the API's format."
         kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
 
     def headers(self) -> dict[str, str]:
-        "When to come again, and how to say who one is."
+        "Return the headers for retry and authentication."
         told = {} if self.after_s is None else {"Retry-After": str(max(1, math.ceil(self.after_s)))}
         return told | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
 
@@ -62,7 +62,7 @@ def _number(value):
 
 
 def _between(low, high):
-    "What a number of a range may be, in words of it."
+    "Return (check, description) of a number in a range."
     return (lambda value: _number(value) and low <= value <= high), f"a number from {low} to {high}"
 
 
@@ -138,7 +138,7 @@ def _is_stream_options(value):
 
 
 _COUNT, _TRUTH, _TEXT = (_count, "a whole number above 0"), (_truth, "true or false"), (_text, "a text")
-_PASSED = {  # field -> (what it may be, in words): passed on to the model
+_PASSED = {  # field -> (check, description): passed on to the model
     "temperature": _between(0, 2),
     "top_p": _between(0, 1),
     "presence_penalty": _between(-2, 2),
@@ -155,7 +155,7 @@ _PASSED = {  # field -> (what it may be, in words): passed on to the model
     "tool_choice": (_choice, "none, auto, required or the name of a function"),
     "response_format": (_form, "an object whose type is text, json_object, or json_schema with a name"),
 }
-_DROPPED = {  # never passed on, and checked so that a mistake is told
+_DROPPED = {  # never passed on, but checked so that mistakes are reported
     "user": _TEXT,
     "metadata": (_notes, "an object of texts"),
     "store": _TRUTH,
@@ -170,30 +170,30 @@ _NEVER = {
     "top_logprobs": "tokens would be shown before they are screened",
     "functions": "send tools instead",
     "function_call": "send tool_choice instead",
-    "audio": "nobody can mask a sound",
-    "modalities": "nobody can mask pictures and sounds",
+    "audio": "audio cannot be masked",
+    "modalities": "pictures and audio cannot be masked",
     "prediction": "it is not masked",
-    "web_search_options": "what a search brings is not screened",
+    "web_search_options": "search results are not screened",
 }
 
 
 @dataclass(frozen=True)
 class ChatRequest:
-    "A request that was checked."
+    "A validated request."
 
     model: str
     messages: tuple[Mapping[str, Any], ...]
-    options: Mapping[str, Any] = field(default_factory=dict)  # For the client
+    options: Mapping[str, Any] = field(default_factory=dict)  # Options for the client
     stream: bool = False
-    usage: bool = False  # Whether a stream ends with its usage
-    record: Mapping | Sequence | None = None  # Values that are known to be personal
+    usage: bool = False  # Whether a stream ends with usage
+    record: Mapping | Sequence | None = None  # Record with known personal values
     user: str = ""
     person: str | None = None
     conversation: str = ""
-    case: str = ""  # Number of the case, by which the trail is searched
+    case: str = ""  # Case number, searchable in the trail
 
     def begins(self) -> str:
-        "How the conversation began: its instruction and the first message."
+        "Return the beginning of the conversation: its instruction and first user message."
         told = []
         for message in self.messages:
             told.append(json.dumps(message, sort_keys=True, default=str))
@@ -203,9 +203,9 @@ class ChatRequest:
 
 
 def read_json(
-    raw: bytes,  # Of a request
+    raw: bytes,  # Body of a request
 ) -> dict:
-    "The object of a body; `Refused` for anything else, also for one that is nested without end."
+    "Parse a body as JSON object; raises `Refused` for anything else, and for too deep nesting."
     try:
         body = json.loads(raw.decode("utf-8"), parse_constant=_no_number)
     except RecursionError:
@@ -219,14 +219,14 @@ def read_json(
     return body
 
 
-DEEPEST = 100  # Levels of a body; whatever goes through one by itself has room for them
+DEEPEST = 100  # Maximum nesting of a body, low enough for recursive functions
 
 
 def is_deeper(
     value: object,  # Lists and objects, nested
-    levels: int,  # That it may have; a list of numbers has one
+    levels: int,  # Allowed levels; a list of numbers has one
 ) -> bool:
-    "Whether data are nested deeper than that; asked without going down by calls."
+    "Whether data are nested deeper than `levels`, checked without recursion."
     level = [value]
     for _ in range(levels + 1):
         level = [v for v in level if isinstance(v, (dict, list))]
@@ -244,7 +244,7 @@ def read_chat(
     body: Mapping[str, Any],  # From `read_json`
     limits: ServerPolicy,
 ) -> ChatRequest:
-    "A request of the chat interface; `Refused` names the field that cannot be served."
+    "Validate a chat completions request; `Refused` names the invalid field."
     _check_fields(body)
     model, stream = body.get("model"), body.get("stream")
     if not isinstance(model, str) or not model:
@@ -273,12 +273,12 @@ def _check_fields(body):
             raise Refused(400, f"{name} is not {_CHECKED[name][1]}", param=name)
         if name not in (*_PASSED, *_DROPPED, *_OURS, *_NEVER):
             near = did_you_mean(name, (*_PASSED, *_OURS))
-            said = f"a field is not known, and what is not known is not masked: {name[:40]!r}{near}"
+            said = f"unknown field, which cannot be masked: {name[:40]!r}{near}"
             raise Refused(400, said, param=name[:40], code="unknown_field")
 
 
 def _check_choice(options):
-    "A choice among tools that there are."
+    "Check that the tool choice names an existing tool."
     choice, there = options.get("tool_choice"), [t["function"]["name"] for t in options.get("tools", ())]
     named = choice["function"]["name"] if isinstance(choice, Mapping) else None
     if (choice == "required" and not there) or (named is not None and named not in there):
@@ -309,7 +309,7 @@ def _messages(given, limits):
 
 
 def _check_message(message, where):
-    "The content of a message, and the name of who wrote it."
+    "Check a message's content and author name."
     content = message.get("content")
     if message["role"] != "assistant" and content in (None, []):
         raise Refused(400, f"{where}.content is missing: a text or a list of parts", param=f"{where}.content")
@@ -319,11 +319,11 @@ def _check_message(message, where):
     _check_content(content, f"{where}.content")
 
 
-_ID = re.compile(r"[\w.:|+/=-]{1,4096}", re.ASCII)  # An id has no words in it, so none has to be masked
+_ID = re.compile(r"[\w.:|+/=-]{1,4096}", re.ASCII)  # An id contains no words, so it needs no masking
 
 
 def _check_calls(message, where, calls):
-    "The ids of calls of tools, and that a result belongs to a call that was made."
+    "Check tool call ids, and that a result belongs to an earlier call."
     made = message.get("tool_calls")
     given = [c.get("id") for c in made if isinstance(c, Mapping)] if isinstance(made, list) else []
     for name in given:
@@ -343,11 +343,11 @@ def _check_content(content, where):
     for part in parts:
         told = isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
         if not told:
-            raise Refused(400, f"{where} holds something other than text, which nobody can mask", param=where)
+            raise Refused(400, f"{where} has content other than text, which cannot be masked", param=where)
 
 
 def _storable(node: Any) -> Any:
-    "Without halves of characters, which no encoding knows."
+    "Replace lone surrogates, which cannot be encoded."
     if isinstance(node, str):
         return storable(node)
     if isinstance(node, Mapping):
@@ -359,7 +359,7 @@ _ABOUT = ("record", "user", "person", "conversation", "case")
 
 
 def _about(given):
-    "What a request says about itself, in the field `crmeval`."
+    "Validate the request's field `crmeval`."
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not set(given) <= set(_ABOUT):
@@ -377,11 +377,11 @@ def _about(given):
 def about_reply(
     reply: Reply,
 ) -> dict[str, Any]:
-    "What the layer says about a reply; nothing of its text."
+    "Return the layer's data about a reply, without its text."
     guessed = reply.completion is not None and reply.completion.usage.estimated
     return {
         "reply": reply.id,
-        **({"usage_estimated": True} if guessed else {}),  # the endpoint counted nothing
+        **({"usage_estimated": True} if guessed else {}),  # the endpoint reported no usage
         "status": reply.status,
         "reason": reply.reason,
         "decision": reply.way.decision,
@@ -393,8 +393,8 @@ def about_reply(
 
 def usage_of(
     done: Completion | None,
-) -> dict[str, Any] | None:  # None: nobody counted
-    "Tokens, as the interface counts them; by kind as far as the model's endpoint does."
+) -> dict[str, Any] | None:  # None: unknown
+    "Return token usage in the API's format, with details if the endpoint reports them."
     used = done.usage if done else Usage(calls=0)
     if used.input_tokens is None or used.output_tokens is None:
         return None
@@ -410,7 +410,7 @@ def usage_of(
 def finish_of(
     reply: Reply,
 ) -> str:  # 'stop', 'length', 'tool_calls', 'content_filter'
-    "Why an answer ended."
+    "Return the finish reason of an answer."
     if reply.status == "refused":
         return "stop" if reply.declined else "content_filter"
     if reply.tool_calls:
@@ -423,7 +423,7 @@ def chat_body(
     asked: ChatRequest,
     created: int,  # Unix time
 ) -> dict[str, Any]:
-    "A whole answer."
+    "Return the body of a complete answer."
     text = reply.text or None
     said = {"content": None, "refusal": text} if reply.declined else {"content": text, "refusal": None}
     message: dict[str, Any] = {"role": "assistant", **said}
@@ -442,15 +442,15 @@ def chat_body(
 
 
 def event(
-    data: object,  # What JSON can hold, or a text
+    data: object,  # JSON data, or a text
 ) -> bytes:
-    "A piece of a stream as it is sent."
+    "Return a server-sent event."
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return f"data: {text}\n\n".encode("utf-8", "replace")
 
 
 class Chunks:
-    "The pieces of a streamed answer."
+    "Writes the chunks of a streamed answer."
 
     def __init__(self, name: str, asked: ChatRequest, created: int):
         self._head = {
@@ -466,13 +466,13 @@ class Chunks:
         return event({**self._head, "choices": [choice], **more})
 
     def text(self, text: str) -> bytes:
-        "A part of the answer."
+        "Return a chunk with a part of the answer."
         role = {} if self._begun else {"role": "assistant"}
         self._begun = True
         return self._chunk({**role, "content": text})
 
     def end(self, reply: Reply) -> bytes:
-        "Calls of tools, why it ended, what the layer says, and usage where it was asked for."
+        "Return the final chunks: tool calls, finish reason, the layer's data, and usage if requested."
         out = b"" if self._begun else self.text("")
         if reply.declined:
             out += self._chunk({"refusal": reply.text})
@@ -484,27 +484,27 @@ class Chunks:
         return out + event("[DONE]")
 
     def failed(self, refused: Refused) -> bytes:
-        "What went wrong while the answer was written."
+        "Return an error event."
         return event(refused.body())
 
 # %% ../../nbs/layer/19_chat_forms.ipynb #0c4353a3
 def refused_call(
-    failure: CallFailed,  # Of the client
+    failure: CallFailed,  # The client's error
 ) -> Refused:
-    "What a caller is told where the model gave no answer; nothing of what its endpoint said."
+    "Return the error for a caller after a failed model call, without the endpoint's message."
     status = failure.http_status
     if "audit trail" in str(failure):
         return Refused(
             503, "the audit trail cannot be written, so nothing is sent", code="no_audit", after_s=5
         )
     if status == 429:
-        said = "the model's endpoint is asked too often"
+        said = "the model's endpoint reports too many requests"
         return Refused(429, said, code="upstream_busy", after_s=failure.after_s or 1)
     if status == 504 or "within" in str(failure) or timed_out(failure):
         return Refused(504, "the model gave no answer in time", code="upstream_timeout")
     if failure.status == "refused":
         return Refused(400, "the model's endpoint filtered the request", code="content_filter")
-    if status in (400, 413, 422):  # another try would end alike, so it is no failure of a server
+    if status in (400, 413, 422):  # a retry would fail the same way, so it is no server error
         return Refused(
             400, f"the model's endpoint refused the request (HTTP {status})", code="upstream_refused"
         )
@@ -515,9 +515,9 @@ def refused_call(
 
 
 def refused_prompt(
-    reply: Reply,  # Of a request that was never sent
+    reply: Reply,  # Reply of a request that was never sent
 ) -> Refused:
-    "What a caller is told where a step of the layer let nothing go out."
+    "Return the error for a caller whose prompt was blocked by a step."
     step = next((r.step for r in reversed(reply.way.records) if r.decision in ("block", "refuse")), "")
     status, code = (403, "policy") if step == "gateway" else (400, "content_filter")
     return Refused(status, f"{reply.text} {reply.reason}".strip(), code=code)

@@ -15,8 +15,8 @@ def read_messages(
     messages: str | Sequence[Mapping],  # A prompt, or messages as in the API
 ) -> tuple[
     str, tuple[tuple[str, str], ...], tuple[dict, ...], str
-]:  # system, turns, their extras, what is asked
-    "Messages of a chat: system ones are the company's, the last one is asked; ValueError for pictures."
+]:  # (system, turns, their extras, question)
+    "Split chat messages: system text, turns, and the last user message; raises ValueError for pictures."
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     told = [(str(m.get("role", "user")), _text_of(_content(m)), _extra_of(m)) for m in messages]
@@ -31,21 +31,21 @@ def read_messages(
 
 
 def _content(message):
-    "What a message says; of an assistant that declined, its refusal."
+    "Return a message's content, or an assistant's refusal."
     return message.get("content") or message.get("refusal")
 
 
 def _extra_of(message):
-    "What a message holds beside its text: calls of tools, or whose result it is."
+    "Return a message's tool calls, or the id of the call that it answers."
     extra = {"tool_call_id": str(message["tool_call_id"])} if message.get("tool_call_id") else {}
     calls = message.get("tool_calls")
     return {**extra, "tool_calls": read_calls(calls)} if calls else extra
 
 
 def _text_of(content):
-    "The text of a message; pictures and files cannot be masked, so they do not pass."
+    "Return the text of a message; raises ValueError for pictures and files, which cannot be masked."
     if content is None or isinstance(content, str):
         return content or ""
     if all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
         return "\n".join(str(part["text"]) for part in content)
-    raise ValueError("a message holds something other than text, which nobody can mask")
+    raise ValueError("a message has content other than text, which cannot be masked")

@@ -21,7 +21,7 @@ _SPLITS = (re.compile(r"\n[ \t]*\n\s*"), re.compile(r"\n\s*"))
 
 
 def _small(text, size, at=0):
-    "Pieces of a text that are no longer than `size`, each with what stands before it."
+    "Split a text into pieces of at most `size` characters: at paragraphs, lines, sentences, then words."
     text = text.strip()
     if len(text) <= size or at > len(_SPLITS) + 1:
         return [text] if text else []
@@ -35,7 +35,7 @@ def _small(text, size, at=0):
 
 
 def _stretches(text, size):
-    "Stretches of whole words; a word that is longer than `size` is cut."
+    "Yield runs of whole words; a word longer than `size` is cut."
     line = ""
     for word in text.split():
         while len(word) > size:
@@ -52,9 +52,9 @@ def _stretches(text, size):
 
 def cut_text(
     text: str,
-    size: int = 1200,  # Characters of a piece at most, from 40
+    size: int = 1200,  # Maximum characters of a piece, at least 40
 ) -> list[str]:  # In order; no word is lost
-    "A text in pieces."
+    "Split a text into pieces."
     if isinstance(size, bool) or not isinstance(size, int) or size < 40:
         raise ValueError(f"size is {size!r}, expected a whole number of characters from 40")
     pieces: list[str] = []
@@ -75,7 +75,7 @@ def _part(document, name, default: Any = ""):
 
 
 def _sections(document, text):
-    "(title, level, text) of each section."
+    "Return (title, level, text) of each section."
     given = _part(document, "sections", ())
     if given:
         return [(_part(s, "title"), _part(s, "level", 1), _part(s, "text")) for s in given]
@@ -86,7 +86,7 @@ def _sections(document, text):
 
 
 def _with_paths(sections, title):
-    "(titles of a section and of those that it stands in, its text)."
+    "Yield (titles of the enclosing sections and its own, its text) of each section."
     above: list[tuple[int, str]] = []
     for name, level, text in sections:
         above = [(n, t) for n, t in above if n < level]
@@ -111,7 +111,7 @@ _KNOWN = {
 
 
 def _more(document):
-    "Whatever else a document says, its own fields among them."
+    "Return all other values of a document, including its own fields."
     own = {str(k): v for k, v in dict(_part(document, "fields", {})).items()}
     if isinstance(document, Mapping):
         return {**own, **{str(k): v for k, v in document.items() if k not in _KNOWN}}
@@ -120,7 +120,7 @@ def _more(document):
 
 
 def _texts_of(document):
-    "(id, title, address, text) of a document."
+    "Return (id, title, address, text) of a document."
     found = []
     for name in ("id", "title", "url", "text"):
         value = _part(document, name) or (_part(document, "address") if name == "url" else "")
@@ -136,9 +136,9 @@ def _texts_of(document):
 def chunks(
     document: Any,  # A record or an object with id and text; title, sections, url, modified, allowed, fields
     *,
-    size: int = 1200,  # Characters of a passage at most, from 40; some 300 tokens
+    size: int = 1200,  # Maximum characters of a passage, at least 40; 1200 are about 300 tokens
 ) -> list[Passage]:  # In order; [] for a document without text
-    "A document in passages with title, section, address, time and readers; a ValueError names what is wrong."
+    "Split a document into passages with title, section, address and fields; a ValueError names the fault."
     own, title, url, text = _texts_of(document)
     more, seen, made = _more(document), Counter(), []
     for section, said in _with_paths(_sections(document, text), title):
@@ -152,11 +152,11 @@ def chunks(
 
 
 def all_chunks(
-    documents: Iterable[Any],  # As for `chunks`; what could not be read (with a `reason`) is passed over
+    documents: Iterable[Any],  # As for `chunks`; unreadable ones (with a `reason`) are skipped
     *,
     size: int = 1200,
 ) -> Iterator[Passage]:
-    "Passages of many documents, one document at a time."
+    "Yield the passages of many documents, one document at a time."
     for document in documents:
         unread = (
             not isinstance(document, Mapping)

@@ -16,9 +16,9 @@ from ..tasks.protection_probes import is_protection
 # %% ../../nbs/layer/16_client_rows.ipynb #af96d953
 def unjudged(
     sample: Sample,
-    model: str,  # Of the client
+    model: str,  # Model of the client
 ) -> Sample:
-    "A sample without what its answer is judged by; only the person's own answer is read from it."
+    "Remove from a sample what its answer is judged by; the client 'reference' keeps the reference."
     if is_protection(sample):
         return replace(sample, tags={})
     if model == "reference":
@@ -27,26 +27,26 @@ def unjudged(
 
 
 async def answered_row(
-    client: Any,  # With `answer`
+    client: Any,  # A client with `answer`
     sample: Sample,  # Masked
     prompt: str,
     repeat: int = 0,
 ) -> Response:
-    "A row of a client that reads samples; what it raises is told by its kind alone."
+    "Return the row of a client that reads samples; of an error only its type is reported."
     once = getattr(client, "attempt", client.answer)
     try:
         return await once(sample, prompt, repeat=repeat)
     except CallFailed:
         raise
     except Exception as e:
-        told = redact(f"the client raised {type(e).__name__}")  # its words may hold values
+        told = redact(f"the client raised {type(e).__name__}")  # the message may contain personal values
         return failed_response(sample, getattr(client, "name", ""), told, repeat=repeat)
 
 
 def completion_of(
     row: Response,
 ) -> Completion:
-    "The row of a client as a completion."
+    "Convert a client's row to a completion."
     return Completion(
         row.text or "",
         row.status,

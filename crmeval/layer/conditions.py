@@ -17,15 +17,15 @@ from ..core.records import storable
 
 # %% ../../nbs/layer/13_conditions.ipynb #1b8c2a5b
 def stored_text(text: str) -> str:
-    "A text as the index keeps it. SQLite ends a text at a zero character: 'sales\\0' would be 'sales'."
+    "Return a text as stored in the index. SQLite cuts at a null character: 'sales\\0' would be 'sales'."
     return storable(text).replace("\x00", "\ufffd")
 
 
 def stored_value(
     value: Any,  # Text, number, bool, date, datetime
     name: str = "the field",  # For messages
-) -> str | int | float:  # As it is kept and compared
-    "A value as the index keeps it; ValueError for what cannot be compared."
+) -> str | int | float:  # As stored and compared
+    "Return a value as stored in the index; raises ValueError if it cannot be compared."
     if isinstance(value, str):
         return stored_text(value)
     if isinstance(value, datetime):
@@ -41,10 +41,10 @@ def stored_value(
 
 
 def field_values(
-    value: Any,  # As in the record: one value, several, None
+    value: Any,  # As in the record: one value, several or None
     name: str = "the field",
-) -> list[str | int | float] | None:  # [] for None; None: a mapping or a list of such, kept but not compared
-    "The values by which a passage is found under a field."
+) -> list[str | int | float] | None:  # [] for None; None: nested, stored but not compared
+    "Return the values by which a passage is found under a field."
     if value is None:
         return []
     if not isinstance(value, (list, tuple, set, frozenset)):
@@ -63,7 +63,7 @@ def _is_day(value):
 
 
 def _range(name, asked):
-    "(condition about `value`, its values) of a range."
+    "Return (SQL condition on `value`, parameters) of a range."
     if not asked or set(asked) - set(_SIDES):
         told = ", ".join(map(repr, asked)) or "nothing"
         raise ValueError(f"where[{name!r}] has {told}; a range has 'from', 'to' or both")
@@ -77,7 +77,7 @@ def _range(name, asked):
 
 
 def _any_of(name, asked):
-    "(condition about `value`, its values) of one value or several."
+    "Return (SQL condition on `value`, parameters) of one value or several."
     given = field_values(asked, f"where[{name!r}]")
     if given is None:
         raise ValueError(f"where[{name!r}] is nested; expected a value, a list of values, or a range")
@@ -103,8 +103,8 @@ def _condition(name, asked):
 
 def conditions(
     where: Mapping[str, Any] | None,  # Field -> value, values, or {'from': ..., 'to': ...}
-) -> tuple[str, list]:  # (condition about `passages p` with marks for values, the values)
-    "What a passage must be, in SQL; a ValueError names the field."
+) -> tuple[str, list]:  # (SQL condition on `passages p`, its parameters)
+    "Return `where` as an SQL condition; a ValueError names the invalid field."
     if where is not None and not isinstance(where, Mapping):
         raise ValueError(f"where is a mapping from field to value, not {where!r}")
     made = [_condition(name, asked) for name, asked in (where or {}).items()]
@@ -112,15 +112,13 @@ def conditions(
 
 # %% ../../nbs/layer/13_conditions.ipynb #876ff3aa
 EVERYBODY = "*"
-UNMARKED = ("everybody", "nobody")  # who may read a passage that does not say it
+UNMARKED = ("everybody", "nobody")  # readers of a passage without the field `allowed`
 
 
 def names_of(
-    who: str
-    | Collection[str]
-    | None,  # A name, or a person's name and those of her groups; None: nobody known
-) -> frozenset[str]:  # With `EVERYBODY`
-    "The names under which somebody reads."
+    who: str | Collection[str] | None,  # A name, or names of a person and their groups; None: anonymous
+) -> frozenset[str]:  # Includes `EVERYBODY`
+    "Return the names that give a user access."
     who = [who] if isinstance(who, str) else who or []
     if (
         not isinstance(who, Collection)
@@ -132,11 +130,11 @@ def names_of(
 
 
 def readers_of(
-    allowed: Any,  # The field `allowed` of a record: a name, several, None
+    allowed: Any,  # The record's field `allowed`: a name, several or None
     unmarked: str,  # One of `UNMARKED`
-    passage: str = "",  # Its id, for messages
-) -> tuple[str, ...]:  # Sorted; () is nobody
-    "Who may read a passage; a ValueError where that cannot be told, so that nothing opens by mistake."
+    passage: str = "",  # Id of the passage, for messages
+) -> tuple[str, ...]:  # Sorted; (): nobody
+    "Return who may read a passage; raises ValueError for an invalid value, so that access fails closed."
     if allowed is None:
         return (EVERYBODY,) if unmarked == "everybody" else ()
     names = [allowed] if isinstance(allowed, str) else allowed

@@ -33,14 +33,14 @@ IN_PASSAGES = ("quarantine", *ON_ATTACK)
 
 @dataclass(frozen=True)
 class DefencePolicy:
-    "What is done with text that gives orders."
+    "What is done with text that contains instructions (prompt injection)."
 
-    on_attack: str = "mark"  # One of `ON_ATTACK`: let pass and note, warn the model, or leave the text out
-    on_markers: str = "neutralise"  # One of `ON_MARKERS`: what text that imitates our markers or roles meets
+    on_attack: str = "mark"  # One of `ON_ATTACK`: record it only, warn the model, or block the request
+    on_markers: str = "neutralise"  # One of `ON_MARKERS`: for text that imitates markers or roles
     in_passages: str = "quarantine"  # One of `IN_PASSAGES`, for retrieved passages
-    attack_below: float = 0.5  # A detector's fraction below this is an attack; 0 never, 0.5 as shipped
-    sandwich: bool = True  # Whether the task is said again behind the data
-    canary: bool = True  # Whether the instruction carries a mark
+    attack_below: float = 0.5  # A detector score below this is an attack; 0: never
+    sandwich: bool = True  # Whether the task is repeated after the data
+    canary: bool = True  # Whether the instruction contains a canary
 
     def __post_init__(self):
         for name, known in ("on_attack", ON_ATTACK), ("on_markers", ON_MARKERS), ("in_passages", IN_PASSAGES):
@@ -61,9 +61,9 @@ def _is_share(value):
 
 
 def defence_policy(
-    settings: DefencePolicy | Mapping | None = None,  # As read from YAML; None: the default
+    settings: DefencePolicy | Mapping | None = None,  # Settings as read from YAML; None: the default
 ) -> DefencePolicy:
-    "A policy from plain settings; a name that is not known raises `ValueError` with what may be meant."
+    "Build a policy from settings; an unknown name raises `ValueError` with the nearest known one."
     if isinstance(settings, DefencePolicy):
         return settings
     if settings is not None and not isinstance(settings, Mapping):
@@ -80,18 +80,18 @@ _SIGNS = "ABCDEFGHJKLMNPQRTUVWXYZ2346789"
 
 
 def make_canary(
-    rng: random.Random | None = None,  # Default: the system's source of chance
-) -> str:  # Four groups of four, such as 'K7QM-2XTW-9HRC-AD4P'
-    "A mark that nobody can guess."
+    rng: random.Random | None = None,  # None: the system's random source
+) -> str:  # Four groups of four characters, such as 'K7QM-2XTW-9HRC-AD4P'
+    "Return a canary that cannot be guessed."
     rng = rng or secrets.SystemRandom()
     return "-".join("".join(rng.choice(_SIGNS) for _ in range(4)) for _ in range(4))
 
 
 def canary_leaked(
-    answer: str,  # What the model said
-    canary: str,  # See `make_canary`; '' for none
+    answer: str,  # The model's answer
+    canary: str,  # From `make_canary`; '' for none
 ) -> bool:
-    "Whether an answer gives the canary away, at least half of it, however it is written."
+    "Whether an answer contains at least half of the canary, however it is written."
     if not canary:
         return False
     groups = canary.split("-")
@@ -102,18 +102,18 @@ def canary_leaked(
 # %% ../../nbs/layer/08_defence.ipynb #a5dac2fb
 @dataclass(frozen=True)
 class Finding:
-    "What was found in one text."
+    "The findings in one text."
 
     part: int  # Number of the text, from 1
     kind: str  # 'data' or 'passage'
-    markers: Sequence[str] = ()  # Kinds of imitated markup, each once
-    fraction: float | None = None  # The detector's, 1 harmless to 0 attack; None where it did not judge
-    spans: Sequence[Sequence[int]] = ()  # (start, end) of the sentences that it named
+    markers: Sequence[str] = ()  # Kinds of imitated markup, without duplicates
+    fraction: float | None = None  # The detector's score, 1 harmless to 0 attack; None: no judgement
+    spans: Sequence[Sequence[int]] = ()  # (start, end) of the suspicious sentences
     done: str = "pass"  # 'pass', 'mark', 'block', 'quarantine', 'neutralise', 'refuse'
 
     @property
     def as_dict(self) -> dict:
-        "What a record may keep."
+        "The finding as a dictionary for step records."
         return {
             "part": self.part,
             "kind": self.kind,
@@ -128,19 +128,19 @@ _CODE = re.compile(rf"(?<=_)[{ALPHABET}]+(?=\])")
 
 
 def _of_no_session(text):
-    "A text with one code, of the same length, in all placeholders: what a detector says must not be drawn."
+    "Replace the random codes of placeholders by X, so that the detector's result does not depend on them."
     return _CODE.sub(lambda m: "X" * len(m[0]) if is_code(m[0]) else m[0], text)
 
 
 def examine(
-    text: str,  # One text of a stranger
+    text: str,  # One untrusted text
     policy: DefencePolicy | None = None,  # None: the default
     *,
-    part: int = 1,  # Its number
+    part: int = 1,  # Number of the text
     kind: str = "data",  # 'data' or 'passage'
-    detector: Callable[[str], Score] = injection,  # Gives a score whose fraction is 1 for harmless text
+    detector: Callable[[str], Score] = injection,  # Returns a score whose fraction is 1 for harmless text
 ) -> Finding:
-    "What a text shows, and what the policy does with it."
+    "Examine a text and apply the policy to the findings."
     policy = policy or DefencePolicy()
     markers = tuple(dict.fromkeys(k for k, *_ in imitated_markup(text)))
     score = detector(_of_no_session(text))
@@ -164,20 +164,20 @@ def _said() -> dict:
 
 @dataclass(frozen=True)
 class Defended(Stepped):
-    "The user's message as `text`, and what belongs to it."
+    "The user message as `text`, with its system message and findings."
 
     instruction: str = ""  # The system message: instruction, standing rules, canary
-    canary: str = ""  # To be looked for in the answer, see `canary_leaked`
+    canary: str = ""  # To be searched for in the answer, see `canary_leaked`
     quarantined: tuple[int, ...] = ()  # Numbers of the passages that were left out
-    findings: tuple[Finding, ...] = ()  # One for each text, passages last
+    findings: tuple[Finding, ...] = ()  # One per text, passages last
 
 
 def standing_rules(
-    instruction: str,  # The company's own
+    instruction: str,  # The company's instruction
     ticket: str,  # The word in the markers
     canary: str = "",  # '' for none
 ) -> str:
-    "The system message."
+    "Return the system message."
     parts = [instruction.strip(), _said()["rules"].replace("{ticket}", ticket)]
     if canary:
         parts.append(_said()["canary"].replace("{canary}", canary))
@@ -185,7 +185,7 @@ def standing_rules(
 
 
 def _name(text):
-    "A block's name in letters, digits and blanks: names of fields and files are data too."
+    "Return a block's name in letters, digits and spaces: names of fields and files are untrusted too."
     return (
         " ".join("".join(c if c.isalnum() else " " for c in neutral(storable(str(text)))).split())[:40]
         or "text"
@@ -193,7 +193,7 @@ def _name(text):
 
 
 def _fenced(name, text, finding, ticket):
-    "The block of a text, with what the policy adds; '' where the passage was left out."
+    "Return the block of a text with a warning if the policy adds one; a note if it is quarantined."
     if finding.done == "quarantine":
         return _said()["left_out"].replace("{number}", str(finding.part))
     warning = _said()["marked"].replace("{name}", name) + "\n" if finding.done == "mark" else ""
@@ -211,16 +211,16 @@ _DECISIONS = {
 
 
 def defend(
-    task: str,  # What is to be done; the company's own words
-    data: str | Mapping[str, str],  # A stranger's text, or several by name
+    task: str,  # The task in the company's own words
+    data: str | Mapping[str, str],  # Untrusted text, or several by name
     *,
     instruction: str = "",  # The company's standing instruction
     passages: Sequence[str] = (),  # Retrieved texts, numbered from 1
     policy: DefencePolicy | Mapping | None = None,  # See `DefencePolicy`
     detector: Callable[[str], Score] = injection,  # See `examine`
-    rng: random.Random | None = None,  # Only for tests; default: the system's source of chance
+    rng: random.Random | None = None,  # For tests only; None: the system's random source
 ) -> Defended:  # decision 'refuse' or 'block': `text` is '', nothing may be sent
-    "Put texts of strangers into a prompt so that they stay data; what the policy stops is not in it."
+    "Build a prompt in which untrusted texts are marked as data; texts that the policy stops are left out."
     check_text(task, "task")
     if not isinstance(data, (str, Mapping)):
         raise ValueError(f"data is {type(data).__name__}, expected a string, or strings by name")

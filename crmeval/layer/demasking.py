@@ -24,12 +24,12 @@ INVENTED = ("mark", "keep", "remove")
 
 
 class Restorer:
-    "Puts values back into a text that comes in pieces; what it gives is the same for every cut."
+    "Puts values back into a text that arrives in pieces; the result does not depend on where it is cut."
 
     def __init__(
         self,
         vault: Vault,
-        invented: str = "mark",  # One of `INVENTED`: '[unknown person]', as it is, or nothing
+        invented: str = "mark",  # One of `INVENTED`: '[unknown person]', unchanged, or removed
     ):
         if invented not in INVENTED:
             raise ValueError(f"invented is {invented!r}, expected one of {', '.join(INVENTED)}")
@@ -39,17 +39,17 @@ class Restorer:
             raise ValueError("the vault is closed: its session has ended, and nothing can be put back")
         self._vault, self._how = vault, invented
         self._signs, self._done, self._place = Spelled(), 0, JsonPlace()
-        self._floor = 0  # Where the last placeholder ended
+        self._floor = 0  # End of the last placeholder
         self._far = Progress()
-        self.restored: Counter = Counter()  # Word of a kind -> how often
-        self.invented = 0  # Placeholders that nobody has
+        self.restored: Counter = Counter()  # Word of a kind -> number of values
+        self.invented = 0  # Placeholders that were never issued
 
     def feed(
         self,
-        piece: str,  # What comes next
-        last: bool = False,  # Whether nothing comes after it
-    ) -> str:  # What is certain by now
-        "Read on, and give what cannot change any more; `HELD` signs are held back at most."
+        piece: str,  # Next piece of the text
+        last: bool = False,  # Whether it is the last piece
+    ) -> str:  # Text that is final
+        "Read the next piece and return the text that is final; at most `HELD` characters are held back."
         self._signs.feed(piece, last)
         out = []
         low = max(self._done, self._far.settled)
@@ -63,14 +63,14 @@ class Restorer:
         return "".join(out)
 
     def record(self, timer) -> StepRecord:
-        "What was done so far; kinds and counts."
+        "Return the step record so far: kinds and counts."
         decision = "flag" if self.invented else "pass"
-        reason = f"{self.invented} placeholders that nobody has" if self.invented else ""
+        reason = f"{self.invented} placeholders that were never issued" if self.invented else ""
         detail = {"restored": dict(self.restored), "invented": self.invented}
         return timer.record("demasking", decision, reason, **detail)
 
     def _plain(self, end):
-        "The text up to a place, as it is."
+        "Return the text up to an offset, unchanged."
         end = max(end, self._done)
         piece = self._signs.written(self._done, end)
         self._place.advance(piece)
@@ -78,7 +78,7 @@ class Restorer:
         return piece
 
     def _put(self, found):
-        "What stands before a placeholder, and what it stands for."
+        "Return the text before a placeholder, and its replacement."
         form, text = found.form, self._signs.text
         before, start, end = self._cut(text, found.start, found.end)
         if form and form.bare and text[start - 1 : start] + text[end : end + 1] == '""':
@@ -89,7 +89,7 @@ class Restorer:
         return before, put
 
     def _cut(self, text, start, end):
-        "(what stands before, where the cut begins and ends): in JSON no quote and no half of an escape."
+        "Return (text before, start and end of the cut); in JSON it includes no quote and no partial escape."
         before = self._plain(start)
         if self._place.is_json(text[start:end]):
             start, end = inside_quotes(text, start, end, self._place.in_string)
@@ -110,7 +110,7 @@ class Restorer:
         return self._written(found.form)
 
     def _written(self, form):
-        "A value as it is written here: inside a string of JSON with its escapes."
+        "Return a value as written at this place: escaped inside a JSON string."
         if not self._place.in_string:
             return form.value
         return form.raw if form.raw is not None else json_escaped(form.value)
@@ -118,7 +118,7 @@ class Restorer:
 # %% ../../nbs/layer/05_demasking.ipynb #04314251
 @dataclass(frozen=True)
 class Demasked:
-    "An answer with its values, and the record of the step: kinds and counts."
+    "An answer with its values put back, and the step record: kinds and counts."
 
     text: str
     record: StepRecord
@@ -126,10 +126,10 @@ class Demasked:
 
 def demasked(
     text: str,  # An answer
-    vault: Vault,  # Of the session in which the prompt was masked
+    vault: Vault,  # Vault of the session that masked the prompt
     invented: str = "mark",  # See `Restorer`
-) -> Demasked:  # Its record's decision is 'flag' where a placeholder was invented
-    "Put every value back, and say what was done; ValueError where the vault is closed."
+) -> Demasked:  # The record's decision is 'flag' if a placeholder was invented
+    "Put every value back and record the step; raises ValueError if the vault is closed."
     check_text(text, "text")
     with timed() as timer:
         restorer = Restorer(vault, invented)
@@ -139,19 +139,19 @@ def demasked(
 
 def demask(
     text: str,  # An answer
-    vault: Vault,  # Of the session in which the prompt was masked
+    vault: Vault,  # Vault of the session that masked the prompt
     invented: str = "mark",  # See `Restorer`
 ) -> str:
-    "Put every value back; ValueError where the vault is closed."
+    "Put every value back; raises ValueError if the vault is closed."
     return demasked(text, vault, invented).text
 
 # %% ../../nbs/layer/05_demasking.ipynb #dc70b79d
 def demask_data(
-    data: Any,  # What JSON can hold: arguments of a tool, a parsed answer
-    vault: Vault,  # Of the session in which the prompt was masked
+    data: Any,  # JSON data: arguments of a tool, a parsed answer
+    vault: Vault,  # Vault of the session that masked the prompt
     invented: str = "mark",  # See `Restorer`
-) -> Any:  # The same with every value put back, keys of objects too
-    "Put values back into data; ValueError where the vault is closed."
+) -> Any:  # The same with every value put back, in object keys too
+    "Put values back into data; raises ValueError if the vault is closed."
     if isinstance(data, str):
         form = vault.find(data[1:-1].rpartition("_")[2])
         if form is not None and form.bare and form.placeholder == data:

@@ -29,15 +29,15 @@ from .steps import StepRecord
 
 # %% ../../nbs/layer/16_feedback.ipynb #78d88108
 def _tokens(text):
-    "Words and signs; how they are spaced makes no difference."
+    "Split a text into words and punctuation; spacing is ignored."
     return re.findall(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]|_", text)
 
 
 def edit_distance(
-    before: Sequence,  # Words, or characters
+    before: Sequence,  # Words or characters
     after: Sequence,
-) -> int:  # 0: the same; at most the length of the longer one
-    "How many words have to be put in, taken out or exchanged."
+) -> int:  # 0: equal; at most the length of the longer one
+    "Return the Levenshtein distance: insertions, deletions and substitutions."
     if not before:
         return len(after)
     places: dict[Any, int] = {}
@@ -60,13 +60,13 @@ def edit_distance(
 def kept_share(
     before: str,
     after: str,
-) -> float:  # [0, 1]; 1: nothing was changed
-    "Share of the words that an edit left alone, of the longer of the two texts."
+) -> float:  # [0, 1]; 1: unchanged
+    "Return the share of words that an edit kept, relative to the longer text."
     a, b = _tokens(before), _tokens(after)
     return 1.0 if a == b else round(1 - edit_distance(a, b) / max(len(a), len(b)), 4)
 
 # %% ../../nbs/layer/16_feedback.ipynb #0e275ced
-_MANY = 500  # words from which frequent ones are no anchors, so that time grows with the length
+_MANY = 500  # from this many words frequent ones are ignored as anchors, to limit the time
 
 
 def word_diff(
@@ -75,7 +75,7 @@ def word_diff(
 ) -> list[
     tuple[str, str, str]
 ]:  # ('kept', 'removed', 'added' or 'exchanged', old words, new words), in order
-    "What an edit did, word by word; words joined by blanks."
+    "Return an edit word by word; words are joined by spaces."
     a, b = _tokens(before), _tokens(after)
     start = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
     rest = min(len(a), len(b)) - start
@@ -94,16 +94,16 @@ _DONE = {"equal": "kept", "delete": "removed", "insert": "added", "replace": "ex
 # %% ../../nbs/layer/16_feedback.ipynb #1e2c9a62
 @dataclass(frozen=True)
 class Reason:
-    "Why a person took a reply, or did not."
+    "A reason for accepting or rejecting a reply."
 
     name: str
-    title: str  # For people
-    criterion: str | None = None  # Metric that looks at the same thing; None: there is none
+    title: str  # Shown to users
+    criterion: str | None = None  # Metric of the same aspect; None: none
 
 
 @lru_cache(maxsize=1)
-def feedback_reasons() -> dict[str, Reason]:  # Name -> reason, in the order in which they are shown
-    "The reasons that can be given."
+def feedback_reasons() -> dict[str, Reason]:  # Name -> reason, in display order
+    "Return the available reasons."
     told = json.loads(data_path("feedback_reasons.json").read_text(encoding="utf-8"))
     return {r["name"]: Reason(**r) for r in told["reasons"]}
 
@@ -113,7 +113,7 @@ THUMBS = ("up", "down")
 
 
 def _as_utc(said) -> str:
-    "A time in UTC with all its digits, so that the order of texts is that of times."
+    "Convert a time to UTC in ISO 8601, so that texts sort as times."
     when = moment_of(said)
     if when is None:
         raise ValueError(f"time is {said!r}, expected one of ISO 8601, such as 2026-11-29T10:00:00+00:00")
@@ -122,19 +122,19 @@ def _as_utc(said) -> str:
 
 @dataclass(frozen=True)
 class Feedback:
-    "What somebody did with a reply; a ValueError says what does not fit."
+    "A user's feedback on a reply; a ValueError names an invalid field."
 
     reply: str  # Id of the reply
     action: str  # One of `FEEDBACK_ACTIONS`
-    shown: str = ""  # The reply as it was shown
-    edited: str | None = None  # What it was changed to; only for 'edit'
+    shown: str = ""  # The reply as shown
+    edited: str | None = None  # Edited text; only for 'edit'
     thumb: str | None = None  # 'up', 'down' or None
-    reasons: Sequence[str] = ()  # Names out of `feedback_reasons`
+    reasons: Sequence[str] = ()  # Names from `feedback_reasons`
     words: str = ""  # In the person's own words
-    user: str = ""  # Who; a pseudonym
-    time: str = ""  # ISO 8601, kept in UTC, so that texts sort as times; default: now
+    user: str = ""  # Pseudonym of the user
+    time: str = ""  # ISO 8601, stored in UTC, so that texts sort as times; '': now
     use_case: str = ""
-    client: str = ""  # What answered
+    client: str = ""  # Client that answered
 
     def __post_init__(self):
         if not self.reply or not isinstance(self.reply, str):
@@ -160,24 +160,24 @@ class Feedback:
 
     @property
     def kept(self) -> float | None:
-        "Share of the words that were sent as they were shown, [0, 1]; None: nothing was sent."
+        "Share of words sent as shown, [0, 1]; None: nothing was sent."
         if self.action == "ignore":
             return None
         return 1.0 if self.edited is None else kept_share(self.shown, self.edited)
 
     @property
     def distance(self) -> int:
-        "Words put in, taken out or exchanged; 0 where nothing was edited."
+        "Number of words inserted, deleted or substituted; 0 without an edit."
         return 0 if self.edited is None else edit_distance(_tokens(self.shown), _tokens(self.edited))
 
     @property
     def difference(self) -> list[tuple[str, str, str]]:
-        "What was changed, as `word_diff` gives it; empty where nothing was edited."
+        "The changes, as from `word_diff`; empty without an edit."
         return [] if self.edited is None else word_diff(self.shown, self.edited)
 
     @property
     def sent(self) -> str | None:
-        "The text that went out; None where the reply was ignored."
+        "The text that was sent; None if the reply was ignored."
         if self.action == "ignore":
             return None
         return self.shown if self.edited is None else self.edited
@@ -185,8 +185,8 @@ class Feedback:
 # %% ../../nbs/layer/16_feedback.ipynb #94e14688
 def feedback_record(
     feedback: Feedback,
-) -> StepRecord:  # Of the step 'feedback'; no text of anybody in it
-    "What a record of the way holds about feedback."
+) -> StepRecord:  # Record of the step 'feedback', without any text
+    "Return the step record of feedback."
     return StepRecord(
         "feedback",
         detail={
@@ -204,8 +204,8 @@ def keep_feedback(
     trail: AuditTrail,
     feedback: Feedback,
     *,
-    person: str | None = None,  # Whom the reply is about; None: texts are not kept
-    **content: Any,  # Further fields in clear: case, tenant, ...
+    person: str | None = None,  # Person that the reply is about; None: texts are not stored
+    **content: Any,  # Further fields in clear text: case, tenant, ...
 ) -> int:  # Number of the record
     "Append feedback to an audit trail."
     texts = {"shown": feedback.shown, "edited": feedback.edited, "words": feedback.words}
@@ -221,7 +221,7 @@ def keep_feedback(
 def feedback_row(
     feedback: Feedback,
 ) -> dict[str, Any]:  # The fields, and 'kept', 'distance', 'difference'
-    "One row of a table; lists are kept as JSON."
+    "Return one table row; lists are stored as JSON."
     row = asdict(feedback) | {"reasons": json.dumps(list(feedback.reasons))}
     return row | {
         "kept": feedback.kept,
@@ -275,7 +275,7 @@ def write_feedback(
 
 
 def read_feedback(
-    path: str | Path,  # As `write_feedback` made it
+    path: str | Path,  # Written by `write_feedback`
 ) -> list[Feedback]:
     "Read a table of feedback."
     path = Path(path)
@@ -292,8 +292,8 @@ def read_feedback(
 # %% ../../nbs/layer/16_feedback.ipynb #467de8a2
 def feedback_scores(
     feedback: Feedback,
-) -> list[Score]:  # One for the action, one for the thumb where there is one
-    "Feedback as rows of the table that holds ratings."
+) -> list[Score]:  # One for the action, one for the thumb if given
+    "Return feedback as rows of the ratings table."
     given: dict[str, Any] = {
         "rater": feedback.user,
         "method": "manual",
@@ -312,17 +312,17 @@ def feedback_scores(
 
 # %% ../../nbs/layer/16_feedback.ipynb #42984e96
 def _last_said(feedback, of):
-    "The last feedback of each, in the order of time."
+    "Return the latest feedback for each value of `of`."
     return list({of(f): f for f in sorted(feedback, key=lambda f: f.time)}.values())
 
 
 def feedback_samples(
     feedback: Iterable[Feedback],
-    inputs: Mapping[str, Mapping[str, str]],  # Id of a reply -> what it was asked with, field -> text
+    inputs: Mapping[str, Mapping[str, str]],  # Reply id -> its inputs: field -> text
     *,
     dataset: str = "feedback",
-) -> list[dict[str, Any]]:  # Fields of `core.records.Sample`; the last feedback of each reply counts
-    "Accepted and edited replies as samples: the reference is what was sent; ValueError without its inputs."
+) -> list[dict[str, Any]]:  # Fields of `core.records.Sample`, from the latest feedback of each reply
+    "Return accepted and edited replies as samples, the sent text as reference; ValueError without inputs."
     rows = []
     for f in _last_said(feedback, lambda f: f.reply):
         if f.sent is None:
@@ -336,10 +336,10 @@ def feedback_samples(
 
 
 def feedback_summary(
-    feedback: Iterable[Feedback],  # The last of each person about a reply counts
-) -> dict[str, Any]:  # Counts; shares are None where nothing was counted
-    "What people did, and why: counts by action, thumb and reason, and the share of words that was kept."
-    told = _last_said(feedback, lambda f: (f.reply, f.user))  # who changes her mind is counted once
+    feedback: Iterable[Feedback],  # Only each user's latest feedback on a reply counts
+) -> dict[str, Any]:  # Counts; shares are None without data
+    "Summarize feedback: counts by action, thumb and reason, and the mean share of kept words."
+    told = _last_said(feedback, lambda f: (f.reply, f.user))  # a changed vote counts once
     kept = [f.kept for f in told if f.kept is not None]
     return {
         "n": len(told),

@@ -23,7 +23,7 @@ def _table():
 
 @lru_cache(maxsize=1)
 def _before() -> Mapping[str, re.Pattern]:
-    "Name of a frame -> what stands before, at the end of a text."
+    "Return frame name -> pattern of its opening half, at the end of a text."
     data = _table()
     return {k: compiled(f"(?:{f['before']})$", data["parts"]) for k, f in data["frames"].items()}
 
@@ -33,34 +33,34 @@ _MIRRORED = str.maketrans("[]{}<>()", "][}{><)(")
 
 @lru_cache(maxsize=512)
 def _behind(frame, sign):
-    "What has to stand behind, where 'sign' stood before."
+    "Return the pattern of a frame's closing half, for an opening half with this sign."
     data = _table()
     mirror = f"(?:{re.escape(sign[::-1].translate(_MIRRORED))})"
     return compiled(data["frames"][frame]["behind"], {**data["parts"], "mirror": mirror})
 
 
-MOST = 4  # Layers that are looked at
+MOST = 4  # Maximum number of nested layers
 _OPENING = frozenset("[{(<$#@%~*!&^:§|`\\\"'")  # Every frame begins with one of these
 
 
 @dataclass(frozen=True)
 class Layer:
-    "One pair of what stands around a placeholder, of which the first half is there."
+    "An open frame around a placeholder, of which the first half was found."
 
-    frame: str  # Its name in the table
-    start: int  # Where it begins in the text before
-    sign: str  # What has to come again behind, mirrored
+    frame: str  # Name in the table
+    start: int  # Offset in the text before the placeholder
+    sign: str  # Characters that must follow the placeholder, mirrored
 
     @property
     def takes(self) -> str:
-        "'bracket': a frame around whatever; 'sign': around a bare placeholder; 'inner': only inside another."
+        "'bracket': around anything; 'sign': around a placeholder without brackets; 'inner': within another."
         return _table()["frames"][self.frame]["as"]
 
 
 def layers_before(
-    before: str,  # What stands before a placeholder, as `shown`
-) -> tuple[Layer, ...]:  # Inner first; at most `MOST`
-    "The layers that are open at the end of a text."
+    before: str,  # Text before a placeholder, as returned by `shown`
+) -> tuple[Layer, ...]:  # Innermost first; at most `MOST`
+    "Return the layers that are open at the end of a text."
     if _OPENING.isdisjoint(before):
         return ()
     layers, stop = [], len(before)
@@ -76,13 +76,13 @@ def layers_before(
 
 
 def _is_argument(before, at):
-    "Whether a single brace belongs to the word before it, as in LaTeX."
+    "Whether a single brace opens an argument of the word before it, as in LaTeX."
     word, behind = before[max(0, at - 1) : at], before[at + 1 : at + 2]
     return before[at] == "{" and word.isascii() and word.isalnum() and behind not in tuple("{%!#$@=")
 
 
 def _last_layer(before):
-    "The frame that fits the end of a text; the first of the table."
+    "Return the first frame of the table that matches the end of a text; None if none does."
     if before[-1].isalnum():
         return None
     for name, pattern in _before().items():
@@ -93,11 +93,11 @@ def _last_layer(before):
 
 
 def closed_layers(
-    layers: Sequence[Layer],  # Of `layers_before`
-    behind: str,  # What stands behind the placeholder, as `shown`
-    intact: bool = False,  # Whether the placeholder has brackets of its own
+    layers: Sequence[Layer],  # From `layers_before`
+    behind: str,  # Text after the placeholder, as returned by `shown`
+    intact: bool = False,  # Whether the placeholder has its own brackets
 ) -> tuple[int, int]:
-    "(how many layers close behind a placeholder, where the last of them ends)."
+    "Return (number of layers that close after a placeholder, offset at which the last one ends)."
     taken, at = (0, 0), 0
     for n, layer in enumerate(layers, start=1):
         found = _behind(layer.frame, layer.sign).match(behind, at)

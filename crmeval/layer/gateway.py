@@ -26,29 +26,29 @@ WAYS = ("request", "account", "agreement", "default", "own", "unknown")
 
 @dataclass(frozen=True)
 class Retention:
-    "What a provider keeps of a request, and what forbids it."
+    "What a provider stores of a request, and how to forbid it."
 
-    name: str  # Of the provider, as in `systems.providers`
-    options: Mapping[str, Any]  # Fields of the request body that forbid storing, as far as such fields go
-    by: str  # Who can forbid storing altogether: one of `WAYS`
-    keeps: str  # In words, when nothing is done
-    to_forbid: str  # In words
-    source: tuple[str, ...]  # Pages; empty: nothing was found
-    date: str  # On which they were read, ISO 8601
-    days: int | None = None  # How long it is kept; None: not told
+    name: str  # Provider, as in `systems.providers`
+    options: Mapping[str, Any]  # Request body fields that forbid storage, as far as possible
+    by: str  # How storage can be forbidden altogether: one of `WAYS`
+    keeps: str  # What is stored by default, as text
+    to_forbid: str  # What forbids it, as text
+    source: tuple[str, ...]  # Web pages; empty: none found
+    date: str  # Date on which they were read, ISO 8601
+    days: int | None = None  # Retention in days; None: unknown
 
 
 @lru_cache(maxsize=1)
-def retention() -> dict[str, Retention]:  # Name of a provider -> what it keeps
-    "What is known about every provider."
+def retention() -> dict[str, Retention]:  # Provider name -> its retention
+    "Return the known retention of every provider."
     told = json.loads(data_path("retention.json").read_text(encoding="utf-8"))
     return {e["name"]: Retention(**{**e, "source": tuple(e["source"])}) for e in told["providers"]}
 
 
 def retention_options(
     provider: str,  # As in `systems.providers`
-) -> dict[str, Any]:  # Fields for the body of a request; {} where the interface has none
-    "Fields that forbid storing where an interface lets a request say so; ValueError for an unknown provider."
+) -> dict[str, Any]:  # Fields for the request body; {} if the interface has none
+    "Return the fields that forbid storage in a request; raises ValueError for an unknown provider."
     known = retention()
     if provider not in known:
         near = did_you_mean(provider, known)
@@ -61,15 +61,15 @@ RETENTIONS = ("zero", "provider")
 
 @dataclass(frozen=True)
 class Agreement:
-    "What a company agreed on with a provider."
+    "A company's agreement with a provider."
 
-    regions: Sequence[str] = ()  # Where the provider may answer from; '*': anywhere
-    kinds: Sequence[str] = ()  # Kinds of data that it may receive, as `detect.pii` names them; '*': all
-    users: Sequence[str] = ("*",)  # Who may call it, by the names of users or roles
-    retention: str = "zero"  # 'zero': nothing may be kept; 'provider': what its terms say
-    confirmed: date | str | None = None  # Day on which somebody saw to zero retention
+    regions: Sequence[str] = ()  # Regions from which the provider may answer; '*': any
+    kinds: Sequence[str] = ()  # Kinds of data that it may receive, named as in `detect.pii`; '*': all
+    users: Sequence[str] = ("*",)  # Users or roles that may call it
+    retention: str = "zero"  # 'zero': nothing may be stored; 'provider': as in its terms
+    confirmed: date | str | None = None  # Day on which zero retention was confirmed
     until: date | str | None = None  # Last day of the agreement; None: no end
-    source: str = ""  # Where the agreement lies
+    source: str = ""  # Location of the agreement
 
     def __post_init__(self):
         for name in ("regions", "kinds", "users"):
@@ -90,11 +90,11 @@ def _day(given, name):
 
 @dataclass(frozen=True)
 class GatewayPolicy:
-    "Who may send what to whom; what is not named is refused."
+    "Which users may send which data to which providers; anything not listed is refused."
 
     providers: Mapping[str, Any] = field(default_factory=dict)  # Name -> `Agreement` or its fields
-    never: Sequence[str] = ()  # Kinds of data that go to no provider at all
-    users: Sequence[str] = ("*",)  # Who may call at all
+    never: Sequence[str] = ()  # Kinds of data that no provider may receive
+    users: Sequence[str] = ("*",)  # Users or roles that may call any model
 
     def __post_init__(self):
         if not isinstance(self.providers, Mapping):
@@ -114,13 +114,13 @@ def check_call(
     policy: GatewayPolicy,
     *,
     provider: str,  # As in `systems.providers`, or one of `INSIDE`
-    region: str = "",  # Where it answers from; '': not known
-    kinds: Collection[str] = (),  # Kinds of data in the prompt as it would leave, masked or not
-    user: str = "",  # Who calls
-    roles: Collection[str] = (),  # Roles of who calls
-    today: date | None = None,  # Default: the day it is
-) -> StepRecord:  # 'pass' with the options to send, or 'block' with the reason; no name of a user in it
-    "Whether a prompt may leave; every rule that is broken is named."
+    region: str = "",  # Region from which it answers; '': unknown
+    kinds: Collection[str] = (),  # Kinds of data in the prompt to be sent, masked or not
+    user: str = "",  # The caller
+    roles: Collection[str] = (),  # Roles of the caller
+    today: date | None = None,  # None: the current date
+) -> StepRecord:  # 'pass' with the options to send, or 'block' with the reason; without the user's name
+    "Check whether a prompt may be sent; every broken rule is named."
     with timed() as timer:
         broken = _broken(policy, provider, region, tuple(kinds), {user, *roles} - {""}, today or date.today())
         options = {} if broken or provider in INSIDE else retention_options(provider)
@@ -136,7 +136,7 @@ def check_call(
 
 
 def _broken(policy, provider, region, kinds, who, today):
-    "What speaks against a call, in words."
+    "Return the reasons against a call, as text."
     found = []
     if not _covers(policy.users, who):
         found.append("this user may not call any model")
@@ -151,14 +151,14 @@ def _broken(policy, provider, region, kinds, who, today):
 
 
 def _against(agreement, provider, region, kinds, who, today):
-    "What an agreement does not cover."
+    "Return what an agreement does not cover."
     found = []
     if agreement.until and today > agreement.until:
         found.append(f"the agreement with {provider} ended on {agreement.until}")
     if not _covers(agreement.users, who):
         found.append(f"this user may not call {provider}")
     if not _covers(agreement.regions, {region}):
-        found.append(f"{provider} may not answer from {region or 'a region that nobody knows'}")
+        found.append(f"{provider} may not answer from {region or 'an unknown region'}")
     found += [
         f"{provider} may not receive {k}" for k in sorted(set(kinds)) if not _covers(agreement.kinds, {k})
     ]
@@ -172,7 +172,7 @@ def _covers(allowed, given):
 
 
 def _keeps(agreement, provider, today):
-    "Why zero retention is not certain; '' where it is."
+    "Return why zero retention is not certain; '' if it is."
     known = retention()[provider]
     if known.by in ("request", "default", "own"):
         return ""
@@ -182,10 +182,10 @@ def _keeps(agreement, provider, today):
 
 # %% ../../nbs/layer/15_gateway.ipynb #1d611ad0
 def with_options(
-    body: Mapping[str, Any],  # Of a request
-    options: Mapping[str, Any],  # As `retention_options` gives them
+    body: Mapping[str, Any],  # Body of a request
+    options: Mapping[str, Any],  # From `retention_options`
 ) -> dict[str, Any]:  # A new body
-    "A request in which the options hold, whatever it said; mappings are put into each other."
+    "Return a request body with the options applied; they override it, and nested mappings are merged."
     out = dict(body)
     for name, value in options.items():
         held = out.get(name)

@@ -24,18 +24,18 @@ _PARTS = ("id", "text", "title", "url", "score", "document")
 
 @dataclass(frozen=True)
 class Passage:
-    "A piece of knowledge that an answer may lean on."
+    "A piece of knowledge that an answer may be based on."
 
-    id: str  # Unique in its index; kept in records, so no personal value
+    id: str  # Unique in its index; stored in records, so without personal data
     text: str
-    title: str = ""  # For people
-    url: str = ""  # Where it can be read; '' where it has no page
-    score: float | None = None  # How well it fits, as its retriever counts; higher is better
-    fields: Mapping[str, Any] = field(default_factory=dict)  # What `where` asks for: product, language, ...
-    document: str = ""  # What it was cut from; '' where it stands alone
+    title: str = ""  # Shown to readers
+    url: str = ""  # Its page; '' for none
+    score: float | None = None  # The retriever's score; higher is better
+    fields: Mapping[str, Any] = field(default_factory=dict)  # Values for `where`: product, language, ...
+    document: str = ""  # Id of the document it was cut from; '' for none
 
     def __getitem__(self, name: str) -> Any:
-        "A part of the passage or one of its fields by name, as of a mapping; `KeyError` for another name."
+        "Return a part of the passage or one of its fields by name; raises `KeyError` for another name."
         return getattr(self, name) if name in _PARTS else self.fields[name]
 
     def __post_init__(self):
@@ -49,25 +49,25 @@ class Passage:
 
 @runtime_checkable
 class Retriever(Protocol):
-    "Whatever finds passages for a query."
+    "Interface of an object that finds passages for a query."
 
     def search(
         self,
         query: str,
-        k: int = 5,  # At most so many
+        k: int = 5,  # Maximum number of passages
         where: Mapping[str, Any] | None = None,  # Field -> value that a passage must have
-    ) -> list[Passage]:  # The best one first
-        "Passages that fit a query."
+    ) -> list[Passage]:  # Best first
+        "Return passages that fit a query."
         ...
 
 # %% ../../nbs/layer/12_grounding.ipynb #91b56303
 class KeywordRetriever:
-    "Passages in memory, found by the rare words that they share with the query."
+    "Finds passages in memory by the rare words that they share with the query."
 
     @forgetting
     def __init__(
         self,
-        passages: Iterable[Passage],  # With different ids
+        passages: Iterable[Passage],  # With unique ids
     ):
         self.passages = tuple(passages)
         twice = [i for i, n in Counter(p.id for p in self.passages).items() if n > 1]
@@ -80,10 +80,10 @@ class KeywordRetriever:
     def search(
         self,
         query: str,
-        k: int = 5,  # At most so many, 1 or more
+        k: int = 5,  # Maximum number of passages, at least 1
         where: Mapping[str, Any] | None = None,  # Field -> value that a passage must have
-    ) -> list[Passage]:  # The best one first; none that shares no word
-        "Passages that share words with the query; a rarer word counts more."
+    ) -> list[Passage]:  # Best first; only passages that share a word
+        "Return passages that share words with the query; rarer words weigh more."
         if k < 1:
             raise ValueError(f"k is {k}, expected 1 or more")
         asked = set(content_stems(query))
@@ -104,7 +104,7 @@ def _has(passage, where):
 # %% ../../nbs/layer/12_grounding.ipynb #0a9ae4e1
 @dataclass(frozen=True)
 class LeftOut:
-    "A passage that is not in the prompt."
+    "A passage that was left out of the prompt."
 
     id: str
     reason: str  # 'too long', 'empty', 'twice', 'nearly twice'
@@ -112,15 +112,15 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Grounded(Stepped):
-    "A prompt with its passages: `.text` is the whole, and the parts stay apart for a defence to fence."
+    "A prompt with passages: `.text` is the whole; the parts are kept separately for the defence step."
 
-    prompt: Any = ""  # As it came: a text, or a filled-in template with its pieces
+    prompt: Any = ""  # The original prompt: a text, or a filled-in template
     passages: tuple[Passage, ...] = ()  # Number n of the prompt is `passages[n - 1]`
     left_out: tuple[LeftOut, ...] = ()
 
     @property
     def data(self) -> tuple[str, ...]:
-        "The numbered passages, as texts that somebody else wrote."
+        "The numbered passages, as untrusted texts."
         return tuple(numbered(p, n) for n, p in enumerate(self.passages, 1))
 
 
@@ -128,7 +128,7 @@ def numbered(
     passage: Passage,
     number: int,  # From 1
 ) -> str:  # One line
-    "A passage as it stands in a prompt: number, title, text."
+    "Format a passage for a prompt: number, title, text."
     title = f"{passage.title}: " if passage.title else ""
     return " ".join(f"[{number}] {title}{passage.text}".split())
 
@@ -139,14 +139,14 @@ ASKING = (
 
 
 def ground(
-    prompt: Any,  # A text, or what a step before gave: `.text` is read
-    passages: Sequence[Passage],  # The best one first
+    prompt: Any,  # A text, or the result of an earlier step (its `.text` is used)
+    passages: Sequence[Passage],  # Best first
     *,
-    limit: int = 8000,  # Of all passages together, in characters or whatever `count` counts
-    count: Callable[[str], int] = len,  # Size of a text
-    asking: str = ASKING,  # What the model is told about the passages
-) -> Grounded:  # Text, record, and the parts
-    "Put numbered passages behind a prompt, whole ones within a limit; ValueError for a limit below 1."
+    limit: int = 8000,  # Total size of the passages, in characters or the unit of `count`
+    count: Callable[[str], int] = len,  # Returns the size of a text
+    asking: str = ASKING,  # Instruction to the model about the passages
+) -> Grounded:  # Text, record and parts
+    "Append numbered passages to a prompt, uncut and within a limit; raises ValueError for a limit below 1."
     if limit < 1:
         raise ValueError(f"limit is {limit}, expected 1 or more")
     text = prompt if isinstance(prompt, str) else prompt.text
@@ -165,7 +165,7 @@ def ground(
 
 
 def _taken(passages, limit, count):
-    "(passages that fit, `LeftOut` for the others)."
+    "Return (passages that fit, `LeftOut` for the others)."
     taken, left_out, room, seen = [], [], limit, []
     for p in passages:
         size = count(numbered(p, len(taken) + 1))
@@ -180,7 +180,7 @@ def _taken(passages, limit, count):
 
 
 class _Seen:
-    "A text of a passage, and its runs of three words."
+    "A passage's text and its word trigrams."
 
     def __init__(self, text):
         self.text = " ".join(text.split())
@@ -188,12 +188,12 @@ class _Seen:
         self.runs = {tuple(found[i : i + 3]) for i in range(len(found) - 2)}
 
     def is_near(self, other):
-        "Do they share so many runs of words that one says what the other says?"
+        "Whether two texts share so many trigrams that they are near-duplicates."
         both = len(self.runs & other.runs)
         return len(self.runs) >= 8 and both >= NEARLY * len(self.runs | other.runs)
 
 
-NEARLY = 0.8  # share of the runs of words of two passages (Jaccard) from which one is enough
+NEARLY = 0.8  # Jaccard similarity of trigrams from which passages are near-duplicates
 
 
 def _why_not(passage, seen, size, room):

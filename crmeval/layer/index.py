@@ -35,11 +35,11 @@ from .word_ranking import best_places, exact_scores, length_norm, rough_scores, 
 # %% ../../nbs/layer/15_index.ipynb #08434141
 @dataclass(frozen=True)
 class Query:
-    "What is looked for, and what was said before."
+    "A question with the earlier turns of its conversation."
 
     text: str
     before: tuple[str, ...] = ()  # Earlier turns, or names from them
-    weight: float = 0.15  # Of a word that only stands in `before`, in [0, 1]
+    weight: float = 0.15  # Weight of a word that occurs only in `before`, in [0, 1]
 
     def __post_init__(self):
         if not 0 <= self.weight <= 1:
@@ -47,7 +47,7 @@ class Query:
 
     @property
     def words(self) -> dict[str, float]:
-        "Word -> weight, at most 256 words; those of the question first."
+        "Word -> weight, at most 256 words, those of the question first."
         asked: dict[str, float] = {}
         for word in index_words(self.text[:_LONGEST]):
             asked[word] = asked.get(word, 0.0) + 1.0
@@ -57,13 +57,13 @@ class Query:
         return dict(list(asked.items())[:_MOST_WORDS])
 
 
-_LONGEST, _MOST_WORDS = 4000, 256  # characters of a text, words of a question
+_LONGEST, _MOST_WORDS = 4000, 256  # maximum characters of a text, and words of a question
 
 
 def as_query(
     query: str | Query,
 ) -> Query:
-    "A question as `Query`; anything else is a ValueError."
+    "Return a question as `Query`; raises ValueError for anything else."
     if isinstance(query, str):
         return Query(query)
     if isinstance(query, Query):
@@ -72,12 +72,12 @@ def as_query(
 
 # %% ../../nbs/layer/15_index.ipynb #f7484183
 def _changes(base):
-    "How often the passages of a file have changed."
+    "Return how often the passages of a file have changed."
     return base.execute("SELECT value FROM meta WHERE name = 'changes'").fetchone()[0]
 
 
 class _Readable:
-    "The passages that a search may find: numbers in their order, lengths, and who holds a word."
+    "The passages that a search may find: numbers in ascending order, lengths, and postings of words."
 
     def __init__(self, base, condition, values):
         numbers, lengths = base.execute(
@@ -92,18 +92,18 @@ class _Readable:
 
     @property
     def size(self) -> int:
-        "Numbers that are held."
+        "Count of cached numbers."
         seen = 0 if self.directions is None else self.directions.rows.size // 4
         return 3 * len(self.numbers) + sum(map(len, self.words.values())) + seen
 
     def likeness(self, base, direction):
-        "How near every passage is to a direction."
+        "Return every passage's similarity to a vector."
         if self.directions is None:
             self.directions = Directions(base, self.numbers, len(direction))
         return self.directions.likeness(direction)
 
     def holders(self, base, asked):
-        "Word -> places of the passages that hold it."
+        "Return word -> indices of the passages with it."
         for word in asked:
             if word not in self.words:
                 self.words[word] = self._places(base, word)
@@ -122,15 +122,15 @@ class _Readable:
 
 
 def _whole(told):
-    "Numbers from a text with commas."
+    "Parse comma-separated integers."
     return np.fromstring(told or "", np.int64, sep=",") if told else np.zeros(0, np.int64)
 
 
-_HELD = 4_000_000  # numbers that are remembered, 32 MB
+_HELD = 4_000_000  # maximum cached numbers, 32 MB
 
 
 class _Memory:
-    "What was readable, by conditions and readers, as long as the file does not change."
+    "Cache of readable passages by conditions and readers; cleared when the file changes."
 
     def __init__(self):
         self.changes, self.kept = -1, OrderedDict()
@@ -147,7 +147,7 @@ class _Memory:
         return self.kept[key]
 
     def trim(self):
-        "Forget what was not used for longest; what alone is too large forgets its words."
+        "Evict the least recently used entries; an entry that is too large alone loses its words."
         while len(self.kept) > 1 and sum(r.size for r in self.kept.values()) > _HELD:
             self.kept.popitem(last=False)
         for only in self.kept.values():
@@ -155,21 +155,21 @@ class _Memory:
                 only.words.clear()
 
 # %% ../../nbs/layer/15_index.ipynb #2de6798c
-_CLOSER_LOOK = 100  # passages whose words are counted exactly
+_CLOSER_LOOK = 100  # passages with exact scores
 
 
 class Index:
-    "Passages in a file, found among those that a reader may see. Threads and processes may share the file."
+    "Search index in a file; a search finds only passages that the reader may see. Thread- and process-safe."
 
     def __init__(
         self,
-        path: str | Path,  # A file; made where there is none
+        path: str | Path,  # A file; created if missing
         *,
         unmarked: str | None = None,  # Who may read a passage without `allowed`: 'everybody' or 'nobody'
-        weights: Sequence[float] = (1.0, 1.0, 1.0),  # Of a word in title, section and text, from 0
-        must_exist: bool = False,  # True: a path without a file is an `IndexProblem`
-        encoder: TextEncoder | None = None,  # Reads what is added, so that it is found by meaning as well
-        meaning: float = 0.7,  # Weight of meaning beside words, in [0, 1]; see `fit_fusion`
+        weights: Sequence[float] = (1.0, 1.0, 1.0),  # Weight of a word in title, section and text
+        must_exist: bool = False,  # True: a missing file raises `IndexProblem`
+        encoder: TextEncoder | None = None,  # Encodes added passages for search by meaning
+        meaning: float = 0.7,  # Weight of meaning against words, in [0, 1]; see `fit_fusion`
     ):
         if not 0 <= meaning <= 1:
             raise ValueError(f"meaning is {meaning!r}, expected a number in [0, 1]")
@@ -184,7 +184,7 @@ class Index:
             self.read_on()
 
     def _check_encoder(self, encoder):
-        "Directions of two encoders are never mixed, whoever comes first."
+        "Register the encoder in the file; raise `IndexProblem` if it has vectors of another one."
         mine = encoder_digest(encoder)
         with self.file.writing() as base:
             base.execute("INSERT OR IGNORE INTO meta VALUES ('encoder', ?)", (mine,))
@@ -195,8 +195,8 @@ class Index:
                 "another way; make a new index for this one"
             )
 
-    def read_on(self) -> int:  # How many passages were read
-        "Let the encoder read what it has not read yet; `add` and `replace` do it."
+    def read_on(self) -> int:  # Number of encoded passages
+        "Encode passages without vectors; `add` and `replace` do it."
         done = 0
         while self.encoder is not None:
             with self.file.reading() as base:
@@ -219,8 +219,8 @@ class Index:
         passages: Iterable[
             Passage | Mapping
         ],  # Records with id, text, document and any fields; `allowed`: readers
-    ) -> int:  # How many were new or changed
-        "Add passages, all or none; a known id is replaced. A ValueError names the passage that is wrong."
+    ) -> int:  # Number of new or changed passages
+        "Add passages, all or none; known ids are replaced. A ValueError names an invalid passage."
         if isinstance(passages, (Mapping, Passage)):
             passages = [passages]
         changed = self.file.put(row_of(p, self.file.unmarked) for p in passages)
@@ -230,34 +230,34 @@ class Index:
     def replace(
         self,
         document: str,
-        passages: Iterable[Passage | Mapping],  # All that the document has now; none removes it
-    ) -> int:  # How many passages changed, came or went
-        "A document in its new state, in one transaction; passages that are the same stay as they are."
+        passages: Iterable[Passage | Mapping],  # All current passages of the document; none removes it
+    ) -> int:  # Number of passages added, changed or removed
+        "Replace a document's passages in one transaction; identical passages are kept."
         changed = self.file.replace(document, [row_of(p, self.file.unmarked) for p in passages])
         self.read_on()
         return changed
 
-    def remove(self, document: str) -> int:  # How many passages it had
-        "Take a document out; nothing of it stays in the file, unless a reader holds it: see `forget`."
+    def remove(self, document: str) -> int:  # Number of its passages
+        "Remove a document; no trace stays in the file, unless a reader has it open: see `forget`."
         gone = self.file.replace(document, [])
         self.file.forget()
         return gone
 
-    def forget(self) -> bool:  # False: somebody is reading, ask again later
-        "Have no word of what was removed or replaced stand in the file; `remove` and `close` do it."
+    def forget(self) -> bool:  # False: a reader has the file open, try again later
+        "Erase all traces of removed or replaced passages from the file; `remove` and `close` do it."
         return self.file.forget()
 
     def search(
         self,
         query: str | Query,
-        k: int = 10,  # At most so many, from 1
+        k: int = 10,  # Maximum number of passages, at least 1
         where: Mapping[str, Any] | None = None,  # Field -> value, list of values, or {'from': ..., 'to': ...}
         *,
-        who: str | Collection[str] | None = None,  # A person and her groups; None: what everybody may read
-        how: str | None = None,  # 'words', 'meaning' or 'both'; None: both where there is an encoder
-        meaning: float | None = None,  # Weight of meaning for this question; None: that of the index
-    ) -> list[Passage]:  # The best one first; by words none that shares no word. Higher scores are better
-        "Passages that fit, of those that this reader may see and that are as `where` says."
+        who: str | Collection[str] | None = None,  # A person and their groups; None: only public passages
+        how: str | None = None,  # 'words', 'meaning' or 'both'; None: both if there is an encoder
+        meaning: float | None = None,  # Weight of meaning for this question; None: the index's
+    ) -> list[Passage]:  # Best (highest score) first; by words only passages that share a word
+        "Return the best passages among those that this reader may see and that match `where`."
         asked, how = self._asked(query, k), self._how(how)
         encoder = None if how == "words" else self.encoder
         direction = None if encoder is None else _pointing(asked, encoder)
@@ -273,7 +273,7 @@ class Index:
             return self._passages(base, scored[:k])
 
     def _read_what_came(self):
-        "What somebody added without an encoder is read before it is looked for by meaning."
+        "Encode passages that were added without an encoder, before a search by meaning."
         with self.file.reading() as base:
             changes = _changes(base)
         if changes != self._read_until:
@@ -290,7 +290,7 @@ class Index:
         return how or usual
 
     def _fused(self, base, readable, scored, direction, weight, most):
-        "(number, score): likeness and words, weighed; the best by words counts as the nearest."
+        "Return (number, score): similarity and word scores, weighted; both have the same maximum."
         if not len(readable.numbers):
             return []
         with self._lock:
@@ -324,7 +324,7 @@ class Index:
             return self._memory.readable(base, condition, [json.dumps(acls), *values])
 
     def _by_words(self, base, readable, asked, most):
-        "(number, score) of the passages that fit, the best first."
+        "Return (number, score) of matching passages, best first."
         with self._lock:
             holders = readable.holders(base, asked)
             self._memory.trim()
@@ -339,17 +339,17 @@ class Index:
         return [(n, -score) for score, _, n in scored if score < 0]
 
     def _passages(self, base, scored):
-        "(number, score) as passages."
+        "Convert (number, score) to passages."
         rows = {row[0]: row[1:] for row in _rows(base, f"n, {_SHOWN}", [n for n, _ in scored])}
         return [_passage(rows[n], score) for n, score in scored]
 
     def get(
         self,
-        id: str,  # Of a passage
+        id: str,  # Id of a passage
         *,
         who: str | Collection[str] | None = None,  # As for `search`
-    ) -> Passage | None:  # None: there is none that this reader may see
-        "A passage by its id."
+    ) -> Passage | None:  # None: missing, or not readable for this user
+        "Return a passage by its id."
         with self.file.reading() as base:
             numbers = self._readable(base, {"id": id}, who).numbers
             found = self._passages(base, [(int(n), None) for n in numbers])
@@ -360,8 +360,8 @@ class Index:
         where: Mapping[str, Any] | None = None,
         *,
         who: str | Collection[str] | None = None,
-    ) -> int:  # From 0
-        "How many passages this reader may see."
+    ) -> int:  # At least 0
+        "Return the number of passages that this reader may see."
         with self.file.reading() as base:
             return len(self._readable(base, where, who).numbers)
 
@@ -370,16 +370,16 @@ class Index:
         *,
         who: str | Collection[str] | None = None,
     ) -> list[str]:  # Sorted
-        "Documents of which this reader may see a passage."
+        "Return documents of which this reader may see a passage."
         with self.file.reading() as base:
             numbers = self._readable(base, None, who).numbers
             return sorted({own for (own,) in _rows(base, "document", numbers.tolist())})
 
     def seen_by(
         self,
-        who: str | Collection[str] | None,  # A person and her groups
+        who: str | Collection[str] | None,  # A person and their groups
     ) -> "SeenBy":
-        "The index as one reader sees it, for whoever asks without saying for whom."
+        "Return the index restricted to one reader, as a retriever."
         return SeenBy(self, names_of(who))
 
     def close(self):
@@ -388,7 +388,7 @@ class Index:
 
 
 def _pointing(asked, encoder):
-    "Where a question points."
+    "Return the vector of a question."
     before = [text[:_LONGEST] for text in asked.before]
     return question_direction(asked.text[:_LONGEST], before, asked.weight, encoder)
 
@@ -409,7 +409,7 @@ def _passage(row, score):
 
 @dataclass(frozen=True)
 class SeenBy:
-    "An index as one reader sees it; a retriever."
+    "An index restricted to one reader; a retriever."
 
     index: Index
     who: frozenset[str] = field(default_factory=frozenset)
@@ -420,33 +420,33 @@ class SeenBy:
         k: int = 10,
         where: Mapping[str, Any] | None = None,
     ) -> list[Passage]:
-        "As `Index.search` for this reader."
+        "Like `Index.search`, for this reader."
         return self.index.search(query, k, where, who=self.who)
 
 # %% ../../nbs/layer/15_index.ipynb #2c0a5f4e
 @dataclass(frozen=True)
 class Fusion:
-    "How much meaning should count beside words, by questions of one's own."
+    "The weight of meaning against words, fitted to given questions."
 
-    meaning: float  # The weight that finds most on the first half, in [0, 1]
-    low: float  # Weights that came out when these questions were drawn anew: ends of 95 of 100
+    meaning: float  # Best weight on the first half of the questions, in [0, 1]
+    low: float  # Ends of the 95% bootstrap interval of the weight
     high: float
-    score: Estimate  # On the other half: mean of 1 / place of the first that answers, 0 beyond the tenth
-    gain: Difference  # On the other half: that score less the one by words alone
+    score: Estimate  # On the second half: mean reciprocal rank of the first answer, 0 beyond rank 10
+    gain: Difference  # On the second half: that score minus the score by words only
 
 
 _WEIGHTS = np.arange(11) / 10
 
 
 def fit_fusion(
-    index: Index,  # With an encoder
-    questions: Sequence[tuple[str | Query, Collection[str]]],  # (question, ids of what answers it)
+    index: Index,  # An index with an encoder
+    questions: Sequence[tuple[str | Query, Collection[str]]],  # (question, ids of passages that answer it)
     *,
     who: str | Collection[str] | None = None,
     where: Mapping[str, Any] | None = None,
     rng: int = 0,
 ) -> Fusion:
-    "The weight of meaning that finds most on every other question, and what it finds on those between."
+    "Fit the weight of meaning on every second question, and evaluate it on the others."
     if len(questions) < 20:
         raise ValueError(f"there are {len(questions)} questions, expected 20 or more: 10 for each half")
     first, second = questions[::2], questions[1::2]

@@ -26,36 +26,36 @@ from .policy_part import check_known
 
 # %% ../../nbs/layer/14_index_file.ipynb #116ba12b
 class IndexProblem(ValueError):
-    "An index cannot be opened, or does not fit what is asked of it; says the file and what was expected."
+    "Raised if an index cannot be opened or does not fit a request; names the file and what was expected."
 
 
 @dataclass(frozen=True)
 class Row:
-    "A passage as the index keeps it."
+    "A passage as stored in the index."
 
     id: str
-    document: str  # The passage's id where none was named
+    document: str  # The passage's id if no document was named
     text: str
     title: str = ""
     section: str = ""
     url: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)  # Everything else
+    fields: Mapping[str, Any] = field(default_factory=dict)  # All other fields
     readers: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
-        "Changes with anything of the row, 32 hexadecimal digits."
+        "Digest of the whole row, 32 hexadecimal digits."
         told = [self.id, self.document, *self.texts, self.url, self.readers, _as_json(self.fields)]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
     @property
     def texts(self) -> tuple[str, str, str]:
-        "Title, section and text: what is searched."
+        "Title, section and text: the searched parts."
         return self.title, self.section, self.text
 
     @property
     def stems(self) -> str:
-        "The words of title, section and text, a line each."
+        "The stems of title, section and text, one line each."
         return "\n".join(" ".join(index_words(t)) for t in self.texts)
 
 
@@ -73,7 +73,7 @@ _OWN = {"id", "text", "document", "title", "section", "url", "address", "score",
 
 
 def _as_mapping(passage):
-    "A passage as one mapping, its fields among its parts."
+    "Return a passage as one mapping, with its fields beside its parts."
     if isinstance(passage, Mapping):
         return {str(k): v for k, v in passage.items()}
     parts = ("id", "text", "title", "url", "document")
@@ -93,15 +93,15 @@ def _text_of(given, name, needed=False):
 
 
 def row_of(
-    passage: Passage | Mapping,  # Needs id and text
-    unmarked: str = UNMARKED[0],  # Who may read it where it does not say so
+    passage: Passage | Mapping,  # Must have id and text
+    unmarked: str = UNMARKED[0],  # Who may read it if it has no field `allowed`
 ) -> Row:
-    "What the index keeps of a passage; a ValueError names the passage and what is wrong with it."
+    "Return the index row of a passage; a ValueError names the passage and the fault."
     given = _as_mapping(passage)
     own = _text_of(given, "id", needed=True)
     fields = {stored_text(k): v for k, v in given.items() if k not in _OWN}
     for name, value in fields.items():
-        if name.strip().lower() == "allowed":  # a warehouse that writes names in capitals would open all
+        if name.strip().lower() == "allowed":  # a warehouse with names in capitals would open all passages
             raise ValueError(f"passage {own} has a field {name!r}; who may read it is said in 'allowed'")
         field_values(value, f"field {name!r} of passage {own}")
     return Row(
@@ -116,7 +116,7 @@ def row_of(
     )
 
 # %% ../../nbs/layer/14_index_file.ipynb #9d83df82
-_APPLICATION = 0x63726D69  # says whose file it is
+_APPLICATION = 0x63726D69  # application id: marks the file as an index
 _FORMAT = 1
 _SCHEMA = (
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -133,18 +133,18 @@ _SCHEMA = (
     "CREATE VIRTUAL TABLE words USING fts5(stems, content='', columnsize=0, detail=none, "
     f'tokenize="{WHOLE_WORDS}")',
 )
-_WAIT_S = 60  # for another process that writes
+_WAIT_S = 60  # maximum wait for another writing process
 
 
 class IndexFile:
-    "The file of an index: rows, their words, their readers. Threads may share it; a fork opens it anew."
+    "The file of an index: rows, words, readers. Thread-safe; a forked process opens it again."
 
     def __init__(
         self,
         path: str | Path,
         *,
-        unmarked: str | None = None,  # One of `UNMARKED`, kept in the file; None: as it says
-        must_exist: bool = False,  # True: a file that is not there is an error
+        unmarked: str | None = None,  # One of `UNMARKED`, stored in the file; None: the stored value
+        must_exist: bool = False,  # True: a missing file is an error
     ):
         self.path = Path(path).expanduser()
         if unmarked is not None:
@@ -167,12 +167,12 @@ class IndexFile:
 
     @property
     def told(self) -> str:
-        "The file's name for messages."
+        "The file name for messages, without keys."
         return without_keys(str(self.path))
 
     def _connection(self) -> sqlite3.Connection:
-        "The connection of this process."
-        if self._base is None or self._pid != os.getpid():  # a forked child must not use its parent's
+        "Return the connection of this process."
+        if self._base is None or self._pid != os.getpid():  # must not be shared across a fork
             try:
                 self._base = sqlite3.connect(
                     self.path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
@@ -183,7 +183,7 @@ class IndexFile:
         return self._base
 
     def _make(self, unmarked):
-        "The tables, where the file is new."
+        "Create the tables if the file is new."
         try:
             self._use_log()
             with self.writing() as base:
@@ -202,7 +202,7 @@ class IndexFile:
             raise IndexProblem(f"{self.told} has format {self.meta('format')!r}, expected {_FORMAT}")
 
     def _use_log(self):
-        "Readers and one writer at a time; several processes may come at once."
+        "Switch to write-ahead logging: many readers and one writer; several processes may try at once."
         base, until = self._connection(), time.monotonic() + _WAIT_S
         while True:
             try:
@@ -233,26 +233,26 @@ class IndexFile:
                 base.execute("COMMIT")
 
     def reading(self):
-        "A context in which every statement sees the same state."
+        "Return a context in which every statement sees the same state."
         return self._transaction("BEGIN")
 
     def writing(self):
-        "A context that is done as a whole or not at all."
+        "Return a context whose changes are committed together or not at all."
         return self._transaction("BEGIN IMMEDIATE")
 
     def meta(self, name: str) -> Any:
-        "What the file says about itself; None: nothing."
+        "Return a metadata value of the file; None if missing."
         with self.reading() as base:
             found = base.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return found[0] if found else None
 
     def set_meta(self, name: str, value: str | int):
-        "Have the file say something about itself."
+        "Store a metadata value in the file."
         with self.writing() as base:
             base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
-    def put(self, rows: Iterable[Row]) -> int:  # How many were new or changed
-        "Keep rows; one with the id of another replaces it, one that is the same stays."
+    def put(self, rows: Iterable[Row]) -> int:  # Number of new or changed rows
+        "Store rows; a row with an existing id replaces it, an identical one is skipped."
         with self.writing() as base:
             changed = sum(self._put(base, row) for row in rows)
             self._count(base, changed)
@@ -281,7 +281,7 @@ class IndexFile:
         return True
 
     def _acl(self, base, names):
-        "The number of a set of readers."
+        "Return the id of a set of readers, created if needed."
         key = json.dumps(names)
         found = base.execute("SELECT acl FROM acls WHERE names = ?", (key,)).fetchone()
         if found:
@@ -303,8 +303,8 @@ class IndexFile:
         if changed:
             base.execute("UPDATE meta SET value = value + 1 WHERE name = 'changes'")
 
-    def replace(self, document: str, rows: Iterable[Row]) -> int:  # How many rows changed, came or went
-        "Give a document these rows and no others."
+    def replace(self, document: str, rows: Iterable[Row]) -> int:  # Number of rows added, changed or removed
+        "Replace all rows of a document."
         rows = list(rows)
         for row in rows:
             if row.document != document:
@@ -318,8 +318,8 @@ class IndexFile:
             self._count(base, changed)
         return changed
 
-    def forget(self) -> bool:  # False: a reader holds the file, and what was removed may still stand in it
-        "Have nothing of what was removed or replaced stand in the file: no word, and no name of a reader."
+    def forget(self) -> bool:  # False: a reader has the file open, and removed data may remain in it
+        "Erase all traces of removed or replaced rows from the file, words and reader names included."
         if not self.meta("to forget"):
             return True
         with self.writing() as base:
@@ -333,13 +333,13 @@ class IndexFile:
         return True
 
     def _emptied(self):
-        "Whether the log beside the file is empty: it holds pages as they were."
+        "Empty the write-ahead log, which contains old pages; returns whether that succeeded."
         with self._lock:
             busy = self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         return not busy
 
     def close(self):
-        "Close the file, after what was removed is gone from it; a later call opens it again."
+        "Erase removed data and close the file; a later call opens it again."
         with self._lock:
             if self._base is not None and self._pid == os.getpid() and not self._base.in_transaction:
                 self.forget()
@@ -350,6 +350,6 @@ class IndexFile:
 
 
 def _mark_of(base):
-    "(whose file it is, how many tables it has)"
+    "Return (application id, number of tables)."
     mark = base.execute("PRAGMA application_id").fetchone()[0]
     return mark, base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]

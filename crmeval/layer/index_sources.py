@@ -25,17 +25,17 @@ from .index import Index
 # %% ../../nbs/layer/16_index_sources.ipynb #916841f7
 @dataclass(frozen=True)
 class Taken:
-    "What is taken of a source, and what every passage of it says."
+    "Which documents of a source are indexed, and the fields that they get."
 
-    size: int = 1200  # Characters of a passage at most, from 40
-    where: Mapping[str, str | list[str]] = field(default_factory=dict)  # Only documents that say one of these
+    size: int = 1200  # Maximum characters of a passage, at least 40
+    where: Mapping[str, str | list[str]] = field(default_factory=dict)  # Only documents with these values
     fields: Mapping[str, str | list[str]] = field(
         default_factory=dict
-    )  # What all of them say: product, language, ...
-    allowed: Sequence[str] = ()  # Who may read them; (): as the index says of what does not say it
+    )  # Fields set on all of them: product, language, ...
+    allowed: Sequence[str] = ()  # Who may read them; (): the index's default
 
-    def told(self, source: str, document: Mapping[str, Any]) -> dict | None:  # None: is not taken
-        "A document as `chunks` reads it, under the name of its source."
+    def told(self, source: str, document: Mapping[str, Any]) -> dict | None:  # None: left out
+        "Return a document for `chunks`, with its source in the id."
         more = {**document, **self.fields, "source": source, "id": f"{source}/{document['id']}"}
         if self.allowed:
             more["allowed"] = list(self.allowed)
@@ -52,16 +52,16 @@ def _says(value, wanted):
 
 @dataclass
 class Indexed:
-    "What a run did with one source."
+    "The result of indexing one source."
 
     source: str
-    new: int = 0  # Documents that came
+    new: int = 0  # New documents
     changed: int = 0
     same: int = 0
-    removed: int = 0  # Documents that the source no longer has, or that are no longer taken
-    kept: int = 0  # Documents that cannot be read now and stay as they were last read
-    unread: list[Unread] = field(default_factory=list)  # What cannot be read, and why
-    documents: int = 0  # That the index now holds of the source
+    removed: int = 0  # Documents that are gone from the source or no longer selected
+    kept: int = 0  # Unreadable documents, kept as last read
+    unread: list[Unread] = field(default_factory=list)  # Unreadable documents, with reasons
+    documents: int = 0  # Documents of the source now in the index
     passages: int = 0
 
 
@@ -69,7 +69,7 @@ INDEXED_HEAD = ("source", "new", "changed", "same", "removed", "kept", "not read
 
 
 def indexed_cells(done: Indexed) -> list[str]:
-    "What a run did, as a line below `INDEXED_HEAD`."
+    "Return the result as a table row for `INDEXED_HEAD`."
     told = (done.new, done.changed, done.same, done.removed, done.kept, len(done.unread))
     return [done.source, *map(str, told), str(done.documents), str(done.passages)]
 
@@ -77,11 +77,11 @@ def indexed_cells(done: Indexed) -> list[str]:
 def open_index(
     path: str | Path,
     *,
-    with_encoder: bool = False,  # True: also where the index was made without one
+    with_encoder: bool = False,  # True: also if the index was created without one
     must_exist: bool = False,
-    meaning: float | None = None,  # Weight of meaning beside words, in [0, 1]; None: as `Index` has it
+    meaning: float | None = None,  # Weight of meaning against words, in [0, 1]; None: the default of `Index`
 ) -> Index:
-    "An index, with the embedded encoder where it was made with it."
+    "Open an index, with the embedded encoder if it was created with it."
     index = Index(path, must_exist=must_exist)
     if not (with_encoder or index.file.meta("encoder")):
         return index
@@ -94,8 +94,8 @@ def open_index(
 def documents_of_source(
     index: Index,
     source: str,
-) -> dict[str, int]:  # Document -> how many passages it has; whoever may read them
-    "What an index holds of a source."
+) -> dict[str, int]:  # Document -> its number of passages, for all readers
+    "Return the documents of a source in an index."
     condition, values = conditions({"source": source})
     told = f"SELECT document, count(*) FROM passages p WHERE {condition} GROUP BY document ORDER BY document"
     with index.file.reading() as base:
@@ -103,7 +103,7 @@ def documents_of_source(
 
 
 def _put(index, done, held, document) -> None:
-    "One document in its new state; one without text has no passages."
+    "Index a document's current state; without text it has no passages."
     own = stored_text(document["id"])
     passages = chunks(document, size=document.pop("size"))
     changes = index.replace(own, passages)
@@ -124,7 +124,7 @@ def _drop(index, done, documents) -> None:
 
 def _counted(index, done) -> Indexed:
     if done.removed or done.changed:
-        index.forget()  # neither words nor names of what went stand in the file
+        index.forget()  # erases words and reader names of removed documents
     held = documents_of_source(index, done.source)
     done.documents, done.passages = len(held), sum(held.values())
     return done
@@ -138,7 +138,7 @@ def _row(document: Document) -> dict:
 
 
 def _before(index, source, taken):
-    "What was known of the files of a source; {}: nothing, or they were taken in another way."
+    "Return (saved state of the source's files, {} if none; digest of its folder)."
     said = json.loads(index.file.meta(f"documents of {source.name}") or "{}")
     place = digest(str(path_of(source).absolute()))[:16]
     if said and said["place"] != place:
@@ -151,10 +151,10 @@ def _before(index, source, taken):
 
 def index_documents(
     index: Index,
-    source: Source,  # Of kind documents
+    source: Source,  # Source of kind documents
     taken: Taken = Taken(),  # noqa: B008  # frozen
 ) -> Indexed:
-    "Bring an index to where a folder is: what is new or changed comes in, what is gone goes."
+    "Synchronize an index with a folder: add new, update changed and remove deleted documents."
     before, place = _before(index, source, taken)
     shelf = ChangedDocuments(source, before, more=digest(vars(taken)))
     done, held = Indexed(source.name), documents_of_source(index, source.name)
@@ -175,7 +175,7 @@ def index_documents(
 
 # %% ../../nbs/layer/16_index_sources.ipynb #9eea808b
 def _checked(rows, name) -> Iterator[dict]:
-    "Rows as documents; one without id or text is told by its number."
+    "Yield rows as documents; a ValueError gives the number of a row without id or text."
     seen = set()
     for n, row in enumerate(rows, 1):
         own, text = row.get("id"), row.get("text")
@@ -193,11 +193,11 @@ def _checked(rows, name) -> Iterator[dict]:
 
 def index_rows(
     index: Index,
-    name: str,  # Of the source
-    rows: Iterable[Mapping[str, Any]],  # With id and text; title, url, section and any fields
+    name: str,  # Name of the source
+    rows: Iterable[Mapping[str, Any]],  # Rows with id and text; optional title, url, section and any fields
     taken: Taken = Taken(),  # noqa: B008  # frozen
 ) -> Indexed:
-    "Bring an index to where a table is; a row that is no document raises ValueError, before any goes."
+    "Synchronize an index with a table; an invalid row raises ValueError before anything is removed."
     done, held, there = Indexed(name), documents_of_source(index, name), set()
     for row in _checked(rows, name):
         told = taken.told(name, row)

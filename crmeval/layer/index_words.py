@@ -15,23 +15,23 @@ from ..core.records import storable
 from ..core.text import STOP_WORDS, words
 
 # %% ../../nbs/layer/13_index_words.ipynb #dd6d8785
-# every letter, mark, digit and sign belongs to a word: words are cut before SQLite sees them
+# every character belongs to a word: the text is tokenized before SQLite sees it
 WHOLE_WORDS = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co Cn'"  # a tokenizer of FTS5
-_KEPT = 200_000  # words whose stems are remembered, some 20 MB
+_KEPT = 200_000  # maximum number of cached stems, about 20 MB
 
 
 class _Stemmer:
-    "Porter's stemmer as SQLite has it."
+    "SQLite's Porter stemmer."
 
     def __init__(self):
         self._lock = threading.Lock()
-        self.kept: dict[str, str] = {}  # word -> its stem; '' for one that says nothing
+        self.kept: dict[str, str] = {}  # word -> stem; '' for a stop word
         self._base = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._base.execute(f'CREATE VIRTUAL TABLE words USING fts5(word, tokenize="porter {WHOLE_WORDS}")')
         self._base.execute("CREATE VIRTUAL TABLE stems USING fts5vocab(words, instance)")
 
     def learn(self, new: Iterable[str]) -> dict[str, str]:  # Word -> stem
-        "Remember new words, and forget old ones where they are too many."
+        "Stem and cache new words; the cache is cleared when it is full."
         stems = {w: _bare(w) for w in new}
         asked = [w for w, bare in stems.items() if len(bare) > 3 and bare.isascii() and bare.isalpha()]
         with self._lock:
@@ -51,10 +51,10 @@ _STEMMER = _Stemmer()
 
 
 def _bare(word):
-    "A word without accents of European letters and apostrophes; '' where it says nothing."
+    "Return a word without accents and apostrophes; '' for a stop word."
     if word in STOP_WORDS:
         return ""
-    if not word.isascii():  # marks that are vowels elsewhere stay
+    if not word.isascii():  # only accents are removed: in other scripts marks are vowels
         apart = unicodedata.normalize("NFD", word)
         word = unicodedata.normalize("NFC", "".join(c for c in apart if not "\u0300" <= c <= "\u036f"))
     return word.removesuffix("'s").replace("'", "")
@@ -62,8 +62,8 @@ def _bare(word):
 
 def index_words(
     text: str,  # Any text
-) -> list[str]:  # In order; each is one word for the index, without white space
-    "Folded stems of the words that say something."
+) -> list[str]:  # In order, without white space
+    "Return the folded stems of a text's words, without stop words."
     said, kept = words(storable(text)), _STEMMER.kept
     new = {w for w in said if w not in kept}
     if new:

@@ -20,7 +20,7 @@ _BROKEN_TOKEN = re.compile(r"(?:`{1,3}|```j|```js|```jso|\\)\Z")
 def starts_json(
     text: str,  # Any text
 ) -> bool:
-    "Whether a text begins as JSON does."
+    "Whether a text begins like JSON."
     return _STARTS_JSON.match(text) is not None
 
 
@@ -31,9 +31,9 @@ _BETWEEN = re.compile(r"(?:[\s,:{}\[\]]|\b(?:true|false|null)\b)*")
 
 
 def json_regions(
-    text: str,  # A whole text, or as much as there is of one that was cut off
-) -> list[tuple[int, int, bool]] | None:  # (start, end, whether it is a number), in order
-    "The strings and numbers of a text that is JSON; None for a text that only begins as JSON does."
+    text: str,  # A whole text, or the beginning of one that was cut off
+) -> list[tuple[int, int, bool]] | None:  # (start, end, is a number), in order
+    "Return the spans of strings and numbers in a JSON text; None if the text is not JSON throughout."
     if not starts_json(text):
         return None
     regions, done = [], 0
@@ -46,7 +46,7 @@ def json_regions(
 
 
 class JsonPlace:
-    "Reads a text piece by piece and knows whether the place behind it stands inside a string of JSON."
+    "Reads a text piece by piece and tracks whether its end is inside a JSON string."
 
     def __init__(self):
         self.json: bool | None = None  # None: not known yet
@@ -56,9 +56,9 @@ class JsonPlace:
 
     def advance(
         self,
-        piece: str,  # What comes next
+        piece: str,  # Next piece of the text
     ) -> None:
-        "Read on."
+        "Read the next piece."
         text = self._left + piece
         if self.json is None:
             if _UNDECIDED.fullmatch(text):
@@ -79,19 +79,19 @@ class JsonPlace:
 
     def is_json(
         self,
-        ahead: str,  # What comes next; read only where nothing is known yet
+        ahead: str,  # The text that follows; read only while the format is unknown
     ) -> bool:
-        "Whether the text is JSON at this place; before its first sign was read, whether a key comes."
+        "Whether the text is JSON at this place; before its first character is read, whether a key follows."
         return _KEY.match(self._left + ahead) is not None if self.json is None else self.json
 
     @property
     def fenced(self) -> bool:
-        "Whether the place is in a block of JSON in a text that is none."
+        "Whether the place is in a fenced JSON block of a text that is not JSON."
         return bool(self.json) and not self._whole
 
     @property
     def escaped(self) -> bool:
-        "Whether the next sign belongs to an escape of JSON."
+        "Whether the next character belongs to a JSON escape."
         return self.in_string and self._left == "\\"
 
     def _read(self, token):
@@ -101,16 +101,16 @@ class JsonPlace:
             self.json = token == "```json"
 
 # %% ../../nbs/layer/03_json_place.ipynb #06f117e1
-_QUOTE = re.compile(r"\\.|\"", re.S)  # also what is escaped, so that its quotes are passed over
+_QUOTE = re.compile(r"\\.|\"", re.S)  # also matches escapes, so that escaped quotes are skipped
 
 
 def inside_quotes(
     text: str,  # A piece of JSON
-    start: int,  # Where what is cut out begins
-    end: int,  # Where it ends
-    in_string: bool,  # Whether it begins inside a string
-) -> tuple[int, int]:  # The same, or less
-    "The part of a piece of JSON that stands in one string: quotes and brackets around it are the answer's."
+    start: int,  # Start of the span
+    end: int,  # End of the span
+    in_string: bool,  # Whether the span begins inside a string
+) -> tuple[int, int]:  # The same span or a shorter one
+    "Return the part of a span within one JSON string: quotes and brackets around it belong to the answer."
     quotes = [m.start() for m in _QUOTE.finditer(text, start, end) if m[0] == '"']
     if in_string:
         return start, quotes[0] if quotes else end
@@ -124,5 +124,5 @@ def inside_quotes(
 def json_escaped(
     value: str,  # Any text
 ) -> str:
-    "A text as it stands between the quotes of a string of JSON."
+    "Return a text escaped for a JSON string, without the quotes."
     return json.dumps(value, ensure_ascii=False)[1:-1]

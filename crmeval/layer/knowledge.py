@@ -22,12 +22,12 @@ _CODES = re.compile(r"[A-Za-z]{0,6}[-/]?\d[\w/-]{1,30}")  # CS-20418, 4471-B, 17
 
 
 def conversation_query(
-    turns: Sequence[str],  # The oldest first; the last one is the question
+    turns: Sequence[str],  # Oldest first; the last one is the question
     *,
-    before: int = 4,  # Turns before it that are looked at, from 0
-    limit: int = 2000,  # Characters of the last turn, from 1
+    before: int = 4,  # Number of earlier turns used, at least 0
+    limit: int = 2000,  # Maximum characters of the last turn, at least 1
 ) -> Query:
-    "What to look for: the last turn, and the names and numbers of those before it; no turn is a ValueError."
+    "Return a query: the last turn, with names and numbers of earlier turns; raises ValueError without turns."
     said = [t for t in turns if isinstance(t, str) and t.strip()]
     if not said:
         raise ValueError("there is no turn with words, expected at least one")
@@ -39,15 +39,15 @@ def conversation_query(
 
 
 def _anchors(turn):
-    "Names and numbers of a turn, each once."
+    "Return the names and numbers in a turn, without duplicates."
     return " ".join(dict.fromkeys([*names(turn), *_CODES.findall(turn)]))
 
 # %% ../../nbs/layer/16_knowledge.ipynb #c4099364
 def held_share(
     query: str | Query,
     passage: Passage,
-) -> float:  # [0, 1]; 1 where the question has no content word
-    "The share of the question's content words, of eight at most, that stand in a passage's title or text."
+) -> float:  # [0, 1]; 1 if the question has no content words
+    "Return the share of the question's content words (of at most eight) in a passage's title or text."
     asked = set(index_words(query.text if isinstance(query, Query) else query))
     if not asked:
         return 1.0
@@ -55,13 +55,13 @@ def held_share(
     return min(1.0, shared / min(len(asked), MANY_WORDS))
 
 
-MANY_WORDS = 8  # content words of a question that count as all
+MANY_WORDS = 8  # upper limit of the denominator in `held_share`
 
 # %% ../../nbs/layer/16_knowledge.ipynb #25e16012
 def policy_retriever(
     policy: Any,  # `layer_policy.GroundingPolicy`
-) -> Retriever | None:  # None where the policy names no index
-    "The index that a policy names, open; a path that holds none is a ValueError."
+) -> Retriever | None:  # None if the policy names no index
+    "Open the policy's index; raises ValueError if the path is not an index."
     if not policy.index:
         return None
     encoder = Encoder() if policy.how == "both" else None
@@ -76,14 +76,14 @@ def known_about(
     query: str | Query,
     policy: Any,  # `layer_policy.GroundingPolicy`
     *,
-    where: Mapping[str, Any] | None = None,  # Conditions of this call, beside those of the policy
-    who: Collection[str] = (),  # The person who asks, and her groups
-) -> tuple[list[Passage], str]:  # (the best one first, why there is none; '' where there is one)
-    "What a retriever knows about a question that this person may read and that has to do with it."
+    where: Mapping[str, Any] | None = None,  # Conditions of this call, in addition to the policy's
+    who: Collection[str] = (),  # The asking person and their groups
+) -> tuple[list[Passage], str]:  # (passages, best first; reason if there are none, else '')
+    "Return relevant passages for a question that this person may read."
     seen = retriever.seen_by([w for w in who if w]) if isinstance(retriever, Index) else retriever
     conditions = {**policy.where, **(where or {})}
     asked = query if isinstance(retriever, Index) or isinstance(query, str) else query.text
-    search: Any = seen.search  # an index takes a `Query`, too
+    search: Any = seen.search  # an index also accepts a `Query`
     found = search(asked, policy.passages, conditions or None)
     kept = [p for p in found if held_share(query, p) >= policy.least]
     if kept:

@@ -22,12 +22,12 @@ from ..detect.proper_names import lexicon
 from .record_values import Known
 
 # %% ../../nbs/layer/06_known_places.ipynb #f7caf75e
-_MOST_LETTERS = 8_192  # characters that are remembered
-_STROKES = dict(zip("łøđðħŧı", "loddhti"))  # letters that Unicode does not take apart
+_MOST_LETTERS = 8_192  # maximum number of cached characters
+_STROKES = dict(zip("łøđðħŧı", "loddhti"))  # letters that Unicode does not decompose
 
 
 class _Base(dict):
-    "Character code -> its letter without accent in lower case, for single letters."
+    "Code point -> its lower-case letter without accent, for single letters."
 
     def __missing__(self, code):
         low = unicodedata.normalize("NFKD", chr(code)).casefold()
@@ -54,16 +54,16 @@ class Word(NamedTuple):
     key: str
     start: int
     end: int
-    capital: bool  # Whether it begins with a capital, or its script has none
+    capital: bool  # Whether it begins with a capital, or its script has no case
 
 
-_word = partial(tuple.__new__, Word)  # From a tuple; a text has hundreds
+_word = partial(tuple.__new__, Word)  # built from a tuple for speed: a text has hundreds
 
 
 def words_of(
     text: str,  # Any text
 ) -> list[Word]:
-    "The words of a text with the keys by which they are compared; '_' parts words, too."
+    "Return the words of a text with their comparison keys; '_' separates words too."
     if text.isascii():
         base, spans = text.lower(), [m.span() for m in _PLAIN_WORD.finditer(text)]
         return [_word((base[a:b], a, b, not text[a].islower())) for a, b in spans]
@@ -75,7 +75,7 @@ def words_of(
 def keys_of(
     text: str,  # Any text
 ) -> tuple[str, ...]:
-    "The keys of a text's words."
+    "Return the comparison keys of a text's words."
     if text.isascii():
         return tuple(_PLAIN_WORD.findall(text.lower()))
     return tuple(w.key for w in words_of(text))
@@ -91,14 +91,14 @@ _FOLD = re.compile("|".join(_FOLDS))
 def spelled_out(
     text: str,  # Any text
 ) -> str:  # In lower case
-    "A text with its special letters in the letters that keyboards without them are left with: 'mueller'."
+    "Transliterate special letters as people type them without those keys: 'mueller'."
     return unicodedata.normalize("NFC", text).lower().translate(_SPELLED)
 
 
 def folded(
-    key: str,  # Of a word
+    key: str,  # Key of a word
 ) -> str:
-    "What a name's key is in every spelling of its special letters: 'muller' for Müller, Mueller and Muller."
+    "Fold all spellings of special letters to one key: 'muller' for Müller, Mueller and Muller."
     return _FOLD.sub(lambda m: _FOLDS[m[0]], key)
 
 # %% ../../nbs/layer/06_known_places.ipynb #71ece244
@@ -110,22 +110,22 @@ def _is_ordinary(key):
 
 
 class Names:
-    "Names of persons, by their parts."
+    "Names of persons, indexed by their parts."
 
     def __init__(self):
         self._parts: dict[Hashable, set[str]] = defaultdict(set)
         self._owners: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part -> persons, in order
-        self._folded: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part as `folded` -> persons
-        self._begins: set[str] = set()  # First letters of these
-        self._stems: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part without its last vowel
+        self._folded: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Folded part -> persons
+        self._begins: set[str] = set()  # First letters of the folded parts
+        self._stems: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part without last vowel -> persons
         self._initials: dict[Hashable, set[str]] = defaultdict(set)
 
     def add(
         self,
-        person: Hashable,  # Whose name it is
-        name: str,  # In one form
+        person: Hashable,  # Key of the person
+        name: str,  # One form of the name
     ) -> None:
-        "Learn a form of a person's name."
+        "Add a form of a person's name."
         for key in keys_of(name):
             self._initials[person].add(key[0])
             if len(key) < 2:
@@ -142,9 +142,9 @@ class Names:
 
     def worth_asking(
         self,
-        words: Sequence[Word],  # Of a text
-    ) -> list[int]:  # Numbers of those that may be a part of a name, rising
-        "The words of which it is worth asking whose name they are; most begin small and are nobody's."
+        words: Sequence[Word],  # Words of a text
+    ) -> list[int]:  # Indices of words that may be part of a name, ascending
+        "Return the words worth looking up; most are lower-case words in no name."
         owned, begins = self._owners, self._begins
         return [
             at
@@ -153,7 +153,7 @@ class Names:
         ]
 
     def _owners_of(self, key):
-        "Whose name has a part, in this or another spelling of its special letters."
+        "Return the persons with this name part, in any spelling of its special letters."
         owners = self._owners.get(key)
         if owners or key.isascii() and key[:1] not in self._begins:  # folding keeps a plain first letter
             return owners
@@ -161,10 +161,10 @@ class Names:
 
     def persons_of(
         self,
-        word: Word,  # Of a text
-        inflected: bool = True,  # Whether endings of up to three letters are taken off
+        word: Word,  # Word of a text
+        inflected: bool = True,  # Whether endings of up to three letters are stripped
     ) -> tuple[Hashable, ...]:  # In the order in which they were added
-        "Whose name a word is a part of."
+        "Return the persons whose name includes a word."
         owners = self._owners_of(word.key)
         if owners:
             return tuple(owners) if word.capital or not _is_ordinary(word.key) else ()
@@ -180,10 +180,10 @@ class Names:
 
     def fits(
         self,
-        word: Word,  # Of a text
+        word: Word,  # Word of a text
         person: Hashable,
     ) -> bool:
-        "Whether a word, or an initial, goes with a person's name."
+        "Whether a word or an initial fits a person's name."
         if len(word.key) == 1:
             return word.capital and word.key in self._initials.get(person, ())
         return person in self.persons_of(word)
@@ -191,15 +191,15 @@ class Names:
     def person_of(
         self,
         name: str,  # A form of a name
-    ) -> Hashable | None:  # None: nobody's, or that of several
-        "The one person whose name has every part of a form, or all of whose parts a longer form has."
+    ) -> Hashable | None:  # None: no person or several
+        "Return the one person whose name includes every part of a form, or is included in a longer form."
         words = words_of(name)
         owners = {p for w in words if len(w.key) > 1 for p in self.persons_of(w)}
         fitting = [p for p in owners if self._goes(p, words)]
         return fitting[0] if len(fitting) == 1 else None
 
     def _goes(self, person, words):
-        "Whether a form and what is known of a person contain one another."
+        "Whether a form is contained in a person's known name parts, or contains them all."
         if all(self.fits(w, person) for w in words):
             return True
         return len(self._parts[person]) > 1 and self._parts[person] <= {w.key for w in words}
@@ -207,7 +207,7 @@ class Names:
 # %% ../../nbs/layer/06_known_places.ipynb #14bd2046
 @dataclass(frozen=True)
 class Place:
-    "Where something that is known stands."
+    "A place of a known value in a text."
 
     start: int
     end: int
@@ -216,7 +216,7 @@ class Place:
 
 
 _NUMBERS = ("PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "ACCOUNT_NUMBER", "NATIONAL_ID", "US_SSN")
-_TAIL = 7  # Digits by which telephone numbers are compared
+_TAIL = 7  # Number of final digits by which telephone numbers are compared
 _NAME_GAP = re.compile(r"[ \t\u00a0]{0,2}[.,\-'’_]?[ \t\u00a0]{0,2}\n?[ \t]{0,2}")
 
 
@@ -228,7 +228,7 @@ def _role_mailboxes():
 
 
 class KnownPlaces:
-    "Finds in texts what is known; values may be added at any time."
+    "Finds known values in texts; values may be added at any time."
 
     def __init__(self, known: Iterable[Known] = ()):
         self.names = Names()
@@ -239,10 +239,10 @@ class KnownPlaces:
         self.add(known)
 
     def add(self, known: Iterable[Known]) -> None:
-        "Learn values."
+        "Add values."
         for item in known:
             if not item.value.strip():
-                continue  # nothing stands everywhere: it would be found without end
+                continue  # an empty value would match everywhere
             if item.entity == "PERSON" and item.person is not None and not item.exact:
                 self.names.add(item.person, item.value)
             self._add_number(item)
@@ -259,8 +259,8 @@ class KnownPlaces:
     def find(
         self,
         text: str,  # Any text
-    ) -> list[Place]:  # In no order; may overlap
-        "Every place where something known stands."
+    ) -> list[Place]:  # Unordered; may overlap
+        "Return every place of a known value."
         words = words_of(text)
         found = [*_NamedPlaces(self.names, text, words).all(), *_phrases_in(self._phrases, text, words)]
         found += [*_numbers_in(self._squeezed, text), *_unspaced_in(self._unspaced, text)]
@@ -275,7 +275,7 @@ class KnownPlaces:
             self._phrases[spelling[0]].setdefault(spelling, []).append(item)
 
     def _add_mailbox(self, item):
-        "What stands before the @ is a name, too, unless it is an office's."
+        "Add the part before the @ as a name, unless it is a role mailbox."
         box = item.value.partition("@")[0].partition("+")[0]
         if len(box) > 4 and keys_of(box) and not set(keys_of(box)) & _role_mailboxes():
             self._add_phrase(item, box)
@@ -296,7 +296,7 @@ _STREET_KIND = re.compile(r"[^\W\d]{1,4}[./]\s*")  # "ul. ", "c/ ", "str. "
 
 
 def _address_lines(value):
-    "The lines of an address that name a place by themselves, also without a short word for the street."
+    "Yield the lines of an address that identify a place alone, also without an abbreviated street type."
     for line in _ADDRESS_GAP.split(value):
         for said in (line, _STREET_KIND.sub("", line, count=1)):
             keys = keys_of(said)
@@ -306,7 +306,7 @@ def _address_lines(value):
 
 
 def _days_of(text):
-    "(year, month, day) of the dates in a text, in both readings where day and month may be exchanged."
+    "Yield (year, month, day) of the dates in a text, in both readings if day and month are ambiguous."
     for value in values(text):
         if value.kind == "date" and isinstance(value.value, tuple) and all(value.value):
             yield from _readings_of(value)
@@ -314,7 +314,7 @@ def _days_of(text):
 
 def _readings_of(date):
     year, month, day = date.value
-    short = not re.search(r"\d{4}", date.text)  # '84 may be of either century
+    short = not re.search(r"\d{4}", date.text)  # '84 may be in either century
     for y in (year, year - 100) if short else (year,):
         yield y, month, day
         if date.loose:
@@ -325,10 +325,10 @@ _DAY_POINT = re.compile(r"(?<=\d)\.(?=\s+[^\W\d])")  # '3. november'
 
 
 def _days_in(days, text):
-    "Dates of birth in any notation."
+    "Yield dates of birth in any notation."
     if not days:
         return
-    readings = {text, _DAY_POINT.sub(" ", text)}  # the same places; some languages want the point
+    readings = {text, _DAY_POINT.sub(" ", text)}  # same offsets; some languages write the point
     for date in (v for reading in readings for v in values(reading)):
         if date.kind != "date" or not isinstance(date.value, tuple) or not all(date.value):
             continue
@@ -340,18 +340,18 @@ def _days_in(days, text):
 
 
 def _joined_names(text, a, b):
-    "Whether nothing but a blank, a comma, a point or a hyphen stands between two words."
+    "Whether only a space, a comma, a point or a hyphen separates two words."
     return _NAME_GAP.fullmatch(text, a.end, b.start) is not None
 
 
 class _NamedPlaces:
-    "Places of persons' names in the words of one text."
+    "Finds persons' names in the words of one text."
 
     def __init__(self, names, text, words):
         self.names, self.text, self.words = names, text, words
 
     def all(self):
-        at = 0  # Where the last name ended
+        at = 0  # Word after the last name
         for here in self.names.worth_asking(self.words):
             if here < at:
                 continue
@@ -365,7 +365,7 @@ class _NamedPlaces:
             at = last + 1
 
     def _run(self, at, person):
-        "(first, last) word of the name around a word."
+        "Return (first, last) word of the name around a word."
         first = last = at
         while (
             first and len(self.words[first - 1].key) == 1 and self._goes(first - 1, first, first - 1, person)
@@ -378,7 +378,7 @@ class _NamedPlaces:
         return first, last
 
     def _begins_another(self, last, person):
-        "Whether a comma ends a name: 'Lopes, A. Lopes' are two."
+        "Whether a comma ends a name: 'Lopes, A. Lopes' are two names."
         following = self.words[last + 1 : last + 3]
         if "," not in self.text[self.words[last].end : following[0].start]:
             return False
@@ -393,7 +393,7 @@ class _NamedPlaces:
         return _joined_names(self.text, self.words[a], self.words[b]) and self.names.fits(word, person)
 
 # %% ../../nbs/layer/06_known_places.ipynb #bdd569ed
-_GAP = 4  # Signs between two words of a value, or two groups of a number, at most
+_GAP = 4  # Maximum characters between two words of a value, or two groups of a number
 
 
 def _phrases_in(phrases, text, words):
@@ -404,7 +404,7 @@ def _phrases_in(phrases, text, words):
             last = at + len(keys) - 1
             if (
                 last >= len(words) or words[last].key != keys[-1]
-            ):  # a long value is not held against every word
+            ):  # the last word is compared first: cheaper for long values
                 continue
             part = words[at : last + 1]
             if tuple(w.key for w in part) != keys or not _close_together(text, part):
@@ -420,12 +420,12 @@ def _close_together(text, words):
 
 
 def _parts(text, a, b):
-    "Whether a quotation mark or a brace stands between two words."
+    "Whether a quotation mark, bracket, bar or semicolon separates two words."
     return any(c in '"{}<>|;' for c in text[a.end : b.start])
 
 
 def _fits(item, piece, words):
-    "Whether a piece of a text is the value: in any capitals, unless it is an ordinary word."
+    "Whether a piece of text is the value; case is ignored, unless it is an ordinary word."
     if item.exact:
         return piece == item.value or piece == item.value.strip("+() ")
     ordinary = (
@@ -465,7 +465,7 @@ def _number_places(text, squeezed, place, value, item):
 
 
 def _ends_there(text, start, end, item):
-    "Whether a number does not go on; a telephone's may have more digits before it."
+    "Whether a number ends here and has no digits before it; a telephone number may have some."
     if text[end : end + 1].isdigit():
         return False
     return item.entity == "PHONE_NUMBER" or not text[start - 1 : start].isalnum() or start == 0
@@ -475,7 +475,7 @@ _NUMBER_HEAD = re.compile(r"(?:\+|\b00|\()?(?:[(]?\d{1,5}[) .\-/\u00a0()]{0,3}){
 
 
 def _number_start(text, start, item):
-    "Where a telephone number begins, with its country and area."
+    "Return the start of a telephone number, with its country and area code."
     if item.entity != "PHONE_NUMBER":
         return start
     low = max(0, start - 16)
@@ -484,7 +484,7 @@ def _number_start(text, start, item):
 
 
 def _unspaced_in(known, text):
-    "Values in scripts without blanks, and values without a letter."
+    "Yield values in scripts without spaces, and values without letters or digits."
     for value, item in known.items():
         at = text.find(value)
         while at >= 0:

@@ -22,11 +22,11 @@ from ..tasks.protection_probes import is_protection, protection_prompt, stands_i
 
 # %% ../../nbs/layer/17_layer_note.ipynb #47bbdc3d
 def values_sent(
-    sample: Sample,  # As it was before masking
-    whole: str,  # All messages, as they are handed to the client inside
-    shown: Sample | None = None,  # The sample that it is handed as well, where it reads samples
-) -> list[int] | None:  # Places in the sample's list of planted values, from 0; None: nothing was planted
-    "Planted values that can be read in a request."
+    sample: Sample,  # Before masking
+    whole: str,  # All messages, as passed to the inner client
+    shown: Sample | None = None,  # The sample passed to it, if it reads samples
+) -> list[int] | None:  # Indices into the sample's planted values, from 0; None: nothing was planted
+    "Return the planted values that are readable in a request."
     planted = sample.tags.get("planted") if is_protection(sample) else None
     if not isinstance(planted, Sequence) or not planted:
         return None
@@ -42,7 +42,7 @@ def values_in_part(
     whole: str,
     shown: Sample | None = None,
 ) -> list[int] | None:  # As from `values_sent`
-    "Planted names of which a part can be read in a request, and not the whole."
+    "Return the planted names that are readable only in part in a request."
     sent = values_sent(sample, whole, shown)
     if sent is None:
         return None
@@ -50,13 +50,13 @@ def values_in_part(
     whole = _all_shown(whole, shown)
     values = [p["value"] for p in planted]
     rest = _words(_without(whole, [values[n] for n in sent]))
-    elsewhere = _words(_without(protection_prompt(sample), values))  # what stands there anyway tells nobody
+    elsewhere = _words(_without(protection_prompt(sample), values))  # occurs there anyway
     names = [n for n, p in enumerate(planted) if p.get("entity") == "PERSON" and n not in sent]
     return [n for n in names if (_name_words(values[n]) - elsewhere) & rest]
 
 
 def _name_words(name):
-    "The telling words of a name of several: no initials, no particles, no ordinary words."
+    "Return the identifying words of a multi-word name, without initials, particles and ordinary words."
     words = _words(name)
     return {w for w in words if len(w) > 2 and w not in lexicon("not_names")} if len(words) > 1 else set()
 
@@ -73,17 +73,17 @@ def _all_shown(whole, shown):
 
 
 def _without(text, values):
-    "A text without values that stand in it: a name inside of a readable address is no second find."
+    "Remove values from a text: a name within a readable address does not count twice."
     for value in sorted(values, key=len, reverse=True):
         text = re.sub(re.escape(value), " ", text, flags=re.IGNORECASE)
     return text
 
 
-_LONG_VALUE = 8  # letters and digits from which on a value without one of them is still that value
+_LONG_VALUE = 8  # from this many letters and digits a value with one missing still counts
 
 
 def _is_hidden_in(value, text):
-    "Whether somebody who looks for a value finds it disguised, encoded, or short of one sign."
+    "Whether a value is in a text disguised, encoded, or with one character missing."
     if find_value(text, value=value) is not None:
         return True
     wanted, there = (_letters_and_digits(t) for t in (value, text))
@@ -97,29 +97,29 @@ def _letters_and_digits(text):
 # %% ../../nbs/layer/17_layer_note.ipynb #30fa43af
 @dataclass(frozen=True)
 class LayerNote:
-    "What a layer did for one answer."
+    "Summary of the layer's steps for one answer."
 
-    around: str  # Name of the client inside
-    sent: bool  # Whether a request left at all
-    steps: tuple[tuple[str, str, float], ...]  # (step, decision, seconds) in their order
+    around: str  # Name of the inner client
+    sent: bool  # Whether a request was sent
+    steps: tuple[tuple[str, str, float], ...]  # (step, decision, seconds), in order
     values_sent: Sequence[int] | None = None  # As from `values_sent`; None: nothing was planted
     quarantined: int = 0  # Retrieved passages that the model did not see
-    values_in_part: Sequence[int] | None = None  # As from `values_in_part`; None: nobody looked
+    values_in_part: Sequence[int] | None = None  # As from `values_in_part`; None: not checked
 
     @property
     def seconds(self) -> float:
-        "Time that the layer's own steps took together, without the model."
+        "Total seconds of the layer's steps, without the model."
         return sum(taken for _, _, taken in self.steps)
 
     @property
     def withheld(self) -> bool:
-        "Whether the reader got less than the model said: not sent, refused, or with a part cut out."
+        "Whether the answer was not sent, refused or partly removed."
         decided = {step: decision for step, decision, _ in self.steps}
         hard = any(DECISIONS.index(d) >= DECISIONS.index("refuse") for d in decided.values())
         return hard or decided.get("screening") == "replace"
 
     def to_text(self) -> str:
-        "As it stands in a row."
+        "Return the note as JSON for a row."
         steps = [(step, decision, round(taken, 6)) for step, decision, taken in self.steps]
         told = {"around": self.around, "sent": self.sent, "steps": steps}
         more = {} if self.values_sent is None else {"values_sent": self.values_sent}
@@ -129,14 +129,14 @@ class LayerNote:
 
 
 def note_of_way(
-    way: Way,  # Of the reply
+    way: Way,  # Step records of the reply
     *,
-    around: str,  # Name of the client inside
-    sent: bool,  # Whether a request left
+    around: str,  # Name of the inner client
+    sent: bool,  # Whether a request was sent
     values: Sequence[int] | None = None,  # As from `values_sent`
     in_part: Sequence[int] | None = None,  # As from `values_in_part`
 ) -> LayerNote:
-    "The note of one answer."
+    "Return the note of one answer."
     steps = tuple((r.step, r.decision, r.seconds) for r in way.records)
     defence = way.of("defence")
     found = defence.detail.get("findings", ()) if defence else ()
@@ -147,8 +147,8 @@ def note_of_way(
 
 def note_in_row(
     response: Response,
-) -> LayerNote | None:  # None: no layer answered, or none that leaves notes
-    "The note that a row carries; ValueError where it says nothing that can be counted."
+) -> LayerNote | None:  # None: no layer answered, or it writes no notes
+    "Return a row's note; raises ValueError if it is malformed."
     if response.layer is None:
         return None
     try:
@@ -169,7 +169,7 @@ def note_in_row(
 
 
 def _wrong_part(note):
-    "Which part of a note nothing could be counted on; '' where all is as it should be."
+    "Return the name of a note's invalid part; '' if it is valid."
     words = all(isinstance(s, str) and d in DECISIONS for s, d, _ in note.steps)
     return next(
         (

@@ -34,15 +34,15 @@ def _check_whole(value, name):
 
 @dataclass(frozen=True)
 class GroundingPolicy:
-    "How much knowledge is put into a prompt."
+    "How passages are selected for a prompt."
 
-    passages: int = 5  # At most so many, from 1
-    limit: int = 8000  # Characters of all passages together, from 1
-    tokens: int | None = None  # Tokens of all passages together, estimated, from 1; None: `limit` counts
-    index: str = ""  # File of an index of passages, beside the policy; '': the retriever that is handed over
-    how: str = "words"  # How an index finds: 'words', or 'both' with its encoder (extra `encoder`)
+    passages: int = 5  # Maximum number of passages, at least 1
+    limit: int = 8000  # Maximum characters of all passages, at least 1
+    tokens: int | None = None  # Maximum estimated tokens of all passages, at least 1; None: use `limit`
+    index: str = ""  # Index file, relative to the policy; '': the retriever given in code
+    how: str = "words"  # Search by 'words', or 'both' with an encoder (extra `encoder`)
     where: Mapping[str, Any] = field(default_factory=dict)  # Field -> value that every passage must have
-    least: float = 0.125  # Least share of the question's words (of 8 at most) that a passage holds, [0, 1]
+    least: float = 0.125  # Minimum share of the question's words (of at most 8) in a passage, [0, 1]
 
     def __post_init__(self):
         for name in ("passages", "limit", *(("tokens",) if self.tokens is not None else ())):
@@ -62,12 +62,12 @@ class GroundingPolicy:
 
 @dataclass(frozen=True)
 class SourcesPolicy:
-    "When a passage counts as a source, and how the list below the answer looks."
+    "When a passage counts as a source, and the format of the source list."
 
-    share: float = 0.6  # Least share of a sentence's content words that a passage holds, (0, 1]
-    least_words: int = 4  # A sentence with fewer content words tells nothing
+    share: float = 0.6  # Minimum share of a sentence's content words in a passage, (0, 1]
+    least_words: int = 4  # Sentences with fewer content words are skipped
     form: str = "markdown"  # One of `layer.source_links.FORMS`
-    head: str = "Sources"  # Stands above the list
+    head: str = "Sources"  # Heading of the list
 
     def __post_init__(self):
         check_known(self.form, FORMS, "form")
@@ -95,7 +95,7 @@ _PARTS = {
 
 
 def _steps(given, known, name):
-    "Names of steps in their order; each once."
+    "Check step names: known, and without duplicates."
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ValueError(f"{name} is a list of steps, not {given!r}")
     for step in given:
@@ -107,22 +107,22 @@ def _steps(given, known, name):
 
 @dataclass(frozen=True)
 class Policy:
-    "What the layer does; sections may be mappings, as read from YAML. A ValueError says what is misspelt."
+    "The layer's policy; sections may be mappings, as read from YAML. A ValueError names an unknown setting."
 
-    prompt: Sequence[str] = PROMPT_STEPS  # Steps of a prompt, in their order; some of `PROMPT_STEPS`
-    answer: Sequence[str] = ANSWER_STEPS  # Steps of an answer, in their order; some of `ANSWER_STEPS`
+    prompt: Sequence[str] = PROMPT_STEPS  # Steps of a prompt, in order; from `PROMPT_STEPS`
+    answer: Sequence[str] = ANSWER_STEPS  # Steps of an answer, in order; from `ANSWER_STEPS`
     grounding: Any = None  # `GroundingPolicy` or its fields; None: the default
     masking: Any = None  # `MaskingPolicy` or its fields; None: the default
     defence: Any = None  # `DefencePolicy` or its fields; None: the default
-    gateway: Any = None  # `GatewayPolicy` or its fields; None: nobody is asked for an agreement
+    gateway: Any = None  # `GatewayPolicy` or its fields; None: agreements are not checked
     screening: Any = None  # `ScreeningPolicy` or its fields; None: the default
     sources: Any = None  # `SourcesPolicy` or its fields; None: the default
-    fields: Any = None  # `FieldRules` or its fields; None: the default. Which fields templates may read
+    fields: Any = None  # `FieldRules` or its fields: what templates may read; None: the default
     locale: str = "en_US"  # For dates, numbers and money in templates
-    region: str = ""  # Where the provider answers from; '': not known
-    stream: str = "hold"  # One of `STREAMS`: what a reader of a stream sees before the whole is screened
+    region: str = ""  # Region from which the provider answers; '': unknown
+    stream: str = "hold"  # One of `STREAMS`: what is shown of a stream before all of it is screened
     server: Any = None  # `ServerPolicy` or its fields, for `crmeval gateway`; None: the default
-    not_sent: str = "This request was not sent to a model."  # Instead of an answer, where a step blocks
+    not_sent: str = "This request was not sent to a model."  # Shown instead of an answer if a step blocks
 
     def __post_init__(self):
         object.__setattr__(self, "prompt", _steps(self.prompt, PROMPT_STEPS, "prompt"))
@@ -144,16 +144,16 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        "Fingerprint of all that shapes an answer, 16 hexadecimal digits; a recorded answer belongs to one."
+        "Digest of the settings that affect an answer, 16 hexadecimal digits; recorded answers belong to one."
         told = asdict(self)
-        for name in ("stream", "server"):  # how an answer is handed over does not shape it
+        for name in ("stream", "server"):  # delivery does not affect the answer
             del told[name]
-        told["grounding"]["index"] = Path(self.grounding.index).name  # nor does the folder that it lies in
+        told["grounding"]["index"] = Path(self.grounding.index).name  # nor does the index's folder
         return digest(_plain(told))[:16]
 
 
 def _plain(value: Any) -> Any:
-    "What JSON can hold, the same for equal policies."
+    "Convert to JSON values, equal for equal policies."
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -170,7 +170,7 @@ def read_policy(
     | Path
     | None = None,  # A policy, its fields, or a YAML file; None: the default
 ) -> Policy:
-    "The policy that is meant; a ValueError names the file or section and the unknown word."
+    "Read a policy; a ValueError names the file or section and the unknown setting."
     read = _read_file(given) if isinstance(given, (str, Path)) else policy_part(Policy, given, "the policy")
     if "masking" in read.prompt and "demasking" not in read.answer:
         warnings.warn(_STAYS_MASKED, stacklevel=3)
@@ -191,14 +191,14 @@ def _read_file(given):
 
 
 def _beside(path, named):
-    "Where a file is that another one names: beside that one, or else as it is named from here."
+    "Resolve a file name in a policy: relative to the policy, or else to the working directory."
     found = path.parent / Path(named).expanduser()
     return str(found) if found.exists() or not Path(named).expanduser().exists() else named
 
 
 @needs_extra("run")
 def _read_yaml(path):
-    "What a file says; ValueError where it is none, or no YAML."
+    "Read a YAML file; raises ValueError if it cannot be read or parsed."
     import yaml
 
     try:

@@ -20,9 +20,9 @@ from ..core.patterns import PatternFile
 
 # %% ../../nbs/layer/12_links.ipynb #9a9af402
 def plain_address(
-    url: str,  # As somebody wrote it; without a scheme it is read as https
-) -> tuple | None:  # (host, port, path, query); None: no http(s) address
-    "What two addresses of one page have in common."
+    url: str,  # As written; without a scheme it is read as https
+) -> tuple | None:  # (host, port, path, query); None: not an http(s) address
+    "Normalize an address, so that addresses of the same page compare equal."
     url = url.strip()
     if not re.match(r"[a-z][a-z0-9+.-]{0,20}:", url, re.I) or re.match(r"[\w.-]{1,300}:\d", url):
         url = "https://" + url.removeprefix("//")
@@ -46,7 +46,7 @@ _UNSEEN = re.compile(
 
 
 class _Plain:
-    "A text as a browser reads it, and where each of its characters stands in the text as it came."
+    "A text as a browser reads it, with the offset of each character in the original text."
 
     def __init__(self, text):
         self.text, self.starts, self.ends = text, range(len(text) + 1), range(len(text) + 1)
@@ -64,14 +64,14 @@ class _Plain:
         self.text = "".join(out)
 
     def span(self, start, end):
-        "Places in the text as it came."
+        "Return offsets in the original text."
         if self.same or start == end:
             return start, end
         return self.starts[start], self.ends[end - 1]
 
 
 def _character(text, at):
-    "(what is seen of the character or entity at a place, where it ends)."
+    "Return (visible form of the character or entity at an offset, its end)."
     if text[at] == "&" and (m := _ENTITY.match(text, at)):
         seen = html.unescape(m[0])
         return ("", m.end()) if _UNSEEN.fullmatch(seen) else (_seen(seen), m.end())
@@ -96,26 +96,26 @@ class Link:
     "A link in a text."
 
     start: int  # First character
-    end: int  # Behind the last one
+    end: int  # After the last character
     url: str  # As a browser reads it
     form: str  # 'link', 'picture', 'element', 'definition', 'bare'
-    words: str = ""  # What stands in its place when it is removed
-    name: str = ""  # Of a definition, or of an element
+    words: str = ""  # Text that replaces it when it is removed
+    name: str = ""  # Name of a definition or an element
 
     @property
     def host(self) -> str:
-        "Name of the host in small letters; '' where the address is none of http(s)."
+        "Host name in lower case; '' if it is not an http(s) address."
         address = plain_address(self.url)
         return address[0] if address else ""
 
 
 def find_links(
     text: str,  # Markdown, HTML or plain
-) -> list[Link]:  # In their order, none inside another
-    "Links and pictures of a text, however they are written."
+) -> list[Link]:  # In text order, without overlaps
+    "Return links and pictures in a text, however they are written."
     plain = _Plain(text)
     found, taken, small = [], bytearray(len(text) + 1), plain_small(plain.text)
-    likely = [form for form in _MAKERS if may_match(_LINKS.pattern(form), small)]  # of most answers none
+    likely = [form for form in _MAKERS if may_match(_LINKS.pattern(form), small)]  # none for most answers
     for form in likely:
         for m in _LINKS.pattern(form).finditer(plain.text):
             link = _MAKERS[form](m, plain, text)
@@ -140,14 +140,14 @@ def _definition(m, plain, text):
 
 
 def _element(m, plain, text):
-    "An element; where it names several addresses, they stand apart by blanks."
+    "Return the link of an HTML element; several addresses are separated by spaces."
     urls = [a["url"] for a in _LINKS.pattern("address").finditer(m["attributes"])]
     start, end = plain.span(*m.span())
     return Link(start, end, html.unescape(" ".join(urls)), "element", name=m["tag"].lower())
 
 
 def _bare(m, plain, text):
-    "An address without the signs that end a sentence."
+    "Return the link of a bare address, without punctuation that ends a sentence."
     url = m[0].rstrip(".,;:!?*_~")
     while url.endswith((")", "]")) and url.count(url[-1]) > url.count({")": "(", "]": "["}[url[-1]]):
         url = url[:-1].rstrip(".,;:!?*_~")
@@ -167,7 +167,7 @@ _MAKERS = {
 
 # %% ../../nbs/layer/12_links.ipynb #5900a1ce
 GAP = "(link removed)"
-_ROUNDS = 8  # How deep links may be packed into each other before the brackets themselves are taken apart
+_ROUNDS = 8  # Maximum nesting of links; deeper, the brackets themselves are broken up
 
 
 def _known_element(link, is_known):
@@ -176,25 +176,25 @@ def _known_element(link, is_known):
 
 
 def _with_plain_words(link, is_known, gap):
-    "A link that may stay, when its words hold one that may not; None: as it is."
+    "Return a known link whose words contain an unknown one, cleaned; None: unchanged."
     words, removed = without_links(link.words, is_known, gap) if link.words else ("", ())
     mark = "!" if link.form == "picture" else ""
     return f"{mark}[{words}]({link.url})" if removed else None
 
 
 def _instead(link, is_known, gap):
-    "What stands in the place of a link; None: it may stay."
+    "Return the replacement of a link; None: it stays."
     if link.form == "element":
         if not _known_element(link, is_known):
             return ""
-        return f'<a href="{html.escape(link.url.split()[0])}">'  # without anything else that it may do
+        return f'<a href="{html.escape(link.url.split()[0])}">'  # without any other attribute
     if is_known(link.url):
         return _with_plain_words(link, is_known, gap)
     return gap if link.form == "bare" else link.words
 
 
 def _one_round(text, is_known, gap):
-    "(text, links that were removed) after taking away once what is not known."
+    "Return (text, removed links) after one pass."
     out, at, removed = [], 0, []
     for link in find_links(text):
         instead = _instead(link, is_known, gap)
@@ -210,9 +210,9 @@ def _one_round(text, is_known, gap):
 def without_links(
     text: str,
     is_known: Callable[[str], bool],  # Whether an address may stay
-    gap: str = GAP,  # What stands in the place of a bare address
-) -> tuple[str, tuple[Link, ...]]:  # (text, the links that were removed)
-    "A text in which every link is one that is known."
+    gap: str = GAP,  # Replacement of a bare address
+) -> tuple[str, tuple[Link, ...]]:  # (text, removed links)
+    "Remove every unknown link from a text."
     removed: list[Link] = []
     for _ in range(_ROUNDS):
         text, now = _one_round(text, is_known, gap)
@@ -229,13 +229,13 @@ def without_links(
 
 
 def _without_ends(text):
-    "Ends of elements go with them; '</a>' only where no link of that kind is left."
+    "Remove end tags of removed elements; '</a>' only if no such link is left."
     kept = "<a href=" in text
     return _LINKS.pattern("closing").sub(lambda m: m[0] if kept and m[0][2] in "aA" else "", text)
 
 
 def _without_names(text, removed):
-    "[words][name] loses the name of an address that is gone."
+    "Replace [words][name] by the words if the definition of the name was removed."
     names = {x.name for x in removed if x.form == "definition"}
     if not names:
         return text

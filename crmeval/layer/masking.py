@@ -40,21 +40,21 @@ KINDS = (
 ).split()
 _READABLE = ("DATE_TIME", "TITLE", "CASE_NUMBER", "INVOICE_NUMBER", "ORDER_NUMBER", "REFERENCE_NUMBER")
 _ACTIONS = ("mask", "keep")
-_SURE = 0.45  # Below it only a capital says that a word is a name
+_SURE = 0.45  # Below this score the capital is the only evidence for a name
 
 
 @dataclass(frozen=True)
 class MaskingPolicy:
-    "What becomes a placeholder and what stays readable."
+    "Which values are masked and which stay readable."
 
-    kinds: Mapping[str, str] = field(default_factory=dict)  # Kind -> 'mask' or 'keep'; others as by default
+    kinds: Mapping[str, str] = field(default_factory=dict)  # Kind -> 'mask' or 'keep'; others: default
     fields: Mapping[str, str] = field(default_factory=dict)  # Field -> a kind, or 'keep'
-    words: Mapping[str, str] | Sequence[str] = ()  # The company's own list: value -> kind, or values
-    readable: Sequence[str] = ()  # Words that stay wherever they stand, beside the record's products
-    detect: bool = True  # Whether the detector looks for what no record knows
-    min_score: float = 0.4  # How sure the detector has to be, 0 to 1
-    hints: bool = False  # Whether a placeholder says the grammar of a name where the record says it
-    invented: str = "mark"  # What becomes of placeholders that nobody has: 'mark', 'keep' or 'remove'
+    words: Mapping[str, str] | Sequence[str] = ()  # The company's own list: value -> kind, or values only
+    readable: Sequence[str] = ()  # Words that are never masked, in addition to the record's products
+    detect: bool = True  # Whether the detector searches for values that are in no record
+    min_score: float = 0.4  # Minimum score of the detector, 0 to 1
+    hints: bool = False  # Whether placeholders show the grammatical gender from the record
+    invented: str = "mark"  # Invented placeholders: 'mark', 'keep' or 'remove'
 
     def __post_init__(self):
         check_forms(type(self), vars(self))
@@ -82,12 +82,12 @@ class MaskingPolicy:
         return dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, "OTHER")
 
     def masks(self, kind: str) -> bool:
-        "Whether values of a kind that the detector finds become placeholders."
+        "Whether detected values of a kind are masked."
         return self.kinds.get(kind, "keep" if kind in _READABLE else "mask") == "mask"
 
     @classmethod
     def from_dict(cls, given: Mapping) -> "MaskingPolicy":
-        "A policy out of a YAML or JSON file; ValueError for a key that there is not."
+        "Build a policy from the content of a YAML or JSON file; raises ValueError for an unknown key."
         known = [f.name for f in fields(cls)]
         for key in given:
             _one_of(key, known, "the masking policy")
@@ -95,7 +95,7 @@ class MaskingPolicy:
 
 
 def _one_of(name, known, where):
-    "ValueError, with the name that was meant, for one that is not known."
+    "Raise ValueError, with the nearest known name, for an unknown one."
     if name in known:
         return
     hint = did_you_mean(name, known) or f"; known: {', '.join(known)}"
@@ -103,17 +103,17 @@ def _one_of(name, known, where):
 
 # %% ../../nbs/layer/07_masking.ipynb #b00fa374
 class MaskingSession:
-    "One conversation: its vault, and what is known in it."
+    "One conversation: its vault and its known values."
 
     def __init__(
         self,
-        policy: MaskingPolicy | None = None,  # None: the default one
+        policy: MaskingPolicy | None = None,  # None: the default policy
         key: bytes | None = None,  # As for `Vault`
     ):
         self.policy, self.vault = policy or MaskingPolicy(), Vault(key)
-        self.lock = threading.Lock()  # Held while a text is masked, never over a call
+        self.lock = threading.Lock()  # Held while a text is masked, never during a model call
         self._learned: set[tuple] = set()
-        self._read: RecordRead | None = None  # The record that was learned last
+        self._read: RecordRead | None = None  # The last record that was learned
         self._persons = 0
         self.hints: dict = {}  # Person -> 'F' or 'M'
         self.places = KnownPlaces(Known(v, kind) for v, kind in self.policy.listed.items())
@@ -128,7 +128,7 @@ class MaskingSession:
         self.close()
 
     def close(self) -> None:
-        "Forget every value; nothing can be masked or put back after it."
+        "Delete every value; nothing can be masked or put back afterwards."
         self.vault.close()
         self.places = KnownPlaces()
         self._learned.clear()
@@ -136,20 +136,20 @@ class MaskingSession:
         self.hints.clear()
 
     def learn(self, known: Sequence[Known]) -> None:
-        "Values that are masked from now on."
+        "Add values to be masked from now on."
         new = [k for k in known if (k.value, k.entity, k.person) not in self._learned]
         self._learned.update((k.value, k.entity, k.person) for k in new)
         self.hints.update({k.person: k.hint for k in new if k.hint})
         self.places.add(new)
 
     def learn_record(self, read: "RecordRead") -> None:
-        "What a record says; the pieces of one prompt share it, and learn it once."
+        "Add a record's values; the pieces of one prompt share it, so it is learned once."
         if read is not self._read:
             self.learn(self.identified(read.known))
             self._read = read
 
     def identified(self, known: Sequence[Known]) -> list[Known]:
-        "The values of one record, with who is who in this session: the same names are the same person."
+        "Return a record's values with the session's person keys: the same names are the same person."
         names = defaultdict(set)
         for item in known:
             if item.person is not None:
@@ -158,14 +158,14 @@ class MaskingSession:
 
     def knows(
         self,
-        text: str,  # Such as the name of a column
+        text: str,  # Any text, such as a column name
     ) -> bool:
-        "Whether a text holds a value that this conversation has learned."
+        "Whether a text contains a value that this conversation has learned."
         with self.lock:
             return bool(self.places.find(text))
 
     def person_of(self, name: str) -> object:
-        "Who a name is: one that is known, or a new person."
+        "Return the key of a name's person: a known one, or a new one."
         person = self.places.names.person_of(name)
         if person is None:
             self._persons += 1
@@ -181,11 +181,11 @@ _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
 class Reading:
-    "A text as it reads, with the places of the text as it stands."
+    "A text with escapes decoded, and the offsets in the original text."
 
     def __init__(self, text: str):
         self.text = text
-        self._starts: list[int] | None = None  # None: as it stands
+        self._starts: list[int] | None = None  # None: no escapes
         self._ends: list[int] = []
         if _ESCAPES.search(text):
             self._decode(text)
@@ -209,15 +209,15 @@ class Reading:
 
     @property
     def is_plain(self) -> bool:
-        "Whether the text reads as it stands."
+        "Whether the text has no escapes."
         return self._starts is None
 
     def stands(
         self,
-        start: int,  # In the text as it reads
-        end: int,  # Behind `start`
-    ) -> tuple[int, int]:  # In the text as it stands
-        "Where a piece stands."
+        start: int,  # Offset in the decoded text
+        end: int,  # Offset after `start`
+    ) -> tuple[int, int]:  # Offsets in the original text
+        "Return the place of a piece in the original text."
         if self._starts is None:
             return start, end
         return self._starts[start], self._ends[end - 1]
@@ -233,14 +233,14 @@ def _unescaped(escape) -> str:
     return _SHORT.get(letter) or letter
 
 # %% ../../nbs/layer/07_masking.ipynb #fe2c6d48
-_BRIEF = 200  # characters up to which a text is remembered as one without a find
-_MOST_EMPTY = 4096  # marks of such texts
+_BRIEF = 200  # maximum characters of a text that is cached as having no finding
+_MOST_EMPTY = 4096  # maximum number of cached texts
 _EMPTY: set[bytes] = set()
-_KEY = secrets.token_bytes(32)  # of this process: a mark tells nobody which text it is of
+_KEY = secrets.token_bytes(32)  # random per process: a digest does not reveal its text
 
 
 def _found_in(text, least):
-    "What the detector finds; nothing in a short text that held nothing before, as a template's own words."
+    "Return the detector's findings; short texts without any, such as a template's own, are cached."
     mark = None
     if len(text) <= _BRIEF:
         asked = f"{least!r} {text}".encode("utf-8", "surrogatepass")
@@ -257,7 +257,7 @@ def _found_in(text, least):
 
 
 def _detected(text, session, stays):
-    "What the detector finds and the policy masks, other than what stays; the session learns it."
+    "Return detected values that the policy masks, except readable ones; the session learns them."
     policy = session.policy
     if not policy.detect:
         return []
@@ -273,19 +273,19 @@ def _detected(text, session, stays):
 
 
 def _kind_of(span):
-    "The kind of what was found; a capital alone says that it is a name, and not of whom or what."
+    "Return the kind of a span; if a capital is the only evidence, it is a name of unknown kind."
     return "NAME" if span.entity == "PERSON" and span.score < _SURE else span.entity
 
 
 def _readable(text, words):
-    "Places of the words that stay, in any capitals."
+    "Yield the places of readable words, case-insensitively."
     for word in words:
         for m in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.I):
             yield Place(m.start(), m.end(), "keep")
 
 
 def _escaped_places(text, vault):
-    "What looks like a placeholder, also where its letters are spelled in numbers."
+    "Yield text that looks like a placeholder, also if its letters are numeric escapes."
     signs, at, done = Spelled(), 0, 0
     signs.feed(text, last=True)
     for found in placeholders_in(signs.text, vault):
@@ -305,9 +305,9 @@ def _standing(reading, places):
 
 def without_gaps(
     text: str,
-    places: Sequence[Place],  # May overlap; the first of two equal ones wins
+    places: Sequence[Place],  # May overlap; the first of two equal ones is kept
 ) -> list[Place]:  # In order, without overlaps
-    "Of places that overlap the longer one, and what is left of the other where it holds a letter or digit."
+    "Resolve overlaps: keep the longer place, and the rest of the other if it has a letter or digit."
     taken = bytearray(len(text))
     out = []
     for p in sorted(places, key=lambda p: (p.entity not in ("keep", "TEXT"), p.start - p.end)):
@@ -321,22 +321,22 @@ def without_gaps(
 
 
 def _free(taken, start, end):
-    "The runs between two places that nobody has taken."
-    if start < end and taken.find(1, start, end) < 0:  # most places overlap with none
+    "Return the free runs between two offsets."
+    if start < end and taken.find(1, start, end) < 0:  # most places do not overlap
         return [(start, end)]
     runs = re.finditer(b"\0+", bytes(taken[start:end]))
     return [(start + m.start(), start + m.end()) for m in runs]
 
 
 def _trimmed(text, start, end):
-    "A piece without blanks and signs at its ends; nothing where it holds no letter or digit."
+    "Strip spaces and punctuation from a piece; empty if it has no letter or digit."
     sentences = re.search(r"[^\W_](?:.*[^\W_])?", text[start:end], re.S)
     return (start + sentences.start(), start + sentences.end()) if sentences else (start, start)
 
 # %% ../../nbs/layer/07_masking.ipynb #ff4ef29b
 @dataclass(frozen=True, repr=False)
 class Masked:
-    "A text that may leave, the vault that puts it back, and what was done: kinds and counts."
+    "A masked text, the vault that restores it, and the step record: kinds and counts."
 
     text: str
     vault: Vault
@@ -347,17 +347,17 @@ class Masked:
 
 
 class _Writer:
-    "Writes one masked text, and knows whether it stands in a string of JSON."
+    "Writes one masked text, and tracks whether it is inside a JSON string."
 
     def __init__(self, text, session, careful=False):
         self.text, self.session = text, session
-        self.careful = careful  # Whether nothing beside a placeholder may be taken for a part of it
+        self.careful = careful  # Whether no text beside a placeholder may be read as part of it
         self.out, self.place, self.counts = [], JsonPlace(), Counter()
         self.is_json = json_regions(text) is not None
 
     @cached_property
     def _squeezed(self):
-        "The text's letters and digits; many a text has no value, and is never asked for a free code."
+        "The text's letters and digits; computed only if a code is needed."
         return re.sub(r"[^A-Z0-9]", "", capitals(self.text)).translate(str.maketrans(READ_AS))
 
     def written(self, places):
@@ -404,7 +404,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 def _places_in(text, session, stays):
-    "(everything in a text that becomes a placeholder, whether nothing in it looks like one already)."
+    "Return (places to mask, whether the text contains nothing that looks like a placeholder)."
     reading = Reading(text)
     stays = [*_readable(reading.text, (*session.policy.readable, *stays))]
     found = _detected(reading.text, session, stays)
@@ -415,7 +415,7 @@ def _places_in(text, session, stays):
 
 
 def _within_strings(text, places):
-    "In a text that is JSON, places end where their string ends; a number is one whole."
+    "In a JSON text, cut places at the ends of their strings; numbers are not split."
     regions = json_regions(text)
     if regions is None:
         return places
@@ -424,7 +424,7 @@ def _within_strings(text, places):
 
 
 def _cut(place, regions, starts):
-    "The parts of a place that lie in strings, and the numbers that it touches."
+    "Yield the parts of a place within strings, and the numbers that it touches."
     at = max(0, bisect_right(starts, place.start) - 1)
     while at < len(regions) and regions[at][0] < place.end:
         low, high, number = regions[at]
@@ -440,9 +440,9 @@ def _comes_back(text, masked, session):
 
 
 def _masked_text(text, session, stays):
-    "(masked text, counts): proven to come back as it was, whatever the text is."
+    "Return (masked text, counts); demasking is checked to restore the original text."
     places, is_plain = _places_in(text, session, stays)
-    if is_plain and not places:  # nothing is put, and nothing is there that could be put back
+    if is_plain and not places:  # nothing to mask, and nothing that demasking could change
         return text, Counter()
     for careful, tried in ((False, places), (True, places), (True, [Place(0, len(text), "TEXT")])):
         writer = _Writer(text, session, careful)
@@ -454,10 +454,10 @@ def _masked_text(text, session, stays):
 
 @dataclass(frozen=True)
 class RecordRead:
-    "What a record says about the values in its texts, read once for many of them."
+    "A record's values, read once for many texts."
 
-    known: tuple[Known, ...] = ()  # To be masked
-    stays: tuple[str, ...] = ()  # To stay readable
+    known: tuple[Known, ...] = ()  # Values to mask
+    stays: tuple[str, ...] = ()  # Values that stay readable
 
     def __repr__(self):
         return f"RecordRead({len(self.known)} known, {len(self.stays)} readable)"
@@ -465,9 +465,9 @@ class RecordRead:
 
 def read_record(
     record: Mapping | Sequence | None,  # Fields of a record
-    policy: MaskingPolicy | None = None,  # Of the session; None: the default one
+    policy: MaskingPolicy | None = None,  # The session's policy; None: the default
 ) -> RecordRead:
-    "Read a record, so that `mask` need not read it for each text; ValueError for what is none."
+    "Read a record once for many calls of `mask`; raises ValueError if it is not a record."
     policy = policy or MaskingPolicy()
     known = known_values(record, policy.fields)
     stays = readable_values(record, policy.fields, known)
@@ -478,10 +478,10 @@ def read_record(
 def mask(
     text: str,  # Any text
     record: Mapping | Sequence | RecordRead | None = None,  # The record that the text is about
-    session: MaskingSession | None = None,  # Of the conversation; None: one of its own
-    policy: MaskingPolicy | None = None,  # For a session of its own; None: the default one
-) -> Masked:  # `.text` may leave, `.vault` puts it back, `.record` says what was done
-    "Put placeholders for personal values; ValueError for a closed session, or what is no text or record."
+    session: MaskingSession | None = None,  # Session of the conversation; None: a new one
+    policy: MaskingPolicy | None = None,  # Policy of a new session; None: the default
+) -> Masked:  # `.text` is safe to send, `.vault` restores it, `.record` is the step record
+    "Replace personal values by placeholders; raises ValueError for a closed session or wrong input types."
     if not isinstance(text, str):
         raise ValueError(f"text is {type(text).__name__}, expected a string")
     if session is not None and policy is not None:
@@ -498,5 +498,5 @@ def mask(
 
 
 def _to_mask(known, policy):
-    "Values of a record; what a policy keeps by kind stays, unless a field of its own says otherwise."
+    "Return a record's values without the kinds that the policy keeps."
     return [k for k in known if policy.kinds.get(k.entity) != "keep"]

@@ -20,14 +20,14 @@ LOCALE = "en_US"
 
 
 class MergeError(ValueError):
-    "A template or a field of it that cannot be filled in."
+    "Raised for a template, or a field in it, that cannot be filled in."
 
 
 @needs_extra("layer")
 def locale_of(
-    name: str,  # e.g. 'de_DE', 'pt-BR', 'en'
+    name: str,  # 'de_DE', 'pt-BR', 'en'
 ) -> Any:  # A `babel.Locale`
-    "A locale by its name; raises `MergeError` for one that CLDR does not know."
+    "Return the locale with this name; raises `MergeError` if CLDR does not list it."
     from babel import Locale, UnknownLocaleError
 
     try:
@@ -37,9 +37,9 @@ def locale_of(
 
 
 def is_empty(
-    value: Any,  # Of a field
+    value: Any,  # A field's value
 ) -> bool:
-    "Whether a field holds nothing: None, a blank text, an empty list or record, NaN."
+    "Whether a value is empty: None, blank text, an empty list or record, NaN."
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
     if isinstance(value, (Sequence, Mapping)) and not isinstance(value, str):
@@ -66,7 +66,7 @@ def _day(value, locale, style):
 
 
 def _plain(value):
-    "A number of any library as one of Python's own."
+    "Convert a number of any library to a built-in Python number."
     if isinstance(value, (int, float, Decimal)):
         return value
     return int(value) if isinstance(value, Integral) else float(value)
@@ -79,10 +79,10 @@ def _lines(value, locale):
 
 
 def written(
-    value: Any,  # Of a field
+    value: Any,  # A field's value
     locale: str = LOCALE,
 ) -> str:
-    "A value as text; raises `MergeError` for what is neither text, number, date, list nor record."
+    "Format a value as text; raises `MergeError` if it is not text, a number, a date, a list or a record."
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -116,7 +116,7 @@ def _date(value, argument, locale):
         raise MergeError(f"has no style {style!r}: expected one of {', '.join(_STYLES)}")
     day = _as_date(value)
     if isinstance(day, datetime) and isinstance(value, str) and len(value.strip()) <= 10:
-        day = day.date()  # no time was said
+        day = day.date()  # the text has no time of day
     return _day(day, locale_of(locale), style)
 
 
@@ -167,7 +167,7 @@ def _last(value, argument, locale):
 
 
 def _field(value, argument, locale):
-    "One field of every record of a list."
+    "Return one field of every record in a list."
     if not argument:
         raise MergeError("needs a field, such as field: subject")
     rows = _entries(value)
@@ -195,12 +195,12 @@ FILTERS: dict[str, Callable] = {
 
 
 def filtered(
-    value: Any,  # Of a field
+    value: Any,  # A field's value
     name: str,  # One of `FILTERS`
-    argument: str | None = None,  # What stands after the colon
+    argument: str | None = None,  # Text after the colon; None: no argument
     locale: str = LOCALE,
 ) -> Any:  # Text, or a shorter list for a further filter
-    "Apply one filter; raises `MergeError` that says what the filter expected."
+    "Apply one filter; raises `MergeError` with what the filter expected."
     if name not in FILTERS:
         near = did_you_mean(name, [*FILTERS, "default"])
         raise MergeError(f"there is no filter {name!r}{near}; there are {', '.join([*FILTERS, 'default'])}")

@@ -25,7 +25,7 @@ _RARE = ("unit", "corner", "title")  # patterns that begin with few words
 
 
 class _Held:
-    "Spans in their order, and by their places: what holds a piece is found without a look at all of them."
+    "Spans, also sorted by position: those that overlap a piece are found without scanning all."
 
     def __init__(self, spans: Sequence[Span]):
         self.spans = spans
@@ -41,7 +41,7 @@ class _Held:
 
     @cached_property
     def ends(self):
-        "Where a person's name that is sure ends -> the names."
+        "End offset -> persons' names with a score of at least 0.5."
         found = {}
         for s in self.spans:
             if s.entity == "PERSON" and s.score >= 0.5:
@@ -49,11 +49,11 @@ class _Held:
         return found
 
     def begun(self, start, end):
-        "Those that begin in a piece."
+        "Return the spans that begin in a piece."
         return self._sorted[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
 
     def over(self, start, end):
-        "Those that hold a part of a piece, the first first."
+        "Return the spans that overlap a piece, in order."
         first = last = bisect_left(self._starts, end)
         while first and self._furthest[first - 1] > start:
             first -= 1
@@ -73,7 +73,7 @@ _PLACES = CallMemo(_places_in)
 
 
 def _placed(name, text):
-    "The matches of one of the rare patterns."
+    "Return the matches of one of the rare patterns."
     return matches_at(_HOW.pattern(name), text, _PLACES[text].get(_RARE.index(name), ()))
 
 # %% ../../nbs/layer/06_neighbours.ipynb #24442f9b
@@ -82,7 +82,7 @@ def _may_name(word):
 
 
 def _speakers(text, found):
-    "Labels of lines, where another line's label is a person."
+    "Yield line labels as persons, if another line's label is a person."
     persons = {s.start for s in found if s.entity == "PERSON"}
     labels = [m for m in _HOW.pattern("speaker").finditer(text)]
     if not any(m.start("v") in persons for m in labels):
@@ -93,7 +93,7 @@ def _speakers(text, found):
 
 
 def _in_a_row(text, found):
-    "A capital behind a person and 'and': 'Ana, Ben and White'."
+    "Yield a capitalized word after a person in a list: 'Ana, Ben and White'."
     for s in found:
         m = _HOW.pattern("row_behind").match(text, s.end) if s.entity == "PERSON" and s.score >= 0.6 else None
         if m and (not m[0].startswith(",") or _may_name(m["v"])):
@@ -101,7 +101,7 @@ def _in_a_row(text, found):
 
 # %% ../../nbs/layer/06_neighbours.ipynb #bb203d03
 def _numbers_of_streets(text, found):
-    "A house number before a name that a number follows: '233 Erzsébet tér 19'."
+    "Yield a name between two numbers as an address: '233 Erzsébet tér 19'."
     for s in found:
         if s.entity not in ("PERSON", "LOCATION", "ORGANIZATION", "NRP"):
             continue
@@ -113,14 +113,14 @@ def _numbers_of_streets(text, found):
 
 
 def _units(text, found):
-    "A flat or a suite, in a text that has a place."
+    "Yield flats and suites, in a text that contains a place."
     if any(s.entity in _SITES for s in found):
         for m in _placed("unit", text):
             yield Span("STREET_ADDRESS", m.start(), m.end(), 0.7, "unit")
 
 
 def _codes_behind(text, found):
-    "A postal code behind a place."
+    "Yield a postal code after a place."
     for s in found:
         m = _HOW.pattern("code_behind").match(text, s.end) if s.entity in _SITES else None
         if m and not re.fullmatch(r"(?:19|20)\d\d", m["v"]):
@@ -128,7 +128,7 @@ def _codes_behind(text, found):
 
 
 def _codes_in_lines(text, found):
-    "A code alone in its line, at most three lines below a place or a street."
+    "Yield a code alone in its line, at most three lines below a place or a street."
     for m in _HOW.pattern("code_line").finditer(text):
         above = m.start("v")
         for _ in range(4):
@@ -142,7 +142,7 @@ _MARKS = "> \t"
 
 
 def _firms(text, found):
-    "A line between a person's line and a line that begins with a number or an address."
+    "Yield a line between a person's line and a line that begins with a number or an address."
     lines = [m.span() for m in _LINE.finditer(text)]
     persons = _Held([s for s in found if s.entity == "PERSON"])
     for above, line, below in zip(lines, lines[1:], lines[2:]):
@@ -155,7 +155,7 @@ def _firms(text, found):
 
 
 def _is_only(text, line, held):
-    "Whether a line holds one of the spans and nothing else."
+    "Whether a line contains one of the spans and nothing else."
     piece = text[slice(*line)].strip(_MARKS + ",")
     return any(len(piece) <= s.end - s.start + 5 for s in held.begun(*line))
 
@@ -166,7 +166,7 @@ def _begins_an_address(text, line, found):
 
 # %% ../../nbs/layer/06_neighbours.ipynb #15221548
 def _uncovered(text, start, end, found):
-    "(start, end) of the words of a piece that no span holds, in runs."
+    "Yield (start, end) of the runs of words in a piece that no span covers."
     taken = sorted((s.start, s.end) for s in found.over(start, end))
     for a, b in [*taken, (end, end)]:
         piece = text[start : max(start, a)]
@@ -177,7 +177,7 @@ def _uncovered(text, start, end, found):
 
 
 def _between_sites(text, found):
-    "Words in capitals between two pieces of one address."
+    "Yield capitalized words between two parts of one address."
     sites = sorted((s for s in found if s.entity in _SITES), key=lambda s: s.start)
     for before, behind in zip(sites, sites[1:]):
         if before.entity == "STREET_ADDRESS" and _HOW.pattern("gap").fullmatch(
@@ -188,7 +188,7 @@ def _between_sites(text, found):
 
 
 def _before_sites(text, found):
-    "A house number, with the words behind it, right before a piece of an address."
+    "Yield a house number and the words after it, directly before a part of an address."
     for s in found:
         low = max(0, s.start - 70)
         m = _HOW.pattern("before_site").search(text[low : s.start]) if s.entity == "STREET_ADDRESS" else None
@@ -198,7 +198,7 @@ def _before_sites(text, found):
 
 
 def _corners(text, found):
-    "The second street of a corner."
+    "Yield the second street of a corner."
     for m in _placed("corner", text):
         for piece in _uncovered(text, m.start("v"), m.end("v"), found):
             yield Span("STREET_ADDRESS", *piece, 0.7, "corner")
@@ -208,7 +208,7 @@ _OF_ADDRESSES = (_between_sites, _before_sites, _corners)
 
 # %% ../../nbs/layer/06_neighbours.ipynb #ac9beaf8
 def _rest_of_name(text, found):
-    "Ordinary words in capitals right behind a person's or firm's name, or before a strange word."
+    "Yield capitalized words directly after a person's or firm's name, or before an uncertain one."
     for s in found:
         if s.entity not in ("PERSON", "ORGANIZATION") or not text[s.start].isupper():
             continue
@@ -228,12 +228,12 @@ def _rest_of_name(text, found):
 
 
 def _is_behind_a_name(text, at, found):
-    "Whether a name that is whole ends right before a place."
+    "Whether a complete name ends directly before an offset."
     return any(_is_whole(text, s) for s in found.ends.get(at - 1, ()))
 
 
 def _is_whole(text, span):
-    "Whether a person's name has a surname already: a second word, or one behind a title."
+    "Whether a person's name already includes a surname: a second word, or one after a title."
     words = [plain_key(w) for w in re.findall(r"\w+", span.text_in(text)) if len(w) > 1]
     before = text[max(0, span.start - 12) : span.start]
     titled = _HOW.pattern("title_before").search(before) is not None
@@ -244,9 +244,9 @@ def _is_whole(text, span):
 
 def trimmed_names(
     text: str,  # Any text
-    found: Sequence[Span],  # What `find_pii` found in it
-) -> list[Span]:  # The same, in their order; no span is lost
-    "Names without a role, a label or a greeting at their edge; two words, or a strange one, have to be left."
+    found: Sequence[Span],  # Spans that `find_pii` found in it
+) -> list[Span]:  # The same spans in the same order
+    "Strip roles, labels and greetings from the edges of names; two words remain, or one if uncertain."
     return [_trimmed_name(text, s) if s.entity == "PERSON" and s.why != "form" else s for s in found]
 
 
@@ -263,7 +263,7 @@ def _trimmed_name(text, span):
 
 
 def _is_beside(word, inner):
-    "Whether a word at the edge of a name is none of it: a role, or an ordinary word behind a whole name."
+    "Whether a word at the edge of a name is not part of it: a role, or an ordinary word beside a name."
     if word in _HOW.words("beside_names"):
         return True
     if not inner or word not in lexicon("not_names"):
@@ -272,7 +272,7 @@ def _is_beside(word, inner):
 
 
 def _end_of_name(text, start, end, whole):
-    "Where the words behind a name stop to belong to it; a whole name goes on with a known surname only."
+    "Return where the words after a name stop belonging to it; a complete name takes known surnames only."
     for m in re.finditer(r"[\w’'-]+", text[start:end]):
         key = plain_key(m[0])
         begins = _HOW.pattern("sentence_behind").match(text, start + m.end())
@@ -282,14 +282,14 @@ def _end_of_name(text, start, end, whole):
 
 
 def _start_of_name(text, start, end):
-    "Where the words before a name begin to belong to it: behind the last role or label."
+    "Return where the words before a name begin to belong to it: after the last role or label."
     words = re.finditer(r"[\w’'-]+", text[start:end])
     ends = [m.end() for m in words if plain_key(m[0]) in _HOW.words("beside_names")]
     return start + max(ends, default=0)
 
 
 def _lower_surnames(text, found):
-    "In a text without capitals, the word between a first name and a word that goes on with the sentence."
+    "Yield the word after a first name as a surname, in a text without capitals."
     if any(c.isupper() for c in text):
         return
     for s in found:
@@ -299,7 +299,7 @@ def _lower_surnames(text, found):
 
 
 def _titles(text, found):
-    "A title right before a person in whatever case, before another title, or behind its label."
+    "Yield a title directly before a person or another title, or after its label."
     persons = {s.start for s in found if s.entity == "PERSON"}
     for m in _placed("title", text):
         if m["label"] or m["more"] or m.end() in persons:
@@ -322,14 +322,14 @@ _RULES = (
 )
 
 
-_ALONE = (_corners, _titles)  # those that need no neighbour, for a text in which nothing was found
+_ALONE = (_corners, _titles)  # rules that need no neighbour, for a text without findings
 
 
 def neighbours(
     text: str,  # Any text
-    found: Sequence[Span],  # What `find_pii` found in it
-) -> Iterator[Span]:  # May overlap with what was found
-    "Personal values that only their neighbours give away."
+    found: Sequence[Span],  # Spans that `find_pii` found in it
+) -> Iterator[Span]:  # May overlap the spans in `found`
+    "Yield personal values that are recognizable only by their neighbours."
     told, held = list(found), _Held(found)
     for rule in _RULES if found else _ALONE:
         new = list(rule(text, held))

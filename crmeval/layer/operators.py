@@ -18,20 +18,20 @@ from .traffic import Traffic
 
 # %% ../../nbs/layer/20_operators.ipynb #07440c82
 class Figures:
-    "What a gateway counts: of all its callers together, and of each tenant alone."
+    "Metrics of a gateway: of all callers together, and of each tenant."
 
     def __init__(self):
         self.whole = Traffic()
         self._of: dict[str, Traffic] = {}
 
     def _told(self, door):
-        "Where a figure of a caller belongs; of nobody, to the whole alone."
+        "Return the metrics that a caller's value is added to; without caller only the total."
         return [self.whole] if door is None else [self.whole, self._of.setdefault(door.tenant, Traffic())]
 
     def count(
         self,
-        door: Door | None,  # Whose it is; None: nobody's, such as a call with a wrong key
-        name: str,  # Of `layer.traffic.FIGURES`
+        door: Door | None,  # The caller; None: unknown, such as a call with a wrong key
+        name: str,  # One of `layer.traffic.FIGURES`
         by: float = 1,
         **labels: str,
     ) -> None:
@@ -46,11 +46,11 @@ class Figures:
 
     def text(
         self,
-        door: Door,  # Who asks
-        gauges: Mapping[str, float],  # What stands now, of all callers
-        running: float,  # Requests of the tenant that run now
+        door: Door,  # The caller
+        gauges: Mapping[str, float],  # Current gauges of all callers
+        running: float,  # Running requests of the tenant
     ) -> str:
-        "The figures that a caller may see, as Prometheus reads them."
+        "Return the metrics that a caller may see, in Prometheus text format."
         shown = {"running": running} if not door.caller.operator else gauges
         traffic = self.whole if door.caller.operator else self._told(door)[1]
         for name, value in shown.items():
@@ -59,19 +59,19 @@ class Figures:
 
 # %% ../../nbs/layer/20_operators.ipynb #4fef5774
 class Persons:
-    "Whom the calls of a gateway are about; for one event loop."
+    "Persons that a gateway's calls are about; for one event loop."
 
     def __init__(self, trail: AuditTrail | None):
         self.trail = trail
         self._running: Counter[str] = Counter()
-        self._erased: Counter[str] = Counter()  # Those who are being forgotten now
+        self._erased: Counter[str] = Counter()  # Persons being erased now
 
     @contextlib.contextmanager
     def about(
         self,
-        person: str | None,  # As the company names them; None: nobody was named
+        person: str | None,  # The company's identifier; None: no person
     ) -> Iterator[None]:
-        "Hold a person while a call about them runs; `Refused` while they are being forgotten."
+        "Register a running call about a person; raises `Refused` while the person is being erased."
         if person is None:
             yield
             return
@@ -86,9 +86,9 @@ class Persons:
     async def erase(
         self,
         person: str,
-        within_s: float,  # How long calls about them may go on
-    ) -> int:  # Records that nobody can read any more
-        "Have a person forgotten; `Refused`, and nobody is, where calls about them do not end in time."
+        within_s: float,  # Maximum wait for running calls about them
+    ) -> int:  # Number of records that became unreadable
+        "Erase a person; raises `Refused`, without any change, if calls about them do not end in time."
         if self.trail is None:
             raise Refused(501, "the gateway keeps no audit trail, so there is nothing to erase")
         self._erased[person] += 1
@@ -107,16 +107,16 @@ class Persons:
 
 
 def _take_one(counter, name):
-    "One less; a name without any is forgotten."
+    "Decrement a count, and remove the name at zero."
     counter[name] -= 1
     if counter[name] <= 0:
         del counter[name]
 
 
 def person_in(
-    body: Mapping,  # Of a request to erase
+    body: Mapping,  # Body of an erase request
 ) -> str:
-    "Whom to forget; `Refused` for anything else than one name."
+    "Return the person to erase; raises `Refused` for an invalid body."
     person = body.get("person")
     if set(body) != {"person"} or not isinstance(person, str) or not 0 < len(person) <= 200:
         raise Refused(400, "person is missing: whom to forget, as the company names them", param="person")
@@ -124,6 +124,6 @@ def person_in(
 
 
 def check_operator(door: Door) -> None:
-    "`Refused` for a caller that the policy does not call an operator."
+    "Raise `Refused` for a caller that is not an operator."
     if not door.caller.operator:
         raise Refused(403, f"the caller {door.name} is no operator", code="no_operator")

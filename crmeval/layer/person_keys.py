@@ -28,36 +28,36 @@ KEY_VARIABLE = "CRMEVAL_AUDIT_KEY"
 
 
 class AuditError(RuntimeError):
-    "Something about an audit trail or its keys that a person has to look at."
+    "Raised for a problem with an audit trail or its keys that needs a person's attention."
 
 
 def drawn_key(
     master: bytes,  # The secret, `KEY_BYTES` long
-    what: str,  # What the key is for
+    what: str,  # Purpose of the key
 ) -> bytes:  # `KEY_BYTES` bytes
-    "A key for one purpose; from it neither the master key nor another purpose's key can be found."
+    "Derive a key for one purpose; it reveals neither the master key nor another purpose's key."
     return hmac.digest(master, b"crmeval audit " + what.encode(), "sha256")
 
 
 def read_key(
     text: str,  # 64 hexadecimal digits
-    where: str,  # Where it was found, for the message
+    where: str,  # Source of the text, for the message
 ) -> bytes:
-    "A master key as text says it; raises `AuditError` without repeating what stood there."
+    "Parse a master key; raises `AuditError` without repeating the text."
     try:
         key = bytes.fromhex(text.strip())
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise AuditError(
-            f"{where} holds no key: {2 * KEY_BYTES} hexadecimal digits are expected, "
-            f"and {len(text.strip())} characters stand there"
+            f"{where} holds no key: expected {2 * KEY_BYTES} hexadecimal digits, "
+            f"found {len(text.strip())} characters"
         )
     return key
 
 
 def _made_key(path):
-    "A new key file that only its owner can read; the one that is there where somebody was faster."
+    "Create a key file that only its owner can read; an existing one is kept if another process was faster."
     path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_name(f"{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -70,10 +70,10 @@ def _made_key(path):
 
 
 def master_key(
-    path: Path,  # Of the key file, made where it is missing
+    path: Path,  # Path of the key file; created if missing
     make: bool = True,  # False: a missing key is an error
 ) -> bytes:
-    "The master key out of the environment (`CRMEVAL_AUDIT_KEY`) or, where none is set, out of a file."
+    "Return the master key from the environment (`CRMEVAL_AUDIT_KEY`) or, if not set, from a file."
     if said := os.environ.get(KEY_VARIABLE, ""):
         return read_key(said, f"the environment variable {KEY_VARIABLE}")
     if not path.exists():
@@ -83,8 +83,8 @@ def master_key(
     return read_key(path.read_text(encoding="utf-8", errors="replace"), str(path))
 
 # %% ../../nbs/layer/10_person_keys.ipynb #70a9dee6
-NONCE = 12  # bytes, as AES-GCM wants them
-KEPT = 4096  # ciphers held in memory
+NONCE = 12  # bytes, as AES-GCM expects
+KEPT = 4096  # maximum ciphers in memory
 
 
 @needs_extra("layer")
@@ -113,12 +113,12 @@ def _sealed(cipher, data, bound):
 class PersonKeys:
     """The keys of persons in a file, each wrapped with the master key; one writer at a time.
 
-    The file is only appended to, except when a person is forgotten: then it is written anew without the key.
+    The file is append-only, except when a person is forgotten: then it is rewritten without the key.
     """
 
     def __init__(
         self,
-        path: str | Path,  # JSON Lines: pseudonym, wrapped key, when it was made
+        path: str | Path,  # JSON Lines: pseudonym, wrapped key, creation time
         master: bytes,  # The secret, `KEY_BYTES` long
     ):
         self.path = Path(path)
@@ -129,7 +129,7 @@ class PersonKeys:
         self.reload()
 
     def reload(self) -> None:
-        "Read the file again: another process may have forgotten somebody, or have made a key."
+        "Read the file again: another process may have deleted or created a key."
         self._ciphers.clear()
         self._wrapped = {row["person"]: row["key"] for row in self._rows()} if self.path.exists() else {}
 
@@ -149,9 +149,9 @@ class PersonKeys:
 
     def pseudonym(
         self,
-        person: str,  # How the company names the person: an id, an address
+        person: str,  # The company's identifier of the person: an id, an address
     ) -> str:  # 24 hexadecimal digits, the same for the same person and master key
-        "The name that a person has in the trail; without the master key nobody can compute it."
+        "Return a person's pseudonym in the trail; it cannot be computed without the master key."
         if not isinstance(person, str):
             raise AuditError(f"person is {type(person).__name__}, expected text: a name, an id, an address")
         return hmac.digest(self._names, person.encode(errors="surrogatepass"), "sha256").hex()[:24]
@@ -165,7 +165,7 @@ class PersonKeys:
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             end = os.fstat(fd).st_size
-            if os.write(fd, line) != len(line):  # half a line would spoil the one that comes next
+            if os.write(fd, line) != len(line):  # half a line would corrupt the next one
                 os.ftruncate(fd, end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
@@ -173,7 +173,7 @@ class PersonKeys:
         self._wrapped[name] = wrapped
 
     def _of(self, name):
-        "The cipher of a pseudonym, and by what its key is known; KeyError where there is no key."
+        "Return (cipher, key id) of a pseudonym; raises KeyError if it has no key."
         if name in self._ciphers:
             self._ciphers.move_to_end(name)
             return self._ciphers[name]
@@ -186,10 +186,10 @@ class PersonKeys:
     def seal(
         self,
         name: str,  # A pseudonym
-        data: bytes,  # What nobody else may read
-        bound: bytes = b"",  # What the sealed value belongs to: it opens nowhere else
-    ) -> str:  # By what the key is known, a point, and Base64
-        "Encrypt with the person's key, which is made and stored first where there is none."
+        data: bytes,  # Plaintext
+        bound: bytes = b"",  # Associated data: the value can only be opened with the same
+    ) -> str:  # Key id, a point, and Base64
+        "Encrypt with the person's key, which is created and stored first if missing."
         if name not in self._wrapped:
             self._add(name)
         cipher, known_by = self._of(name)
@@ -198,15 +198,15 @@ class PersonKeys:
     def open(
         self,
         name: str,  # A pseudonym
-        sealed: str,  # What `seal` gave
-        bound: bytes = b"",  # As it was sealed
+        sealed: str,  # Result of `seal`
+        bound: bytes = b"",  # Associated data given to `seal`
     ) -> bytes | None:  # None: the person was forgotten
         "Decrypt; raises `AuditError` for a value that was changed or moved."
         if name not in self._wrapped:
             return None
         cipher, known_by = self._of(name)
         before, point, inside = sealed.partition(".")
-        if point and before != known_by:  # of a key that was destroyed, before the person came back
+        if point and before != known_by:  # sealed with a key that was destroyed since
             return None
         return _opened(cipher, inside if point else sealed, bound)
 
@@ -214,7 +214,7 @@ class PersonKeys:
         self,
         name: str,  # A pseudonym
     ) -> bool:  # False: there was no key
-        "Destroy a person's key: the file is written anew without it, on the disk before this returns."
+        "Destroy a person's key: the file is rewritten without it and synced to disk before this returns."
         if name not in self._wrapped:
             return False
         kept = [row for row in self._rows() if row["person"] != name]
@@ -225,20 +225,20 @@ class PersonKeys:
             os.fsync(file.fileno())
         os.replace(new, self.path)
         _sync_folder(self.path.parent)
-        del self._wrapped[name]  # only now: a disk that is full forgets nobody by half
+        del self._wrapped[name]  # only now: on a full disk the key stays complete
         self._ciphers.pop(name, None)
         return True
 
     def known_by(
         self,
         name: str,  # A pseudonym
-    ) -> str:  # What stands before the point of a sealed value; '' where there is no key
-        "By what the key of a person is known."
+    ) -> str:  # Part before the point of a sealed value; '' if there is no key
+        "Return the id of a person's key."
         return self._of(name)[1] if name in self._wrapped else ""
 
 
 def _sync_folder(path):
-    "Make the new name of a file outlive a loss of power."
+    "Sync a folder, so that a renamed file survives a power failure."
     if os.name != "posix":
         return
     descriptor = os.open(path, os.O_RDONLY)

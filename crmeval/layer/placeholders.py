@@ -22,14 +22,14 @@ from ..core.patterns import PatternFile
 # %% ../../nbs/layer/02_placeholders.ipynb #96933c5b
 ALPHABET = "BCDFGHJKMNPQRTVWXZ34679"
 LETTERS, DIGITS = ALPHABET[:18], ALPHABET[18:]
-LENGTHS = (5, 6, 7)  # Characters of a code: a stem, one for the form, one to check
-READ_AS = {"8": "B", "2": "Z"}  # Digits that no code holds, and the letters that a camera took for them
+LENGTHS = (5, 6, 7)  # Characters of a code: a stem, one for the form, one check character
+READ_AS = {"8": "B", "2": "Z"}  # Digits that no code contains -> the letters that OCR reads as them
 
 
 def check_character(
-    code: str,  # Characters of `ALPHABET`, without the last one
+    code: str,  # Characters of `ALPHABET`, without the check character
 ) -> str:  # One character of `ALPHABET`
-    "The character behind a code: any one slip and any swap of two characters asks for another one."
+    "Return the check character of a code: any single substitution or swap of two characters changes it."
     total = len(code) + sum(i * ALPHABET.index(c) for i, c in enumerate(code, start=2))
     return ALPHABET[-total % len(ALPHABET)]
 
@@ -37,7 +37,7 @@ def check_character(
 def is_code(
     text: str,  # Any text
 ) -> bool:
-    "Whether a text is built as a code is: letter, digit, letter, then more, and the check fits."
+    "Whether a text is a well-formed code: letter, digit, letter, then more, with a valid check character."
     if len(text) not in LENGTHS or any(c not in ALPHABET for c in text):
         return False
     shape = text[0] in LETTERS and text[1] in DIGITS and text[2] in LETTERS
@@ -48,16 +48,16 @@ _WORDS = PatternFile(data_path("lexicons", "layer_placeholders.json"))
 
 
 def kind_word(
-    entity: str,  # A kind as `detect.pii` names it, 'EMAIL_ADDRESS', or a kind of one's own
+    entity: str,  # Kind as in `detect.pii`, such as 'EMAIL_ADDRESS', or a custom kind
 ) -> str:  # Capital letters, at most 8
-    "The word that a placeholder says for a kind; a kind of one's own is shortened to eight letters."
+    "Return the word for a kind in a placeholder; a custom kind is shortened to eight letters."
     known = _WORDS.data["kinds"].get(entity)
     return known or re.sub(r"[^A-Z]", "", entity.upper())[:8] or "VALUE"
 
 
 @lru_cache(maxsize=1)
 def kind_words() -> frozenset[str]:  # In capitals
-    "Words for kinds, also in other languages: what may stand before a code that a model has translated."
+    "Return words for kinds, with translations: a model may have translated the word before a code."
     own = set(_WORDS.data["kinds"].values())
     words = (w for row in _WORDS.data["translations"].values() for w in row.upper().split())
     return frozenset(own.union(words))
@@ -65,18 +65,18 @@ def kind_words() -> frozenset[str]:  # In capitals
 # %% ../../nbs/layer/02_placeholders.ipynb #ebdb7fc3
 @dataclass(frozen=True, repr=False)
 class Form:
-    "One value in the form in which it stood, and the placeholder that stands for it."
+    "One value as it was written, and the placeholder that replaces it."
 
-    value: str  # What is put back
-    word: str  # The kind as the placeholder says it, 'PERSON' or, with a hint, 'PERSON_F'
+    value: str  # Text that is put back
+    word: str  # Kind in the placeholder: 'PERSON' or, with a hint, 'PERSON_F'
     code: str
-    raw: str | None = None  # How it was written inside JSON, where that is not the usual way
-    bare: bool = False  # A number of JSON that stood without quotes
-    person: Hashable = None  # Whose it is
+    raw: str | None = None  # How it was escaped inside JSON, if not in the usual way
+    bare: bool = False  # Whether it was a JSON number without quotes
+    person: Hashable = None  # Key of the person it belongs to
 
     @property
     def placeholder(self) -> str:
-        "The text that stands for it."
+        "The text that replaces the value."
         return f"[{self.word}_{self.code}]"
 
     def __repr__(self):
@@ -84,11 +84,11 @@ class Form:
 
 # %% ../../nbs/layer/02_placeholders.ipynb #4221dcbc
 class Vault:
-    "What stands behind the placeholders of one session; `close` forgets it all."
+    "The values behind the placeholders of one session; `close` deletes them all."
 
     def __init__(
         self,
-        key: bytes | None = None,  # At least 16 bytes; None: drawn at random
+        key: bytes | None = None,  # At least 16 bytes; None: a random key
     ):
         if key is not None and len(key) < 16:
             raise ValueError(f"key has {len(key)} bytes, expected at least 16, or None for a random one")
@@ -97,10 +97,10 @@ class Vault:
         self._by_value: dict[tuple, Form] = {}
         self._stems: dict[Hashable, tuple[str, int]] = {}
         self._taken: set[str] = set()
-        self._heads: set[str] = set()  # How the stems that are taken begin
+        self._heads: set[str] = set()  # Prefixes of the stems in use
         self._lock = threading.Lock()
-        self.bracketed: set[str] = set()  # Codes whose value stood between brackets itself
-        self.linked: set[str] = set()  # Codes whose value stood right before a round bracket
+        self.bracketed: set[str] = set()  # Codes whose value was written in brackets
+        self.linked: set[str] = set()  # Codes whose value was directly before a round bracket
         self.closed = False
 
     def __len__(self):
@@ -116,28 +116,28 @@ class Vault:
         raise TypeError("a vault is not written or copied: it lives as long as its session")
 
     def counts(self) -> Mapping[str, int]:
-        "How many forms of each kind."
+        "Return the number of forms of each kind."
         return Counter(form.word.partition("_")[0] for form in self._forms.values())
 
     def find(self, code: str) -> Form | None:
-        "The form of a code, in capitals; None where nobody has it."
+        "Return the form of a code (in capitals); None if the code was not issued."
         return self._forms.get(code)
 
     def forms(self) -> tuple[Form, ...]:
-        "Every form, in the order in which they came."
+        "Return every form in the order of issue."
         return tuple(self._forms.values())
 
     def issue(
         self,
-        value: str,  # As it stood
+        value: str,  # As it was written
         word: str,  # See `Form.word`
-        person: Hashable = None,  # Forms of one person share a stem; None: the value is its own
+        person: Hashable = None,  # Forms of one person share a stem; None: the value has its own stem
         *,
         raw: str | None = None,  # See `Form.raw`
         bare: bool = False,  # See `Form.bare`
         avoid: Callable[[str], bool] = lambda code: False,  # Codes that must not be drawn
     ) -> Form:
-        "The form of a value: the one that it has, or a new one. ValueError once the vault is closed."
+        "Return the existing form of a value, or a new one. Raises ValueError if the vault is closed."
         with self._lock:
             if self.closed:
                 raise ValueError("the vault is closed: its session has ended, begin a new one")
@@ -148,7 +148,7 @@ class Vault:
             return self._by_value[key]
 
     def close(self) -> None:
-        "Forget every value and the key."
+        "Delete every value and the key."
         with self._lock:
             self.closed, self._key = True, b""
             for held in (
@@ -163,7 +163,7 @@ class Vault:
                 held.clear()
 
     def _new_code(self, person, avoid):
-        "A code of the person's stem that is free; a new stem where the old one has no more forms."
+        "Return a free code with the person's stem; a new stem is drawn when the old one is used up."
         stem, count = self._stems.get(person) or (self._new_stem(person, 0), 0)
         for attempt in range(1, 10_000):
             while count < len(ALPHABET):
@@ -176,7 +176,7 @@ class Vault:
         raise ValueError("no code is free: the text holds all of them")
 
     def _new_stem(self, person, attempt):
-        "A stem that begins no other and is begun by none; longer where the short ones grow scarce."
+        "Draw a stem that is no prefix of another and has none as prefix; longer when short ones run out."
         for n in range(attempt * 1000, attempt * 1000 + 1000):
             drawn = self._drawn(person, n + 2)
             size = 3 if n % 1000 < 32 and len(self._taken) < 600 else 4
@@ -190,7 +190,7 @@ class Vault:
         raise ValueError("no stem is free: a session holds several hundred thousand values at most")
 
     def _is_near(self, stem):
-        "Whether a stem differs from another one in a single place; a session of many stops asking."
+        "Whether a stem differs from another in one character; not checked above 60 taken stems."
         if len(self._taken) > 60:
             return False
         return any(sum(a != b for a, b in zip(stem, other)) < 2 for other in self._taken)
@@ -201,7 +201,7 @@ class Vault:
 
 
 def _spelled(number, size):
-    "A stem: letter, digit, letter, and then whatever comes."
+    "Spell a number as a stem: letter, digit, letter, then any characters."
     out = ""
     for place in range(size):
         letters = (LETTERS, DIGITS, LETTERS)[place] if place < 3 else ALPHABET

@@ -15,21 +15,21 @@ from ..core.yaml_text import kind_in_words
 
 # %% ../../nbs/layer/00_policy_part.ipynb #1f95311a
 def check_known(
-    given: object,  # What arrived
-    known: Collection[str],  # What is possible
-    what: str,  # What it is, for the message: 'decision of screening.canary'
-) -> str:  # The same
-    "Give a name back if it is one of the known ones; a ValueError names them all, and the nearest."
+    given: object,  # The value that was given
+    known: Collection[str],  # Allowed names
+    what: str,  # Name of the setting in the message: 'decision of screening.canary'
+) -> str:  # `given`, unchanged
+    "Return a name if it is a known one; else raise a ValueError that lists all of them and the nearest."
     if isinstance(given, str) and given in known:
         return given
     raise ValueError(f"{what} is one of {', '.join(known)}, not {given!r}{did_you_mean(given, known)}")
 
 
 def check_text(
-    given: object,  # What arrived
-    what: str,  # What it is, for the message
-) -> str:  # The same
-    "Give a text back; a ValueError says what arrived in its place, without its value."
+    given: object,  # The value that was given
+    what: str,  # Name of the setting in the message
+) -> str:  # `given`, unchanged
+    "Return a text; a ValueError for anything else names its type, not its value."
     if isinstance(given, str):
         return given
     raise ValueError(f"{what} is {type(given).__name__}, expected a string")
@@ -37,9 +37,9 @@ def check_text(
 # %% ../../nbs/layer/00_policy_part.ipynb #7023c23c
 def names_in(
     given: object,  # A word, or a list of words
-    what: str,  # For the message
-) -> tuple[str, ...]:  # In their order, each once
-    "Words of a policy as a tuple; anything but text is a ValueError."
+    what: str,  # Name of the setting in the message
+) -> tuple[str, ...]:  # In the given order, without duplicates
+    "Return names from a policy as a tuple; raises ValueError if one is not text."
     if isinstance(given, str):
         given = [given]
     if not isinstance(given, (Sequence, set, frozenset)) or not all(isinstance(x, str) for x in given):
@@ -62,10 +62,10 @@ def _default(member):
 
 
 def check_forms(
-    kind: type,  # A dataclass whose fields have defaults; None as a default says nothing of the form
+    kind: type,  # A dataclass whose fields have defaults; a field whose default is None is not checked
     given: Mapping[str, Any],  # Field -> value
 ) -> None:
-    "ValueError for the first value that has another form than the default of its field."
+    "Raise ValueError for the first value whose type does not fit its field's default."
     assert is_dataclass(kind)
     for member in fields(kind):
         if member.name not in given:
@@ -83,7 +83,7 @@ def policy_part(
     given: "Mapping[str, Any] | _Part | None",  # A section of a policy file; None: all defaults
     where: str,  # Name of the section, for messages
 ) -> _Part:
-    "Read a section of a policy; a ValueError names the section, the unknown field and what may be meant."
+    "Read a section of a policy; a ValueError names the section, the unknown field and the nearest known one."
     if isinstance(given, kind):
         return given
     if given is None:
@@ -105,7 +105,7 @@ def policy_part(
 
 
 def _made(kind, given):
-    "The record; where its own checks fall over a value of another form, this is told instead."
+    "Create the dataclass; if its own checks fail on a value's type, report that type instead."
     try:
         return kind(**given)
     except (TypeError, AttributeError):

@@ -35,24 +35,24 @@ from ..tasks.protection_probes import passages_of
 # %% ../../nbs/layer/17_prompt_way.ipynb #ca32f57a
 @dataclass(frozen=True)
 class Draft:
-    "A request on its way, in its parts."
+    "A request on its way through the steps, in parts."
 
-    pieces: tuple[Filled, ...]  # Of the message: ours have no name, values of fields have theirs
+    pieces: tuple[Filled, ...]  # Pieces of the message: own text has no name, field values have their field's
     system: str = ""  # The company's standing instruction
     turns: tuple[tuple[str, str], ...] = ()  # Earlier messages: role and text
-    extras: tuple[Mapping[str, Any], ...] = ()  # Of the turns: calls of tools, and whose result one is
-    fields: Mapping[str, Any] = field(default_factory=dict)  # Of the request, that hold words: its tools
-    loose: bool = False  # Whether the pieces without a name are a stranger's as well, as in a chat
+    extras: tuple[Mapping[str, Any], ...] = ()  # Per turn: tool calls, or the id of the call it answers
+    fields: Mapping[str, Any] = field(default_factory=dict)  # Request fields with text, such as tools
+    loose: bool = False  # Whether pieces without a name are untrusted too, as in a chat
     passages: tuple[Passage, ...] = ()
     sample: Sample | None = None  # For clients that read samples; masked like everything else
-    message: str | None = None  # As a defence wrote it; None: the pieces in a row
+    message: str | None = None  # Written by the defence step; None: the joined pieces
     canary: str = ""
-    quarantined: tuple[int, ...] = ()  # Numbers of passages that a defence left out
-    options: Mapping[str, Any] = field(default_factory=dict)  # Of the request, that forbid storing
+    quarantined: tuple[int, ...] = ()  # Numbers of passages that the defence left out
+    options: Mapping[str, Any] = field(default_factory=dict)  # Request fields that forbid storage
 
     @property
     def text(self) -> str:
-        "The message as it stands by now."
+        "The current message."
         if self.message is not None:
             return self.message
         whole = "".join(p.text for p in self.pieces)
@@ -60,35 +60,35 @@ class Draft:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        "As a chat takes them."
+        "The messages of a chat request."
         told = [{"role": "system", "content": self.system}] if self.system else []
         rows = zip_longest(self.turns, self.extras, fillvalue={})
         told += [{"role": r, "content": c, **more} for (r, c), more in rows]
-        if self.loose and self.turns and not self.text:  # the last word is a tool's
+        if self.loose and self.turns and not self.text:  # the last message is a tool's result
             return told
         return [*told, {"role": "user", "content": self.text}]
 
     @property
     def whole(self) -> str:
-        "Everything that would leave, as one text."
+        "Everything that would be sent, as one text."
         return "\n\n".join([*(m["content"] for m in self.messages), *self.data_texts])
 
     @property
     def data_texts(self) -> list[str]:
-        "What leaves beside the messages' texts: arguments of tools, and words about them."
+        "Texts sent beside the messages: tool arguments and tool descriptions."
         calls = [t for more in self.extras for t in call_texts(more.get("tool_calls", ()))]
         return [*calls, *(w for k, v in self.fields.items() for w in words_in(v, k == "stop"))]
 
 
-_PROBE = "probe"  # In the ids of passages that came with a sample
-_SHORT = 20  # characters of an input that is not looked for
+_PROBE = "probe"  # Prefix of the ids of passages that came with a sample
+_SHORT = 20  # inputs up to this many characters are not searched for in the prompt
 
 
 def sample_draft(
     sample: Sample,
     prompt: str,  # Filled in with the sample's inputs
 ) -> Draft:
-    "The prompt of a sample, in which its inputs are data again."
+    "Return a sample's prompt as draft, with its inputs as data."
     if passages := passages_of(sample):
         places = zip(("context", "message"), passages)
         found = tuple(Passage(f"{_PROBE}-in-{place}", text) for place, text in places)
@@ -99,24 +99,24 @@ def sample_draft(
     inputs = sorted(sample.inputs.items(), key=lambda item: -len(str(item[1])))
     pieces = (Filled(prompt),)
     for name, value in inputs:
-        ours = name == "prompt" and is_probe(sample)  # what a probe asks is the request, and no material
+        ours = name == "prompt" and is_probe(sample)  # a probe's prompt is the request, not data
         if len(str(value)) > _SHORT and not ours:
             pieces = tuple(part for p in pieces for part in _split(p, str(name), str(value)))
     return Draft(pieces)
 
 
 def seen_sample(
-    sample: Sample,  # Of the draft, for a client that reads samples
-    draft: Draft,  # As it leaves
+    sample: Sample,  # Sample of the draft, for a client that reads samples
+    draft: Draft,  # As sent
 ) -> Sample:
-    "A sample without the passages that were left out."
+    "Return the sample without the passages that were left out."
     places = [draft.passages[n - 1].id.rpartition("-in-") for n in draft.quarantined]
     left = {name for of, _, name in places if of == _PROBE}
     return replace(sample, inputs={k: v for k, v in sample.inputs.items() if k not in left})
 
 
 def _split(piece, name, value):
-    "A piece of ours, cut around the first place of a value."
+    "Split an own piece around the first occurrence of a value."
     if piece.name or value not in piece.text:
         return [piece]
     before, _, after = piece.text.partition(value)
@@ -126,12 +126,12 @@ def _split(piece, name, value):
 def grounded_draft(
     draft: Draft,
     policy: Policy,
-    retriever: Retriever | None,  # None: there is no knowledge, and the step has nothing to do
-    query: str = "",  # What to look for; default: the message
+    retriever: Retriever | None,  # None: the step does nothing
+    query: str = "",  # Search query; '': the message
     where: Mapping[str, Any] | None = None,  # As for `Retriever.search`
-    who: Collection[str] = (),  # The person who asks, and her groups, for an index that knows readers
+    who: Collection[str] = (),  # The asking person and their groups, for an index with readers
 ) -> tuple[Draft, StepRecord]:
-    "Passages that fit, that this person may read, whole ones within the policy's limit."
+    "Add relevant passages that this person may read, uncut and within the policy's limit."
     with timed() as timer:
         if retriever is None:
             return draft, timer.record("grounding", reason="no retriever was given")
@@ -149,10 +149,8 @@ def mask_together(
     texts: Collection[str],
     session: MaskingSession,
     record: Mapping | Sequence | None = None,  # As for `layer.masking.mask`
-) -> tuple[
-    dict[str, str], dict[str, int]
-]:  # (text -> masked text, kind -> how many placeholders stand in them)
-    "Mask texts that belong to one request; what any of them teaches holds for all."
+) -> tuple[dict[str, str], dict[str, int]]:  # (text -> masked text, kind -> number of placeholders)
+    "Mask the texts of one request; a value learned from one is masked in all."
     order = sorted({t for t in texts if any(map(str.isalnum, t))}, key=lambda t: (-len(t), t))
     done, taught, read = {}, 0, read_record(record, session.policy)
     for at, text in enumerate(order):
@@ -170,9 +168,9 @@ def mask_together(
 def masked_draft(
     draft: Draft,
     session: MaskingSession,
-    record: Mapping | Sequence | None = None,  # Of the person; its values are known, not guessed
+    record: Mapping | Sequence | None = None,  # The person's record, with known values
 ) -> tuple[Draft, StepRecord]:
-    "The draft with placeholders in every part, the sample's included."
+    "Mask every part of the draft, including its sample."
     with timed() as timer:
         texts = [p.text for p in draft.pieces] + [draft.system, draft.message or ""]
         texts += [text for _, text in draft.turns] + draft.data_texts
@@ -194,7 +192,7 @@ def masked_draft(
 
 
 def _mapped(draft, new):
-    "A draft whose every text went through a function."
+    "Apply a function to every text of a draft."
     return replace(
         draft,
         pieces=tuple(Filled(new(p.text), p.name) for p in draft.pieces),
@@ -214,7 +212,7 @@ def _blind_extra(more, new):
 
 
 def _texts_of(sample):
-    "Every text of a sample that goes on."
+    "Yield every text of a sample that is passed on."
     yield from sample.inputs.values()
     yield from _strings((sample.record, sample.reference, sample.gold_record))
     if is_probe(sample):
@@ -233,7 +231,7 @@ def _strings(node):
 
 
 def _blind(sample, new):
-    "A sample without a value in clear, and without what the answer is judged by."
+    "Mask a sample, and drop the tags that its answer is judged by."
     return replace(
         sample,
         inputs={k: new(v) for k, v in sample.inputs.items()},
@@ -258,14 +256,14 @@ _FREE = re.compile(r"\S{1,24}(?: \S{1,12})?")
 
 
 def _is_inline(text, vault):
-    "Whether a value can do no harm where it stands."
+    "Whether a value is harmless within the task."
     for form in vault.forms():
         text = text.replace(form.placeholder, "")
     return not any(map(str.isalpha, text)) or len(text) <= 24 and _FREE.fullmatch(text) is not None
 
 
 def _task_and_data(pieces, vault):
-    "(the task with the names of its blocks, name -> text)."
+    "Return (task with references to its blocks, block name -> text)."
     task, data, names = [], {}, {}
     for p in pieces:
         if not p.name or _is_inline(p.text, vault):
@@ -283,9 +281,9 @@ def _task_and_data(pieces, vault):
 def defended_draft(
     draft: Draft,
     policy: Policy,
-    vault: Vault,  # Of the session; its placeholders are ours
+    vault: Vault,  # Vault of the session; its placeholders are trusted
 ) -> tuple[Draft, StepRecord]:
-    "The message with its fences; a decision 'block' or 'refuse' says that nothing may be sent."
+    "Fence untrusted text in the message; after a decision 'block' or 'refuse' nothing may be sent."
     with timed() as timer:
         task, data = _task_and_data(draft.pieces, vault)
         strangers = [text for role, text in draft.turns if role not in ("system", "assistant")]
@@ -300,7 +298,7 @@ def defended_draft(
 
 
 def _fenced(draft, task, data, policy):
-    "(the draft as `defend` writes it, its record)."
+    "Return (draft with the message from `defend`, its record)."
     task = f"{task}\n\n{ASKING}" if draft.passages else task
     texts = [f"{p.title}: {p.text}" if p.title else p.text for p in draft.passages]
     done = defend(task, data, instruction=draft.system, passages=texts, policy=policy.defence)
@@ -312,7 +310,7 @@ _DONE = {"mark": "flag", "neutralise": "flag", "quarantine": "block", "block": "
 
 
 def _with_seen(record, found, n):
-    "A record with what was found in messages that stay where they are."
+    "Add findings in messages that are not fenced to a record."
     if not n:
         return record
     detail = dict(record.detail)
@@ -329,11 +327,11 @@ def checked_draft(
     policy: Policy,
     vault: Vault,
     *,
-    provider: str,  # As in `systems.providers`, or inside the house
+    provider: str,  # As in `systems.providers`, or an internal one
     user: str = "",
     roles: Collection[str] = (),
 ) -> tuple[Draft, StepRecord]:
-    "Whether the draft may leave, and the options that forbid storing it."
+    "Check whether the draft may be sent, and add the options that forbid storage."
     with timed() as timer:
         if policy.gateway is None:
             options = retention_options(provider) if provider in retention() else {}
@@ -351,7 +349,7 @@ def checked_draft(
 
 
 def _kinds_left(text, vault):
-    "Kinds of personal data that are readable in a text."
+    "Return the kinds of personal data that are readable in a text."
     for form in vault.forms():
         text = text.replace(form.placeholder, " ")
     return {span.entity for span in find_pii(text)}

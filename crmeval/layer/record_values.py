@@ -23,15 +23,15 @@ def _fields():
 
 @lru_cache(maxsize=1)
 def _kind_of_name():
-    "Name of a field -> its kind, or 'keep'."
+    "Return field name -> its kind, or 'keep'."
     kinds = {name: kind for kind, names in _fields()["fields"].items() for name in names}
     return {**kinds, **dict.fromkeys(_fields()["keep"], "keep")}
 
 
 def field_words(
-    name: str,  # Name of a field or object in any spelling
+    name: str,  # Name of a field or object in any naming style
 ) -> list[str]:  # In lower case
-    "The words of a field's name: 'ContactEmail__c' has 'contact' and 'email'."
+    "Split a field's name into words: 'ContactEmail__c' has 'contact' and 'email'."
     return [*_WORDS[name]]
 
 
@@ -40,15 +40,15 @@ def _words_in(name):
     return re.findall(r"[^\W_]+", spaced.lower())
 
 
-_WORDS = CallMemo(_words_in)  # asked five times for each field of a record
+_WORDS = CallMemo(_words_in)  # called five times for each field of a record
 
 
 def field_kind(
     name: str,  # Name of the field
-    parent: str = "",  # Name of the field that holds the object, '' at the top
-    own: Mapping[str, str] | None = None,  # Field -> kind or 'keep', which goes before the package's
-) -> str | None:  # A kind, 'keep', or None where the name says nothing
-    "Of which kind the values of a field are."
+    parent: str = "",  # Name of the field that contains the object, '' at the top level
+    own: Mapping[str, str] | None = None,  # Field -> kind or 'keep'; overrides the package's table
+) -> str | None:  # A kind, 'keep', or None if the name is unknown
+    "Return the kind of a field's values."
     for spelled in (f"{parent}.{name}", name):
         if own and spelled in own:
             return own[spelled]
@@ -64,14 +64,14 @@ def field_kind(
 
 
 def _kind_in_object(words, parent):
-    "The kind of a field that says something only with its object: the number of an account, of a card."
+    "Return the kind of a field that depends on its object: the number of an account, of a card."
     if not parent or not words:
         return None
     return _kind_of_name().get(" ".join([*parent[:-1], parent[-1].removesuffix("s"), *words]))
 
 
 def _named_object(words):
-    "The kind of an object's name by the object."
+    "Return the kind of an object's name field."
     for kind, objects in _fields()["objects"].items():
         if words and words[-1] in objects:
             return kind
@@ -79,30 +79,30 @@ def _named_object(words):
 
 
 def _without_things(words, kind):
-    "'product_name' and 'account_name' are no person's."
+    "Correct the kind of names of things: 'product_name' and 'account_name' are not names of persons."
     return _named_object(words[:-1]) if kind == "PERSON" and words[-1] == "name" and len(words) > 1 else kind
 
 # %% ../../nbs/layer/03_record_values.ipynb #b326610d
 @dataclass(frozen=True, repr=False)
 class Known:
-    "A value that has to be masked wherever it stands."
+    "A value that must be masked wherever it occurs."
 
     value: str
-    entity: str  # Kind, as `detect.pii` names it
-    person: Hashable = None  # Whose it is, for names
-    field: str = ""  # Where it was found: 'contact.first_name'
-    hint: str = ""  # 'F', 'M' or '': what the record says of the grammar of a name
-    exact: bool = False  # Only in the same capitals, for what was found and not known
+    entity: str  # Kind, named as in `detect.pii`
+    person: Hashable = None  # Key of the person, for names
+    field: str = ""  # Path of its field: 'contact.first_name'
+    hint: str = ""  # Grammatical gender from the record: 'F', 'M' or '' (unknown)
+    exact: bool = False  # Match case-sensitively, for detected values that are in no record
 
     def __repr__(self):
         return f"Known({self.entity}, field={self.field!r})"
 
 
 def known_values(
-    record: Mapping | Sequence | None,  # Fields, nested as they come; lists of objects too
+    record: Mapping | Sequence | None,  # Fields, nested to any form; lists of objects too
     own: Mapping[str, str] | None = None,  # As for `field_kind`
 ) -> list[Known]:  # In the record's order
-    "The personal values of a record; ValueError for what is no record."
+    "Return the personal values of a record; raises ValueError if it is not a record."
     if record is None:
         return []
     if isinstance(record, str) or not isinstance(record, (Mapping, Sequence)):
@@ -113,7 +113,7 @@ def known_values(
 
 
 def _values_of(node, own, path, parent, kind, depth=0):
-    "Walk through a record; `kind` is that of the field in which a plain value stands."
+    "Walk through a record; `kind` is the kind of the field that contains a plain value."
     if depth > 50:
         raise ValueError(f"the record is nested more than 50 deep, at {'.'.join(path[:5])}...")
     if isinstance(node, Mapping):
@@ -148,7 +148,7 @@ def _known(value, kind, path):
 
 
 def _hint_of(node):
-    "'F' or 'M' where an object's own fields say it."
+    "Return 'F' or 'M' from an object's salutation or gender field; else ''."
     said = next((v for k, v in node.items() if field_words(str(k))[-1:] in (["salutation"], ["gender"])), "")
     said = str(said).strip(" .").lower()
     return next((hint for hint, words in _fields()["salutations"].items() if said in words), "")
@@ -163,10 +163,10 @@ def _with_hint(known, hint, path):
 # %% ../../nbs/layer/03_record_values.ipynb #37b5ef12
 def readable_values(
     record: Mapping | Sequence | None,  # As for `known_values`
-    own: Mapping[str, str] | None = None,  # As for `field_kind`; a field that is kept here stays readable
-    known: Sequence[Known] | None = None,  # What `known_values` says of them; None: it is asked
-) -> list[str]:  # Longest first, without what is also personal
-    "Values that stay readable wherever they stand: names of products and plans, stages, countries."
+    own: Mapping[str, str] | None = None,  # As for `field_kind`; fields with 'keep' stay readable
+    known: Sequence[Known] | None = None,  # Result of `known_values`; None: computed here
+) -> list[str]:  # Longest first, without values that are also personal
+    "Return values that stay readable wherever they occur: names of products and plans, stages, countries."
     known = known_values(record, own) if known is None else known
     personal = {k.value.casefold() for k in known}
     found = {v for v in _things_of(record, own or {}, "") if v.casefold() not in personal}
@@ -174,7 +174,7 @@ def readable_values(
 
 
 def _things_of(node, own, parent):
-    "Short texts of the fields that name things."
+    "Yield short texts of the fields that name things."
     if isinstance(node, Mapping):
         for name, value in node.items():
             if isinstance(value, str):

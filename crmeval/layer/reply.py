@@ -19,97 +19,93 @@ from .steps import StepRecord, Way
 # %% ../../nbs/layer/16_reply.ipynb #5b187bad
 @dataclass(frozen=True)
 class Asked:
-    "Who asks about whom; all optional."
+    "The context of a request: user, person, session; all optional."
 
-    user: str = ""  # Who asks, as policy and trail name them
+    user: str = ""  # The user, named as in policy and trail
     roles: Collection[str] = ()
     tenant: str = ""
-    person: str | None = None  # Whom it is about; their key seals what is personal in the trail
-    record: Mapping | Sequence | None = None  # Values that are known to be personal
-    session: MaskingSession | None = None  # Of a conversation; None: one for this call
-    query: str = ""  # What the retriever looks for; '': the message
-    where: Mapping[str, Any] | None = None  # For the retriever: field -> value
-    case: str = ""  # Number of the case, by which the trail is searched
-    use_case: str = ""  # What the reply is for, for clients that read samples and for feedback
-    reply: str = ""  # Id that the reply is to have; '': one is drawn
+    person: str | None = None  # Person the request is about; their key seals personal data in the trail
+    record: Mapping | Sequence | None = None  # Record with known personal values
+    session: MaskingSession | None = None  # Session of a conversation; None: a new one for this call
+    query: str = ""  # Query for the retriever; '': the message
+    where: Mapping[str, Any] | None = None  # Conditions for the retriever: field -> value
+    case: str = ""  # Case number, searchable in the trail
+    use_case: str = ""  # Use case, for clients that read samples and for feedback
+    reply: str = ""  # Id of the reply; '': random
 
 
 @dataclass(frozen=True)
 class Reply:
-    "What the layer hands to a reader, and what happened on the way."
+    "The layer's reply, with the records of its steps."
 
     id: str  # For feedback and the audit trail
-    text: str  # As it may be shown; the policy's sentence where it was withheld or never sent
-    status: str = "ok"  # As in `core.records.STATUSES`; 'refused' where a step blocked or withheld
-    reason: str = ""  # Why, in words; '' for an answer
+    text: str  # Text to show; the policy's sentence if it was withheld or never sent
+    status: str = "ok"  # One of `core.records.STATUSES`; 'refused' if a step blocked or withheld it
+    reason: str = ""  # Explanation; '' for an answer
     way: Way = Way()  # The record of every step
     sources: tuple[SourceLink, ...] = ()
-    masked: Mapping[str, int] = field(
-        default_factory=dict
-    )  # Kind -> how many placeholders were in the prompt
-    sent: tuple[Mapping[str, str], ...] = field(
-        default=(), repr=False
-    )  # Messages as they left; () where none did
+    masked: Mapping[str, int] = field(default_factory=dict)  # Kind -> number of placeholders in the prompt
+    sent: tuple[Mapping[str, str], ...] = field(default=(), repr=False)  # Messages as sent; (): none
     texts: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # (step, text after it); personal
-    completion: Completion | None = field(default=None, repr=False)  # As the client gave it
-    tool_calls: tuple[Mapping, ...] = field(default=(), repr=False)  # With values, screened; as in the API
-    use_case: str = ""  # What it was asked for; '': nobody said
+    completion: Completion | None = field(default=None, repr=False)  # As returned by the client
+    tool_calls: tuple[Mapping, ...] = field(default=(), repr=False)  # Demasked and screened; as in the API
+    use_case: str = ""  # Use case; '': not given
 
     @property
     def declined(self) -> bool:
-        "Whether the text is the model's own refusal, and no step stopped it."
+        "Whether the text is the model's own refusal and no step blocked it."
         done, stops = self.completion, ("block", "refuse")
         refused = done is not None and done.status == "refused" and bool(done.refusal)
         return refused and not any(record.decision in stops for record in self.way.records)
 
     @property
     def added_s(self) -> float:
-        "Seconds that the layer took, without the model."
+        "Seconds added by the layer, without the model."
         return self.way.seconds
 
 
 @dataclass(frozen=True)
 class Piece:
-    "A part of a reply that is shown while it is written; the texts of all parts are the reply's text."
+    "A part of a streamed reply; the texts of all parts together are the reply's text."
 
     text: str
-    kind: str = "text"  # The last one is 'end', 'withheld' where the policy ended it, or 'failed'
-    reply: Reply | None = None  # With the last one: the whole, and what happened on the way
-    id: str = ""  # Of the reply
+    kind: str = "text"  # Last piece: 'end', 'withheld' (stopped by the policy) or 'failed'
+    reply: Reply | None = None  # In the last piece: the whole reply
+    id: str = ""  # Id of the reply
 
 
 def answer_of(
     done: Completion,
-) -> str:  # '' where the model said nothing
-    "What a model said; its refusal is sealed and screened as an answer is."
+) -> str:  # '' if the model returned nothing
+    "Return a model's answer or refusal; a refusal is sealed and screened like an answer."
     return done.text or (done.refusal if done.status == "refused" else "") or ""
 
 
 def why_ended(
     done: Completion | None,
 ) -> str:  # '' for an answer
-    "Why a call gave no whole answer, in words that are no model's."
+    "Return why a call gave no complete answer, without the model's words."
     if done is None or not done.refusal:
         return ""
-    return "the model declined" if done.status == "refused" else done.refusal  # a client's word of a cut
+    return "the model declined" if done.status == "refused" else done.refusal  # the client's reason
 
 
 class Unsent:
-    "Whether a call was given up after its prompt had been kept: told once, by whichever thread is last."
+    "Records once that a call was cancelled after its prompt was stored, from whichever thread is last."
 
     def __init__(
         self,
-        tell: Callable,  # Of an audit trail: takes a kind and what is said
+        tell: Callable,  # Writes to an audit trail: takes a kind and the content
     ):
         self._tell, self._kept, self._over, self._left = tell, False, False, ["once"]
 
     def keep(self) -> None:
-        "The prompt stands in the trail; a thread says so, which nobody can stop."
+        "Note that the prompt is in the trail; called from a thread that cannot be cancelled."
         self._kept = True
         self._end()
 
     def give_up(self) -> None:
-        "Nobody waits for the call any more, and nothing was sent."
+        "Note that the call was cancelled before anything was sent."
         self._over = True
         self._end()
 
@@ -121,18 +117,18 @@ class Unsent:
 
 def last_piece(
     reply: Reply,
-    text: str | None = None,  # What has not been shown of it; None: all
+    text: str | None = None,  # The part not shown yet; None: all
 ) -> Piece:
-    "The last piece of a reply."
+    "Return the last piece of a reply."
     kind = {"refused": "withheld", "ok": "end", "truncated": "end"}.get(reply.status, "failed")
     return Piece(reply.text if text is None else text, kind, reply, reply.id)
 
 
 def failed_reply(
     failure: CallFailed,
-    filled: StepRecord,  # Of the template
-    shown: str = "",  # What a reader had seen by then
-    name: str = "",  # Id under which the trail has the call; '': one is drawn
+    filled: StepRecord,  # Record of the template step
+    shown: str = "",  # Text shown so far
+    name: str = "",  # Id of the call in the trail; '': random
 ) -> Reply:
-    "The reply of a call that failed."
+    "Return the reply of a failed call."
     return Reply(name or secrets.token_hex(8), shown, failure.status, str(failure), Way((filled,)))

@@ -16,7 +16,7 @@ from .reply import Reply
 from .server_policy import ServerPolicy
 
 # %% ../../nbs/layer/20_response_forms.ipynb #86073640
-_SAME = (  # Fields that both interfaces have
+_SAME = (  # Fields of both APIs
     "model",
     "stream",
     "temperature",
@@ -35,7 +35,7 @@ _DROPPED = ("stream_options", "prompt_cache_retention", "prompt_cache_options")
 _HARMLESS: dict[str, Any] = {
     "truncation": "disabled",
     "background": False,
-    "include": ["reasoning.encrypted_content"],  # There is none to include
+    "include": ["reasoning.encrypted_content"],  # accepted: there is none to include
 }
 _NEVER = {
     "previous_response_id": "nothing is stored; send the conversation as input",
@@ -43,20 +43,20 @@ _NEVER = {
     "prompt": "a prompt that is stored elsewhere cannot be masked",
     "background": "nothing is stored, so there is nothing to come back for",
     "include": "it holds more than the answer, which is not screened",
-    "truncation": "what is too long is told and never cut; leave it out, or disabled",
-    "context_management": "what is too long is told and never cut",
+    "truncation": "input that is too long is refused, never cut; leave it out, or send disabled",
+    "context_management": "input that is too long is refused, never cut",
     "max_tool_calls": "no tool is run here",
     "top_logprobs": "tokens would be shown before they are screened",
     "moderation": "the layer's screening is set by its policy",
 }
-_NOT_TEXT = "holds something other than text, which nobody can mask"
+_NOT_TEXT = "has content other than text, which cannot be masked"
 
 
 def read_response(
     body: Mapping[str, Any],  # From `read_json`
     limits: ServerPolicy,
 ) -> ChatRequest:
-    "A request of the responses interface, as one of chat; `Refused` names the field that cannot be served."
+    "Convert a responses request to a chat request; `Refused` names the invalid field."
     _check_fields(body)
     chat = {name: body[name] for name in _SAME if name in body}
     chat["messages"] = _messages(body.get("instructions"), body.get("input"))
@@ -78,12 +78,12 @@ def _check_fields(body):
             raise Refused(400, f"{name} is not served: {_NEVER[name]}", param=name, code="unsupported")
         if name not in (*_SAME, *_OTHER, *_DROPPED, *_NEVER):
             near = did_you_mean(name, (*_SAME, *_OTHER))
-            said = f"a field is not known, and what is not known is not masked: {name[:40]!r}{near}"
+            said = f"unknown field, which cannot be masked: {name[:40]!r}{near}"
             raise Refused(400, said, param=name[:40], code="unknown_field")
 
 
 def _object(value, name, known):
-    "A field that is an object with some keys; {} for None."
+    "Check a field that is an object with certain keys; returns {} for None."
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -118,7 +118,7 @@ def _tools(given):
 
 def _tool(tool, where):
     if not isinstance(tool, Mapping) or tool.get("type") != "function":
-        said = f"{where} is not of the type function; what other tools bring is not screened"
+        said = f"{where} is not of the type function; results of other tools are not screened"
         raise Refused(400, said, param=where, code="unsupported")
     told = _object(tool, where, ("type", "name", "description", "parameters", "strict"))
     return {"type": "function", "function": {k: v for k, v in told.items() if k != "type" and v is not None}}
@@ -146,7 +146,7 @@ _ROLES = ("system", "developer", "user", "assistant")
 
 
 def _add(out, item, where):
-    "An item behind the messages before it; calls belong to the message that makes them."
+    "Append an item to the messages; calls are added to the assistant message that makes them."
     kind = item.get("type", "message") if isinstance(item, Mapping) else None
     if kind == "message":
         if item.get("role") not in _ROLES:
@@ -181,14 +181,14 @@ _TEXTS = {
 
 
 def _part_text(part) -> str | None:
-    "The text of a part; None for a picture, a file and whatever else."
+    "Return the text of a part; None for anything else, such as a picture or file."
     kind = part.get("type") if isinstance(part, Mapping) else None
     text = part.get(_TEXTS[kind]) if isinstance(kind, str) and kind in _TEXTS else None
     return text if isinstance(text, str) else None
 
 
 def _text(content, where):
-    "Content as one text."
+    "Return content as one text."
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -207,7 +207,7 @@ def response_body(
     asked: ChatRequest,
     created: int,  # Unix time
 ) -> dict[str, Any]:
-    "A whole answer."
+    "Return the body of a complete answer."
     reason = _INCOMPLETE.get(finish_of(reply))
     return {
         **_frame(f"resp_{reply.id}", asked, created),
@@ -220,7 +220,7 @@ def response_body(
 
 
 def _frame(name, asked, created):
-    "What a response says before there is an answer."
+    "Return the fields of a response without an answer."
     flat = [{"type": "function", **tool["function"]} for tool in asked.options.get("tools", ())]
     choice = asked.options.get("tool_choice", "auto")
     return {
@@ -269,26 +269,26 @@ def _call(name, n, call):
 
 
 def _usage(reply):
-    "Tokens; None where nobody counted."
+    "Return token usage; None if unknown."
     if (told := usage_of(reply.completion)) is None:
         return None
     return {
         "input_tokens": told["prompt_tokens"],
         "output_tokens": told["completion_tokens"],
         "total_tokens": told["total_tokens"],
-        # where nobody counts them, libraries read the fields all the same
+        # client libraries read these fields even if they are unknown
         "input_tokens_details": {"cached_tokens": None, **told.get("prompt_tokens_details", {})},
         "output_tokens_details": {"reasoning_tokens": None, **told.get("completion_tokens_details", {})},
     }
 
 # %% ../../nbs/layer/20_response_forms.ipynb #27885c52
 class ResponseEvents:
-    "The events of a streamed answer."
+    "Writes the events of a streamed answer."
 
     def __init__(self, name: str, asked: ChatRequest, created: int):
         self._name, self._asked, self._created = name, asked, created
         self._sent = 0
-        self._words: list[str] | None = None  # None: no message was begun
+        self._words: list[str] | None = None  # None: no message has begun
 
     def _event(self, kind, **more):
         data = json.dumps(
@@ -309,7 +309,7 @@ class ResponseEvents:
         return {"item_id": f"msg_{self._name}", "output_index": 0, "content_index": 0}
 
     def text(self, text: str) -> bytes:
-        "A part of the answer."
+        "Return the events of a part of the answer."
         out = self._begin()
         words = self._words
         if words is None:
@@ -321,7 +321,7 @@ class ResponseEvents:
         return out + self._event("response.output_text.delta", **self._place(), delta=text, logprobs=[])
 
     def end(self, reply: Reply) -> bytes:
-        "What the answer ends with: its text, its calls of tools, and the whole."
+        "Return the final events: complete text, tool calls, and the whole response."
         out = self._begin()
         whole = response_body(reply, self._asked, self._created)
         if reply.declined and self._words is None:
@@ -342,7 +342,7 @@ class ResponseEvents:
         return out + self._event("response.output_item.done", output_index=0, item=item)
 
     def _refusal(self, reply):
-        "The model's own refusal, as a message of its own."
+        "Return the events of the model's own refusal, as a separate message."
         item, place = _message(reply), self._place()
         begun = {**item, "status": "in_progress", "content": []}
         out = self._event("response.output_item.added", output_index=0, item=begun)
@@ -362,5 +362,5 @@ class ResponseEvents:
         return out + self._event("response.output_item.done", output_index=at, item=item)
 
     def failed(self, refused: Refused) -> bytes:
-        "What went wrong while the answer was written."
+        "Return an error event."
         return self._event("error", code=refused.code, message=str(refused), param=refused.param)

@@ -36,26 +36,26 @@ def _check_actions(given, known, what):
 
 @dataclass(frozen=True)
 class ScreeningPolicy:
-    "What is looked for in answers, and what happens then; a ValueError names what is misspelt."
+    "Checks of answers and the action for each finding; a ValueError names an unknown setting."
 
-    toxicity: Mapping[str, str] = field(default_factory=dict)  # Category -> action; the others: `harm`
-    harm: str = "refuse"  # For categories that `toxicity` does not name
-    thresholds: Mapping[str, float] = field(default_factory=dict)  # Category -> least score, (0, 1)
-    threshold: float = 0.5  # For categories that `thresholds` does not name
-    unread: str = "pass"  # An answer that the detector cannot read: pass, flag or refuse
-    leaks: str = "replace"  # Personal data that were not in the prompt
+    toxicity: Mapping[str, str] = field(default_factory=dict)  # Category -> action; others: `harm`
+    harm: str = "refuse"  # Action for categories that are not in `toxicity`
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # Category -> minimum score, (0, 1)
+    threshold: float = 0.5  # Minimum score for categories that are not in `thresholds`
+    unread: str = "pass"  # Answers that the detector cannot read: pass, flag or refuse
+    leaks: str = "replace"  # Action for personal data that were not in the prompt
     leak_kinds: Mapping[str, str] = field(
         default_factory=lambda: (
             {"DATE_TIME": "pass", "TITLE": "pass", "URL": "pass", "AGE": "flag"}
             | dict.fromkeys(("LOCATION", "ORGANIZATION", "NRP"), "pass")
         )
-    )  # Kind, as `detect.pii` names it -> action instead of `leaks`
-    least_score: float = 0.5  # Least score of a leak, [0, 1]
+    )  # Kind, named as in `detect.pii` -> action instead of `leaks`
+    least_score: float = 0.5  # Minimum score of a leak, [0, 1]
     canary: str = "refuse"
-    links: str = "replace"  # To hosts that are not in `hosts`
+    links: str = "replace"  # Action for links to hosts that are not in `hosts`
     hosts: Sequence[str] = ()  # 'kb.example', or '*.example' for every host below it
-    sentence: str = "This answer was withheld. Please ask a colleague."  # Instead of a refused answer
-    gap: str = "[removed]"  # Instead of a replaced part
+    sentence: str = "This answer was withheld. Please ask a colleague."  # Replaces a refused answer
+    gap: str = "[removed]"  # Replaces a removed part
 
     def __post_init__(self):
         for name in ("harm", "leaks", "canary", "links"):
@@ -71,7 +71,7 @@ class ScreeningPolicy:
 
     def allows(
         self,
-        host: str,  # In small letters; '' for an address that is none of http(s)
+        host: str,  # In lower case; '' for an address that is not http(s)
     ) -> bool:
         "Whether links to a host may stay."
         below = (h[1:] for h in self.hosts if h.startswith("*."))
@@ -85,17 +85,17 @@ def _check_share(value, name):
 # %% ../../nbs/layer/14_screening.ipynb #3034959e
 @dataclass(frozen=True)
 class Found:
-    "Something in an answer that the policy has an action for."
+    "A finding in an answer, with the policy's action."
 
     check: str  # 'toxicity', 'leak', 'canary', 'link', 'control'
     kind: str  # Category, kind of personal data, disguise, or form of a link
     action: str  # One of `ACTIONS`
-    start: int | None = None  # Place in the answer; None: it has no single place
+    start: int | None = None  # Offset in the answer; None: no single place
     end: int | None = None
-    score: float | None = None  # [0, 1], higher is surer; None: a yes or no
+    score: float | None = None  # [0, 1], higher is more certain; None: a check without a score
 
     def as_dict(self) -> dict[str, Any]:
-        "As a record keeps it."
+        "Return the finding as stored in a record."
         return {"check": self.check, "kind": self.kind, "action": self.action, "score": self.score}
 
 # %% ../../nbs/layer/14_screening.ipynb #3a90102a
@@ -104,7 +104,7 @@ _LAST_DIGITS = 7
 
 
 class _Prompt:
-    "What may be said again: a prompt, and whatever else is the reader's own."
+    "Texts whose values an answer may repeat: the prompt and the reader's own data."
 
     def __init__(self, texts):
         self.whole = "\n".join(texts)
@@ -136,11 +136,11 @@ class _Prompt:
 def find_leaks(
     answer: str,
     *,
-    prompt: str = "",  # Everything that the model was given
-    own: Sequence[str] = (),  # What may be said beside it: the company's address, the agent's name
+    prompt: str = "",  # The whole input of the model
+    own: Sequence[str] = (),  # Further allowed values: the company's address, the agent's name
     policy: ScreeningPolicy = ScreeningPolicy(),
-) -> list[Found]:  # In the order of the answer
-    "Personal data of an answer that were not in the prompt."
+) -> list[Found]:  # In text order
+    "Return an answer's personal data that were not in the prompt."
     given = _Prompt([prompt, *own])
     apart = [m.span() for m in _PLACEHOLDER.finditer(answer)]
     found = []
@@ -156,10 +156,10 @@ def find_leaks(
 def find_canary(
     answer: str,
     *,
-    canary: str,  # The secret word of the prompt; '': there is none
+    canary: str,  # Canary of the prompt; '': none
     policy: ScreeningPolicy = ScreeningPolicy(),
-) -> list[Found]:  # One or none
-    "Whether an answer gives away the secret word: plain, spaced, spelled, reversed or encoded."
+) -> list[Found]:  # One finding or none
+    "Find the canary in an answer: plain, spaced, spelled, reversed or encoded."
     if not canary or policy.canary == "pass":
         return []
     found = find_value(answer, value=canary)
@@ -169,10 +169,10 @@ def find_canary(
 def find_unknown_links(
     answer: str,
     *,
-    hosts: Sequence[str] = (),  # Beside those of the policy, e.g. those of the passages
+    hosts: Sequence[str] = (),  # In addition to the policy's, such as those of the passages
     policy: ScreeningPolicy = ScreeningPolicy(),
-) -> list[Found]:  # In the order of the answer
-    "Links and pictures that lead to hosts nobody vouched for."
+) -> list[Found]:  # In text order
+    "Return links and pictures that lead to unknown hosts."
     if policy.links == "pass":
         return []
     known = {h.lower() for h in hosts}
@@ -201,9 +201,9 @@ def toxic_parts(
     answer: str,
     *,
     policy: ScreeningPolicy = ScreeningPolicy(),
-    detector: Any = None,  # With `detect`; default: the embedded one
-) -> tuple[list[Found], dict[str, float | None], str]:  # (findings, category -> score, why there is none)
-    "Toxic parts of an answer and its scores; all None, with a reason, where it cannot be read."
+    detector: Any = None,  # With a method `detect`; None: the embedded detector
+) -> tuple[list[Found], dict[str, float | None], str]:  # (findings, category -> score, reason without scores)
+    "Return toxic parts of an answer and its scores; all None, with a reason, if it cannot be read."
     detector = detector or _default_detector()
     whole = detector.detect([answer])[0]
     if whole.status != "ok":
@@ -234,13 +234,13 @@ def _placed(answer, category, action, score, policy, detector):
 # %% ../../nbs/layer/14_screening.ipynb #bc91f402
 @dataclass(frozen=True)
 class Screened(Stepped):
-    "An answer as it may be shown, and what was found in it."
+    "An answer that may be shown, and its findings."
 
     findings: tuple[Found, ...] = ()
 
     @property
     def withheld(self) -> bool:
-        "Whether the policy's sentence stands in the place of the answer."
+        "Whether the answer was replaced by the policy's sentence."
         return self.record.decision == "refuse"
 
 
@@ -256,7 +256,7 @@ def _findings(answer, prompt, own, canary, hosts, policy, detector):
 
 
 def _without(answer, findings, gap):
-    "An answer with a gap for each part that is replaced; parts that overlap share one."
+    "Replace each part by a gap; overlapping parts share one."
     spans = sorted((f.start or 0, len(answer) if f.end is None else f.end) for f in findings)
     out, at = [], 0
     for start, end in spans:
@@ -269,13 +269,13 @@ def _without(answer, findings, gap):
 
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_BLANKS = "\x0b\x0c\x85"  # controls that part lines or words
+_BLANKS = "\x0b\x0c\x85"  # control characters that separate lines or words
 
 
 def without_controls(
     text: str,
-) -> str:  # Each character for itself, so that parts give what the whole gives
-    "A text without the control characters that steer a terminal; tabs and ends of lines stay."
+) -> str:  # Character by character, so that chunks give the same result
+    "Remove control characters that affect a terminal; tabs and newlines stay."
     return _CONTROL.sub(lambda m: " " if m[0] in _BLANKS else "", text)
 
 
@@ -284,7 +284,7 @@ def _count_controls(text):
 
 
 def _with_controls(done, count):
-    "The same with a note that control characters were taken out."
+    "Add a finding that control characters were removed."
     if not count:
         return done
     found = (*done.findings, Found("control", "character", "flag"))
@@ -300,14 +300,14 @@ def _with_controls(done, count):
 def screen(
     answer: str,
     *,
-    prompt: str = "",  # Everything that the model was given
-    own: Sequence[str] = (),  # What may be said beside it, as for `find_leaks`
-    canary: str = "",  # The secret word of the prompt
+    prompt: str = "",  # The whole input of the model
+    own: Sequence[str] = (),  # Further allowed values, as for `find_leaks`
+    canary: str = "",  # Canary of the prompt
     hosts: Sequence[str] = (),  # Hosts of the passages
     policy: ScreeningPolicy = ScreeningPolicy(),
     detector: Any = None,  # As for `toxic_parts`
 ) -> Screened:  # Text, record, findings
-    "Look at an answer, and do what the policy says; the record holds kinds and scores, no value."
+    "Screen an answer and apply the policy; the record contains kinds and scores, no values."
     for text, name in ((answer, "answer"), (prompt, "prompt"), (canary, "canary")):
         check_text(text, name)
     policy = policy_part(ScreeningPolicy, policy, "policy")
@@ -332,7 +332,7 @@ def screen(
 
 
 def _again(text, given, policy):
-    "What is left is looked at once more; a part that is still there is a reason to refuse."
+    "Screen the rest once more; refuse the answer if a finding remains."
     left = [f for f in _findings(text, *given)[0] if f.action in ("replace", "refuse")]
     return ("refuse", policy.sentence) if left else ("replace", text)
 
@@ -347,7 +347,7 @@ _END = re.compile(r"[.!?:;]\s|\n")
 
 
 class Screener:
-    "Screens a stream piece by piece; `feed` gives what may be shown by now, `end` the rest."
+    "Screens a stream piece by piece; `feed` returns the text that may be shown, `end` the rest."
 
     def __init__(
         self,
@@ -356,15 +356,15 @@ class Screener:
         self.given = given
         self.policy = given.get("policy") or ScreeningPolicy()
         self._held = self._whole = ""
-        self._controls = 0  # taken out and not yet told
+        self._controls = 0  # removed and not yet reported
         self._open = True
         self._records: list[Screened] = []
 
     def feed(
         self,
-        text: str,  # What came now
-    ) -> str:  # What may be shown now; '' while a piece is not complete
-        "Take a part of a stream."
+        text: str,  # Next chunk
+    ) -> str:  # Text that may be shown now; '' while a piece is incomplete
+        "Read the next chunk of a stream."
         self._controls += _count_controls(text)
         self._held += without_controls(text)
         out = []
@@ -373,19 +373,19 @@ class Screener:
             self._held = self._held[cut:]
         return "".join(out)
 
-    def end(self) -> str:  # What may be shown of the last piece
-        "The stream is over."
+    def end(self) -> str:  # Text of the last piece that may be shown
+        "End the stream."
         held, self._held = self._held, ""
         return self._shown(held) if (held or self._controls) and self._open else ""
 
     @property
     def decision(self) -> str:
-        "The hardest decision so far, one of `layer.steps.DECISIONS`."
+        "The strictest decision so far, one of `layer.steps.DECISIONS`."
         return hardest(s.record.decision for s in self._records)
 
     @property
     def records(self) -> tuple[Screened, ...]:
-        "What was decided about each piece."
+        "The result for each piece."
         return tuple(self._records)
 
     def _shown(self, piece):
@@ -401,7 +401,7 @@ class Screener:
 
 
 def _cut(held):
-    "Where the first piece ends; 0: not yet to be seen."
+    "Return the end of the first piece; 0: not complete yet."
     m = _END.search(held, _PIECE - 1)
     if m and m.end() <= _LONGEST:
         return m.end()

@@ -44,14 +44,14 @@ from .trust_layer import TrustLayer
 
 # %% ../../nbs/layer/21_server.ipynb #644b547c
 class Gone(Exception):
-    "The caller has left."
+    "Raised when the caller has disconnected."
 
 
 async def while_there(
-    receive: Callable[[], Awaitable[Mapping]],  # The channel of a request whose body was read
+    receive: Callable[[], Awaitable[Mapping]],  # Receive channel of a request whose body was read
     work: Awaitable[Any],
-) -> Any:  # What the work gives
-    "Do something for a caller; `Gone`, with the work cancelled, once it has left."
+) -> Any:  # Result of the work
+    "Await work for a caller; if the caller disconnects, cancel it and raise `Gone`."
     task, left = asyncio.ensure_future(work), asyncio.ensure_future(_left(receive))
     try:
         await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
@@ -69,8 +69,8 @@ async def _left(receive):
         pass
 
 # %% ../../nbs/layer/21_server.ipynb #c38e5dcd
-_BEAT_S = 10.0  # seconds after which a stream that waits says that it is there
-_READ_S = 30.0  # seconds for the body of a request
+_BEAT_S = 10.0  # seconds after which a waiting stream sends a keep-alive comment
+_READ_S = 30.0  # timeout in seconds for reading a request body
 
 
 def _overloaded():
@@ -78,13 +78,13 @@ def _overloaded():
 
 
 class Gateway:
-    "The state of a gateway: its layers, callers, conversations and figures."
+    "The state of a gateway: layers, callers, conversations and metrics."
 
     def __init__(
         self,
-        layers: Mapping[str, TrustLayer],  # Name of a model, as applications ask for it -> layer
+        layers: Mapping[str, TrustLayer],  # Model name, as requested by applications -> layer
         *,
-        callers: Callers | None = None,  # None: as the first layer's policy says
+        callers: Callers | None = None,  # None: from the first layer's policy
         clock: Callable[[], float] = time.time,  # Unix time, for `created`
     ):
         if not layers:
@@ -99,15 +99,15 @@ class Gateway:
         self.persons = Persons(self.first.trail)
 
     def layer_of(self, model: str) -> TrustLayer:
-        "The layer of a model; `Refused` for one that is not here."
+        "Return the layer of a model; raises `Refused` for an unknown model."
         if model in self.layers:
             return self.layers[model]
         told = f"there is no model {model[:80]!r}; there are {', '.join(self.layers)}"
         raise Refused(404, told + did_you_mean(model, self.layers), param="model", code="model_not_found")
 
     def door_of(self, headers: Mapping[str, str]) -> Door:
-        "Who calls; `Refused` for whoever may not."
-        if _count_of(headers, "authorization") > 1:  # which one counts is told by no standard
+        "Authenticate the caller; raises `Refused` if it may not call."
+        if _count_of(headers, "authorization") > 1:  # no standard defines which one applies
             raise Refused(400, "there are several Authorization headers; send one", code="several_keys")
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if not self.callers.keyed and not is_own_host(_host(headers)):
@@ -120,7 +120,7 @@ class Gateway:
         return door
 
     def admit(self, door: Door) -> None:
-        "Let a call in; `Refused` where there are too many."
+        "Check the limits before a call; raises `Refused` above them."
         if self.stopping:
             raise Refused(503, "the gateway is being stopped", code="stopping", after_s=5)
         if self.callers.is_full(door):
@@ -130,13 +130,13 @@ class Gateway:
             raise Refused(429, "this caller calls too often", code="rate_limit_exceeded", after_s=wait)
 
     def has_room(self) -> None:
-        "`Refused` where as many calls run as may."
+        "Raise `Refused` at the limit of concurrent calls."
         if self.running >= self.policy.at_once:
             raise _overloaded()
 
     @contextlib.contextmanager
     def reading(self, door: Door):
-        "Count a call for its caller alone while its body comes; slow bodies take no place of others."
+        "Count a call for its caller only while its body is received: slow bodies do not block others."
         door.reading += 1
         try:
             yield
@@ -153,12 +153,12 @@ class Gateway:
             self.running, door.running = self.running - 1, door.running - 1
 
     def session_for(self, door: Door, asked: ChatRequest, named: str):
-        "The masking session of a request's conversation, as a context."
+        "Return the masking session of a request's conversation, as a context."
         begun = f"named {named}" if named else f"begun {asked.model} {asked.begins()}"
         return self.sessions.use(self.sessions.name_of(door.name, door.tenant, begun))
 
     def asked(self, door: Door, request: ChatRequest, session: MaskingSession) -> Asked:
-        "Who asks about whom; `Refused` where a caller may not speak for a user."
+        "Return the context of a request; raises `Refused` if the caller may not act for the user."
         if not door.caller.may_speak_for(request.user):
             raise Refused(403, f"the caller {door.name} may not speak for this user", param="crmeval.user")
         return Asked(
@@ -173,20 +173,20 @@ class Gateway:
         )
 
     def new_reply(self, door: Door) -> str:
-        "An id for a reply, bound to the caller's tenant where there is a trail to keep feedback in."
+        "Return a new reply id, bound to the caller's tenant if there is a trail for feedback."
         drawn = secrets.token_hex(8)
         return (
             drawn if self.first.trail is None else drawn + self.first.trail.mark("reply", door.tenant, drawn)
         )
 
     def is_reply(self, name: str, door: Door) -> bool:
-        "Whether an id was given to a caller of this tenant; also for one of an earlier process."
+        "Whether a reply id belongs to this tenant; also for ids from an earlier process."
         return self.first.trail is not None and hmac.compare_digest(
             name[16:].encode(), self.first.trail.mark("reply", door.tenant, name[:16]).encode()
         )
 
     def note(self, reply: Reply, door: Door) -> None:
-        "Count what a reply says of itself."
+        "Add a reply to the metrics."
         for record in reply.way.records:
             if record.decision in ("block", "refuse"):
                 self.figures.count(door, "refused_total", step=record.step)
@@ -202,36 +202,36 @@ class Gateway:
             self.figures.count(door, "tokens_total", n or 0, direction=way, caller=door.name)
 
     def text(self, door: Door) -> str:
-        "The figures that a caller may see."
+        "Return the metrics that a caller may see."
         mine = sum(d.running for d in self.callers.doors.values() if d.tenant == door.tenant)
         return self.figures.text(door, {"running": self.running, "sessions": len(self.sessions)}, mine)
 
     async def watch(self, every_s: float = 30.0) -> None:
-        "Forget conversations that nobody goes on with."
+        "Drop idle conversations periodically."
         while True:
             await asyncio.sleep(every_s)
             self.sessions.sweep()
 
     async def aclose(self) -> None:
-        "Forget every conversation, and close the layers."
+        "Drop every conversation and close the layers."
         self.sessions.close()
         for layer in self.layers.values():
             await layer.aclose()
 
 
 def _count_of(headers, name):
-    "How often a header was sent; a plain mapping holds each once."
+    "Return how often a header was sent; at most once in a plain mapping."
     return len(headers.getlist(name)) if hasattr(headers, "getlist") else int(name in headers)
 
 
 def _host(headers):
-    "The name under which this server was asked, without a port."
+    "Return the host name of the request, without port."
     host = headers.get("host", "")
     return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
 
 # %% ../../nbs/layer/21_server.ipynb #52cc5cd4
 async def _body_of(request, limit) -> dict:
-    "The JSON of a request, read no further than it may be long."
+    "Read the JSON of a request, up to the size limit."
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refused(415, "the body is to be application/json", code="content_type")
@@ -253,16 +253,16 @@ async def _read(request, limit):
     try:
         return await asyncio.wait_for(_body_of(request, limit), _READ_S)
     except asyncio.TimeoutError:
-        raise Refused(408, "the body did not come in time", code="slow_body") from None
+        raise Refused(408, "the body was not received in time", code="slow_body") from None
     except ClientDisconnect:
         raise Gone from None
 
 
 @dataclass(frozen=True)
 class _Form:
-    "One of the interfaces that applications speak."
+    "One of the supported APIs."
 
-    name: str  # As the figures call it
+    name: str  # Endpoint name in the metrics
     read: Callable[[dict, ServerPolicy], ChatRequest]
     body: Callable[[Reply, ChatRequest, int], dict]
     pieces: Callable[[str, ChatRequest, int], Any]  # With `text`, `end` and `failed`
@@ -274,7 +274,7 @@ _PATHS = (("/v1/chat/completions", _CHAT), ("/v1/responses", _RESPONSES))
 
 
 async def _answer(form: _Form, gateway: Gateway, request, door: Door):
-    "POST /v1/chat/completions and /v1/responses."
+    "Handle POST /v1/chat/completions and /v1/responses."
     gateway.admit(door)
     with gateway.reading(door):
         body = await _read(request, gateway.policy.body_bytes)
@@ -298,7 +298,7 @@ async def _answer(form: _Form, gateway: Gateway, request, door: Door):
 
 
 def _check_answer(reply):
-    "`Refused` for a prompt that was not sent, and for a client that gave a row without an answer."
+    "Raise `Refused` for a prompt that was not sent, or a row without an answer."
     if not reply.sent:
         raise refused_prompt(reply)
     if reply.status not in ("ok", "truncated", "refused"):
@@ -307,7 +307,7 @@ def _check_answer(reply):
 
 def _reply_headers(reply):
     told = {"x-crmeval-reply": reply.id, "x-crmeval-decision": reply.way.decision}
-    return told | {"x-request-id": reply.id}  # the name under which libraries show it
+    return told | {"x-request-id": reply.id}  # the header that client libraries show
 
 
 def _json(body, status=200, **headers):
@@ -322,30 +322,30 @@ def _model_row(name, layer):
 
 
 async def _models(gateway: Gateway, request, door: Door):
-    "GET /v1/models."
+    "Handle GET /v1/models."
     return _json({"object": "list", "data": [_model_row(n, x) for n, x in gateway.layers.items()]})
 
 
 async def _model(gateway: Gateway, request, door: Door):
-    "GET /v1/models/NAME."
+    "Handle GET /v1/models/NAME."
     name = request.path_params["name"]
     return _json(_model_row(name, gateway.layer_of(name)))
 
 
 async def _health(gateway: Gateway, request, door):
-    "GET /health; a server that is being stopped is not well."
+    "Handle GET /health; status 503 while the server is stopping."
     return _json({"status": "stopping" if gateway.stopping else "ok"}, 503 if gateway.stopping else 200)
 
 
 async def _metrics(gateway: Gateway, request, door: Door):
-    "GET /metrics."
+    "Handle GET /metrics."
     from starlette.responses import Response
 
     return Response(gateway.text(door), media_type="text/plain; version=0.0.4")
 
 
 async def _erase(gateway: Gateway, request, door: Door):
-    "POST /v1/erase, for operators; conversations begin anew, since they may remember the person."
+    "Handle POST /v1/erase, for operators; all conversations are dropped, since they may contain the person."
     check_operator(door)
     person = person_in(await _read(request, gateway.policy.body_bytes))
     gone = await gateway.persons.erase(person, gateway.policy.timeout_s)
@@ -357,12 +357,12 @@ _FEEDBACK = ("action", "thumb", "reasons", "words", "edited", "shown", "user", "
 
 
 async def _feedback(gateway: Gateway, request, door: Door):
-    "POST /v1/feedback."
+    "Handle POST /v1/feedback."
     gateway.admit(door)
     with gateway.reading(door):
         body = await _read(request, gateway.policy.body_bytes)
     if unknown := sorted(set(body) - {*_FEEDBACK, "reply", "person"}):
-        raise Refused(400, f"a field is not known: {unknown[0][:40]!r}", param=unknown[0][:40])
+        raise Refused(400, f"unknown field: {unknown[0][:40]!r}", param=unknown[0][:40])
     if gateway.first.trail is None:
         raise Refused(
             501, "the gateway keeps no audit trail, so feedback would be lost: start it with --trail"
@@ -376,7 +376,7 @@ async def _feedback(gateway: Gateway, request, door: Door):
     if not gateway.is_reply(name, door):
         raise Refused(404, "there is no answer of this id", param="reply", code="reply_not_found")
     if "edited" in given and not shown:
-        said = "shown is missing: the answer as it was shown, from which the edit's difference is told"
+        said = "shown is missing: the answer as it was shown, to compute what the edit changed"
         raise Refused(400, said, param="shown")
     given = {"user": door.name, **given, "tenant": door.tenant}
     action, work = given.pop("action"), partial(gateway.first.feedback, Reply(name, shown))
@@ -387,12 +387,12 @@ async def _feedback(gateway: Gateway, request, door: Door):
 
 
 def _person_of(given):
-    "Whom feedback is about, as far as it can be read."
+    "Return the person that feedback is about; None if missing or invalid."
     return given["person"] if isinstance(given.get("person"), str) else None
 
 
 def _reply_of(given):
-    "The id of a reply as an application has it, without what the interface puts before it."
+    "Return the id of a reply without the API's prefix."
     name = given.removeprefix("chatcmpl-").removeprefix("resp_") if isinstance(given, str) else ""
     if not (name.isascii() and name.isalnum()) or len(name) > 40:
         raise Refused(400, "reply is the id of an answer, such as chatcmpl-1f0e…", param="reply")
@@ -400,7 +400,7 @@ def _reply_of(given):
 
 # %% ../../nbs/layer/21_server.ipynb #e3c296b7
 async def _stream(form, gateway, request, door, layer, asked, call, held):
-    "A streamed answer; the response takes over what is held for the call."
+    "Return a streaming response, which takes over the call's open contexts."
     pieces = _limited(layer.achat_stream(asked.messages, **call), gateway.policy.timeout_s)
     first = asyncio.ensure_future(anext(pieces, None))
     try:
@@ -418,7 +418,7 @@ async def _stream(form, gateway, request, door, layer, asked, call, held):
 
 
 async def _limited(pieces: AsyncGenerator[Piece, None], seconds: float) -> AsyncGenerator[Piece, None]:
-    "Pieces within a time for all of them."
+    "Yield pieces with a total time limit."
     ends = time.monotonic() + seconds
     async with aclosing(pieces):
         while True:
@@ -429,7 +429,7 @@ async def _limited(pieces: AsyncGenerator[Piece, None], seconds: float) -> Async
 
 
 class _Stream:
-    "The response of a streamed answer, as ASGI knows responses."
+    "ASGI response of a streamed answer."
 
     pieces: AsyncGenerator[Piece, None]
 
@@ -456,7 +456,7 @@ class _Stream:
                 self.gateway.figures.count(self.door, "requests_total", **told)
 
     async def _send_all(self, send):
-        "Every piece, and what goes wrong as an event."
+        "Send every piece; an error is sent as an event."
         try:
             async for raw in self._events():
                 await send({"type": "http.response.body", "body": raw, "more_body": True})
@@ -493,7 +493,7 @@ def _name_of(piece):
 
 # %% ../../nbs/layer/21_server.ipynb #12cb9294
 def _as_refused(error: BaseException, gateway: Gateway, door: Door | None) -> Refused:
-    "Whatever went wrong, as it is told: its kind, never its words."
+    "Convert any error to `Refused`, with its type but not its message."
     if isinstance(error, Refused):
         return error
     if isinstance(error, CallFailed):
@@ -510,7 +510,7 @@ def _as_refused(error: BaseException, gateway: Gateway, door: Door | None) -> Re
 
 
 def _is_ours(error):
-    "Whether an error was written for the caller: by the rooms that read requests and feedback."
+    "Whether an error message is meant for the caller: raised by the modules that read requests and feedback."
     names, trace = [], error.__traceback__
     while trace is not None:
         names.append(trace.tb_frame.f_globals.get("__name__", ""))
@@ -523,7 +523,7 @@ def _ended(endpoint, door, status):
 
 
 def _endpoint(gateway, name, work, keyed=True):
-    "An endpoint whose every end is counted and told in the interface's form."
+    "Wrap a handler: every outcome is counted, and errors are returned in the API's format."
 
     async def answer(request):
         from starlette.responses import Response
@@ -546,7 +546,7 @@ def _endpoint(gateway, name, work, keyed=True):
 
 
 async def _not_found(request, error):
-    "Paths and methods that there are not; what there is, is named."
+    "Answer unknown paths and methods with a list of the known ones."
     there = ", ".join(f"{'/'.join(sorted(r.methods - {'HEAD'}))} {r.path}" for r in request.app.routes)
     said = {404: "there is no such address", 405: "the address does not take this method"}
     told = f"{said.get(error.status_code, 'the request cannot be served')}; there are {there}"
@@ -555,10 +555,10 @@ async def _not_found(request, error):
 
 @needs_extra("gateway")
 def gateway_app(
-    layers: TrustLayer | Mapping[str, TrustLayer] | Gateway,  # By the names that applications ask for
+    layers: TrustLayer | Mapping[str, TrustLayer] | Gateway,  # By model name, as requested by applications
     **options: Any,  # Further arguments of `Gateway`
 ) -> Any:  # A Starlette application; `app.state.gateway` is the `Gateway`
-    "An OpenAI-compatible application around trust layers, for uvicorn or another ASGI server."
+    "Return an OpenAI-compatible ASGI application around trust layers, for uvicorn or another server."
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
     from starlette.routing import Route
@@ -585,7 +585,7 @@ def gateway_app(
 
 
 def _lifespan(gateway):
-    "What runs as long as the server does."
+    "Return the lifespan context that sweeps sessions while the server runs."
 
     @contextlib.asynccontextmanager
     async def lifespan(app):

@@ -14,9 +14,7 @@ from typing import Any
 from .policy_part import names_in, policy_part
 
 # %% ../../nbs/layer/15_server_policy.ipynb #ec2001ab
-_MOST = (
-    10**9
-)  # Of anything that is counted, and thirty years in seconds: more is a slip, and no clock takes it
+_MOST = 10**9  # Upper limit of every number; as seconds thirty years: more is a typo and too large for timers
 
 
 def _check_number(value, name, least, whole=True):
@@ -28,7 +26,7 @@ def _check_number(value, name, least, whole=True):
 
 
 def _short(value):
-    "A value in a message; an integer of 10,000 digits cannot be written."
+    "Format a value for a message; integers of thousands of digits cannot be printed."
     too_long = isinstance(value, int) and abs(value) > 10**40
     return "a number of more than 40 digits" if too_long else repr(value)[:60]
 
@@ -40,16 +38,16 @@ def _check_name(value, name):
 
 @dataclass(frozen=True)
 class Caller:
-    "An application that may call; a ValueError says what does not fit."
+    "An application that may call; a ValueError names an invalid setting."
 
-    key_env: str = ""  # Environment variable that holds its key
-    key_hash: str = ""  # Or the hash of its key, as `crmeval gateway --new-key` prints it
-    tenant: str = ""  # Whose data it brings; tenants never share a placeholder. '': its own name
-    users: Sequence[str] = ()  # For whom it may speak; '*': anybody. None: it speaks for itself
-    roles: Sequence[str] = ()  # For the policy's `users`, beside its name
-    requests_per_minute: int | None = None  # None: as for all
-    at_once: int | None = None  # Requests at once; None: as for all
-    operator: bool = False  # Whether it sees everybody's figures, and may have persons forgotten
+    key_env: str = ""  # Environment variable with its key
+    key_hash: str = ""  # Or the hash of its key, as printed by `crmeval gateway --new-key`
+    tenant: str = ""  # Owner of its data; tenants never share a placeholder. '': its own name
+    users: Sequence[str] = ()  # Users on whose behalf it may call; '*': any; (): only itself
+    roles: Sequence[str] = ()  # Roles for the policy's `users`, in addition to its name
+    requests_per_minute: int | None = None  # None: the server's limit
+    at_once: int | None = None  # Concurrent requests; None: the server's limit
+    operator: bool = False  # Whether it sees all callers' metrics and may erase persons
 
     def __post_init__(self):
         if self.key_env and self.key_hash:
@@ -70,16 +68,16 @@ class Caller:
 
     def may_speak_for(
         self,
-        user: str,  # '': nobody was named
+        user: str,  # '': no user
     ) -> bool:
         "Whether a request of this caller may name a user."
         return not user or "*" in self.users or user in self.users
 
 
 def is_key_hash(
-    text: object,  # Such as 'sha256:SALT:HASH'
+    text: object,  # 'sha256:SALT:HASH'
 ) -> bool:
-    "Whether a text is built as the hash of a key."
+    "Whether a text has the format of a key hash."
     return isinstance(text, str) and re.fullmatch(r"sha256:[0-9a-f]{16,64}:[0-9a-f]{64}", text) is not None
 
 # %% ../../nbs/layer/15_server_policy.ipynb #c381008f
@@ -97,20 +95,20 @@ _SECONDS = ("timeout_s", "stop_s", "session_minutes")
 
 @dataclass(frozen=True)
 class ServerPolicy:
-    "Who may call the gateway, and how much; a ValueError names what is misspelt."
+    "Who may call the gateway, and its limits; a ValueError names an invalid setting."
 
     callers: Mapping[str, Any] = field(default_factory=dict)  # Name -> `Caller` or its fields
-    keys: str = ""  # A file of further callers, beside the policy; a line each: NAME HASH, or with a tenant
-    requests_per_minute: int = 600  # By each caller
-    at_once: int = 200  # Requests at once, of all callers together
-    body_bytes: int = 2_000_000  # Longest body of a request
-    messages: int = 500  # Most messages of a request
-    characters: int = 400_000  # Most characters of all its messages
-    timeout_s: float = 120  # For a model's whole answer
-    stop_s: float = 30  # How long requests that run may take once the server is told to stop
-    session_minutes: float = 30  # A conversation's values are forgotten after so long without a message
-    sessions: int = 1000  # Most conversations that are remembered; the oldest goes first
-    session_values: int = 2000  # Most values of one conversation, then it begins anew
+    keys: str = ""  # File of further callers beside the policy; one per line: NAME HASH [TENANT]
+    requests_per_minute: int = 600  # Rate limit of each caller
+    at_once: int = 200  # Concurrent requests of all callers
+    body_bytes: int = 2_000_000  # Maximum size of a request body
+    messages: int = 500  # Maximum messages of a request
+    characters: int = 400_000  # Maximum characters of all its messages
+    timeout_s: float = 120  # Timeout of a model's whole answer
+    stop_s: float = 30  # Time that running requests have after the server is asked to stop
+    session_minutes: float = 30  # Idle time after which a conversation's values are deleted
+    sessions: int = 1000  # Maximum conversations in memory; the oldest is dropped first
+    session_values: int = 2000  # Maximum values of one conversation, then it starts again
 
     def __post_init__(self):
         if not isinstance(self.callers, Mapping):

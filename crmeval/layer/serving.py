@@ -19,15 +19,15 @@ from ..core.package_data import needs_extra
 # %% ../../nbs/layer/22_serving.ipynb #ee42ab13
 def listen(
     host: str = "127.0.0.1",
-    port: int = 8000,  # 0: any that is free
+    port: int = 8000,  # 0: any free port
 ) -> socket.socket:
-    "Open a socket; a ValueError says why it cannot be opened."
+    "Open a listening socket; raises ValueError with the reason if that fails."
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
-        opened.listen(2048)  # who connects meanwhile waits for the server
+        opened.listen(2048)  # early connections wait for the server
     except (OSError, OverflowError) as e:
         opened.close()
         told = getattr(e, "strerror", None) or str(e)
@@ -39,7 +39,7 @@ def listen(
 def address_of(
     opened: socket.socket,
 ) -> str:  # Such as 'http://127.0.0.1:8000/v1'
-    "What an application gives as base_url."
+    "Return the base_url for applications."
     host, port = opened.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
@@ -49,7 +49,7 @@ def _server(app, stop_s):
     import uvicorn
 
     class Quiet(uvicorn.Server):
-        "Leaves the signals to whoever started it."
+        "A server that leaves signals to its caller."
 
         @contextlib.contextmanager
         def capture_signals(self):
@@ -72,15 +72,15 @@ async def serve(
     app: Any,  # From `layer.server.gateway_app`
     opened: socket.socket,  # From `listen`
     *,
-    stop_s: float = 30,  # How long calls that run may take once the server is told to stop
-    started: Callable[[Callable[[], object]], None] | None = None,  # Told what stops it, once it listens
+    stop_s: float = 30,  # Time that running calls have after the server is asked to stop
+    started: Callable[[Callable[[], object]], None] | None = None,  # Called with a stop function at start
     signals: bool = True,  # Whether SIGTERM and the interrupt key stop it
 ) -> None:
-    "Serve until it is told to stop."
+    "Serve until asked to stop."
     server, gateway = _server(app, stop_s), app.state.gateway
 
     def stop():
-        server.force_exit = server.should_exit  # told twice
+        server.force_exit = server.should_exit  # second request: stop at once
         server.should_exit = gateway.stopping = True
 
     loop = asyncio.get_running_loop()
@@ -96,8 +96,8 @@ def serving(
     app: Any,  # From `layer.server.gateway_app`
     host: str = "127.0.0.1",
     port: int = 0,
-) -> Iterator[str]:  # Its address, for base_url
-    "Serve in a thread for as long as the context lasts: for notebooks and tests."
+) -> Iterator[str]:  # Its base_url
+    "Serve in a thread while the context is open: for notebooks and tests."
     opened, ready, stops = listen(host, port), threading.Event(), []
 
     def begun(stop):

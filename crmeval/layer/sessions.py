@@ -21,21 +21,21 @@ from .masking import MaskingPolicy, MaskingSession
 @dataclass
 class _Held:
     session: MaskingSession
-    used: float  # When it was used last
-    users: int = 0  # Requests that run with it
-    dropped: bool = False  # Whether it is closed once nobody uses it
+    used: float  # Time of the last use
+    users: int = 0  # Number of running requests that use it
+    dropped: bool = False  # Whether to close it after the last request
 
 
 class Sessions:
-    "Masking sessions by conversation; for one event loop, and never written."
+    "Masking sessions by conversation; for one event loop, kept in memory only."
 
     def __init__(
         self,
         policy: MaskingPolicy,
         *,
-        minutes: float = 30,  # Without use
-        most: int = 1000,
-        values: int = 2000,  # Of one session
+        minutes: float = 30,  # Maximum idle time
+        most: int = 1000,  # Maximum number of sessions
+        values: int = 2000,  # Maximum values of one session
         clock: Callable[[], float] = time.monotonic,
     ):
         self.policy, self.clock = policy, clock
@@ -51,9 +51,9 @@ class Sessions:
 
     def name_of(
         self,
-        *parts: str,  # Caller, tenant, and the name of a conversation or how it began
+        *parts: str,  # Caller, tenant, and the conversation's name or its beginning
     ) -> bytes:
-        "By what a conversation is known."
+        "Return the key of a conversation."
         told = hmac.new(self._secret, digestmod=hashlib.sha256)
         for part in parts:
             raw = part.encode("utf-8", "surrogatepass")
@@ -65,7 +65,7 @@ class Sessions:
         self,
         name: bytes,  # From `name_of`
     ) -> Iterator[MaskingSession]:
-        "The session of a conversation; it stays open as long as a request runs with it."
+        "Yield a conversation's session; it stays open while a request uses it."
         self.sweep()
         held = self._held.get(name) or _Held(MaskingSession(self.policy), self.clock())
         self._held[name] = held
@@ -80,8 +80,8 @@ class Sessions:
                 self._drop(name)
             _close_unused(held)
 
-    def sweep(self) -> int:  # How many were forgotten
-        "Forget what was not used for long, and the oldest of too many."
+    def sweep(self) -> int:  # Number of dropped sessions
+        "Drop idle sessions, and the oldest above the maximum."
         now, before = self.clock(), len(self._held)
         old = [n for n, h in self._held.items() if not h.users and now - h.used > self.idle_s]
         for name in old:
@@ -92,7 +92,7 @@ class Sessions:
         return before - len(self._held)
 
     def close(self) -> None:
-        "Forget all; a session that is in use is closed with its request."
+        "Drop all sessions; one in use is closed after its request."
         for name in list(self._held):
             self._drop(name)
 

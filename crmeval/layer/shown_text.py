@@ -18,18 +18,18 @@ from ..core.patterns import PatternFile
 
 # %% ../../nbs/layer/03_shown_text.ipynb #e806c4df
 _HOW = PatternFile(data_path("lexicons", "layer_demasking.json"))
-UNSEEN = "\u200b"  # Stands for every sign that nobody sees
+UNSEEN = "\u200b"  # Replaces every invisible character
 
 
 _FOLDED = {"Ps": "[", "Pi": "[", "Pe": "]", "Pf": "]", "Pd": "-", "Pc": "_", "Zs": " "}
 _NOT_SEEN = ("Cf", "Mn", "Mc", "Me")
 
 
-_MOST_LETTERS = 8_192  # characters that are remembered
+_MOST_LETTERS = 8_192  # maximum number of cached characters
 
 
 class _Capitals(dict):
-    "Character code -> one capital, or the plain sign of its class; made as it is asked for."
+    "Code point -> one capital letter, or the plain character of its class; computed on first use."
 
     def __missing__(self, code):
         parts = unicodedata.normalize("NFKD", chr(code)).upper()
@@ -45,7 +45,7 @@ _LETTER_NAME = re.compile(r".*(?:LATIN|REGIONAL) (?:.* )?LETTER (?:SMALL CAPITAL
 
 
 def _named_letter(character):
-    "The Latin letter that a sign is by its name, 'NEGATIVE CIRCLED LATIN CAPITAL LETTER K'; else None."
+    "Return the Latin letter in a character's name, 'NEGATIVE CIRCLED LATIN CAPITAL LETTER K'; else None."
     if character.isascii() or unicodedata.category(character) in _NOT_SEEN:
         return None
     found = _LETTER_NAME.fullmatch(unicodedata.name(character, ""))
@@ -53,7 +53,7 @@ def _named_letter(character):
 
 
 def _plain_sign(character):
-    "A bracket, dash or blank of any script as the plain one; what nobody sees as U+200B."
+    "Fold a bracket, dash or space of any script to ASCII, and an invisible character to U+200B."
     category = unicodedata.category(character)
     if category in _NOT_SEEN:
         return UNSEEN
@@ -69,7 +69,7 @@ _CAPITALS = _Capitals()
 def capitals(
     text: str,  # Any text
 ) -> str:  # Of the same length
-    "A text in capitals, letter by letter, with look-alikes of other scripts in Latin."
+    "Return a text in capitals, letter by letter, with look-alikes of other scripts as Latin letters."
     return text.upper() if text.isascii() else text.translate(_CAPITALS)
 
 # %% ../../nbs/layer/03_shown_text.ipynb #bfded933
@@ -78,18 +78,18 @@ ESCAPING = re.compile(r"[&\\%=<>{\x1b]")
 
 @dataclass(frozen=True)
 class Shown:
-    "A piece of an answer as it would be shown, in capitals, and where its signs stand in the answer."
+    "A piece of an answer as it would be displayed, in capitals, with the offsets of its characters."
 
     text: str
-    places: Sequence[int]  # One more than signs: where the piece ends
+    places: Sequence[int]  # Offsets in the answer, one more than characters: the end of the piece
 
 
 def shown(
     text: str,  # An answer
-    start: int,  # Where the piece begins
-    end: int,  # Where it ends; what lies behind the text is nothing
-) -> Shown:  # Its places are those of the whole answer
-    "A piece of an answer as it would be shown: what HTML, LaTeX, JSON, addresses or mail escape is a sign."
+    start: int,  # Start of the piece
+    end: int,  # End of the piece; may exceed the text
+) -> Shown:  # With offsets in the whole answer
+    "Return a piece of an answer as displayed, with escapes of HTML, LaTeX, JSON, URLs and mail decoded."
     piece = text[start:end]
     if not ESCAPING.search(piece):
         return Shown(capitals(piece), range(start, end + 1))
@@ -106,26 +106,26 @@ def shown(
 
 
 def _meant(found):
-    "The sign that an escape means; None where it means none, or more than one."
+    "Return the character of an escape; None if it decodes to none or to more than one."
     kind = found.lastgroup
     told = _MEANINGS[kind](found[kind])
     return told if told is not None and len(told) == 1 else None
 
 
 def _entity(name):
-    "The sign of an entity of HTML, in whatever case it was written."
+    "Return the character of an HTML entity, in any case; None if unknown."
     known = (html.unescape(f"&{n};") for n in (name, name.lower()))
     return next((sign for sign in known if len(sign) == 1), None)
 
 
 def _numbered(digits, base=16):
-    "The sign of a number; None where there is none."
+    "Return the character of a code point; None if it is invalid."
     number = int(digits, base)
     return chr(number) if number < 0xD800 or 0xE000 <= number < 0x110000 else None
 
 
 def _address_sign(escapes):
-    "The sign of the bytes of an address, also where they were escaped twice."
+    "Decode percent-escaped bytes of a URL, also if they were escaped twice; None if they are invalid."
     told = unquote(re.sub("%25", "%", escapes), errors="replace")
     return None if "\ufffd" in told else told
 
@@ -148,25 +148,25 @@ _MEANINGS = {
 }
 
 # %% ../../nbs/layer/03_shown_text.ipynb #a1b2c302
-_SPELLING = re.compile(r"[\\&%=]")  # What every spelling begins with
-_LONGEST = 16  # Characters of a spelling at most, and some more
+_SPELLING = re.compile(r"[\\&%=]")  # Every escape begins with one of these
+_LONGEST = 16  # Upper bound on the characters of an escape
 
 
 class Spelled:
-    "A text that comes in pieces, with one sign for each number that spells one."
+    "A text that arrives in pieces, with numeric escapes decoded to one character each."
 
     def __init__(self):
-        self.text = ""  # What was read, sign by sign
-        self._written: dict[int, str] = {}  # Place of a sign in `text` -> how it was spelled
-        self._left = ""  # The beginning of a spelling, perhaps
-        self._before = ""  # The character before that
+        self.text = ""  # Decoded text
+        self._written: dict[int, str] = {}  # Offset in `text` -> its escape as written
+        self._left = ""  # Possible beginning of an escape
+        self._before = ""  # The character before it
 
     def feed(
         self,
-        piece: str,  # What comes next
-        last: bool = False,  # Whether nothing comes after it
+        piece: str,  # Next piece of the text
+        last: bool = False,  # Whether it is the last piece
     ) -> None:
-        "Read on; what may be the beginning of a spelling waits for the rest of it."
+        "Read the next piece; a possible beginning of an escape is held back until the rest arrives."
         text, at = self._before + self._left + piece, len(self._before)
         spells = _SPELLING.search(text, at) is not None
         tail = max(at, len(text) - _LONGEST)
@@ -183,10 +183,10 @@ class Spelled:
 
     def written(
         self,
-        start: int,  # In `text`
+        start: int,  # Offset in `text`
         end: int,
     ) -> str:
-        "A piece of the text as it was written."
+        "Return a piece of the text as it was written, escapes included."
         if not self._written:
             return self.text[start:end]
         signs = enumerate(self.text[start:end], start)
@@ -194,15 +194,15 @@ class Spelled:
 
     def forget(
         self,
-        gone: int,  # Characters at the beginning of `text`
+        gone: int,  # Number of characters at the beginning of `text`
     ) -> None:
-        "Drop what was read first."
+        "Drop the beginning of the text."
         self.text = self.text[gone:]
         self._written = {at - gone: said for at, said in self._written.items() if at >= gone}
 
 
 def _spelled_sign(found):
-    "The sign of a match of 'spelling'; None for what JSON has to escape, and for what is none."
+    "Return the character of a 'spelling' match; None if it is invalid or JSON must escape it."
     kind = found.lastgroup
     if kind == "low":
         high, low = int(found["high"], 16), int(found["low"], 16)

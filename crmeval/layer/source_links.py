@@ -29,7 +29,7 @@ _LINKS = PatternFile(data_path("lexicons", "source_links.json"))
 
 
 def _numbers(told):
-    "The numbers of a marker; '2-4' is three of them."
+    "Return the numbers in a marker; '2-4' is three numbers."
     found = []
     for part in re.split(r"[,;]", told):
         ends = [int(n) for n in re.findall(r"\d+", part)]
@@ -39,9 +39,9 @@ def _numbers(told):
 
 def read_markers(
     text: str,
-    known: int,  # Passages there are; their numbers begin at 1
-) -> tuple[str, tuple[int, ...], int]:  # (text, numbers that point to a passage, markers without one)
-    "Numbers of passages in a text, and the text without the numbers that no passage has."
+    known: int,  # Number of passages; numbered from 1
+) -> tuple[str, tuple[int, ...], int]:  # (text, valid passage numbers, count of invalid numbers)
+    "Read the passage numbers in a text, and remove numbers without a passage."
     cited: dict[int, None] = {}
     lost = 0
     code = [m.span() for m in _LINKS.pattern("code").finditer(text)]
@@ -67,10 +67,10 @@ def leaned_on(
     answer: str,
     passages: Sequence[Passage],
     *,
-    share: float = 0.6,  # Least share of a sentence's content words that the passage holds, (0, 1]
-    least_words: int = 4,  # A sentence with fewer content words tells nothing
-) -> dict[int, float]:  # Number of a passage, from 1 -> the highest share of a sentence
-    "Passages whose words the sentences of an answer are made of."
+    share: float = 0.6,  # Minimum share of a sentence's content words in the passage, (0, 1]
+    least_words: int = 4,  # Sentences with fewer content words are skipped
+) -> dict[int, float]:  # Passage number, from 1 -> highest share of a sentence
+    "Return passages that contain most content words of a sentence of the answer."
     if not 0 < share <= 1:
         raise ValueError(f"share is {share!r}, expected a number above 0, at most 1")
     held = [frozenset(content_stems(f"{p.title} {p.text}")) for p in passages]
@@ -91,18 +91,18 @@ FORMS = ("markdown", "text", "html")
 
 @dataclass(frozen=True)
 class SourceLink:
-    "A passage that an answer leans on."
+    "A passage that an answer is based on."
 
     number: int  # As in the prompt, from 1
     id: str
     title: str
-    url: str  # '' where the passage has no http(s) address
-    why: str  # 'marker': the model said so; 'words': its sentence is made of the passage's words
-    share: float | None = None  # Of a sentence's content words that the passage holds
+    url: str  # '' if the passage has no http(s) address
+    why: str  # 'marker': cited by the model; 'words': a sentence shares the passage's words
+    share: float | None = None  # Share of a sentence's content words in the passage
 
 
 def _escaped_url(url):
-    "An address in which nothing can end the link that it stands in."
+    "Escape an address, so that no character can end the surrounding link."
     return quote(url.strip(), safe=":/?#@!$&*+,;=%~[]-._") if plain_address(url) else ""
 
 
@@ -129,9 +129,9 @@ _WRITERS = {"markdown": _markdown, "text": _text, "html": _html}
 def source_list(
     links: Iterable[SourceLink],
     form: str = "markdown",  # One of `FORMS`
-    head: str = "Sources",  # Stands above the list
-) -> str:  # '' for no link
-    "The list that stands below an answer, one source a line."
+    head: str = "Sources",  # Heading of the list
+) -> str:  # '' without links
+    "Return the list of sources below an answer, one per line."
     if form not in FORMS:
         raise ValueError(f"form is {form!r}, expected one of {', '.join(FORMS)}")
     lines = [_WRITERS[form](x) for x in links]
@@ -146,7 +146,7 @@ def source_list(
 # %% ../../nbs/layer/13_source_links.ipynb #9c7d12aa
 @dataclass(frozen=True)
 class Linked(Stepped):
-    "An answer with its sources below it."
+    "An answer followed by its sources."
 
     links: tuple[SourceLink, ...] = ()
     answer: str = ""  # Without the list
@@ -158,11 +158,11 @@ def source_links(
     *,
     share: float = 0.6,  # As for `leaned_on`
     least_words: int = 4,
-    form: str = "markdown",  # Of the list: one of `FORMS`
+    form: str = "markdown",  # Format of the list: one of `FORMS`
     head: str = "Sources",
-    gap: str = GAP,  # What stands in the place of a bare address that no passage has
+    gap: str = GAP,  # Replacement of a bare address that no passage has
 ) -> Linked:  # Text, record, links
-    "Put the passages that an answer leans on below it, and take away links and numbers that no passage has."
+    "Append an answer's sources, and remove links and numbers that belong to no passage."
     check_text(answer, "answer")
     with timed() as timer:
         known = {a for p in passages if (a := plain_address(p.url))}
@@ -185,7 +185,7 @@ def source_links(
 
 
 class _Cleaner:
-    "Cleans texts, and remembers what it found."
+    "Cleans texts and collects what was cited and removed."
 
     def __init__(self, known, passages, gap):
         self.known, self.passages, self.gap = known, passages, gap
@@ -203,7 +203,7 @@ class _Cleaner:
 
 
 def _json_of(text):
-    "A list or mapping that a text is as a whole, or None."
+    "Parse a text that is a JSON list or object as a whole; else None."
     if not text.strip().startswith(("{", "[")) or len(text) > 1_000_000:
         return None
     try:
@@ -218,7 +218,7 @@ def _is_marker(parsed):
 
 
 def _json_text(answer, parsed, clean):
-    "JSON with its texts cleaned; as it was where nothing had to be."
+    "Return JSON with its texts cleaned; unchanged if they were clean."
     done = _walked(parsed, clean)
     return answer if done == parsed else json.dumps(done, ensure_ascii=False)
 

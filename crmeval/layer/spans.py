@@ -24,23 +24,21 @@ from .steps import StepRecord
 # %% ../../nbs/layer/13_spans.ipynb #623fc1aa
 @dataclass(frozen=True)
 class TraceSpan:
-    "One step of a reply, as a trace holds it."
+    "One step of a reply, as in a trace."
 
     name: str
-    trace_id: str  # 32 hexadecimal digits, the same for all of a reply
+    trace_id: str  # 32 hexadecimal digits, the same for all spans of a reply
     span_id: str  # 16 hexadecimal digits
     parent_id: str  # '' for the reply itself
-    start_ns: int  # Since 1970
+    start_ns: int  # Nanoseconds since 1970
     end_ns: int
-    client: bool = False  # Whether it is a call to another service; False: work of our own
-    attributes: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # Texts, numbers, truth values, lists of texts
-    error: str = ""  # Why it failed; '' for a span that did not
+    client: bool = False  # Whether it is a call to another service; False: internal work
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # Texts, numbers, booleans, lists of texts
+    error: str = ""  # Reason of a failure; '' if it succeeded
 
     @property
     def seconds(self) -> float:
-        "How long it took."
+        "Duration in seconds."
         return (self.end_ns - self.start_ns) / 1e9
 
 
@@ -49,7 +47,7 @@ def _hex(size, *parts):
 
 
 def _times(record):
-    "(start, end) of a record in nanoseconds: it is written when its step has ended."
+    "Return (start, end) of a record in nanoseconds; it is written when its step ends."
     end = int(record.time.timestamp() * 1_000_000) * 1000
     took = record.content.get("seconds") or record.content.get("latency_s") or 0.0
     return end - int(1e9 * took), end
@@ -69,7 +67,7 @@ _FAILED = ("block", "refuse")
 
 
 def _plain(prefix, node) -> Iterator[tuple[str, Any]]:
-    "Plain values of a detail, by their path; findings and texts stay in the trail."
+    "Yield (path, value) of numbers and booleans in a detail; texts and findings stay in the trail."
     for name, value in node.items():
         if isinstance(value, Mapping):
             yield from _plain(f"{prefix}.{name}", value)
@@ -91,7 +89,7 @@ def _call_attributes(record):
     told = {to: content[name] for name, to in _FROM_ANSWER.items() if content.get(name) is not None}
     if content.get("finish_reason"):
         told["gen_ai.response.finish_reasons"] = [content["finish_reason"]]
-    if record.kind == "failed":  # The conventions want the class of an error, such as its HTTP status
+    if record.kind == "failed":  # the conventions expect an error class, such as the HTTP status
         told["error.type"] = str(content.get("http_status") or content.get("status") or "_OTHER")
     return told
 
@@ -100,10 +98,10 @@ _PLACEHOLDER = re.compile(r"([\[<][A-Z][A-Z_]{1,30}_[A-Z0-9]{1,8}[\]>])")
 
 
 def masked_again(
-    text: str,  # Of a prompt or an answer
-    session: MaskingSession,  # Of the export; nothing is put back from it
+    text: str,  # Text of a prompt or an answer
+    session: MaskingSession,  # Session of the export; its values are never put back
 ) -> str:
-    "A text without personal data; placeholders that it has stay."
+    "Mask a text's personal data; its placeholders stay."
     parts = _PLACEHOLDER.split(text)
     return "".join(part if n % 2 else mask(part, session=session).text for n, part in enumerate(parts))
 
@@ -113,7 +111,7 @@ def _message(role, text, session):
 
 
 def _content_attributes(prompt, answer, session):
-    "Messages and answer as `gen_ai.input.messages` and `gen_ai.output.messages`."
+    "Return messages and answer as `gen_ai.input.messages` and `gen_ai.output.messages`."
     told = {}
     given = {**(prompt.content if prompt else {}), **((prompt.private if prompt else None) or {})}
     messages = [_message(m["role"], m["content"], session) for m in given.get("messages", ())]
@@ -125,11 +123,11 @@ def _content_attributes(prompt, answer, session):
     return told
 
 # %% ../../nbs/layer/13_spans.ipynb #29b31a8c
-_NO_STEP = ("prompt", "reply", "feedback", "erased")  # Records that tell of no work
+_NO_STEP = ("prompt", "reply", "feedback", "erased")  # Record kinds that are not steps
 
 
 def _by_reply(records):
-    "Reply -> its records, in the order of the trail."
+    "Return reply id -> its records, in trail order."
     found: dict[str, list[Record]] = {}
     for record in records:
         if reply := record.content.get("reply"):
@@ -169,11 +167,11 @@ def _root(trace, root, reply, records, children):
 
 
 def spans_of(
-    records: Iterable[Record],  # Of a trail, see `AuditTrail.records`; several replies may mix
+    records: Iterable[Record],  # From `AuditTrail.records`; replies may be interleaved
     *,
-    content: bool = False,  # Whether prompt and answer are in the spans of calls, masked
-) -> list[TraceSpan]:  # Reply by reply, its root first
-    "The spans of all replies that the records tell of."
+    content: bool = False,  # Whether call spans include the masked prompt and answer
+) -> list[TraceSpan]:  # Reply by reply, each root first
+    "Return the spans of all replies in the records."
     session = MaskingSession() if content else None
     out = []
     for reply, own in _by_reply(records).items():
@@ -187,19 +185,18 @@ def spans_of(
     return out
 
 # %% ../../nbs/layer/13_spans.ipynb #902abd9f
-_BEHIND = ("demasking", "screening", "source_links")  # Steps of the answer
+_BEHIND = ("demasking", "screening", "source_links")  # Steps after the model call
 
 
 def spans_of_way(
     reply: str,  # Id of the reply
-    steps: Sequence[StepRecord],  # Of its way
+    steps: Sequence[StepRecord],  # Its step records, in order
     *,
     status: str = "ok",
-    call: Mapping[str, Any]
-    | None = None,  # Of the model: provider, model, latency_s, ...; None: none was made
-    ended_ns: int | None = None,  # When it ended, since 1970; None: now
-) -> list[TraceSpan]:  # The reply's own first
-    "The spans of one reply out of its way, without a trail and without an exporter."
+    call: Mapping[str, Any] | None = None,  # The model call: provider, model, latency_s, ...; None: no call
+    ended_ns: int | None = None,  # End in nanoseconds since 1970; None: now
+) -> list[TraceSpan]:  # Root span first
+    "Return the spans of one reply from its step records, without a trail or an exporter."
     first = next((n for n, s in enumerate(steps) if s.step in _BEHIND), len(steps))
     told = [(s.step, _told_of(s)) for s in steps]
     if call is not None:
@@ -218,7 +215,7 @@ def _told_of(step):
 
 
 def _kept(n, at, kind, content):
-    "A record as a trail would keep it."
+    "Return a record as a trail would store it."
     return Record(n, datetime.fromtimestamp(at / 1e9, timezone.utc), kind, content)
 
 # %% ../../nbs/layer/13_spans.ipynb #74d18177
@@ -257,8 +254,8 @@ def otlp_request(
     spans: Sequence[TraceSpan],
     *,
     service: str = "crmeval",  # `service.name` of the resource
-) -> dict:  # An ExportTraceServiceRequest in the JSON of OTLP
-    "Spans as the protocol sends them."
+) -> dict:  # ExportTraceServiceRequest in OTLP JSON
+    "Return spans as an OTLP request."
     resource = {"attributes": _attributes({"service.name": service})}
     scope = {"scope": {"name": "crmeval.layer"}, "spans": [_otlp_span(s) for s in spans]}
     return {"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}
@@ -268,8 +265,8 @@ def otlp_lines(
     spans: Sequence[TraceSpan],
     *,
     service: str = "crmeval",  # As for `otlp_request`
-) -> Iterator[str]:  # Without line ends
-    "One request for each trace, for a file of the collector's `otlpjsonfile`."
+) -> Iterator[str]:  # Without newlines
+    "Yield one request per trace, for the collector's `otlpjsonfile`."
     traces: dict[str, list[TraceSpan]] = {}
     for span in spans:
         traces.setdefault(span.trace_id, []).append(span)
@@ -279,7 +276,7 @@ def otlp_lines(
 # %% ../../nbs/layer/13_spans.ipynb #c764d1f0
 @needs_extra("otel")
 def _readable_spans(spans, service):
-    "Spans as the SDK hands them to exporters."
+    "Convert spans to the SDK's readable spans for exporters."
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -316,8 +313,8 @@ def export_spans(
     exporter: Any,  # A `SpanExporter` of OpenTelemetry
     *,
     service: str = "crmeval",  # `service.name` of the resource
-) -> int:  # Spans that were handed over
-    "Hand spans to an exporter; ValueError without the extra, RuntimeError where the exporter failed."
+) -> int:  # Number of exported spans
+    "Export spans; raises ValueError without the extra, RuntimeError if the exporter fails."
     from_us = _readable_spans(spans, service)
     result = exporter.export(from_us)
     if getattr(result, "name", "SUCCESS") != "SUCCESS":

@@ -17,9 +17,9 @@ DECISIONS = ("pass", "flag", "replace", "refuse", "block")
 
 
 def hardest(
-    decisions: Iterable[str],  # Names out of `DECISIONS`
-) -> str:  # The one furthest from 'pass'; 'pass' where there is none
-    "What a sequence of steps decides as a whole; ValueError for a name that is no decision."
+    decisions: Iterable[str],  # Names from `DECISIONS`
+) -> str:  # The one furthest from 'pass'; 'pass' if there are none
+    "Return the strictest decision of several steps; raises ValueError for an unknown decision."
     known = list(decisions)
     for decision in known:
         if decision not in DECISIONS:
@@ -29,15 +29,13 @@ def hardest(
 # %% ../../nbs/layer/00_steps.ipynb #36d49f08
 @dataclass(frozen=True)
 class StepRecord:
-    "What a step did; fit to be kept, since it holds no personal value in clear."
+    "What a step did; safe to store, since it contains no personal value in clear text."
 
     step: str  # Name of the step: 'masking', 'defence', ...
     decision: str = "pass"  # One of `DECISIONS`
-    reason: str = ""  # In words, for people; no value of a field in it
-    seconds: float = 0.0  # Time that the step took
-    detail: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # Kinds, counts, names, scores: what JSON can hold
+    reason: str = ""  # Explanation for readers, without any field's value
+    seconds: float = 0.0  # Duration of the step
+    detail: Mapping[str, Any] = field(default_factory=dict)  # Kinds, counts, names and scores, as JSON values
 
     def __post_init__(self):
         hardest([self.decision])
@@ -45,14 +43,14 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Stepped:
-    "A text as it leaves a step, and the record of the step."
+    "The text that a step returned, and the step's record."
 
     text: str
     record: StepRecord
 
 # %% ../../nbs/layer/00_steps.ipynb #971b3fde
 class Timer:
-    "Seconds since the start, or between start and end once it has ended."
+    "Measures the seconds since its start, until it is stopped."
 
     def __init__(self):
         self.started = time.perf_counter()
@@ -60,17 +58,17 @@ class Timer:
 
     @property
     def seconds(self) -> float:
-        "Seconds that have passed."
+        "Elapsed seconds."
         return (self.ended or time.perf_counter()) - self.started
 
     def record(self, step: str, decision: str = "pass", reason: str = "", **detail: Any) -> StepRecord:
-        "A record with the seconds that have passed until now."
+        "Return a step record with the seconds elapsed so far."
         return StepRecord(step, decision, reason, self.seconds, detail)
 
 
 @contextmanager
 def timed() -> Iterator[Timer]:
-    "A stop-watch around the work of a step."
+    "Measure the time of a `with` block."
     timer = Timer()
     try:
         yield timer
@@ -80,24 +78,24 @@ def timed() -> Iterator[Timer]:
 # %% ../../nbs/layer/00_steps.ipynb #8c294a4e
 @dataclass(frozen=True)
 class Way:
-    "The records of a text's way through several steps, in their order."
+    "The records of the steps that a text went through, in order."
 
     records: tuple[StepRecord, ...] = ()
 
     def with_step(self, record: StepRecord) -> "Way":
-        "The way, one step longer."
+        "Return a copy with one more step."
         return Way((*self.records, record))
 
     @property
     def decision(self) -> str:
-        "The hardest decision on the way."
+        "The strictest decision of all steps."
         return hardest(r.decision for r in self.records)
 
     @property
     def seconds(self) -> float:
-        "Time that the steps took together."
+        "Total duration of the steps in seconds."
         return sum(r.seconds for r in self.records)
 
     def of(self, step: str) -> StepRecord | None:
-        "The last record of a step by its name; None where it was not taken."
+        "Return the last record of the named step; None if it did not run."
         return next((r for r in reversed(self.records) if r.step == step), None)

@@ -13,17 +13,17 @@ from .steps import StepRecord, hardest, timed
 from .streams import DemaskStream
 
 # %% ../../nbs/layer/17_stream_way.ipynb #6af3722e
-_BATCH = 60  # characters that are screened together, so that single letters do not cost a turn each
+_BATCH = 60  # characters screened together, to avoid a call per token
 
 
 class StreamWay:
-    "The answer's steps for a stream: `restore` what came, `show` what that gave, `end` it."
+    "The answer's steps for a stream: `restore` demasks chunks, `show` screens them, `end` flushes."
 
     def __init__(
         self,
         policy: Policy,
-        vault: Vault | None = None,  # Of the session; None: nothing was masked
-        prompt: str = "",  # Everything that the model was given
+        vault: Vault | None = None,  # Vault of the session; None: nothing was masked
+        prompt: str = "",  # The whole input of the model
         canary: str = "",
     ):
         self.policy, self._told = policy, {"prompt": prompt, "canary": canary, "policy": policy.screening}
@@ -36,29 +36,29 @@ class StreamWay:
 
     @property
     def shown(self) -> str:
-        "All that a reader has by now."
+        "All text shown so far."
         return "".join(self._parts)
 
     @property
     def withheld(self) -> bool:
-        "Whether a part was refused, so that nothing more is shown."
+        "Whether a part was refused, which ends the output."
         return self._screener is not None and self._screener.decision == "refuse"
 
     def restore(
         self,
-        piece: str,  # As the model wrote it
-    ) -> bool:  # Whether there is enough to be shown
-        "Take in what came; cheap, so it may stand in the loop."
+        piece: str,  # Chunk from the model
+    ) -> bool:  # Whether there is enough text for `show`
+        "Demask a chunk; cheap enough for the event loop."
         self._waiting += piece if self._values is None else self._values.feed(piece)
         return len(self._waiting) >= (_BATCH if self._screener else 1)
 
     def show(self) -> str:
-        "What may be shown by now; screening takes milliseconds, so it belongs beside the loop."
+        "Return the text that may be shown; screening takes milliseconds, so call it outside the event loop."
         text, self._waiting = self._waiting, ""
         return self._keep(text if self._screener is None else self._screener.feed(text))
 
     def end(self) -> str:
-        "The rest."
+        "Return the rest of the text."
         if self.withheld:
             return ""
         text = self._waiting + (self._values.end() if self._values else "")
@@ -72,7 +72,7 @@ class StreamWay:
         return text
 
     def records(self) -> list[StepRecord]:
-        "What was done, a record for each step; the last one looks at all that was shown."
+        "Return a record for each step; the last one screens all text that was shown."
         with timed() as timer:
             out = [] if self._values is None else [self._values.record]
             if self._screener is None:
@@ -92,7 +92,7 @@ class StreamWay:
 
 
 def _whole_record(record, timer):
-    "The last look; what it would take out has been shown, so the rest is refused."
+    "Return the final screening's record; text it would remove was already shown, so the rest is refused."
     bad = record.decision in ("replace", "refuse")
     reason = f"found in the whole, after it was shown: {record.reason}" if bad else record.reason
     return timer.record("screening", "refuse" if bad else record.decision, reason, **record.detail)

@@ -12,11 +12,11 @@ from .steps import StepRecord, Timer
 
 # %% ../../nbs/layer/06_streams.ipynb #c1f129ff
 class DemaskStream:
-    "Puts values back into an answer that comes in pieces."
+    "Puts values back into a streamed answer."
 
     def __init__(
         self,
-        vault: Vault,  # Of the session in which the prompt was masked
+        vault: Vault,  # Vault of the session that masked the prompt
         invented: str = "mark",  # As for `demask`
     ):
         self._restorer = Restorer(vault, invented)
@@ -25,15 +25,15 @@ class DemaskStream:
 
     def feed(
         self,
-        chunk: str,  # A piece of the answer, also an empty one
-    ) -> str:  # What is certain by now; '' where nothing is
-        "Read on; at most 40 characters are held back."
+        chunk: str,  # Next chunk of the answer; may be empty
+    ) -> str:  # Text that is final; '' if there is none
+        "Read the next chunk; at most 40 characters are held back."
         if self._ended:
             raise ValueError("the stream has ended, begin a new one for another answer")
         return self._restorer.feed(chunk)
 
     def end(self) -> str:
-        "What was held back; nothing can be fed after it."
+        "Return the text that was held back; nothing can be fed afterwards."
         if self._ended:
             raise ValueError("the stream has ended already")
         self._ended = True
@@ -41,5 +41,5 @@ class DemaskStream:
 
     @property
     def record(self) -> StepRecord:
-        "What was done so far; kinds and counts."
+        "The step record so far: kinds and counts."
         return self._restorer.record(self._timer)

@@ -21,42 +21,42 @@ from .steps import Stepped, timed
 _FIELD = re.compile(r"\\(\{\{|\}\}|\{%|%\}|\{#|#\})|\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
 _STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*|\.\d+)+")
-_OF_PYTHON = re.compile(r"(?:^|\.)__")  # `Region__c` is a field's name, `__class__` none
+_OF_PYTHON = re.compile(r"(?:^|\.)__")  # `Region__c` is a valid field name, `__class__` is not
 _FILTER = re.compile(r"\s*(\w+)\s*(?::\s*(\"[^\"]*\"|'[^']*'|[^|\"']*))?\s*")
 _BAR_OR_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|(\|)")
-LONGEST = 200_000  # characters of a template
+LONGEST = 200_000  # maximum characters of a template
 
 
 @dataclass(frozen=True)
 class MergeField:
-    "A place in a template that a value is put into."
+    "A place in a template that a value is inserted into."
 
-    path: tuple[str, ...]  # Object, and fields in it
-    filters: tuple[tuple[str, str | None], ...] = ()  # Name and argument, in their order
+    path: tuple[str, ...]  # Object, then fields in it
+    filters: tuple[tuple[str, str | None], ...] = ()  # (name, argument), in order
     place: str = ""  # Line and column, for messages
 
     @property
     def name(self) -> str:
-        "The field as it stands in the template, without its filters."
+        "The field as written in the template, without its filters."
         return ".".join(self.path)
 
 
 @dataclass(frozen=True)
 class Template:
-    "A prompt with merge fields, as `read_template` gives it."
+    "A prompt with merge fields, as returned by `read_template`."
 
-    text: str  # As it was written
-    parts: tuple[str | MergeField, ...]  # Texts of ours and fields, in their order
+    text: str  # The original text
+    parts: tuple[str | MergeField, ...]  # The template's own texts and its fields, in order
     name: str = "template"  # For messages and the audit trail
 
     @property
     def fields(self) -> tuple[str, ...]:
-        "Names of the fields, each once, in their order."
+        "Names of the fields in order, without duplicates."
         return tuple(dict.fromkeys(p.name for p in self.parts if isinstance(p, MergeField)))
 
     @property
     def digest(self) -> str:
-        "Fingerprint of the text: 12 hexadecimal digits, for the audit trail."
+        "SHA-256 digest of the text, shortened to 12 hexadecimal digits, for the audit trail."
         return hashlib.sha256(self.text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
@@ -66,7 +66,7 @@ def _place(text, at):
 
 
 def _between_bars(inside):
-    "The field and its filters; a bar between quotation marks is a letter."
+    "Split at the bars into the field and its filters; a bar between quotation marks does not split."
     parts, start = [], 0
     for m in _BAR_OR_QUOTED.finditer(inside):
         if m[1]:
@@ -102,7 +102,7 @@ def _field_of(text, match, name):
 
 
 def _ours(text, start, end, name):
-    "A piece of the template's own text, in which no brace of a program may stand."
+    "Return a piece of the template's own text; raises `MergeError` if it contains code braces."
     piece = text[start:end]
     if stray := _STRAY.search(piece):
         raise MergeError(
@@ -113,10 +113,10 @@ def _ours(text, start, end, name):
 
 
 def read_template(
-    text: str,  # With merge fields, at most `LONGEST` characters
+    text: str,  # Text with merge fields, at most `LONGEST` characters
     name: str = "template",  # For messages
 ) -> Template:
-    "Read a template; raises `MergeError` with the place for everything that is not text or a merge field."
+    "Parse a template; raises `MergeError` with the place of anything that is neither text nor a merge field."
     if not isinstance(text, str):
         raise MergeError(f"{name} is {type(text).__name__}, expected text")
     if len(text) > LONGEST:
@@ -133,28 +133,28 @@ def read_template(
 # %% ../../nbs/layer/01_templates.ipynb #ffa5beb3
 @dataclass(frozen=True)
 class FieldRules:
-    """Which fields may be read; a field is named as in a template, `object.*` is all of an object.
+    """Which fields may be read; named as in a template, `object.*` stands for all fields of an object.
 
-    A rule holds for the entries of a list as well: `order.lines.cost` is that of every line.
+    A rule also applies to the entries of a list: `order.lines.cost` is the cost of every line.
     """
 
     allowed: Collection[str] = ("*",)  # '*' for everything
-    hidden: Collection[str] = ()  # Wins over `allowed`
+    hidden: Collection[str] = ()  # Takes precedence over `allowed`
 
     def __post_init__(self):
         for name in ("allowed", "hidden"):
             object.__setattr__(self, name, names_in(getattr(self, name), name))
 
     def may_read(self, path: tuple[str, ...]) -> bool:
-        "Whether a field, and everything that it lies in, may be read."
+        "Whether a field and everything that contains it may be read."
         return self._may_read(path) and self._may_read(tuple(p for p in path if not p.isdigit()))
 
     def unreadable_in(
         self,
-        path: tuple[str, ...],  # Of a field
-        value: Any,  # What stands in it: a value, a record, a list of them
-    ) -> tuple[str, ...] | None:  # Path of the first field that may not be read; None: all may
-        "What may not be read of everything that a field holds."
+        path: tuple[str, ...],  # Path of a field
+        value: Any,  # Its content: a value, a record or a list of them
+    ) -> tuple[str, ...] | None:  # Path of the first field that may not be read; None: all are readable
+        "Return the first unreadable field within a field's content."
         if not self.may_read(path):
             return path
         if isinstance(value, Mapping):
@@ -178,18 +178,18 @@ class Filled:
     "A piece of a filled-in prompt."
 
     text: str
-    name: str = ""  # Of the field that it came from; '' for the template's own text
+    name: str = ""  # Field that it came from; '' for the template's own text
 
 
 @dataclass(frozen=True)
 class Prompt(Stepped):
-    "A filled-in template: `.text`, `.record`, and the pieces with where each came from."
+    "A filled-in template: `.text`, `.record`, and its pieces with the field that each came from."
 
-    pieces: tuple[Filled, ...] = field(default=())  # Their texts in a row are `.text`
+    pieces: tuple[Filled, ...] = field(default=())  # Their texts, joined, are `.text`
 
 
 def _within(value, key, where, so_far):
-    "One step into a record, a list or a row of `connect`."
+    "Return one entry of a record, a list or a row of `connect`."
     if isinstance(value, (list, tuple)) and key.isdigit():
         if int(key) >= len(value):
             raise MergeError(f"{where}: {so_far} has {len(value)} entries, there is no number {key} (from 0)")
@@ -209,7 +209,7 @@ def _some(record, most=8):
 
 
 def _default(merge):
-    "(whether a value may be missing, what stands in its place)."
+    "Return (whether a value may be missing, the text that replaces it)."
     return next(
         ((True, argument or "") for name, argument in merge.filters if name == "default"), (False, "")
     )
@@ -224,7 +224,7 @@ def _looked_up(merge, record, where):
 
 
 def _value(merge, record, where):
-    "The value of a field, or its default where it is missing or empty; an unknown object is always an error."
+    "Return (value, False), or (default, True) if it is missing or empty; an unknown object raises an error."
     optional, instead = _default(merge)
     if merge.path[0] not in record:
         _within(record, merge.path[0], where, "the record")
@@ -257,7 +257,7 @@ def _text_of(merge, record, rules, locale, name):
 
 
 def _filtered_text(merge, value, rules, locale):
-    "The text of a value; what a filter or a whole record would show has to be readable, too."
+    "Format a value; everything that a filter or a whole record would show must be readable too."
     path = merge.path
     for filter_name, argument in merge.filters:
         if filter_name == "default":
@@ -281,13 +281,14 @@ def _check_readable(rules, path, value):
 def fill(
     template: Template | str,
     record: Mapping[str, Any],  # Objects by name: mappings, lists, rows of a table
-    rules: FieldRules | None = None,  # Which fields the user may read; None: all
+    rules: FieldRules | None = None,  # Fields that the user may read; None: all
     locale: str = LOCALE,  # For dates, numbers and money
 ) -> Prompt:  # Text, record of the step, pieces
-    """Put a record's values into a template, once and unread.
+    """Insert a record's values into a template, in one pass: inserted values are not parsed again.
 
-    Raises `MergeError` with field and place: a missing object or field, an empty value without a default, a
-    field that may not be read, a value without a form. The record of the step names fields, without values.
+    Raises `MergeError` with field and place for a missing object or field, an empty value without a
+    default, a field that may not be read, or a value of an unsupported type. The step record lists fields
+    without values.
     """
     template = template if isinstance(template, Template) else read_template(template)
     if not isinstance(record, Mapping):

@@ -20,21 +20,21 @@ from .screening import ScreeningPolicy, screen, without_controls
 from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/15_tool_calls.ipynb #538bba0e
-WORDED = ("tools", "response_format", "stop")  # Fields of a request that hold words
-_SAID = ("default", "const", "enum", "examples", "example")  # Below these all is data, whatever it is called
-_NAMING = ("required", "propertyName", "pattern", "$ref", "$dynamicRef")  # Their text names properties
-_NO_WORDS = (  # Keys of a tool and of a schema whose text is structure; every other text may be words
+WORDED = ("tools", "response_format", "stop")  # Request fields that contain text
+_SAID = ("default", "const", "enum", "examples", "example")  # Everything below these keys is data
+_NAMING = ("required", "propertyName", "pattern", "$ref", "$dynamicRef")  # Their text is a property name
+_NO_WORDS = (  # Keys of tools and schemas whose text is structure; any other text may be natural language
     *("type", "name", "format", "dependentRequired", "contentEncoding", "contentMediaType"),
     *("$id", "$schema", "$anchor", "$dynamicAnchor", "$vocabulary", *_NAMING),
 )
-_IDENTIFIER = re.compile(r"[A-Za-z_$][\w$.-]*|\W*|\S*://\S*")  # An address is of a schema, not of a person
+_IDENTIFIER = re.compile(r"[A-Za-z_$][\w$.-]*|\W*|\S*://\S*")  # URLs belong to the schema
 
 
 def words_in(
-    node: Any,  # What JSON can hold: a field of a request
-    said: bool = False,  # Whether its strings are words
+    node: Any,  # A field of a request (JSON)
+    said: bool = False,  # Whether its strings are text
 ) -> Iterator[str]:
-    "The words in a field of a request, and names in it that are no identifiers."
+    "Yield the texts in a request field, and property names that are not identifiers."
     words: list[str] = []
     with_words(node, lambda word: words.append(word) or word, said)
     yield from words
@@ -43,15 +43,15 @@ def words_in(
 
 def property_names(
     node: Any,
-) -> list[str]:  # Each once, in their order; of a reference its parts
-    "The names of properties in a field of a request."
+) -> list[str]:  # Without duplicates, in order; a reference is split into its parts
+    "Return the property names in a request field."
     names: dict[str, None] = {}
     with_words(node, str, name=lambda name: names.setdefault(name) or name)
     return list(names)
 
 
 def _is_said(key, value):
-    "Whether what stands under a key is words: any text but structure, and all of a default."
+    "Whether the value of a key is text: any text that is not structure, and everything in a default."
     if isinstance(value, Mapping):
         return key in _SAID
     return key not in _NO_WORDS and (isinstance(value, str) or key in _SAID or _is_texts(value))
@@ -63,11 +63,11 @@ def _is_texts(value):
 
 def with_words(
     node: Any,
-    new: Callable[[str], str],  # What becomes of a word
+    new: Callable[[str], str],  # Returns the new text
     said: bool = False,
-    name: Callable[[str], str] = str,  # What becomes of the name of a property, wherever it is named
-) -> Any:  # The same with other words
-    "Change the words in a field of a request."
+    name: Callable[[str], str] = str,  # Returns the new property name, wherever it occurs
+) -> Any:  # A changed copy
+    "Replace the texts in a request field."
     if isinstance(node, str):
         return new(node) if said else node
     if isinstance(node, Mapping):
@@ -78,7 +78,7 @@ def with_words(
 
 
 def _under(key, value, new, said, name):
-    "What stands under a key, with other words and names."
+    "Return the value of a key with texts and names replaced."
     if not said and key == "dependentRequired" and isinstance(value, Mapping):
         return {name(k): with_words(v, name, True) for k, v in value.items()}
     if not said and key in _NAMING and (isinstance(value, str) or _is_texts(value)):
@@ -87,22 +87,22 @@ def _under(key, value, new, said, name):
 
 
 def _renamed(text, name):
-    "A name, or a path of names such as '#/$defs/order'."
+    "Rename a name, or each name of a path such as '#/$defs/order'."
     return "/".join(map(name, text.split("/"))) if text.startswith("#/") else name(text)
 
 # %% ../../nbs/layer/15_tool_calls.ipynb #bb4eb1c8
 def call_texts(
-    calls: Sequence[Mapping],  # As in the API
+    calls: Sequence[Mapping],  # Tool calls as in the API
 ) -> list[str]:
-    "The arguments of calls."
+    "Return the arguments of tool calls."
     return [str(call["function"].get("arguments", "")) for call in calls]
 
 
 def with_arguments(
     calls: Sequence[Mapping],
-    new: Callable[[str], str],  # What becomes of the text of the arguments
+    new: Callable[[str], str],  # Returns the new arguments
 ) -> tuple[dict, ...]:
-    "Calls with other arguments."
+    "Return tool calls with new arguments."
     return tuple(
         {**c, "function": {**c["function"], "arguments": new(t)}} for c, t in zip(calls, call_texts(calls))
     )
@@ -111,7 +111,7 @@ def with_arguments(
 def read_calls(
     given: Any,  # `tool_calls` of a message, from an application
 ) -> tuple[dict, ...]:
-    "Calls, with nothing beside what the API knows; a `ValueError` for what is none."
+    "Validate tool calls and keep only the API's fields; raises `ValueError` for anything else."
     if not isinstance(given, list) or not all(isinstance(c, Mapping) for c in given):
         raise ValueError(f"tool_calls is a list of calls, not {type(given).__name__}")
     return tuple(map(_read_call, given))
@@ -127,22 +127,22 @@ def _read_call(call):
 # %% ../../nbs/layer/15_tool_calls.ipynb #7874fcd4
 @dataclass(frozen=True)
 class Calls:
-    "Calls of an answer on their way to the application."
+    "An answer's tool calls on their way to the application."
 
     calls: tuple[Mapping, ...]
 
     @property
     def text(self) -> str:
-        "As a record shows them; '' where there are none."
+        "The calls as JSON for a record; '' if there are none."
         return json.dumps(list(self.calls), ensure_ascii=False) if self.calls else ""
 
 
 def restored_calls(
     held: Calls,
-    vault: Vault | None,  # Of the session; None: nothing was masked
+    vault: Vault | None,  # Vault of the session; None: nothing was masked
     invented: str = "mark",  # As for `demask`
 ) -> tuple[Calls, StepRecord]:
-    "Every value back in its place, by parsing; arguments that are no JSON are restored as a text."
+    "Put values back into parsed arguments; arguments that are not JSON are demasked as text."
     with timed() as timer:
         if vault is None:
             return held, timer.record("demasking", reason="nothing was masked")
@@ -162,11 +162,11 @@ def screened_calls(
     held: Calls,
     policy: ScreeningPolicy,
     *,
-    prompt: str = "",  # Everything that the model was given
+    prompt: str = "",  # The whole input of the model
     canary: str = "",
     hosts: Sequence[str] = (),
-) -> tuple[Calls, StepRecord]:  # Without calls where the policy would replace or refuse a part of them
-    "The calls as they may be made."
+) -> tuple[Calls, StepRecord]:  # Without calls if the policy would replace or refuse a part
+    "Screen tool calls; returns those that may be made."
     with timed() as timer:
         texts = [t for text in call_texts(held.calls) for t in _values_in(text)]
         done = screen("\n".join(texts), prompt=prompt, canary=canary, hosts=hosts, policy=policy)
@@ -178,7 +178,7 @@ def screened_calls(
 
 
 def _plain_arguments(text):
-    "Arguments without control characters, also those that JSON writes as escapes."
+    "Remove control characters from arguments, also JSON-escaped ones."
     try:
         return json.dumps(_plain(json.loads(text)), ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -194,7 +194,7 @@ def _plain(value):
 
 
 def _values_in(text):
-    "The strings in arguments; the text itself where it is no JSON."
+    "Return the strings in arguments; the text itself if it is not JSON."
     try:
         return [*words_in(json.loads(text), said=True)]
     except (ValueError, RecursionError):

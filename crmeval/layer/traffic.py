@@ -25,14 +25,14 @@ PREFIX = "crmeval_gateway_"
 
 
 class Traffic:
-    "Counts what a gateway does."
+    "Metrics of a gateway."
 
     def __init__(self):
         self._values: dict[str, Counter] = {name: Counter() for name in FIGURES}
 
     def count(
         self,
-        name: str,  # Of `FIGURES`
+        name: str,  # One of `FIGURES`
         by: float = 1,
         **labels: str,
     ) -> None:
@@ -40,24 +40,24 @@ class Traffic:
         self._values[name][_labels(labels)] += by  # type: ignore[assignment]
 
     def set(self, name: str, value: float, **labels: str) -> None:
-        "Say what a gauge shows."
+        "Set a gauge."
         self._values[name][_labels(labels)] = value  # type: ignore[assignment]
 
     def time(self, name: str, seconds: float, **labels: str) -> None:
         "Add a time to a histogram."
         values = self._values[name]
-        for bound in BOUNDS:  # each of them, so that they stand in the order which the format asks for
+        for bound in BOUNDS:  # all of them, so that they are in the format's order
             values[("_bucket", _labels({**labels, "le": f"{bound:g}"}))] += int(seconds <= bound)
         values[("_bucket", _labels({**labels, "le": "+Inf"}))] += 1
         values[("_sum", _labels(labels))] += seconds  # type: ignore[assignment]
         values[("_count", _labels(labels))] += 1
 
     def value(self, name: str, **labels: str) -> float:
-        "What a counter or gauge shows."
+        "Return the value of a counter or gauge."
         return self._values[name][_labels(labels)]
 
     def text(self) -> str:
-        "All figures, as Prometheus reads them."
+        "Return all metrics in Prometheus text format."
         lines = []
         for name, (kind, told) in FIGURES.items():
             lines += [f"# HELP {PREFIX}{name} {told}", f"# TYPE {PREFIX}{name} {kind}"]

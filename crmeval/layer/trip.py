@@ -24,13 +24,13 @@ from .tool_calls import Calls, restored_calls, screened_calls
 
 # %% ../../nbs/layer/18_trip.ipynb #2f04e314
 class Trip:
-    "One call's way through the steps of a layer."
+    "Takes one call through the steps of a layer."
 
     def __init__(
         self,
-        layer: Any,  # A `TrustLayer`, or what has its policy, trail, retriever, name, provider and `called`
-        asked: Asked,  # Who asks about whom
-        records: Sequence[StepRecord] = (),  # Of steps that were taken before
+        layer: Any,  # A `TrustLayer`, or its policy, trail, retriever, name, provider and `called`
+        asked: Asked,  # Context of the request
+        records: Sequence[StepRecord] = (),  # Records of earlier steps
     ):
         self.layer, self.asked, self.policy = layer, asked, layer.policy
         self.id = asked.reply or secrets.token_hex(8)
@@ -42,16 +42,16 @@ class Trip:
         self.vault = self.session.vault if "masking" in self.policy.prompt else None
 
     def close(self):
-        "Forget the values, unless they belong to a conversation."
+        "Delete the values, unless they belong to a conversation."
         if self.asked.session is None:
             self.session.close()
 
     def note(
         self,
         record: StepRecord,
-        text: str = "",  # As it left the step
+        text: str = "",  # Text after the step
     ):
-        "Remember a step, here and in the trail."
+        "Record a step, here and in the trail."
         self.way = self.way.with_step(record)
         self.texts.append((record.step, text))
         told = {"decision": record.decision, "reason": record.reason, "seconds": round(record.seconds, 6)}
@@ -59,12 +59,12 @@ class Trip:
 
     def trail(
         self,
-        kind: str,  # Of the record, as for `AuditTrail.append`
+        kind: str,  # Kind of record, as for `AuditTrail.append`
         *,
         private: Any = None,  # Sealed with the person's key, or with the reply's own
-        **content: Any,  # Left readable
+        **content: Any,  # Stored in clear text
     ):
-        "Append to the trail where there is one; `CallFailed` where that is not possible."
+        "Append to the trail, if there is one; raises `CallFailed` if it cannot be written."
         if self.layer.trail is None:
             return
         asked = self.asked
@@ -73,31 +73,31 @@ class Trip:
         who |= {"case": asked.case} if asked.case else {}
         try:
             self.layer.trail.append(kind, person=person, private=private, **who, **content)
-        except (OSError, AuditError) as e:  # what cannot be kept is neither sent nor shown
+        except (OSError, AuditError) as e:  # without a trail record nothing is sent or shown
             raise CallFailed(f"the audit trail cannot be written ({type(e).__name__})") from None
 
     def stopped(self) -> str:
-        "Why nothing may be sent; '' where it may."
+        "Return why nothing may be sent; '' if it may."
         hard = [r for r in self.way.records if r.decision in ("block", "refuse")]
         return "; ".join(f"{r.step}: {r.reason or r.decision}" for r in hard)
 
     def take(
         self,
-        step: str,  # Its name
+        step: str,  # Name of the step
         work: Callable,  # thing -> (thing, record)
-        thing: Any,  # A draft, an answer or calls of tools; has a `text`
-    ) -> Any:  # As the step leaves it; as it came where the step failed
-        "One step; where it fails nothing goes on."
+        thing: Any,  # A draft, an answer or tool calls, with a `text`
+    ) -> Any:  # Result of the step; `thing` unchanged if it failed
+        "Run one step; if it fails, the call is blocked."
         timer = Timer()
         try:
             thing, record = work(thing)
-        except Exception as e:  # whatever it was: what could not be looked at does not pass
+        except Exception as e:  # fail closed on any error
             record = timer.record(step, "block", f"the step failed ({type(e).__name__})")
         self.note(record, thing.text)
         return thing
 
     def prepare(self, draft: Draft) -> Draft:
-        "The prompt's steps, until one of them says no."
+        "Run the prompt's steps, until one blocks or refuses."
         self.given = draft.whole
         for record in self.start:
             self.note(record, draft.text)
@@ -126,20 +126,20 @@ class Trip:
         return checked_draft(draft, policy, self.session.vault, provider=self.layer.provider, **who)
 
     def _keep_prompt(self, draft):
-        "Sealed although it is masked: what masking missed must be as forgettable as all else."
+        "Store the prompt, sealed although masked: data that masking missed must be erasable too."
         self.trail("prompt", private={"messages": draft.messages})
         self.unsent.keep()
 
     def known(self, draft: Draft) -> str:
-        "All that the model was given, as it was and as it left."
+        "Return the model's whole input, before masking and as sent."
         return f"{self.given}\n\n{draft.whole}"
 
     def keep_answer(
         self,
         text: str,
-        done: Completion | None,  # None: it was broken off
+        done: Completion | None,  # None: it was interrupted
     ):
-        "The original, as the model wrote it; of an answer that was broken off, what had come."
+        "Store the model's original answer; of an interrupted one, the part received."
         told = {"status": "broken off"}
         if done:
             told = {"status": done.status, "latency_s": done.latency_s, **self.layer.called, **counted(done)}
@@ -147,7 +147,7 @@ class Trip:
         self.trail("answer", private={"text": text, **calls}, **told)
 
     def finish(self, draft: Draft, done: Completion) -> Reply:
-        "The answer's steps, and the reply."
+        "Run the answer's steps and return the reply."
         said = answer_of(done)
         self.keep_answer(said, done)
         answer = Answer(said, self.known(draft), self.vault, draft.canary, self.passages, draft.quarantined)
@@ -162,7 +162,7 @@ class Trip:
         return self.reply(text, status, why or why_ended(done), draft, answer.sources, done, calls)
 
     def _calls(self, draft, done):
-        "Calls of tools with their values; none where one must not be made."
+        "Return demasked and screened tool calls; none if one is not allowed."
         held = Calls(tuple(done.tool_calls))
         for step in self.policy.answer if held.calls else ():
             if step in ("demasking", "screening"):
@@ -177,12 +177,12 @@ class Trip:
 
     def finish_stream(
         self,
-        draft: Draft,  # As it left
-        way: StreamWay,  # Of the pieces that were shown
-        came: str,  # What had come, masked
-        done: Completion | None,  # None: it did not end
+        draft: Draft,  # As sent
+        way: StreamWay,  # Steps of the stream
+        came: str,  # Text received, masked
+        done: Completion | None,  # None: the stream did not end
     ) -> Piece:
-        "The last piece of a stream, once all that was shown has been looked at."
+        "Return the last piece of a stream, after all shown text was screened."
         if done and done.refusal and not (done.text or came or self.stopped()):
             return last_piece(self.finish(draft, done))
         self.keep_answer(done.text if done else came, done)
@@ -197,15 +197,15 @@ class Trip:
 
     def reply(
         self,
-        text: str,  # As it may be shown
+        text: str,  # Text to show
         status: str,  # One of `STATUSES`
-        reason: str,  # '' where all went well
-        draft: Draft | None = None,  # As it left; None: nothing was sent
+        reason: str,  # '' without problems
+        draft: Draft | None = None,  # As sent; None: nothing was sent
         sources: tuple[SourceLink, ...] = (),
-        done: Completion | None = None,  # What the client gave
-        calls: tuple[Mapping, ...] = (),  # Of tools, with their values
+        done: Completion | None = None,  # The client's completion
+        calls: tuple[Mapping, ...] = (),  # Demasked tool calls
     ) -> Reply:
-        "What the reader gets; its text is sealed in the trail."
+        "Return the reply, and store its text sealed in the trail."
         self.trail("reply", private={"text": text}, status=status, reason=reason, decision=self.way.decision)
         masking = self.way.of("masking")
         masked = masking.detail.get("masked", {}) if masking else {}
@@ -218,7 +218,7 @@ class Trip:
 def counted(
     done: Completion,
 ) -> dict:  # Name -> number or text
-    "What a call cost and how it ended; what nobody said is left out."
+    "Return usage and end of a call, without missing values."
     usage = {"input_tokens": done.usage.input_tokens, "output_tokens": done.usage.output_tokens}
     told = {**usage, "ttft_s": done.ttft_s, "finish_reason": done.finish_reason, "response_model": done.model}
     return {k: v for k, v in told.items() if v not in (None, "")}

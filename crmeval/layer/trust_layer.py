@@ -40,18 +40,18 @@ from ..systems.client_lines import client_of_line
 
 # %% ../../nbs/layer/19_trust_layer.ipynb #8441c58a
 class TrustLayer(TryingClient):
-    "A client around a client; the policy says which steps prompts and answers take."
+    "A client that wraps another client; the policy defines the steps for prompts and answers."
 
     def __init__(
         self,
         client: Any,  # A client, or a line such as 'openai:gpt-4o-mini'
         policy: Policy | Mapping | str | Path | None = None,  # As for `read_policy`; None: the default
         *,
-        retriever: Retriever | None = None,  # Knowledge for grounding
-        trail: AuditTrail | str | Path | None = None,  # Where every step is kept; None: nowhere
-        name: str | None = None,  # Default: 'trusted:' and the client's name
-        tenant: str = "",  # Whose calls these are, for the trail and recorded answers
-        **options: Any,  # For a client that is made from its line
+        retriever: Retriever | None = None,  # Passages for grounding
+        trail: AuditTrail | str | Path | None = None,  # Audit trail of every step; None: none
+        name: str | None = None,  # None: 'trusted:' and the client's name
+        tenant: str = "",  # Owner of the calls, for the trail and recorded answers
+        **options: Any,  # Options of a client created from a line
     ):
         if options and not isinstance(client, str):
             raise ValueError(f"{', '.join(options)}: options are for a client that is made from its line")
@@ -71,27 +71,27 @@ class TrustLayer(TryingClient):
     def __repr__(self) -> str:
         return f"TrustLayer({self.name!r})"
 
-    def __getattr__(self, name: str) -> Any:  # prices, limits and addresses are the client's
+    def __getattr__(self, name: str) -> Any:  # prices, limits and addresses come from the client
         if name.startswith("_") or name == "client":
             raise AttributeError(name)
         return getattr(self.client, name)
 
     def settings(self) -> dict:
-        "The client's settings, the policy's fingerprint and the tenant: what recorded answers belong to."
+        "Return the client's settings, the policy's digest and the tenant: the key of recorded answers."
         inner = self.client.settings() if hasattr(self.client, "settings") else {}
         steps = [*self.policy.prompt, *self.policy.answer]
         return {**inner, "layer": self.policy.digest, "steps": steps, "tenant": self.tenant}
 
     async def aclose(self) -> None:
-        "Release the client's connections and the trail's file."
+        "Close the client's connections and the trail's file."
         if hasattr(self.client, "aclose"):
             await self.client.aclose()
         if self.trail is not None:
             self.trail.close()
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try for a sample; `CallFailed` comes from the client alone."
-        await beside_loop(0, warm_up)  # what a first row reads is no figure about the layer
+        "Run one attempt for a sample; `CallFailed` is raised by the client only."
+        await beside_loop(0, warm_up)  # loading resources for the first row must not count as layer time
         rows: list[Response] = []
         seen: list[list[list[int] | None]] = []
 
@@ -111,13 +111,13 @@ class TrustLayer(TryingClient):
         return replace(row, layer=self._note(reply, seen))
 
     def _note(self, reply, seen):
-        "What the row tells of the way: names and numbers, no text."
+        "Return the row's note on the steps: names and numbers, no text."
         inside = getattr(self.client, "name", type(self.client).__name__)
         values, parts = seen[-1] if seen else (None, None)
         return note_of_way(reply.way, around=inside, sent=bool(seen), values=values, in_part=parts).to_text()
 
     def _row(self, sample, reply, rows, repeat):
-        "The row of a run; its time holds the layer's."
+        "Return the row of a run; its latency includes the layer's."
         done = reply.completion or Completion("", usage=Usage(calls=0))
         shown = reply.status in ("ok", "truncated") and (
             reply.text.strip() or rows and rows[0].text is not None
@@ -139,18 +139,18 @@ class TrustLayer(TryingClient):
             perturbation=sample.perturbation,
             repeat=repeat,
             model=done.model,
-            reasoning=None,  # it never went through the answer's steps
+            reasoning=None,  # it was not processed by the answer's steps
             settings=done.settings,
         )
 
     async def _chat(self, draft, options) -> Completion:
-        "The client's own call, with what forbids storing."
+        "Call the client, with the options that forbid storage."
         return await self.client.chat(draft.messages, **_request_options(options, draft))
 
     async def _through(
         self, draft: Draft, asked: Asked, send: Callable, records: Sequence[StepRecord] = ()
     ) -> Reply:
-        "A request through all steps; `send` takes the draft that may leave, and gives a completion."
+        "Take a request through all steps; `send` sends a draft and returns a completion."
         trip = Trip(self, asked, records)
         try:
             draft = await self._prepared(trip, draft)
@@ -161,19 +161,19 @@ class TrustLayer(TryingClient):
             trip.close()
 
     async def _held(self, trip: Trip, draft: Draft, send: Callable) -> Reply:
-        "The answer as a whole."
+        "Return the complete answer."
         try:
             done = await send(draft)
         except CallFailed as e:
             trip.trail("failed", status=e.status, http_status=e.http_status, **self.called)
             raise
-        except asyncio.CancelledError:  # nobody waits for it any more
+        except asyncio.CancelledError:  # the caller cancelled
             trip.trail("failed", status="cancelled")
             raise
         return await beside_loop(len(done.text), trip.finish, draft, done)
 
     async def _pieces(self, draft, asked, send, options, records=()) -> AsyncGenerator[Piece, None]:
-        "A request through all steps, in pieces as far as policy and client allow."
+        "Take a request through all steps, streamed if policy and client allow it."
         trip = Trip(self, asked, records)
         try:
             draft = await self._prepared(trip, draft)
@@ -189,7 +189,7 @@ class TrustLayer(TryingClient):
             trip.close()
 
     async def _flow(self, trip: Trip, draft: Draft, options: dict) -> AsyncGenerator[Piece, None]:
-        "The pieces of a streamed answer; what had been shown is kept also where it breaks off."
+        "Yield the pieces of a streamed answer; an interrupted one is stored too."
         way = StreamWay(self.policy, trip.vault, trip.known(draft), draft.canary)
         flow = _Flow(trip, way)
         last: Piece | None = None
@@ -216,7 +216,7 @@ class TrustLayer(TryingClient):
         yield last
 
     async def _prepared(self, trip: Trip, draft: Draft) -> Draft:
-        "The prompt's steps; a retriever may wait, and then holds up nobody else."
+        "Run the prompt's steps, with a retriever in a thread so that it does not block the event loop."
         try:
             if self.retriever is not None:
                 return await asyncio.to_thread(trip.prepare, draft)
@@ -227,17 +227,17 @@ class TrustLayer(TryingClient):
 
     @property
     def called(self) -> dict:
-        "Provider and model, as the trail names them."
+        "Provider and model, as stored in the trail."
         return {"provider": self.provider, "model": self.model}
 
     async def chat(
         self,
         messages: str | Sequence[Mapping],  # A prompt, or messages as in the API
         *,
-        asked: Asked | None = None,  # Who asks about whom
+        asked: Asked | None = None,  # Context of the request
         **options: Any,  # Passed to the client
-    ) -> Completion:  # Its text is what may be shown; status 'refused' with a reason where a step said no
-        "One request of an application; raises `CallFailed` as the client does."
+    ) -> Completion:  # Text that may be shown; status 'refused' with a reason if a step stopped it
+        "Run one request of an application; raises `CallFailed` like the client."
         reply = await self.achat(messages, asked=asked, **options)
         done = reply.completion or Completion("", usage=Usage(calls=0))
         told: dict[str, Any] = {"text": reply.text, "status": reply.status, "refusal": reply.reason or None}
@@ -250,7 +250,7 @@ class TrustLayer(TryingClient):
         asked: Asked | None = None,
         **options: Any,  # Passed to the client
     ) -> Reply:
-        "The same with the whole way; raises `CallFailed` as the client does."
+        "Like `chat`, with the records of all steps; raises `CallFailed` like the client."
         draft, asked, options = self._asked(messages, asked, options)
         return await self._through(draft, asked, self._sender(options))
 
@@ -260,15 +260,15 @@ class TrustLayer(TryingClient):
         *,
         asked: Asked | None = None,
         **options: Any,  # Passed to the client
-    ) -> AsyncGenerator[Piece, None]:  # The last one holds the reply
-        "The same in pieces, as the policy's `stream` says; raises `CallFailed` as the client does."
+    ) -> AsyncGenerator[Piece, None]:  # The last piece has the reply
+        "Like `achat`, streamed as set by the policy's `stream`; raises `CallFailed` like the client."
         draft, asked, options = self._asked(messages, asked, options)
         async with aclosing(self._pieces(draft, asked, self._sender(options), options)) as pieces:
             async for piece in pieces:
                 yield piece
 
     def _asked(self, messages, asked, options):
-        "(draft, who asks, options that hold no words)"
+        "Return (draft, context, options without text)."
         system, turns, extras, said = read_messages(messages)
         draft = Draft((Filled(said),), system, turns, extras, loose=True)
         fields = {k: v for k, v in options.items() if k in WORDED and v is not None}
@@ -276,7 +276,7 @@ class TrustLayer(TryingClient):
         return replace(draft, fields=fields), asked or Asked(tenant=self.tenant), rest
 
     def _sender(self, options, use_case="", fields=None):
-        "What sends a draft of an application."
+        "Return the function that sends a draft of an application."
 
         async def send(draft):
             if hasattr(self.client, "chat"):
@@ -289,20 +289,20 @@ class TrustLayer(TryingClient):
 
     async def areply(
         self,
-        template: Template | str,  # With merge fields
+        template: Template | str,  # A template with merge fields
         record: Mapping[str, Any],  # Objects by name, as for `layer.templates.fill`
         *,
-        user: str = "",  # Who asks
+        user: str = "",  # The user who asks
         roles: Collection[str] = (),
-        person: str | None = None,  # Whom it is about, for the audit trail
+        person: str | None = None,  # Person the request is about, for the audit trail
         instruction: str = "",  # The company's standing instruction
-        session: MaskingSession | None = None,  # Of a conversation, which stays open
-        query: str = "",  # What the retriever looks for; '': the message
-        use_case: str = "",  # For clients that read samples, such as baselines
-        case: str = "",  # Number of the case, by which the trail is searched
+        session: MaskingSession | None = None,  # Session of a conversation, which stays open
+        query: str = "",  # Query for the retriever; '': the message
+        use_case: str = "",  # Use case, for clients that read samples, such as baselines
+        case: str = "",  # Case number, searchable in the trail
         **options: Any,  # Passed to the client
     ) -> Reply:
-        "Fill a template and bring a reply; a failed call is a reply, a wrong template a `MergeError`."
+        "Fill a template and return a reply, also for a failed call; an invalid template is a `MergeError`."
         who: dict[str, Any] = {"user": user, "roles": roles, "person": person, "session": session}
         who |= {"query": query, "case": case, "use_case": use_case}
         draft, asked, filled = await self._begun(template, record, instruction, who)
@@ -312,13 +312,13 @@ class TrustLayer(TryingClient):
             return failed_reply(e, filled, name=asked.reply)
 
     async def _begun(self, *given):
-        "As `_filled`; a short record is filled in sooner than it is handed over."
+        "Call `_filled`, in a thread for long records: short ones are faster without."
         if _is_short(*given[:2]):
             return self._filled(*given)
         return await beside_loop(0, self._filled, *given)
 
     def _filled(self, template, record, instruction, who):
-        "(draft, who asks, record of the template)"
+        "Return (draft, context, record of the template)."
         filled = fill(template, record, self.policy.fields, self.policy.locale)
         asked = Asked(**who, tenant=self.tenant, record=record, reply=secrets.token_hex(8))
         return Draft(filled.pieces or (Filled(""),), instruction), asked, filled.record
@@ -329,10 +329,10 @@ class TrustLayer(TryingClient):
         record: Mapping[str, Any],
         *,
         instruction: str = "",  # The company's standing instruction
-        use_case: str = "",  # For clients that read samples
+        use_case: str = "",  # Use case, for clients that read samples
         **given: Any,  # user, roles, person, session, query, case as for `areply`; options of the client
-    ) -> AsyncGenerator[Piece, None]:  # The last one holds the reply, also of a call that failed
-        "A reply in pieces with its names, as the policy's `stream` says; a wrong template is a `MergeError`."
+    ) -> AsyncGenerator[Piece, None]:  # The last piece has the reply, also of a failed call
+        "Like `areply`, streamed as set by the policy's `stream`; an invalid template is a `MergeError`."
         names = ("user", "roles", "person", "session", "query", "case")
         who = {k: given.pop(k) for k in names if k in given} | {"use_case": use_case}
         draft, asked, filled = await self._begun(template, record, instruction, who)
@@ -346,7 +346,7 @@ class TrustLayer(TryingClient):
             yield last_piece(failed_reply(e, filled, "".join(shown), asked.reply), "")
 
     def stream(self, template: Template | str, record: Mapping[str, Any], **given: Any) -> Iterator[Piece]:
-        "The same as `astream`, for a program without a loop."
+        "Like `astream`, for a program without an event loop."
         pieces = self.astream(template, record, **given)
         try:
             while (piece := run_in_background(_next(pieces))) is not None:
@@ -355,11 +355,11 @@ class TrustLayer(TryingClient):
             run_in_background(_closed(pieces))
 
     def reply(self, template: Template | str, record: Mapping[str, Any], **given: Any) -> Reply:
-        "The same as `areply`, for a program without a loop."
+        "Like `areply`, for a program without an event loop."
         return run_sync(self.areply(template, record, **given))
 
     def spans(self, reply: Reply) -> list[TraceSpan]:
-        "What a tracing tool reads of one reply, its own span first; neither exporter nor trail is needed."
+        "Return the trace spans of one reply, root first; needs neither exporter nor trail."
         done = reply.completion
         call = {**self.called, "latency_s": done.latency_s, **counted(done)} if done else None
         return spans_of_way(reply.id, reply.way.records, status=reply.status, call=call)
@@ -369,11 +369,11 @@ class TrustLayer(TryingClient):
         reply: Reply,
         action: str,  # 'accept', 'edit' or 'ignore'
         *,
-        person: str | None = None,  # Whom the reply is about; None: texts are not kept in the trail
+        person: str | None = None,  # Person the reply is about; None: texts are not stored in the trail
         tenant: str | None = None,  # None: the layer's
         **given: Any,  # Further fields of `Feedback`: edited, thumb, reasons, words, user, ...
     ) -> Feedback:
-        "What somebody did with a reply; kept in the trail where there is one."
+        "Return feedback on a reply, and store it in the trail if there is one."
         if not isinstance(reply, Reply):
             raise ValueError(f"reply is {type(reply).__name__}, expected what `reply` or `areply` gave")
         given = {"use_case": reply.use_case, **given}
@@ -384,7 +384,7 @@ class TrustLayer(TryingClient):
 
 
 class _Flow:
-    "What has come of a streamed answer, and what of it may be shown."
+    "State of a streamed answer: received chunks and what may be shown."
 
     def __init__(self, trip: Trip, way: StreamWay):
         self.trip, self.way = trip, way
@@ -393,11 +393,11 @@ class _Flow:
 
     @property
     def over(self) -> bool:
-        "Whether nothing more of the answer is wanted."
+        "Whether no more chunks are needed."
         return self.done is not None or self.way.withheld or bool(self.trip.stopped())
 
     async def take(self, piece: str | Completion) -> str:
-        "What may be shown now."
+        "Process a chunk and return the text that may be shown."
         if isinstance(piece, Completion):
             self.done = piece
             return ""
@@ -409,23 +409,23 @@ class _Flow:
         return await self.show(self.way.show) if ready else ""
 
     async def show(self, work: Callable[[], str]) -> str:
-        "What a step lets pass; nothing where it fails."
+        "Return the text that a step lets pass; '' if it fails."
         if self.trip.stopped():
             return ""
         if "screening" not in self.trip.policy.answer:
             return work()
         try:
             return await beside_loop(0, work)
-        except Exception as e:  # whatever it was: what could not be looked at does not pass
+        except Exception as e:  # fail closed on any error
             self.trip.note(StepRecord("screening", "block", f"the step failed ({type(e).__name__})"))
             return ""
 
 
-_SHORT = 4000  # characters of a record that the loop fills in itself
+_SHORT = 4000  # maximum characters of a record that is filled in within the event loop
 
 
 def _is_short(template, record):
-    "Whether a record is objects of a few short fields, and the template short."
+    "Whether a record has only a few short fields, and the template is short."
     if isinstance(template, str) and len(template) > _SHORT:
         return False
     objects = record.values() if isinstance(record, dict) else (record,)
@@ -446,10 +446,10 @@ async def _closed(pieces):
 
 
 def _as_prompt(draft):
-    "A draft as one text, for a client that reads samples."
+    "Return a draft as one text, for a client that reads samples."
     return "\n\n".join(filter(None, [draft.system, draft.text]))
 
 
 def _request_options(options, draft):
-    "What goes with the messages: what was asked for, masked words, and what forbids storing."
+    "Return the request options: the caller's, masked fields, and those that forbid storage."
     return with_options({**options, **draft.fields}, draft.options)

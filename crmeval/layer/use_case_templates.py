@@ -20,7 +20,7 @@ _OBJECT = re.compile(r"[^\W\d]\w*")
 
 
 def _parts(prompt, told, names, of):
-    "Texts and merge fields of a prompt, in their order."
+    "Yield the texts and merge fields of a prompt, in order."
     at = 0
     for match in _PLACE.finditer(prompt):
         if match[1] != "instructions" and match[1] not in names:
@@ -32,7 +32,7 @@ def _parts(prompt, told, names, of):
 
 
 def _joined(parts):
-    "Neighbouring texts as one."
+    "Join adjacent texts."
     out: list[str | MergeField] = []
     for part in parts:
         if isinstance(part, str) and out and isinstance(out[-1], str):
@@ -47,12 +47,12 @@ def _written(part):
 
 
 def use_case_template(
-    use_case: UseCase | str,  # Or its id, e.g. 'service_email_summary'
+    use_case: UseCase | str,  # A use case or its id, such as 'service_email_summary'
     *,
-    instructions: Sequence[str] | None = None,  # Instead of the use case's own
+    instructions: Sequence[str] | None = None,  # Instead of the use case's own instructions
     of: str = "case",  # Object that the fields belong to
-) -> Template:  # Its fields are those inputs that the prompt names, e.g. 'case.emails'
-    "A use case's prompt with merge fields; ValueError for an unknown use case or a name that is none."
+) -> Template:  # Its fields are the inputs in the prompt, such as 'case.emails'
+    "Return a use case's prompt as template; raises ValueError for an unknown use case or invalid name."
     u = get_use_case(use_case) if isinstance(use_case, str) else use_case
     if not _OBJECT.fullmatch(of) or "__" in of:
         raise ValueError(f"of is {of!r}, expected the name of an object, such as 'case'")
@@ -64,14 +64,14 @@ def use_case_template(
 
 
 def use_case_templates() -> dict[str, Template]:  # Id -> template
-    "All use cases that are known, as templates."
+    "Return all known use cases as templates."
     return {name: use_case_template(name) for name in use_cases()}
 
 # %% ../../nbs/layer/16_use_case_templates.ipynb #1374ad68
 def sample_pieces(
     sample: Sample,
-) -> tuple[Filled, ...]:  # Data have the name of their input; () where an input or the use case is missing
-    "The prompt of a sample as pieces; joined they are what `render_prompt` gives."
+) -> tuple[Filled, ...]:  # Data are named by input; () if an input or the use case is missing
+    "Return a sample's prompt as pieces; joined they equal the result of `render_prompt`."
     u = use_cases("all").get(sample.use_case)
     if u is None or any(name not in sample.inputs for name in u.inputs):
         return ()

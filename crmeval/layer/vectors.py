@@ -19,36 +19,36 @@ from ..core.text import sentences
 
 # %% ../../nbs/layer/14_vectors.ipynb #c925a5b9
 class TextEncoder(Protocol):
-    "What an index needs of an encoder; `core.encoder.Encoder` is one."
+    "Interface of an encoder for an index; `core.encoder.Encoder` implements it."
 
     dimensions: int
     longest: int
 
-    def settings(self) -> dict: ...  # What the numbers depend on
+    def settings(self) -> dict: ...  # Settings that the vectors depend on
 
-    def pieces(self, text: str) -> list[int]: ...  # As it reads a text
+    def pieces(self, text: str) -> list[int]: ...  # Token ids of a text
 
     def encode(self, texts: Sequence[str]) -> np.ndarray: ...  # float32, (n, dimensions), rows of length 1
 
 
 def encoder_digest(encoder: TextEncoder) -> str:  # 16 hexadecimal digits
-    "Which encoder directions are of, and how texts were put before it."
+    "Return a digest of the encoder and the format of its input."
     return digest(
         {**encoder.settings(), "dimensions": encoder.dimensions, "reads": _titled("title", "text")}
     )[:16]
 
 
 def _titled(title, text):
-    "A text under its title, as it is read."
+    "Return a text with its title before it."
     return f"{title}: {text}" if title else text
 
 
 def text_parts(
-    title: str,  # Stands before every part; '' for none
+    title: str,  # Put before every part; '' for none
     text: str,
     encoder: TextEncoder,
-) -> list[str]:  # One or more; each is read whole, unless a single word is longer than the encoder reads
-    "A passage in parts that an encoder reads to their ends."
+) -> list[str]:  # One or more; each fits the encoder, unless a single word is too long
+    "Split a passage into parts that fit the encoder's maximum length."
     room = max(encoder.longest - 2 - len(encoder.pieces(title)), encoder.longest // 2)
     if len(encoder.pieces(text)) <= room:
         return [_titled(title, text)]
@@ -64,23 +64,23 @@ def text_parts(
 
 
 def _pieces(text, room, encoder):
-    "Sentences; long ones in stretches of words."
+    "Yield sentences, long ones in runs of words."
     for sentence in sentences(text) or [text]:
         if len(encoder.pieces(sentence)) <= room:
             yield sentence
             continue
         said = sentence.split()
-        step = max(1, room // 4)  # words; one has four pieces at most, as a rule
+        step = max(1, room // 4)  # words; one has at most four tokens as a rule
         yield from (" ".join(said[i : i + step]) for i in range(0, len(said), step))
 
 
 def question_direction(
     text: str,  # The question, of any length
-    before: Sequence[str],  # What was said before it
-    weight: float,  # Of all that beside the question, in [0, 1]
+    before: Sequence[str],  # Earlier messages of the conversation
+    weight: float,  # Weight of `before` relative to the question, in [0, 1]
     encoder: TextEncoder,
 ) -> np.ndarray:  # float32, (d,), of length 1
-    "Where a question points: its parts together, and a little where the conversation pointed."
+    "Return the vector of a question, combined with a weighted vector of the conversation."
     asked = _together(encoder.encode(text_parts("", text, encoder)))
     if not before or not weight:
         return asked
@@ -89,14 +89,14 @@ def question_direction(
 
 
 def _together(rows):
-    "The direction of some directions together; the first one where they cancel out."
+    "Return the normalized sum of unit vectors; the first one if they cancel out."
     total = rows.sum(0)
     length = np.linalg.norm(total)
     return (total / length).astype(np.float32) if length > 1e-6 else rows[0].astype(np.float32)
 
 
-def to_blob(rows: np.ndarray) -> list[bytes]:  # Of (n, d): two bytes a number
-    "Directions as they are kept."
+def to_blob(rows: np.ndarray) -> list[bytes]:  # n blobs, two bytes per number
+    "Convert (n, d) vectors to their stored form."
     return [row.tobytes() for row in rows.astype("<f2")]
 
 
@@ -104,25 +104,25 @@ def from_blobs(
     blobs: Sequence[bytes],
     dimensions: int,
 ) -> np.ndarray:  # float32, (n, dimensions)
-    "Directions as they were kept, exact to three digits."
+    "Return stored vectors, exact to three digits."
     return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dimensions).astype(np.float32)
 
 # %% ../../nbs/layer/14_vectors.ipynb #003e8467
 def without_vectors(
-    base: sqlite3.Connection,  # Of an index
-    most: int = 64,  # Passages at most
+    base: sqlite3.Connection,  # Database of an index
+    most: int = 64,  # Maximum number of passages
 ) -> list[tuple[int, str, str]]:  # (number, title, text)
-    "Passages that an encoder has not read yet."
+    "Return passages without vectors."
     told = "SELECT n, title, text FROM passages p WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.n = p.n)"
     return base.execute(f"{told} ORDER BY n LIMIT ?", (most,)).fetchall()
 
 
 def put_vectors(
-    base: sqlite3.Connection,  # Within a transaction that writes
-    numbers: Sequence[int],  # (m,) of the passages that the parts are of
+    base: sqlite3.Connection,  # Within a write transaction
+    numbers: Sequence[int],  # (m,) passage numbers of the parts
     rows: np.ndarray,  # (m, d)
 ) -> None:
-    "Keep directions of passages that are still there."
+    "Store vectors of passages that still exist."
     parts: dict[int, int] = {}
     for n, blob in zip(numbers, to_blob(rows)):
         parts[n] = parts.get(n, -1) + 1
@@ -134,7 +134,7 @@ def put_vectors(
 
 
 class Directions:
-    "Directions of some passages, as they were kept: two bytes a number."
+    "Vectors of some passages, as stored: two bytes per number."
 
     def __init__(
         self,
@@ -154,8 +154,8 @@ class Directions:
     def likeness(
         self,
         direction: np.ndarray,  # (d,), of length 1
-    ) -> np.ndarray:  # (n,) inner product of the nearest part, -1 to 1; -1 where nothing was kept
-        "How near each passage is."
+    ) -> np.ndarray:  # (n,) inner product of the nearest part, -1 to 1; -1 without vectors
+        "Return the similarity of each passage."
         best = np.full(self.count, -1.0, np.float32)
         for start in range(0, len(self.rows), 8192):
             some = slice(start, start + 8192)

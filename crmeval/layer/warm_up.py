@@ -28,8 +28,8 @@ _SAID = (
 
 
 @lru_cache(maxsize=1)
-def warm_up() -> float:  # Seconds that it took
-    "Read what masking, defence, demasking, screening and source links need; once for a process."
+def warm_up() -> float:  # Duration in seconds
+    "Load what masking, defence, demasking, screening and source links need, once per process."
     start = time.perf_counter()
     with MaskingSession() as session:
         masked = mask(_SAID, {"contact": {"name": "Orla Quenby"}}, session)
@@ -40,13 +40,13 @@ def warm_up() -> float:  # Seconds that it took
     return time.perf_counter() - start
 
 
-_TURN = 0.002  # seconds after which a thread that works lets the loop have its turn; 0.005 as Python comes
+_TURN = 0.002  # thread switch interval in seconds, so that the event loop runs soon; Python's is 0.005
 
 
 def settle() -> None:
-    "For a process that only serves: warm up, look for garbage seldom, and let the loop have its turn soon."
+    "Tune a serving process: warm up, collect garbage rarely, and switch threads often."
     warm_up()
     gc.collect()
-    gc.freeze()  # what lives for ever is not looked at again
-    gc.set_threshold(10_000, 20, 50)  # and what is new in rounds of a millisecond
+    gc.freeze()  # long-lived objects are not scanned again
+    gc.set_threshold(10_000, 20, 50)  # new objects are collected in steps of about a millisecond
     sys.setswitchinterval(min(_TURN, sys.getswitchinterval()))

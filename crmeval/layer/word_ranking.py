@@ -10,31 +10,31 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-K1, B = 1.2, 0.75  # as in most engines, SQLite's among them; not fitted to anything
+K1, B = 1.2, 0.75  # usual defaults, as in SQLite; not tuned
 
 # %% ../../nbs/layer/14_word_ranking.ipynb #681ca0c0
 def word_weight(
-    held: int | np.ndarray,  # Passages that hold the word, from 0 to n
-    n: int,  # Passages there are
+    held: int | np.ndarray,  # Number of passages with the word, 0 to n
+    n: int,  # Number of passages
 ) -> np.ndarray:  # Above 0; higher is rarer
-    "How much a word says."
+    "Return the inverse document frequency of a word."
     return np.log(1 + (n - held + 0.5) / (held + 0.5))
 
 
 def length_norm(
-    lengths: np.ndarray,  # (n,), words of each passage
+    lengths: np.ndarray,  # (n,) number of words of each passage
 ) -> np.ndarray:  # (n,), above 0
-    "What a passage's length takes from the weight of its words."
+    "Return BM25's length normalization of each passage."
     average = lengths.mean() if len(lengths) else 1.0
     return (K1 * (1 - B + B * lengths / max(average, 1.0))).astype(np.float64)
 
 
 def rough_scores(
-    holders: Mapping[str, np.ndarray],  # Word -> places of the passages that hold it, each once
-    asked: Mapping[str, float],  # Word -> its weight in the question
+    holders: Mapping[str, np.ndarray],  # Word -> indices of passages with it, without duplicates
+    asked: Mapping[str, float],  # Word -> weight in the question
     norm: np.ndarray,  # (n,), from `length_norm`
-) -> np.ndarray:  # (n,), from 0; 0: holds no word
-    "Scores as if no passage held a word twice; they choose whom to look at closely."
+) -> np.ndarray:  # (n,), at least 0; 0: no word occurs
+    "Return scores as if no passage contained a word twice, to select candidates for exact scoring."
     scores = np.zeros(len(norm))
     once = (K1 + 1) / (1 + norm)
     for word, places in holders.items():
@@ -46,22 +46,22 @@ def rough_scores(
 def best_places(
     scores: np.ndarray,  # (n,)
     most: int,
-) -> np.ndarray:  # At most so many places with a score above 0, the best first; of equal ones the first
-    "Places of the highest scores."
+) -> np.ndarray:  # At most `most` indices with a score above 0, best first; ties in index order
+    "Return the indices of the highest scores."
     places = np.flatnonzero(scores > 0)
-    if len(places) > 4 * most:  # cheaper than sorting all; equal ones at the edge all stay
+    if len(places) > 4 * most:  # cheaper than sorting all; ties at the edge are kept
         edge = np.partition(scores[places], len(places) - most)[len(places) - most]
         places = places[scores[places] >= edge]
     return places[np.argsort(-scores[places], kind="stable")][:most]
 
 
 def exact_scores(
-    stems: Sequence[str],  # (m,), of each passage: lines of words: title, section, text
+    stems: Sequence[str],  # (m,) stems of each passage in three lines: title, section, text
     rarity: Mapping[str, float],  # Word -> weight in the question times `word_weight`
     norm: np.ndarray,  # (m,), from `length_norm`
-    weights: Sequence[float],  # Of a word in title, section and text
-) -> np.ndarray:  # (m,), from 0
-    "BM25 of some passages."
+    weights: Sequence[float],  # Weight of a word in title, section and text
+) -> np.ndarray:  # (m,), at least 0
+    "Return the BM25 scores of some passages."
     parts = _parts(stems, weights)
     scores = np.zeros(len(norm))
     for word, weight in rarity.items():
@@ -72,7 +72,7 @@ def exact_scores(
 
 
 def _parts(stems, weights):
-    "(weight, texts) with two blanks between words, so that each is counted."
+    "Return (weight, texts) with two spaces between words, so that each occurrence is counted."
     if len(set(weights)) == 1:
         return [(weights[0], [_wide(s) for s in stems])]
     lines = zip(*(s.split("\n") for s in stems))
