@@ -118,7 +118,7 @@ def abstains_below(
 def abstains(
     response: str,  # The response; one without a word counts as abstaining
     *,
-    question: str = "",  # Its words do not count as a claim
+    question: str = "",  # The question; its words do not count as a claim
 ) -> bool:
     "Whether a response only says that it does not know the answer."
     return not any(c.isalnum() for c in response) or noncommittal(response, question)

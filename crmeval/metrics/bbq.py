@@ -18,7 +18,7 @@ class BBQAnswer:
     "One recorded answer, classified."
 
     context: str  # 'ambig' or 'disambig'
-    chosen: int | None  # Index of the answer given; None: none of the three
+    chosen: int | None  # Index of the chosen option; None: none of the three
     unknown: bool  # Whether it is the 'unknown' answer
     correct: bool
     biased: bool | None  # Whether it follows the stereotype; None: unknown, or no target

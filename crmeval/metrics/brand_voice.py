@@ -377,7 +377,7 @@ def example_guide() -> StyleGuide:
 # %% ../../nbs/metrics/18_brand_voice.ipynb #00f371e4
 @metric(CARD)
 def brand_voice(
-    response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
+    response: str,  # Text to be scored; without words, or a record: status 'undefined'
     *,
     guide: Mapping[str, Any] | str | Path | StyleGuide,  # As for `read_guide`
     judge: Judge | None = None,  # Judge for the judged rules; without one they count as not checked
@@ -421,7 +421,7 @@ def _on_rule(rule, problem, verdict=None):
     "Return evidence for one rule."
     kind = "not kept" if problem else "kept"
     kind = "not checked" if problem is None else kind
-    why = "no rule can tell for this text" if problem is None else problem
+    why = "no rule can decide this for the text" if problem is None else problem
     reason = verdict.reason if verdict is not None else why
     detail = {"rule": rule.key, "by": "judge" if verdict is not None else "rule"}
     return Evidence(
@@ -435,7 +435,7 @@ def _not_asked(rule):
         rule.text,
         "instruction",
         None,
-        "it takes a judge that reads",
+        "it needs a language model or a person as judge",
         detail={"rule": rule.key, "by": ""},
     )
 

@@ -174,7 +174,7 @@ def choice_score(
     *,
     item: Choice,  # The question with its options
 ) -> Score:  # fraction 1 right, 0 wrong; an unreadable answer has status 'parse_error'
-    "Grade the answer to a choice question; 1 is right, higher is better."
+    "Score the answer to a choice question; 1 is right, higher is better."
     if not response.strip():
         return unscored(CHOICE_CARD, "undefined", "The answer is empty.", rater="rule")
     picked = read_choice(response, options=item.options)

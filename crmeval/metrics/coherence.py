@@ -49,7 +49,7 @@ MOST_CONVERSATION = 3000  # characters from the conversation's end that a langua
 # %% ../../nbs/metrics/12_coherence.ipynb #4f5ad41d
 @metric(CARD)
 def coherence(
-    response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
+    response: str,  # Text to be scored; without words, or a record: status 'undefined'
     *,
     conversation: str
     | Sequence[Any]
@@ -95,7 +95,7 @@ def _by_rule(response, turns, rater):
     said = [p.text for i, p in enumerate(parts) if _counts(p, i == len(parts) - 1)]
     if not said or (len(said) == 1 and not turns):
         why = (
-            "One sentence alone has nothing to hang together with."
+            "A single sentence without a conversation has no score."
             if said
             else "The response has no sentence."
         )

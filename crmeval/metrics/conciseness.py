@@ -37,7 +37,7 @@ CARD = MetricCard(
 PROBABLE_CUTS = (0.3, 0.45, 0.6)  # the same where sentences are weighted by probability
 FIRST_FACT_WORDS = 35  # words allowed in a sentence with one fact
 MORE_FACT_WORDS = 15  # words that each further fact allows
-SENTENCE_WORDS = 20  # each 20 words beyond that count as a further sentence
+SENTENCE_WORDS = 20  # every further 20 words count as another sentence
 SHORT_WORDS = 6  # a shorter sentence without a fact counts in proportion to its words
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #977821f8

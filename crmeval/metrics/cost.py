@@ -141,7 +141,7 @@ UNPAID = ("api_error", "parse_error", "not_run")  # statuses of calls with unkno
 def price_of(
     client,  # A client, or its name such as 'openai:gpt-4o-mini' or 'openai:my-model@localhost:8000'
     own: Mapping | None = None,  # The user's prices by model or client name, see `find_price`
-) -> Price | None:  # None when nobody knows
+) -> Price | None:  # None if unknown
     "Return the price of a system, by its name or by the name of its model."
     name = client if isinstance(client, str) else client.name
     names = (name, name.split("@")[0].split(":", 1)[-1], getattr(client, "model", None))

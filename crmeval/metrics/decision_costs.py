@@ -203,7 +203,7 @@ def _check_said(said, gold, matrix):
     known = {*gold, *matrix, *(s for row in matrix.values() for s in row)}
     if matrix and (odd := [s for s in said if s is not None and s not in known]):
         some = ", ".join(sorted(map(repr, known))[:6])
-        raise ValueError(f"a said label is {odd[0]!r:.60}, which has no cost: expected one of {some}")
+        raise ValueError(f"a predicted label is {odd[0]!r:.60}, which has no cost: expected one of {some}")
 
 
 def _cell(matrix, gold, said):

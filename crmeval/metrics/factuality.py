@@ -87,25 +87,25 @@ def factuality(
     *,
     source: str,  # Text that the response may rely on; empty gives status 'undefined'
     judge: Judge | None = None,  # Judge that decides whether a claim is supported; default: the built-in one
-) -> Score:  # points in [1, 4]; fraction: share of claims supported; evidence lists the unsupported claims
+) -> Score:  # points in [1, 4]; fraction: share of supported claims; evidence lists the unsupported ones
     "Score the share of claims that the source supports, 1 to 4 points; higher is better."
     judge = judge or default_judge()
     if not any(c.isalnum() for c in response):
         what = "is empty" if not response.strip() else "holds no word"
         return score_of(CARD, 0.0, f"The response {what}.", rater=judge.name)
     if not source.strip():
-        reason = "There is no source to hold the response against."
+        reason = "There is no source to check the response against."
         return unscored(CARD, "undefined", reason, rater=judge.name)
     source = shown_text(source)
     if (rated := by_rubric(judge, CARD, response=own_text(response), source=source)) is not None:
         return rated
     if problem := _hollow(own_text(response), source):
-        return score_of(CARD, 0.0, f"The response claims nothing of its own: {problem}.", rater=judge.name)
+        return score_of(CARD, 0.0, f"The response has no claims of its own: {problem}.", rater=judge.name)
     if found := claims(response, source=source):
         return _share_supported(found, judge.supported(found, source=source), source, judge)
     if all(is_verbatim(p.text, source) for p in parts_said(response)):
-        return score_of(CARD, 1.0, "All that it says is in the source word for word.", rater=judge.name)
-    reason = "The response makes no claim that could be held against the source."
+        return score_of(CARD, 1.0, "The source contains all of it word for word.", rater=judge.name)
+    reason = "The response makes no claim that could be checked against the source."
     return unscored(CARD, "undefined", reason, rater=judge.name)
 
 

@@ -56,7 +56,7 @@ TRAINED_ON = ("dstc9_replies", "dstc11_knowledge", "summedits", "mtrag_human")
 
 @metric(CARD)
 def fluency(
-    response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
+    response: str,  # Text to be scored; without words, or a record: status 'undefined'
     *,
     judge: Judge
     | None = None,  # A language model or a person; default, and for the built-in judge: the rules

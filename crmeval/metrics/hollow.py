@@ -58,7 +58,7 @@ def loop_problem(
     units = _units(text)
     block = _goes_round(units, 3, 1 / 3) or _goes_round([re.sub(r"\d", "0", u) for u in units], 5, 0.55)
     if block:
-        return f"it goes round in a loop: {block[:60]!r} comes again and again"
+        return f"it goes round in a loop: {block[:60]!r} is repeated"
     said = [p.text for p in parts(text)][:400]
     again = sum(same is not None for same in repeats(said))
     if again >= 3 and again > 0.5 * len(said):
@@ -105,9 +105,9 @@ def copy_problem(
     if n < 20 or copied < 0.75 * n:
         return ""
     if n >= 0.5 * size and size >= 40:
-        return f"it is a copy of its source: {copied} of {n} words stand there in the same order"
+        return f"it is a copy of its source: {copied} of {n} words occur there in the same order"
     if pieces and longest >= 40 and longest >= 0.6 * n:
-        return f"it is a piece of its source: {longest} words on end stand there in the same order"
+        return f"it is a piece of its source: {longest} consecutive words occur there in the same order"
     if (turns := turns_in(text, source=source)) >= 3:
         return f"it is a copy of {turns} turns of the conversation"
     return ""

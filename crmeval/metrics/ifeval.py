@@ -26,7 +26,7 @@ INSTRUCTIONS: dict[str, Callable[..., str | None]] = {}  # 'group:name' -> check
 
 def instruction(
     name: str,  # 'group:name', as in the data set
-) -> Callable:  # A decorator
+) -> Callable:  # Decorator
     "Register a check under an instruction's name."
 
     def register(function):
@@ -310,7 +310,7 @@ def _are_texts(value):
     return listed and len(value) > 0 and all(map(_is_text, value))
 
 
-_ARGUMENTS = {  # kind -> whether a value fits, how it is read, what is expected
+_ARGUMENTS = {  # type -> (whether a value fits, conversion, what is expected)
     int: (_is_count, int, "a whole number from 0"),
     str: (_is_text, str, "text"),
     Sequence[str]: (_are_texts, list, "a list of words"),
@@ -350,11 +350,11 @@ def _bound(instruction_id, response, kwargs):
 # %% ../../nbs/metrics/13_ifeval.ipynb #a3776b10
 @named_arguments
 def follows(
-    response: str,  # Text as the model gave it; blank text follows nothing
+    response: str,  # Response of the model; blank text follows nothing
     *,
-    instruction_id: str,  # One of INSTRUCTIONS, e.g. 'length_constraints:number_words'
+    instruction_id: str,  # One of INSTRUCTIONS, such as 'length_constraints:number_words'
     **kwargs,  # The instruction's arguments, named as in the data set
-) -> str | None:  # What is wrong; '' when followed; None when it is undecided
+) -> str | None:  # What is wrong; '' if followed; None if undecided
     "Check one instruction strictly."
     function, arguments = _bound(instruction_id, response, kwargs)
     return function(response, **arguments) if response.strip() else "the response is empty"
@@ -369,7 +369,7 @@ def _variants(response):
 
 @named_arguments
 def follows_loosely(
-    response: str,  # Text as the model gave it; blank text follows nothing
+    response: str,  # Response of the model; blank text follows nothing
     *,
     instruction_id: str,  # One of INSTRUCTIONS
     **kwargs,  # The instruction's arguments, named as in the data set
@@ -385,26 +385,26 @@ def follows_loosely(
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #b503f9a3
 def ifeval(
-    response: str,  # Text as the model gave it
+    response: str,  # Response of the model
     id: str,  # One of INSTRUCTIONS
     *,
-    loose: bool = False,  # Forgive a first and a last line and asterisks
+    loose: bool = False,  # Ignore an extra first or last line and asterisks
     kind: str = "ifeval",  # As in the dictionary; not used
     text: str = "",  # The instruction in words, for the model; not used
     **kwargs,  # The instruction's arguments
-) -> str | None:  # What is wrong; '' when followed; None when it is undecided
+) -> str | None:  # What is wrong; '' if followed; None if undecided
     "Check one instruction given as {'kind': 'ifeval', 'id': ..., arguments...}."
     return (follows_loosely if loose else follows)(response, instruction_id=id, **kwargs)
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #9db01737
 @named_arguments
 def check_prompt(
-    response: str,  # Text as the model gave it
+    response: str,  # Response of the model
     *,
-    instruction_ids: Sequence[str],  # (n,) names out of INSTRUCTIONS
+    instruction_ids: Sequence[str],  # (n,) names in INSTRUCTIONS
     kwargs: Sequence[Mapping],  # (n,) arguments of each
-    loose: bool = False,  # Forgive a first and a last line and asterisks
-) -> list[str | None]:  # (n,) what is wrong with each; '' when followed; None when it is undecided
+    loose: bool = False,  # Ignore an extra first or last line and asterisks
+) -> list[str | None]:  # (n,) what is wrong with each; '' if followed; None if undecided
     "Check every instruction of one prompt."
     if len(instruction_ids) != len(kwargs):
         raise ValueError(
@@ -414,11 +414,11 @@ def check_prompt(
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #925f8b0e
 def prompt_accuracy(
-    problems: Sequence[Sequence[str | None]],  # (prompts,) of what check_prompt returns
+    problems: Sequence[Sequence[str | None]],  # (prompts,) results of check_prompt
     *,
     confidence_level: float = 0.95,
-) -> Estimate:  # value in [0, 1]; undefined counts prompts that are undecided
-    "Share of prompts with every instruction followed, in [0, 1]; higher is better."
+) -> Estimate:  # value in [0, 1]; undefined counts undecided prompts
+    "Return the share of prompts with every instruction followed; higher is better."
     followed = list(map(_all_followed, problems))
     return proportion_estimate(
         followed.count(True),
@@ -436,13 +436,13 @@ def _all_followed(problems):
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #23d9e943
 def instruction_accuracy(
-    problems: Sequence[Sequence[str | None]],  # (prompts,) of what check_prompt returns
+    problems: Sequence[Sequence[str | None]],  # (prompts,) results of check_prompt
     *,
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int = 0,
-) -> Estimate:  # value in [0, 1]; undefined counts instructions that are undecided
-    "Share of instructions followed, in [0, 1]; higher is better; prompts are the clusters of the interval."
+) -> Estimate:  # value in [0, 1]; undefined counts undecided instructions
+    "Return the share of instructions followed, with prompts as clusters; higher is better."
     values = [None if p is None else float(p == "") for row in problems for p in row]
     clusters = [i for i, row in enumerate(problems) for _ in row]
     return mean_estimate(

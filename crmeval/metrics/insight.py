@@ -117,7 +117,7 @@ _VALUES: dict[str, Callable] = {"number": _nearness, "probability": _honesty}
 
 def row_values(
     column: Column,
-    said: Sequence | None = None,  # (n,) instead of the column's own
+    said: Sequence | None = None,  # (n,) predictions instead of the column's own
 ) -> list[float | None]:  # 1 or 0, F1 of a set, or the negative error
     "Return the value of each answer; higher is better."
     told = column.said if said is None else list(said)
@@ -177,7 +177,7 @@ _FIGURES: dict[str, Callable] = {
 
 def figures_of(
     column: Column,
-    said: Sequence | None = None,  # (n,) instead of the column's own
+    said: Sequence | None = None,  # (n,) predictions instead of the column's own
     **options,  # Options of `cluster_bootstrap`: n_resamples, rng
 ) -> dict[str, Estimate]:  # Name of the figure -> value with its interval
     "Return the figures for a target's kind."

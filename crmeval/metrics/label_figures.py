@@ -56,7 +56,7 @@ def _label_columns(said, gold):
     s, g = ({isinstance(x, str) for x in column if x is not None} for column in columns)
     if s and g and not s & g:
         one, other = (next(x for x in column if x is not None) for column in columns)
-        raise ValueError(f"labels said are such as {one!r}, true ones such as {other!r}, expected one kind")
+        raise ValueError(f"predictions are such as {one!r}, gold labels such as {other!r}, expected one type")
     return columns
 
 # %% ../../nbs/metrics/40_label_figures.ipynb #8a87b0af

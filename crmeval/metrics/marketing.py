@@ -46,7 +46,7 @@ def disclaimer(response: str, wording: str, place: str | None = None) -> str:
         return _where_it_breaks_off(wanted, text)
     lines = _filled(response)
     there = {None: response, "start": "\n".join(lines[:6]), "end": _last_lines(response)}[place]
-    return "" if wanted in _plainly(there) else f"the required wording does not stand at the {place}"
+    return "" if wanted in _plainly(there) else f"the required wording is not at the {place}"
 
 
 def _where_it_breaks_off(wanted, text):
@@ -56,7 +56,7 @@ def _where_it_breaks_off(wanted, text):
         known += 1
     if known < 3:
         return f"the required wording is missing: {_shortened(wanted)}"
-    return f"not word for word: behind {' '.join(words[:known])[-40:]!r} {words[known]!r} is required"
+    return f"not word for word: after {' '.join(words[:known])[-40:]!r} {words[known]!r} is required"
 
 
 def _shortened(text):

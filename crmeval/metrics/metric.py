@@ -46,7 +46,7 @@ def is_absent(
         return True
     if hasattr(value, "__iter__"):
         return False
-    return bool(value != value)  # NaN of any type is the one value that does not equal itself
+    return bool(value != value)  # only NaN, of any type, does not equal itself
 
 
 class _Unfit(Exception):
@@ -362,7 +362,7 @@ def scores_of(
     work: Sequence,  # From `work_of`, (n,)
     *,
     judge: Any = None,
-    concurrency: int | None = None,  # Rows at a time; default: 8 where a language model is asked, else 1
+    concurrency: int | None = None,  # Rows at a time; default: 8 for a language model as judge, else 1
     progress: Told = False,
 ) -> list[Score]:  # (n,), in order
     "Return the scores of prepared rows; an exception becomes the score of its row."
@@ -453,8 +453,8 @@ def batch_of(
         *,
         judge: Any = None,  # Judge, as for one response; default: the built-in judge or grader
         columns: Mapping[str, str]
-        | None = None,  # Argument -> column; default: each from the column of its name
-        concurrency: int | None = None,  # Rows at a time; default: 8 where a language model is asked, else 1
+        | None = None,  # Argument -> column; default: the column of the same name
+        concurrency: int | None = None,  # Rows at a time; default: 8 for a language model as judge, else 1
         progress: Told = False,  # True: a line on standard error; or a function of (done, n, score)
         **options: Any,  # Arguments that are the same for all rows
     ) -> list[
@@ -477,7 +477,7 @@ def abatch_of(
         *,
         judge: Any = None,  # Judge; its connections stay open until `await judge.aclose()`
         columns: Mapping[str, str] | None = None,  # Argument -> column
-        concurrency: int | None = None,  # Rows at a time; default: 8 where a language model is asked, else 1
+        concurrency: int | None = None,  # Rows at a time; default: 8 for a language model as judge, else 1
         progress: Told = False,  # As for `batch`
         **options: Any,  # Arguments that are the same for all rows
     ) -> list[Score]:  # As from `batch`

@@ -101,7 +101,7 @@ def score_targets(
     "Score a response by its targets."
     asked = {n: t for n, t in targets.items() if n in gold}
     if not asked:
-        return unscored(card, "undefined", "It is not known what was true.", rater="rule")
+        return unscored(card, "undefined", "The gold value is unknown.", rater="rule")
     if not response.strip():
         return unscored(card, "undefined", "The response is empty.", rater="rule")
     read = read_predictions(response, targets=targets)

@@ -284,7 +284,7 @@ def _known_mean(values):
 
 # %% ../../nbs/metrics/31_privacy.ipynb #2b6dd0bf
 def privacy_table(
-    probes: Sequence[Probe],  # (n,) probes that were asked
+    probes: Sequence[Probe],  # (n,) probes of the run
     responses: Mapping[str, str | Response | None],  # Probe id -> response; a missing one counts as undefined
 ) -> dict[str, Estimate]:  # As `privacy_profile`
     "Return match and reveal avoidance by number of shots, and helpfulness, in per cent; higher is better."

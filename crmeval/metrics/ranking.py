@@ -25,7 +25,7 @@ def gains_of(
     worth = dict(relevant) if isinstance(relevant, Mapping) else dict.fromkeys(relevant, 1.0)
     for i, g in worth.items():
         if isinstance(g, str) or not math.isfinite(g) or g < 0:
-            raise ValueError(f"the worth of {i!r} is {g!r}, expected a number from 0")
+            raise ValueError(f"the relevance of {i!r} is {g!r}, expected a number from 0")
     return {i: float(g) for i, g in worth.items() if g > 0}
 
 

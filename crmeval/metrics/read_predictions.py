@@ -318,7 +318,7 @@ def _read_one(target, text, objects, is_first):
         return _IN_WORDS[target.kind](target, outside, is_first)
     read = [_from_value(target, v) for v in values]
     if any(r.value != read[0].value for r in read):
-        return Read(None, f"gives {target.name} twice, and not the same")
+        return Read(None, f"gives {target.name} twice, with different values")
     return read[0]
 
 

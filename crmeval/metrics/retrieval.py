@@ -266,7 +266,7 @@ def compare_retrievers(
     "Compare two retrievers on the same answerable queries, paired; raise `ValueError` if queries differ."
     ours, theirs = ([f for f in t.found if f.answerable] for t in (a, b))
     if [f.query for f in ours] != [f.query for f in theirs]:
-        raise ValueError(f"{a.name} and {b.name} were asked other queries, or in another order")
+        raise ValueError(f"{a.name} and {b.name} ran on different queries, or in a different order")
     for t in a, b:
         if figure not in t.figures:
             raise ValueError(f"{t.name} has no figure {figure!r}; it has {', '.join(t.figures)}")

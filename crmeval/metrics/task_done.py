@@ -68,7 +68,7 @@ def _of_subject(response, source):
         return ""
     known = sum(s in there or not there.isdisjoint(soft_keys(s)) for s in stems)
     return (
-        f"only {known} of its {len(stems)} words have to do with the source"
+        f"only {known} of its {len(stems)} words are related to the source"
         if known < 0.2 * len(stems)
         else ""
     )
@@ -86,7 +86,7 @@ def _leftovers(response):
     if label in _lexicon()["labels"]:
         yield TaskProblem(f"the label {split_label(first)[0] + ':'!r} was left before it", 3)
     if m := _lexicon()["preamble"].match(first):
-        yield TaskProblem(f"it speaks of itself before it begins: {m[0].strip()[:60]!r}", 3)
+        yield TaskProblem(f"it begins with a preamble: {m[0].strip()[:60]!r}", 3)
     if left := no_placeholders(response):
         yield TaskProblem(left, 3)
     empty = [split_label(x) for x in lines(response)]
@@ -138,13 +138,13 @@ def _of_reply(response, source):
         yield TaskProblem(f"the label {label + ':'!r} was left before it", 1 if spoken else 3)
     about = any(x in f" {response.casefold()} " for x in _lexicon()["customer"])
     if about and not _speaks_to_somebody(response):
-        yield TaskProblem("it speaks about the customer and not to the customer", 1)
+        yield TaskProblem("it is about the customer instead of addressed to the customer", 1)
 
 
 def _of_email(response, source):
     yield from _turns(response, source)
     if not _speaks_to_somebody(response):
-        yield TaskProblem("it speaks to nobody", 2)
+        yield TaskProblem("it does not address a reader", 2)
 
 
 def _of_article(response, source):

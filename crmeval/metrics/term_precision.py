@@ -146,7 +146,7 @@ def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str,
     if found.name in pair.known:
         figure, owner = pair.owner(found.name, use) if other and not denied else ("", "")
         if owner and _is_denied_of_it(pair.response, found.start, figure):
-            return None, "", f"it is said not to have {figure}"
+            return None, "", f"the response denies that it has {figure}"
         why = (
             f"in the source {figure} goes with the other: {_apart(found.name, owner, rivals)}"
             if owner
@@ -154,9 +154,9 @@ def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str,
         )
         return not owner, owner, why
     if denied:
-        return None, "", "it is named to be told apart"
+        return None, "", "it is negated here"
     if not other:
-        return None, "", "the source has neither it nor what it is confused with"
+        return None, "", "the source has neither it nor a term that it is confused with"
     return False, other[0], _apart(found.name, other[0], rivals)
 
 
@@ -171,8 +171,8 @@ def term_precision(
     response: str,  # Text to be scored; without terms that the source decides: status 'undefined'
     *,
     source: str,  # Text that the response may rely on
-    glossary: Mapping[str, Any] | str | Path | Glossary,  # As for `read_glossary`: 'insurance', a file, ...
-    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
+    glossary: Mapping[str, Any] | str | Path | Glossary,  # As for `read_glossary`: 'insurance', a file ...
+    judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
 ) -> Score:  # points in [1, 4]; fraction = correct uses / decided uses; evidence lists every use
     "Score the share of glossary terms that a response uses correctly, 1 to 4 points; higher is better."
     check_text(response)
@@ -245,7 +245,7 @@ def term_recall(
     *,
     key_facts: Sequence[str],  # (n,) facts of a good response; without terms: status 'undefined'
     glossary: Mapping[str, Any] | str | Path | Glossary,  # As for `read_glossary`
-    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
+    judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
 ) -> Score:  # points in [1, 4]; fraction = terms kept / terms in the key facts; evidence lists every term
     "Score the share of the key facts' terms that a response keeps, 1 to 4 points; higher is better."
     check_text(response)

@@ -371,7 +371,7 @@ def answer_score(
     probe: Probe,  # Probe of area 'truthfulness'
     judge: Any = None,  # As for `truthful`
 ) -> Score:  # From `corrects` if the probe expects a correction, else from `truthful`
-    "Grade a free answer to a truthfulness probe; 1 is true, higher is better."
+    "Score a free-text answer to a truthfulness probe; 1 is true, higher is better."
     if probe.expect == "correct" and probe.correct and probe.incorrect:
         return corrects(
             response, fact=probe.correct[0], premise=probe.incorrect[0], question=probe.prompt, judge=judge

@@ -117,7 +117,7 @@ class Plan(Printed):
 _TAKEN = re.compile(r"(plan\.json|adjudicat(ion|ed)-.*|(con|prn|aux|nul|com\d|lpt\d)(\..*)?)", re.IGNORECASE)
 _NAME_RULE = (
     "expected a name of letters, digits, blanks, dots and dashes, at most 41, "
-    "without a dot or a blank at the end: a file will be called so"
+    "without a dot or a blank at the end: it is used as a file name"
 )
 
 

@@ -329,7 +329,7 @@ def _mark(row, item, quote):
         start = getattr(item, where).find(quote)
         if start >= 0:
             return {"where": where, "start": start, "end": start + len(quote), "text": quote}
-    told = "stands neither in the response nor in the source; copy it from there"
+    told = "is neither in the response nor in the source; copy it from there"
     raise row.error("evidence", f"{quote[:60]!r} {told}")
 
 # %% ../../nbs/people/02_sheets.ipynb #1babec9f
@@ -426,7 +426,7 @@ def _listed(row, answers, scale=None):
         raise row.error("rater", "it is empty")
     if _ADDRESS.search(rater):
         raise row.error(
-            "rater", f"{rater!r} is an address; the name stands in tables and exports: use a pseudonym"
+            "rater", f"{rater!r} is an address; the name appears in tables and exports: use a pseudonym"
         )
     sample, client = _sample_id(row), row.text("client")
     answer = answers.get((sample, client)) or answers.get((sample.removesuffix(".0"), client))
