@@ -369,9 +369,7 @@ def citations_allowed(
     passages: Sequence[Mapping[str, Any] | str | Passage],  # Passages with `allowed` or `internal`
     reader: Sequence[str] = (),  # Names and groups of the reader; (): a customer
     judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
-) -> (
-    Score
-):  # points in [1, 4], 4 only if all are allowed; fraction = allowed / cited; evidence: the hidden
+) -> Score:  # points in [1, 4], 4 only if all are allowed; fraction = allowed / cited; evidence: the hidden
     "Score the share of cited passages that the reader may see, 1 to 4 points; higher is better."
     shelf = _shelf(passages)
     cited, hidden = _hidden(response, shelf, reader)

@@ -452,14 +452,11 @@ def batch_of(
         rows: Rows,  # Dictionaries (argument: value), data frame, Arrow table or `Dataset`; n rows
         *,
         judge: Any = None,  # Judge, as for one response; default: the built-in judge or grader
-        columns: Mapping[str, str]
-        | None = None,  # Argument -> column; default: the column of the same name
+        columns: Mapping[str, str] | None = None,  # Argument -> column; default: the column of the same name
         concurrency: int | None = None,  # Rows at a time; default: 8 for a language model as judge, else 1
         progress: Told = False,  # True: a line on standard error; or a function of (done, n, score)
         **options: Any,  # Arguments that are the same for all rows
-    ) -> list[
-        Score
-    ]:  # (n,), in row order; a row that could not be scored has a status and a reason
+    ) -> list[Score]:  # (n,), in row order; a row that could not be scored has a status and a reason
         "Score many rows; also works inside a running event loop, as in a notebook."
         work = work_of(metric, rows, judge=judge, columns=columns, **options)
         return scores_of(metric, work, judge=judge, concurrency=concurrency, progress=progress)

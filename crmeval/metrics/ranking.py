@@ -96,7 +96,7 @@ def hit_at_k(
     relevant: Relevant,  # Relevant ids, or id -> graded relevance
     k: int,  # Cutoff rank, from 1
 ) -> float | None:  # 1 or 0; None if nothing is relevant
-    "Return whether the first k contain a relevant passage, as 1 or 0; the mean is the hit rate."
+    "Return 1 if the first k contain a relevant passage, else 0; the mean is the hit rate; higher is better."
     first = reciprocal_rank(ranking, relevant, k)
     return None if first is None else float(first > 0)
 
@@ -105,9 +105,7 @@ def reciprocal_rank(
     ranking: Sequence[str],  # Ids, best first
     relevant: Relevant,  # Relevant ids, or id -> graded relevance
     k: int | None = None,  # Cutoff rank, from 1; None: no cutoff
-) -> (
-    float | None
-):  # 1 / rank of the first relevant passage, 0 without one; None if nothing is relevant
+) -> float | None:  # 1 / rank of the first relevant passage, 0 without one; None if nothing is relevant
     "Return the reciprocal rank of the first relevant passage; the mean is the MRR; higher is better."
     if k is not None:
         check_whole("k", k)

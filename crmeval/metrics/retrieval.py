@@ -54,9 +54,7 @@ class Found:
 
     query: str  # Id of the query
     ids: tuple[str, ...]  # Best first, without duplicates
-    values: Mapping[
-        str, float | None
-    ]  # Figure -> 0 to 1; None if nothing is relevant or the search failed
+    values: Mapping[str, float | None]  # Figure -> 0 to 1; None if nothing is relevant or the search failed
     status: str = "ok"  # 'undefined': nothing is relevant; 'api_error': the search failed
     reason: str = ""
     top_score: float | None = None  # Score of the best passage; None: nothing found, or no score

@@ -73,7 +73,7 @@ def read_ratings(
     run: Run,  # The run whose responses were rated
     scale: RatingScale | None = None,  # Scale of the points; None: 1 to 4
 ) -> list[Score]:  # Method 'manual'; with 'accuracy' if a rater rated all four criteria
-    "Read ratings by people; errors name row and column."
+    "Read ratings by people; a `ValueError` names row and column."
     scores = read_rating_list(path, run.responses, scale)
     return [*scores, *_manual_accuracy(scores)]
 

@@ -266,7 +266,7 @@ def read_sheet(
     path: str | Path,  # Filled-in sheet from `export_sheet`
     plan: Plan,
 ) -> list[Rating]:
-    "Read a filled-in sheet; errors name file, row, column and cell."
+    "Read a filled-in sheet; a `ValueError` names file, row, column and cell."
     rows = read_table(path, (*SHOWN[:2], "source", "response", *FILLED))
     found = {}
     for row in rows:
@@ -376,7 +376,7 @@ def read_rating_list(
     responses: Sequence[Response],  # Rated responses: originals, first repeat
     scale: RatingScale | None = None,  # Scale of the points; None: 1 to 4
 ) -> list[Score]:  # Method 'manual'
-    "Read ratings with system names; errors name row and column."
+    "Read ratings with system names; a `ValueError` names row and column."
     rows = read_table(path, RATING_COLUMNS)
     if not rows:
         raise ValueError(f"{Path(path).name} holds no ratings")
