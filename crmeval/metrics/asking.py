@@ -25,7 +25,7 @@ RULES = "embedded"  # name of the rater of scores that rules gave
 def judged_by_rule(
     judge: Judge | None,  # Judge that the metric received
 ) -> bool:  # True: no judge is asked
-    "Whether the metric's own rules score: no judge is given, or the embedded one, or a recording of it."
+    "Whether the metric's own rules score: no judge is given, or an embedded one ('embedded:encoder', ...)."
     return judge is None or judge.name == RULES or judge.name.startswith((f"{RULES}+", f"{RULES}:"))
 
 # %% ../../nbs/metrics/04_asking.ipynb #bb2e085f

@@ -218,7 +218,7 @@ _ADDED: dict[str, Criterion] = {}  # added by `add_criterion`, in this process
 def add_criterion(
     criterion: Criterion,
 ) -> Criterion:  # The criterion, registered in this process
-    "Register a criterion; it replaces an earlier one you added, but a shipped name raises `ValueError`."
+    "Register a criterion; it replaces an added one, but the name of any other one raises `ValueError`."
     name = criterion.name
     if name in {**criteria(), **predicted_criteria()} and name not in _ADDED:
         raise ValueError(f"metric {name!r} is known already: choose another name")
