@@ -114,7 +114,7 @@ def _cluster(query):
 
 # %% ../../nbs/metrics/48_retrieval.ipynb #14d09a31
 def searcher(
-    retriever: Any,  # An index with `search(query, k, where=...)`, or with `search(query, k, filters)`
+    retriever: Any,  # With `search(query, k, where=...)` or `search(query, k, filters=...)`
     *,
     k: int = 10,  # Number of passages to retrieve
     filtered: bool = True,  # False: the query's filters from the record are not used
