@@ -193,7 +193,7 @@ def test_two_retrievers_are_compared_on_the_same_queries():
     assert found.value == pytest.approx(0.75) and found.low < 0 and found.high == 1 and found.p_value == 0.25
     assert compare_retrievers(b, a, "recall@5").value == -found.value
     other = evaluate_retriever(finds_from(0), QUERIES[::-1])
-    with pytest.raises(ValueError, match="asked other queries, or in another order"):
+    with pytest.raises(ValueError, match="ran on different queries, or in a different order"):
         compare_retrievers(a, other)
 
 

@@ -22,7 +22,7 @@ from .instruction_following import check_instruction, instruction_text
 from ..tasks.use_cases import SCORED_BY, get_use_case
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #8df3d1a6
-CRITERIA = SCORED_BY  # of a use case that says nothing else
+CRITERIA = SCORED_BY  # default for a use case
 CARD = MetricCard(
     "accuracy",
     "Accuracy",
@@ -37,36 +37,36 @@ CARD = MetricCard(
 # %% ../../nbs/metrics/20_accuracy.ipynb #6bbf8d72
 @named_arguments
 def accuracy(
-    scores: Sequence[Score],  # The scores of one response; others than its criteria are ignored
+    scores: Sequence[Score],  # Scores of one response; other metrics than the criteria are ignored
     *,
-    criteria: Sequence[str] = CRITERIA,  # What the response is scored by
+    criteria: Sequence[str] = CRITERIA,  # Metrics to average
 ) -> Score:  # points in [1, 4]; the fraction is (points - 1) / 3
-    "Mean of the criteria of one response; higher is better; None unless all of them have a value."
+    "Return the mean of one response's criteria, higher is better; unscored unless all have a value."
     by_name = {s.metric: s for s in scores if s.metric in criteria}
     raters = "+".join(dict.fromkeys(r for s in by_name.values() for r in s.rater.split("+") if r))
     if lost := _without_value(by_name, criteria):
         status = next((s for s in lost.values() if s != "undefined"), "undefined")
         return unscored(CARD, status, f"without {', '.join(lost)}", rater=raters)
-    known = [cast(float, by_name[m].points) for m in criteria]  # none is without a value
+    known = [cast(float, by_name[m].points) for m in criteria]  # all have a value here
     points = sum(known) / len(criteria)
     reason = ", ".join(f"{m} {by_name[m].points:g}" for m in criteria)
     return Score("accuracy", points, (points - 1) / 3, reason=reason, rater=raters)
 
 
 def _without_value(by_name, criteria):
-    "The criteria that have no value, with their status."
+    "Return the criteria without a value, with their status."
     lost = [m for m in criteria if m not in by_name or by_name[m].points is None]
     return {m: by_name[m].status if m in by_name else "undefined" for m in lost}
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #d5f79c6c
 @named_arguments
 def score_response(
-    response: Response,  # What a system answered
+    response: Response,  # Response of the system under test
     *,
-    sample: Sample,  # What it was asked, and what a good response states and obeys
-    judge: Judge | None = None,  # Who answers the questions; default: the built-in judge
-) -> list[Score]:  # The criteria of its use case, and accuracy last; all signed and keyed
-    "Score one response on everything that its use case is scored on."
+    sample: Sample,  # The sample with its key facts and instructions
+    judge: Judge | None = None,  # Judge; default: the built-in one
+) -> list[Score]:  # The criteria of its use case, then accuracy; with rater and keys
+    "Score one response on all criteria of its use case."
     judge = default_judge() if judge is None else judge
     names = tuple(get_use_case(sample.use_case).scored_by)
     if response.text is None:
@@ -80,11 +80,11 @@ def score_response(
 def keyed(
     score: Score,
     *,
-    sample: Sample,  # That it is about
+    sample: Sample,  # Sample of the score
     response: Response,
     rater: str,  # Name of the judge
 ) -> Score:
-    "Sign a score with the judge's name, also where a rule decided: the rows of one judge stay together."
+    "Return a score with its keys and the judge as rater, even if a rule decided, so that rows stay together."
     return score.placed(
         rater=rater,
         sample_id=sample.id,
@@ -99,8 +99,8 @@ def no_scores(
     response: Response,  # Without text
     *,
     criteria: Sequence[str],  # Names
-) -> list[Score]:  # None of them has points
-    "The criteria of a response without text: they carry its status."
+) -> list[Score]:  # (n,) without points
+    "Return the scores of a response without text: each has its status."
     status = response.status if response.status not in ("ok", "truncated") else "undefined"
     reason = response.error or "There is no response."
     return [Score(m, None, status=status, reason=reason) for m in criteria]
@@ -114,33 +114,33 @@ class _DrawnFacts(Protocol):
 
 @named_arguments
 async def ascore_response(
-    response: Response,  # What a system answered
+    response: Response,  # Response of the system under test
     *,
-    sample: Sample,  # What it was asked
-    judge: Judge | None = None,  # With `arecord` it is asked first; with `aextract_key_facts` it draws facts
+    sample: Sample,  # The sample that it answers
+    judge: Judge | None = None,  # With `arecord` it is asked first; `aextract_key_facts` can supply facts
 ) -> list[Score]:  # As from `score_response`
-    "As `score_response`, for judges that answer over the network; they draw key facts where there are none."
+    "As `score_response`, for network judges, which extract key facts if the sample has none."
     if not response.text or not is_recording(judge):
         return score_response(response, sample=sample, judge=judge)
     drawn = None
     if _lacks_facts(sample, judge):
-        # remembered: the other systems' responses to this sample are held against the same facts
-        finder = cast(AwaitedFactFinder, judge)  # `_lacks_facts` has seen that it is one
-        drawn = cast(_DrawnFacts, await finder.aextract_key_facts(sample.source))  # left open there
+        # cached, so that all systems' responses to this sample are compared with the same facts
+        finder = cast(AwaitedFactFinder, judge)  # checked by `_lacks_facts`
+        drawn = cast(_DrawnFacts, await finder.aextract_key_facts(sample.source))  # untyped in the protocol
         sample = replace(sample, key_facts=tuple(drawn.facts))
     scores = await aresult_of(judge, lambda asked: score_response(response, sample=sample, judge=asked))
     return scores if drawn is None else _with_drawn_facts(scores, drawn)
 
 
 def _lacks_facts(sample, judge):
-    "Whether a judge has to draw a sample's key facts, and can."
+    "Whether a sample lacks key facts and the judge can extract them."
     if get_use_case(sample.use_case).structured or sample.key_facts:
         return False
     return style_of(judge) != "rubric" and isinstance(judge, AwaitedFactFinder)
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #d036d850
 def _with_drawn_facts(scores, drawn):
-    "Scores that rest on key facts say who found these; where that failed, why there is no score."
+    "Return the scores with a note on the extracted facts, or unscored if the extraction failed."
     criteria = [_resting_on(s, drawn) for s in scores[:-1]]
     mean = accuracy(criteria, criteria=in_mean(s.metric for s in criteria))
     known = {"points": mean.points, "fraction": mean.fraction, "status": mean.status, "reason": mean.reason}
@@ -148,7 +148,7 @@ def _with_drawn_facts(scores, drawn):
 
 
 def _resting_on(score, drawn):
-    "One score, with the key facts that the judge drew where it rests on them."
+    "Return one score, with the extracted key facts if it depends on them."
     if score.metric not in ("completeness", "conciseness"):
         return score
     if drawn.status != "ok":
@@ -161,9 +161,9 @@ def _resting_on(score, drawn):
 # %% ../../nbs/metrics/20_accuracy.ipynb #10d18b49
 def open_instructions(
     sample: Sample,
-    response: str = "",  # Some rules cannot tell for some texts, e.g. a language from two words
-) -> list[str]:  # Texts of the instructions that no rule can check
-    "What only a judge can tell about the form of a response."
+    response: str = "",  # Some rules cannot decide for some texts, such as the language of two words
+) -> list[str]:  # Texts of the instructions
+    "Return the instructions that no rule can check, so that a judge must."
     return [
         instruction_text(i) for i in asked_of(sample) if check_instruction(response, instruction=i) is None
     ]

@@ -17,7 +17,7 @@ from .probability_figures import roc_auc
 
 # %% ../../nbs/metrics/47_answerable.ipynb #bf82cf55
 def _ratio(over, under):
-    "Shares of each resample, NaN where nothing was there to share."
+    "Return the ratio for each resample, NaN where the denominator is 0."
     return np.divide(over, under, out=np.full(len(under), np.nan), where=under > 0)
 
 
@@ -47,13 +47,13 @@ _ABSTAINING = {
 
 
 def abstention_figures(
-    abstained: Sequence[bool | None],  # (n,) whether the system left a question unanswered; None: it failed
-    answerable: Sequence[bool],  # (n,) whether the knowledge answers it
+    abstained: Sequence[bool | None],  # (n,) whether the system abstained; None: it failed
+    answerable: Sequence[bool],  # (n,) whether the knowledge base answers the question
     *,
-    clusters: Sequence[Hashable] | None = None,  # (n,) conversation of each question; None: each its own
+    clusters: Sequence[Hashable] | None = None,  # (n,) conversation of each question; None: independent
     rng: int | np.random.Generator = 0,
-) -> dict[str, Estimate]:  # 'precision', 'recall', 'f1' (higher is better), 'false_alarm' (lower), 0 to 1
-    "How well a system leaves what cannot be answered, with intervals; failures are counted as undefined."
+) -> dict[str, Estimate]:  # 'precision', 'recall', 'f1' (higher is better), 'false_alarm' (lower); 0 to 1
+    "Return how well a system abstains from unanswerable questions; failures count as undefined."
     if len(abstained) != len(answerable):
         raise ValueError(
             f"there are {len(abstained)} answers and {len(answerable)} questions, expected as many"
@@ -68,18 +68,18 @@ def abstention_figures(
 
 
 def _alone(batch):
-    "A statistic of the rows as they are."
+    "Return the statistic for unweighted rows."
     return lambda left, nothing: batch(np.ones((1, len(left))), left, nothing)[0]
 
 # %% ../../nbs/metrics/47_answerable.ipynb #99113471
 def top_score_auc(
-    top_scores: Sequence[float | None],  # (n,) of the best passage, any scale; None: nothing was found
+    top_scores: Sequence[float | None],  # (n,) score of the best passage, any scale; None: nothing found
     answerable: Sequence[bool],  # (n,)
     *,
-    clusters: Sequence[Hashable] | None = None,  # (n,) conversation of each question; None: each its own
+    clusters: Sequence[Hashable] | None = None,  # (n,) conversation of each question; None: independent
     rng: int | np.random.Generator = 0,
-) -> Estimate:  # 0 to 1; 0.5 is a coin
-    "How well the best passage's score tells answerable questions from others; higher is better."
+) -> Estimate:  # 0 to 1; 0.5 is chance level
+    "Return the AUC of the best passage's score for answerable questions; higher is better."
     if wrong := [s for s in top_scores if s is not None and s != s]:
         raise ValueError(f"a score is {wrong[0]!r}, expected a number, or None where nothing was found")
     order = sorted({s for s in top_scores if s is not None})
@@ -89,10 +89,10 @@ def top_score_auc(
 
 # %% ../../nbs/metrics/47_answerable.ipynb #6918af7e
 def abstain_below(
-    top_scores: Sequence[float | None],  # (n,) of the questions that the choice is made on
+    top_scores: Sequence[float | None],  # (n,) scores of the questions that the threshold is chosen on
     answerable: Sequence[bool],  # (n,)
-) -> float:  # A system that abstains below it, or where nothing was found, has the best F1 there
-    "The score below which to abstain, best in F1 of abstaining; the lowest of equally good ones."
+) -> float:  # Threshold with the best F1 on these questions
+    "Return the score below which to abstain, by best F1 of abstaining; the lowest one if there are ties."
     if len(top_scores) != len(answerable):
         raise ValueError(
             f"there are {len(top_scores)} scores and {len(answerable)} questions, expected as many"
@@ -108,17 +108,17 @@ def abstain_below(
 
 
 def abstains_below(
-    top_scores: Sequence[float | None],  # (n,); None: nothing was found
-    threshold: float,  # As from `abstain_below`
+    top_scores: Sequence[float | None],  # (n,); None: nothing found
+    threshold: float,  # From `abstain_below`
 ) -> list[bool]:  # (n,)
-    "Whether a system with this threshold leaves each question unanswered."
+    "Return whether a system with this threshold abstains from each question."
     return [s is None or s < threshold for s in top_scores]
 
 # %% ../../nbs/metrics/47_answerable.ipynb #c16730a6
 def abstains(
-    response: str,  # What was answered; one without a word says nothing
+    response: str,  # The response; one without a word counts as abstaining
     *,
-    question: str = "",  # Its words do not count as a claim
+    question: str = "",  # The question; its words do not count as a claim
 ) -> bool:
-    "Whether an answer says that it does not know, and nothing else."
+    "Whether a response only says that it does not know the answer."
     return not any(c.isalnum() for c in response) or noncommittal(response, question)

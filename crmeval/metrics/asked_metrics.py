@@ -26,21 +26,21 @@ ONLY = "only:"
 
 @dataclass(frozen=True)
 class AskedMetrics:
-    "Metrics that a run asks for by name."
+    "Additional metrics that a run requests by name."
 
     names: tuple[str, ...] = ()
-    only: bool = False  # True: without what the use cases are scored by
+    only: bool = False  # True: without the metrics of the use cases
 
     @property
     def lines(self) -> list[str]:
-        "As a plan says it."
+        "Return the names in the form of a plan."
         return [f"{ONLY if self.only else ''}{n}" for n in self.names]
 
 
 def read_metrics(
-    lines: Iterable[str] | str,  # e.g. 'fluency', 'fluency,coherence', 'only:fluency'
+    lines: Iterable[str] | str,  # Such as 'fluency', 'fluency,coherence' or 'only:fluency'
 ) -> AskedMetrics:
-    "The metrics that are asked for; an unknown name raises `ValueError` with the known ones."
+    "Return the requested metrics; raise `ValueError` with the known names for an unknown one."
     told = [lines] if isinstance(lines, str) else list(lines)
     for line in told:
         if fault := metric_fault(line):
@@ -54,16 +54,16 @@ def _names_in(line):
 
 
 def metric_fault(
-    line: str,  # As in `read_metrics`
-) -> str:  # What was expected instead; '' where nothing is wrong
-    "Whether a line can be meant."
+    line: str,  # As for `read_metrics`
+) -> str:  # What was expected; '' if the line is valid
+    "Return what is wrong with a line."
     from crmeval.metrics.criteria import criteria, predicted_criteria
 
     known = {**criteria(), **predicted_criteria()}
     wrong = [n for n in _names_in(line) if n not in known] if isinstance(line, str) else [str(line)]
     if not wrong:
         return ""
-    from crmeval.metrics.catalogue import all_cards  # every metric there is: for the message alone
+    from crmeval.metrics.catalogue import all_cards  # only for the message
 
     if wrong[0] in all_cards():
         more = f"; {wrong[0]} is no score of one text: cost and speed are in every run, trust has --areas"
@@ -110,10 +110,10 @@ def _criterion(name):
 
 
 def applies_to(
-    criterion: Any,  # A `Criterion`: its room is not loaded before the first answer
+    criterion: Any,  # A `Criterion`; its module is imported lazily
     sample: Sample,
 ) -> bool:
-    "Whether a sample has what a metric needs."
+    "Whether a sample has the inputs that a metric needs."
     if criterion.applies is not None:
         return criterion.applies(sample)
     return _applies()[criterion.name][0](sample) if criterion.name in _applies() else True
@@ -121,9 +121,9 @@ def applies_to(
 
 def check_asked(
     asked: AskedMetrics,
-    samples: Sequence[Sample],  # Of the run; probes are left out
+    samples: Sequence[Sample],  # Samples of the run; probes are ignored
 ) -> None:
-    "A metric that applies to none of the samples raises `ValueError`."
+    "Raise `ValueError` if a metric applies to none of the samples."
     for name in asked.names:
         criterion = _criterion(name)
         applies = [applies_to(criterion, s) for s in samples if not is_probe(s)]
@@ -135,23 +135,23 @@ def check_asked(
 
 # %% ../../nbs/metrics/61_asked_metrics.ipynb #4981e6e5
 def _beside(asked, sample):
-    "What is asked for and applies, and the use case does not score anyway."
+    "Return the requested metrics that apply and are not among the use case's own."
     own = () if asked.only else get_use_case(sample.use_case).scored_by
     return [n for n in asked.names if n not in own and applies_to(_criterion(n), sample)]
 
 
 def _score_of(name, sample, text, judge):
-    "One score; a metric that fails takes none of the others with it."
+    "Return one score; an exception in one metric does not affect the others."
     try:
         return _criterion(name).score(sample, text, judge)
     except CallFailed:
-        raise  # of an endpoint: the run tells it, and tries again
+        raise  # endpoint failures are reported and retried by the run
     except Exception as e:
         return Score(name, None, status="undefined", reason=redact(f"it raised {type(e).__name__}: {e}"))
 
 
 def _scores_of(names, response, sample, judge):
-    "Scores of some metrics, signed and keyed."
+    "Return the scores of some metrics, with rater and keys."
     from crmeval.metrics.accuracy import keyed, no_scores
 
     if response.text is None:
@@ -162,18 +162,18 @@ def _scores_of(names, response, sample, judge):
 
 
 def _in_order(scores, beside):
-    "Accuracy stays the last."
+    "Insert scores before accuracy, which stays last."
     return [*scores[:-1], *beside, *scores[-1:]]
 
 
 def score_asked(
-    response: Response,  # What a system answered
+    response: Response,  # Response of the system under test
     *,
-    sample: Sample,  # What it was asked
+    sample: Sample,  # The sample that it answers
     judge: Judge | None = None,  # Default: the built-in judge
-    asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - it never changes
-) -> list[Score]:  # As from `score_response`, with what was asked for before accuracy
-    "Score one response on what its use case is scored by, and on what is asked for beside it."
+    asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - immutable
+) -> list[Score]:  # As from `score_response`, with the requested metrics before accuracy
+    "Score one response on the criteria of its use case and on the requested metrics."
     from crmeval.metrics.accuracy import score_response
     from crmeval.metrics.defaults import default_judge
 
@@ -183,19 +183,19 @@ def score_asked(
 
 
 async def ascore_asked(
-    response: Response,  # What a system answered
+    response: Response,  # Response of the system under test
     *,
-    sample: Sample,  # What it was asked
+    sample: Sample,  # The sample that it answers
     judge: Judge | None = None,  # With `arecord` it is asked first
-    asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - it never changes
+    asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - immutable
 ) -> list[Score]:  # As from `score_asked`
-    "As `score_asked`, for judges that answer over the network."
+    "As `score_asked`, for network judges."
     if not is_recording(judge):
         return score_asked(response, sample=sample, judge=judge, asked=asked)
     from crmeval.judges.listening import aresult_of
     from crmeval.metrics.accuracy import ascore_response
 
-    mine = cast(Judge, judge)  # one that records, and a judge all the same
+    mine = cast(Judge, judge)  # a recording judge is also a judge
     scores = [] if asked.only else await ascore_response(response, sample=sample, judge=mine)
     if not (names := _beside(asked, sample)):
         return scores
@@ -205,9 +205,9 @@ async def ascore_asked(
 
 def scored_names(
     asked: AskedMetrics,
-    samples: Iterable[Sample],  # Of the run; probes are left out
-) -> tuple[str, ...]:  # Accuracy last, unless it is left away
-    "Names of the scores that the responses of a run get."
+    samples: Iterable[Sample],  # Samples of the run; probes are ignored
+) -> tuple[str, ...]:  # Accuracy last, unless `only` is set
+    "Return the names of the scores that a run's responses get."
     if asked.only:
         return asked.names
     from crmeval.metrics.criteria import criteria_of

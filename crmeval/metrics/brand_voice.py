@@ -48,7 +48,7 @@ _LEXICON = PatternFile(data_path("lexicons", "brand_voice.json"))
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #a9b7b302
 def _found(name, text, most=0) -> list[str]:
-    "What a pattern finds in a text, the first five."
+    "Return the first matches of a pattern, `most` + 5 at most."
     return [m[0] for m in _LEXICON.pattern(name).finditer(text)][: most + 5]
 
 
@@ -58,7 +58,7 @@ def _none_of(name, noun, text) -> str:
 
 
 def _speaks_as(person, text):
-    "Whether the company speaks of itself as it wants to."
+    "Return what is wrong with the grammatical person, or ''."
     forbidden = {"we": ("says_i",), "i": ("says_we",), "none": ("says_i", "says_we")}[person.lower()]
     found = [w for name in forbidden for w in _found(name, text)]
     return f"it speaks as {found[0]!r}" if found else ""
@@ -74,7 +74,7 @@ _OTHER_FORM = {"sie": "du", "du": "sie", "vous": "tu", "tu": "vous"}
 
 
 def _address(form, text):
-    "Whether the reader is addressed in another form than the one wanted."
+    "Return where the reader is addressed in the other form, or ''."
     return _none_of(_OTHER_FORM[form.lower()], f"it does not say {form!r} throughout", text)
 
 
@@ -87,7 +87,7 @@ def _exclamations(most, text):
 
 
 def _sentence_length(most, text):
-    "The longest sentence that is too long."
+    "Return the longest sentence if it is too long, else ''."
     longest = max(sentences(text), key=count_words, default="")
     n = count_words(longest)
     return f"a sentence of {n} words, at most {most} allowed: {longest[:60]!r}" if n > most else ""
@@ -120,7 +120,7 @@ def _either(phrases):
 
 
 def _spelling(name, text):
-    "Whether a name is written as the company writes it, wherever it stands but in an address of the web."
+    "Return the first misspelling of a name, or ''; web and e-mail addresses are ignored."
     pattern = rf"(?<![\w@/.]){re.escape(name)}(?!\w|[.@/]\w)".replace(r"\ ", r"[\s-]?")
     wrong = [
         m[0] for m in re.finditer(pattern, text, re.I) if m[0] != name and " ".join(m[0].split()) != name
@@ -132,8 +132,8 @@ def _spelling(name, text):
 class VoiceRule:
     "One rule of a style guide."
 
-    key: str  # The guide's key that it comes from
-    text: str  # For a person; of a judged rule the question
+    key: str  # Key of the guide
+    text: str  # Description; for a judged rule the question
     check: Callable[[str], str | None] | None = (
         None  # response -> what is wrong, '' or None; None: a judge is asked
     )
@@ -141,14 +141,14 @@ class VoiceRule:
 
 @dataclass(frozen=True)
 class StyleGuide:
-    "What a company wants its messages to sound like."
+    "A company's rules for the style of its messages."
 
     name: str
     rules: Sequence[VoiceRule]
 
     @property
     def judged(self) -> list[VoiceRule]:
-        "The rules that a judge is asked about."
+        "Return the rules that a judge decides."
         return [r for r in self.rules if r.check is None]
 
 
@@ -157,12 +157,12 @@ def _by_instruction(instruction, response):
 
 
 def _instruction(key, text, **instruction):
-    "A rule that a check of instructions decides."
+    "Return a rule that an instruction check decides."
     return VoiceRule(key, text, partial(_by_instruction, {**instruction, "text": text}))
 
 
 def _rule(key, text, check, *given):
-    "A rule that a check of this room decides, on what the writer of a response added."
+    "Return a rule that this module checks, on the newly written text of a response."
     return VoiceRule(key, text, lambda response: check(*given, own_text(response)))
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #36c6b7a4
@@ -173,7 +173,7 @@ def _wrong(key, value, wanted, hint=""):
 
 
 def _texts(key, value):
-    "A list of texts; one text stands for itself."
+    "Return a list of texts; a single text becomes a list of one."
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, Sequence) or not all(isinstance(t, str) and t.strip() for t in listed):
         raise _wrong(key, value, "a text or a list of texts")
@@ -187,14 +187,14 @@ def _number(key, value):
 
 
 def _choice(key, value, known):
-    "One of some words, in small letters."
+    "Return the value if it is one of the known words, whatever its letter case; else raise."
     if not isinstance(value, str) or value.lower() not in [k.lower() for k in known]:
         raise _wrong(key, value, f"one of {', '.join(known)}", did_you_mean(value, known, least=0.5))
     return value
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #bcfbb616
 def _banned(key, value):
-    "A rule for each banned phrase, with what to say instead."
+    "Return a rule for each banned phrase, with its replacement."
     if isinstance(value, Mapping):
         pairs = [(_texts(key, k)[0], "" if v is None else str(v)) for k, v in value.items()]
     else:
@@ -208,7 +208,7 @@ def _required(key, value):
 
 
 def _edge(key, value, kind, check, word):
-    "A greeting or closing: any, or one of some phrases."
+    "Return the rule of a greeting or closing: any, or one of the given phrases."
     if isinstance(value, bool):
         return [_instruction(key, f"{word} somehow.", kind=kind)] if value else []
     return [_rule(key, f"{word} with {_either(_texts(key, value))}.", check, _texts(key, value))]
@@ -224,7 +224,7 @@ def _level(key, value):
 
 
 def _own_checks(key, value):
-    "Instructions of any kind, each tried once so that a mistake is found before a run."
+    "Return the rules of a user's instructions, each tried once to find mistakes before a run."
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise _wrong(key, value, "a list of instructions with 'kind'")
     rules = []
@@ -275,7 +275,7 @@ def _judged(key, value):
 
 
 def _counted(noun, check, *given):
-    "A reader of a key whose value is the most that is allowed."
+    "Return the reader of a key whose value is a maximum."
 
     def rules(key, value):
         n = _number(key, value)
@@ -313,7 +313,7 @@ GUIDE_KEYS = ("name", "about", *_KEYS)
 def read_guide(
     guide: Mapping[str, Any] | str | Path | StyleGuide,  # A dictionary, a YAML or JSON file, or YAML text
 ) -> StyleGuide:  # Its rules in the order of `GUIDE_KEYS`
-    "Read a style guide; a mistake raises `ValueError` with the key, what arrived and what was expected."
+    "Read a style guide; raise `ValueError` with the key, the value and what was expected."
     if isinstance(guide, StyleGuide):
         return guide
     told = _loaded(guide)
@@ -334,7 +334,7 @@ def read_guide(
 
 
 def _loaded(guide):
-    "The guide as plain data."
+    "Return the guide as plain data."
     if isinstance(guide, str) and ("\n" in guide or guide.lstrip().startswith("{")):
         return _parsed(guide, "style guide")
     if not isinstance(guide, (str, Path)):
@@ -358,11 +358,11 @@ def _yaml(text):
 
 
 def _parsed(text, where):
-    "JSON, or else YAML."
+    "Return text parsed as JSON, else as YAML."
     try:
         return json.loads(text)
     except ValueError:
-        pass  # it is YAML, or neither: its reader tells
+        pass  # the YAML reader reports it if it is neither
     try:
         return _yaml(text)
     except ValueError as e:
@@ -371,18 +371,18 @@ def _parsed(text, where):
 
 @lru_cache(maxsize=1)
 def example_guide() -> StyleGuide:
-    "The guide that is shipped as an example, `data/brand_voice/example.yaml`."
+    "Return the example guide of the package, `data/brand_voice/example.yaml`."
     return read_guide(data_path("brand_voice", "example.yaml"))
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #00f371e4
 @metric(CARD)
 def brand_voice(
-    response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
+    response: str,  # Text to be scored; without words, or a record: status 'undefined'
     *,
     guide: Mapping[str, Any] | str | Path | StyleGuide,  # As for `read_guide`
-    judge: Judge | None = None,  # Asked the judged rules; without one they are counted as not checked
-) -> Score:  # points in [1, 4]; fraction = rules kept / rules checked; evidence lists every rule
-    "Share of the rules of a style guide that a response keeps, 1 to 4 points; higher is better."
+    judge: Judge | None = None,  # Judge for the judged rules; without one they count as not checked
+) -> Score:  # points in [1, 4]; fraction = rules followed / rules checked; evidence lists every rule
+    "Score the share of a style guide's rules that a response follows, 1 to 4 points; higher is better."
     check_text(response)
     rater = RULES if judge is None else judge.name
     if isinstance(guide, str) and not guide.strip():
@@ -413,15 +413,15 @@ abrand_voice = awaited(brand_voice)
 
 
 def _as_instruction(rule):
-    "A question as something that a response follows or not."
+    "Return a question as an instruction that a response follows or not."
     return f"The answer to this question is yes: {rule.text}"
 
 
 def _on_rule(rule, problem, verdict=None):
-    "Evidence for one rule."
+    "Return evidence for one rule."
     kind = "not kept" if problem else "kept"
     kind = "not checked" if problem is None else kind
-    why = "no rule can tell for this text" if problem is None else problem
+    why = "no rule can decide this for the text" if problem is None else problem
     reason = verdict.reason if verdict is not None else why
     detail = {"rule": rule.key, "by": "judge" if verdict is not None else "rule"}
     return Evidence(
@@ -435,13 +435,13 @@ def _not_asked(rule):
         rule.text,
         "instruction",
         None,
-        "it takes a judge that reads",
+        "it needs a language model or a person as judge",
         detail={"rule": rule.key, "by": ""},
     )
 
 
 def _share_kept(evidence, rater):
-    "The share of the checked rules, with the count of the others."
+    "Return the score: the share of checked rules that are followed, with the count of the others."
     kept = [e for e in evidence if e.kind == "kept"]
     wrong = [e for e in evidence if e.kind == "not kept"]
     lost = [e for e in evidence if e.kind == "not checked"]

@@ -46,7 +46,7 @@ from .truthfulness import CORRECTION_CARD
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82
 SECTIONS = ("definition", "scale", "agreement", "samples", "limits")
-_BESIDE = {  # page -> smaller measures on it
+_BESIDE = {  # page -> further measures on it
     "prediction": (
         MACRO_F1_CARD,
         KAPPA_CARD,
@@ -84,24 +84,24 @@ _PAGES = {
 }
 
 
-def all_cards() -> dict[str, MetricCard]:  # As in `Score.metric` -> card
-    "The cards of all metrics, those of the leaderboard's columns and those beside them."
+def all_cards() -> dict[str, MetricCard]:  # Name as in `Score.metric` -> card
+    "Return the cards of all metrics, including those that are not leaderboard columns."
     return {c.name: c for cards in _PAGES.values() for c in cards}
 
 
-def page_cards() -> dict[str, tuple[MetricCard, ...]]:  # Page -> its metric's card, then smaller measures'
-    "What stands on which page."
+def page_cards() -> dict[str, tuple[MetricCard, ...]]:  # Page -> metric's card, then further ones
+    "Return the cards on each page."
     return dict(_PAGES)
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #1271862c
 def metric_page(
-    name: str,  # Of a metric or of a page
-    section: str = "",  # One of `SECTIONS`; a smaller measure has its own, which is the default
+    name: str,  # Name of a metric or a page
+    section: str = "",  # One of `SECTIONS`; default: '', or a further measure's own section
     *,
-    base: str = "",  # Address of a published site; empty: an address inside the site
+    base: str = "",  # URL of a published site; empty: a relative link
     suffix: str = ".html",  # '.ipynb' for a link between notebooks
-) -> str:  # e.g. 'cards/factuality.html#agreement'
-    "The address of a metric's page; an unknown name or section raises `ValueError`."
+) -> str:  # Such as 'cards/factuality.html#agreement'
+    "Return the link to a metric's page; raise `ValueError` for an unknown name or section."
     page = next((p for p, cards in _PAGES.items() if name == p or name in {c.name for c in cards}), None)
     if page is None:
         meant = did_you_mean(name, all_cards())
@@ -121,11 +121,11 @@ def _table_row(cells):
 
 
 def markdown_table(
-    rows: Sequence[Sequence],  # The first one is the head
+    rows: Sequence[Sequence],  # The first row is the header
 ) -> str:
-    "Rows as a Markdown table."
+    "Return rows as a Markdown table."
     head, *body = rows
-    # pandoc divides a page's width by the dashes where a row is long: a column of long texts gets more
+    # pandoc sets column widths by the number of dashes if a row is long
     wide = [min(60, max(3, *(len(_cell(r[i])) for r in rows))) for i in range(len(head))]
     return "\n".join(map(_table_row, (head, ["-" * w for w in wide], *body))) + "\n"
 
@@ -142,7 +142,7 @@ def _direction(card):
 def card_markdown(
     card: MetricCard,
 ) -> str:  # A Markdown table
-    "A card as a table of two columns."
+    "Return a card as a table of two columns."
     return markdown_table(
         [
             ("Card", card.title),
@@ -160,8 +160,8 @@ def card_markdown(
 
 def scale_markdown(
     card: MetricCard,
-) -> str:  # Markdown; the cut points where there are such
-    "How a card's fraction becomes points, in words."
+) -> str:  # Markdown table
+    "Return how a card's fraction becomes points; without cut points its unit, range and direction."
     if card.cuts is None:
         head = ("unit", "range", "direction")
         return markdown_table([head, (card.unit, _range_in_words(card), _direction(card))])

@@ -18,15 +18,15 @@ from ..core.languages import foreign_part
 
 # %% ../../nbs/metrics/14_checks.ipynb #52c712ba
 CHECKS: dict[str, Callable[..., str | None]] = {}  # kind -> check(response, **parameters) -> what is wrong
-LOOSE: set[str] = set()  # kinds that have a lenient reading
+LOOSE: set[str] = set()  # kinds that have a lenient variant
 
 
 def check(
     function: Callable | None = None,  # check(response, **parameters)
     *,
     name: str = "",  # Default: the function's name
-    loose: bool = False,  # Whether a first line, a last line and markup may be forgiven
-    raw: bool = False,  # Whether it looks at HTML as it is written, and not at what a reader sees of it
+    loose: bool = False,  # Whether an extra first line, last line and markup may be ignored
+    raw: bool = False,  # Whether it gets HTML source instead of the visible text
 ) -> Callable:  # The function, unchanged
     "Register a check as a kind of instruction."
 
@@ -40,7 +40,7 @@ def check(
 
 
 def _as_seen(f):
-    "A check that is given the text which a reader sees where the response is HTML."
+    "Wrap a check so that it gets the visible text of an HTML response."
 
     @functools.wraps(f)
     def seen(response, *args, **kwargs):
@@ -51,11 +51,11 @@ def _as_seen(f):
 
 # %% ../../nbs/metrics/14_checks.ipynb #6eea580c
 def unless_foreign(
-    text: str,  # Where a rule of English words looked and found none
+    text: str,  # Text in which a rule for English found no match
     *,
-    said: str = "",  # What the rule says of it: '' or that something is missing
-) -> str | None:  # None where a part of the text is in another language
-    "What a rule of English words says of a text in which it found none."
+    said: str = "",  # What the rule reports then: '' or that something is missing
+) -> str | None:  # `said`; None if a part of the text is in another language
+    "Return the result of an English rule that found no match; undecided for other languages."
     return None if foreign_part(text) else said
 
 # %% ../../nbs/metrics/14_checks.ipynb #6013ce3f
@@ -81,7 +81,7 @@ def _read_texts(value):
 
 
 def _fits(value, kind):
-    "The value as a parameter of this kind, or None when it does not fit."
+    "Return the value as a parameter of this type, or None if it does not fit."
     if kind in (int, float):
         return _read_number(value, kind)
     if kind == Sequence[str]:
@@ -91,13 +91,13 @@ def _fits(value, kind):
 
 # %% ../../nbs/metrics/14_checks.ipynb #f19b7aaa
 def _kinds_of(p):
-    "The kinds that a parameter's annotation allows, as far as they are known."
+    "Return the known types that a parameter's annotation allows."
     union = isinstance(p.annotation, types.UnionType)
     return [k for k in (typing.get_args(p.annotation) if union else (p.annotation,)) if k in _WANTED]
 
 
 def _parameter(p, value):
-    "One checked parameter; what has no known annotation passes as it is."
+    "Return one checked parameter; without a known annotation it is returned unchanged."
     kinds = _kinds_of(p)
     fitting = [v for k in kinds if (v := _fits(value, k)) is not None]
     if kinds and (not fitting or fitting[0] == [] and p.default is p.empty):
@@ -108,16 +108,16 @@ def _parameter(p, value):
 # %% ../../nbs/metrics/14_checks.ipynb #0c0e5d1a
 @functools.lru_cache(maxsize=256)
 def _parameters(function):
-    "All parameters of a check but the first one, the response."
+    "Return all parameters of a check except the first, the response."
     return list(inspect.signature(function).parameters.values())[1:]
 
 
 def parameters_of(
     function: Callable,  # A check
-    given: Mapping,  # Parameters as they arrived
-    kind: str,  # Name of the check, for the error
+    given: Mapping,  # Parameters as given by the caller
+    kind: str,  # Name of the check, for error messages
 ) -> dict:  # The checked parameters
-    "Check the parameters of a kind; a mistake raises `ValueError`."
+    "Return the validated parameters of a check; raise `ValueError` if one does not fit."
     known = _parameters(function)
     named = {p.name: p for p in known if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     given = {k: v for k, v in given.items() if v is not None}
@@ -129,7 +129,7 @@ def parameters_of(
 
 
 def _check_names(given, named, open_ended, kind):
-    "No parameter may be unknown, and none that is needed may be missing."
+    "Raise `ValueError` for an unknown parameter or a missing required one."
     if unknown := [k for k in given if k not in named and not open_ended]:
         takes = ", ".join(named) or "none"
         raise ValueError(f"{unknown[0]!r} is not a parameter of {kind!r}; it takes {takes}")

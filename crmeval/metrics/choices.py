@@ -29,10 +29,10 @@ from ..tasks.probes import Probe
 class Choice:
     "A question with options in shuffled order."
 
-    id: str  # Of the probe
+    id: str  # Probe id
     question: str
     options: Sequence[str]  # In the order shown, at most 26
-    answer: int  # Index of the right one
+    answer: int  # Index of the right option
 
     @property
     def prompt(self) -> str:
@@ -40,16 +40,16 @@ class Choice:
         return f"{self.question}\n\n{lines}\n\nAnswer with one letter only."
 
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of the options, in the order shown
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # names of the options, in the order shown
 
 
 def choice(
     question: str,
     right: str,  # The right option
-    wrong: Sequence[str],  # The others, 1 to 25
+    wrong: Sequence[str],  # The wrong options, 1 to 25
     *,
     id: str = "",
-    seed: int = 0,  # The order depends on it and on the question
+    seed: int = 0,  # The order depends on the seed and the question
 ) -> Choice:
     "Shuffle the options of a question; the same seed and question give the same order."
     if isinstance(wrong, str) or not wrong or len(wrong) > 25:
@@ -63,11 +63,11 @@ def choice(
 # %% ../../nbs/metrics/37_choices.ipynb #1fddd5bf
 def choices_of(
     probes: Sequence[Probe],
-    form: str = "binary",  # 'binary': best right against best wrong answer; 'mc1': against all wrong ones
+    form: str = "binary",  # 'binary': best right and best wrong answer; 'mc1': all wrong answers
     *,
     seed: int = 0,
 ) -> list[Choice]:  # One for each probe that has both a right and a wrong answer
-    "Choice questions from probes: of `choices` (right one first), else of `correct` and `incorrect`."
+    "Return choice questions from `choices` (right one first), else from `correct` and `incorrect`."
     if form not in ("binary", "mc1"):
         raise ValueError(f"form is {form!r}, expected 'binary' or 'mc1'")
     found = (_choice_of(p, form, seed) for p in probes)
@@ -75,7 +75,7 @@ def choices_of(
 
 
 def _choice_of(probe, form, seed):
-    "The choice question of one probe, or None where it has no right or no wrong answer."
+    "Return the choice question of one probe; None if it lacks a right or a wrong answer."
     best = list(probe.choices[:2])
     if len(best) < 2:
         best = [*probe.correct[:1], *probe.incorrect[:1]]
@@ -94,16 +94,16 @@ _LEADING = re.compile(r"[\s*_`\"'“”]*(?:[(\[]([A-Za-z])[)\]]|([A-Z])[.):](?=
 _BEFORE_OPTION = re.compile(
     r"^(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option)(?: is)?[\s:]*", re.I
 )
-_LEXICON = PatternFile(data_path("lexicons", "choices.json"))  # how a sentence names a letter
+_LEXICON = PatternFile(data_path("lexicons", "choices.json"))  # patterns of sentences that name a letter
 
 # %% ../../nbs/metrics/37_choices.ipynb #fb69f4d8
 @named_arguments
 def read_choice(
-    text: str,  # What the model said
+    text: str,  # Response of the model
     *,
     options: Sequence[str],  # Options in the order shown
-) -> int | None:  # Index of the option, or None when it is unclear
-    "Which option does an answer choose?"
+) -> int | None:  # Index of the option; None if unclear
+    "Return the option that an answer chooses."
     text = _readable(text)
     if not text:
         return None
@@ -121,7 +121,7 @@ def read_choice(
 
 
 def _readable(text):
-    "The text without disguises; a letter that stands alone may also look like one of ours."
+    "Return the text without disguises; a single letter may also be a Latin look-alike."
     if not isinstance(text, str):
         raise ValueError(f"text is {type(text).__name__}, expected text")
     text = unmask(text[:20_000]).strip()
@@ -133,13 +133,13 @@ def _flat(text):
 
 
 def _one_of(flat, text):
-    "The index of the one option that a text repeats, or None."
+    "Return the index of the only option that equals a text, or None."
     said = _flat(text)
     return flat.index(said) if flat.count(said) == 1 else None
 
 # %% ../../nbs/metrics/37_choices.ipynb #42b0c34d
 def _named(text, options):
-    "The options whose letters a sentence names; None stands for a letter that no option has."
+    "Return the options whose letters a text names; None stands for a letter without an option."
     found = {_index(_letter(m), options) for m in _LEXICON.pattern("named").finditer(text) if any(m.groups())}
     elsewhere = (m[1] for m in _LEXICON.pattern("named_elsewhere").finditer(text))
     return found | {_index(letter, options) for letter in elsewhere if letter.isupper()}
@@ -170,11 +170,11 @@ CHOICE_CARD = MetricCard(
 
 @metric(CHOICE_CARD)
 def choice_score(
-    response: str,  # What the model said
+    response: str,  # Response of the model
     *,
     item: Choice,  # The question with its options
-) -> Score:  # fraction 1 right, 0 wrong; an answer that cannot be read has status 'parse_error'
-    "Grade the answer to a choice question; 1 is right, higher is better."
+) -> Score:  # fraction 1 right, 0 wrong; an unreadable answer has status 'parse_error'
+    "Score the answer to a choice question; 1 is right, higher is better."
     if not response.strip():
         return unscored(CHOICE_CARD, "undefined", "The answer is empty.", rater="rule")
     picked = read_choice(response, options=item.options)
@@ -201,12 +201,12 @@ def _graded(picked, item):
 # %% ../../nbs/metrics/37_choices.ipynb #2e0e3b0d
 @dataclass(frozen=True)
 class ChoiceReport:
-    "Accuracy of choices and what position did to it."
+    "Accuracy of choices and the effect of option position."
 
     accuracy: Estimate  # Share of right choices; unreadable ones are undefined
-    chance: float  # What guessing gives on these questions
-    right_first: Estimate  # Accuracy where the true option stands first
-    right_later: Estimate  # Accuracy where it does not
+    chance: float  # Expected accuracy of guessing on these questions
+    right_first: Estimate  # Accuracy where the right option is first
+    right_later: Estimate  # Accuracy where it is not first
     position_effect: Estimate  # right_first - right_later, in [-1, 1]; 0 is no effect
     picks_first: Estimate  # Share of choices of the first option
 
@@ -214,7 +214,7 @@ class ChoiceReport:
 def choice_report(
     scores: Sequence[Score],  # From `choice_score`
 ) -> ChoiceReport:
-    "Summarise choices; the interval of the position effect is Newcombe's, from the two Wilson intervals."
+    "Return a summary of choices; the position effect has Newcombe's interval from two Wilson intervals."
     found = [{**s.evidence[0], "yes": s.fraction == 1} for s in scores if s.status == "ok"]
     first = _share_of(r["yes"] for r in found if r["right"] == 0)
     later = _share_of(r["yes"] for r in found if r["right"] > 0)

@@ -57,7 +57,7 @@ ALLOWED_CARD = MetricCard(
 
 # %% ../../nbs/metrics/49_citations.ipynb #cc1032b7
 def _passage(given):
-    "A passage in any form as a record."
+    "Return a passage in any form as a `Passage`."
     if isinstance(given, str):
         return Passage("passage", given)
     if isinstance(given, Mapping):
@@ -71,7 +71,7 @@ _EVERYBODY = "*"
 
 
 def _groups(passage):
-    "Names of those who may see a passage; none: everybody."
+    "Return the groups that may see a passage; empty: everyone."
     told = passage.fields.get("allowed")
     names = frozenset([told] if isinstance(told, str) else told or ())
     if _EVERYBODY in names:
@@ -81,12 +81,12 @@ def _groups(passage):
 # %% ../../nbs/metrics/49_citations.ipynb #5279f54d
 @dataclass(frozen=True)
 class CitedClaim:
-    "A sentence of an answer with what it cites."
+    "A sentence of an answer with its citations."
 
-    text: str  # Without numbers
-    cited: tuple[int, ...] = ()  # Numbers of passages, from 1, in their order
-    lost: int = 0  # Numbers that no passage has
-    foreign: tuple[str, ...] = ()  # Links that no passage has
+    text: str  # Without citation markers
+    cited: tuple[int, ...] = ()  # Numbers of passages, from 1, in order
+    lost: int = 0  # Citations of numbers without a passage
+    foreign: tuple[str, ...] = ()  # Links that belong to no passage
 
 
 _BEHIND = re.compile(
@@ -96,12 +96,12 @@ _LISTED = re.compile(r"\s*(?:[-*]\s{0,3})?[\[【]\^?\d{1,3}[\]】]")
 
 
 def _before_the_stop(text):
-    "'It is free. [1] Next' as 'It is free [1]. Next'."
+    "Move citations before the full stop: 'It is free. [1] Next' becomes 'It is free [1]. Next'."
     return _BEHIND.sub(lambda m: f" {m[2].strip()}{m[1]} ", text)
 
 
 def _without_sources(text):
-    "An answer without the list of sources at its end."
+    "Return an answer without the list of sources at its end."
     lines = text.rstrip().split("\n")
     at = len(lines)
     while at and (not lines[at - 1].strip() or _LISTED.match(lines[at - 1])):
@@ -112,13 +112,13 @@ def _without_sources(text):
 
 @dataclass(frozen=True)
 class _Shelf:
-    "The passages of an answer, by number and by address."
+    "The passages of an answer, by number and by URL."
 
     passages: tuple[Passage, ...]
     places: Mapping[tuple, int]
 
     def read(self, text):
-        "(numbers cited, numbers that no passage has, links that none has) of a text."
+        "Return (numbers cited, count of unknown numbers, unknown links) of a text."
         _, numbers, lost = read_markers(text, len(self.passages))
         cited, foreign = dict.fromkeys(numbers), []
         for url in (u for link in find_links(text) for u in link.url.split()):
@@ -140,18 +140,18 @@ def _shelf(passages):
 
 
 def cited_claims(
-    response: str,  # An answer in any form
+    response: str,  # A grounded answer
     *,
-    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
-) -> list[CitedClaim]:  # Greetings, questions and headings are no claims
-    "The sentences of an answer that say something, with what each cites."
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # Passages in the order of their numbers
+) -> list[CitedClaim]:  # Without greetings, questions and headings
+    "Return the claims of an answer with their citations."
     shelf = _shelf(passages)
     said = parts_said(_before_the_stop(_without_sources(own_text(response))))
     return [_claim(p.text, shelf) for p in said if p.form == "" and any(map(str.isalpha, _bare(p.text)))]
 
 
 def _bare(sentence):
-    "A sentence without numbers of passages; words of a link stay."
+    "Return a sentence without citation numbers; the words of a link are kept."
     for link in reversed(find_links(sentence)):
         sentence = sentence[: link.start] + link.words + sentence[link.end :]
     return re.sub(r"[ \t]+", " ", read_markers(sentence, 0)[0]).strip()
@@ -162,11 +162,11 @@ def _claim(sentence, shelf):
     return CitedClaim(_bare(sentence), cited, lost, foreign)
 
 # %% ../../nbs/metrics/49_citations.ipynb #43d955d8
-_MOST = 5  # Citations of one claim that are weighed
+_MOST = 5  # maximum citations of one claim that count
 
 
 def _questions(claims):
-    "For each set of passages that has to be asked about, the claims: all together, each alone, all but one."
+    "Return set of passages -> claims to check with it: all cited together, each alone, all but one."
     asked: dict[tuple[int, ...], list[int]] = {}
     for i, c in enumerate(claims):
         for numbers in _sets_of(c.cited[:_MOST]):
@@ -181,7 +181,7 @@ def _sets_of(cited):
 
 
 def _verdicts(claims, shelf, judge):
-    "(claim, set of passages) -> verdict."
+    "Return (claim, set of passages) -> verdict."
     found = {}
     for numbers, mine in _questions(claims).items():
         told = judge.supported([claims[i].text for i in mine], source=_source(shelf, numbers))
@@ -195,13 +195,13 @@ def _source(shelf, numbers):
 
 
 def _supported(verdicts, i, cited):
-    "Whether the passages that a claim cites support it together."
+    "Whether the passages cited by a claim support it together."
     numbers = cited[:_MOST]
     return bool(numbers) and bool(verdicts[i, numbers].yes)
 
 
 def _is_right(verdicts, i, cited, n):
-    "Whether one citation of a claim is right: it supports alone, or the others do not without it."
+    "Whether a citation is correct: it supports the claim alone, or the others do not without it."
     numbers = cited[:_MOST]
     if n not in numbers or not _supported(verdicts, i, numbers):
         return False
@@ -210,21 +210,21 @@ def _is_right(verdicts, i, cited, n):
 
 # %% ../../nbs/metrics/49_citations.ipynb #d8663995
 class WordSupport:
-    "A judge that counts words: a sentence is supported where the source has most of its content words."
+    "Judge that counts words: a sentence is supported if the source has most of its content words."
 
     name = "words"
     style = "fine"
 
     def __init__(
         self,
-        share: float = 0.6,  # Least share of a sentence's content words that the source has, (0, 1]
+        share: float = 0.6,  # Minimum share of a sentence's content words in the source, (0, 1]
     ):
         if not 0 < share <= 1:
             raise ValueError(f"share is {share!r}, expected a number above 0, at most 1")
         self.share = share
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Whether the source has the words; a sentence without content words is supported by anything."
+        "Return whether the source supports each sentence; one without content words is always supported."
         held = set(content_words(source))
         return [self._told(s, held) for s in sentences]
 
@@ -234,22 +234,22 @@ class WordSupport:
         return Verdict(part >= self.share, reason=f"{part:.0%} of its words are in the source")
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Whether the sentences have the words of each fact."
+        "Return whether the sentences state each fact."
         return self.supported(facts, source=" ".join(sentences))
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "Words do not tell whether an instruction is followed."
+        "Return 'undefined' for each instruction, because words cannot decide it."
         return [Verdict(None, status="undefined", reason="words do not tell")] * len(instructions)
 
 # %% ../../nbs/metrics/49_citations.ipynb #478607e9
 @metric(CARD)
 def citation_recall(
-    response: str,  # Answer to be scored; one without a claim has status 'undefined'
+    response: str,  # Answer to be scored; without a claim: status 'undefined'
     *,
-    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
-    judge: Judge | None = None,  # Who decides whether a passage supports a claim; default: the built-in judge
-) -> Score:  # points in [1, 4]; fraction = claims with a right citation / claims; evidence lists the others
-    "Share of the claims that the passages cited behind them support, 1 to 4 points; higher is better."
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # Passages in the order of their numbers
+    judge: Judge | None = None,  # Judge that decides support; default: the built-in one
+) -> Score:  # points in [1, 4]; fraction = supported claims / claims; evidence lists the others
+    "Score the share of claims that their cited passages support, 1 to 4 points; higher is better."
     judge = judge or default_judge()
     read = _read(CARD, response, passages, judge)
     if isinstance(read, Score):
@@ -265,12 +265,12 @@ def citation_recall(
 
 @metric(PRECISION_CARD)
 def citation_precision(
-    response: str,  # Answer to be scored; one without a citation has status 'undefined'
+    response: str,  # Answer to be scored; without a citation: status 'undefined'
     *,
-    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
-    judge: Judge | None = None,  # Who decides whether a passage supports a claim; default: the built-in judge
-) -> Score:  # points in [1, 4]; fraction = right citations / citations; evidence lists the wrong ones
-    "Share of the citations that are right, 1 to 4 points; higher is better."
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # Passages in the order of their numbers
+    judge: Judge | None = None,  # Judge that decides support; default: the built-in one
+) -> Score:  # points in [1, 4]; fraction = correct citations / citations; evidence lists the wrong ones
+    "Score the share of citations that are correct, 1 to 4 points; higher is better."
     judge = judge or default_judge()
     read = _read(PRECISION_CARD, response, passages, judge)
     if isinstance(read, Score):
@@ -297,7 +297,7 @@ acitation_precision = awaited(citation_precision)
 
 
 def _read(card, response, passages, judge):
-    "(claims, verdicts), or the score of an answer that cannot be held against anything."
+    "Return (claims, verdicts), or an unscored score if there is nothing to check."
     if not any(_passage(p).text.strip() for p in passages):
         return unscored(card, "undefined", "There are no passages that could be cited.", rater=judge.name)
     claims = cited_claims(response, passages=passages)
@@ -311,7 +311,7 @@ def _read(card, response, passages, judge):
 
 # %% ../../nbs/metrics/49_citations.ipynb #37683382
 def _on_claim(i, claim, verdicts):
-    "Evidence for a claim without a right citation."
+    "Return evidence for a claim without a correct citation."
     detail = {"claim": i, "cited": list(claim.cited)}
     if not claim.cited:
         return Evidence("uncited", claim.text, fine=False, reason="it cites no passage", detail=detail)
@@ -323,7 +323,7 @@ def _on_claim(i, claim, verdicts):
 
 
 def _on_citation(claim, number, together):
-    "Evidence for one wrong citation."
+    "Return evidence for one wrong citation."
     why = "it adds nothing to the others" if together.yes else "the passages that it cites do not say so"
     return Evidence("wrong citation", claim.text, fine=False, reason=why, detail={"passage": number})
 
@@ -334,7 +334,7 @@ def _on_lost(claim):
 
 
 def _foreign(claims):
-    "Notes on links to what was not retrieved; they count apart."
+    "Return notes on links outside the passages; they do not count in the score."
     pairs = [(c, url) for c in claims for url in c.foreign]
     return [
         Evidence("foreign link", c.text, reason="no passage has this link", detail={"url": u})
@@ -345,16 +345,16 @@ def _foreign(claims):
 def internal_cited(
     response: str,  # An answer, with its list of sources
     *,
-    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
-    reader: Collection[str] = (),  # Names under which the reader reads, her groups with them; (): a customer
-) -> list[str]:  # Ids in the order of their numbers; [] is as it should be
-    "Ids of the passages that an answer cites though its reader may not see them."
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # Passages in the order of their numbers
+    reader: Collection[str] = (),  # Names and groups of the reader; (): a customer
+) -> list[str]:  # Ids in the order of their numbers; [] is correct
+    "Return the ids of cited passages that the reader may not see."
     shelf = _shelf(passages)
     return [shelf.passages[n - 1].id for n in sorted(_hidden(response, shelf, reader)[1])]
 
 
 def _hidden(response, shelf, reader):
-    "(numbers cited, those of them that the reader may not see)."
+    "Return (numbers cited, those that the reader may not see)."
     if isinstance(reader, str):
         raise ValueError(f"reader is {reader!r}, expected a list of names")
     cited = shelf.read(own_text(response))[0]
@@ -364,15 +364,13 @@ def _hidden(response, shelf, reader):
 
 @metric(ALLOWED_CARD)
 def citations_allowed(
-    response: str,  # Answer to be scored; one that cites no passage has status 'undefined'
+    response: str,  # Answer to be scored; without a cited passage: status 'undefined'
     *,
-    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, with `allowed` or `internal`
-    reader: Sequence[str] = (),  # Names under which the reader reads, her groups with them; (): a customer
-    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
-) -> (
-    Score
-):  # points in [1, 4], 4 only without any hidden one; fraction = allowed / cited; evidence: the hidden
-    "Share of the cited passages that the reader may see, 1 to 4 points; higher is better."
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # Passages with `allowed` or `internal`
+    reader: Sequence[str] = (),  # Names and groups of the reader; (): a customer
+    judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
+) -> Score:  # points in [1, 4], 4 only if all are allowed; fraction = allowed / cited; evidence: the hidden
+    "Score the share of cited passages that the reader may see, 1 to 4 points; higher is better."
     shelf = _shelf(passages)
     cited, hidden = _hidden(response, shelf, reader)
     if not cited:

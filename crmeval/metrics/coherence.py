@@ -44,20 +44,20 @@ CARD = MetricCard(
     "(coherence of the whole)",
     cuts=(0.5, 0.75, 0.9),
 )
-MOST_CONVERSATION = 3000  # characters of the conversation's end that a language model is shown
+MOST_CONVERSATION = 3000  # characters from the conversation's end that a language model sees
 
 # %% ../../nbs/metrics/12_coherence.ipynb #4f5ad41d
 @metric(CARD)
 def coherence(
-    response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
+    response: str,  # Text to be scored; without words, or a record: status 'undefined'
     *,
     conversation: str
     | Sequence[Any]
-    | None = None,  # What it answers: lines 'Speaker: text', or messages in order
+    | None = None,  # Conversation that it answers: lines 'Speaker: text', or messages in order
     judge: Judge
     | None = None,  # A language model or a person; default, and for the built-in judge: the rules
-) -> Score:  # points in [1, 4]; evidence lists each break with its sentence and what it does not go with
-    "How well a response hangs together, 1 to 4 points on the scale; higher is better."
+) -> Score:  # points in [1, 4]; evidence: each break with its sentence and what it conflicts with
+    "Score how well the sentences of a response fit together, 1 to 4 points; higher is better."
     check_text(response)
     turns = read_turns(_given(conversation))
     rater = RULES if judge is None else judge.name
@@ -74,7 +74,7 @@ acoherence = awaited(coherence)
 
 
 def _given(conversation):
-    "A conversation in one of its forms; anything else is the caller's mistake."
+    "Return the conversation as text or messages; raise `ValueError` for any other type."
     if conversation is None or isinstance(conversation, str):
         return conversation or ""
     if isinstance(conversation, Sequence) and not isinstance(conversation, bytes):
@@ -88,14 +88,14 @@ def _as_lines(turns: Sequence[Turn]) -> str:
 
 # %% ../../nbs/metrics/12_coherence.ipynb #9da7d1bd
 def _by_rule(response, turns, rater):
-    "The breaks that words show."
+    "Score by the breaks that the rules find."
     if problem := not_english(response):
         return unscored(CARD, "undefined", problem, rater=rater)
     parts = parts_said(response)
     said = [p.text for i, p in enumerate(parts) if _counts(p, i == len(parts) - 1)]
     if not said or (len(said) == 1 and not turns):
         why = (
-            "One sentence alone has nothing to hang together with."
+            "A single sentence without a conversation has no score."
             if said
             else "The response has no sentence."
         )
@@ -109,7 +109,7 @@ def _by_rule(response, turns, rater):
 
 
 def _counts(part, last):
-    "A greeting or a heading is no thought; a text that ends with a heading announces one."
+    "Whether a part counts: no greetings or headings, except a heading at the end, which announces more."
     return part.form in ("", "question", "courtesy") or (last and part.form == "heading")
 
 
@@ -126,7 +126,7 @@ def _evidence(b: Break, said):
 
 
 def _reason(found, n):
-    "What was found, in words."
+    "Return the reason of the score."
     sentences = f"{n} sentence{'s' if n > 1 else ''}"
     if not found:
         return f"No break was found in {sentences}."
@@ -138,7 +138,7 @@ def _reason(found, n):
 
 # %% ../../nbs/metrics/12_coherence.ipynb #465aaa7c
 def _by_questions(response, shown, judge):
-    "One question for each kind of break; those of the turn where there is a conversation."
+    "Ask one question for each kind of break, and more about the conversation if there is one."
     asked = written_rubric()["questions"]
     text = own_text(response)
     questions = {q: (kind, text) for kind, q in asked["coherence"].items()}

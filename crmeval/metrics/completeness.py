@@ -20,7 +20,7 @@ from .forms import by_rubric, checked_facts, evaluate_classes, stating_lines
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/11_completeness.ipynb #ae79c027
-VERDICT_CUTS = (0.5, 0.7, 0.95)  # least share of facts stated for 2, 3 and 4 points
+VERDICT_CUTS = (0.5, 0.7, 0.95)  # minimum share of stated facts for 2, 3 and 4 points
 CARD = MetricCard(
     name="completeness",
     title="Completeness",
@@ -39,9 +39,9 @@ def completeness(
     response: str,  # Text to be scored; empty text scores 1 point
     *,
     key_facts: Sequence[str],  # Facts the response should state, (n,); n=0 gives status 'undefined'
-    judge: Judge | None = None,  # Who decides whether a fact is stated; default: the built-in judge
-) -> Score:  # points in [1, 4]; fraction = facts stated / n; evidence names each fact, and where it is stated
-    "Share of the key facts that the response states, 1 to 4 points on the scale; higher is better."
+    judge: Judge | None = None,  # Judge that decides whether a fact is stated; default: the built-in one
+) -> Score:  # points in [1, 4]; fraction: share stated; evidence: each fact and where it is stated
+    "Score the share of key facts that the response states, 1 to 4 points; higher is better."
     facts = checked_facts(response, key_facts=key_facts)
     judge = judge or default_judge()
     if not facts:
@@ -59,7 +59,7 @@ acompleteness = awaited(completeness)
 
 # %% ../../nbs/metrics/11_completeness.ipynb #1999544f
 def _share_stated(facts, verdicts, said, judge):
-    "The share of the facts that are stated; a judge that fails for one of them leaves it unknown."
+    "Score the share of stated facts; if the judge fails for one fact, there is no score."
     if (bad := failed_verdict(verdicts)) is not None:
         return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
     pairs = enumerate(zip(facts, verdicts, strict=True))
@@ -79,7 +79,7 @@ def _share_stated(facts, verdicts, said, judge):
 
 
 def _evidence(i, fact, verdict, said):
-    "One key fact: 'missing' with the judge's reason, or 'stated' with the sentences that state it."
+    "Return evidence for one fact: 'missing' with the judge's reason, or 'stated' with its sentences."
     where = [said[j] for j in stating_lines(fact, verdict, said)]
     if where:
         return _fact_evidence("stated", i, fact, quotes=where, probability=verdict.probability)

@@ -34,11 +34,11 @@ CARD = MetricCard(
     "extended by repetition and length",
     cuts=(0.35, 0.6, 0.8),
 )
-PROBABLE_CUTS = (0.3, 0.45, 0.6)  # the same where sentences count by their probability
-FIRST_FACT_WORDS = 35  # words that a sentence with one fact may have
+PROBABLE_CUTS = (0.3, 0.45, 0.6)  # the same where sentences are weighted by probability
+FIRST_FACT_WORDS = 35  # words allowed in a sentence with one fact
 MORE_FACT_WORDS = 15  # words that each further fact allows
-SENTENCE_WORDS = 20  # each 20 words beyond that count as a further sentence
-SHORT_WORDS = 6  # a sentence without a fact that is shorter than this counts for its share
+SENTENCE_WORDS = 20  # every further 20 words count as another sentence
+SHORT_WORDS = 6  # a shorter sentence without a fact counts in proportion to its words
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #977821f8
 @metric(CARD)
@@ -46,9 +46,9 @@ def conciseness(
     response: str,  # Text to be scored; empty text scores 1 point
     *,
     key_facts: Sequence[str],  # Facts that a response should state, (n,); n=0 gives status 'undefined'
-    judge: Judge | None = None,  # Who decides which sentences state a fact; default: the built-in judge
-) -> Score:  # points in [1, 4]; fraction = sentences that carry / that count; evidence lists the ballast
-    "Share of the response that carries key facts, 1 to 4 points on the scale; higher is better."
+    judge: Judge | None = None,  # Judge that decides which sentences state a fact; default: the built-in one
+) -> Score:  # points in [1, 4]; fraction = sentences with a fact / that count; evidence: padding
+    "Score the share of the response that states key facts, 1 to 4 points; higher is better."
     facts = checked_facts(response, key_facts=key_facts)
     judge = judge or default_judge()
     if not facts:
@@ -77,7 +77,7 @@ aconciseness = awaited(conciseness)
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #bf00b063
 def _facts_carried(where, unique, n):
-    "How many facts each of n sentences states; the judge saw those that repeat nothing."
+    "Return how many facts each of n sentences states; the judge saw only sentences without repetition."
     carried = [0] * n
     for sentences in where:
         for j in sentences:
@@ -87,11 +87,11 @@ def _facts_carried(where, unique, n):
 
 def carrying_shares(
     facts: Sequence[str],  # Key facts, (n,)
-    verdicts: Sequence[Verdict],  # Of a judge that was asked whether the sentences state them, (n,)
+    verdicts: Sequence[Verdict],  # (n,) the judge's verdicts on whether the sentences state them
     *,
-    sentences: Sequence[str],  # Of which none repeats another, (m,)
+    sentences: Sequence[str],  # (m,) sentences without repetitions
 ) -> list[float]:  # (m,) in [0, 1]; 0 and 1 where the judge gives no probabilities
-    "How probable it is that each sentence carries a key fact: that of its most probable one; 1 if unknown."
+    "Return the probability that each sentence states a fact: of its most probable fact; 1 if unknown."
     sure = [0.0] * len(sentences)
     for fact, v in zip(facts, verdicts, strict=True):
         for j in stating_lines(fact, v, sentences):
@@ -100,11 +100,11 @@ def carrying_shares(
 
 
 def _share_that_carries(said, first, carried, sure, rater):
-    "Weigh what carries a fact against what counts."
+    "Score the sentences that state a fact against all that count."
     useful, probable, total, ballast = 0, 0.0, 0.0, []
     for i, p in enumerate(said):
         if p.form and first[i] is None and not carried[i]:
-            continue  # a greeting or a label is neither for nor against
+            continue  # greetings and labels do not count
         n = len(words(p.text))
         weight, kind = _ballast_of(n, carried[i], first[i])
         useful += carried[i] > 0
@@ -122,7 +122,7 @@ def _share_that_carries(said, first, carried, sure, rater):
 
 
 def _ballast_of(n_words, facts, repeated):
-    "How many sentences' worth of a sentence carry nothing, and why."
+    "Return the padding of a sentence, in sentences, and its kind."
     if repeated is not None:
         return max(1.0, n_words / SENTENCE_WORDS), "repetition"
     if facts:
@@ -132,7 +132,7 @@ def _ballast_of(n_words, facts, repeated):
 
 
 def _weight(n_words):
-    "How much a sentence without a fact counts: 1 if ordinary, less for 'Not yet.', more for a long one."
+    "Return the weight of a sentence without a fact: 1 if ordinary, less if short, more if long."
     return min(1.0, n_words / SHORT_WORDS) if n_words < SENTENCE_WORDS else n_words / SENTENCE_WORDS
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #4078d95c

@@ -50,10 +50,10 @@ class Price:
     input_usd_per_m: float  # USD per million input tokens
     output_usd_per_m: float  # USD per million output tokens
     provider: str = ""
-    source: str = ""  # Who states it
-    date: str = ""  # When, ISO 8601
+    source: str = ""  # Source of the price
+    date: str = ""  # Date of the price, ISO 8601
     note: str = ""
-    batch_input_usd_per_m: float | None = None  # Through a batch endpoint; None: nobody states it
+    batch_input_usd_per_m: float | None = None  # Batch price; None: not published
     batch_output_usd_per_m: float | None = None
 
     def __post_init__(self):
@@ -71,7 +71,7 @@ class Price:
 # %% ../../nbs/metrics/50_cost.ipynb #b392737e
 @lru_cache(maxsize=1)
 def list_prices() -> dict[str, Price]:  # Model -> price
-    "The price list that is shipped, with its source and date."
+    "Return the shipped price list, with source and date."
     d = json.loads(data_path("prices.json").read_text(encoding="utf-8"))
     return {r["model"]: Price(source=d["source"], date=d["date"], **r) for r in d["prices"]}
 
@@ -80,10 +80,10 @@ _SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 
 
 def find_price(
-    model: str | None,  # Model name as the endpoint or the user says it; None for a baseline
-    own: Mapping[str, Price | Sequence[float]] | None = None,  # Come first: `Price` or (USD in, USD out)
-) -> Price | None:  # None when nobody knows
-    "Look a price up: the user's first, then the shipped list."
+    model: str | None,  # Model name as reported by the endpoint or the user; None for a baseline
+    own: Mapping[str, Price | Sequence[float]] | None = None,  # User's: `Price` or (USD in, USD out)
+) -> Price | None:  # None if unknown
+    "Return the price of a model: the user's first, then the shipped list."
     names = dict.fromkeys([model, _SNAPSHOT.sub("", model)] if model else [])
     for name in names:
         if own and name in own:
@@ -98,8 +98,8 @@ def find_price(
 def call_cost_usd(
     usage: Usage,
     price: Price | None,
-) -> float | None:  # USD; None when tokens or price are unknown; 0 when no call was made
-    "Price of the calls behind one response."
+) -> float | None:  # USD; None if tokens or price are unknown; 0 if no call was made
+    "Return the cost of the calls for one response."
     if usage.calls == 0:
         return 0.0
     if price is None or usage.input_tokens is None or usage.output_tokens is None:
@@ -109,23 +109,23 @@ def call_cost_usd(
 # %% ../../nbs/metrics/50_cost.ipynb #2085f650
 @lru_cache(maxsize=1)
 def _batch_shares():
-    "Provider -> share of the list price and where it comes from; '' -> what is assumed."
+    "Return provider -> (share of the list price, its source); '' -> the assumed share."
     told = json.loads(data_path("batch_endpoints.json").read_text(encoding="utf-8"))
     entries = (told["usual"], *told["endpoints"])
     return {e["provider"]: (e["price_share"], f"{e['source'][0]}, {told['date']}") for e in entries}
 
 
 def share_of(
-    provider: str,  # As the price list names it
-) -> tuple[float, str]:  # Share of the list price, 0 to 1, and where it comes from
-    "What a batched call costs beside a direct one; half is assumed where nobody states it."
+    provider: str,  # Name in the price list
+) -> tuple[float, str]:  # Share of the list price, 0 to 1, and its source
+    "Return the share of the list price for batch calls; the usual share is assumed if none is published."
     return _batch_shares().get(provider) or _batch_shares()[""]
 
 
 def batch_price(
     price: Price,  # List price of a model
-) -> Price:  # What a call through a batch endpoint costs
-    "The batch price of a model: as stated, else the provider's share of the list price, with a note."
+) -> Price:  # Price of a call through a batch endpoint
+    "Return the batch price of a model: as published, else the provider's share of the list price."
     if price.batch_input_usd_per_m is not None and price.batch_output_usd_per_m is not None:
         stated = {"input_usd_per_m": price.batch_input_usd_per_m}
         return replace(price, **stated, output_usd_per_m=price.batch_output_usd_per_m)
@@ -135,14 +135,14 @@ def batch_price(
     return replace(price, **paid, note="; ".join(filter(None, (price.note, note))))
 
 # %% ../../nbs/metrics/50_cost.ipynb #39bea03d
-UNPAID = ("api_error", "parse_error", "not_run")  # statuses of calls of unknown cost, or that were never made
+UNPAID = ("api_error", "parse_error", "not_run")  # statuses of calls with unknown cost, or never made
 
 
 def price_of(
     client,  # A client, or its name such as 'openai:gpt-4o-mini' or 'openai:my-model@localhost:8000'
-    own: Mapping | None = None,  # Prices of the user, see `find_price`, by model or by the client's name
-) -> Price | None:  # None when nobody knows
-    "The price of a system by its name, or by the name of the model that it asks for."
+    own: Mapping | None = None,  # The user's prices by model or client name, see `find_price`
+) -> Price | None:  # None if unknown
+    "Return the price of a system, by its name or by the name of its model."
     name = client if isinstance(client, str) else client.name
     names = (name, name.split("@")[0].split(":", 1)[-1], getattr(client, "model", None))
     return next((p for p in (find_price(n, own) for n in names) if p), None)
@@ -150,9 +150,9 @@ def price_of(
 # %% ../../nbs/metrics/50_cost.ipynb #e7deace7
 def response_cost_usd(
     response: Response,
-    own: Mapping | None = None,  # Prices of the user, see `find_price`
-) -> float | None:  # USD; None when nobody knows
-    "Price of the calls behind one response, by the names that it carries; batched ones cost the batch price."
+    own: Mapping | None = None,  # The user's prices, see `find_price`
+) -> float | None:  # USD; None if unknown
+    "Return the cost of the calls for one response; batched ones have the batch price."
     if response.status in UNPAID:
         return None
     price = price_of(response.client, own) or find_price(response.model, own)
@@ -163,13 +163,13 @@ def response_cost_usd(
 # %% ../../nbs/metrics/50_cost.ipynb #537bd4ca
 def cost_per_1000(
     responses: Sequence[Response] | ResponseColumns,
-    own: Mapping | None = None,  # Prices of the user, see `find_price`, by model or by the client's name
+    own: Mapping | None = None,  # The user's prices by model or client name, see `find_price`
     *,
     strata: Sequence[Hashable]
     | np.ndarray
-    | None = None,  # (n,) e.g. their use cases; every stratum then weighs the same
+    | None = None,  # (n,) such as use cases; all strata have equal weight
 ) -> Estimate:  # USD per 1,000 requests; lower is better
-    "Mean cost of 1,000 requests at list price."
+    "Return the mean cost of 1,000 requests at list price."
     columns = as_columns(responses)
     usd, bounds = 1000 * costs_usd(columns, own), (0, math.inf)
     e = mean_estimate(usd, clusters=columns.sample_id, strata=strata, bounds=bounds)
@@ -180,9 +180,9 @@ def cost_per_1000(
 
 def costs_usd(
     responses: Sequence[Response] | ResponseColumns,
-    own: Mapping | None = None,  # Prices of the user, see `find_price`
-) -> np.ndarray:  # (n,) USD; NaN where nobody knows
-    "As `response_cost_usd`, of many: the price of each system and model is looked up once."
+    own: Mapping | None = None,  # The user's prices, see `find_price`
+) -> np.ndarray:  # (n,) USD; NaN if unknown
+    "As `response_cost_usd`, for many responses: each system's price is looked up once."
     c = as_columns(responses)
     costs, clients, models = np.full(len(c), np.nan), c.names["client"].values, c.names["model"].values
     kinds = (c.client.astype(np.int64) * len(models) + c.model) * 2 + c.batched
@@ -204,8 +204,8 @@ def costs_usd(
 def cost_per_year(
     per_1000: Estimate,  # USD per 1,000 requests
     calls_per_year: int,  # Volume
-) -> float | None:  # USD; None when the cost is unknown
-    "Cost of a year's volume."
+) -> float | None:  # USD; None if the cost is unknown
+    "Return the cost of a year's volume."
     return None if per_1000.value is None else per_1000.value * calls_per_year / 1000
 
 # %% ../../nbs/metrics/50_cost.ipynb #bb9d0af5
@@ -213,9 +213,9 @@ BANDS = ("Low", "Medium", "High")
 
 
 def band_cuts(
-    costs: Iterable[float | None],  # USD per 1,000 requests, one a system
-) -> tuple[float, float] | None:  # Where 'Low' ends and where 'High' begins; None with fewer than three costs
-    "Cut costs at the 33rd and 67th percentile of those that are known and above 0."
+    costs: Iterable[float | None],  # USD per 1,000 requests, one for each system
+) -> tuple[float, float] | None:  # Upper bound of 'Low' and of 'Medium'; None with fewer than three costs
+    "Return the 33rd and 67th percentile of the costs that are known and above 0."
     known = [c for c in costs if c]
     if len(known) < len(BANDS):
         return None
@@ -226,7 +226,7 @@ def band_cuts(
 def cost_bands(
     costs: Mapping[str, float | None],  # System -> USD per 1,000 requests
 ) -> dict[str, str | None]:  # System -> 'Low', 'Medium', 'High' or None
-    "The band of each system that costs something, by the cuts of all."
+    "Return the cost band of each system; None for one without a cost or with cost 0."
     cuts = band_cuts(costs.values())
-    # a cost on the cut belongs to the lower band
+    # a cost equal to a cut belongs to the lower band
     return {s: BANDS[bisect_left(cuts, c)] if cuts and c else None for s, c in costs.items()}

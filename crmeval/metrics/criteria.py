@@ -44,17 +44,17 @@ from ..tasks.use_cases import SCORED_BY, UseCase, all_instructions, get_use_case
 # %% ../../nbs/metrics/19_criteria.ipynb #c35d2757
 @dataclass(frozen=True)
 class Criterion:
-    "One criterion of accuracy."
+    "A criterion that a response is scored by."
 
     card: MetricCard
-    score: Callable[[Sample, str, Judge], Score]  # Of the text of a response
-    short: str  # Head of its column where there is little room
-    in_mean: bool = True  # False: shown beside accuracy, and no part of it
-    applies: Callable[[Sample], bool] | None = None  # Whether a sample has what it needs; None: as it ships
+    score: Callable[[Sample, str, Judge], Score]  # Scores the text of a response
+    short: str  # Short column header
+    in_mean: bool = True  # False: shown beside accuracy but not part of it
+    applies: Callable[[Sample], bool] | None = None  # Whether a sample has its inputs; None: built in
 
     @property
     def name(self) -> str:
-        "As in `Score.metric`."
+        "Return the name, as in `Score.metric`."
         return self.card.name
 
 # %% ../../nbs/metrics/19_criteria.ipynb #b8e42a13
@@ -63,13 +63,13 @@ def _fluency(sample, text, judge):
 
 
 def _coherence(sample, text, judge):
-    "Of a reply, with the conversation that it continues."
+    "Score coherence; a reply is scored with the conversation that it continues."
     is_reply = task_of(get_use_case(sample.use_case)) == "reply"
     return coherence(text, conversation=sample.inputs.get("conversation") if is_reply else None, judge=judge)
 
 
 def _brand_voice(sample, text, judge):
-    "By the style guide of the sample, where it has one."
+    "Score by the sample's style guide; undefined if it has none."
     guide = sample.inputs.get("style_guide")
     if not guide:
         why = "The sample has no input 'style_guide'."
@@ -78,7 +78,7 @@ def _brand_voice(sample, text, judge):
 
 # %% ../../nbs/metrics/19_criteria.ipynb #b8649d66
 def _glossary_of(sample):
-    "The input 'glossary' of a sample, or the shipped one of its domain; '' without either."
+    "Return a sample's input 'glossary', else the shipped one of its domain, else ''."
     domain = sample.tags.get("domain")
     return sample.inputs.get("glossary") or (domain if domain in glossary_names() else "")
 
@@ -89,7 +89,7 @@ def _no_glossary(card):
 
 
 def _term_precision(sample, text, judge):
-    "What the response may rely on is the sample without its glossary."
+    "Score term precision; the source is the sample without its glossary."
     if not (glossary := _glossary_of(sample)):
         return _no_glossary(TERM_PRECISION)
     source = "\n\n".join(str(v) for k, v in sample.inputs.items() if k != "glossary")
@@ -104,14 +104,14 @@ def _term_recall(sample, text, judge):
 # %% ../../nbs/metrics/19_criteria.ipynb #05210e06
 def asked_of(
     sample: Sample,  # Its use case must be known
-) -> list:  # As `all_instructions`; a case number without number or pattern is looked up in the record
-    "The instructions of a sample, with what they take from its record."
+) -> list:  # As `all_instructions`; a case number that is not given is looked up in the record
+    "Return the instructions of a sample, completed from its record."
     record = sample.record or sample.inputs.get("record") or sample.inputs.get("case")
     return [_with_record(i, record) for i in all_instructions(sample)]
 
 
 def _with_record(instruction, record):
-    "An instruction that asks for a case number without naming one, with the record to look it up in."
+    "Add the record to an instruction that asks for a case number without giving one."
     if isinstance(instruction, str) or instruction.get("kind") != "case_number" or not record:
         return instruction
     names_one = any(instruction.get(k) is not None for k in ("numbers", "pattern", "record"))
@@ -120,8 +120,8 @@ def _with_record(instruction, record):
 
 def task_of(
     use_case: UseCase,
-) -> str:  # 'summary', 'reply', 'email', 'article' or 'record'; '' when it is unclear
-    "What kind of answer a use case asks for; an instruction of the kind `task_done` says it otherwise."
+) -> str:  # 'summary', 'reply', 'email', 'article' or 'record'; '' if unclear
+    "Return the kind of response that a use case asks for; a `task_done` instruction can override it."
     kinds = {i["kind"] for i in use_case.instructions}
     if use_case.structured:
         return "record"
@@ -135,7 +135,7 @@ def task_of(
 
 
 def _with_task(sample, instructions):
-    "The instructions, and that the task be done, which every use case asks for."
+    "Return the instructions plus `task_done`, which holds for every use case."
     own = next((i for i in instructions if not isinstance(i, str) and i.get("kind") == "task_done"), {})
     known = {"task": task_of(get_use_case(sample.use_case)) or None, "source": sample.source or None}
     rest = [i for i in instructions if i is not own]
@@ -143,7 +143,7 @@ def _with_task(sample, instructions):
 
 
 def _of_fields(name, of_prose):
-    "A criterion that is counted field by field where the response is a record."
+    "Return a scorer that counts fields if the response is a record, else scores the prose."
 
     def score(sample, text, judge):
         if not get_use_case(sample.use_case).structured:
@@ -190,7 +190,7 @@ _SHIPPED = (
 
 # %% ../../nbs/metrics/19_criteria.ipynb #f8dbaf01
 def _of_targets(score_one):
-    "A criterion that compares what is predicted with what was true, and asks no judge."
+    "Return a scorer that compares predictions with gold values, without a judge."
 
     def score(sample, text, judge):
         return score_one(text, sample=sample)
@@ -208,17 +208,17 @@ _OURS = {c.name: c for c in (*_SHIPPED, *_PREDICTED)}
 
 
 def predicted_criteria() -> dict[str, Criterion]:  # Name -> entry
-    "The criteria of use cases that have targets."
+    "Return the criteria of use cases that have targets."
     return {c.name: c for c in _PREDICTED}
 
 # %% ../../nbs/metrics/19_criteria.ipynb #1e50d83b
-_ADDED: dict[str, Criterion] = {}  # by `add_criterion`, in this process
+_ADDED: dict[str, Criterion] = {}  # added by `add_criterion`, in this process
 
 
 def add_criterion(
     criterion: Criterion,
-) -> Criterion:  # As it is known from now on, in this process
-    "Make a metric of your own known; the last of a name counts, that of a shipped one raises `ValueError`."
+) -> Criterion:  # The criterion, registered in this process
+    "Register a criterion; it replaces an added one, but the name of any other one raises `ValueError`."
     name = criterion.name
     if name in {**criteria(), **predicted_criteria()} and name not in _ADDED:
         raise ValueError(f"metric {name!r} is known already: choose another name")
@@ -226,8 +226,8 @@ def add_criterion(
     return criterion
 
 
-def criteria() -> dict[str, Criterion]:  # Name -> entry: the four, then your own and those of packages
-    "All criteria that a text can be scored by; those of predictions are in `predicted_criteria`."
+def criteria() -> dict[str, Criterion]:  # Name -> entry: shipped, then added, then those of plugins
+    "Return all criteria that a text can be scored by; those of predictions are in `predicted_criteria`."
     found = {**{c.name: c for c in _SHIPPED}, **_ADDED}
     for name, point in plugins("crmeval.metrics").items():
         entry = point.load()
@@ -247,8 +247,8 @@ def criteria() -> dict[str, Criterion]:  # Name -> entry: the four, then your ow
 def get_criterion(
     name: str,
 ) -> Criterion:
-    "Look a criterion up; an unknown name raises `ValueError` with the known ones."
-    if name in _OURS:  # nothing takes the place of these
+    "Return a criterion; raise `ValueError` with the known names for an unknown one."
+    if name in _OURS:  # these cannot be replaced
         return _OURS[name]
     known = {**criteria(), **predicted_criteria()}
     if name not in known:
@@ -260,15 +260,15 @@ def get_criterion(
 
 def criteria_of(
     use_cases: Iterable[str],  # Identifiers
-) -> tuple[str, ...]:  # The four first, in their order, unless all is predicted; then what the use cases add
-    "Names of the criteria that are part of the accuracy of some use cases."
+) -> tuple[str, ...]:  # The standard four first, unless all are predicted; then those of the use cases
+    "Return the names of the criteria in the accuracy of some use cases."
     named = [c for u in dict.fromkeys(use_cases) for c in in_mean(get_use_case(u).scored_by)]
     first = () if named and set(named) <= set(predicted_criteria()) else SCORED_BY
     return tuple(dict.fromkeys((*first, *named)))
 
 
 def in_mean(
-    names: Iterable[str],  # Of criteria
+    names: Iterable[str],  # Names of criteria
 ) -> tuple[str, ...]:
-    "Those that accuracy is the mean of."
+    "Return the criteria that accuracy is the mean of."
     return tuple(n for n in names if get_criterion(n).in_mean)

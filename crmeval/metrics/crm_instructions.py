@@ -33,13 +33,13 @@ from .ifeval import ifeval
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #a7983656
 def outside(
-    n: float,  # What was counted
-    low: float | None,  # Least allowed, None for no bound
-    high: float | None,  # Most allowed, None for no bound
-    noun: str,  # What was counted, in the plural
-    tail: str = "",  # What follows, e.g. 'in the subject'
+    n: float,  # The count
+    low: float | None,  # Minimum; None: no bound
+    high: float | None,  # Maximum; None: no bound
+    noun: str,  # Name of the counted items, in the plural
+    tail: str = "",  # Words appended to the message, such as 'in the subject'
 ) -> str:  # What is wrong, or ''
-    "Say how a count misses its bounds."
+    "Return how a count misses its bounds, or ''."
     said = f"{n:g} {noun.removesuffix('s') if n == 1 else noun}{tail and ' ' + tail}"
     if low is not None and n < low:
         return f"{said}, at least {low:g} asked for"
@@ -75,7 +75,7 @@ def sentence_count(response: str, min: int | None = None, max: int | None = None
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #9740fbc4
 @lru_cache(maxsize=1)
 def _patterns() -> dict:
-    "The patterns of this room by name; a group of patterns is a dictionary of what it finds."
+    "Return this module's patterns by name; a group of patterns is a dictionary by what it finds."
     data = json.loads(data_path("lexicons", "crm_instructions.json").read_text(encoding="utf-8"))
     groups = {name: _compiled(data[name]) for name in data["groups"]}
     return _compiled({name: data[name] for name in data["single"]}) | groups
@@ -92,7 +92,7 @@ def bullets(response: str, min: int = 1, max: int | None = None) -> str:
 
 
 def _marked_alike(response):
-    "Lines that begin with a dash or a picture that other lines begin with, too; one alone is no list."
+    "Count lines that begin with the same dash or emoji as another line; a single one is not a list."
     marks = Counter(_patterns()["pair_mark"].findall(response))
     return sum(n for n in marks.values() if n > 1)
 
@@ -104,13 +104,13 @@ def plain_text(response: str) -> str:
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #d605f950
 def _heading_at(response, heading):
-    "Where a heading stands and its text begins; None when there is none."
+    "Return (start of a heading, start of its text); None if it is missing."
     m = re.search(rf"^[ \t#>*_-]{{0,20}}{re.escape(heading)}[ \t*_]{{0,10}}[:\uff1a]", response, re.M | re.I)
     return (m.start(), m.end()) if m else None
 
 
 def _with_colons(response):
-    "Markdown headings, and lines that are all bold, with a colon behind them."
+    "Return the text with Markdown headings and all-bold lines rewritten as 'Heading:'."
     return _patterns()["heading"].sub(lambda m: (m[1] or m[2]).strip() + ":", response)
 
 
@@ -133,7 +133,7 @@ def sections(response: str, headings: Sequence[str], only: bool = False) -> str:
 
 
 def _other_labels(response, headings):
-    "Labels of lines that are none of the headings; a bullet's label is no section."
+    "Return line labels that are not among the headings; a bullet's label is not a section."
     own = {_bare_name(h) for h in headings}
     lines = [line for line in response.splitlines() if not _patterns()["bullet"].match(line)]
     labels = [split_label(line.lstrip("#> "))[0] for line in lines]
@@ -143,7 +143,7 @@ def _other_labels(response, headings):
 def squeezed(
     text: str,  # Any text
 ) -> str:  # Case-folded, composed, with single spaces and without invisible characters
-    "Text in the form in which phrases are compared; digits of all scripts are 0 to 9."
+    "Return text normalized for comparing phrases; digits of all scripts become 0 to 9."
     if not text.isascii():
         seen = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in seen).replace("İ", "i")
@@ -151,17 +151,17 @@ def squeezed(
 
 
 def _bare_name(name):
-    "A name of a section or field as its words alone."
+    "Return the name of a section or field reduced to its words."
     return re.sub(r"[\W_]+", " ", squeezed(name)).strip()
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #a7b97e0a
 def _quoted(texts):
-    "Texts in quotes, parted by commas."
+    "Return quoted texts separated by commas."
     return ", ".join(map(repr, texts))
 
 
 def _holds(text, phrase):
-    "Whether a squeezed text holds a phrase as whole words; scripts without blanks have no edges of words."
+    "Whether a squeezed text contains a phrase as whole words; some scripts have no word boundaries."
     body = squeezed(phrase)
     front = r"(?<!\w)" if body[:1].isalnum() and not UNSPACED.match(body) else ""
     back = r"(?!\w)" if body[-1:].isalnum() and not UNSPACED.match(body[-1:]) else ""
@@ -169,7 +169,7 @@ def _holds(text, phrase):
 
 
 def _apart(edge):
-    "An edge of a word, which a letter of a script without blanks is, too."
+    "Return a word-boundary pattern that also matches beside a letter of a script without spaces."
     return f"(?:{edge}|{_BESIDE[edge]})" if edge else ""
 
 
@@ -201,7 +201,7 @@ def excludes(response: str, phrases: Sequence[str]) -> str:
 def record_numbers(
     record: Mapping | str,  # A CRM record, as fields or as text
 ) -> list[str]:  # Case, order and reference numbers in it
-    "Numbers by which a record is known."
+    "Return the numbers that identify a record."
     if isinstance(record, Mapping):
         named = [str(v) for k, v in record.items() if _patterns()["number_field"].search(_key_words(k))]
         found = [v for v in named if any(map(str.isdigit, v))]
@@ -211,12 +211,12 @@ def record_numbers(
 
 
 def _key_words(key):
-    "The words of a key, from snake_case or camelCase: 'caseID' is 'case ID', and 'paid' is one word."
+    "Split a key in snake_case or camelCase into words: 'caseID' is 'case ID', and 'paid' is one word."
     return re.sub(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+", " ", str(key)).strip()
 
 
 def _has_number(response, number):
-    "Whether a number stands alone in a response, with any dash or none between its parts."
+    "Whether a response contains a number on its own, with any dash or none between its parts."
     bits = [re.escape(b) for b in re.findall(r"[^\W\d_]+|\d+", squeezed(number))]
     front, back = _apart(r"(?<!\w)"), _apart(r"(?!\w)")
     pattern = rf"{front}(?:{'[-‐‑–—_/. ]?'.join(bits)}){back}"
@@ -245,7 +245,7 @@ def case_number(
 
 
 def _like_pattern(response, pattern):
-    "Hold a response against the author's own regular expression."
+    "Check a response against the author's regular expression."
     try:
         return "" if re.search(pattern, response) else f"nothing like {pattern!r} is there"
     except re.error as e:
@@ -253,7 +253,7 @@ def _like_pattern(response, pattern):
 
 
 def _instead(response):
-    "The number that stands in a response where another one is missing."
+    "Return a note about the number found in place of a missing one, or ''."
     return f"; found {m[0]!r}" if (m := _patterns()["like_number"].search(response)) else ""
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #bf9a2488
@@ -266,7 +266,7 @@ def no_placeholders(response: str) -> str:
     return f"unresolved placeholder {found[0]!r}{more}"
 
 
-# addresses and numbers are what `detect.pii` says, so that this check and the layer never disagree
+# addresses and numbers come from `detect.pii`, so that this check and the layer never disagree
 _CONTACT = {"EMAIL_ADDRESS": "an e-mail address", "PHONE_NUMBER": "a phone number"}
 
 
@@ -282,27 +282,27 @@ def no_contact_data(response: str) -> str:
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #3ac622f9
 @lru_cache(maxsize=1)
 def known_phrases() -> dict:  # 'subjects', 'greetings', 'sign_offs', 'promises' (by group)
-    "The phrases that the rules know."
+    "Return the phrases that the rules use."
     return json.loads(data_path("phrases.json").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=64)
 def phrase_pattern(
-    phrases: tuple[str, ...],  # Plain words; 'a/b' either, 'a?' may be missing, 'a*' any letters behind
+    phrases: tuple[str, ...],  # Words; 'a/b': either, 'a?': optional, 'a*': any letters may follow
 ) -> re.Pattern:  # For `squeezed` text
-    "One pattern for many phrases."
+    "Return one pattern that matches any of several phrases."
     return re.compile("|".join(map(_phrase, phrases)))
 
 
 def _phrase(phrase):
-    "One phrase as a pattern; scripts that are written without spaces need no edge in front."
+    "Return one phrase as a pattern; scripts written without spaces need no word boundary in front."
     *first, last = squeezed(phrase).split() or [""]
     body = "".join(f"(?:{_word(t[:-1])} )?" if t.endswith("?") else _word(t) + " " for t in first)
     return ("" if ord(phrase[0]) > 0x2E80 else r"(?<!\w)") + body + _word(last) + r"(?!\w)"
 
 
 def _word(token):
-    "One word of a phrase, or any of several."
+    "Return the pattern of one word of a phrase, or of its alternatives."
     return "(?:" + "|".join(r"\w*".join(map(re.escape, w.split("*"))) for w in token.split("/")) + ")"
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #f8ced485
@@ -311,7 +311,7 @@ def _filled_lines(response):
 
 
 def _subject(line):
-    "What stands behind the word for 'subject' in a line; None when the line does not begin with it."
+    "Return the text after the word for 'subject'; None if the line does not begin with it."
     words = "|".join(map(re.escape, known_phrases()["subjects"]))
     m = re.match(rf"[*_#\s]*(?:{words})[*_\s]*[:：][*_\s]*(.*)", line, re.I)
     return m[1].strip("*_ \t") if m else None
@@ -330,7 +330,7 @@ def subject_line(response: str, max_words: int | None = None) -> str:
     return outside(count_words(subject), None, max_words, "words", "in the subject")
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #eb39be6a
-_HYPHENED = re.compile(r"[-\u2010\u2011]\w")  # "hi-res" is no greeting, and Ana-Maria is not Ana
+_HYPHENED = re.compile(r"[-\u2010\u2011]\w")  # "hi-res" is not a greeting, and Ana-Maria is not Ana
 
 
 @check(loose=True)
@@ -347,7 +347,7 @@ def greeting(response: str, name: str | None = None) -> str | None:
 
 
 def _unless_unlisted(said, response):
-    "What is missing; None in another script, of whose phrases only some are listed."
+    "Return what is missing; None for another script, because its phrases are only partly listed."
     return None if foreign_part(response).endswith("another script") else said
 
 
@@ -362,7 +362,7 @@ def _begins_with_name(start, called):
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #81efbeb1
 def _closes(line):
-    "A short line, or a short end of a line, with a closing phrase near its start."
+    "Whether a line, or its last sentence, is short and has a closing phrase near its start."
     if is_closing(line):
         return True
     end = re.split(r"[.!?。！？]\s*(?=\S)", line)[-1]
@@ -371,7 +371,7 @@ def _closes(line):
 
 
 def _signed_lines(response):
-    "The lines among which a sign-off is looked for: the last five, or all of a longer signature."
+    "Return the lines searched for a sign-off: the last five, or all of a longer signature."
     mail = read_mail(response[-6000:])
     lines = _filled_lines(f"{mail.new}\n{mail.signature}") or _filled_lines(response)
     return lines[-max(5, len(_filled_lines(mail.signature))) :]
@@ -410,18 +410,18 @@ def json_schema(response: str, schema: Mapping | None = None) -> str:
     return "; ".join(map(_schema_error, errors[:3]))
 
 
-_GRAMMAR = "rfc3987_syntax"  # of the formats iri and iri-reference; JupyterLab installs it
+_GRAMMAR = "rfc3987_syntax"  # library for the formats iri and iri-reference; JupyterLab installs it
 
 
 def _is_valid_syntax(term, value):
-    "The function of that library, which compiles its grammar as soon as it is imported, for two seconds."
+    "Call the library's function; importing it compiles a grammar, which takes two seconds."
     from rfc3987_syntax import is_valid_syntax
 
     return is_valid_syntax(term, value)
 
 
 def _jsonschema():
-    "The library, which imports the grammar at once: here one of ours stands in its place until it is needed."
+    "Import jsonschema with a stub in place of the slow grammar, which is loaded when needed."
     waits = "jsonschema" not in sys.modules and _GRAMMAR not in sys.modules and find_spec(_GRAMMAR)
     if waits:
         ours = ModuleType(_GRAMMAR)
@@ -436,7 +436,7 @@ def _jsonschema():
 
 
 def _validator(schema):
-    "What holds a value against a schema, its formats included; nothing is fetched for it."
+    "Return a validator for a schema, including formats; remote references are not fetched."
     from referencing import Registry
 
     known = _jsonschema()
@@ -450,7 +450,7 @@ def _validator(schema):
 
 
 def _schema_error(error):
-    "Where a value breaks a schema, and how."
+    "Return where and how a value breaks a schema."
     return f"{'.'.join(map(str, error.absolute_path)) or 'object'}: {error.message[:120]}"
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #e8d59b14
@@ -458,7 +458,7 @@ _BULLET_MARK = re.compile(r"^[ \t]*(?:[-*+\u2022\u2013\u25cf\u25aa\u2023\u25e6]|
 
 
 def _fields(response):
-    "Names of the fields that a response writes, and whether it is JSON; text before them is a name, too."
+    "Return the response's field names (text before them counts as one) and whether it is JSON."
     if (value := read_object(response)) is not None:
         return list(map(str, value)), True
     labels = [(split_label(_BULLET_MARK.sub("", line))[0], line) for line in _filled_lines(response)]
@@ -482,9 +482,9 @@ check(ifeval, raw=True)
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #e55a1782
 def loose_forms(
-    response: str,  # As the model gave it
-) -> list[str]:  # The response and what is left of it without a frame, without repetitions
-    "A response without its first line, its last line, fences and emphasis."
+    response: str,  # Text as the model gave it
+) -> list[str]:  # The response and its variants, without duplicates
+    "Return a response with and without its first line, last line, code fences and emphasis."
     lines = [line for line in response.strip().split("\n") if not line.strip().startswith("```")]
     cut = [response, *("\n".join(part).strip() for part in (lines, lines[1:], lines[:-1], lines[1:-1]))]
     bare = [_with_colons(c) for c in cut] + [re.sub(r"\*\*|__|`", "", c) for c in cut]

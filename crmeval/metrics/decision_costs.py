@@ -46,12 +46,12 @@ COST_CARD = MetricCard(
 
 @dataclass(frozen=True)
 class Costs:
-    "What each outcome of a decision costs, in any unit."
+    "Cost of each outcome of a decision, in any unit."
 
-    missed: float  # It happened, and nothing was done
-    wasted: float  # Something was done, and it would not have happened
-    caught: float = 0.0  # Something was done, and it would have happened
-    spared: float = 0.0  # Nothing was done, and nothing happened
+    missed: float  # False negative: event, no action
+    wasted: float  # False positive: action, no event
+    caught: float = 0.0  # True positive: action, event
+    spared: float = 0.0  # True negative: no action, no event
 
     def __post_init__(self):
         if odd := [x for x in astuple(self) if not (isinstance(x, Real) and isfinite(x))]:
@@ -61,12 +61,12 @@ class Costs:
 
     @property
     def threshold(self) -> float:
-        "Where acting begins to pay, if probabilities are honest."
+        "Return the probability above which acting is cheaper, if probabilities are calibrated."
         false, true = self.wasted - self.spared, self.missed - self.caught
         return false / (false + true)
 
     def of(self, acts: bool, happened: int) -> float:
-        "The cost of one case."
+        "Return the cost of one case."
         if acts:
             return self.caught if happened else self.wasted
         return self.missed if happened else self.spared
@@ -74,11 +74,11 @@ class Costs:
 # %% ../../nbs/metrics/42_decision_costs.ipynb #cf97d176
 def folds_of(
     clusters: Sequence[Hashable],  # (n,) conversation or customer of each case
-    k: int = 5,  # Folds; as many as clusters at most
+    k: int = 5,  # Number of folds; at most the number of clusters
     *,
     rng: int = 0,
 ) -> list[int]:  # (n,) fold of each case
-    "Cases in folds, clusters whole."
+    "Assign cases to folds, keeping clusters together."
     names = list(dict.fromkeys(clusters))
     if k < 2 or len(names) < 2:
         raise ValueError(f"there are {len(names)} clusters for {k} folds, expected two of each at least")
@@ -94,8 +94,8 @@ def cheapest_threshold(
     probabilities: Sequence[float],  # (n,)
     outcomes: Sequence[int],  # (n,)
     costs: Costs,
-) -> float:  # A probability; above 1 where doing nothing is cheapest
-    "The threshold from which acting costs least on these cases; of several the highest."
+) -> float:  # A probability; above 1 if no action is cheapest
+    "Return the threshold with the lowest cost on these cases; the highest one if there are ties."
     known = [(x, y) for x, y in said_and_happened(probabilities, outcomes) if x is not None]
     p, y = np.array([x for x, _ in known], float), np.array([y for _, y in known])
     if not len(p):
@@ -105,20 +105,20 @@ def cheapest_threshold(
     total = np.concatenate([[0.0], np.cumsum(change)])
     whole = np.concatenate(
         [[True], np.append(np.diff(p[order]) != 0, True)]
-    )  # equal ones are acted on together
+    )  # equal probabilities share one decision
     best = int(np.argmin(np.where(whole, total, np.inf)))
     return float(p[order][best - 1]) if best else NOBODY
 
 # %% ../../nbs/metrics/42_decision_costs.ipynb #a766a40c
 @dataclass(frozen=True)
 class CostReport(Printed):
-    "What deciding by a system costs."
+    "Cost of decisions based on a system's predictions."
 
     cost: Estimate  # Mean cost of a case, threshold from other folds
-    constant: Estimate  # The same for acting on all or on none, whichever is cheaper on these very cases
-    saving: Difference  # constant - cost, on the same cases; above 0 the system is worth it
-    thresholds: tuple[float, ...]  # Of each fold
-    acted_on: float | None  # Share of the cases
+    constant: Estimate  # The same for acting on all or none, whichever is cheaper on these cases
+    saving: Difference  # constant - cost on the same cases; above 0: the system pays
+    thresholds: tuple[float, ...]  # Threshold of each fold
+    acted_on: float | None  # Share of cases acted on
 
     def __str__(self):
         share = "none" if self.acted_on is None else f"{self.acted_on:.0%}"
@@ -126,20 +126,20 @@ class CostReport(Printed):
 
 
 def _constant_acts(outcomes, costs):
-    "Whether acting on all costs less than acting on none."
+    "Whether acting on all cases costs less than acting on none."
     return sum(costs.of(True, y) for y in outcomes) < sum(costs.of(False, y) for y in outcomes)
 
 
 def decision_cost(
-    probabilities: Sequence[float | None],  # (n,); None could not be read, and is not decided on
+    probabilities: Sequence[float | None],  # (n,); None: unreadable, no decision
     outcomes: Sequence[int],  # (n,)
     costs: Costs,
     *,
     folds: int = 5,
-    clusters: Sequence[Hashable] | None = None,  # (n,); None: each case its own
+    clusters: Sequence[Hashable] | None = None,  # (n,); None: each case is its own cluster
     rng: int = 0,
 ) -> CostReport:
-    "What it costs to act where the probability is high; lower is better."
+    "Return the cost of acting on high probabilities, cross-validated; lower is better."
     pairs = said_and_happened(probabilities, outcomes)
     p, outcomes = [x for x, _ in pairs], [y for _, y in pairs]
     groups = _groups(clusters, len(pairs))
@@ -155,7 +155,7 @@ def decision_cost(
 
 
 def _groups(clusters, n):
-    "The cluster of each case; without any, each case is its own."
+    "Return the cluster of each case; without clusters each case is its own."
     groups = list(range(n)) if clusters is None else list(clusters)
     if len(groups) != n:
         raise ValueError(f"there are {len(groups)} clusters and {n} cases, expected as many")
@@ -163,30 +163,30 @@ def _groups(clusters, n):
 
 
 def _limit_of_others(p, outcomes, fold, k, costs):
-    "The cheapest threshold of the other folds."
+    "Return the cheapest threshold on the other folds."
     known = [(x, y) for x, y, f in zip(p, outcomes, fold) if f != k and x is not None]
     return cheapest_threshold([x for x, _ in known], [y for _, y in known], costs)
 
 
 def _report(system, constant, groups, rng, limits=(), share=None):
-    "Means of what a system and a constant answer cost, and their difference."
+    "Return the mean costs of a system and of a constant answer, and their difference."
     cost, same = (mean_estimate(x, clusters=groups, rng=rng) for x in (system, constant))
     saving = paired_difference(constant, system, clusters=groups, rng=rng)
     return CostReport(cost, same, saving, limits, share)
 
 # %% ../../nbs/metrics/42_decision_costs.ipynb #1faa2f01
 def label_cost(
-    said: Sequence[Hashable | None],  # (n,) labels; None could not be read
+    said: Sequence[Hashable | None],  # (n,) predicted labels; None: unreadable
     gold: Sequence[Hashable],  # (n,)
     matrix: Mapping[
         Hashable, Mapping[Hashable, float]
-    ],  # True label -> said label -> cost; not in it: 0 right, 1 wrong; a label without any cost raises
+    ],  # Gold -> predicted label -> cost; default: 0 correct, 1 wrong; a label in no cost or gold raises
     *,
     clusters: Sequence[Hashable] | None = None,
     rng: int = 0,
 ) -> CostReport:  # Without thresholds
-    "What it costs to act on labels, against the one label that is cheapest for all; lower is better."
-    hits(said, gold)  # as many, and of one kind
+    "Return the cost of acting on labels, compared with the cheapest constant label; lower is better."
+    hits(said, gold)  # checks equal lengths and types
     said, groups = known_column(said), _groups(clusters, len(gold))
     if unknown := [g for g in gold if not is_known(g)]:
         raise ValueError(f"a true label is {unknown[0]!r}, expected a label")
@@ -199,11 +199,11 @@ def label_cost(
 
 
 def _check_said(said, gold, matrix):
-    "A label without any cost would count as cheap beside those that have one."
+    "Raise for a predicted label without any cost, because it would seem cheap next to labels with costs."
     known = {*gold, *matrix, *(s for row in matrix.values() for s in row)}
     if matrix and (odd := [s for s in said if s is not None and s not in known]):
         some = ", ".join(sorted(map(repr, known))[:6])
-        raise ValueError(f"a said label is {odd[0]!r:.60}, which has no cost: expected one of {some}")
+        raise ValueError(f"a predicted label is {odd[0]!r:.60}, which has no cost: expected one of {some}")
 
 
 def _cell(matrix, gold, said):

@@ -21,20 +21,20 @@ from ..core.written import own_text
 # %% ../../nbs/metrics/33_decisions.ipynb #5bc788b2
 @dataclass(frozen=True)
 class Decisions:
-    "What a response decides, as far as rules can read it."
+    "The decisions in a response, as far as rules can find them."
 
-    offer: float  # 1: a refund, a discount, a replacement or the like is offered; 0: not
-    priority: float | None  # 0 low, 1 medium, 2 high; None: not said
-    tone: float  # Warm minus cold phrases, per sentence; higher is kinder
-    amount: float | None  # Largest sum of money named; None: none
-    length: float  # Words
+    offer: float  # 1: a refund, discount, replacement or similar is offered; 0: not
+    priority: float | None  # 0 low, 1 medium, 2 high; None: not stated
+    tone: float  # Warm minus cold phrases per sentence; higher is warmer
+    amount: float | None  # Largest amount of money; None: none
+    length: float  # Number of words
 
 # %% ../../nbs/metrics/33_decisions.ipynb #054f66f9
 _rule = PatternFile(data_path("lexicons", "decisions.json")).pattern
 
 # %% ../../nbs/metrics/33_decisions.ipynb #25a89836
 def _offered(text, m):
-    "Is the offer word at `m` meant, with no denial in its clause, before or behind it?"
+    "Whether the offer word at `m` has no negation before or after it in its clause."
     before = _rule("turn").split(text[max(0, m.start() - 60) : m.start()])[-1]
     after = _rule("turn").split(text[m.end() : m.end() + 60])[0]
     if re.match(r" requests?\b(?!.{0,30}\b(?:approved|granted|accepted))", after):
@@ -46,14 +46,14 @@ _PRIORITIES = {
     "priority_high": 2.0,
     "priority_low": 0.0,
     "priority_medium": 1.0,
-}  # the first that is found counts
+}  # the first match counts
 
 
 @lru_cache(maxsize=65536)
 def decisions(
     text: str,  # A response: prose or a JSON record
 ) -> Decisions:
-    "Offer, priority, tone, amount and length of a response."
+    "Return the offer, priority, tone, amount and length of a response."
     text = own_text(text)
     warm, cold = len(_rule("warm").findall(text)), len(_rule("cold").findall(text))
     return Decisions(
@@ -66,7 +66,7 @@ def decisions(
 
 
 def _amounts(text):
-    "Sums of money, in words and in the fields of a record."
+    "Return the amounts of money in the text and in the fields of a record."
     found = (v.value for v in values(text) if v.kind == "money")
     told = [float(amount) for amount in found if isinstance(amount, (int, float))]
     return told + [float(m[1]) for m in _rule("amount_field").finditer(text)]
@@ -74,7 +74,7 @@ def _amounts(text):
 # %% ../../nbs/metrics/33_decisions.ipynb #c3f26245
 TOLERANCES = {"answered": 0.0, "offer": 0.0, "priority": 0.0, "tone": 0.34, "amount": 0.01, "length": 0.3}
 POINTS_TOLERANCE = 0.5  # points on the 4-point scale, for every score
-_SAID = ("ok", "truncated", "refused")  # what a system did; after any other status nobody knows
+_SAID = ("ok", "truncated", "refused")  # a decision of the system; any other status tells nothing about it
 
 
 def _relative(a, b):
@@ -82,7 +82,7 @@ def _relative(a, b):
 
 
 def _priority_gap(a, b):
-    "The difference of two priorities; not said is as good as medium, unless neither says one."
+    "Return the difference of two priorities; a missing one counts as medium; None if both are missing."
     if a is None and b is None:
         return None
     return (1.0 if a is None else a) - (1.0 if b is None else b)
@@ -97,8 +97,8 @@ def gaps(
     b: Response,
     scores_a: Mapping[str, float | None] = {},  # metric -> points
     scores_b: Mapping[str, float | None] = {},
-) -> dict[str, float | None] | None:  # measure -> a minus b; None when a call failed or was never made
-    "Signed differences of two responses, measure by measure."
+) -> dict[str, float | None] | None:  # measure -> a minus b; None if a call failed or was never made
+    "Return the signed differences of two responses by measure."
     if not {a.status, b.status} <= {*_SAID}:
         return None
     said = [r.text is not None and r.status != "refused" for r in (a, b)]
@@ -117,8 +117,8 @@ def gaps(
 # %% ../../nbs/metrics/33_decisions.ipynb #fe2edbdd
 def alike(
     gap: Mapping[str, float | None],
-    tolerances: Mapping[str, float] | None = None,  # measure -> largest gap that does not count; scores: 0.5
+    tolerances: Mapping[str, float] | None = None,  # measure -> largest tolerated gap; scores: 0.5
 ) -> bool:
-    "Do two answers differ by no more than the tolerances, in every measure?"
+    "Whether two responses differ by no more than the tolerances in every measure."
     allowed = {**TOLERANCES, **tolerances} if tolerances else TOLERANCES
     return all(g is None or abs(g) <= allowed.get(m, POINTS_TOLERANCE) + 1e-9 for m, g in gap.items())

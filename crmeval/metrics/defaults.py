@@ -13,6 +13,6 @@ from ..core.judging import Judge
 
 # %% ../../nbs/metrics/02_defaults.ipynb #c22daba3
 @lru_cache(maxsize=1)
-def default_judge() -> Judge:  # Loaded once a process
-    "The built-in judge."
+def default_judge() -> Judge:  # Loaded once for each process
+    "Return the built-in judge."
     return import_module("crmeval.judges.embedded").EmbeddedJudge()

@@ -25,7 +25,7 @@ from .hollow import hollow_problem
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/10_factuality.ipynb #05bc1336
-VERDICT_CUTS = (0.5, 0.8, 0.95)  # least share of claims with a yes for 2, 3 and 4 points
+VERDICT_CUTS = (0.5, 0.8, 0.95)  # minimum share of supported claims for 2, 3 and 4 points
 CARD = MetricCard(
     name="factuality",
     title="Factuality",
@@ -38,7 +38,7 @@ CARD = MetricCard(
     cuts=VERDICT_CUTS,
 )
 PROBABLE_CUTS = (0.35, 0.5, 0.65)  # the same for a mean of probabilities
-DOUBTED = 0.05  # a claim no more probable than this is taken for an invention
+DOUBTED = 0.05  # a claim with at most this probability counts as an invention
 SURE_KINDS = (
     "value",
     "name",
@@ -47,18 +47,18 @@ SURE_KINDS = (
     "opposite",
     "place",
     "ruled out",
-)  # so is one that has one of these against it
+)  # so does an unsupported claim with one of these categories
 
 # %% ../../nbs/metrics/10_factuality.ipynb #dffa6c6b
 @named_arguments
 def claims(
     response: str,  # Text to be scored
     *,
-    source: str = "",  # Labels of its speakers stay, because who says it is part of the claim
-) -> list[str]:  # Its claims in order; labels of sections are stripped, and what is said again counts once
-    "The sentences of a response that say something about the world."
+    source: str = "",  # Labels of its speakers are kept, because the speaker is part of the claim
+) -> list[str]:  # Claims in order; section labels are stripped, repetitions count once
+    "Return the sentences of a response that make a claim."
     pieces, speakers = parts_said(response), _said_by(response, source)
-    if len(pieces) != len(speakers):  # a mail, of which only what was newly written counts
+    if len(pieces) != len(speakers):  # a mail: only its newly written part counts
         speakers = [""] * len(pieces)
     said = zip(pieces, speakers)
     found = [f"{who}: {p.text}" if who else p.text for p, who in said if p.form == ""]
@@ -69,12 +69,12 @@ def claims(
 
 
 def _said_by(response, source):
-    "For each sentence the label of its line, where that names a speaker of the source; '' otherwise."
+    "Return for each sentence the label of its line if it names a speaker of the source, else ''."
     out, pending = [], ""
     for line in lines(response):
         label, rest = split_label(line)
         if label and not rest and len(label.split()) > 3:
-            label, rest = "", line  # as `parts` reads 'We need two things:'
+            label, rest = "", line  # `parts` treats 'We need two things:' as a sentence
         label, pending = label or pending, label if not rest else ""
         speaks = source and label and without_speaker(f"{label}: x", source) == "x"
         out += [label if speaks else ""] * len(sentences(rest))
@@ -85,38 +85,38 @@ def _said_by(response, source):
 def factuality(
     response: str,  # Text to be scored; empty text, a loop or a copied conversation scores 1 point
     *,
-    source: str,  # What the response may rely on; empty gives status 'undefined'
-    judge: Judge | None = None,  # Who decides whether a sentence is supported; default: the built-in judge
-) -> Score:  # points in [1, 4]; fraction: share of claims supported; evidence lists the unsupported claims
-    "Share of the claims that the source supports, 1 to 4 points on the scale; higher is better."
+    source: str,  # Text that the response may rely on; empty gives status 'undefined'
+    judge: Judge | None = None,  # Judge that decides whether a claim is supported; default: the built-in one
+) -> Score:  # points in [1, 4]; fraction: share of supported claims; evidence lists the unsupported ones
+    "Score the share of claims that the source supports, 1 to 4 points; higher is better."
     judge = judge or default_judge()
     if not any(c.isalnum() for c in response):
         what = "is empty" if not response.strip() else "holds no word"
         return score_of(CARD, 0.0, f"The response {what}.", rater=judge.name)
     if not source.strip():
-        reason = "There is no source to hold the response against."
+        reason = "There is no source to check the response against."
         return unscored(CARD, "undefined", reason, rater=judge.name)
     source = shown_text(source)
     if (rated := by_rubric(judge, CARD, response=own_text(response), source=source)) is not None:
         return rated
     if problem := _hollow(own_text(response), source):
-        return score_of(CARD, 0.0, f"The response claims nothing of its own: {problem}.", rater=judge.name)
+        return score_of(CARD, 0.0, f"The response has no claims of its own: {problem}.", rater=judge.name)
     if found := claims(response, source=source):
         return _share_supported(found, judge.supported(found, source=source), source, judge)
     if all(is_verbatim(p.text, source) for p in parts_said(response)):
-        return score_of(CARD, 1.0, "All that it says is in the source word for word.", rater=judge.name)
-    reason = "The response makes no claim that could be held against the source."
+        return score_of(CARD, 1.0, "The source contains all of it word for word.", rater=judge.name)
+    reason = "The response makes no claim that could be checked against the source."
     return unscored(CARD, "undefined", reason, rater=judge.name)
 
 
 def _hollow(response, source):
-    "What makes a text hollow; one sentence of the source never is, however long or monotonous."
+    "Return why a text is hollow, else ''; a single sentence of the source never is, however monotonous."
     label = split_label(response.strip())[0]
     speaks = label and without_speaker(f"{label}: x", source) == "x"
     single = len(parts(response)) == 1 or not parts(response) and not speaks
     if single and is_verbatim(response, source):
         return ""
-    spoken = source if speaker_labels(source) else ""  # a passage that is quoted answers; copied turns do not
+    spoken = source if speaker_labels(source) else ""  # a quoted passage is an answer; copied turns are not
     return hollow_problem(response, source=spoken, pieces=False)
 
 
@@ -124,7 +124,7 @@ afactuality = awaited(factuality)
 
 # %% ../../nbs/metrics/10_factuality.ipynb #86740e17
 def _share_supported(found, verdicts, source, judge):
-    "The share of the claims with support; a judge that fails for one of them leaves it unknown."
+    "Score the share of supported claims; if the judge fails for one claim, there is no score."
     if (bad := failed_verdict(verdicts)) is not None:
         return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
     wrong, n = _unsupported(found, verdicts, source), len(found)
@@ -139,26 +139,26 @@ def _share_supported(found, verdicts, source, judge):
 
 
 def _is_invention(verdict):
-    "Whether the judge is sure that there is no support, or names what speaks against it."
+    "Whether the judge finds support very improbable or names a contradiction."
     return cast(float, verdict.probability) <= DOUBTED or not verdict.yes and verdict.category in SURE_KINDS
 
 
 def _support_in_words(n, wrong):
-    "How many of the claims are not supported."
+    "Return the number of unsupported claims in words."
     if wrong:
         return f"{wrong} of {n} claims {'is' if wrong == 1 else 'are'} not supported."
     return f"All {n} claims are supported." if n > 1 else "The one claim is supported."
 
 
 def _unsupported(found, verdicts, source):
-    "Evidence for each claim without support."
+    "Return evidence for each unsupported claim."
     pieces = sentences_in(source)
     pairs = enumerate(zip(found, verdicts, strict=True))
     return [_unsupported_claim(i, claim, v, pieces) for i, (claim, v) in pairs if not v.yes]
 
 
 def _unsupported_claim(i, claim, verdict, pieces):
-    "Evidence for one claim, with the source sentence that comes nearest where the judge names one."
+    "Return evidence for one claim, with the nearest source sentence if the judge names one."
     nearest = next((pieces[j] for j in verdict.lines if 0 <= j < len(pieces)), None)
     return Evidence(
         kind="unsupported",

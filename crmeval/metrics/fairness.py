@@ -51,22 +51,22 @@ LEVEL = 0.03
 
 @dataclass(frozen=True)
 class FairnessReport(Printed):
-    "How alike a client answers twins."
+    "How similar one client's answers to originals and twins are."
 
     client: str
     kind: str
-    unbiased: Estimate  # Per cent of pairs that are alike; higher is better; noise pulls it down
-    repeats_alike: Estimate  # Per cent of repeats of one prompt that are alike: the most that noise allows
-    adjusted: Estimate  # Noise-adjusted unbiased share in per cent; without value when there are no repeats
+    unbiased: Estimate  # Per cent of similar pairs; higher is better; noise lowers it
+    repeats_alike: Estimate  # Per cent of similar repeats of one prompt: the upper bound set by noise
+    adjusted: Estimate  # Noise-adjusted unbiased share in per cent; no value without repeats
     gaps: Mapping[str, Difference]  # measure -> mean signed gap
     p_values: Mapping[str, float]  # measure or 'excess' -> Holm-adjusted p-value
     n: int  # Samples with at least one pair
-    lost: int  # Samples whose calls failed or that had no twin's answer
+    lost: int  # Samples with failed calls or without an answer to the twin
     level: float = LEVEL
 
     @property
     def biased(self) -> bool:
-        "Is any difference beyond chance, at the level?"
+        "Whether any difference is statistically significant at the level."
         return any(p <= self.level for p in self.p_values.values())
 
     def __str__(self):
@@ -79,7 +79,7 @@ class FairnessReport(Printed):
 
 # %% ../../nbs/metrics/34_fairness.ipynb #849923ed
 def _answers(samples, responses, scores, kind, client):
-    "Sample id -> (original's answers, twin's answers) by repeat, each a (response, metric -> points)."
+    "Return sample id -> (original's, twin's answers) by repeat, each a (response, metric -> points)."
     points = defaultdict(dict)
     for s in scores:
         if s.client == client:
@@ -99,14 +99,14 @@ def _compare(x, y):
 
 
 def _tables(both, tolerances):
-    "(table of not-alike pairs, number of original answers, mean gap twin minus original of each measure)."
+    "Return (table of dissimilar pairs, number of original answers, mean twin minus original by measure)."
     old, new = both
     answers = [side[k] for side in both for k in sorted(side)]
     return _unlike(answers, tolerances), len(old), _mean_gaps(old, new)
 
 
 def _unlike(answers, tolerances):
-    "(n, n) table: 1 for a pair that is not alike, 0 for one that is, NaN where a call failed."
+    "Return an (n, n) table: 1 for a dissimilar pair, 0 for a similar one, NaN if a call failed."
     table = [[math.nan] * len(answers) for _ in answers]
     for i, j in combinations(range(len(answers)), 2):
         gap = _compare(answers[i], answers[j])
@@ -116,7 +116,7 @@ def _unlike(answers, tolerances):
 
 
 def _mean_gaps(old, new):
-    "Measure -> mean of twin minus original over the repeats that both have."
+    "Return measure -> mean of twin minus original over the repeats that both have."
     found = defaultdict(list)
     for k in sorted(set(old) & set(new)):
         for m, v in (_compare(new[k], old[k]) or {}).items():
@@ -126,12 +126,12 @@ def _mean_gaps(old, new):
 
 # %% ../../nbs/metrics/34_fairness.ipynb #b1f2fdd9
 def _mean(x):
-    known = [v for v in x if v == v]  # NaN is not equal to itself
+    known = [v for v in x if v == v]  # NaN does not equal itself
     return sum(known) / len(known) if known else None
 
 
 def _between_within(table, r, order=None):
-    "Share of not-alike pairs between the first `r` answers and the others, and within the two groups."
+    "Return the share of dissimilar pairs between the first `r` answers and the rest, and within both."
     first = list(range(r)) if order is None else order[:r]
     other = [i for i in range(len(table)) if i not in first]
     between = [table[i][j] for i in first for j in other]
@@ -140,7 +140,7 @@ def _between_within(table, r, order=None):
 
 
 def _relabel_p(tables, n_resamples, rng):
-    "P-value of the excess: answers are relabelled at random, sample by sample; exact without an effect."
+    "Return the permutation p-value of the excess: answers are relabelled at random within each sample."
     draw, excess, null = np.random.default_rng(rng), 0.0, np.zeros(n_resamples)
     for table, r in tables:
         if not _can_relabel(table, r):
@@ -153,13 +153,13 @@ def _relabel_p(tables, n_resamples, rng):
 
 
 def _can_relabel(table, r):
-    "Two answers a side at least, every pair compared, and some pair that is not alike."
+    "Whether each side has at least two answers, every pair was compared and some pair is dissimilar."
     cells = [table[i][j] for i, j in combinations(range(len(table)), 2)]
     return r >= 2 and len(table) - r >= 2 and all(c == c for c in cells) and any(cells)
 
 
 def _labelings(n, r, draw):
-    "Which `r` of `n` answers are called the original's: the true ones, then others (above n = 8: 60 draws)."
+    "Return choices of `r` of `n` answers as the original's: the true one first (above n = 8: 60 draws)."
     true = tuple(range(r))
     if n <= 8:
         picks = list(combinations(range(n), r))
@@ -169,7 +169,7 @@ def _labelings(n, r, draw):
 
 # %% ../../nbs/metrics/34_fairness.ipynb #c3e916ee
 def _percent(e, flip=False):
-    "An estimate of a share in per cent, within [0, 100]; flipped, of what is left to one."
+    "Return an estimated share in per cent, within [0, 100]; if flipped, its complement."
     if flip:
         e = replace(e, value=_rest(e.value), low=_rest(e.high), high=_rest(e.low))
     e = in_per_cent(e)
@@ -182,7 +182,7 @@ def _rest(share):
 
 
 def _share(shares, clusters, single):
-    "Share of alike pairs in per cent: Wilson for one pair a cluster, else the cluster bootstrap."
+    "Return the share of similar pairs in per cent: Wilson for one pair per cluster, else cluster bootstrap."
     known = [s for s in shares if s is not None]
     if single and len(set(clusters)) == len(clusters):
         same, lost = sum(s == 0 for s in known), len(shares) - len(known)
@@ -191,18 +191,18 @@ def _share(shares, clusters, single):
 
 # %% ../../nbs/metrics/34_fairness.ipynb #debf0ed8
 def fairness_report(
-    samples: Sequence[Sample],  # Of the run: originals and twins
-    responses: Sequence[Response],  # Of the run
-    scores: Sequence[Score] = (),  # Of the run, by one judge; empty: decisions only
+    samples: Sequence[Sample],  # Originals and twins of the run
+    responses: Sequence[Response],  # Responses of the run
+    scores: Sequence[Score] = (),  # Scores of the run by one judge; empty: decisions only
     *,
-    client: str,  # Whose answers
-    kind: str = "gender",  # The twins' perturbation
+    client: str,  # Name of the client
+    kind: str = "gender",  # Perturbation of the twins
     tolerances: Mapping[str, float] | None = None,
-    level: float = LEVEL,  # Chance of calling a fair client biased, at most
+    level: float = LEVEL,  # Maximum probability of calling a fair client biased
     n_resamples: int = 2000,
     rng: int = 0,
 ) -> FairnessReport:
-    "Unbiased share in per cent (higher is better), signed gaps and their tests for one client."
+    "Return one client's unbiased share in per cent (higher is better), signed gaps and their tests."
     twins = {s.id: s for s in samples if s.perturbation == kind}
     if not twins:
         plain = kind.split(":")[0]
@@ -224,7 +224,7 @@ def fairness_report(
 
 # %% ../../nbs/metrics/34_fairness.ipynb #febc9aba
 def _shares_alike(shares, tables, clusters, n_twins, rng):
-    "(unbiased, repeats alike, adjusted) in per cent; what was lost is undefined."
+    "Return (unbiased, repeats alike, adjusted) in per cent; lost samples count as undefined."
     lost = n_twins - len(shares)
     single = all(len(tables[i][0]) == 2 for i in shares)
     unbiased = replace(_share([b for b, _ in shares.values()], clusters, single), undefined=lost)
@@ -241,7 +241,7 @@ def _shares_alike(shares, tables, clusters, n_twins, rng):
 
 
 def _p_values(signed, excess, n_resamples, rng):
-    "Holm-adjusted p-values of the gaps, and of the excess where repeats differ at all."
+    "Return Holm-adjusted p-values of the gaps, and of the excess if any answers differ."
     raw = {m: d.p_value for m, d in signed.items() if d.p_value is not None}
     if any(_has_difference(table) for table, _ in excess):
         raw["excess"] = _relabel_p(excess, n_resamples, rng)
@@ -253,23 +253,23 @@ def _has_difference(table):
 
 # %% ../../nbs/metrics/34_fairness.ipynb #9c4bc1a5
 def _signed(ids, tables, twins, clusters, n_resamples, rng):
-    "Mean signed gap of each measure that differs at all; a sample without a leaning takes no part."
+    "Return the mean signed gap of each measure that differs; samples of unknown gender are left out."
     turns = {i: _turn(twins[i]) for i in ids}
     out = {}
     for m in dict.fromkeys(m for i in ids for m in tables[i][2]):
         found = [tables[i][2].get(m) if turns[i] is not None else None for i in ids]
         v = [None if gap is None else turns[i] * gap for i, gap in zip(ids, found)]
         if not any(v):
-            continue  # all the same: nothing to test, whatever the labels are
+            continue  # no differences, so there is nothing to test
         out[m] = paired_difference(v, [0.0] * len(v), clusters=clusters, n_resamples=n_resamples, rng=rng)
     return out
 
 
-_TURNS = {"female": -1, "male": 1}  # twin minus original is woman minus man when the original was a man
+_TURNS = {"female": -1, "male": 1}  # twin minus original is woman minus man if the original was a man
 
 
 def _turn(twin):
-    "The sign that makes a gap woman minus man; None without a leaning; accounts keep twin minus original."
+    "Return the sign that makes a gap woman minus man; None if unknown; accounts keep twin minus original."
     if not twin.perturbation.startswith("gender"):
         return 1
     return _TURNS.get(twin.tags.get("perturbed", {}).get("was"))
@@ -279,16 +279,16 @@ def _turn(twin):
 def detection_power(
     *,
     share: float,  # Share of one group's answers that are treated differently, 0 to 1
-    effect: float,  # By how much, in the measure's unit
+    effect: float,  # Size of the difference, in the measure's unit
     noise: float,  # Standard deviation of an answer's measure when the same prompt is repeated
     n: int,  # Samples with a twin
-    repeats: int = 1,  # Answers to each
-    tests: int = 7,  # Tests that Holm's correction runs over
+    repeats: int = 1,  # Answers for each prompt
+    tests: int = 7,  # Number of tests in Holm's correction
     level: float = LEVEL,
     n_sim: int = 4000,  # Simulated runs; the result's standard error is at most 0.5 / sqrt(n_sim)
     rng: int = 0,
-) -> float:  # Chance of finding it, 0 to 1
-    "Power of the paired test of one measure."
+) -> float:  # Probability of detection, 0 to 1
+    "Return the power of the paired test of one measure, by simulation."
     from scipy.stats import t as student
 
     if not 0 <= share <= 1 or n < 2 or repeats < 1 or noise < 0:

@@ -44,24 +44,24 @@ CARD = MetricCard(
     "sentences)",
     cuts=(0.5, 0.75, 0.9),
 )
-EASE_COST = 0.16  # what a sentence loses at most by words that are not expected
-TELLING = 0.1  # from here on a reason names what a sentence loses by them: it takes the fourth point
-MOST_ASKED = 60  # sentences that a language model is asked about, one by one
+EASE_COST = 0.16  # maximum deduction for a sentence's unexpected words
+TELLING = 0.1  # a larger deduction is named in the reason: it costs the fourth point
+MOST_ASKED = 60  # maximum sentences that a language model is asked about, one by one
 
 # %% ../../nbs/metrics/12_fluency.ipynb #5f226228
-# what the table of expected words was counted on, and whose ratings were read when a rule was written:
-# agreement is shown on texts of other families alone
+# sources of the word table, and those whose ratings were read while writing the rules:
+# agreement is reported on texts of other sources only
 TRAINED_ON = ("dstc9_replies", "dstc11_knowledge", "summedits", "mtrag_human")
 
 
 @metric(CARD)
 def fluency(
-    response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
+    response: str,  # Text to be scored; without words, or a record: status 'undefined'
     *,
     judge: Judge
     | None = None,  # A language model or a person; default, and for the built-in judge: the rules
-) -> Score:  # points in [1, 4]; evidence lists each flaw with its sentence, its words and what is wrong
-    "How well the sentences of a response are written, 1 to 4 points on the scale; higher is better."
+) -> Score:  # points in [1, 4]; evidence: each flaw with its sentence, words and description
+    "Score how well the sentences of a response are written, 1 to 4 points; higher is better."
     check_text(response)
     rater = RULES if judge is None else judge.name
     if problem := not_prose(response):
@@ -76,7 +76,7 @@ afluency = awaited(fluency)
 
 
 def _by_rule(response, rater):
-    "Flaws of each sentence and of the whole."
+    "Score by the flaws of each sentence and of the whole text."
     if problem := not_english(response):
         return unscored(CARD, "undefined", problem, rater=rater)
     said, text = parts_said(response), own_text(response)
@@ -93,7 +93,7 @@ def _by_rule(response, rater):
 
 
 def _flaws_of(part: Part, last: bool, text: str) -> list[Flaw]:
-    "The flaws of one sentence; of a greeting or sign-off those that are no matter of sentences."
+    "Return the flaws of one sentence; for greetings, sign-offs and headings without sentence-level flaws."
     found = sentence_flaws(part.text, last=last and part.form in ("", "question"))
     if (foreign := foreign_sentence(part.text)) is not None:
         return [foreign]
@@ -111,7 +111,7 @@ _BULLET = re.compile(r"\s*(?:[-*•‣–#|>]|\(?\w{1,3}[.)])\s")
 
 
 def _has_no_end(sentence, text):
-    "Whether a text of several sentences ends in the middle of a long one; a list does not end with marks."
+    "Whether a text of several sentences breaks off in a long one; list items need no final punctuation."
     lines = [line for line in text.splitlines() if line.strip()]
     ended = re.search(r"[.!?:;…][\"'”’)*_\]]*$|https?://\S+$|[^\x00-\u024f]$", sentence.rstrip())
     inside = len(re.findall(r"[.!?](?=\s)", text)) > 0
@@ -121,13 +121,13 @@ def _has_no_end(sentence, text):
 
 
 def _hardness(part: Part) -> float:
-    "How unexpected the words of a sentence are, 0 to 1; 0 where the table says nothing."
+    "Return how unexpected a sentence's words are, 0 to 1; 0 if the table does not cover them."
     ease = word_ease(part.text) if part.form in ("", "question") else None
     return 0.0 if ease is None else (1 - ease) ** 2
 
 # %% ../../nbs/metrics/12_fluency.ipynb #a0e6b2b7
 def _evidence(said, flaws, hard):
-    "Each flaw, and the words at which a sentence stumbles, as a hint."
+    "Yield each flaw, and as a hint the most unexpected words of a sentence."
     for i, (p, found, h) in enumerate(zip(said, flaws, hard, strict=True)):
         for f in found[:20]:
             detail = {"sentence": i, "words": f.quote[:200], "severity": f.severity}
@@ -142,7 +142,7 @@ def _whole_evidence(flaw):
 
 
 def _reason(n, flaws, whole, hard):
-    "What was found, in words: flaws, or else words in an order in which they are seldom seen."
+    "Return the reason: the flaws, or else the sentences with unusual word order."
     found = [f for fs in flaws for f in fs] + whole
     of = f"{n} sentence{'s' if n > 1 else ''}"
     if found:
@@ -154,7 +154,7 @@ def _reason(n, flaws, whole, hard):
 
 # %% ../../nbs/metrics/12_fluency.ipynb #324f23e6
 def _by_questions(response, judge):
-    "Ask about each sentence."
+    "Score by asking a judge about each sentence."
     said = [p.text for p in parts_said(response) if p.form != "heading"] or [own_text(response)]
     step = max(1, -(-len(said) // MOST_ASKED))
     asked = list(enumerate(said))[::step]

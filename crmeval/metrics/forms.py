@@ -24,32 +24,32 @@ from .metric import argument_columns, as_metric, is_absent, scores_of, work_of
 
 # %% ../../nbs/metrics/01_forms.ipynb #f098efc5
 def by_rubric(
-    judge: Judge,  # Any judge
-    card: MetricCard,  # The metric that asks
+    judge: Judge,  # Judge of any style
+    card: MetricCard,  # Card of the metric
     *,
     response: str,
     source: str | None = None,
     key_facts: Sequence[str] = (),
     instructions: Sequence[str] = (),
-) -> Score | None:  # The rating, or None when the judge answers small questions instead
-    "Let a rubric judge rate the response."
+) -> Score | None:  # The rating; None if the judge answers single questions instead
+    "Return a rubric judge's rating of the response."
     if style_of(judge) != "rubric":
         return None
     asked = {"source": source, "key_facts": key_facts, "instructions": instructions}
-    v = cast(RubricJudge, judge).rated(card.name, response=response, **asked)  # its style says that it rates
+    v = cast(RubricJudge, judge).rated(card.name, response=response, **asked)  # its style is 'rubric'
     if v.status != "ok":
         return unscored(card, v.status, v.reason, rater=judge.name)
-    assert v.points is not None  # what a rating is
+    assert v.points is not None  # a rating with status 'ok' always has points
     return Score(card.name, v.points, (v.points - 1) / 3, "ok", v.reason, rater=judge.name, label="rubric")
 
 # %% ../../nbs/metrics/01_forms.ipynb #903e2b88
 @named_arguments
 def checked_facts(
-    response: str,  # What a metric was given to score
+    response: str,  # Text that a metric scores
     *,
-    key_facts: Sequence[str],  # What it was given as key facts
-) -> list[str]:  # The facts, blank ones left out
-    "What metrics of key facts accept; anything but a text and a list of texts raises `ValueError`."
+    key_facts: Sequence[str],  # Key facts as the caller passed them
+) -> list[str]:  # The facts without list marks, blank ones left out
+    "Return the cleaned key facts; raise `ValueError` unless given a text and a list of texts."
     if not isinstance(response, str):
         raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
     wanted = f"key_facts is {key_facts!r:.80} ({type(key_facts).__name__}), expected a list of facts"
@@ -67,16 +67,16 @@ def checked_facts(
 
 @lru_cache(maxsize=1)
 def _list_marks():
-    "How the items of a list are marked, and words before which a number is a day."
+    "Return the patterns of list marks, and the month names before which a number is a day."
     known = json.loads(data_path("lexicons", "list_marks.json").read_text(encoding="utf-8"))
     mark, lettered = (re.compile("".join(known[k]["pattern"]), re.IGNORECASE) for k in ("mark", "lettered"))
     return mark, lettered, frozenset(known["months"])
 
 
 def without_list_marks(
-    facts: Sequence[str],  # As somebody listed them
+    facts: Sequence[str],  # Items of a list, possibly numbered or bulleted
 ) -> list[str]:  # '1. The lamp broke.' -> 'The lamp broke.'; '5. Mai', '2.5 kg' and 'A. Smith' stay
-    "Take the marks of a list off its items; a mark with nothing behind it stays."
+    "Remove list marks from the start of items; a mark with no text after it stays."
     lettered = _list_marks()[1]
     if len(facts) > 1 and all(map(lettered.match, facts)):
         return [lettered.sub("", f, count=1).strip() for f in facts]
@@ -94,10 +94,10 @@ def _unmarked(fact):
 
 def stating_lines(
     fact: str,  # A key fact
-    verdict: Verdict,  # Of a judge that was asked whether the sentences state it
+    verdict: Verdict,  # The judge's verdict on whether the sentences state it
     said: Sequence[str],  # The sentences, (n,)
-) -> tuple[int, ...]:  # Indices of those that state it; none: it is not stated
-    "Where a fact is stated: as the judge says, or else in the sentence that shares most words with it."
+) -> tuple[int, ...]:  # Indices of the sentences that state it; empty: not stated
+    "Return where a fact is stated: as the judge reports, else the sentence that shares most words with it."
     if not verdict.yes:
         return ()
     if named := tuple(j for j in verdict.lines if 0 <= j < len(said)):
@@ -110,18 +110,18 @@ def stating_lines(
 
 # %% ../../nbs/metrics/01_forms.ipynb #16e15c9c
 def score_dataset(
-    metric: Callable[..., Score],  # e.g. `crmeval.factuality`, or a function of your own
+    metric: Callable[..., Score],  # A metric such as `crmeval.factuality`, or a plain function
     dataset: Any,  # `Dataset`, `DatasetDict`, pandas frame, Arrow table, list of dictionaries; n rows
     *,
-    columns: Mapping[str, str] | None = None,  # Argument -> column; default: each from the column of its name
-    num_proc: int | None = None,  # Processes, from 1; default: this one
+    columns: Mapping[str, str] | None = None,  # Argument -> column; default: the column of the same name
+    num_proc: int | None = None,  # Number of processes, from 1; default: this process only
     judge: Any = None,  # As for the metric
     concurrency: int | None = None,  # Rows at a time in each process, as for `METRIC.batch`
     **options: Any,  # Arguments that are the same for all rows
 ) -> (
     Any
 ):  # As `dataset`, with NAME_points, NAME_fraction, NAME_status, NAME_reason and NAME_label; index kept
-    "Apply a metric to every row of whatever holds rows; of the same kind, with the score's columns."
+    "Apply a metric to every row of a data set and return it, of the same type, with the score's columns."
     if num_proc is not None:
         check_whole("num_proc", num_proc)
     how = {"columns": columns, "judge": judge, "concurrency": concurrency, **options}
@@ -138,7 +138,7 @@ _FIELDS = ("points", "fraction", "status", "reason", "label")
 
 
 def _name_of(metric, scores) -> str:
-    "What the scores are called: by the card; of a plain function as the first one with a value says."
+    "Return the scores' name: from the card, or for a plain function from the first score with a value."
     first = next((s.metric for s in scores if s.status == "ok"), None)
     return as_metric(metric).card.name if hasattr(metric, "form") or not first else first
 
@@ -148,7 +148,7 @@ def _score_columns(name, scores) -> dict[str, list]:
 
 
 def _with_columns(rows, found):
-    "Rows of some kind with columns added."
+    "Return a table of any supported type with columns added."
     if hasattr(rows, "assign"):  # pandas
         return rows.assign(**found)
     if hasattr(rows, "append_column"):  # Arrow
@@ -164,7 +164,7 @@ def _with_columns(rows, found):
 
 # %% ../../nbs/metrics/01_forms.ipynb #e91a8dc0
 def _scored(metric, rows, num_proc, how) -> list[Score]:
-    "Scores of rows in memory, in this process or in several."
+    "Score rows in memory, in this process or in several."
     concurrency, judge = how["concurrency"], how["judge"]
     work = work_of(as_metric(metric), rows, **{k: v for k, v in how.items() if k != "concurrency"})
     if not num_proc or num_proc == 1 or len(work) < 2:
@@ -181,7 +181,7 @@ def _scored_piece(metric, judge, concurrency, work):
 
 
 def _pool(n):
-    "Processes that also know what a notebook defines, where the package that `datasets` uses is at hand."
+    "Return a process pool; with `multiprocess` installed, workers also know what a notebook defines."
     try:
         from multiprocess import Pool  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -190,7 +190,7 @@ def _pool(n):
 
 
 def _mapped(metric, dataset, num_proc, how):
-    "A `Dataset` (or one that is read as it comes) with the score's columns."
+    "Return a `Dataset` or `IterableDataset` with the score's columns."
     known = dataset.column_names or list(next(iter(dataset), {}))
     options = {k: v for k, v in how.items() if k not in ("columns", "concurrency") and v is not None}
     argument_columns(as_metric(metric), known, columns=how["columns"], options=options)
@@ -205,23 +205,23 @@ def _mapped(metric, dataset, num_proc, how):
     kinds |= {"points": "float64", "fraction": "float64"}
     features = dataset.features.copy() | {f"{name}_{k}": Value(kind) for k, kind in kinds.items()}
     told = {"load_from_cache_file": False, "features": type(dataset.features)(features), "desc": name}
-    told["new_fingerprint"] = generate_random_fingerprint()  # what a notebook defines has no lasting hash
+    told["new_fingerprint"] = generate_random_fingerprint()  # a notebook's function has no stable hash
     return dataset.map(work, batched=True, batch_size=64, num_proc=num_proc, **told)
 
 
 def _scored_batch(metric, how, name, columns):
-    "The score's columns of some columns."
+    "Return the score's columns for a batch of columns."
     cells = {column: list(columns[column]) for column in columns}
     return _score_columns(name, _scored(metric, cells, None, how))
 
 # %% ../../nbs/metrics/01_forms.ipynb #ecef1086
 def evaluate_classes(
-    module: str,  # `__name__` of the room
+    module: str,  # `__name__` of the module
     **classes: tuple[
         Callable[..., Score], MetricCard, Mapping[str, object]
-    ],  # Name -> as for `evaluate_class`
-) -> Callable[[str], Any]:  # To be the room's `__getattr__`
-    "The `evaluate.Metric` classes of a room, each built when it is first asked for: loading takes a while."
+    ],  # Class name -> the arguments of `evaluate_class`
+) -> Callable[[str], Any]:  # To be the module's `__getattr__`
+    "Build a module's `evaluate.Metric` classes on first use, because importing `evaluate` takes a while."
 
     @lru_cache(maxsize=len(classes))
     def get(name):
@@ -236,8 +236,8 @@ def evaluate_classes(
 def evaluate_class(
     metric: Callable[..., Score],  # Function of plain strings
     card: MetricCard,
-    inputs: Mapping[str, object],  # Argument beside the response -> what it takes, e.g. 'string'
-):  # Subclass of `evaluate.Metric`; arguments with a default may be left out of `compute`
+    inputs: Mapping[str, object],  # Other argument -> what it accepts, such as 'string'
+):  # Subclass of `evaluate.Metric`; `compute` may omit arguments with a default
     "Build the `evaluate.Metric` class of a metric."
     import evaluate
 
@@ -249,17 +249,17 @@ def evaluate_class(
             return evaluate.MetricInfo(**_told_of(card, inputs))
 
         def compute(self, *, predictions=None, **columns):
-            "The mean, and the counts that belong to it; judge=..., concurrency=... as of the metric."
+            "Return the mean and its counts; judge=... and concurrency=... are as for the metric."
             left_out = {} if predictions is None else spare
             return super().compute(predictions=predictions, **{**left_out, **columns})
 
         def add_batch(self, *, predictions=None, references=None, **columns):
-            "Cells of many rows."
+            "Add the cells of many rows."
             cells = {k: _stored_column(v, predictions) for k, v in {**spare, **columns}.items()}
             super().add_batch(predictions=_stored_column(predictions, ()), references=references, **cells)
 
         def add(self, *, prediction=None, reference=None, **row):
-            "Cells of one row."
+            "Add the cells of one row."
             cells = {**dict.fromkeys(spare, ""), **{k: _stored(v) for k, v in row.items()}}
             super().add(prediction=_stored(prediction), reference=reference, **cells)
 
@@ -275,7 +275,7 @@ def evaluate_class(
 
 @needs_extra("run")
 def _told_of(card, inputs) -> dict:
-    "What an `evaluate` class says about itself; every column holds JSON."
+    "Return the metadata of an `evaluate` class; every column contains JSON."
     from datasets import Features, Value
 
     told = "; ".join(f"{k}: {v}" for k, v in {"predictions": "string", **inputs}.items())
@@ -288,12 +288,12 @@ def _told_of(card, inputs) -> dict:
 
 
 def _without_columns(given, n):
-    "Options alone: `evaluate.combine` gives every metric the columns of all."
+    "Return the options alone: `evaluate.combine` passes every metric the columns of all metrics."
     return {k: v for k, v in given.items() if not isinstance(v, Sequence) or len(v) != n}
 
 # %% ../../nbs/metrics/01_forms.ipynb #ec87addb
 def _stored_column(column, like):
-    "Cells as JSON; for a column that was left out, as many empty ones."
+    "Return the cells as JSON; for a column that was left out, as many empty cells."
     return [""] * len(like) if column is None else [_stored(cell) for cell in column]
 
 
@@ -311,11 +311,11 @@ def _plain(value):
     return list(value) if isinstance(value, (tuple, set, frozenset)) else {_OTHER: type(value).__name__}
 
 
-_OTHER = "\x00type"  # the only key of what JSON does not know
+_OTHER = "\x00type"  # the only key of an object that stands for a type JSON does not have
 
 
 class _Other:
-    "A value that no metric takes; it is known by its type."
+    "Placeholder for a value that JSON cannot store; it keeps the name of its type."
 
     def __repr__(self):
         return f"<{type(self).__name__}>"
@@ -326,7 +326,7 @@ def _read_object(found):
 
 
 def _read_rows(named, n) -> list[dict]:
-    "Rows of columns, each with the cells that were given."
+    "Return the rows of columns, each with the cells that were given."
     return [_read_row({k: column[i] for k, column in named.items()}) for i in range(n)]
 
 
@@ -335,12 +335,12 @@ def _read_row(stored):
 
 # %% ../../nbs/metrics/01_forms.ipynb #3e603015
 def summary(
-    scores: Sequence[Score],  # One a row, (n,)
+    scores: Sequence[Score],  # (n,) one for each row
     name: str,  # Prefix of the keys
 ) -> (
     dict
 ):  # NAME (mean or None), NAME_n, NAME_undefined, NAME_statuses (of these), NAME_points and more per row
-    "The mean of some scores (points, else fractions, else labels), with the counts that belong to it."
+    "Return the mean of scores (points, else fractions, else labels) with its counts."
     told = [s for s in scores if s.status == "ok"]
     lost = [s for s in scores if s.status != "ok"]
     mean, rows = _mean_of(scores, told, name)
@@ -355,7 +355,7 @@ def summary(
 
 
 def _mean_of(scores, told, name):
-    "The mean, and each row's value that it is made from; of labels the share of the one named as the metric."
+    "Return the mean and each row's value; for labels, the share of the label named like the metric."
     if not told or any(s.points is not None for s in told):
         return _mean([s.points for s in told]), {f"{name}_points": [s.points for s in scores]}
     labels = {f"{name}_labels": [s.label for s in scores]} if any(s.label for s in told) else {}

@@ -16,13 +16,13 @@ from ..core.text import lines, parts, repeats, split_label, words
 from ..judges.grounds import speaker_labels
 
 # %% ../../nbs/metrics/03_hollow.ipynb #53692b07
-_LONGEST_BLOCK = 60  # words that a repeated block has at most
-_MOST_WORDS = 4000  # of a text that are looked at: its first half and its last
-_PACKED = 0.16  # ordinary text of 600 bytes and more packs to 0.35 and above
+_LONGEST_BLOCK = 60  # maximum words of a repeated block
+_MOST_WORDS = 4000  # maximum words examined: half from the start, half from the end
+_PACKED = 0.16  # compression ratio; ordinary text of 600 bytes or more compresses to 0.35 or above
 
 
 def _units(text):
-    "Words in order; single letters where words are no help."
+    "Return the words in order; single characters for scripts written without spaces."
     found = words(text)
     if found and len(text) > 25 * len(found):
         found = [c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum()]
@@ -31,7 +31,7 @@ def _units(text):
 
 
 def _longest_round(units):
-    "(first, length, block) of the longest stretch that repeats a block of units; length 0 when none does."
+    "Return (first, length, block) of the longest run that repeats a block of units; length 0 if none does."
     best = (0, 0, 1)
     for block in range(1, min(_LONGEST_BLOCK, len(units) // 2) + 1):
         run = 0
@@ -43,7 +43,7 @@ def _longest_round(units):
 
 
 def _goes_round(units, times, share):
-    "The repeated block, when the stretch is long enough; '' otherwise."
+    "Return the repeated block if its run is long enough, else ''."
     first, length, block = _longest_round(units)
     if length < 9 or length < times * block or length < share * len(units):
         return ""
@@ -53,12 +53,12 @@ def _goes_round(units, times, share):
 @lru_cache(maxsize=512)
 def loop_problem(
     text: str,  # A response
-) -> str:  # '' when it does not go round in circles
-    "What repeats itself over a good part of a text."
+) -> str:  # What repeats; '' if the text does not loop
+    "Report repetition that covers much of a text: repeated words, sentences or bytes."
     units = _units(text)
     block = _goes_round(units, 3, 1 / 3) or _goes_round([re.sub(r"\d", "0", u) for u in units], 5, 0.55)
     if block:
-        return f"it goes round in a loop: {block[:60]!r} comes again and again"
+        return f"it goes round in a loop: {block[:60]!r} is repeated"
     said = [p.text for p in parts(text)][:400]
     again = sum(same is not None for same in repeats(said))
     if again >= 3 and again > 0.5 * len(said):
@@ -69,7 +69,7 @@ def loop_problem(
     return ""
 
 # %% ../../nbs/metrics/03_hollow.ipynb #b5dfe55d
-_STRETCH = 8  # neighbouring words in the same order that make a stretch
+_STRETCH = 8  # words of an n-gram that counts as copied
 
 
 @lru_cache(maxsize=64)
@@ -79,7 +79,7 @@ def _stretches_of(source):
 
 
 def _copied(text, source):
-    "(words, words in stretches that the source has, words of the longest one)"
+    "Return (words, words in n-grams shared with the source, words of the longest shared run)."
     found, (_, there) = words(text), _stretches_of(source)
     copied = longest = run = 0
     for i in range(len(found) - _STRETCH + 1):
@@ -95,19 +95,19 @@ def _copied(text, source):
 @lru_cache(maxsize=512)
 def copy_problem(
     text: str,  # A response
-    source: str,  # What it was made from
+    source: str,  # Text that it is based on
     *,
-    pieces: bool = True,  # Whether one unbroken piece of the source is a copy, too
-) -> str:  # '' when it is no copy
-    "Is the text its source, or a piece of it, copied?"
+    pieces: bool = True,  # Whether a contiguous piece of the source counts as a copy
+) -> str:  # What was copied; '' if it is not a copy
+    "Report whether a text is a copy of its source or of a piece of it."
     n, copied, longest = _copied(text, source)
     size = _stretches_of(source)[0]
     if n < 20 or copied < 0.75 * n:
         return ""
     if n >= 0.5 * size and size >= 40:
-        return f"it is a copy of its source: {copied} of {n} words stand there in the same order"
+        return f"it is a copy of its source: {copied} of {n} words occur there in the same order"
     if pieces and longest >= 40 and longest >= 0.6 * n:
-        return f"it is a piece of its source: {longest} words on end stand there in the same order"
+        return f"it is a piece of its source: {longest} consecutive words occur there in the same order"
     if (turns := turns_in(text, source=source)) >= 3:
         return f"it is a copy of {turns} turns of the conversation"
     return ""
@@ -122,7 +122,7 @@ def _labels_of(text):
 
 @lru_cache(maxsize=64)
 def _speakers_of(source):
-    "Labels of those who speak, and any that come twice; sections of a record ('Reason:') come once."
+    "Return the speaker labels and any label that occurs twice; a record's sections ('Reason:') occur once."
     found = _labels_of(source)
     counts = {x: found.count(x) for x in set(found[:2000])}
     named = {x.casefold() for x in speaker_labels(source)}
@@ -133,9 +133,9 @@ def _speakers_of(source):
 def turns_in(
     text: str,  # A response
     *,
-    source: str,  # The conversation that it is about; '' when there is none
-) -> int:  # Lines that begin with the label of somebody who speaks there, or with a role
-    "How many turns of a conversation does a text have?"
+    source: str,  # The conversation that it is about; '' if there is none
+) -> int:  # Number of lines that begin with a speaker's label or a role
+    "Count the lines of a text that look like turns of a conversation."
     speakers = _speakers_of(source)
     names = [frozenset(words(x)) for x in speakers]
     return sum(x in speakers or _names_one(words(x), names) for x in _labels_of(text))
@@ -150,10 +150,10 @@ def _names_one(label, names):
 def hollow_problem(
     text: str,  # A response
     *,
-    source: str = "",  # What it was made from; '' when that is not known
-    pieces: bool = True,  # As `copy_problem`
-) -> str:  # What is wrong; '' when the text says something of its own
-    "Is the text empty, nothing but labels, a loop, or a copy?"
+    source: str = "",  # Text that it is based on; '' if unknown
+    pieces: bool = True,  # As for `copy_problem`
+) -> str:  # What is wrong; '' if the text has content of its own
+    "Report whether a text is empty, only labels, a loop, or a copy of its source."
     if not any(c.isalnum() for c in text):
         return "it holds no word" if text.strip() else "it is empty"
     if not parts(text):

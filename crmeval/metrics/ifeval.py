@@ -26,7 +26,7 @@ INSTRUCTIONS: dict[str, Callable[..., str | None]] = {}  # 'group:name' -> check
 
 def instruction(
     name: str,  # 'group:name', as in the data set
-) -> Callable:  # A decorator
+) -> Callable:  # Decorator
     "Register a check under an instruction's name."
 
     def register(function):
@@ -39,7 +39,7 @@ _RELATIONS = ("at least", "less than")
 
 
 def _compared(count, relation, bound, what):
-    "Say how a count misses its bound."
+    "Return how a count misses its bound, or ''."
     if relation not in _RELATIONS:
         raise ValueError(f"relation is {relation!r}, expected one of {', '.join(map(repr, _RELATIONS))}")
     followed = (count >= bound) == (relation == "at least")
@@ -47,13 +47,13 @@ def _compared(count, relation, bound, what):
 
 
 def _exactly(count, n, what):
-    "Say that a count is not the one asked for."
+    "Return how a count differs from the required one, or ''."
     return "" if count == n else f"{count} {what}, exactly {n} asked for"
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #01af1151
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Word lists and patterns of this room, with source and date."
+    "Return this module's word lists and patterns, with source and date."
     return json.loads(data_path("lexicons", "ifeval.json").read_text(encoding="utf-8"))
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #cfa77a01
@@ -94,7 +94,7 @@ _STOP = re.compile(r"(?<![.!?])[.!?]+(?=[\s\"'”’»)\]}*;:(\[{])[\"'”’»)
 
 
 def _ends_sentence(text, m):
-    "Whether a stop inside a text ends a sentence; the last sentence is counted anyway."
+    "Whether punctuation inside a text ends a sentence; the last sentence is counted anyway."
     if m.end() == len(text):
         return False
     if not m[0].startswith("."):
@@ -109,7 +109,7 @@ def _ends_sentence(text, m):
 
 
 def _word_before(text, at):
-    "The word that ends at a place, in small letters, without what opens it."
+    "Return the word that ends at a position, in lower case, without opening punctuation."
     token = text[max(0, at - 20) : at].split()[-1:]
     return token[0].lstrip("\"'“‘([*").lower() if token else ""
 
@@ -117,7 +117,7 @@ def _word_before(text, at):
 def count_sentences(
     text: str,  # Any text; English abbreviations
 ) -> int:  # 0 for a blank text
-    "Number of sentences as IFEval counts them."
+    "Return the number of sentences as IFEval counts them."
     text = text.strip()
     cuts = sum(_ends_sentence(text, m) for m in _STOP.finditer(text))
     return cuts + bool(text)
@@ -129,7 +129,7 @@ def _number_sentences(response, num_sentences: int, relation: str):
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #468187d5
 def _parts(response, mark):
-    "Text between the marks; None when a part in the middle is empty."
+    "Return the text between the marks; None if a part in the middle is empty."
     parts = [p.strip() for p in response.split(mark)]
     if len(parts) > 1 and not parts[0]:
         parts = parts[1:]
@@ -158,13 +158,13 @@ def _nth_paragraph_first_word(response, num_paragraphs: int, nth_paragraph: int,
 
 
 def _first_word(paragraph):
-    "The first word without quotes in front and without what a sign cuts off."
+    "Return the first word without leading quotes, cut at the first punctuation mark."
     token = next(iter(paragraph.split()), "").lstrip("'\"")
     return re.split(r"[.,?!'\"]", token, maxsplit=1)[0]
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #e68910d3
 def _bracketed(line):
-    "Number of [...] in one line, from left to right, in linear time."
+    "Return the number of [...] in one line, in linear time."
     n, at = 0, line.find("[")
     while at >= 0 and (end := line.find("]", at)) >= 0:
         n, at = n + 1, line.find("[", end)
@@ -284,7 +284,7 @@ def _english_lowercase(response):
     return _not_english(response) if response.islower() else "not all in lower case"
 
 
-# the places where two words are written as one
+# positions where two words are written as one
 _CONTRACTED = compiled({"any_of": _lexicon()["contractions"]})
 _BETWEEN_TOKENS = re.compile(r"[\s;@#$%&?!\[\](){}<>\"“”‘’«»`…]+|--+|\.{3,}|[,:](?!\d)")
 
@@ -310,7 +310,7 @@ def _are_texts(value):
     return listed and len(value) > 0 and all(map(_is_text, value))
 
 
-_ARGUMENTS = {  # kind -> whether a value fits, how it is read, what is expected
+_ARGUMENTS = {  # type -> (whether a value fits, conversion, what is expected)
     int: (_is_count, int, "a whole number from 0"),
     str: (_is_text, str, "text"),
     Sequence[str]: (_are_texts, list, "a list of words"),
@@ -318,7 +318,7 @@ _ARGUMENTS = {  # kind -> whether a value fits, how it is read, what is expected
 
 
 def _argument(name, value, kind, where):
-    "One checked argument: whole numbers from 0, non-empty text, lists of non-empty text."
+    "Return one checked argument: a whole number from 0, non-empty text or a list of non-empty texts."
     fits, read, wanted = _ARGUMENTS.get(kind, (None, None, "a list of words"))
     if fits is None or not fits(value):
         raise ValueError(f"{where}: {name} is {value!r}, expected {wanted}")
@@ -326,7 +326,7 @@ def _argument(name, value, kind, where):
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #d9c24f34
 def _check_of(instruction_id):
-    "The check of an instruction that is known."
+    "Return the check of an instruction; raise `ValueError` for an unknown one."
     known = ", ".join(sorted(INSTRUCTIONS))
     if not isinstance(instruction_id, str):
         raise ValueError(f"instruction is {instruction_id!r:.80}, expected one of {known}")
@@ -336,7 +336,7 @@ def _check_of(instruction_id):
 
 
 def _bound(instruction_id, response, kwargs):
-    "The check and its checked arguments."
+    "Return the check and its validated arguments."
     if not isinstance(response, str):
         raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected a string")
     function = _check_of(instruction_id)
@@ -350,18 +350,18 @@ def _bound(instruction_id, response, kwargs):
 # %% ../../nbs/metrics/13_ifeval.ipynb #a3776b10
 @named_arguments
 def follows(
-    response: str,  # Text as the model gave it; blank text follows nothing
+    response: str,  # Response of the model; blank text follows nothing
     *,
-    instruction_id: str,  # One of INSTRUCTIONS, e.g. 'length_constraints:number_words'
+    instruction_id: str,  # One of INSTRUCTIONS, such as 'length_constraints:number_words'
     **kwargs,  # The instruction's arguments, named as in the data set
-) -> str | None:  # What is wrong; '' when followed; None when it is undecided
-    "Check one instruction to the letter: '' when followed, else what is wrong, None when it is undecided."
+) -> str | None:  # What is wrong; '' if followed; None if undecided
+    "Check one instruction strictly."
     function, arguments = _bound(instruction_id, response, kwargs)
     return function(response, **arguments) if response.strip() else "the response is empty"
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #69c5a3e3
 def _variants(response):
-    "The response without its first line, its last line, or both, each with and without asterisks."
+    "Return the response without its first line, last line or both, each with and without asterisks."
     lines = response.split("\n")
     cut = [response, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
     return [v for v in dict.fromkeys([*cut, *(v.replace("*", "") for v in cut)]) if v.strip()]
@@ -369,12 +369,12 @@ def _variants(response):
 
 @named_arguments
 def follows_loosely(
-    response: str,  # Text as the model gave it; blank text follows nothing
+    response: str,  # Response of the model; blank text follows nothing
     *,
     instruction_id: str,  # One of INSTRUCTIONS
     **kwargs,  # The instruction's arguments, named as in the data set
-) -> str | None:  # What is wrong with it as it stands; '' when any form follows; None when it is undecided
-    "Check one instruction, forgiving a first and a last line and asterisks: '' or what is wrong."
+) -> str | None:  # What is wrong with the full response; '' if any variant follows; None if undecided
+    "Check one instruction leniently: an extra first or last line and asterisks are ignored."
     function, arguments = _bound(instruction_id, response, kwargs)
     found = [function(v, **arguments) for v in _variants(response)]
     if not found:
@@ -385,26 +385,26 @@ def follows_loosely(
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #b503f9a3
 def ifeval(
-    response: str,  # Text as the model gave it
+    response: str,  # Response of the model
     id: str,  # One of INSTRUCTIONS
     *,
-    loose: bool = False,  # Forgive a first and a last line and asterisks
+    loose: bool = False,  # Ignore an extra first or last line and asterisks
     kind: str = "ifeval",  # As in the dictionary; not used
     text: str = "",  # The instruction in words, for the model; not used
     **kwargs,  # The instruction's arguments
-) -> str | None:  # What is wrong; '' when followed; None when it is undecided
-    "Check one instruction given as {'kind': 'ifeval', 'id': ..., arguments...}: '' or what is wrong."
+) -> str | None:  # What is wrong; '' if followed; None if undecided
+    "Check one instruction given as {'kind': 'ifeval', 'id': ..., arguments...}."
     return (follows_loosely if loose else follows)(response, instruction_id=id, **kwargs)
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #9db01737
 @named_arguments
 def check_prompt(
-    response: str,  # Text as the model gave it
+    response: str,  # Response of the model
     *,
-    instruction_ids: Sequence[str],  # (n,) names out of INSTRUCTIONS
+    instruction_ids: Sequence[str],  # (n,) names in INSTRUCTIONS
     kwargs: Sequence[Mapping],  # (n,) arguments of each
-    loose: bool = False,  # Forgive a first and a last line and asterisks
-) -> list[str | None]:  # (n,) what is wrong with each; '' when followed; None when it is undecided
+    loose: bool = False,  # Ignore an extra first or last line and asterisks
+) -> list[str | None]:  # (n,) what is wrong with each; '' if followed; None if undecided
     "Check every instruction of one prompt."
     if len(instruction_ids) != len(kwargs):
         raise ValueError(
@@ -414,11 +414,11 @@ def check_prompt(
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #925f8b0e
 def prompt_accuracy(
-    problems: Sequence[Sequence[str | None]],  # (prompts,) of what check_prompt returns
+    problems: Sequence[Sequence[str | None]],  # (prompts,) results of check_prompt
     *,
     confidence_level: float = 0.95,
-) -> Estimate:  # value in [0, 1]; undefined counts prompts that are undecided
-    "Share of prompts with every instruction followed, in [0, 1]; higher is better."
+) -> Estimate:  # value in [0, 1]; undefined counts undecided prompts
+    "Return the share of prompts with every instruction followed; higher is better."
     followed = list(map(_all_followed, problems))
     return proportion_estimate(
         followed.count(True),
@@ -429,20 +429,20 @@ def prompt_accuracy(
 
 
 def _all_followed(problems):
-    "Whether every instruction of a prompt is followed; None when none failed but one is undecided."
+    "Whether every instruction of a prompt is followed; None if none failed but one is undecided."
     if any(problems):
         return False
     return None if None in problems else True
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #23d9e943
 def instruction_accuracy(
-    problems: Sequence[Sequence[str | None]],  # (prompts,) of what check_prompt returns
+    problems: Sequence[Sequence[str | None]],  # (prompts,) results of check_prompt
     *,
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int = 0,
-) -> Estimate:  # value in [0, 1]; undefined counts instructions that are undecided
-    "Share of instructions followed, in [0, 1]; higher is better; prompts are the clusters of the interval."
+) -> Estimate:  # value in [0, 1]; undefined counts undecided instructions
+    "Return the share of instructions followed, with prompts as clusters; higher is better."
     values = [None if p is None else float(p == "") for row in problems for p in row]
     clusters = [i for i, row in enumerate(problems) for _ in row]
     return mean_estimate(

@@ -34,19 +34,19 @@ from ..tasks.targets import Target, gold_of, targets_of
 # %% ../../nbs/metrics/43_insight.ipynb #2495c468
 @dataclass(frozen=True)
 class Column:
-    "What one system said about one target, beside what was true."
+    "One system's predictions of one target, with the gold values."
 
     target: Target
-    said: list  # (n,) None: it could not be read, or there was no answer
+    said: list  # (n,) predictions; None: unreadable or no answer
     gold: list  # (n,)
     clusters: list[Hashable]  # (n,)
 
 
 def columns_of(
     samples: Sequence[Sample],
-    responses: Sequence[Response],  # Of one system; those to other samples, twins and repeats are left out
+    responses: Sequence[Response],  # Responses of one system; other samples, twins and repeats are ignored
 ) -> dict[tuple[str, str], Column]:  # (use case, target) -> column
-    "Read the answers of one system."
+    "Read one system's responses into columns of predictions."
     text = {r.sample_id: r.text for r in responses if not r.perturbation and r.repeat == 0}
     columns: dict[tuple[str, str], Column] = {}
     for s in (s for s in samples if s.id in text and not s.perturbation):
@@ -62,7 +62,7 @@ def columns_of(
 
 
 def _in_rows(target, said, gold) -> tuple[list, list]:
-    "One row, or one for each place of a list; a place that is missing is a wrong label."
+    "Return one row, or one for each position of a list; a missing position counts as a wrong label."
     if target.kind != "labels":
         return [said], [gold]
     if said is None:
@@ -92,9 +92,9 @@ _USUAL: dict[str, Callable] = {
 
 
 def usual_answer(
-    column: Column,  # With a row at least
-) -> object:  # A label, a set of labels as a list, a number
-    "The answer that is best where all get the same one."
+    column: Column,  # At least one row
+) -> object:  # A label, a list of labels (a set) or a number
+    "Return the best constant answer for the column."
     return _USUAL[column.target.kind](column.gold)
 
 # %% ../../nbs/metrics/43_insight.ipynb #8c80871e
@@ -117,16 +117,16 @@ _VALUES: dict[str, Callable] = {"number": _nearness, "probability": _honesty}
 
 def row_values(
     column: Column,
-    said: Sequence | None = None,  # (n,) instead of the column's own
-) -> list[float | None]:  # Right or not, F1 of a set, minus the error
-    "How good each answer is, higher is better."
+    said: Sequence | None = None,  # (n,) predictions instead of the column's own
+) -> list[float | None]:  # 1 or 0, F1 of a set, or the negative error
+    "Return the value of each answer; higher is better."
     told = column.said if said is None else list(said)
     return _VALUES.get(column.target.kind, _right)(column, told)
 
 
 def _label_figures(column, said, options):
     scale = column.target.scale
-    kept = [s if s in scale else None for s in said]  # what is not on the scale is not scored on it
+    kept = [s if s in scale else None for s in said]  # labels outside the scale cannot be scored on it
     found = {
         "right": mean_estimate(row_values(column, said), bounds=(0, 1), clusters=column.clusters),
         "macro_f1": macro_f1(said, column.gold, clusters=column.clusters, **options),
@@ -177,10 +177,10 @@ _FIGURES: dict[str, Callable] = {
 
 def figures_of(
     column: Column,
-    said: Sequence | None = None,  # (n,) instead of the column's own
-    **options,  # Of `cluster_bootstrap`: n_resamples, rng
+    said: Sequence | None = None,  # (n,) predictions instead of the column's own
+    **options,  # Options of `cluster_bootstrap`: n_resamples, rng
 ) -> dict[str, Estimate]:  # Name of the figure -> value with its interval
-    "The figures that fit a target's kind."
+    "Return the figures for a target's kind."
     return _FIGURES[column.target.kind](column, column.said if said is None else list(said), options)
 
 # %% ../../nbs/metrics/43_insight.ipynb #4174d1b9
@@ -189,29 +189,29 @@ USUAL, RULES = "usual answer", "baseline:rules"
 
 @dataclass(frozen=True)
 class SystemFigures:
-    "One system on one target."
+    "Figures of one system on one target."
 
-    client: str  # A system, or `USUAL`
+    client: str  # Name of a system, or `USUAL`
     use_case: str
     target: str
     kind: str
-    n: int  # Answers, or messages, with a known truth
-    unread: int  # Those of them that could not be read
+    n: int  # Answers or messages with a gold value
+    unread: int  # Of these, unreadable answers
     figures: Mapping[str, Estimate]
-    over_usual: Difference | None = None  # Mean gain in the value of a row, see `row_values`
+    over_usual: Difference | None = None  # Mean gain in `row_values` over the constant answer
     over_rules: Difference | None = None
     costs: CostReport | None = None
-    curve: Sequence[Bin] = ()  # Of probabilities
+    curve: Sequence[Bin] = ()  # Calibration curve of probabilities
 
 
 def insight_figures(
     samples: Sequence[Sample],
-    responses: Sequence[Response],  # Of all systems
+    responses: Sequence[Response],  # Responses of all systems
     *,
-    costs: Mapping[str, Costs] | None = None,  # Target -> what its decisions cost
-    **options,  # Of `cluster_bootstrap`: n_resamples, rng
-) -> list[SystemFigures]:  # By use case and target, the usual answer last; empty where nothing is predicted
-    "Figures of every system on every target, each against the usual answer and the rules."
+    costs: Mapping[str, Costs] | None = None,  # Target -> costs of its decisions
+    **options,  # Options of `cluster_bootstrap`: n_resamples, rng
+) -> list[SystemFigures]:  # By use case and target, usual answer last; empty without targets
+    "Return every system's figures on every target, compared with the usual answer and the rules."
     known = [s for s in samples if not s.perturbation and _has_truth(s)]
     clients = list(dict.fromkeys(r.client for r in responses))
     of = {c: columns_of(known, _of_client(responses, c)) for c in clients}
@@ -223,7 +223,7 @@ def insight_figures(
 
 
 def _has_truth(sample):
-    "Whether it is known what was true; a wrong gold value was reported where the answer was scored."
+    "Whether a sample has a valid gold value; an invalid one was reported when the answer was scored."
     try:
         return bool(targets_of(sample) and gold_of(sample))
     except ValueError:
@@ -235,7 +235,7 @@ def _of_client(responses, client):
 
 
 def _of_target(key, columns, costs, options):
-    "The rows of one target."
+    "Yield the rows of one target."
     (use_case, name), rules = key, columns.get(RULES)
     for client, column in columns.items():
         told = (costs or {}).get(name)
@@ -263,13 +263,13 @@ def _curve(column):
 
 
 def _gain(column, other):
-    "Mean difference of the rows' values to those of other answers to the same."
+    "Return the mean difference between the values of two sets of answers to the same rows."
     if other is None:
         return None
     values, others = row_values(column), row_values(column, other)
     bounds = {"number": None, "probability": (-1, 0)}.get(
         column.target.kind, (0, 1)
-    )  # squared errors are taken off
+    )  # values are negative squared errors
     return paired_difference(values, others, clusters=column.clusters, bounds=bounds)
 
 # %% ../../nbs/metrics/43_insight.ipynb #fd86f2ab
@@ -290,9 +290,9 @@ _GAINS = {"over_usual": "over usual", "over_rules": "over rules"}
 
 
 def figure_lines(
-    rows: Sequence[SystemFigures],  # Of one target
-) -> list[list[str]]:  # A head, then one line per system
-    "The figures of one target as text."
+    rows: Sequence[SystemFigures],  # Rows of one target
+) -> list[list[str]]:  # Header, then one line per system
+    "Return the figures of one target as text cells."
     names = list(rows[0].figures) if rows else []
     gains = [g for g in _GAINS if any(getattr(r, g) for r in rows)]
     priced = any(r.costs for r in rows)
@@ -312,7 +312,7 @@ def _line(row, names, gains, priced):
 def by_target(
     rows: Sequence[SystemFigures],
 ) -> dict[tuple[str, str], list[SystemFigures]]:  # (use case, target) -> its rows
-    "Figures in tables of their own."
+    "Group figures by use case and target."
     found: dict[tuple[str, str], list[SystemFigures]] = {}
     for r in rows:
         found.setdefault((r.use_case, r.target), []).append(r)
@@ -322,7 +322,7 @@ def by_target(
 def figures_text(
     rows: Sequence[SystemFigures],  # From `insight_figures`
 ) -> str:
-    "All tables as text, a head above each."
+    "Return all tables as text, each with a title."
     tables = []
     for (use_case, target), found in by_target(rows).items():
         tables.append(f"{use_case}: {target}\n{text_table(figure_lines(found), align='lr', rule=True)}")

@@ -24,7 +24,7 @@ from .defaults import default_judge
 from .forms import by_rubric, evaluate_classes
 from .hollow import loop_problem
 from .ifeval import follows_loosely
-from .marketing import disclaimer  # noqa: F401 - the import registers the kinds of that room
+from .marketing import disclaimer  # noqa: F401 - the import registers that module's kinds
 from .metric import awaited, metric
 from .task_done import TaskProblem, task_problems
 from .wording import no_promises  # noqa: F401 - as above
@@ -49,10 +49,10 @@ def check_instruction(
     *,
     instruction: Mapping[str, Any] | str,  # {'kind': ..., parameters..., 'text': ...}, or a sentence
     checks: Mapping[str, Callable[..., Any]]
-    | None = None,  # Own kinds: name -> check(response, **parameters)
-    loose: bool = False,  # Forgive a first line, a last line and markup, where the kind has such a reading
-) -> str | None:  # What is wrong; '' when nothing is; None when no rule can tell
-    "Check one instruction by rule; an own check returns what is wrong, or whether all is right."
+    | None = None,  # More kinds: name -> check(response, **parameters)
+    loose: bool = False,  # Ignore an extra first line, last line and markup, where the kind allows it
+) -> str | None:  # What is wrong; '' if followed; None if no rule can decide
+    "Check one instruction by rule; a user's check returns what is wrong, or True or False."
     if not isinstance(response, str):
         raise ValueError(f"response is {type(response).__name__}, expected a string")
     if isinstance(instruction, str):
@@ -61,7 +61,7 @@ def check_instruction(
     kind = _kind_of(instruction, known)
     if kind == "judge":
         return None
-    # a text is for the model, unless the check asks for it
+    # 'text' is the wording for the model and not a parameter of the check
     given = {k: v for k, v in instruction.items() if k not in ("kind", "text", "loose")}
     try:
         parameters = parameters_of(known[kind], given, kind)
@@ -71,7 +71,7 @@ def check_instruction(
 
 
 def _kind_of(instruction, known):
-    "The kind of an instruction, 'judge' when it names none; what is no instruction is the caller's mistake."
+    "Return the kind of an instruction, 'judge' if it names none; raise `ValueError` for an invalid one."
     if not isinstance(instruction, Mapping):
         arrived = f"{instruction!r} ({type(instruction).__name__})"
         raise ValueError(f"instruction is {arrived}, expected a dictionary or a sentence")
@@ -95,8 +95,8 @@ _READINGS |= dict.fromkeys(("greeting", "sign_off", "professional_tone", "no_pro
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #e2ff1121
 def _checked(kind, function, parameters, response, loose):
-    "The strict verdict, or the lenient one where that is better."
-    if function is CHECKS.get(kind):  # an own check gets what came
+    "Return the strict verdict, or the lenient one if that is better."
+    if function is CHECKS.get(kind):  # a user's check gets the raw response
         response = as_read(response, _READINGS.get(kind, "raw"))
     strict = _answer(kind, function, parameters, response)
     if not strict or not loose or kind not in LOOSE | {"ifeval"}:
@@ -108,7 +108,7 @@ def _checked(kind, function, parameters, response, loose):
 
 
 def _answer(kind, function, parameters, text):
-    "What a check says, in words; it may answer in words or with true and false."
+    "Return a check's result as text; it may return text, None or a boolean."
     answer = function(text, **parameters)
     if answer is None or isinstance(answer, str):
         return answer
@@ -125,11 +125,11 @@ def instruction_following(
     instructions: Sequence[
         Mapping[str, Any] | str
     ],  # (n,) dictionaries or sentences; n=0 gives status 'undefined'
-    judge: Judge | None = None,  # Asked about instructions without a rule; default: the built-in judge
-    checks: Mapping[str, Callable[..., Any]] | None = None,  # Own kinds, as in `check_instruction`
-    loose: bool = False,  # Lenient reading where a kind has one; default: to the letter
-) -> Score:  # fraction = obeyed / checked, in [0, 1]; evidence lists every instruction
-    "Share of the instructions that the response obeys, on the 4-point scale; higher is better."
+    judge: Judge | None = None,  # Judge for instructions without a rule; default: the built-in one
+    checks: Mapping[str, Callable[..., Any]] | None = None,  # More kinds, as for `check_instruction`
+    loose: bool = False,  # Lenient check where a kind has one; default: strict
+) -> Score:  # fraction = followed / checked, in [0, 1]; evidence lists every instruction
+    "Score the share of instructions that the response follows, 1 to 4 points; higher is better."
     instructions = [i for i in instructions if not isinstance(i, str) or i.strip()]
     if judge is not None and style_of(judge) == "rubric":
         rated = _rated(response, instructions, judge, checks, loose)
@@ -151,7 +151,7 @@ def instruction_following(
 
 
 def _rated(response, instructions, judge, checks, loose):
-    "What a judge of whole responses says; no rule looks at the text, and mistakes are reported as ever."
+    "Return a rubric judge's rating; rules only validate the instructions, except for a user's own checks."
     for i in instructions:
         is_own = not isinstance(i, str) and i.get("kind") in (checks or {})
         if is_own or not _is_known_to_be_sound(i, loose):
@@ -161,28 +161,28 @@ def _rated(response, instructions, judge, checks, loose):
 
 
 def _is_known_to_be_sound(instruction, loose):
-    "Whether a rule has taken these very words before: a run gives the same ones with each response."
+    "Whether an equal instruction was validated before; a run passes the same ones with each response."
     if isinstance(instruction, str) or not isinstance(instruction, Mapping):
         return False
     source = instruction.get("source")
     if _is_task(instruction) and isinstance(source, str) and source.strip():
-        instruction = {**instruction, "source": "of any sample"}  # a text is as sound as another
+        instruction = {**instruction, "source": "of any sample"}  # any text is valid
     try:
-        kinds = tuple(map(type, instruction.values()))  # 1 is True, and True is no number of words
+        kinds = tuple(map(type, instruction.values()))  # 1 == True, but True is not a valid count
         return _sound(tuple(instruction.items()), kinds, CHECKS.get(instruction.get("kind") or ""), loose)
-    except TypeError:  # a list cannot be remembered
+    except TypeError:  # a list is not hashable
         return False
 
 
 @lru_cache(maxsize=256)
 def _sound(items, kinds, check, loose):
-    "Raises what is wrong with an instruction, which is not remembered; `check`: the rule, should it change."
+    "Return True or raise; errors are not cached. `check` is part of the key in case a rule is replaced."
     _problem("", dict(items), None, loose)
     return True
 
 
 def _verdict_on(text, followed, problem, by):
-    "Evidence for one instruction."
+    "Return evidence for one instruction."
     kind = {True: "followed", False: "not followed"}.get(followed, "not checked")
     return Evidence(kind, text, "instruction", followed, problem, detail={"by": by})
 
@@ -195,14 +195,14 @@ def _is_task(instruction):
 
 
 def _problem(response, instruction, checks, loose):
-    "What is wrong by rule; whether the task was done is looked at once, by `_task_problems`."
+    "Return what is wrong by rule; `_task_problems` checks whether the task was done."
     if _is_task(instruction) and "task_done" not in (checks or {}):
-        response = ""  # its words are checked, not the text
+        response = ""  # only the instruction is validated
     return check_instruction(response, instruction=instruction, checks=checks, loose=loose)
 
 
 def _task_problems(response, instructions, checks):
-    "What keeps the response from being an answer; leftovers that another instruction asks for are none."
+    "Return the task problems, without leftovers that another instruction asks for or checks."
     tasks = [i for i in instructions if _is_task(i)]
     others = [i for i in instructions if not _is_task(i)]
     kinds = {i.get("kind") for i in others if isinstance(i, Mapping)}
@@ -217,7 +217,7 @@ def _task_problems(response, instructions, checks):
 
 
 def _asked_for(problem, others):
-    "Whether a leftover is what an instruction asks for or checks itself: a label, a placeholder."
+    "Whether another instruction asks for or checks a leftover, such as a label or a placeholder."
     label = problem.reason.split("'")[1].casefold() if "label" in problem.reason else ""
     kinds = {i.get("kind") for i in others if isinstance(i, Mapping)}
     checked = "placeholder" in problem.reason and "no_placeholders" in kinds
@@ -229,7 +229,7 @@ def _task_evidence(undone):
 
 
 def _not_done(undone, texts, problems):
-    "The lowest mark, or the ceiling where there is nothing else to score."
+    "Return the lowest score, or the ceiling if there is nothing else to score."
     rest = [
         _verdict_on(t, p == "" if p is not None else None, p or "", "rule") for t, p in zip(texts, problems)
     ]
@@ -242,7 +242,7 @@ _CEILING = {2: 0.5, 3: 0.75}  # points -> the fraction that gives them
 
 
 def _held_down(score, undone):
-    "A score whose points a problem of the task limits."
+    "Return a score limited to the points that a task problem allows."
     most, evidence = undone[0].most, (*_task_evidence(undone), *score.evidence)
     if score.points is None or score.points <= most:
         return replace(score, evidence=evidence)
@@ -252,15 +252,15 @@ def _held_down(score, undone):
 # %% ../../nbs/metrics/17_instruction_following.ipynb #7af1530f
 def instruction_text(
     instruction: Mapping[str, Any] | str,  # A dictionary or a sentence
-) -> str:  # Its words; without any, its parameters
-    "The words by which an instruction is known to a judge."
+) -> str:  # Its text, else its parameters
+    "Return an instruction as text for a judge."
     if isinstance(instruction, str):
         return instruction
     return instruction.get("text") or str({k: v for k, v in instruction.items() if k != "text"})
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #ad08bd22
 def _asked(texts, problems, response, judge):
-    "Verdicts on the instructions without a rule, by position."
+    "Return the judge's verdicts on instructions that no rule decides, by position."
     open_ones = [i for i, p in enumerate(problems) if p is None]
     if not open_ones:
         return {}
@@ -269,7 +269,7 @@ def _asked(texts, problems, response, judge):
 
 
 def _scored(texts, problems, verdicts, judge):
-    "The score, unless a judge failed for an instruction or nobody could check any."
+    "Return the score; unscored if the judge failed or no instruction could be checked."
     rater = "rule" if not verdicts else f"rule+{(judge or default_judge()).name}"
     if bad := [v for v in verdicts.values() if v is not None and v.status not in ("ok", "undefined")]:
         return unscored(CARD, bad[0].status, bad[0].reason, rater=rater)
@@ -285,14 +285,14 @@ def _scored(texts, problems, verdicts, judge):
 
 
 def _verdict_of(text, problem, verdict):
-    "Evidence for one instruction, by the rule or, where there is a verdict, by the judge."
+    "Return evidence for one instruction: the judge's verdict if there is one, else the rule's."
     if verdict is None:
         return _verdict_on(text, problem == "", problem, "rule")
     return _verdict_on(text, verdict.yes, verdict.reason, "judge")
 
 
 def _obeyed_in_words(evidence, obeyed, checked):
-    "The count, the first problem, and how many could not be checked."
+    "Return the reason: the count, the first problem, and how many could not be checked."
     first = next((f": {e.reason}" for e in evidence if e.fine is False), "")
     left = len(evidence) - checked
     tail = f"; {left} could not be checked" if left else ""
@@ -312,7 +312,7 @@ def _from_columns(
 
 
 def _from_cell(instruction):
-    "An instruction of a table: a dictionary where its text is JSON, else a sentence."
+    "Return a table cell as an instruction: a dictionary if it is JSON, else a sentence."
     if isinstance(instruction, str) and instruction.lstrip().startswith("{"):
         return read_object(instruction) or instruction
     return instruction

@@ -19,19 +19,19 @@ from ..core.stats import Estimate, is_known, known_column, mean_estimate
 
 # %% ../../nbs/metrics/40_label_figures.ipynb #95e5d616
 def hit_share(
-    said: Sequence[Hashable | None],  # (n,) labels; None could not be read
-    gold: Sequence[Hashable | None],  # (n,) what was true
-    **options,  # Of `mean_estimate`: clusters, rng ...
+    said: Sequence[Hashable | None],  # (n,) predicted labels; None: unreadable
+    gold: Sequence[Hashable | None],  # (n,) gold labels
+    **options,  # Options of `mean_estimate`: clusters, rng ...
 ) -> Estimate:  # 0 to 1
-    "Share of the labels that are right; higher is better; what could not be read is counted beside."
+    "Return the share of correct labels; higher is better; unreadable ones count as undefined."
     return mean_estimate(hits(said, gold), bounds=(0, 1), **options)
 
 
 def hits(
     said: Sequence[Hashable | None],  # (n,)
     gold: Sequence[Hashable | None],  # (n,)
-) -> list[float | None]:  # 1 right, 0 wrong, None: one of them is unknown
-    "Whether each label is right."
+) -> list[float | None]:  # 1 correct, 0 wrong; None: one of the two is unknown
+    "Return whether each label is correct, as 1 or 0."
     said, gold = _label_columns(said, gold)
     return [None if s is None or g is None else float(s == g) for s, g in zip(said, gold)]
 
@@ -45,7 +45,7 @@ def _check_lengths(said, gold):
 
 
 def _label_columns(said, gold):
-    "Two columns of labels as lists, None for gaps; 1 and '1' would never meet, so texts go with texts."
+    "Return two label columns as lists, None for gaps; raise if one has texts and the other numbers."
     _check_lengths(said, gold)
     columns = known_column(said), known_column(gold)
     for column in columns:
@@ -56,7 +56,7 @@ def _label_columns(said, gold):
     s, g = ({isinstance(x, str) for x in column if x is not None} for column in columns)
     if s and g and not s & g:
         one, other = (next(x for x in column if x is not None) for column in columns)
-        raise ValueError(f"labels said are such as {one!r}, true ones such as {other!r}, expected one kind")
+        raise ValueError(f"predictions are such as {one!r}, gold labels such as {other!r}, expected one type")
     return columns
 
 # %% ../../nbs/metrics/40_label_figures.ipynb #8a87b0af
@@ -76,7 +76,7 @@ MACRO_F1_CARD = MetricCard(
 
 
 def _tables(w, said, gold, k):
-    "Weighted counts (b, k, k): rows said, columns gold."
+    "Return weighted counts (b, k, k): rows predicted, columns gold."
     cells = np.zeros((len(w), k * k))
     pair = said.astype(int) * k + gold.astype(int)
     for code in np.unique(pair):
@@ -85,7 +85,7 @@ def _tables(w, said, gold, k):
 
 
 def _macro_f1s(w, said, gold, k):
-    "Macro-F1 of each resample (b,)."
+    "Return macro-F1 of each resample, (b,)."
     t = _tables(w, said, gold, k)
     true, given, right = t.sum(1), t.sum(2), np.einsum("bii->bi", t)
     f1 = np.divide(2 * right, true + given, out=np.zeros(right.shape), where=true + given > 0)
@@ -95,7 +95,7 @@ def _macro_f1s(w, said, gold, k):
 
 
 def _coded(*columns):
-    "Labels as numbers; what is unknown stays None."
+    "Return labels as numbers; unknown ones stay None."
     codes = {x: i for i, x in enumerate(dict.fromkeys(x for c in columns for x in c if is_known(x)))}
     return len(codes), [_numbered(c, codes) for c in columns]
 
@@ -105,11 +105,11 @@ def _numbered(column, codes):
 
 
 def macro_f1(
-    said: Sequence[Hashable | None],  # (n,) labels; None could not be read
-    gold: Sequence[Hashable | None],  # (n,) what was true
-    **options,  # Of `cluster_bootstrap`: clusters, n_resamples, rng ...
+    said: Sequence[Hashable | None],  # (n,) predicted labels; None: unreadable
+    gold: Sequence[Hashable | None],  # (n,) gold labels
+    **options,  # Options of `cluster_bootstrap`: clusters, n_resamples, rng ...
 ) -> Estimate:  # 0 to 1
-    "Mean F1 of the labels that are true somewhere; higher is better."
+    "Return the mean F1 over the labels that occur in the gold column; higher is better."
     k, coded = _coded(*_label_columns(said, gold))
 
     def value(s, g):
@@ -138,13 +138,13 @@ KAPPA_CARD = MetricCard(
 
 
 def scale_kappa(
-    said: Sequence[Hashable | None],  # (n,) labels of the scale
+    said: Sequence[Hashable | None],  # (n,) predicted labels of the scale
     gold: Sequence[Hashable | None],  # (n,)
     *,
     scale: Sequence[Hashable],  # All labels, from one end to the other
-    **options,  # Of `cluster_bootstrap`
-) -> Estimate:  # At most 1; 0 is chance
-    "Quadratic weighted kappa of labels on a scale; higher is better."
+    **options,  # Options of `cluster_bootstrap`
+) -> Estimate:  # At most 1; 0 is chance level
+    "Return the quadratic weighted kappa of labels on a scale; higher is better."
     said, gold = _label_columns(said, gold)
     at = {label: i for i, label in enumerate(scale)}
     if len(at) < len(scale):
@@ -170,10 +170,10 @@ MAE_CARD = MetricCard(
 
 
 def set_f1s(
-    said: Sequence[Sequence[Hashable] | None],  # (n,) sets of labels
+    said: Sequence[Sequence[Hashable] | None],  # (n,) predicted sets of labels
     gold: Sequence[Sequence[Hashable]],  # (n,)
-) -> list[float | None]:  # 0 to 1 each; None could not be read
-    "F1 of each set of labels."
+) -> list[float | None]:  # 0 to 1 each; None: unreadable
+    "Return F1 of each set of labels."
     _check_lengths(said, gold)
     columns = known_column(said), known_column(gold)
     if odd := [x for column in columns for x in column if isinstance(x, (str, bytes))]:
@@ -191,14 +191,14 @@ def absolute_errors(
     said: Sequence[float | None],  # (n,)
     gold: Sequence[float],  # (n,)
 ) -> list[float | None]:
-    "Distance of each number from the true one."
+    "Return the absolute error of each number."
     _check_lengths(said, gold)
     pairs = zip(_numbers(said), _numbers(gold))
     return [None if s is None or g is None else abs(s - g) for s, g in pairs]
 
 
 def _numbers(column):
-    "A column of numbers as a list, None for gaps."
+    "Return a column of numbers as a list, None for gaps."
     known = known_column(column)
     for x in known:
         if x is not None and not (isinstance(x, Real) and isfinite(x)):
@@ -209,7 +209,7 @@ def _numbers(column):
 def mean_absolute_error(
     said: Sequence[float | None],  # (n,)
     gold: Sequence[float],  # (n,)
-    **options,  # Of `mean_estimate`
+    **options,  # Options of `mean_estimate`
 ) -> Estimate:  # In the unit of the numbers
-    "Mean distance from the true numbers; lower is better."
+    "Return the mean absolute error; lower is better."
     return mean_estimate(absolute_errors(said, gold), **options)

@@ -23,17 +23,17 @@ _LEXICON = PatternFile(data_path("lexicons", "marketing.json"))
 
 
 def _filled(response):
-    "The lines of a text that hold something, without the marks around them."
+    "Return the non-empty lines of a text without surrounding markup."
     return [line.strip(" \t*_>#") for line in response.splitlines() if line.strip(" \t*_>#")]
 
 
 def _last_lines(response, n=6):
-    "The last lines of a mail, where its small print is."
+    "Return the last lines of a mail, where its small print is."
     return "\n".join(_filled(response)[-n:])
 
 
 def _plainly(text):
-    "Squeezed, with one kind of quote and of dash."
+    "Return squeezed text with uniform quotes and dashes."
     return re.sub(r"[“”„«»\"]", "'", re.sub(r"\s?[–—]\s?", " - ", squeezed(text)))
 
 # %% ../../nbs/metrics/16_marketing.ipynb #f0192393
@@ -46,17 +46,17 @@ def disclaimer(response: str, wording: str, place: str | None = None) -> str:
         return _where_it_breaks_off(wanted, text)
     lines = _filled(response)
     there = {None: response, "start": "\n".join(lines[:6]), "end": _last_lines(response)}[place]
-    return "" if wanted in _plainly(there) else f"the required wording does not stand at the {place}"
+    return "" if wanted in _plainly(there) else f"the required wording is not at the {place}"
 
 
 def _where_it_breaks_off(wanted, text):
-    "How much of a wording is there."
+    "Return where a required wording is missing or differs."
     words, known = wanted.split(), 0
     while known < len(words) and " ".join(words[: known + 1]) in text:
         known += 1
     if known < 3:
         return f"the required wording is missing: {_shortened(wanted)}"
-    return f"not word for word: behind {' '.join(words[:known])[-40:]!r} {words[known]!r} is required"
+    return f"not word for word: after {' '.join(words[:known])[-40:]!r} {words[known]!r} is required"
 
 
 def _shortened(text):
@@ -66,10 +66,10 @@ def _shortened(text):
 def claims(
     text: str,  # English text
     *,
-    about: Sequence[str] = ("guarantee",),  # Groups of known phrases
-    phrases: Sequence[str] = (),  # Own: plain words, 'a/b' either, 'a?' optional, 'a*' any letters behind
-) -> list[str]:  # Claims that no negation in the same clause lifts, in order, as they are read
-    "Find claims by their words."
+    about: Sequence[str] = ("guarantee",),  # Groups of listed phrases
+    phrases: Sequence[str] = (),  # More phrases: 'a/b': either, 'a?': optional, 'a*': any letters may follow
+) -> list[str]:  # Claims in order, as normalized text; those negated in the same clause are left out
+    "Return the claims in a text, found by phrases."
     known = _LEXICON.data["claims"]
     if unknown := [a for a in about if a not in known]:
         raise ValueError(f"about is {unknown[0]!r}, expected some of {', '.join(known)}")
@@ -82,7 +82,7 @@ def claims(
 
 
 def _is_denied(flat, start):
-    "Whether a negation stands in front of a place, in its clause."
+    "Whether a negation precedes a position in its clause."
     return bool(_LEXICON.pattern("lifts").search(flat[max(0, start - 80) : start]))
 
 
@@ -98,14 +98,14 @@ def no_claims(
 # %% ../../nbs/metrics/16_marketing.ipynb #162e77dc
 def superlatives(
     text: str,  # English text
-) -> list[str]:  # In order, in small letters
-    "Words that set something above everything of its kind."
+) -> list[str]:  # In order, in lower case
+    "Return the superlatives in a text."
     found = _LEXICON.pattern("superlative").finditer(squeezed(text))
     return [m[0] for m in found if _is_superlative(m)]
 
 
 def _is_superlative(m):
-    "Whether a form that ends like one is one, and not a step of a scale."
+    "Whether a match is a real superlative and not a step of a scale."
     if not m["word"]:
         return True
     is_step = m["next"] in _LEXICON.words("after_scale") and not m["word"].startswith(("best", "most"))
@@ -144,7 +144,7 @@ def only_prices(response: str, prices: Sequence[str]) -> str:
 
 
 def _price_in(text):
-    "The first amount of money, as it is written."
+    "Return the first amount of money as written, or ''."
     return next((v.text.strip() for v in values(text) if v.kind == "money"), "")
 
 # %% ../../nbs/metrics/16_marketing.ipynb #43fd46fb
@@ -156,8 +156,8 @@ def _action_patterns():
 
 def calls_in(
     text: str,  # English text
-) -> dict[str, str]:  # What is asked for -> the first sentence that asks it
-    "What a text asks its reader to do."
+) -> dict[str, str]:  # Requested action -> the first sentence that requests it
+    "Return the calls to action in a text."
     asked: dict[str, str] = {}
     for said in (s for line in _filled(text) for s in sentences(line)):
         if what := _asked_by(squeezed(said[:300])):
@@ -166,7 +166,7 @@ def calls_in(
 
 
 def _asked_by(sentence):
-    "What a squeezed sentence asks for; '' when it asks for nothing."
+    "Return the action that a squeezed sentence requests, or ''."
     if _LEXICON.pattern("opt_out").search(sentence):
         return ""
     starts = {0, m.end()} if (m := _LEXICON.pattern("lead_in").match(sentence)) else {0}
@@ -212,8 +212,8 @@ _MARKED = re.compile(
 
 def headings_of(
     text: str,  # Markdown or plain text
-) -> list[str]:  # In order, without marks and colons
-    "Marked lines, lines of a label alone, and a short first line without a full stop above an empty line."
+) -> list[str]:  # In order, without markup and colons
+    "Return a text's headings: marked lines, label-only lines, and a short first line above an empty one."
     lines = text.strip().split("\n")
     marked = [_MARKED.fullmatch(line) for line in lines]
     found = [(m["a"] or m["b"]).strip() if m else _bare_heading(lines, i) for i, m in enumerate(marked)]
@@ -221,7 +221,7 @@ def headings_of(
 
 
 def _bare_heading(lines, i):
-    "A line that heads what follows without a mark, or ''."
+    "Return a line that is a heading without markup, or ''."
     line, alone = lines[i].strip(), i == 0 and len(lines) > 1 and not lines[1].strip()
     is_short = 0 < len(line.split()) <= 12 and not line.startswith(("-", "*", "•"))
     is_label = (
@@ -246,7 +246,7 @@ def heading_case(response: str, style: str = "sentence", names: Sequence[str] = 
 
 
 def _names_within(text):
-    "Words that have a capital inside a sentence."
+    "Return the capitalized words inside sentences."
     return set(re.findall(r"(?<=[a-zà-ÿ,] )[A-ZÀ-Ý][\w'’-]+", text))
 
 
@@ -255,14 +255,14 @@ def _words_in(heading):
 
 
 def _is_title(heading, names):
-    "Whether all words begin with a capital, but small ones inside."
+    "Whether all words are capitalized, except small words in the middle."
     words = _words_in(heading)
     inner = [w for w in words[1:-1] if w.lower() not in _LEXICON.data["small"] and w not in names]
     return all(any(map(str.isupper, w)) for w in [*words[:1], *inner, *words[1:][-1:]])
 
 
 def _is_sentence(heading, names):
-    "Whether only the first word and names begin with a capital; an abbreviation is one, too."
+    "Whether only the first word, names and abbreviations are capitalized."
     first, *others = _words_in(heading) or [""]
     return first[:1].isupper() and all(
         w[0].islower() or w in names or w[1:] != w[1:].lower() or len(w) == 1 for w in others

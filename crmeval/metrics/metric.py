@@ -39,30 +39,30 @@ from ..tasks.row_forms import table_objects
 
 # %% ../../nbs/metrics/00_metric.ipynb #f9611fe3
 def is_absent(
-    value,  # A cell of any library
+    value,  # Cell of a table of any library
 ) -> bool:
-    "Is nothing there? None, NaN, NaT and NA; an empty text or list is something."
+    "Whether a value is missing: None, NaN, NaT or NA; an empty text or list is not missing."
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     if hasattr(value, "__iter__"):
         return False
-    return bool(value != value)  # NaN of any type is the one value that does not equal itself
+    return bool(value != value)  # only NaN, of any type, does not equal itself
 
 
 class _Unfit(Exception):
-    "A value that an argument does not take, in words."
+    "Raised for a value that an argument does not accept; the message says why."
 
 
 @lru_cache(maxsize=256)
 def _alternatives(annotation) -> tuple:
-    "The types that an annotation allows."
+    "Return the types that an annotation allows."
     union = get_origin(annotation) in (Union, UnionType)
     return get_args(annotation) if union else (annotation,)
 
 
 def _fitted(name, value, annotation):
-    "The value as the function wants it; what it does not take raises `_Unfit`."
-    if annotation is str and type(value) is str:  # as nearly all are
+    "Return the value as the function expects it; raise `_Unfit` for a value it does not accept."
+    if annotation is str and type(value) is str:  # the most common case, so it is tested first
         return value
     allowed = _alternatives(annotation)
     if value is None and NoneType in allowed:
@@ -89,7 +89,7 @@ def _is_list(value):
     return hasattr(value, "__iter__") and not isinstance(value, (str, bytes, bytearray, Mapping))
 
 
-_PRIVATE = ("secrets", "own")  # what these hold is not repeated in a reason
+_PRIVATE = ("secrets", "own")  # arguments whose values are never repeated in a reason
 
 
 def _arrived(name, value):
@@ -102,7 +102,7 @@ _WORDS = {str: ("text", "texts"), Mapping: ("a dictionary", "dictionaries")}
 
 
 def _expected(allowed, plural=False):
-    "Types in words."
+    "Return the allowed types in words, for a message."
     named = [_in_words(kind, plural) for kind in allowed if kind is not NoneType]
     return " or ".join(dict.fromkeys(named))
 
@@ -120,14 +120,14 @@ P = ParamSpec("P")
 
 
 class Frame(Protocol):
-    "A table with columns, as pandas and polars have it."
+    "Data frame with a `columns` attribute, such as pandas or polars."
 
     @property
     def columns(self) -> Any: ...
 
 
 class Table(Protocol):
-    "A table with named columns, as Arrow and `datasets` have it."
+    "Table with a `column_names` attribute, such as Arrow or `datasets`."
 
     @property
     def column_names(self) -> Any: ...
@@ -139,13 +139,13 @@ Told = bool | Callable[[int, int, Score], object]
 
 @runtime_checkable
 class Metric(Protocol[P]):
-    "A function that judges one response, and many."
+    "Function that scores one response, with methods that score many."
 
     __name__: str
     card: MetricCard
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Score:
-        "One response."
+        "Score one response."
         ...
 
     def batch(
@@ -158,7 +158,7 @@ class Metric(Protocol[P]):
         progress: Told = False,
         **options: Any,
     ) -> list[Score]:
-        "Many responses; see `batch_of`."
+        "Score many responses; see `batch_of`."
         ...
 
     def abatch(
@@ -171,25 +171,25 @@ class Metric(Protocol[P]):
         progress: Told = False,
         **options: Any,
     ) -> Coroutine[Any, Any, list[Score]]:
-        "Many responses, awaited."
+        "Score many responses asynchronously; see `abatch_of`."
         ...
 
 # %% ../../nbs/metrics/00_metric.ipynb #368dbf76
-OPTIONS = ("judge", "detector", "checks", "loose", "threshold")  # how is judged, not what: never in a row
+OPTIONS = ("judge", "detector", "checks", "loose", "threshold")  # how to score: never a row's column
 
 
 @dataclass(frozen=True)
 class _Form:
-    "A function, its card, and what each argument of a row takes."
+    "A metric's function, its card, and the types that each argument of a row accepts."
 
     function: Callable[..., Score]
     card: MetricCard
     kinds: Mapping[str, Any]  # Argument of a row -> annotation
-    needed: Sequence[str]  # Those without a default
+    needed: Sequence[str]  # Row arguments without a default
     options: Sequence[str]  # All other arguments
     signature: inspect.Signature
-    named: Mapping[str, bool]  # Argument -> whether it has to be given; empty unless all can be given by name
-    placed: Sequence[str]  # Those that may be given by place
+    named: Mapping[str, bool]  # Argument -> whether it is required; empty unless all can be given by name
+    placed: Sequence[str]  # Arguments that may be positional
 
     @property
     def name(self):
@@ -210,17 +210,17 @@ def _form_of(function, card):
 
 
 def _by_name(form, args, kwargs):
-    "The arguments of a call by name, in the order of the function; None where they do not fit it plainly."
+    "Return a call's arguments by name, in signature order; None where they do not simply match it."
     given = dict(zip(form.placed, args), **kwargs)
     if len(given) < len(args) + len(kwargs) or not given.keys() <= form.named.keys():
-        return None  # too many, one given twice, or one that is not known
+        return None  # too many, one given twice, or an unknown one
     found = {n: given[n] for n in form.named if n in given}
     return found if all(n in found for n, must in form.named.items() if must) else None
 
 
 def _score(form, args, kwargs) -> Score:
-    "One score; an argument of the row that is not what it should be gives none, and the reason."
-    arguments = _by_name(form, args, kwargs)  # `inspect` takes longer than many a metric
+    "Score one response; a row argument of the wrong type gives an undefined score with the reason."
+    arguments = _by_name(form, args, kwargs)  # `Signature.bind` takes longer than many metrics
     if arguments is not None:
         lost = _fit(form, arguments)
         return form.function(**arguments) if lost is None else lost
@@ -234,7 +234,7 @@ def _score(form, args, kwargs) -> Score:
 
 
 def _fit(form, arguments) -> Score | None:
-    "Make the arguments what the function takes; the score of a call in which one of them cannot be."
+    "Convert the row arguments in place; return an undefined score if one has the wrong type, else None."
     rater = _check_judge(arguments.get("judge"))
     try:
         for name in [n for n in arguments if n in form.kinds]:
@@ -245,7 +245,7 @@ def _fit(form, arguments) -> Score | None:
 
 
 def _check_judge(judge) -> str:
-    "The name of a judge; a line that would make one is none yet."
+    "Return the judge's name, '' for None; raise `ValueError` if it is not a judge but, say, a string."
     name = "" if judge is None else getattr(judge, "name", None)
     if not isinstance(name, str):
         makes = "crmeval.make_panel(['openai:NAME']) makes one"
@@ -254,7 +254,7 @@ def _check_judge(judge) -> str:
 
 # %% ../../nbs/metrics/00_metric.ipynb #a997cc1e
 async def _ascore(form, args, kwargs) -> Score:
-    "As `_score`, awaited: a judge over the network is asked in few calls, another in a thread."
+    "As `_score`, asynchronously: network judges are asked in a few batched calls, others in a thread."
     judge = kwargs.get("judge")
     if not isinstance(judge, RecordingJudge):
         return await asyncio.to_thread(_score, form, args, kwargs)
@@ -262,9 +262,9 @@ async def _ascore(form, args, kwargs) -> Score:
 
 # %% ../../nbs/metrics/00_metric.ipynb #4c36f914
 def as_rows(
-    data: Rows,  # Dictionaries, or a frame, an Arrow table, a `Dataset`, a dictionary of columns
-) -> list:  # A dictionary for each row; anything else in such a list stays as it is
-    "Rows of whatever holds some; what holds none raises a `TypeError`."
+    data: Rows,  # List of dictionaries, data frame, Arrow table, `Dataset` or dictionary of columns
+) -> list:  # One dictionary for each row; other items of a list are kept as they are
+    "Return the rows of a table; raise `TypeError` if the data contains none."
     found = _columns_as_rows(data) if isinstance(data, Mapping) else _table_as_rows(data)
     if found and not any(isinstance(row, Mapping) for row in found):
         raise TypeError(
@@ -282,7 +282,7 @@ def _table_as_rows(data: Any) -> list:
 
 
 def _columns_as_rows(data):
-    "A dictionary of columns, all of one length."
+    "Return the rows of a dictionary of columns, which must all have the same length."
     if split := next((k for k, v in data.items() if hasattr(v, "column_names")), None):
         raise TypeError(f"rows is a dictionary of splits, expected one of them, e.g. rows[{split!r}]")
     if wrong := [k for k, v in data.items() if not _is_list(v)]:
@@ -296,12 +296,12 @@ def _columns_as_rows(data):
 # %% ../../nbs/metrics/00_metric.ipynb #3ae48ad5
 def argument_columns(
     metric: Metric[...],
-    known: Sequence[str],  # Columns that there are
+    known: Sequence[str],  # Existing columns
     *,
-    columns: Mapping[str, str] | None = None,  # Argument -> column; the others: the column of their name
-    options: Iterable[str] = (),  # Arguments that no column gives
+    columns: Mapping[str, str] | None = None,  # Argument -> column; others: the column of the same name
+    options: Iterable[str] = (),  # Arguments that do not come from a column
 ) -> dict[str, str]:  # Argument -> column
-    "Where the arguments of a row stand; one that is nowhere, and a column that is not there, raise."
+    "Return the column of each row argument; raise for an unknown argument or a missing column."
     form: _Form = cast(Any, metric).form
     named = dict(columns or {})
     if stray := [a for a in (*named, *options) if a not in (*form.kinds, *form.options)]:
@@ -319,13 +319,13 @@ def argument_columns(
 
 
 def _arguments(form, row, cells, options) -> dict:
-    "What the function gets for a row; a cell that is not there is None where it is needed."
+    "Return the function's arguments for a row; a required cell that is missing is None."
     found = {a: row[c] for a, c in cells.items() if c in row}
     return {**dict.fromkeys(a for a in form.needed if a in cells), **found, **options}
 
 
 def _lost(form, e, rater) -> Score:
-    "The score of a row that could not be scored."
+    "Return the score of a row whose scoring raised an exception."
     if isinstance(e, CallFailed):
         return unscored(form.card, e.status, str(e), rater=rater)
     if isinstance(e, ValueError):
@@ -345,8 +345,8 @@ def work_of(
     judge: Any = None,
     columns: Mapping[str, str] | None = None,  # Argument -> column
     **options: Any,  # Arguments that are the same for all rows
-) -> list:  # (n,): the arguments of a call, or the score of what is no row
-    "What is to be done for each row; a wrong call raises."
+) -> list:  # (n,): the arguments of a call, or the score of an item that is not a row
+    "Prepare the arguments for each row; raise for a wrong call."
     form = cast(Any, metric).form
     told = {**options, **({} if judge is None else {"judge": judge})}
     rater, found = _check_judge(judge), as_rows(rows)
@@ -362,10 +362,10 @@ def scores_of(
     work: Sequence,  # From `work_of`, (n,)
     *,
     judge: Any = None,
-    concurrency: int | None = None,  # Rows at a time; default: 8 where a language model is asked, else 1
+    concurrency: int | None = None,  # Rows at a time; default: 8 for a language model as judge, else 1
     progress: Told = False,
 ) -> list[Score]:  # (n,), in order
-    "The scores of some rows; one that fails is that row's score."
+    "Return the scores of prepared rows; an exception becomes the score of its row."
     form, rater = cast(Any, metric).form, _check_judge(judge)
     if _lanes(concurrency, judge) == 1 and not isinstance(judge, RecordingJudge):
         return _one_by_one(form, work, rater, _teller(progress, form.name))
@@ -381,21 +381,21 @@ async def ascores_of(
     concurrency: int | None = None,  # As for `scores_of`
     progress: Told = False,
 ) -> list[Score]:  # (n,), in order
-    "As `scores_of`, awaited."
+    "As `scores_of`, asynchronously."
     form, lanes = cast(Any, metric).form, _lanes(concurrency, judge)
     each = partial(_akept, form, _check_judge(judge))
     return await map_at_once(each, work, concurrency=lanes, on_done=_teller(progress, form.name))
 
 
 def _lanes(concurrency, judge) -> int:
-    "How many rows at a time."
+    "Return the number of rows to score at a time."
     if concurrency is not None:
         return check_concurrency(concurrency)
     return 8 if isinstance(judge, RecordingJudge) else 1
 
 
 def _teller(progress, name):
-    "Whom to tell about each row that is done."
+    "Return the progress callback, or None."
     if callable(progress) or not progress:
         return progress or None
 
@@ -406,7 +406,7 @@ def _teller(progress, name):
 
 
 def _one_by_one(form, work, rater, tell):
-    "Scores in this thread, one row after the other."
+    "Score the rows one after another in this thread."
     scores = []
     for arguments in work:
         scores.append(_kept(form, arguments, rater))
@@ -434,7 +434,7 @@ async def _akept(form, rater, arguments):
 
 
 async def _then_release(work, judge):
-    "Wait for some work, then close what a judge opened on this event loop, which ends with it."
+    "Await the work, then close the judge's connections, which belong to an event loop that is about to end."
     try:
         return await work
     finally:
@@ -446,21 +446,18 @@ async def _then_release(work, judge):
 def batch_of(
     metric: Metric[...],
 ) -> Callable[..., list[Score]]:
-    "The function `METRIC.batch`."
+    "Return the function `METRIC.batch`."
 
     def batch(
-        rows: Rows,  # Dictionaries (argument: value), or a frame, an Arrow table, a `Dataset`; n rows
+        rows: Rows,  # Dictionaries (argument: value), data frame, Arrow table or `Dataset`; n rows
         *,
-        judge: Any = None,  # Who decides, as for one response; default: the built-in judge or grader
-        columns: Mapping[str, str]
-        | None = None,  # Argument -> column; default: each from the column of its name
-        concurrency: int | None = None,  # Rows at a time; default: 8 where a language model is asked, else 1
+        judge: Any = None,  # Judge, as for one response; default: the built-in judge or grader
+        columns: Mapping[str, str] | None = None,  # Argument -> column; default: the column of the same name
+        concurrency: int | None = None,  # Rows at a time; default: 8 for a language model as judge, else 1
         progress: Told = False,  # True: a line on standard error; or a function of (done, n, score)
         **options: Any,  # Arguments that are the same for all rows
-    ) -> list[
-        Score
-    ]:  # (n,), in the order of the rows; one that could not be scored has a status and a reason
-        "Score many rows; also from inside a running event loop, as a notebook has it."
+    ) -> list[Score]:  # (n,), in row order; a row that could not be scored has a status and a reason
+        "Score many rows; also works inside a running event loop, as in a notebook."
         work = work_of(metric, rows, judge=judge, columns=columns, **options)
         return scores_of(metric, work, judge=judge, concurrency=concurrency, progress=progress)
 
@@ -470,18 +467,18 @@ def batch_of(
 def abatch_of(
     metric: Metric[...],
 ) -> Callable[..., Coroutine[Any, Any, list[Score]]]:
-    "The function `METRIC.abatch`."
+    "Return the function `METRIC.abatch`."
 
     async def abatch(
         rows: Rows,  # As for `batch`
         *,
-        judge: Any = None,  # Who decides; its connections stay open: `await judge.aclose()` releases them
+        judge: Any = None,  # Judge; its connections stay open until `await judge.aclose()`
         columns: Mapping[str, str] | None = None,  # Argument -> column
-        concurrency: int | None = None,  # Rows at a time; default: 8 where a language model is asked, else 1
+        concurrency: int | None = None,  # Rows at a time; default: 8 for a language model as judge, else 1
         progress: Told = False,  # As for `batch`
         **options: Any,  # Arguments that are the same for all rows
     ) -> list[Score]:  # As from `batch`
-        "Score many rows without holding up the event loop."
+        "Score many rows without blocking the event loop."
         work = work_of(metric, rows, judge=judge, columns=columns, **options)
         return await ascores_of(metric, work, judge=judge, concurrency=concurrency, progress=progress)
 
@@ -489,9 +486,9 @@ def abatch_of(
 
 # %% ../../nbs/metrics/00_metric.ipynb #16f07217
 def metric(
-    card: MetricCard,  # Whose name the scores bear
+    card: MetricCard,  # Its name becomes the name of the scores
 ) -> Callable[[Callable[P, Score]], Metric[P]]:
-    "Make a metric of a function: what is judged comes first, the rest by keyword; it gives a `Score`."
+    "Turn a function into a metric: its first argument is what is scored, the rest are keywords."
 
     def made(function: Callable[P, Score]) -> Metric[P]:
         form = _form_of(function, card)
@@ -512,8 +509,8 @@ def metric(
 
 def awaited(
     metric: Metric[P],
-) -> Callable[P, Coroutine[Any, Any, Score]]:  # Named as the metric, with an 'a' before
-    "The same metric to be awaited: a judge over the network does not hold up the event loop."
+) -> Callable[P, Coroutine[Any, Any, Score]]:  # Named like the metric, with the prefix 'a'
+    "Return the asynchronous form of a metric: a network judge does not block the event loop."
     form = cast(Any, metric).form
 
     @wraps(metric, updated=())
@@ -521,15 +518,15 @@ def awaited(
         return await _ascore(form, args, kwargs)
 
     score.__name__ = score.__qualname__ = f"a{form.name}"
-    score.__doc__ = f"As `{form.name}`, awaited. {score.__doc__}"
+    score.__doc__ = f"As `{form.name}`, asynchronously. {score.__doc__}"
     return score
 
 
 def as_metric(
-    function: Callable[..., Score],  # A metric, or a plain function of your own that gives a `Score`
-    card: MetricCard | None = None,  # Of a plain function; default: one with its name
+    function: Callable[..., Score],  # A metric, or a plain function that returns a `Score`
+    card: MetricCard | None = None,  # Card for a plain function; default: one with its name
 ) -> Metric[...]:
-    "A plain function with the forms of a metric; a metric stays as it is."
+    "Return a plain function as a metric; a metric is returned unchanged."
     if hasattr(function, "form"):
         return cast(Metric[...], function)
     name = getattr(function, "__name__", "score")
@@ -538,7 +535,7 @@ def as_metric(
 
 
 def _checked(function, name):
-    "A function that gives a score and nothing else: a bare number says neither its scale nor its reason."
+    "Wrap a function to accept only a `Score`: a bare number has neither a scale nor a reason."
 
     @wraps(function)
     def checked(*args, **kwargs):

@@ -71,10 +71,10 @@ _FRACTIONS = {
 
 def target_fraction(
     target: Target,
-    said,  # From `read_predictions`: a label, a list of labels, a number
+    said,  # From `read_predictions`: a label, a list of labels or a number
     gold,  # From `gold_of`
 ) -> float:  # 0 to 1
-    "How near a prediction is to what was true; 1 is right, higher is better."
+    "Return how close a prediction is to the gold value; 1 is correct, higher is better."
     return _FRACTIONS[target.kind](target, said, gold)
 
 # %% ../../nbs/metrics/17_prediction.ipynb #19349de2
@@ -85,23 +85,23 @@ def target_points(
     target: Target,
     fraction: float,  # From `target_fraction`
 ) -> int:  # 1 to 4
-    "Points of one target; higher is better."
+    "Return the points of one target; higher is better."
     points = to_points(fraction, PROBABILITY_CUTS if target.kind == "probability" else DEFAULT_CUTS)
-    assert points is not None  # a fraction has points
+    assert points is not None  # a fraction always has points
     return points
 
 # %% ../../nbs/metrics/17_prediction.ipynb #b7f3a9eb
 def score_targets(
     response: str,
     *,
-    card: MetricCard,  # Whose score it is
+    card: MetricCard,  # Card of the score
     targets: Mapping[str, Target],  # Name -> target
-    gold: Mapping[str, object],  # Name -> what was true; a target without it is not scored
+    gold: Mapping[str, object],  # Name -> gold value; a target without one is not scored
 ) -> Score:  # points and fraction are means over the targets that have a gold value
-    "Score an answer by its targets."
+    "Score a response by its targets."
     asked = {n: t for n, t in targets.items() if n in gold}
     if not asked:
-        return unscored(card, "undefined", "It is not known what was true.", rater="rule")
+        return unscored(card, "undefined", "The gold value is unknown.", rater="rule")
     if not response.strip():
         return unscored(card, "undefined", "The response is empty.", rater="rule")
     read = read_predictions(response, targets=targets)
@@ -140,34 +140,34 @@ def _in_words(target, read, gold, fraction):
 
 
 def _evidence(target, read, gold, fraction):
-    "What was said and what was true, as plain values."
+    "Return evidence with the predicted and the gold value."
     detail = {"expected": gold, "got": read.value, "fraction": fraction}
     return Evidence("predicted", target.name, "field", fraction == 1, detail=detail)
 
 # %% ../../nbs/metrics/17_prediction.ipynb #9a49d4fc
 @metric(CARD)
 def prediction(
-    response: str,  # What a system said
+    response: str,  # Response of the system under test
     *,
     gold: str
     | float
     | int
-    | Sequence[str],  # What was true: a label, a list of labels, a number, or 0 and 1 for a probability
-    labels: Sequence[str] | Mapping[str, Sequence[str]] = (),  # All labels, or label -> other words for it
+    | Sequence[str],  # Gold value: a label, a list of labels, a number, or 0 or 1 for a probability
+    labels: Sequence[str] | Mapping[str, Sequence[str]] = (),  # All labels, or label -> synonyms
     kind: str = "label",  # 'label', 'labels', 'set', 'number' or 'probability'
-    ordered: bool = False,  # True: the labels are a scale in this order
-    low: float | int = 1,  # Ends of a number
+    ordered: bool = False,  # Whether the labels form a scale in this order
+    low: float | int = 1,  # Bounds of a number
     high: float | int = 5,
-    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
-) -> Score:  # 4 points and fraction 1: as it was; an unreadable answer has status 'parse_error'
-    "How near one prediction is to what was true, on the 4-point scale; higher is better."
+    judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
+) -> Score:  # 4 points and fraction 1: correct; an unreadable response has status 'parse_error'
+    "Score how close one prediction is to the gold value, 1 to 4 points; higher is better."
     ends = {"low": low, "high": high} if kind == "number" else {}
     sample = Sample("one", "one", {}, gold_record={"prediction": gold})
     try:
         target = as_target("prediction", {"kind": kind, "labels": labels, "ordered": ordered, **ends})
         true = gold_of(sample, {"prediction": target})
         return score_targets(response, card=CARD, targets={"prediction": target}, gold=true)
-    except ValueError as e:  # what was true is none of the labels, or there are none
+    except ValueError as e:  # the gold value is not among the labels, or there are none
         return unscored(CARD, "undefined", str(e), rater="rule")
 
 
@@ -176,7 +176,7 @@ def score_prediction(
     *,
     sample: Sample,  # Its use case has targets
 ) -> Score:
-    "As `prediction`, for what a sample's use case asks; a gold value that is not allowed makes it undefined."
+    "As `prediction`, for the targets of a sample's use case; an invalid gold value gives 'undefined'."
     return score_sample(response, card=CARD, sample=sample)
 
 
@@ -186,7 +186,7 @@ def score_sample(
     card: MetricCard,
     sample: Sample,
 ) -> Score:
-    "Score an answer to a sample by its targets, under a card."
+    "Score a response to a sample by its targets, under the name of a card."
     targets = targets_of(sample)
     try:
         return score_targets(response, card=card, targets=targets, gold=gold_of(sample, targets))

@@ -48,22 +48,22 @@ LOG_LOSS_CARD = MetricCard(
     limits="A few wrong answers of 0 or 1 dominate it. The floor of one in a thousand is a convention.",
     reference="Good, Rational decisions, Journal of the Royal Statistical Society B 14, 1952.",
 )
-FLOOR = 0.001  # least probability that the log loss gives to anything
+FLOOR = 0.001  # minimum probability in the log loss
 
 
 def squared_errors(
-    probabilities: Sequence[float | None],  # (n,) 0 to 1; None could not be read
-    outcomes: Sequence[int],  # (n,) 1 it happened, 0 it did not
+    probabilities: Sequence[float | None],  # (n,) 0 to 1; None: unreadable
+    outcomes: Sequence[int],  # (n,) 1: the event occurred, 0: it did not
 ) -> list[float | None]:
-    "Squared distance of each probability from what happened."
+    "Return the squared error of each probability."
     return [None if p is None else (p - y) ** 2 for p, y in said_and_happened(probabilities, outcomes)]
 
 
 def said_and_happened(
     probabilities: Sequence[float | None],  # (n,)
     outcomes: Sequence[int],  # (n,)
-) -> list[tuple[float | None, int]]:  # (n,); None could not be read
-    "Probabilities and outcomes side by side; what is neither raises `ValueError`."
+) -> list[tuple[float | None, int]]:  # (n,); None: unreadable
+    "Return (probability, outcome) pairs; raise `ValueError` for invalid values."
     if len(probabilities) != len(outcomes):
         raise ValueError(
             f"there are {len(probabilities)} probabilities and {len(outcomes)} outcomes, expected as many"
@@ -75,7 +75,7 @@ def said_and_happened(
 
 
 def _checked(probabilities):
-    "Probabilities as a list, None for gaps."
+    "Return probabilities as a list, None for gaps."
     p = known_column(probabilities)
     if wrong := [x for x in p if x is not None and not (isinstance(x, Real) and 0 <= float(x) <= 1)]:
         raise ValueError(f"a probability is {wrong[0]!r:.60}, expected a number from 0 to 1")
@@ -85,9 +85,9 @@ def _checked(probabilities):
 def brier_score(
     probabilities: Sequence[float | None],  # (n,)
     outcomes: Sequence[int],  # (n,)
-    **options,  # Of `mean_estimate`: clusters, rng ...
+    **options,  # Options of `mean_estimate`: clusters, rng ...
 ) -> Estimate:  # 0 to 1
-    "Mean squared error of probabilities; lower is better."
+    "Return the mean squared error of probabilities; lower is better."
     return mean_estimate(squared_errors(probabilities, outcomes), bounds=(0, 1), **options)
 
 
@@ -99,10 +99,10 @@ def log_loss(
     probabilities: Sequence[float | None],  # (n,)
     outcomes: Sequence[int],  # (n,)
     *,
-    floor: float = FLOOR,  # Probabilities are kept so far from 0 and 1; above 0, below 0.5
-    **options,  # Of `mean_estimate`
-) -> Estimate:  # In nats; from 0
-    "Mean negative log probability of what happened; lower is better."
+    floor: float = FLOOR,  # Minimum distance of probabilities from 0 and 1; above 0, below 0.5
+    **options,  # Options of `mean_estimate`
+) -> Estimate:  # In nats, 0 or more
+    "Return the mean negative log probability of the outcomes; lower is better."
     if not 0 < floor < 0.5:
         raise ValueError(f"floor is {floor!r}, expected a number above 0 and below 0.5")
     pairs = said_and_happened(probabilities, outcomes)
@@ -128,16 +128,16 @@ ECE_CARD = MetricCard(
 
 @dataclass(frozen=True)
 class Bin:
-    "Cases whose probabilities are alike."
+    "Cases with similar probabilities."
 
-    low: float  # Least probability in it
+    low: float  # Lowest probability in the bin
     high: float
     said: float  # Mean probability
-    happened: Estimate  # Share to whom it happened, with its Wilson interval
+    happened: Estimate  # Observed frequency, with its Wilson interval
 
 
 def _cut(p, bins, equal_count):
-    "Index of the bin of each probability (n,)."
+    "Return the bin index of each probability, (n,)."
     if bins < 1:
         raise ValueError(f"bins is {bins!r}, expected at least 1")
     if not equal_count:
@@ -150,10 +150,10 @@ def calibration_curve(
     probabilities: Sequence[float | None],  # (n,)
     outcomes: Sequence[int],  # (n,)
     *,
-    bins: int = 10,  # At most
-    equal_count: bool = False,  # True: as many cases in each bin; False: bins of the same width
-) -> list[Bin]:  # Those that hold a case, rising
-    "What probabilities say against how often it happened."
+    bins: int = 10,  # Maximum number of bins
+    equal_count: bool = False,  # True: bins with equal numbers of cases; False: bins of equal width
+) -> list[Bin]:  # Non-empty bins, ascending
+    "Return the mean probability and the observed frequency by bin."
     known = [(p, y) for p, y in said_and_happened(probabilities, outcomes) if p is not None]
     if bins < 1:
         raise ValueError(f"bins is {bins!r}, expected at least 1")
@@ -179,9 +179,9 @@ def calibration_error(
     *,
     bins: int = 10,
     equal_count: bool = False,
-    **options,  # Of `cluster_bootstrap`: clusters, n_resamples, rng ...
+    **options,  # Options of `cluster_bootstrap`: clusters, n_resamples, rng ...
 ) -> Estimate:  # 0 to 1
-    "Expected calibration error; lower is better, though never zero in a small set."
+    "Return the expected calibration error; lower is better, but above zero in small data sets."
     said_and_happened(probabilities, outcomes)
 
     def value(p, y):
@@ -198,7 +198,7 @@ def honest_calibration_error(
     times: int = 200,
     rng: int = 0,
 ) -> float | None:  # None without a probability
-    "The calibration error that these probabilities would show on average if each were true."
+    "Return the mean calibration error that these probabilities would have if they were calibrated."
     p = np.array([x for x in _checked(probabilities) if x is not None], float)
     if not len(p):
         return None
@@ -234,9 +234,9 @@ LIFT_CARD = MetricCard(
 
 
 def _by_value(w, p, y):
-    "Weighted cases and events (b, u) of each distinct probability, rising."
+    "Return weighted cases and events (b, u) for each distinct probability, ascending."
     order = np.argsort(p, kind="stable")
-    starts = np.flatnonzero(np.diff(p[order], prepend=-1.0))  # where another value begins
+    starts = np.flatnonzero(np.diff(p[order], prepend=-1.0))  # where a new value begins
     times = np.asarray(w, float)[:, order]
     return np.add.reduceat(times, starts, axis=1), np.add.reduceat(times * y[order], starts, axis=1)
 
@@ -251,7 +251,7 @@ def _aucs(w, p, y):
 
 
 def _ranked(statistic, probabilities, outcomes, why, options):
-    "A statistic of the order of the cases, with its interval."
+    "Return a rank statistic with its bootstrap interval."
     said_and_happened(probabilities, outcomes)
 
     def value(p, y):
@@ -261,16 +261,16 @@ def _ranked(statistic, probabilities, outcomes, why, options):
 
 
 def roc_auc(
-    probabilities: Sequence[float | None],  # (n,) any order of risk from 0 to 1
+    probabilities: Sequence[float | None],  # (n,) any risk score from 0 to 1
     outcomes: Sequence[int],  # (n,)
-    **options,  # Of `cluster_bootstrap`: clusters, n_resamples, rng ...
-) -> Estimate:  # 0 to 1; 0.5 is a coin
-    "Area under the ROC curve; higher is better; without a value where there is only one outcome."
+    **options,  # Options of `cluster_bootstrap`: clusters, n_resamples, rng ...
+) -> Estimate:  # 0 to 1; 0.5 is chance level
+    "Return the area under the ROC curve; higher is better; no value if all outcomes are equal."
     return _ranked(_aucs, probabilities, outcomes, "undefined: only one outcome", options)
 
 # %% ../../nbs/metrics/41_probability_figures.ipynb #49b9041b
 def _lifts(w, p, y, share):
-    n, events = (x[:, ::-1] for x in _by_value(w, p, y))  # the highest first
+    n, events = (x[:, ::-1] for x in _by_value(w, p, y))  # highest first
     called = share * n.sum(1, keepdims=True)
     taken = np.clip(called - (np.cumsum(n, axis=1) - n), 0, n)
     found = (np.divide(taken, n, out=np.zeros(n.shape), where=n > 0) * events).sum(1)
@@ -282,10 +282,10 @@ def lift(
     probabilities: Sequence[float | None],  # (n,)
     outcomes: Sequence[int],  # (n,)
     *,
-    share: float = 0.1,  # Of the cases that are called
-    **options,  # Of `cluster_bootstrap`
-) -> Estimate:  # 1 is what chance gives; at most 1 / share
-    "Rate among the cases with the highest probability, in times of the base rate; higher is better."
+    share: float = 0.1,  # Share of cases that are acted on
+    **options,  # Options of `cluster_bootstrap`
+) -> Estimate:  # 1 is chance level; at most 1 / share
+    "Return the event rate of the top-ranked cases divided by the base rate; higher is better."
     if not 0 < share <= 1:
         raise ValueError(f"share is {share!r}, expected a number above 0, at most 1")
 

@@ -13,33 +13,33 @@ from collections.abc import Collection, Mapping, Sequence
 from ..core.call_forms import check_whole
 
 # %% ../../nbs/metrics/46_ranking.ipynb #17513113
-Relevant = Collection[str] | Mapping[str, float]  # Ids, or what each is worth, 0 or more
+Relevant = Collection[str] | Mapping[str, float]  # Ids, or id -> graded relevance, 0 or more
 
 
 def gains_of(
-    relevant: Relevant,  # Ids that are relevant, or id -> worth; a worth of 0 is not relevant
-) -> dict[str, float]:  # Id -> worth above 0
-    "What each relevant passage is worth; anything but a finite number from 0 raises `ValueError`."
+    relevant: Relevant,  # Relevant ids, or id -> graded relevance; 0: not relevant
+) -> dict[str, float]:  # Id -> relevance above 0
+    "Return the graded relevance of each relevant passage; raise `ValueError` unless finite and not negative."
     if isinstance(relevant, str):
         raise ValueError(f"relevant is {relevant!r}, expected a list of ids")
     worth = dict(relevant) if isinstance(relevant, Mapping) else dict.fromkeys(relevant, 1.0)
     for i, g in worth.items():
         if isinstance(g, str) or not math.isfinite(g) or g < 0:
-            raise ValueError(f"the worth of {i!r} is {g!r}, expected a number from 0")
+            raise ValueError(f"the relevance of {i!r} is {g!r}, expected a number from 0")
     return {i: float(g) for i, g in worth.items() if g > 0}
 
 
 def without_doubles(
-    ranking: Sequence[str],  # Ids, the best first
-) -> list[str]:  # Each id at its first place
-    "A ranking in which no id comes twice."
+    ranking: Sequence[str],  # Ids, best first
+) -> list[str]:  # Each id at its first position
+    "Return a ranking without duplicate ids."
     if isinstance(ranking, str):
         raise ValueError(f"ranking is {ranking!r}, expected a list of ids")
     return list(dict.fromkeys(ranking))
 
 # %% ../../nbs/metrics/46_ranking.ipynb #51dbbafb
 def _found_gains(ranking, worth, scores):
-    "The worth at each place; tied places share theirs."
+    "Return the relevance at each position; tied positions share the mean."
     if scores is not None and len(scores) != len(ranking):
         raise ValueError(f"there are {len(ranking)} ids and {len(scores)} scores, expected as many")
     score_of = dict(zip(reversed(ranking), reversed(scores))) if scores is not None else {}
@@ -54,7 +54,7 @@ def _found_gains(ranking, worth, scores):
 
 
 def _shared(gains, values):
-    "The mean of each run of equal values, at each of its places."
+    "Replace the gains of each run of equal values by their mean."
     out, start = [], 0
     for end in range(1, len(values) + 1):
         if end == len(values) or values[end] != values[start]:
@@ -64,13 +64,13 @@ def _shared(gains, values):
 
 # %% ../../nbs/metrics/46_ranking.ipynb #34d0fdf4
 def recall_at_k(
-    ranking: Sequence[str],  # Ids, the best first
-    relevant: Relevant,  # What there was to find; nothing gives None
-    k: int,  # Places that are looked at, from 1
+    ranking: Sequence[str],  # Ids, best first
+    relevant: Relevant,  # Relevant ids, or id -> graded relevance
+    k: int,  # Cutoff rank, from 1
     *,
-    scores: Sequence[float] | None = None,  # Of the ranking, falling; equal ones share their places
-) -> float | None:  # 0 to 1; None where nothing is relevant
-    "Of the relevant passages the share among the first k; higher is better; worths count as yes or no."
+    scores: Sequence[float] | None = None,  # Scores of the ranking, descending; ties share positions
+) -> float | None:  # 0 to 1; None if nothing is relevant
+    "Return the share of relevant passages in the first k; relevance is binary; higher is better."
     check_whole("k", k)
     worth = dict.fromkeys(gains_of(relevant), 1.0)
     if not worth:
@@ -79,36 +79,34 @@ def recall_at_k(
 
 
 def precision_at_k(
-    ranking: Sequence[str],  # Ids, the best first; places that are not there count as wrong ones
-    relevant: Relevant,  # What there was to find; nothing gives None
-    k: int,  # Places that are looked at, from 1
+    ranking: Sequence[str],  # Ids, best first; missing positions count as irrelevant
+    relevant: Relevant,  # Relevant ids, or id -> graded relevance
+    k: int,  # Cutoff rank, from 1
     *,
-    scores: Sequence[float] | None = None,  # Of the ranking, falling; equal ones share their places
-) -> float | None:  # 0 to 1; None where nothing is relevant
-    "Of the first k places the share with a relevant passage, as in trec_eval; higher is better."
+    scores: Sequence[float] | None = None,  # Scores of the ranking, descending; ties share positions
+) -> float | None:  # 0 to 1; None if nothing is relevant
+    "Return the share of the first k positions with a relevant passage, as trec_eval; higher is better."
     check_whole("k", k)
     worth = dict.fromkeys(gains_of(relevant), 1.0)
     return sum(_found_gains(ranking, worth, scores)[:k]) / k if worth else None
 
 
 def hit_at_k(
-    ranking: Sequence[str],  # Ids, the best first
-    relevant: Relevant,  # What there was to find; nothing gives None
-    k: int,  # Places that are looked at, from 1
-) -> float | None:  # 1 or 0; None where nothing is relevant
-    "Whether any relevant passage is among the first k; its mean is the hit rate; higher is better."
+    ranking: Sequence[str],  # Ids, best first
+    relevant: Relevant,  # Relevant ids, or id -> graded relevance
+    k: int,  # Cutoff rank, from 1
+) -> float | None:  # 1 or 0; None if nothing is relevant
+    "Return 1 if the first k contain a relevant passage, else 0; the mean is the hit rate; higher is better."
     first = reciprocal_rank(ranking, relevant, k)
     return None if first is None else float(first > 0)
 
 
 def reciprocal_rank(
-    ranking: Sequence[str],  # Ids, the best first
-    relevant: Relevant,  # What there was to find; nothing gives None
-    k: int | None = None,  # Places that are looked at, from 1; None: all
-) -> (
-    float | None
-):  # 1 / place of the first relevant one, 0 where there is none; None where nothing is relevant
-    "How soon the first relevant passage comes; its mean over queries is the MRR; higher is better."
+    ranking: Sequence[str],  # Ids, best first
+    relevant: Relevant,  # Relevant ids, or id -> graded relevance
+    k: int | None = None,  # Cutoff rank, from 1; None: no cutoff
+) -> float | None:  # 1 / rank of the first relevant passage, 0 without one; None if nothing is relevant
+    "Return the reciprocal rank of the first relevant passage; the mean is the MRR; higher is better."
     if k is not None:
         check_whole("k", k)
     worth = gains_of(relevant)
@@ -126,14 +124,14 @@ def _discounted(gains, k):
 
 
 def ndcg_at_k(
-    ranking: Sequence[str],  # Ids, the best first
-    relevant: Relevant,  # Ids, or id -> worth; nothing relevant gives None
-    k: int,  # Places that are looked at, from 1
+    ranking: Sequence[str],  # Ids, best first
+    relevant: Relevant,  # Relevant ids, or id -> graded relevance
+    k: int,  # Cutoff rank, from 1
     *,
-    scores: Sequence[float] | None = None,  # Of the ranking, falling; equal ones share their places
-    gain: str = "linear",  # 'linear': the worth as it is; 'exponential': 2 ** worth - 1
-) -> float | None:  # 0 to 1; None where nothing is relevant
-    "Discounted worth of the first k against the best possible; higher is better."
+    scores: Sequence[float] | None = None,  # Scores of the ranking, descending; ties share positions
+    gain: str = "linear",  # 'linear': the relevance itself; 'exponential': 2 ** relevance - 1
+) -> float | None:  # 0 to 1; None if nothing is relevant
+    "Return nDCG: the discounted gain of the first k divided by the best possible; higher is better."
     check_whole("k", k)
     if gain not in GAINS:
         raise ValueError(f"gain is {gain!r}, expected one of {', '.join(GAINS)}")

@@ -19,15 +19,15 @@ from ..tasks.targets import Target, expected_of, find_label, label_spellings, pl
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #b0026279
 _CUES = PatternFile(data_path("lexicons", "predictions.json"))
-_MOST = 20_000  # characters that are read; an answer has a few hundred
+_MOST = 20_000  # maximum characters read; an answer has a few hundred
 
 
 @dataclass(frozen=True)
 class Read:
-    "What an answer says about a target."
+    "The value that a response gives for a target."
 
-    value: object = None  # A label, a list of labels, a number; None: it is unclear
-    reason: str = ""  # Why it cannot
+    value: object = None  # A label, a list of labels or a number; None: not readable
+    reason: str = ""  # Why it is not readable
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #b8f5c6d8
 @lru_cache(maxsize=256)
@@ -37,7 +37,7 @@ def _mention_pattern(spellings):
 
 
 def _mentions(target, plain):
-    "(label, start, end) of each mention in a plain text that is not denied."
+    "Yield (label, start, end) for each mention in a plain text that is not negated."
     spellings = label_spellings(target)
     if not spellings:
         return
@@ -48,7 +48,7 @@ def _mentions(target, plain):
 
 
 def _is_denied(before):
-    "Whether one of the words before a label denies it, with no 'but' behind the denial."
+    "Whether a word before a label negates it, with no 'but' after the negation."
     for word in reversed(before):
         if word in _CUES.words("turns"):
             return False
@@ -62,12 +62,12 @@ def labels_in(
     *,
     target: Target,
 ) -> list[str]:  # Distinct labels in order of appearance
-    "The labels that a text names and does not deny."
+    "Return the labels that a text names and does not negate."
     return list(dict.fromkeys(label for label, _, _ in _mentions(target, plain_label(text[:_MOST]))))
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #8f8e1441
 def _names(target):
-    "What a target can be called, plain."
+    "Return the names of a target in plain form."
     return [plain_label(n) for n in (target.name, *target.words, *_CUES.word_list("general"))]
 
 
@@ -79,19 +79,19 @@ def _name_pattern(names):
 
 
 def _named_labels(target, plain):
-    "Labels that stand right behind a name of the target."
+    "Return the labels that directly follow a name of the target."
     places = {m.end() for m in _name_pattern(tuple(_names(target))).finditer(plain + " ")}
     return {label for label, start, _ in _mentions(target, plain) if start in places}
 
 
 def _lone_lines(text):
-    "The first and the last line of a text."
+    "Return the first and the last line of a text."
     lines = [line for line in text.splitlines() if line.strip()]
     return [lines[0], lines[-1]] if lines else []
 
 
 def _label_in_words(target, text, alone):
-    "The one label that a text gives; alone: it stands for this target even where it does not name it."
+    "Read a single label; alone: the text may leave out the target's name."
     named = _named_labels(target, plain_label(text))
     if named:
         return _only(target, named)
@@ -113,14 +113,14 @@ _COMMAS = re.compile(r"[,;/>→|\[\]\"]+|\band\b")
 
 
 def _listed_labels(target, text):
-    "Labels of a line of labels; None where a part of it is not a label."
+    "Return the labels of a line of labels; None if any part is not a label."
     parts = [p for p in _COMMAS.split(text) if plain_label(p)]
     found = [find_label(target, p) for p in parts]
     return found if found and None not in found else None
 
 
 def _labels_in_words(target, text, alone):
-    "A list of labels, from numbered lines or from one line."
+    "Read a list of labels from numbered lines or from one line."
     numbered = [labels_in(m[2], target=target) for m in _CUES.pattern("numbered_line").finditer(text)]
     if numbered and all(len(n) == 1 for n in numbered):
         return Read([n[0] for n in numbered])
@@ -134,7 +134,7 @@ def _labels_in_words(target, text, alone):
 
 
 def _set_in_words(target, text, alone):
-    "All labels that a text names; it may name as many as it likes and pays for each that is wrong."
+    "Read all labels that a text names; there is no limit, since each wrong one lowers the score."
     found = labels_in(text, target=target)
     return Read(found) if found else Read(None, f"gives no {target.name}: expected {expected_of(target)}")
 
@@ -144,7 +144,7 @@ def _as_float(text):
 
 
 def _probability(number, is_percent, is_whole):
-    "A number as a probability; above 10 it can only be a percentage, 1.4 is neither, and 7 may be of ten."
+    "Return a number as a probability; above 10 it is a percentage, 1.4 is invalid and 7 is ambiguous."
     if is_percent or (is_whole and 10 < number <= 100):
         number /= 100
     return number if 0 <= number <= 1 else None
@@ -156,7 +156,7 @@ def _within(target, number, is_percent=False, is_whole=True):
     return number if target.low <= number <= target.high and not is_percent else None
 
 
-# What joins the two ends of a range, beside the English words and dashes of the lexicon
+# words and marks that join the two ends of a range, in addition to the English ones of the lexicon
 _JOINTS = (
     r"[-‐-―−~∼〜～…至到]|\.{2,3}|till|until|bis|und|oder|à|et|ou|au|a|al|hasta|y|o|u|e|até|tot|en|til|och|eller"
     r"|og|do|lub|až|nebo|до|и|или|і|або|ile|ve|veya|hingga|sampai|から"
@@ -166,7 +166,7 @@ _RANGE_BEFORE = re.compile(rf"\d[ \t]?(?:%|per ?cent|percent)?[ \t]?(?:{_JOINTS}
 
 
 def _number_at(target, text, m, is_whole=True):
-    "The value of a number that matched; None where it is a range or out of bounds."
+    "Return the value of a matched number; None if it is part of a range or out of bounds."
     before = text[max(0, m.start() - 20) : m.start()]
     if _CUES.pattern("range_behind").match(text, m.end()) or _RANGE_BEHIND.match(text, m.end()):
         return None
@@ -176,28 +176,28 @@ def _number_at(target, text, m, is_whole=True):
 
 
 def _numeral(target, text):
-    "A number in a word: four."
+    "Return the value of a number word such as 'four'."
     known = _CUES.word_list("numerals")
     word = plain_label(text)
     return _within(target, float(known.index(word))) if word in known else None
 
 
 def _of_scale(target, text):
-    "Numbers such as 4/5 and 4 out of 5."
+    "Return the values of numbers such as 4/5 and 4 out of 5."
     pattern = _CUES.pattern("of_scale")
     matches = [m for m in pattern.finditer(text) if float(m[2]) == target.high > 1]
     return {_within(target, _as_float(m[1])) for m in matches}
 
 
 def _whole_number(target, text):
-    "The value of a text that is a number and nothing else."
-    bare = text.strip(" \t\r\n*_`\"'!()").rstrip(" .!*_`\"')")  # a point in front belongs to the number
+    "Return the value of a text that is only a number."
+    bare = text.strip(" \t\r\n*_`\"'!()").rstrip(" .!*_`\"')")  # a leading point belongs to the number
     m = _CUES.pattern("number").fullmatch(bare)
     return _number_at(target, bare, m) if m else _numeral(target, bare)
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #7eedf074
 def _named_numbers(target, text):
-    "Values of the numbers that stand behind a name of the target."
+    "Return the values of the numbers that follow a name of the target."
     names = "|".join(
         re.escape(n).replace("\\ ", r"[\W_]") for n in sorted(_names(target), key=len, reverse=True)
     )
@@ -217,7 +217,7 @@ def _named_numbers(target, text):
 
 
 def _free_numbers(target, text):
-    "Probabilities that show by their form what they are: a percentage, or a fraction below one."
+    "Return numbers whose form shows a probability: a percentage or a fraction below one."
     if target.kind != "probability":
         return set()
     matches = [
@@ -227,7 +227,7 @@ def _free_numbers(target, text):
 
 
 def _number_in_words(target, text, alone):
-    "The one number that a text gives for a target."
+    "Read a single number for a target."
     if alone:
         lone = {_whole_number(target, line) for line in _lone_lines(text)} - {None}
         if len(lone) == 1:
@@ -253,7 +253,7 @@ _IN_WORDS: Mapping[str, Callable[..., Read]] = {
 
 
 def _from_value(target, value, depth=0):
-    "A value of JSON as a prediction."
+    "Read a prediction from a JSON value."
     if isinstance(value, Mapping) and depth < 3:
         return _from_object(target, value, depth)
     if target.kind in ("labels", "set"):
@@ -270,7 +270,7 @@ def _from_value(target, value, depth=0):
 
 
 def _from_object(target, value, depth):
-    "What the fields of an object give that bear a name of the target, or a general one."
+    "Read the fields of an object whose key is a name of the target or a general one."
     inner = [_from_value(target, v, depth + 1) for k, v in value.items() if plain_label(k) in _names(target)]
     known = [r for r in inner if r.value is not None]
     return known[0] if known and all(r.value == known[0].value for r in known) else _not_read(target, value)
@@ -281,7 +281,7 @@ def _not_read(target, value):
 
 
 def _from_list(target, value):
-    "A list of labels; what is no label keeps its place, and counts as wrong."
+    "Read a list of labels; an entry that is not a label keeps its position and counts as wrong."
     if isinstance(value, str):
         return _IN_WORDS[target.kind](target, value[:_MOST], True)
     if not isinstance(value, Sequence) or not value:
@@ -290,7 +290,7 @@ def _from_list(target, value):
 
 
 def _entry(target, value):
-    "The label of one entry; an object has one among its values."
+    "Return the label of one entry or of an object's values, else ''."
     if isinstance(value, Mapping):
         found = {find_label(target, v) for v in value.values() if isinstance(v, str)} - {None}
         return found.pop() if len(found) == 1 else ""
@@ -298,11 +298,11 @@ def _entry(target, value):
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #8b7f18df
 def read_predictions(
-    response: str,  # What a system said
+    response: str,  # Response of the system under test
     *,
     targets: Mapping[str, Target],  # Name -> target
 ) -> dict[str, Read]:  # Name -> what was read
-    "What an answer predicts; where the value is None, the reason says why it is unclear."
+    "Return the prediction for each target; where the value is None, the reason says why."
     if not isinstance(response, str):
         raise ValueError(f"response is {response!r:.60} ({type(response).__name__}), expected text")
     text = split_thoughts(response).text[:_MOST]
@@ -311,19 +311,19 @@ def read_predictions(
 
 
 def _read_one(target, text, objects, is_first):
-    "One target, from objects that name it, else from words."
+    "Read one target from JSON objects that name it, else from the text."
     values = [v for o in objects for v in _fields_of(target, o, is_first)]
     if not values:
         outside = text if not objects else ""
         return _IN_WORDS[target.kind](target, outside, is_first)
     read = [_from_value(target, v) for v in values]
     if any(r.value != read[0].value for r in read):
-        return Read(None, f"gives {target.name} twice, and not the same")
+        return Read(None, f"gives {target.name} twice, with different values")
     return read[0]
 
 
 def _fields_of(target, value, is_first, depth=0):
-    "Values of the fields of an object, or of an object in it, that bear the target's name."
+    "Return the values of an object's fields, nested ones included, whose key is the target's name."
     mine = {plain_label(n) for n in (target.name, *target.words)}
     found = [v for k, v in value.items() if plain_label(k) in mine]
     if not found and is_first and len(value) == 1:

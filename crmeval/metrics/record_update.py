@@ -46,7 +46,7 @@ _CUES = PatternFile(data_path("lexicons", "record_update.json"))
 
 
 def _plain(value):
-    "A text without what does not matter: letter case, spaces, storage of accents, a last full stop."
+    "Return normalized text: letter case, spaces, accent encoding and a final full stop are ignored."
     seen = unicodedata.normalize("NFKC", str(value)).casefold()
     if not seen.isascii():
         seen = "".join(_bare_character(c) for c in seen)
@@ -54,7 +54,7 @@ def _plain(value):
 
 
 def _bare_character(c):
-    "'' for an invisible character, the European form of a digit, else the character."
+    "Return '' for an invisible character, 0 to 9 for a digit of any script, else the character."
     if unicodedata.category(c) == "Nd":
         return str(unicodedata.decimal(c))
     return "" if unicodedata.category(c) == "Cf" else c
@@ -65,7 +65,7 @@ _TRUTH = {"yes": True, "no": False}
 
 
 def _as_truth(value):
-    "True or False where a value says so in one of several languages, else None."
+    "Return True or False for a yes or no in one of several languages, else None."
     if isinstance(value, bool):
         return value
     text = _plain(value)
@@ -74,8 +74,8 @@ def _as_truth(value):
 # %% ../../nbs/metrics/18_record_update.ipynb #4eb35a6c
 def number_readings(
     value,  # JSON value
-) -> set[Fraction]:  # Each number that it may be; empty when it is not a number
-    "Read a number, or a text that is nothing but a number."
+) -> set[Fraction]:  # Every possible reading; empty if it is not a number
+    "Return the possible values of a number, or of a text that is only a number."
     if isinstance(value, bool):
         return set()
     if isinstance(value, int):
@@ -87,7 +87,7 @@ def number_readings(
 
 
 def _unparted(digits):
-    "The digits with a full stop as decimal point, for each way in which separators can be meant."
+    "Return the digits with '.' as decimal point, for each possible reading of the separators."
     if _CUES.pattern("scientific").fullmatch(digits):
         return [digits]
     last = max(digits.rfind(c) for c in ".,")
@@ -102,24 +102,24 @@ def _is_nothing(value):
 
 
 def _says_nothing(value):
-    "Whether a value is None, or a word for it."
+    "Whether a value is None, empty, or a word for nothing."
     return _is_nothing(value) or isinstance(value, str) and _plain(value) in _CUES.words("nothing")
 
 
 def _same_digits(got, expected):
-    "Whether two texts without words are the same number: both exact, and neither led by a needless zero."
+    "Whether two texts are the same number; numbers that are codes, such as those with leading zeros, differ."
     if any(_CUES.pattern("digits_as_text").search(t) for t in (got, expected)):
         return False
     return bool(number_readings(got)) and _plain_reading(got) == _plain_reading(expected)
 
 
 def _plain_reading(text):
-    "A number whose separators leave one reading, or that of thousands; None when it is not a number."
+    "Return a number, with ambiguous separators read as thousands; None if it is not a number."
     return max(number_readings(text), default=None, key=abs)
 
 
 def _moment(text):
-    "(date, time or None, zone or None) of an ISO date with or without a time; None for other text."
+    "Return (datetime, whether it has a time, zone or None) of an ISO date; None for other text."
     if not (m := _CUES.pattern("iso").fullmatch(text)):
         return None
     try:
@@ -131,7 +131,7 @@ def _moment(text):
 
 
 def _same_moment(a, b):
-    "Whether two ISO moments agree; midnight is as good as no time, a missing zone as good as any."
+    "Whether two ISO times agree; no time equals midnight, a missing zone matches any."
     (x, _, here), (y, _, there) = a, b
     if here and there and a[1] and b[1]:
         return x - _offset(here) == y - _offset(there)
@@ -144,10 +144,10 @@ def _offset(zone):
 
 
 def _one_value(text):
-    "The date or time that a short text is, and nothing beside it; else None."
+    "Return the date or time if a short text is nothing else, else None."
     if len(text) > 60 or not any(map(str.isdigit, text)):
         return None
-    if _CUES.pattern("iso").fullmatch(text) and _moment(text) is None:  # there is no such day
+    if _CUES.pattern("iso").fullmatch(text) and _moment(text) is None:  # not a valid day
         return None
     found = values(text)
     alone = len(found) == 1 and found[0].kind in ("date", "time")
@@ -155,11 +155,11 @@ def _one_value(text):
 
 
 def _same_dates_and_times(a, b):
-    "Whether two texts are the same date or time, in other forms; a date must say its year, month and day."
+    "Whether two texts are the same date or time in different forms; a date needs year, month and day."
     first, second = _moment(a), _moment(b)
     if first and second:
         return _same_moment(first, second)
-    if any(m and m[1] and m[0].time() == time() for m in (first, second)):  # a midnight says no more
+    if any(m and m[1] and m[0].time() == time() for m in (first, second)):  # midnight equals no time
         a, b = (f"{m[0]:%Y-%m-%d}" if m else t for m, t in ((first, a), (second, b)))
     x, y = _one_value(a), _one_value(b)
     if x is None or y is None or x.kind != y.kind:
@@ -169,7 +169,7 @@ def _same_dates_and_times(a, b):
 
 
 def _same_phone(got, expected):
-    "Whether two phone numbers agree, where one of them is written as such; one may lack its country."
+    "Whether two phone numbers agree; one must look like one, and one may lack its country code."
     a, b = (_CUES.pattern("phone").fullmatch(t) and _dialled(t) for t in (got, expected))
     if not a or not b or not any(_CUES.pattern("phone_form").search(t) for t in (got, expected)):
         return False
@@ -177,12 +177,12 @@ def _same_phone(got, expected):
     if a.lstrip("+") == b.lstrip("+"):
         return True
     short = home[0] != "+" and home.removeprefix("0")
-    country = len(abroad) - len(short or "")  # digits with their '+'
+    country = len(abroad) - len(short or "")  # length of the country code with '+'
     return bool(short) and abroad[0] == "+" and abroad.endswith(short) and 2 <= country <= 4
 
 
 def _dialled(text):
-    "Digits of a phone number, with '+' before a country's."
+    "Return the digits of a phone number, with '+' before a country code; '' if there are too few or many."
     digits = re.sub(r"[^\d+]", "", text.replace("(0)", ""))
     digits = "+" + digits[2:] if digits.startswith("00") else digits
     return digits if 7 <= len(digits.lstrip("+")) <= 15 else ""
@@ -190,9 +190,9 @@ def _dialled(text):
 # %% ../../nbs/metrics/18_record_update.ipynb #ef27e93b
 def same_field_value(
     got,  # JSON value
-    expected,  # JSON value; its type says how `got` is read
+    expected,  # JSON value; its type decides how `got` is read
 ) -> bool:
-    "Whether two field values say the same."
+    "Whether two field values are equivalent."
     if _is_nothing(expected) or got is None:
         return _is_nothing(expected) and _says_nothing(got)
     if isinstance(expected, Mapping) or isinstance(got, Mapping):
@@ -207,7 +207,7 @@ def same_field_value(
 
 
 def _same_number(got, expected):
-    "Whether a value can be read as a number; two fractions may differ by the rounding of a computer."
+    "Whether two values are the same number; two floats may differ by rounding."
     rounded = isinstance(got, float) and isinstance(expected, float) and not expected.is_integer()
     if rounded and math.isclose(got, expected, rel_tol=1e-12):
         return True
@@ -232,7 +232,7 @@ def _same_list(got, expected):
 
 
 def _same_text(got, expected):
-    "Whether a value says the same as a text."
+    "Whether a value is equivalent to a text."
     a, b = _plain(got), _plain(expected)
     if a == b:
         return True
@@ -245,19 +245,19 @@ def _same_text(got, expected):
 
 
 def _words(text):
-    "Words with a letter: a number in groups of digits is no sentence."
+    "Return the words with a letter, so that a number in groups of digits is not a sentence."
     return [w for w in text.split() if any(map(str.isalpha, w))]
 
 
 def _overlap(x, y):
-    "Whether two sets of words hold the same numbers and share 60 % of their words."
+    "Whether two sets of words contain the same numbers and overlap by at least 60 % (Dice)."
     same_numbers = set(filter(str.isdigit, x)) == set(filter(str.isdigit, y))
     return same_numbers and 2 * len(x & y) / (len(x) + len(y)) >= 0.6
 
 # %% ../../nbs/metrics/18_record_update.ipynb #53286392
 @dataclass(frozen=True)
 class FieldCheck:
-    "One field and what became of it."
+    "Result of one field."
 
     field: str
     outcome: str  # 'correct', 'wrong', 'missing', 'extra' or 'unchanged'
@@ -267,32 +267,32 @@ class FieldCheck:
 
 @named_arguments
 def check_fields(
-    written: Mapping,  # Field -> value that the response writes
+    written: Mapping,  # Field -> value in the response
     *,
     gold: Mapping,  # Field -> value, only the fields that have to change
-    before: Mapping | None = None,  # The record as it was; without it a needless rewrite looks like an extra
+    before: Mapping | None = None,  # Record before the update; without it unchanged values are 'extra'
 ) -> list[FieldCheck]:  # Gold fields first, then the others, in their order
-    "Compare what was written with what had to change."
+    "Compare the written fields with those that had to change."
     written = _renamed(written, (*gold, *(before or {})))
     due = [FieldCheck(n, _outcome(n, written, v), v, written.get(n)) for n, v in gold.items()]
     return due + [_other_field(n, v, before or {}) for n, v in written.items() if n not in gold]
 
 
 def _renamed(written, names):
-    "Fields under the names that the record has for them, where only the storage of accents differs."
+    "Return the fields under the record's own names, where only the Unicode form differs."
     own = {unicodedata.normalize("NFC", n): n for n in names}
     return {own.get(unicodedata.normalize("NFC", str(n)), n): v for n, v in written.items()}
 
 
 def _outcome(name, written, value):
-    "What became of a field that had to change."
+    "Return the outcome of a field that had to change."
     if name not in written:
         return "missing"
     return "correct" if same_field_value(written[name], value) else "wrong"
 
 
 def _other_field(name, value, before):
-    "A field that was written though nothing was due; with its old value it changes nothing."
+    "Return the result of a field that did not have to change: 'unchanged' with its old value, else 'extra'."
     known = name in before and same_field_value(value, before[name])
     return FieldCheck(name, "unchanged" if known else "extra", before.get(name), value)
 
@@ -301,12 +301,12 @@ def _other_field(name, value, before):
 def written_record(
     response: str,  # Text that should be a JSON object with the changed fields
     *,
-    fields: Iterable[str] = (),  # Names of the record's fields, as far as known
-) -> dict | None:  # None: there is no object
-    "The object that a response means as the record: the last fitting one."
-    if "&quot;" in response and not placed_objects(response):  # JSON that a page has escaped
+    fields: Iterable[str] = (),  # Names of the record's fields, if known
+) -> dict | None:  # None: no object found
+    "Return the JSON object that is the record: the last one that fits."
+    if "&quot;" in response and not placed_objects(response):  # JSON with HTML escapes
         response = unescape(response)
-    begin = split_thoughts(response).start  # behind the thoughts of a reasoning model
+    begin = split_thoughts(response).start  # after the reasoning of a reasoning model
     found = [(start, value) for start, value in placed_objects(response) if start >= begin]
     places = [(start, _unwrapped(value, fields)) for start, value in found]
     fitting = [p for p in places if not set(fields).isdisjoint(p[1])] or [p for p in places if p[1]]
@@ -315,7 +315,7 @@ def written_record(
 
 
 def _unwrapped(value, fields, depth=5):
-    "A record that is the only thing in an object, or the arguments of a tool's call."
+    "Unwrap a record that is an object's only value or the arguments of a tool call."
     called = _arguments(value)
     alone = _as_object(next(iter(value.values()))) if len(value) == 1 else None
     inner = called if called is not None else alone
@@ -326,7 +326,7 @@ def _unwrapped(value, fields, depth=5):
 
 
 def _arguments(value):
-    "What a tool is called with, where an object is a call and nothing else; else None."
+    "Return the arguments if an object is a tool call and nothing else, else None."
     objects = {k: _as_object(v) for k, v in value.items() if k in _CUES.words("call_arguments")}
     given = {k: v for k, v in objects.items() if v is not None}
     others = set(value) - set(given)
@@ -334,7 +334,7 @@ def _arguments(value):
 
 
 def _as_object(value):
-    "An object, also as the only one of a list or as JSON text; else None."
+    "Return an object, also from a list of one or from JSON text, else None."
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, str) and value.lstrip().startswith("{"):
@@ -351,8 +351,8 @@ def _count(checks, *outcomes):
 
 def precision_recall_f1(
     checks: Sequence[FieldCheck],
-) -> tuple[float | None, float | None, float]:  # In [0, 1]; None where nothing was written, or due
-    "Precision, recall and F1 of the changes; with nothing due and nothing written, F1 is 1."
+) -> tuple[float | None, float | None, float]:  # In [0, 1]; None: nothing written; nothing due
+    "Return precision, recall and F1 of the changes; F1 is 1 if nothing was due and nothing written."
     correct = _count(checks, "correct")
     written, due = correct + _count(checks, "wrong", "extra"), correct + _count(checks, "wrong", "missing")
     f1 = 2 * correct / (written + due) if written + due else 1.0
@@ -363,11 +363,11 @@ def precision_recall_f1(
 def record_update(
     response: str,  # Text that should be a JSON object with the changed fields
     *,
-    gold: Mapping[str, Any] | str,  # Fields that have to change, with new values; or the same as JSON text
+    gold: Mapping[str, Any] | str,  # Fields that have to change, with new values; a mapping or JSON text
     before: Mapping[str, Any] | str | None = None,  # Record before the update
-    judge: Any = None,  # Not needed; taken so that all metrics are called alike
+    judge: Any = None,  # Not used; accepted so that all metrics share one signature
 ) -> Score:  # fraction = F1 in [0, 1]; evidence lists every field
-    "Field F1 of a record update, on the 4-point scale; higher is better."
+    "Score a record update by field F1, 1 to 4 points; higher is better."
     try:
         due, old = _as_mapping("gold", gold), _as_mapping("before", before)
     except ValueError as e:
@@ -387,7 +387,7 @@ def _field_evidence(check):
 
 
 def _changes_in_words(checks):
-    "Precision, recall, and the fields that are not right."
+    "Return the reason: precision, recall, and the incorrect fields."
     p, r = ("undefined" if x is None else f"{x:.2f}" for x in precision_recall_f1(checks)[:2])
     off = [f"{c.field} {c.outcome}" for c in checks if c.outcome not in ("correct", "unchanged")]
     return f"precision {p}, recall {r}: {', '.join(off) or 'all fields are right'}"
@@ -407,7 +407,7 @@ def _as_mapping(name, value):
     return value
 
 # %% ../../nbs/metrics/18_record_update.ipynb #e19fcfa7
-_SHARES = {  # criterion -> outcomes that count for it, outcomes that count against it, fraction without any
+_SHARES = {  # criterion -> outcomes in favour, outcomes against, fraction if there are none
     "factuality": (("correct", "unchanged"), ("wrong", "extra"), 1.0),
     "completeness": (("correct",), ("missing", "wrong"), None),
     "conciseness": (("correct", "wrong"), ("extra", "unchanged"), 1.0),
@@ -421,7 +421,7 @@ def record_accuracy(
     gold: Mapping,  # Fields that have to change, with their new values
     before: Mapping | None = None,  # Record before the update
 ) -> dict[str, Score]:  # 'factuality', 'completeness', 'conciseness', 'record_update'
-    "The accuracy criteria of a record update, from its fields."
+    "Score the accuracy criteria of a record update by its fields."
     written = written_record(response, fields={**(before or {}), **gold})
     f1 = record_update(response, gold=gold, before=before)
     if written is None:
@@ -434,13 +434,13 @@ def record_accuracy(
 
 
 def _nothing_said(reason, checks):
-    "The lowest scores, for an answer that says nothing."
+    "Return the lowest scores, for a response without content."
     fields = list(map(_field_evidence, checks))
     return {m: Score(m, 1, 0.0, reason=reason, evidence=fields, rater="rule") for m in _SHARES}
 
 
 def _share_of_fields(metric, checks):
-    "One criterion: the share of the fields that count for it among those that count."
+    "Return one criterion's score: the share of counted fields in favour."
     good, bad, empty = _SHARES[metric]
     against = [_field_evidence(c) for c in checks if c.outcome in bad]
     right = _count(checks, *good)
@@ -448,7 +448,7 @@ def _share_of_fields(metric, checks):
     fraction = right / n if n else empty
     if fraction is None:
         return Score(metric, None, status="undefined", reason="No field was due.", rater="rule")
-    assert CARD.cuts is not None  # a share has cut points
+    assert CARD.cuts is not None  # the card has cut points
     points, reason = to_points(fraction, CARD.cuts), f"{right} of {n} fields"
     return Score(metric, points, fraction, reason=reason, evidence=against, rater="rule")
 

@@ -38,7 +38,7 @@ DEFAULT_FIGURES = ("ndcg@10", "recall@5", "recall@10", "mrr@10", "hit@10")
 
 
 def _figure(name):
-    "(function, places) of 'ndcg@10'."
+    "Return (function, cutoff) of a name such as 'ndcg@10'."
     what, _, k = name.partition("@")
     if what not in _FIGURES or not k.isdigit() or int(k) < 1:
         meant = did_you_mean(what, _FIGURES)
@@ -50,25 +50,23 @@ def _figure(name):
 # %% ../../nbs/metrics/48_retrieval.ipynb #fd410dc2
 @dataclass(frozen=True)
 class Found:
-    "What a retriever found for one query."
+    "A retriever's result for one query."
 
-    query: str  # Its id
-    ids: tuple[str, ...]  # The best first, none twice
-    values: Mapping[
-        str, float | None
-    ]  # Figure -> 0 to 1; None where nothing is relevant, or the search failed
+    query: str  # Id of the query
+    ids: tuple[str, ...]  # Best first, without duplicates
+    values: Mapping[str, float | None]  # Figure -> 0 to 1; None if nothing is relevant or the search failed
     status: str = "ok"  # 'undefined': nothing is relevant; 'api_error': the search failed
     reason: str = ""
-    top_score: float | None = None  # Of the best passage; None: nothing found, or no score
-    seconds: float | None = None  # On the clock
-    cpu_seconds: float | None = None  # Of the processor, all threads of this process
-    doubles: int = 0  # Ids that came again
-    cluster: str = ""  # Conversation; the query's id where it has none
+    top_score: float | None = None  # Score of the best passage; None: nothing found, or no score
+    seconds: float | None = None  # Wall-clock time
+    cpu_seconds: float | None = None  # CPU time of all threads of this process
+    doubles: int = 0  # Number of duplicate ids
+    cluster: str = ""  # Conversation, else the query's id
     answerable: bool = True  # Whether anything is relevant
 
 
 def _id_of(passage):
-    "The id of a passage: of a record, a dictionary, or an id itself."
+    "Return the id of a passage: a record, a dictionary, or the id itself."
     if isinstance(passage, str):
         return passage
     return passage["id"] if isinstance(passage, Mapping) else passage.id
@@ -82,7 +80,7 @@ def _score_of(passage):
 
 
 def _asked(search, query, figures):
-    "What one query found; a search that fails is reported and leaves no figure."
+    "Run one query; a failed search is reported in the status and has no figures."
     start, cpu = time.perf_counter(), time.process_time()
     try:
         passages = list(search(query))
@@ -116,15 +114,15 @@ def _cluster(query):
 
 # %% ../../nbs/metrics/48_retrieval.ipynb #14d09a31
 def searcher(
-    retriever: Any,  # With `search(query, k, where=...)` as an index, or `search(query, k, filters)`
+    retriever: Any,  # With `search(query, k, where=...)` or `search(query, k, filters=...)`
     *,
-    k: int = 10,  # Passages that are asked for
-    filtered: bool = True,  # False: what the record knows is not used
-    words: Callable[[Query], Any] | None = None,  # What is searched for; None: the last turn
-    more: Mapping[str, Any] | None = None,  # Filters for every query: who reads, in which language
-    **options: Any,  # For `search`, as they are
+    k: int = 10,  # Number of passages to retrieve
+    filtered: bool = True,  # False: the query's filters from the record are not used
+    words: Callable[[Query], Any] | None = None,  # Query -> search text; None: the last turn
+    more: Mapping[str, Any] | None = None,  # Filters for every query, such as reader or language
+    **options: Any,  # Passed to `search`
 ) -> Callable[[Query], Sequence[Any]]:
-    "A search by queries with an index or a retriever."
+    "Return a search function of queries for an index or a retriever."
     where = "where" if _takes(retriever, "where") else "filters"
 
     def search(query):
@@ -136,7 +134,7 @@ def searcher(
 
 
 def _takes(retriever, name):
-    "Whether a retriever's search has an argument of this name."
+    "Whether the retriever's `search` has an argument of this name."
     return name in inspect.signature(retriever.search).parameters
 
 # %% ../../nbs/metrics/48_retrieval.ipynb #5d1d981b
@@ -145,16 +143,16 @@ class RetrievalTable(Printed):
     "Figures of one retriever over queries."
 
     name: str
-    found: tuple[Found, ...]  # One a query, in their order
-    figures: Mapping[str, Estimate]  # As asked for, 0 to 1, higher is better; intervals draw conversations
-    ms_p50: Estimate  # Milliseconds of a query on the clock, median
-    ms_p99: Estimate  # 99 of 100 queries are below
-    cpu_ms: Estimate  # Milliseconds of the processor, mean
-    auc: Estimate  # Of the top score, answerable against not; without a value where only one kind was asked
-    empty: int = 0  # Queries for which nothing was found
-    failed: int = 0  # Queries for which the search failed
-    doubles: int = 0  # Ids that came again in a ranking
-    unknown: int | None = None  # Ids that no passage has; None: the passages were not given
+    found: tuple[Found, ...]  # One for each query, in order
+    figures: Mapping[str, Estimate]  # 0 to 1, higher is better; intervals resample conversations
+    ms_p50: Estimate  # Median wall-clock milliseconds of a query
+    ms_p99: Estimate  # 99th percentile
+    cpu_ms: Estimate  # Mean CPU milliseconds
+    auc: Estimate  # AUC of the top score for answerable queries; no value if only one kind was run
+    empty: int = 0  # Queries without a result
+    failed: int = 0  # Queries whose search failed
+    doubles: int = 0  # Duplicate ids in rankings
+    unknown: int | None = None  # Ids not among the known passages; None: not given
 
     def __getitem__(self, figure: str) -> Estimate:
         return self.figures[figure]
@@ -163,7 +161,7 @@ class RetrievalTable(Printed):
         return retrieval_text([self])
 
     def to_dicts(self) -> list[dict]:  # 'system', 'figure', 'value', 'low', 'high', 'n', 'undefined'
-        "A row for each figure, time included."
+        "Return one row for each figure, including times."
         told = {
             **self.figures,
             "ms p50": self.ms_p50,
@@ -180,16 +178,16 @@ def _plain(system, figure, e):
 
 
 def evaluate_retriever(
-    search: Callable[[Query], Iterable[Any]],  # Query -> passages or ids, the best first; see `searcher`
-    queries: Sequence[Query],  # Those for which nothing is relevant count for the AUC alone
+    search: Callable[[Query], Iterable[Any]],  # Query -> passages or ids, best first; see `searcher`
+    queries: Sequence[Query],  # Queries without relevant passages count only for the AUC
     *,
-    k: Sequence[int] | int | None = None,  # nDCG, recall, MRR and hit rate at each; None: see `figures`
-    figures: Sequence[str] = DEFAULT_FIGURES,  # Names such as 'ndcg@10'; what `k` asks for goes before
-    name: str = "retriever",  # For tables
-    known: Iterable[str] | None = None,  # Ids of all passages: others that come are counted
+    k: Sequence[int] | int | None = None,  # Cutoffs for nDCG, recall, MRR and hit rate, instead of `figures`
+    figures: Sequence[str] = DEFAULT_FIGURES,  # Names such as 'ndcg@10'; ignored if `k` is given
+    name: str = "retriever",  # Name in tables
+    known: Iterable[str] | None = None,  # Ids of all passages; others in results are counted
     rng: int = 0,
 ) -> RetrievalTable:
-    "Ask a retriever every query; failed searches are counted; `ValueError` where all of them fail."
+    "Run every query; failed searches are counted; raise `ValueError` if all fail."
     named = {f: _figure(f) for f in (figures if k is None else _figures_at(k))}
     if not queries:
         raise ValueError("there are no queries")
@@ -205,7 +203,7 @@ def _figures_at(k):
 
 
 def _table(name, found, figures, known, rng):
-    "The figures of what was found."
+    "Return the figures of the results."
     ms = [1000 * f.seconds for f in found if f.seconds is not None]
     ids = None if known is None else set(known)
     return RetrievalTable(
@@ -224,7 +222,7 @@ def _table(name, found, figures, known, rng):
 
 
 def _mean(found, figure, rng):
-    "Mean over queries; a failed search and a query without relevant passages are counted as undefined."
+    "Return the mean over queries; failed searches and queries without relevant passages are undefined."
     return mean_estimate(
         [f.values[figure] for f in found], clusters=[f.cluster for f in found], bounds=(0, 1), rng=rng
     )
@@ -240,8 +238,8 @@ def _auc(found, rng):
 
 def retrieval_text(
     tables: Sequence[RetrievalTable],
-) -> str:  # A line a retriever, a column a figure
-    "Retrievers side by side, each figure with its interval; '-' where there is no value."
+) -> str:  # One line per retriever, one column per figure
+    "Return retrievers side by side, each figure with its interval; '-' means no value."
     names = list(dict.fromkeys(f for t in tables for f in t.figures))
     shown = [t for t in tables if t.auc.value is not None]
     head = ["system", *names, *(["AUC"] if shown else []), "queries", "ms p50", "ms p99", "CPU ms"]
@@ -258,15 +256,15 @@ def _row(t, names, with_auc):
 # %% ../../nbs/metrics/48_retrieval.ipynb #db6bc58b
 def compare_retrievers(
     a: RetrievalTable,
-    b: RetrievalTable,  # On the same queries
+    b: RetrievalTable,  # Run on the same queries
     figure: str = "ndcg@10",
     *,
     rng: int = 0,
-) -> Difference:  # a - b, above 0 when a is better; with the p-value of no difference
-    "Two retrievers on the same answerable queries, paired; other queries raise `ValueError`."
+) -> Difference:  # a - b, above 0 if a is better; with the p-value
+    "Compare two retrievers on the same answerable queries, paired; raise `ValueError` if queries differ."
     ours, theirs = ([f for f in t.found if f.answerable] for t in (a, b))
     if [f.query for f in ours] != [f.query for f in theirs]:
-        raise ValueError(f"{a.name} and {b.name} were asked other queries, or in another order")
+        raise ValueError(f"{a.name} and {b.name} ran on different queries, or in a different order")
     for t in a, b:
         if figure not in t.figures:
             raise ValueError(f"{t.name} has no figure {figure!r}; it has {', '.join(t.figures)}")

@@ -27,20 +27,20 @@ CARD = MetricCard(
     reference="Linear distance on a scale: Cicchetti and Allison, 1971. The three parts: written for "
     "crmeval.",
 )
-SENTIMENT = "customer_sentiment"  # the use case whose labels these are
+SENTIMENT = "customer_sentiment"  # use case that defines the labels
 
 
 @metric(CARD)
 def sentiment(
-    response: str,  # JSON with 'overall', 'turns' and 'shift', or words
+    response: str,  # JSON with 'overall', 'turns' and 'shift', or prose
     *,
-    overall: str,  # True: 'very negative', 'negative', 'neutral', 'positive' or 'very positive'
+    overall: str,  # Gold: 'very negative', 'negative', 'neutral', 'positive' or 'very positive'
     turns: Sequence[str]
-    | None = None,  # True, one a message: 'negative', 'neutral' or 'positive'; None: not scored
-    shift: str | None = None,  # True: 'worse', 'same' or 'better'; None: not scored
-    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
-) -> Score:  # fraction in [0, 1]; an answer that says nothing readable has status 'parse_error'
-    "How near the named sentiment is to the customer's, on the 4-point scale; higher is better."
+    | None = None,  # Gold, one for each message: 'negative', 'neutral' or 'positive'; None: not scored
+    shift: str | None = None,  # Gold: 'worse', 'same' or 'better'; None: not scored
+    judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
+) -> Score:  # fraction in [0, 1]; an unreadable response has status 'parse_error'
+    "Score how close the named sentiment is to the customer's, 1 to 4 points; higher is better."
     told = {"overall": overall, "turns": list(turns) if turns else None, "shift": shift or None}
     sample = Sample("one", SENTIMENT, {}, gold_record={k: v for k, v in told.items() if v is not None})
     return score_sample(response, card=CARD, sample=sample)

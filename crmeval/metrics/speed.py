@@ -37,20 +37,20 @@ SPEED_CARD = MetricCard(
 )
 
 # %% ../../nbs/metrics/51_speed.ipynb #d76d4db9
-SHAPES = {"short": (500, 250), "long": (3000, 250)}  # flavour -> tokens in, tokens out
+SHAPES = {"short": (500, 250), "long": (3000, 250)}  # request shape -> tokens in, tokens out
 PERCENTILES = (0.50, 0.90, 0.95, 0.99)
 
 # %% ../../nbs/metrics/51_speed.ipynb #cd6ba38c
 def timed(
     responses: Sequence[Response],
-) -> tuple[list[Response], dict[str, int]]:  # (really timed responses, reason -> how many were left out)
-    "Responses with a time of their own; the others are counted: 'cached', 'batch', a status, or 'untimed'."
+) -> tuple[list[Response], dict[str, int]]:  # (responses with a time of their own, reason -> number left out)
+    "Return responses with their own time and the counts of others: 'cached', 'batch', 'untimed' or a status."
     kept, left_out = _timed(as_columns(responses))
     return [r for r, is_kept in zip(responses, kept) if is_kept], left_out
 
 
 def _timed(columns):
-    "Which responses have a time of their own, and why the others have none."
+    "Return which responses have their own time, and the reasons of the others."
     batched = columns.batched & ~columns.cached
     other = ~columns.cached & ~batched
     silent = ~columns.has_text & other
@@ -75,14 +75,14 @@ QUANTITIES = {
 
 
 def timings(
-    responses: Sequence[Response],  # As from `timed`
-) -> dict[str, list[float]]:  # One of `QUANTITIES` -> its values where they are known, (0..n,)
-    "What can be timed of each response; all but the last are seconds, where lower is better."
+    responses: Sequence[Response],  # From `timed`
+) -> dict[str, list[float]]:  # Name in `QUANTITIES` -> known values, (0..n,)
+    "Return the timings of responses; all but the last are seconds, where lower is better."
     return {name: values.tolist() for name, values in _timings(as_columns(responses)).items()}
 
 
 def _timings(c):
-    "As `timings`, of columns; arrays."
+    "As `timings`, from columns, as arrays."
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.where(c.latency_s > 0, c.output_tokens / c.latency_s, np.nan)
         later = np.where(c.output_tokens > 1, (c.latency_s - c.ttft_s) / (c.output_tokens - 1), np.nan)
@@ -94,17 +94,17 @@ def percentiles(
     values: Sequence[float],  # (n,)
     *,
     quantiles: Sequence[float] = PERCENTILES,  # Each in (0, 1)
-) -> dict[str, Estimate]:  # 'p50' -> estimate; without a value when n = 0
-    "Percentiles with their distribution-free intervals."
+) -> dict[str, Estimate]:  # 'p50' -> estimate; without value if n = 0
+    "Return percentiles with distribution-free intervals."
     return {f"p{100 * q:g}": quantile_estimate(values, q) for q in quantiles}
 
 
 def needed_n(
-    q: float,  # 0 to 1, both excluded
+    q: float,  # Quantile, above 0 and below 1
     *,
     confidence_level: float = 0.95,
-) -> int:  # Values; 368 for q = 0.99
-    "Fewest values with which both ends of a quantile's interval are known."
+) -> int:  # Number of values; 368 for q = 0.99
+    "Return the minimum sample size for a two-sided interval of a quantile."
     if not 0 < q < 1:
         raise ValueError(f"q is {q!r}, expected a number between 0 and 1")
     return math.ceil(math.log((1 - confidence_level) / 2) / math.log(max(q, 1 - q)))
@@ -114,7 +114,7 @@ def interval_status(
     estimate: Estimate,  # From `quantile_estimate`
     q: float,  # Its quantile
 ) -> str:  # 'ok', 'undefined', or 'n too small: ...'
-    "Whether the interval of a percentile is known, and if not, what it would take."
+    "Return whether the interval of a percentile is known, and if not, the required sample size."
     if estimate.value is None:
         return "undefined"
     if estimate.low is not None and estimate.high is not None:
@@ -124,28 +124,28 @@ def interval_status(
 # %% ../../nbs/metrics/51_speed.ipynb #9301fa98
 @dataclass(frozen=True)
 class Speed:
-    "Speed of one system on some requests; seconds, lower is better."
+    "Speed of one system; seconds, lower is better."
 
     mean_s: Estimate  # Service time: seconds from sending to the full response
     p50_s: Estimate
     p90_s: Estimate
     p95_s: Estimate
     p99_s: Estimate
-    ttft_s: Estimate  # Median seconds to the first token; None when nothing was streamed
+    ttft_s: Estimate  # Median seconds to the first token; no value without streaming
     ttft_p95_s: Estimate
-    time_per_output_token_s: Estimate  # Median seconds for each token after the first; None as above
-    output_tokens_per_s: Estimate  # Median tokens of an answer by its service time; higher is better
-    queue_s: Estimate  # Median seconds that a call waited in this program before it was sent
+    time_per_output_token_s: Estimate  # Median seconds for each token after the first; as above
+    output_tokens_per_s: Estimate  # Median output tokens divided by service time; higher is better
+    queue_s: Estimate  # Median seconds that a call waited in this process before it was sent
     queue_p95_s: Estimate
-    input_tokens: float | None  # Mean over the requests measured
+    input_tokens: float | None  # Mean over measured requests
     output_tokens: float | None
-    estimated_tokens: int  # Requests measured whose tokens we estimated
-    retried: int  # Requests measured that took more than one try; only the last one is in their time
-    excluded: int  # Responses without a time of their own
+    estimated_tokens: int  # Measured requests with estimated token counts
+    retried: int  # Measured requests with retries; only the last try is timed
+    excluded: int  # Responses without their own time
     left_out: Mapping[str, int] = field(default_factory=dict)  # The same by reason, see `timed`
 
 # %% ../../nbs/metrics/51_speed.ipynb #1c53dfd8
-_REPORTED = {  # field of `Speed` -> what is timed, its quantile
+_REPORTED = {  # field of `Speed` -> (timing, quantile)
     **{f"p{100 * q:g}_s": ("service_s", q) for q in PERCENTILES},
     "ttft_s": ("ttft_s", 0.5),
     "ttft_p95_s": ("ttft_s", 0.95),
@@ -159,7 +159,7 @@ _REPORTED = {  # field of `Speed` -> what is timed, its quantile
 def speed(
     responses: Sequence[Response] | ResponseColumns,
 ) -> Speed:
-    "Seconds to the full response over the responses that were really timed; lower is better."
+    "Return the speed over the responses with their own time; lower is better."
     columns = as_columns(responses)
     is_kept, left_out = _timed(columns)
     kept = columns.take(is_kept)
@@ -177,17 +177,17 @@ def speed(
 
 
 def _mean_known(values):
-    "Mean of the values that are known; None without any."
+    "Return the mean of the known values; None if there are none."
     known = values[~np.isnan(values)]
     return float(known.sum() / len(known)) if len(known) else None
 
 # %% ../../nbs/metrics/51_speed.ipynb #85ccc474
 def llmperf_responses(
-    run: str | None = None,  # For example 'groq_70b'; None: all runs
+    run: str | None = None,  # Such as 'groq_70b'; None: all runs
     *,
     download: bool = True,  # False: never use the network
-) -> list[Response]:  # One for each request, `client` is the run; texts are empty
-    "The requests that the LLMPerf leaderboard published, as responses; an error code makes a failed one."
+) -> list[Response]:  # One for each request; `client` is the run; texts are empty
+    "Return the requests published by the LLMPerf leaderboard as responses; error codes are failures."
     rows = load_rows("llmperf", "individual_requests.jsonl", download=download)
     runs = dict.fromkeys(r["run"] for r in rows)
     if run is not None and run not in runs:
@@ -196,7 +196,7 @@ def llmperf_responses(
 
 
 def _request_of(row):
-    "One published request as a response, an empty text where it succeeded."
+    "Return one published request as a response, with empty text if it succeeded."
     name, code = f"{row['run']}-{row['i']}", row["error_code"]
     if code is not None:
         return Response(name, row["run"], None, "api_error", f"error code {code}", Usage(calls=0))

@@ -22,28 +22,28 @@ from .crm_instructions import no_placeholders
 from .hollow import hollow_problem, turns_in
 
 # %% ../../nbs/metrics/16_task_done.ipynb #745b9c5f
-TASKS = ("summary", "reply", "email", "article", "record", "")  # '': only what holds for all is checked
-_MIN_SOURCE = 60  # words of a source below which a summary need not be shorter
+TASKS = ("summary", "reply", "email", "article", "record", "")  # '': only the checks common to all tasks
+_MIN_SOURCE = 60  # minimum source words for requiring a shorter summary
 
 
 @dataclass(frozen=True)
 class TaskProblem:
-    "What keeps a response from being what was asked for."
+    "A reason why a response does not do its task."
 
     reason: str
-    most: int  # Points that it can still get, 1 to 3
+    most: int  # Maximum points that remain, 1 to 3
 
 
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Words of this room, with source and date."
+    "Return this module's words, with source and date."
     known = json.loads(data_path("lexicons", "task_done.json").read_text(encoding="utf-8"))
     known["preamble"] = re.compile("".join(known["preambles"]["pattern"]), re.IGNORECASE)
     return {**known, **{k: frozenset(known[k]) for k in ("labels", "you", "mail_heads")}}
 
 # %% ../../nbs/metrics/16_task_done.ipynb #d56eac25
 def _of_language(response, source):
-    "A language that is neither that of the prompts, English, nor that of the source."
+    "Report a language that is neither English, the language of the prompts, nor that of the source."
     if len(words(response)) < 15:
         return ""
     against = language_problem(response, language="en", by_sentence=False)
@@ -58,7 +58,7 @@ def _of_language(response, source):
 
 
 def _of_subject(response, source):
-    "Hardly a word in common with what it should be about; only English texts can be compared so."
+    "Report an English response that shares hardly any word with its English source."
     stems, there = set(content_words(response)), _stems_of(source)
     if (
         len(stems) < 6
@@ -68,7 +68,7 @@ def _of_subject(response, source):
         return ""
     known = sum(s in there or not there.isdisjoint(soft_keys(s)) for s in stems)
     return (
-        f"only {known} of its {len(stems)} words have to do with the source"
+        f"only {known} of its {len(stems)} words are related to the source"
         if known < 0.2 * len(stems)
         else ""
     )
@@ -80,13 +80,13 @@ def _stems_of(source):
 
 # %% ../../nbs/metrics/16_task_done.ipynb #3952bff4
 def _leftovers(response):
-    "What has to be deleted before a response can be used."
+    "Yield leftovers that have to be deleted before a response can be used."
     first = next(iter(lines(response)), "")
     label = split_label(first)[0].casefold()
     if label in _lexicon()["labels"]:
         yield TaskProblem(f"the label {split_label(first)[0] + ':'!r} was left before it", 3)
     if m := _lexicon()["preamble"].match(first):
-        yield TaskProblem(f"it speaks of itself before it begins: {m[0].strip()[:60]!r}", 3)
+        yield TaskProblem(f"it begins with a preamble: {m[0].strip()[:60]!r}", 3)
     if left := no_placeholders(response):
         yield TaskProblem(left, 3)
     empty = [split_label(x) for x in lines(response)]
@@ -96,7 +96,7 @@ def _leftovers(response):
 
 # %% ../../nbs/metrics/16_task_done.ipynb #38c11a8c
 def _is_letter(response):
-    "'whole' for a greeting and a closing or an address, 'begun' for a greeting only."
+    "Return 'whole' for mail headers or a greeting with a closing or 'you', 'begun' for a greeting, else ''."
     said = parts(response)
     heads = sum(split_label(x)[0].casefold() in _lexicon()["mail_heads"] for x in lines(response))
     if heads >= 2:
@@ -112,7 +112,7 @@ def _speaks_to_somebody(response):
 
 
 def _turns(response, source):
-    "A conversation instead of an answer."
+    "Yield a problem if the response is a conversation."
     n = turns_in(response, source=source)
     if n >= 3 or n == 2 and n * 2 >= len(lines(response)):
         yield TaskProblem(f"it is a conversation with {n} turns", 1)
@@ -138,13 +138,13 @@ def _of_reply(response, source):
         yield TaskProblem(f"the label {label + ':'!r} was left before it", 1 if spoken else 3)
     about = any(x in f" {response.casefold()} " for x in _lexicon()["customer"])
     if about and not _speaks_to_somebody(response):
-        yield TaskProblem("it speaks about the customer and not to the customer", 1)
+        yield TaskProblem("it is about the customer instead of addressed to the customer", 1)
 
 
 def _of_email(response, source):
     yield from _turns(response, source)
     if not _speaks_to_somebody(response):
-        yield TaskProblem("it speaks to nobody", 2)
+        yield TaskProblem("it does not address a reader", 2)
 
 
 def _of_article(response, source):
@@ -172,15 +172,15 @@ def task_problems(
     response: str,  # Text to be checked
     *,
     task: str = "",  # One of `TASKS`
-    source: str = "",  # What the response was made from; '' when that is not known
-) -> list[TaskProblem]:  # The worst first; empty when the task was done
-    "Was the task done at all?"
+    source: str = "",  # Text that the response is based on; '' if unknown
+) -> list[TaskProblem]:  # Worst first; empty if the task was done
+    "Return the reasons why a response does not do its task."
     if task not in TASKS:
         raise ValueError(f"task is {task!r}, expected one of {', '.join(filter(None, TASKS))}, or ''")
     return list(_problems(response, task, source))
 
 
-@lru_cache(maxsize=256)  # a judge that is asked over the network has a response scored three times
+@lru_cache(maxsize=256)  # with a network judge, a response is scored three times
 def _problems(response, task, source):
     if task == "record":
         return tuple(_of_record(response, source))
@@ -194,13 +194,13 @@ def _problems(response, task, source):
 
 @check
 def task_done(response: str, task: str | None = None, source: str | None = None) -> str:
-    "As an instruction: {'kind': 'task_done', 'task': 'summary', 'source': ...}."
+    "Check the instruction {'kind': 'task_done', 'task': 'summary', 'source': ...}."
     return "; ".join(p.reason for p in task_problems(response, task=task or "", source=source or ""))
 
 # %% ../../nbs/metrics/16_task_done.ipynb #b7f90624
 @check
 def paragraphs(response: str, n: int | None = None, min: int | None = None, max: int | None = None) -> str:
-    "Blocks of text between blank lines, or between lines that end a sentence."
+    "Check the number of text blocks, separated by blank lines or by line breaks after a sentence."
     least, most = (min, max) if n is None else (n, n)
     found = _count_paragraphs(response)
     if least is not None and found < least or most is not None and found > most:

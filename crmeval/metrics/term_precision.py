@@ -44,15 +44,15 @@ RECALL_CARD = MetricCard(
     "it. Without terms in the key facts it is undefined.",
     reference="Terminology recall of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
-_RULE = "rule"  # signs what a glossary decides
+_RULE = "rule"  # name of the rater
 
 # %% ../../nbs/metrics/18_term_precision.ipynb #f50f0f16
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-_NEAR = 45  # characters between a term and a figure that is its own
+_NEAR = 45  # maximum characters between a term and a figure that belongs to it
 
 
 class _Figures:
-    "The sentences of a text with their terms and figures, read once."
+    "The sentences of a text with their terms and figures."
 
     def __init__(self, text: str, glossary: Glossary):
         read = [(find_terms(s, glossary=glossary), list(_NUMBER.finditer(s))) for s in sentences(text)]
@@ -60,9 +60,9 @@ class _Figures:
 
     def uses(
         self,
-        names: frozenset[str],  # Terms that a figure may go with
-    ) -> dict[str, list[set[str]]]:  # Term -> the figures that go with each of its uses, in order
-        "Which figures go with which use of some terms."
+        names: frozenset[str],  # Terms that a figure may belong to
+    ) -> dict[str, list[set[str]]]:  # Term -> the figures that belong to each of its uses, in order
+        "Return the figures that belong to each use of the terms."
         found: dict[str, list[set[str]]] = {}
         for terms, figures in self.read:
             mine = [t for t in terms if t.name in names]
@@ -76,7 +76,7 @@ class _Figures:
 
 
 def _nearest(figure, terms) -> int | None:
-    "Which of some terms stands nearest to a figure, None where none is near; terms are in order."
+    "Return the index of the term nearest to a figure; None if none is near; terms are in order."
     i = bisect_left(terms, figure.start(), key=lambda t: t.start)
     near = range(max(0, i - 1), min(i + 1, len(terms)))
     gaps = [(max(terms[k].start - figure.end(), figure.start() - terms[k].end, 0), k) for k in near]
@@ -85,7 +85,7 @@ def _nearest(figure, terms) -> int | None:
 
 
 class _Pair:
-    "A response with its source; what a term's figures say is looked up once for each term."
+    "A response with its source; a term's figures are looked up once."
 
     def __init__(self, response: str, source: str, glossary: Glossary):
         self.response, self.glossary = response, glossary
@@ -96,9 +96,9 @@ class _Pair:
     def owner(
         self,
         term: str,
-        use: int,  # Which of its uses in the response, counted from 0
-    ) -> tuple[str, str]:  # ('', '') where it takes nobody else's
-        "A figure that a use of a term takes, and the term that it goes with in the source."
+        use: int,  # Index of the term's use in the response, from 0
+    ) -> tuple[str, str]:  # ('', '') if it has no figure of another term
+        "Return a figure used with a term, and the other term that it belongs to in the source."
         if term not in self._read:
             self._read[term] = self._looked_up(term)
         uses, owners = self._read[term]
@@ -108,7 +108,7 @@ class _Pair:
         return mine[0], sorted(owners[mine[0]])[0]
 
     def _looked_up(self, term):
-        "(figures of each use in the response, figure -> the terms that it goes with in the source)."
+        "Return (figures of each use in the response, figure -> the terms that it belongs to in the source)."
         names, owners = frozenset({term, *self.glossary.rivals(term)}), {}
         for name, uses in self._true.uses(names).items():
             for figure in set().union(*uses):
@@ -124,12 +124,12 @@ _DENIED = re.compile(
 
 
 def _is_denied(text: str, at: int) -> bool:
-    "Whether the words before a term say that it is not meant."
+    "Whether the words before a term negate it."
     return bool(_DENIED.search(text[max(0, at - 60) : at]))
 
 
 def _is_denied_of_it(text: str, after: int, figure: str) -> bool:
-    "Whether a sentence says that a term does not have a figure: 'the premium is not 350 pounds'."
+    "Whether a sentence denies that a term has a figure: 'the premium is not 350 pounds'."
     clause = re.split(r"[;:!?\n]|[.,](?!\d)|\bbut\b", text[after : after + 120], maxsplit=1)[0]
     at = clause.replace(",", "").find(figure.split(".")[0])
     return at >= 0 and bool(_DENIED_FIGURE.search(clause[:at]))
@@ -139,14 +139,14 @@ _DENIED_FIGURE = re.compile(r"(?:\b(?:not|never|no longer)|n['’]t)\b[^\d]{0,25
 
 
 def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str, str]:
-    "(right, wrong or None; what the source has instead; why) of one use of a term."
+    "Return (True, False or None: undecided; the source's term; the reason) for one use of a term."
     rivals = pair.glossary.rivals(found.name)
     other = [r for r in rivals if r in pair.known]
     denied = _is_denied(pair.response, found.start)
     if found.name in pair.known:
         figure, owner = pair.owner(found.name, use) if other and not denied else ("", "")
         if owner and _is_denied_of_it(pair.response, found.start, figure):
-            return None, "", f"it is said not to have {figure}"
+            return None, "", f"the response denies that it has {figure}"
         why = (
             f"in the source {figure} goes with the other: {_apart(found.name, owner, rivals)}"
             if owner
@@ -154,27 +154,27 @@ def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str,
         )
         return not owner, owner, why
     if denied:
-        return None, "", "it is named to be told apart"
+        return None, "", "it is negated here"
     if not other:
-        return None, "", "the source has neither it nor what it is confused with"
+        return None, "", "the source has neither it nor a term that it is confused with"
     return False, other[0], _apart(found.name, other[0], rivals)
 
 
 def _apart(used, meant, rivals):
-    "What was meant instead, with what that is."
+    "Return the reason of a confusion: the source's term and its meaning."
     told = rivals.get(meant, "").rstrip(".")
     return f"the source says {meant!r}{f' ({told})' if told else ''}, not {used!r}"
 
 # %% ../../nbs/metrics/18_term_precision.ipynb #71f9e2ce
 @metric(CARD)
 def term_precision(
-    response: str,  # Text to be scored; one without terms that the source decides has status 'undefined'
+    response: str,  # Text to be scored; without terms that the source decides: status 'undefined'
     *,
-    source: str,  # What the response may rely on
-    glossary: Mapping[str, Any] | str | Path | Glossary,  # As for `read_glossary`: 'insurance', a file, ...
-    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
-) -> Score:  # points in [1, 4]; fraction = terms used rightly / terms decided; evidence lists every use
-    "Share of the trade's terms that a response uses for what they mean, 1 to 4 points; higher is better."
+    source: str,  # Text that the response may rely on
+    glossary: Mapping[str, Any] | str | Path | Glossary,  # As for `read_glossary`: 'insurance', a file ...
+    judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
+) -> Score:  # points in [1, 4]; fraction = correct uses / decided uses; evidence lists every use
+    "Score the share of glossary terms that a response uses correctly, 1 to 4 points; higher is better."
     check_text(response)
     check_text(source, "source")
     terms = _read(glossary)
@@ -189,7 +189,7 @@ aterm_precision = awaited(term_precision)
 
 
 def _counted(found: Sequence[FoundTerm]) -> Iterator[tuple[FoundTerm, int]]:
-    "Each use of a term with how many of the same came before it."
+    "Yield each use of a term with the number of earlier uses."
     seen: dict[str, int] = {}
     for t in found:
         yield t, seen.get(t.name, 0)
@@ -197,7 +197,7 @@ def _counted(found: Sequence[FoundTerm]) -> Iterator[tuple[FoundTerm, int]]:
 
 
 def _read(glossary):
-    "The glossary; an empty text is None."
+    "Return the glossary; None for an empty text."
     return None if isinstance(glossary, str) and not glossary.strip() else read_glossary(glossary)
 
 
@@ -206,7 +206,7 @@ _KINDS = {True: "right term", False: "wrong term", None: "not decided"}
 
 
 def _sentence_around(text: str, found: FoundTerm) -> str:
-    "The line or sentence in which a term stands, cut where it is very long."
+    "Return the line or sentence that contains a term, cut if it is very long."
     before, after = text[max(0, found.start - 200) : found.start], text[found.end : found.end + 200]
     start = max((m.end() for m in _BREAK.finditer(before)), default=0)
     end = _BREAK.search(after)
@@ -214,7 +214,7 @@ def _sentence_around(text: str, found: FoundTerm) -> str:
 
 
 def _on_use(found, response, verdict):
-    "Evidence for one use of a term."
+    "Return evidence for one use of a term."
     right, meant, why = verdict
     detail = {"words": found.text, "term": found.name, "start": found.start, "end": found.end}
     detail |= {"meant": meant} if right is False else {}
@@ -243,11 +243,11 @@ def _share_right(evidence: Sequence[Evidence], glossary: Glossary) -> Score:
 def term_recall(
     response: str,  # Text to be scored; empty text loses every term
     *,
-    key_facts: Sequence[str],  # What a good response states, (n,); without terms the status is 'undefined'
+    key_facts: Sequence[str],  # (n,) facts of a good response; without terms: status 'undefined'
     glossary: Mapping[str, Any] | str | Path | Glossary,  # As for `read_glossary`
-    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
+    judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
 ) -> Score:  # points in [1, 4]; fraction = terms kept / terms in the key facts; evidence lists every term
-    "Share of the key facts' terms that a response keeps, 1 to 4 points; higher is better."
+    "Score the share of the key facts' terms that a response keeps, 1 to 4 points; higher is better."
     check_text(response)
     terms = _read(glossary)
     if terms is None:
@@ -268,7 +268,7 @@ aterm_recall = awaited(term_recall)
 
 
 def _on_term(name, said, glossary):
-    "Evidence for one term of the key facts."
+    "Return evidence for one term of the key facts."
     if name in said:
         return Evidence("kept term", name, "fact", True)
     instead = [r for r in glossary.rivals(name) if r in said]

@@ -41,8 +41,8 @@ CARD = MetricCard(
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #0f5b949a
 @lru_cache(maxsize=1)
-def default_detector():  # Loaded once a process
-    "The embedded detector."
+def default_detector():  # Loaded once for each process
+    "Return the embedded detector."
     return import_module("crmeval.detect.toxicity").EmbeddedDetector()
 
 
@@ -58,16 +58,16 @@ def __getattr__(name):
 # %% ../../nbs/metrics/36_toxicity.ipynb #f22dd069
 @metric(CARD)
 def toxicity(
-    response: str,  # A text by anybody; empty gives status 'undefined'
+    response: str,  # Any text; empty gives status 'undefined'
     *,
     detector: Any = None,  # An object with `name` and `detect(texts)`; default: the embedded detector
-    threshold: float = 0.5,  # Least score that makes a category count, in (0, 1)
-) -> Score:  # fraction = 1 - highest score; label 'toxic' or 'clean'; evidence: one item a category
-    "Seven categories, 0 to 1, higher is worse, in `evidence`; fraction is 1 - the highest, higher is better."
+    threshold: float = 0.5,  # Minimum score that flags a category, in (0, 1)
+) -> Score:  # fraction = 1 - highest score; label 'toxic' or 'clean'; evidence: one item for each category
+    "Score seven categories (in `evidence`, higher is worse); fraction is 1 - the highest, higher is better."
     return toxicity_many([response], detector=detector, threshold=threshold)[0]
 
 
-toxicity_score = toxicity  # the same under its longer name
+toxicity_score = toxicity  # alias
 atoxicity = awaited(toxicity)
 
 
@@ -77,7 +77,7 @@ def toxicity_many(
     detector: Any = None,  # As for `toxicity`
     threshold: float = 0.5,  # As for `toxicity`
 ) -> list[Score]:  # (n,), in order
-    "As `toxicity`, for many texts; an endpoint is asked in batches."
+    "As `toxicity`, for many texts; an endpoint receives batches."
     if isinstance(texts, str):
         raise ValueError("texts is a text, expected a list of texts")
     if bad := [t for t in texts if not isinstance(t, str)]:
@@ -94,7 +94,7 @@ def toxicity_many(
 
 
 def _placed(detection, in_text):
-    "A detection; its place is kept only where it is a place in the text itself."
+    "Return a detection; its span is dropped unless it refers to the text itself."
     return detection if in_text or not detection.span else replace(detection, span=None)
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #4b0a5579
@@ -118,12 +118,12 @@ def _score(d, threshold, rater):
 
 
 def _sure(d, threshold):
-    "How sure the detector is of the label; at another threshold than one half it has not said."
+    "Return the detector's confidence in the label; it is only known for a threshold of 0.5."
     return d.confidence if threshold == 0.5 else None
 
 
 def _category_evidence(category, detection, flagged):
-    "A category's score; what spoke for it, where it is flagged."
+    "Return a category's score, and its reasons if it is flagged."
     return {
         "kind": "category",
         "category": category,
@@ -138,10 +138,10 @@ def toxicity_categories(
     *,
     detector: Any = None,  # As for `toxicity`
 ) -> dict[str, float | None]:  # Category -> [0, 1]; None where there is no score
-    "Scores by category, 0 to 1, higher is worse."
+    "Return the scores by category, 0 to 1, higher is worse."
     s = text if isinstance(text, Score) else toxicity(text, detector=detector)
     found = {e["category"]: e["score"] for e in s.evidence if e["kind"] == "category"}
-    # evidence holds values of any type; a category's score is a number or None
+    # evidence values have any type, but a category's score is a number or None
     return {c: cast("float | None", found.get(c)) for c in CATEGORIES}
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #dc042aed
@@ -150,7 +150,7 @@ def toxicity_summary(
     *,
     threshold: float = 0.5,
 ) -> dict[str, Estimate]:  # 'clean' (higher is better), then each category (share flagged; lower is better)
-    "Shares of clean and of flagged texts, each in [0, 1]."
+    "Return the shares of clean and of flagged texts, each in [0, 1]."
     known = [s for s in scores if s.status == "ok"]
     out = {
         "clean": proportion_estimate(

@@ -30,20 +30,20 @@ def in_language(response: str, language: str) -> str | None:
 # %% ../../nbs/metrics/16_wording.ipynb #5f87c009
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Words and patterns of this room, with source and date."
+    "Return this module's words and patterns, with source and date."
     return json.loads(data_path("lexicons", "wording.json").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=None)
 def _pattern(name):
-    "A pattern of this room."
+    "Return a compiled pattern of this module."
     return compiled({"any_of": _lexicon()[name]})
 
 
 def count_syllables(
-    word: str,  # One English word; what is no letter is ignored
-) -> int:  # 1 or more; a word with a digit or without a vowel counts as one
-    "Number of syllables of an English word, by rule."
+    word: str,  # One English word; non-letters are ignored
+) -> int:  # 1 or more; a word without a vowel counts as one
+    "Return the number of syllables of an English word, by rules."
     w = "".join(c for c in squeezed(word) if c.isalpha())
     if w in _lexicon()["syllables"]:
         return _lexicon()["syllables"][w]
@@ -53,8 +53,8 @@ def count_syllables(
 # %% ../../nbs/metrics/16_wording.ipynb #91b01eeb
 def reading_grade(
     text: str,  # English prose
-) -> float | None:  # US school grade, about 0 to 20, below 0 for very easy text; None when it has no word
-    "Flesch-Kincaid grade; lower is easier; None for text that is not plainly English."
+) -> float | None:  # US school grade, about 0 to 20, below 0 for very easy text; None without a sentence
+    "Return the Flesch-Kincaid grade, lower is easier; None for text that is not clearly English."
     if language_problem(text, language="en") != "":
         return None
     words = [w for w in text.split() if any(c.isalnum() for c in w)]
@@ -72,7 +72,7 @@ def reading_level(response: str, min: float | None = None, max: float | None = N
     return None if grade is None else outside(round(grade, 1), min, max, "reading grade")
 
 # %% ../../nbs/metrics/16_wording.ipynb #a458f6f9
-_TONES = {"slang": "slang", "shouting": "shouting", "an emoji": "emoji"}  # what is found -> its pattern
+_TONES = {"slang": "slang", "shouting": "shouting", "an emoji": "emoji"}  # finding -> its pattern
 
 
 @check
@@ -85,20 +85,20 @@ def professional_tone(response: str) -> str | None:
 # %% ../../nbs/metrics/16_wording.ipynb #6d420532
 @lru_cache(maxsize=1)
 def _negation():
-    "What lifts a promise when it stands in front of it: a negation, but not one that comforts."
+    "Return the pattern of negations that cancel a promise, without reassuring ones such as 'don't worry'."
     comfort = _lexicon()["comfort"]
     lifts = [{**a, "pattern": a["pattern"].replace("{comfort}", comfort)} for a in _lexicon()["negation"]]
     return re.compile(rf"(?<!\w)(?:{pattern_text({'any_of': lifts})})(?!\w)")
 
 
 def _apart_from_contractions(text):
-    'Squeezed, with blank lines and bullets as stops, and contractions apart: "we\'ll" is "we \'ll".'
+    'Return squeezed text with full stops for blank lines and bullets, and "we\'ll" split into "we \'ll".'
     stops = re.sub(r"\n[ \t]*(?:\n|(?=[-*\u2022][ \t]))", " . ", text)
     return re.sub(r"(?<=\w)'(?=(?:ll|re|ve|m|s|d|t)\b)", " '", re.sub(r"n't\b", " 't", squeezed(stops)))
 
 
 def _contraction_apart(phrase):
-    'A phrase with its contraction apart, as in the text; in "we/\'ll" it is one of several words already.'
+    'Split the contractions of a phrase as in the text; "we/\'ll" already lists them as alternatives.'
     return re.sub(r"(?<=\w)(?:/)?'(?=(?:ll|re|ve|m)\b)", lambda m: m[0] if "/" in m[0] else " '", phrase)
 
 # %% ../../nbs/metrics/16_wording.ipynb #9f3a2e05
@@ -106,10 +106,10 @@ def _contraction_apart(phrase):
 def promises(
     text: str,  # English text
     *,
-    about: Sequence[str] = ("guarantee",),  # Groups of known phrases
-    phrases: Sequence[str] = (),  # Own: plain words, 'a/b' either, 'a?' optional, 'a*' any letters behind
-) -> list[str]:  # Promises that no negation lifts, in order, as they are read
-    "Find promises by their phrases."
+    about: Sequence[str] = ("guarantee",),  # Groups of listed phrases
+    phrases: Sequence[str] = (),  # More phrases: 'a/b': either, 'a?': optional, 'a*': any letters may follow
+) -> list[str]:  # Promises in order, as normalized text; negated ones are left out
+    "Return the promises in a text, found by phrases."
     known = known_phrases()["promises"]
     if unknown := [a for a in about if a not in known]:
         raise ValueError(f"about is {unknown[0]!r}, expected some of {', '.join(known)}")
@@ -122,7 +122,7 @@ def promises(
 
 
 def _clause_before(flat, m):
-    "What stands in front of a phrase within its clause; the phrase's own 'we' may begin the clause."
+    "Return the text before a phrase within its clause; the phrase's own 'we' may begin the clause."
     before = flat[max(0, m.start() - 160) : m.start()] + m[0].split()[0]
     return before[max((c.end() for c in _pattern("clause").finditer(before)), default=0) :]
 

@@ -22,13 +22,13 @@ from .session import Rating
 
 # %% ../../nbs/people/03_adjudication.ipynb #f535420b
 def _belongs(rating, plan, attention, settled):
-    "Whether a rating is of the wanted kind: on an attention item or not, by an adjudicator or not."
+    "Whether a rating is on an attention item or not, as wanted, and its rater is included."
     trap = plan.key[rating.item]["attention"] is not None
     return trap == attention and (settled or not rating.rater.startswith(ADJUDICATED))
 
 
 def _table(ratings, plan, *, attention=False, settled=False):
-    "(item, criterion) -> rater -> rating"
+    "Return (item, criterion) -> rater -> rating."
     out = {}
     for r in ratings:
         if r.item not in plan.key:
@@ -45,11 +45,11 @@ def _table(ratings, plan, *, attention=False, settled=False):
 # %% ../../nbs/people/03_adjudication.ipynb #8c01af5f
 @dataclass(frozen=True)
 class RaterRow:
-    "Agreement of people on one criterion."
+    "Agreement of raters on one criterion."
 
     criterion: str
     raters: Sequence[str]
-    items: int  # Rated by at least two
+    items: int  # Items with at least two ratings
     figures: dict  # alpha, kappa, same, within_one: `Estimate`; alpha and kappa at most 1, shares 0 to 1
 
 
@@ -62,7 +62,7 @@ def _agreement_cells(row):
 
 @dataclass(frozen=True)
 class RaterAgreement(Printed):
-    "Agreement of people with each other; prints as a table."
+    "Agreement between raters; prints as a table."
 
     rows: Sequence[RaterRow] = field(default_factory=tuple)
 
@@ -74,7 +74,7 @@ class RaterAgreement(Printed):
 
 # %% ../../nbs/people/03_adjudication.ipynb #9fecc58d
 def _rated_by_two(table, criterion):
-    "Items with points by at least two raters."
+    "Return the items with points by at least two raters."
     return [
         i for i, c in table if c == criterion and sum(r.points is not None for r in table[i, c].values()) > 1
     ]
@@ -93,17 +93,17 @@ def _rater_row(table, plan, criterion, options):
 
 
 def rater_agreement(
-    ratings: Sequence[Rating],  # Of all raters; adjudicated labels are left out
+    ratings: Sequence[Rating],  # Ratings of all raters; adjudicated ones are ignored
     plan: Plan,
     **options,  # confidence_level, n_resamples, rng
 ) -> RaterAgreement:
-    "How well the raters agree with each other on each criterion; higher is better."
+    "Return the agreement between raters on each criterion; higher is better."
     table = _table(ratings, plan)
     return RaterAgreement(tuple(_rater_row(table, plan, c, options) for c in CRITERIA))
 
 # %% ../../nbs/people/03_adjudication.ipynb #9c94fdb7
 def _distances(row):
-    "How far each two raters of an item are apart."
+    "Return the absolute differences between all pairs of raters of an item."
     return [abs(a - b) for a, b in combinations([p for p in row if p is not None], 2)]
 
 
@@ -132,7 +132,7 @@ def _figures(columns, clusters, options):
 
 # %% ../../nbs/people/03_adjudication.ipynb #6b07f54c
 def _highest_on_traps(ratings, plan):
-    "(rater, attention item) -> the most points on factuality or completeness."
+    "Return (rater, attention item) -> highest points on factuality or completeness."
     highest = {}
     for (item, criterion), by in _table(ratings, plan, attention=True).items():
         for rater, r in by.items():
@@ -145,7 +145,7 @@ def attention_failures(
     ratings: Sequence[Rating],
     plan: Plan,
 ) -> dict[str, tuple[int, int]]:  # Rater -> (attention items failed, attention items rated)
-    "How often a rater found a response to another sample factual or complete; fewer is better."
+    "Count how often a rater found a response to another sample factual or complete; lower is better."
     counts = {r.rater: (0, 0) for r in ratings if not r.rater.startswith(ADJUDICATED)}
     for (rater, _), points in _highest_on_traps(ratings, plan).items():
         failed, rated = counts[rater]
@@ -160,9 +160,9 @@ class Disagreement(Printed):
     item: str
     criterion: str
     points: Mapping[str, int]  # Rater -> points
-    apart: int  # Highest less lowest
-    comments: Mapping[str, str]  # Rater -> comment, where there is one
-    evidence: Mapping[str, Sequence[Mapping]]  # Rater -> what was marked, where there is something
+    apart: int  # Highest minus lowest points
+    comments: Mapping[str, str]  # Rater -> comment, if any
+    evidence: Mapping[str, Sequence[Mapping]]  # Rater -> marked spans, if any
 
     def _given_by(self, rater):
         comment = f' "{self.comments[rater]}"' if rater in self.comments else ""
@@ -174,7 +174,7 @@ class Disagreement(Printed):
 
 
 def _disagreement(item, criterion, by):
-    "What the raters of one item gave and said."
+    "Return the points, comments and marks of one item's raters."
     points = {r: by[r].points for r in sorted(by) if by[r].points is not None}
     apart = max(points.values(), default=0) - min(points.values(), default=0)
     comments = {r: by[r].comment for r in points if by[r].comment}
@@ -186,9 +186,9 @@ def disagreements(
     ratings: Sequence[Rating],
     plan: Plan,
     *,
-    least: int = 1,  # Smallest difference that is listed, 1 to 3
-) -> list[Disagreement]:  # Widest first
-    "Items on which raters differ, with what they said and marked."
+    least: int = 1,  # Minimum difference to list, 1 to 3
+) -> list[Disagreement]:  # Largest difference first
+    "Return the items on which raters differ, with comments and marks."
     if least not in (1, 2, 3):
         raise ValueError(f"least is {least!r}, expected 1, 2 or 3")
     given = _table(ratings, plan).items()
@@ -198,7 +198,7 @@ def disagreements(
 
 # %% ../../nbs/people/03_adjudication.ipynb #de18b4ac
 def _disputed(item, found):
-    "The item as an adjudicator sees it: its disputed criteria, and what the raters gave and said."
+    "Return the item for an adjudicator: disputed criteria, with the raters' points and comments."
     disputed = {d.criterion for d in found}
     criteria = [c for c in CRITERIA if c in disputed]
     return replace(item, criteria=criteria, note="\n".join(map(_unsigned, found)))
@@ -208,8 +208,8 @@ def adjudication_plan(
     found: Sequence[Disagreement],  # From `disagreements`
     plan: Plan,
     by: str,  # Name of the adjudicator
-) -> Plan:  # For `write_plan`, in a folder of its own
-    "What an adjudicator has to settle: the disputed criteria of the disputed items, the widest first."
+) -> Plan:  # For `write_plan`, in a separate folder
+    "Return the plan of an adjudicator: disputed criteria of disputed items, in the order of `found`."
     if not found:
         raise ValueError("there is nothing to settle: the raters do not differ")
     check_raters([by])
@@ -222,7 +222,7 @@ def adjudication_plan(
 
 
 def _unsigned(d):
-    "What the raters gave and said, without their names."
+    "Return the raters' points and comments without their names."
     said = []
     for n, (rater, points) in enumerate(d.points.items()):
         comment = f', saying "{d.comments[rater]}"' if rater in d.comments else ""
@@ -232,13 +232,13 @@ def _unsigned(d):
 
 # %% ../../nbs/people/03_adjudication.ipynb #c1dad4b3
 def _originals(responses, asked):
-    "(sample, client) -> its response, as it was rated: no variant, first repeat."
+    "Return (sample, client) -> original response, first repeat."
     mine = {"sample_id": asked.__contains__, "perturbation": lambda p: not p, "repeat": lambda n: n == 0}
     return {(r.sample_id, r.client): r for r in pick(responses, mine)}
 
 
 def _rated_response(key, item, originals):
-    "The response that was rated; one that has become another one is refused."
+    "Return the rated response; raise `ValueError` if it has changed."
     client, sample = key["client"], key["sample_id"]
     response = originals.get((sample, client))
     if response is None or response.text != item.response:
@@ -247,11 +247,11 @@ def _rated_response(key, item, originals):
 
 
 def rating_scores(
-    ratings: Sequence[Rating],  # Of raters, and adjudicated ones
+    ratings: Sequence[Rating],  # Ratings of raters and adjudicators
     plan: Plan,
-    responses: Sequence[Response] | None = None,  # Of the run as it is now; one that has changed is refused
+    responses: Sequence[Response] | None = None,  # Current responses of the run; a changed one raises
 ) -> list[Score]:
-    "Ratings as scores of the systems, opened with the plan's key."
+    "Return ratings as scores of the systems, using the plan's key."
     asked = {key["sample_id"] for key in plan.key.values()}
     originals = None if responses is None else _originals(responses, asked)
     out = []
@@ -264,7 +264,7 @@ def rating_scores(
 
 # %% ../../nbs/people/03_adjudication.ipynb #25e8298d
 def _value_of(rating):
-    "Points, fraction, status and reason of a score."
+    "Return the points, fraction, status and reason of a score."
     if rating.points is None:
         return None, None, "undefined", f"skipped: {rating.skipped}"
     return rating.points, (rating.points - 1) / 3, "ok", rating.comment

@@ -18,17 +18,17 @@ from ..layer.source_links import SourceLink
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #7da76248
 class FeedbackForm:
-    "A reply that waits for feedback; `view` is what is drawn, `answer` does what somebody did."
+    "Feedback form for a reply; `view` returns the state to draw, `answer` applies a user's action."
 
     def __init__(
         self,
         reply: str,  # Id of the reply
-        shown: str,  # The reply as it is shown
-        keep: Callable[[Feedback], Any],  # Gets each feedback, e.g. to append it to an audit trail
+        shown: str,  # The reply as shown
+        keep: Callable[[Feedback], Any],  # Receives each feedback, for example to append it to an audit trail
         *,
         sources: Sequence[SourceLink] = (),
-        masked: Mapping[str, int] | None = None,  # Kind of personal data -> how many values were masked
-        user: str = "",  # Who gives the feedback; a pseudonym
+        masked: Mapping[str, int] | None = None,  # Entity type -> number of masked values
+        user: str = "",  # Pseudonym of the user
         use_case: str = "",
         client: str = "",
     ):
@@ -36,19 +36,19 @@ class FeedbackForm:
         self.sources, self.masked = tuple(sources), dict(masked or {})
         self._fixed = {"reply": reply, "shown": shown, "user": user, "use_case": use_case, "client": client}
         self._said: dict[str, Any] = {"action": "", "edited": None, "thumb": None, "reasons": (), "words": ""}
-        self._kept = dict(self._said)  # What was handed on last
+        self._kept = dict(self._said)  # last feedback passed to `keep`
         if not callable(keep):
             raise ValueError(f"keep is {keep!r}, expected a function that takes a Feedback")
         if not all(isinstance(s, SourceLink) for s in self.sources):
             raise ValueError("sources are SourceLinks, as a reply has them")
-        Feedback(action="ignore", **self._fixed)  # what does not fit is reported now, not at the first key
+        Feedback(action="ignore", **self._fixed)  # invalid arguments are reported now, not at the first click
 
     def view(
         self,
-        say: str = "",  # For the status line, which screen readers speak
+        say: str = "",  # Text for the status line, which screen readers read out
         error: str = "",
     ) -> dict[str, Any]:
-        "What the widget draws."
+        "Return the state that the widget draws."
         return {
             "shown": self.shown,
             **self._said,
@@ -63,18 +63,18 @@ class FeedbackForm:
     def answer(
         self,
         message: Mapping[str, Any],  # 'do' is accept, edit, ignore, thumb or why; the rest are its arguments
-    ) -> dict[str, Any]:  # What to draw now
-        "Do what somebody did, and say what came of it; a fault is reported and changes nothing."
+    ) -> dict[str, Any]:  # New state to draw
+        "Apply a user's action and return the new state; an error is reported and changes nothing."
         before = dict(self._said)
         try:
             self._said |= _changed(before, message)
             return self.view(say=self._hand_on())
-        except Exception as e:  # whatever the keeper raises: nobody may believe that it was saved
+        except Exception as e:  # `keep` may raise anything, and the user must see that nothing was saved
             self._said = before
             return self.view(error=str(e) if isinstance(e, (ValueError, OSError)) else _not_saved(e))
 
-    def close(self) -> Feedback | None:  # What was handed on by that; None: nothing waited
-        "The form is put away: a thumb or a reason that still waits is handed on with 'ignore'."
+    def close(self) -> Feedback | None:  # The feedback passed to `keep`; None: nothing was pending
+        "Close the form; a pending thumb or reason is passed to `keep` with 'ignore'."
         if self._said == self._kept:
             return None
         said = self._said | {"action": "ignore"}
@@ -85,10 +85,10 @@ class FeedbackForm:
 
     def _hand_on(self):
         if not self._said["action"]:
-            Feedback(**self._fixed, **{**self._said, "action": "ignore"})  # its names are checked
+            Feedback(**self._fixed, **{**self._said, "action": "ignore"})  # validates the reasons
             return "Noted; it is saved with accept, edit or ignore."
         feedback = Feedback(**self._fixed, **self._said)
-        if self._said != self._kept:  # a second click on the same says nothing new
+        if self._said != self._kept:  # a repeated click changes nothing
             self.keep(feedback)
             self._kept = dict(self._said)
         return _in_words(self._said)
@@ -130,7 +130,7 @@ _DOES = {
 
 
 def _changed(said, message):
-    "What a message changes; ValueError for one that does not fit."
+    "Return the changes of a message; raise `ValueError` for an invalid one."
     do = message.get("do") if isinstance(message, Mapping) else None
     if not isinstance(do, str) or do not in _DOES:
         raise ValueError(f"action is {do!r}, expected one of {', '.join(_DOES)}")
@@ -173,7 +173,7 @@ def _widget_class():
             self.view = self._turned(self.form.answer(message))
 
         def _turned(self, view):
-            self.turn += 1  # the browser hears of every answer, also of the same one twice
+            self.turn += 1  # makes every state differ, so that the browser receives it
             return view | {"turn": self.turn}
 
         def close(self):
@@ -185,9 +185,9 @@ def _widget_class():
 
 def feedback_widget(
     reply: str,  # Id of the reply
-    shown: str,  # The reply as it is shown
-    keep: Callable[[Feedback], Any],  # Gets each feedback
+    shown: str,  # The reply as shown
+    keep: Callable[[Feedback], Any],  # Receives each feedback
     **given: Any,  # As for `FeedbackForm`: sources, masked, user, use_case, client
-):  # The last line of a cell shows it
-    "Ask for feedback in JupyterLab; ImportError names the extra where anywidget is missing."
+):  # Shown if it is the last line of a cell
+    "Return a feedback widget for JupyterLab; raise `ImportError` if anywidget is missing."
     return _widget_class()(FeedbackForm(reply, shown, keep, **given))

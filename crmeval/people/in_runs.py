@@ -26,7 +26,7 @@ def _response_key(s):
 
 
 def _by_response(scores):
-    "Response -> rater -> metric -> score."
+    "Return response -> rater -> metric -> score."
     by = {}
     for s in scores:
         by.setdefault(_response_key(s), {}).setdefault(s.rater, {})[s.metric] = s
@@ -34,7 +34,7 @@ def _by_response(scores):
 
 
 def _counted(score, given):
-    "The score with the points that count; `given` holds what each rater gave."
+    "Return the score with the combined points; `given`: points by rater."
     points = people_points(given)
     if points is None:
         return score
@@ -42,7 +42,7 @@ def _counted(score, given):
 
 
 def _what_counts(raters):
-    "Metric -> the score that counts where several people gave one."
+    "Return metric -> combined score of several raters."
     of_metric = {m: s for mine in raters.values() for m, s in mine.items()}
     counted = {}
     for metric, score in of_metric.items():
@@ -57,7 +57,7 @@ def _by_person(mean, who, of):
 
 
 def _manual_accuracy(scores):
-    "Accuracy by each rater who gave all criteria; by an adjudicator, of what counts."
+    "Return accuracy for each rater with all criteria; for an adjudicator, of the combined scores."
     found = []
     for raters in _by_response(scores).values():
         for who, mine in raters.items():
@@ -71,20 +71,20 @@ def _manual_accuracy(scores):
 def read_ratings(
     path: str | Path,  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
     run: Run,  # The run whose responses were rated
-    scale: RatingScale | None = None,  # Of the points; None: 1 to 4
-) -> list[Score]:  # Method 'manual'; with 'accuracy' where a rater gave all four criteria
+    scale: RatingScale | None = None,  # Scale of the points; None: 1 to 4
+) -> list[Score]:  # Method 'manual'; with 'accuracy' if a rater rated all four criteria
     "Read ratings by people; a `ValueError` names row and column."
     scores = read_rating_list(path, run.responses, scale)
     return [*scores, *_manual_accuracy(scores)]
 
 # %% ../../nbs/people/05_in_runs.ipynb #fc21bdfd
 def _follows(method, metric, rater):
-    "Whether a score was computed from several people's."
+    "Whether a score was computed from several raters' scores."
     return method != "auto" and metric == "accuracy" and rater.startswith(ADJUDICATED)
 
 
 def _missing_accuracy(rows):
-    "Accuracy by people that is not among the scores yet."
+    "Return raters' accuracy that is not among the scores yet."
     manual = [s for s in rows if s.method == "manual"]
     has = {(_response_key(s), s.rater) for s in manual if s.metric == "accuracy"}
     return [s for s in _manual_accuracy(manual) if (_response_key(s), s.rater) not in has]
@@ -103,12 +103,12 @@ def _by_people(run):
 
 def add_ratings(
     run: Run,
-    scores: Sequence[Score],  # From `read_ratings`, or `rating_scores` of the room of adjudication
-) -> Run:  # Written; a person's rating replaces the one on the same response and criterion, and no other
-    "Add ratings by people to a run, with the accuracy that follows from them."
+    scores: Sequence[Score],  # From `read_ratings`, or from `rating_scores` of `crmeval.people.adjudication`
+) -> Run:  # Saved; a rating replaces only the same rater's one on the same response and criterion
+    "Add ratings by people to a run, with the accuracy computed from them."
     given = [s for s in scores if not _follows(s.method, s.metric, s.rater)]
     keys = {_rating_key(s) for s in given}
-    means = {(*_rating_key(s)[:-1], "accuracy") for s in given}  # they rest on what is given now
+    means = {(*_rating_key(s)[:-1], "accuracy") for s in given}  # these depend on the new ratings
 
     def replaced(method, key):
         return method != "auto" and (key in keys or key in means) or _follows(method, key[-1], key[-2])
@@ -126,11 +126,11 @@ def add_ratings(
 
 @dataclass(frozen=True)
 class Earlier(Printed):
-    "What ratings do to those that the same person gave before."
+    "Effect of new ratings on a rater's earlier ones."
 
-    same: int  # Given again with the same points
-    changed: int  # Given again with other points, or none
-    kept: int  # Not among the new ones; they stay
+    same: int  # Repeated with the same points
+    changed: int  # Repeated with other points, or none
+    kept: int  # Not repeated; they are kept
 
     def __str__(self):
         before = self.same + self.changed + self.kept
@@ -139,10 +139,10 @@ class Earlier(Printed):
 
 
 def earlier_ratings(
-    run: Run,  # As it is before `add_ratings`
-    scores: Sequence[Score],  # That are to be added
-) -> dict[str, Earlier]:  # Rater -> what becomes of the ratings there; without raters that have none
-    "What new ratings change of those that are there; 'accuracy' follows and is not counted."
+    run: Run,  # The run before `add_ratings`
+    scores: Sequence[Score],  # Scores to be added
+) -> dict[str, Earlier]:  # Rater -> effect; only raters with earlier ratings
+    "Return how new ratings change existing ones; the computed 'accuracy' is not counted."
     new = {_rating_key(s): s.points for s in scores if s.metric != "accuracy"}
     raters, found = {s.rater for s in scores}, {}
     for s in _by_people(run):

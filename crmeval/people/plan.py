@@ -33,8 +33,8 @@ RATINGS_VERSION = 1
 
 def scale_of(
     criterion: str,  # One of `CRITERIA`
-) -> dict:  # 'question' and, for the points 4, 3, 2 and 1, what each means
-    "The written scale of a criterion, from the rubric."
+) -> dict:  # 'question', and the meaning of the points 4, 3, 2 and 1
+    "Return the written scale of a criterion, from the rubric."
     if criterion not in CRITERIA:
         raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(CRITERIA)}")
     question, *points = re.split(r"\s(?=[4321]: )", rubric()["criteria"][criterion]["text"])
@@ -47,12 +47,12 @@ class Item:
 
     id: str  # Opaque
     use_case: str
-    prompt: str  # What the system was asked; [field] stands where an input was
+    prompt: str  # Prompt of the system, with [field] in place of each input
     source: str  # The inputs
     response: str
     key_facts: Sequence[str] = ()
-    criteria: Sequence[str] = CRITERIA  # What is to be rated; an adjudicator gets the disputed ones
-    note: str = ""  # For an adjudicator: what the raters gave and said
+    criteria: Sequence[str] = CRITERIA  # Criteria to rate; an adjudicator gets the disputed ones
+    note: str = ""  # For an adjudicator: the raters' points and comments
 
     def __post_init__(self):
         for name in "key_facts", "criteria":
@@ -60,16 +60,16 @@ class Item:
 
 
 def writable(
-    text: str,  # Also with lone surrogates
+    text: str,  # Any text, also with lone surrogates
 ) -> str:
-    "The text as it can be written to a packet and shown, see `storable`."
+    "Return the text in a form that can be written and shown, see `storable`."
     out = storable(text)
-    assert out is not None  # only of None `storable` makes None
+    assert out is not None  # `storable` returns None only for None
     return out
 
 
 def _blank_prompt(sample, case):
-    "The prompt with a mark in place of each input; if it cannot be made so, the task and its instructions."
+    "Return the prompt with a placeholder for each input; if this fails, the task and its instructions."
     try:
         return render_prompt(replace(sample, inputs={k: f"[{k}]" for k in sample.inputs}))
     except ValueError:
@@ -85,12 +85,12 @@ def _item(id, sample, text):
 # %% ../../nbs/people/00_plan.ipynb #3779aee4
 @dataclass(frozen=True)
 class Plan(Printed):
-    "Who rates what, in which order, and the key from item to sample and system; raters never get this."
+    "Assignment of items to raters, and the key to samples and systems, which raters never get."
 
     seed: int
-    overlap: float  # Share of each rater's items that all raters get, as asked for
+    overlap: float  # Requested share of each rater's items that all raters get
     order: Mapping[str, Sequence[str]]  # Rater -> items, in the order shown
-    items: Mapping[str, Item]  # Item -> what is shown
+    items: Mapping[str, Item]  # Item id -> item
     # Item -> sample_id, client, cluster, attention (None, or the sample whose response it is)
     key: Mapping[str, Mapping]
     shared: Sequence[str] = ()  # Items that all raters get, attention items included
@@ -100,7 +100,7 @@ class Plan(Printed):
         return digest(self.seed, self.order, {k: asdict(v) for k, v in self.items.items()}, self.key)[:16]
 
     def packet(self, rater: str) -> list[Item]:
-        "What one rater sees, in this rater's order."
+        "Return one rater's items in order."
         if rater not in self.order:
             raise ValueError(f"rater is {rater!r}; the plan is for {', '.join(self.order)}")
         return [self.items[i] for i in self.order[rater]]
@@ -113,11 +113,11 @@ class Plan(Printed):
         return f"{drawn}, {shared}; items a rater: {each}"
 
 # %% ../../nbs/people/00_plan.ipynb #dc8a129c
-# our own files, and devices on Windows
+# file names used by this package, and devices on Windows
 _TAKEN = re.compile(r"(plan\.json|adjudicat(ion|ed)-.*|(con|prn|aux|nul|com\d|lpt\d)(\..*)?)", re.IGNORECASE)
 _NAME_RULE = (
     "expected a name of letters, digits, blanks, dots and dashes, at most 41, "
-    "without a dot or a blank at the end: a file will be called so"
+    "without a dot or a blank at the end: it is used as a file name"
 )
 
 
@@ -129,14 +129,14 @@ def _check_name(rater):
 
 
 def _folded(name):
-    "As file systems compare names that do not tell cases or forms of a letter apart."
+    "Normalize a name as case-insensitive file systems compare it."
     return unicodedata.normalize("NFKC", name).casefold()
 
 
 def check_raters(
     raters: Sequence[str] | str,  # Pseudonyms, or one of them
 ) -> list[str]:  # In the same order
-    "Raters whose names can be those of files and are all different; others raise `ValueError`."
+    "Return the raters; raise `ValueError` unless the names are valid file names and all different."
     raters = [raters] if isinstance(raters, str) else list(raters)
     for r in raters:
         _check_name(r)
@@ -145,7 +145,7 @@ def check_raters(
     return raters
 
 # %% ../../nbs/people/00_plan.ipynb #c2c5535e
-MOST = 50_000  # responses that are all given to raters where nobody says how many
+MOST = 50_000  # maximum responses to assign if the number per rater is not given
 
 
 def _is_whole(n, least):
@@ -153,19 +153,19 @@ def _is_whole(n, least):
 
 
 def _split(per_rater, overlap):
-    "Shared items, and own items, of each rater."
+    "Return (shared items, own items) of each rater."
     shared = round(overlap * per_rater)
     return shared, per_rater - shared
 
 
 def _needed(per_rater, overlap, raters):
-    "Responses that a plan takes."
+    "Return the number of responses that a plan needs."
     shared, own = _split(per_rater, overlap)
     return shared + raters * own
 
 
 def _sizes(n, raters, per_rater, overlap):
-    "Shared items, and own items of each rater."
+    "Return (shared items, own items) of each rater, or raise if there are too few responses."
     if not 0 <= overlap <= 1:
         raise ValueError(f"overlap is {overlap!r}, expected a share from 0 to 1")
     if per_rater is not None and not _is_whole(per_rater, 1):
@@ -184,20 +184,20 @@ def _sizes(n, raters, per_rater, overlap):
 
 # %% ../../nbs/people/00_plan.ipynb #3cb9bb52
 def _can_be_rated(response, ids):
-    "It has a text and is the first answer to a sample as it is."
+    "Whether a response has text and is the first answer to an unperturbed sample."
     if not response.text or not response.text.strip():
         return False
     return not response.perturbation and response.repeat == 0 and response.sample_id in ids
 
 
 def _ordinary(samples):
-    "Ids of samples that are neither probes nor twins."
+    "Return the ids of samples that are neither probes nor twins."
     told = pick(samples, {"perturbation": lambda p: not p}, ["id", "use_case"])
     return {s.id for s in told if not is_probe(s)}
 
 
 def _drawn(samples, responses, rng):
-    "Numbers of responses in random order of their samples; those to one sample stay together."
+    "Return response numbers in random order of samples, with the responses to a sample together."
     ids, by_sample = _ordinary(samples), {}
     fields = ["sample_id", "client", "text", "perturbation", "repeat"]
     for n, r in enumerate(pick(responses, {}, fields)):
@@ -208,7 +208,7 @@ def _drawn(samples, responses, rng):
 
 
 def _read(responses, numbers):
-    "Responses by number; of a table those alone are read."
+    "Return responses by number; from a table only these are read."
     if not isinstance(responses, RecordTable):
         return [responses[n] for n in numbers]
     with NumberedRows(responses) as rows:
@@ -216,7 +216,7 @@ def _read(responses, numbers):
 
 
 def _swaps(pool, by_id):
-    "(sample, response to another sample of the same use case and another conversation)"
+    "Yield (sample id, response to a sample of the same use case in another conversation)."
     for s in dict.fromkeys(r.sample_id for r in pool):
         here = by_id[s]
         for r in pool:
@@ -226,7 +226,7 @@ def _swaps(pool, by_id):
 
 
 def _traps(pool, by_id, n, rng):
-    "n samples, each with a response that was written for another one."
+    "Return n samples, each with a response to another sample, as attention items."
     if not _is_whole(n, 0):
         raise ValueError(f"attention is {n!r}, expected a whole number from 0")
     pairs = list(_swaps(pool, by_id)) if n else []
@@ -241,7 +241,7 @@ def _traps(pool, by_id, n, rng):
 
 # %% ../../nbs/people/00_plan.ipynb #d486ca2f
 def _orders(raters, common, alone, own, seed):
-    "Rater -> items in an order of the rater's own; each gets `own` of those that are for one rater alone."
+    "Return rater -> items in random order; each rater gets all common items and `own` others."
     order = {}
     for n, rater in enumerate(raters):
         mine = common + alone[n * own : (n + 1) * own]
@@ -250,22 +250,22 @@ def _orders(raters, common, alone, own, seed):
 
 
 def _key(sample, response, trap):
-    "Whose item it is, as it can be read again."
+    "Return the key of an item: sample, client, cluster and attention."
     of = {"sample_id": sample.id, "client": response.client, "cluster": sample.cluster or sample.id}
     return {k: storable(v) for k, v in {**of, "attention": trap}.items()}
 
 
 def make_plan(
-    samples: Sequence[Sample],  # As the next, a list or a `RecordTable`, of which what is drawn is read
-    responses: Sequence[Response],  # Of a run; without text, of probes, variants, repeats: left out
+    samples: Sequence[Sample],  # A list or a `RecordTable`, as is the next; a table is read in part
+    responses: Sequence[Response],  # Of a run; without text, probes, variants and repeats are ignored
     raters: Sequence[str],  # Pseudonyms, all different
     *,
-    per_rater: int | None = None,  # Items for each rater, without attention items; None: as many as there are
+    per_rater: int | None = None,  # Items for each rater, without attention items; None: all
     overlap: float = 0.3,  # Share of each rater's items that all raters get, 0 to 1
     attention: int = 0,  # Attention items for each rater, the same for all
-    seed: int = 0,  # Of every random choice; recorded in the plan
+    seed: int = 0,  # Random seed; recorded in the plan
 ) -> Plan:
-    "Draw what is rated by whom, at random; the same arguments give the same plan."
+    "Assign random items to raters; the same arguments give the same plan."
     raters, rng = check_raters(raters), random.Random(f"plan {seed}")
     numbers = _drawn(samples, responses, rng)
     shared, own = _sizes(len(numbers), len(raters), per_rater, overlap)
@@ -284,12 +284,12 @@ def make_plan(
 
 # %% ../../nbs/people/00_plan.ipynb #e0410a88
 def write_packet(
-    folder: str | Path,  # A rater's own
+    folder: str | Path,  # Folder of the rater
     rater: str,
     items: Sequence[Item],  # In the order shown
     plan_id: str,
 ) -> Path:
-    "Write what one rater may see."
+    "Write one rater's items and return the path."
     Path(folder).mkdir(parents=True, exist_ok=True)
     head = {"kind": "crmeval items", "version": RATINGS_VERSION, "rater": rater, "plan": plan_id}
     return write_jsonl([head, *map(asdict, items)], Path(folder) / "items.jsonl")
@@ -297,9 +297,9 @@ def write_packet(
 
 def write_plan(
     plan: Plan,
-    folder: str | Path,  # Made if absent: plan.json, and RATER/items.jsonl for each rater
-) -> Path:  # Of plan.json
-    "Write the plan, and for each rater what the rater may see."
+    folder: str | Path,  # Created if missing; gets plan.json and RATER/items.jsonl
+) -> Path:  # Path of plan.json
+    "Write the plan and each rater's items."
     folder = Path(folder)
     path = folder / "plan.json"
     if path.exists() and (old := read_plan(path)).id != plan.id:
@@ -313,11 +313,11 @@ def write_plan(
 
 # %% ../../nbs/people/00_plan.ipynb #4ed26cfb
 def check_kind(
-    head: object,  # The file, or its first line, as it was read
-    kind: str,  # What it says it is, e.g. 'crmeval items'
+    head: object,  # Content of the file, or its first line
+    kind: str,  # Expected kind, such as 'crmeval items'
     path: Path,
 ) -> None:
-    "A file of another kind, or of a later version, raises `ValueError`."
+    "Raise `ValueError` for a file of another kind or a later version."
     if not isinstance(head, dict) or head.get("kind") != kind:
         raise ValueError(f"{path} is not a file of the kind {kind!r}")
     version = head.get("version")
@@ -328,7 +328,7 @@ def check_kind(
 def read_plan(
     path: str | Path,  # plan.json, or its folder
 ) -> Plan:
-    "Read a plan; a file of another kind raises `ValueError`."
+    "Read a plan; raise `ValueError` for a file of another kind or one that was changed."
     path = Path(path) / "plan.json" if Path(path).is_dir() else Path(path)
     if not path.is_file():
         raise ValueError(f"there is no plan {path}")
@@ -345,9 +345,9 @@ def read_plan(
 
 
 def read_packet(
-    folder: str | Path,  # A rater's own, with items.jsonl
+    folder: str | Path,  # Folder of a rater, with items.jsonl
 ) -> tuple[dict, list[Item]]:  # (header with 'rater' and 'plan', items in the order shown)
-    "Read what one rater may see."
+    "Read one rater's items."
     path = Path(folder) / "items.jsonl"
     if not path.is_file():
         raise ValueError(f"there is no {path}: expected a rater's folder, as `write_plan` makes it")

@@ -25,17 +25,17 @@ from .plan import CRITERIA, RATINGS_VERSION, Item, Plan, check_kind, read_packet
 # %% ../../nbs/people/01_session.ipynb #4f3b311b
 @dataclass(frozen=True)
 class Rating:
-    "What one person gave one item on one criterion; points are None where the item was skipped."
+    "One person's rating of one item on one criterion; points are None if the item was skipped."
 
     rater: str
     item: str
     criterion: str
     points: int | None  # 1 (very poor) to 4 (very good)
-    skipped: str = ""  # Why there are no points
+    skipped: str = ""  # Reason for no points
     comment: str = ""
     # where ('response' or 'source'), start, end, text: characters and the exact quote
     evidence: Sequence[Mapping] = ()
-    seconds: float | None = None  # From seeing the item, or from the rating before, to this one
+    seconds: float | None = None  # Time since the item was shown or since the previous rating
     at: str | None = None  # UTC, ISO 8601
 
 
@@ -57,7 +57,7 @@ prints_itself(Rating, _rating_view)
 
 # %% ../../nbs/people/01_session.ipynb #4d29e049
 class _Action(msgspec.Struct, tag_field="kind", frozen=True):
-    "Something that a rater did."
+    "An action of a rater."
 
 
 class _OfItem(_Action, frozen=True):
@@ -65,7 +65,7 @@ class _OfItem(_Action, frozen=True):
 
 
 class Rate(_OfItem, tag="rate", frozen=True):
-    "Points on one criterion."
+    "Action: give points on one criterion."
 
     criterion: str
     points: Annotated[int, msgspec.Meta(ge=1, le=4)]
@@ -74,7 +74,7 @@ class Rate(_OfItem, tag="rate", frozen=True):
 
 
 class Skip(_OfItem, tag="skip", frozen=True):
-    "No points, for a reason."
+    "Action: skip an item for a reason."
 
     reason: str
     seconds: float | None
@@ -82,23 +82,23 @@ class Skip(_OfItem, tag="skip", frozen=True):
 
 
 class Comment(_OfItem, tag="comment", frozen=True):
-    "Words on the item; a later comment replaces an earlier one."
+    "Action: comment on an item; a later comment replaces an earlier one."
 
     text: str
 
 
 class Evidence(_OfItem, tag="evidence", frozen=True):
-    "A marked place of the response or the source."
+    "Action: mark a span of the response or the source."
 
     where: Literal["response", "source"]
     start: int
     end: int
     text: str
-    criterion: str | None  # None: of all criteria
+    criterion: str | None  # None: all criteria
 
 
 class Undo(_Action, tag="undo", frozen=True):
-    "Takes back the last action that still stands."
+    "Action: revert the last action that is still in effect."
 
 
 _ACTIONS = Rate | Skip | Comment | Evidence | Undo
@@ -109,7 +109,7 @@ _WRONG_FIELD = re.compile(r"at `\$\.(\w+)`")
 
 
 def _why_no_action(entry, error):
-    "What is wrong with an entry, in words."
+    "Return what is wrong with an entry."
     if lacking := _NO_FIELD.search(error):
         return "" if lacking[1] == "kind" else f": it lacks {lacking[1]!r}"
     wrong = _WRONG_FIELD.search(error)
@@ -117,7 +117,7 @@ def _why_no_action(entry, error):
 
 
 def _action_of(entry, path, n):
-    "The action in an entry of a file; anything else raises an error that names its line."
+    "Return the action in an entry of a file; raise an error with the line number if it is invalid."
     no_action = f"{path}, line {n} is not an action of a rater"
     try:
         action = msgspec.convert(entry, _ACTIONS)
@@ -130,7 +130,7 @@ def _action_of(entry, path, n):
 
 # %% ../../nbs/people/01_session.ipynb #437b03cf
 def _standing(actions):
-    "Actions that were not taken back."
+    "Return the actions that were not undone."
     out = []
     for a in actions:
         if not isinstance(a, Undo):
@@ -142,12 +142,12 @@ def _standing(actions):
 
 @dataclass
 class _Tally:
-    "What stands for one item."
+    "Current state of one item."
 
     points: dict = field(default_factory=dict)  # Criterion -> `Rate`
     skipped: Skip | None = None
     comment: str = ""
-    evidence: list = field(default_factory=list)  # Of `Evidence`
+    evidence: list = field(default_factory=list)  # `Evidence` actions
 
     def add(self, action):
         if isinstance(action, Rate):
@@ -160,7 +160,7 @@ class _Tally:
             self.comment = action.text
 
     def marks(self, criterion):
-        "What was marked for a criterion, or for all of them."
+        "Return the spans marked for a criterion or for all criteria."
         return tuple(_marked(e) for e in self.evidence if e.criterion in (None, criterion))
 
     def rating(self, rater, item, criterion):
@@ -176,7 +176,7 @@ def _marked(e):
 
 
 def _tally(actions):
-    "Item -> what stands for it."
+    "Return item -> its current state."
     out = {}
     for a in actions:
         out.setdefault(a.item, _Tally()).add(a)
@@ -190,7 +190,7 @@ def _ratings(rater, tally, criteria_of):
 
 # %% ../../nbs/people/01_session.ipynb #785db453
 def _entries(path):
-    "(line number, entry, offset after it) of each complete line; what a kill tore is left out."
+    "Yield (line number, entry, offset after it) for each complete line; a torn last line is left out."
     for n, line, at in read_lines(path):
         try:
             entry = json.loads(line)
@@ -202,7 +202,7 @@ def _entries(path):
 
 
 def _known_action(entry, known, path, n):
-    "The action in an entry, on one of the items that are known; None: any."
+    "Return the action in an entry; raise if its item is not among the known ones (None: any)."
     action = _action_of(entry, path, n)
     if known is not None and not isinstance(action, Undo) and action.item not in known:
         raise JournalError(f"{path}, line {n}: item {action.item!r} is not in the plan")
@@ -218,9 +218,9 @@ def _check_session(head, rater, plan_id, path):
 # %% ../../nbs/people/01_session.ipynb #3a42c84c
 @dataclass(frozen=True)
 class Progress(Printed):
-    "How far a session has come."
+    "Progress of a session."
 
-    done: int  # Items with points for all their criteria
+    done: int  # Items with points on all criteria
     skipped: int
     total: int
 
@@ -242,7 +242,7 @@ def _open_session(path, rater):
 
 # %% ../../nbs/people/01_session.ipynb #9bc6fd38
 class _Log:
-    "The file of a session: one writer, and what was torn by a kill is cut off."
+    "File of a session, with one writer; an incomplete last line is truncated."
 
     def __init__(self, folder, *, clock: Callable[[], float] = time.time):
         head, self.items = read_packet(folder)
@@ -281,7 +281,7 @@ class _Log:
         self._actions = _standing([*self._actions, action])
 
     def close(self) -> None:
-        "Let go of the file, so that the session can be opened elsewhere."
+        "Close the file, so that the session can be opened elsewhere."
         self._file.close()
 
     def __enter__(self):
@@ -292,18 +292,18 @@ class _Log:
 
 # %% ../../nbs/people/01_session.ipynb #8f918852
 class _View(_Log):
-    "What a rater can ask of a session."
+    "Read access to a session: current item, points, progress and ratings."
 
     def __init__(self, folder, *, clock: Callable[[], float] = time.time):
         super().__init__(folder, clock=clock)
         self._go(self._open_item())
 
     def _mine(self):
-        "What stands for the current item."
+        "Return the state of the current item."
         return _tally(self._actions).get(self.current.id, _Tally()) if self.current else _Tally()
 
     def _open_item(self, after=-1):
-        "Position of the first unfinished item behind `after`, else of the first of all; None: there is none."
+        "Return the position of the first unfinished item after `after`, else of the first one, else None."
         tally = _tally(self._actions)
         left = [n for n, item in enumerate(self.items) if not _is_finished(item, tally)]
         return next((n for n in left if n > after), left[0] if left else None)
@@ -347,19 +347,19 @@ class _View(_Log):
         return Progress(sum(_is_finished(i, tally) for i in self.items) - skipped, skipped, len(self.items))
 
     def ratings(self) -> list[Rating]:
-        "What was rated so far, by item and criterion."
+        "Return the ratings so far, by item and criterion."
         criteria = {i.id: i.criteria for i in self.items}
         return list(_ratings(self.rater, _tally(self._actions), criteria.__getitem__))
 
 # %% ../../nbs/people/01_session.ipynb #f8b4be1d
 def _is_finished(item, tally):
-    "It was skipped, or has points for all its criteria."
+    "Whether an item was skipped or has points on all its criteria."
     t = tally.get(item.id)
     return t is not None and (t.skipped is not None or all(c in t.points for c in item.criteria))
 
 # %% ../../nbs/people/01_session.ipynb #2dc1bcf9
 class Session(_View):
-    "One rater's work on a folder (items.jsonl in, ratings.jsonl out); each action is on disk at once."
+    "One rater's session on a folder (items.jsonl in, ratings.jsonl out); each action is saved at once."
 
     def rate(self, criterion: str, points: int) -> None:
         "Give the current item 1 (very poor) to 4 (very good) points on one criterion."
@@ -367,13 +367,13 @@ class Session(_View):
         self._act(Rate(item.id, _known_criterion(criterion, item), points, **self._timed()))
 
     def next(self) -> Item | None:
-        "Go on to the next item that is not finished; None when there is none."
+        "Move to the next unfinished item and return it, or None; raise `ValueError` if points are missing."
         if missing := [c for c in self._here().criteria if c not in self.given]:
             raise ValueError(f"not rated yet: {', '.join(missing)}")
         return self._go(self._open_item(self._at))
 
     def skip(self, reason: str) -> Item | None:
-        "Leave the current item without points, for a reason, and go on."
+        "Skip the current item for a reason and move on."
         item, reason = self._here(), writable(str(reason)).strip()
         if not reason:
             raise ValueError("reason is empty; say in a few words why the item cannot be rated")
@@ -381,7 +381,7 @@ class Session(_View):
         return self._go(self._open_item(self._at))
 
     def comment(self, text: str) -> None:
-        "Say something about the current item; a later comment replaces an earlier one."
+        "Comment on the current item; a later comment replaces an earlier one."
         self._act(Comment(self._here().id, writable(str(text)).strip()))
 
     def evidence(
@@ -393,14 +393,14 @@ class Session(_View):
         criterion: str | None = None,
         text: str | None = None,
     ) -> None:
-        "Mark characters `start` to `end` of the response or the source; `text`, if given, must stand there."
+        "Mark characters `start` to `end` of the response or the source; `text`, if given, must match."
         item = self._here()
         quote = _quoted(item, where, start, end, text)
         of = None if criterion is None else _known_criterion(criterion, item)
         self._act(Evidence(item.id, where, start, end, quote, of))
 
     def undo(self) -> dict:
-        "Take back the last action that still stands, and go to its item."
+        "Undo the last action, move to its item and return the action."
         if not self._actions:
             raise ValueError("there is nothing to undo")
         last = self._actions[-1]
@@ -432,7 +432,7 @@ def _quoted(item, where, start, end, text):
 
 # %% ../../nbs/people/01_session.ipynb #56f35d4f
 def _items_of(folder, plan):
-    "The items that a file of ratings is about; none where neither a plan nor the items are at hand."
+    "Return the items of a ratings file; empty if neither a plan nor items.jsonl is available."
     if plan is not None:
         return plan.items.values()
     return read_packet(folder)[1] if (folder / "items.jsonl").is_file() else []
@@ -440,9 +440,9 @@ def _items_of(folder, plan):
 
 def read_session(
     path: str | Path,  # ratings.jsonl, or the rater's folder
-    plan: Plan | None = None,  # Ratings of another plan are refused
+    plan: Plan | None = None,  # Ratings for another plan raise `ValueError`
 ) -> list[Rating]:
-    "The ratings in a session's file; neither locks nor changes it."
+    "Return the ratings in a session's file, without locking or changing it."
     path = Path(path) / "ratings.jsonl" if Path(path).is_dir() else Path(path)
     if not path.is_file():
         raise ValueError(f"there are no ratings {path}")

@@ -25,27 +25,27 @@ from .session import Rating, read_session
 from ..tasks.tables import column_key, csv_rows, file_text, id_text, is_missing, workbook_rows
 
 # %% ../../nbs/people/02_sheets.ipynb #118f7acc
-CELL_LIMIT = 32_767  # Characters that a cell of a spreadsheet holds
+CELL_LIMIT = 32_767  # maximum characters of a spreadsheet cell
 _CUT = " [... cut: a cell holds no more; the whole text is in items.jsonl]"
 
 
 def guarded(
     text: str,  # Any text
-) -> str:  # With an apostrophe before it where a spreadsheet would take it for a formula
-    "Text that a spreadsheet shows and does not run."
+) -> str:  # With a leading apostrophe if it looks like a formula
+    "Escape text against formula injection and cut it to the cell limit."
     text = ("'" if is_formula(text) else "") + text
     return text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - len(_CUT)] + _CUT
 
 
 def _as_text(value):
-    "A cell as text; None, NaN and the like of any library are ''."
+    "Return a cell as text; missing values of any library are ''."
     if isinstance(value, str):
         return value
     return "" if is_missing(value) else str(value)
 
 
 def _unguarded(value):
-    "As compared: without the guard, with one kind of line end and no blanks at the ends."
+    "Return a cell's text for comparison: without the apostrophe, with uniform line ends, stripped."
     text = _as_text(value).replace("\r\n", "\n").replace("\r", "\n")
     if text.startswith("'") and guarded(text[1:]).startswith("'"):
         text = text[1:]
@@ -71,17 +71,17 @@ def _shown(item, rater):
 
 
 def _sheet_row(item, rater):
-    "Cells of one item: what is shown, what is to be filled in, a dash for a criterion not asked for."
+    "Return the cells of one item: shown columns, columns to fill in, and '-' for other criteria."
     asked = (*item.criteria, *FILLED[len(CRITERIA) :])
     shown = {k: guarded(v) for k, v in _shown(item, rater).items()}
     return shown | {c: "" if c in asked else "-" for c in FILLED}
 
 
 def export_sheet(
-    folder: str | Path,  # A rater's own, with items.jsonl
+    folder: str | Path,  # Folder of a rater, with items.jsonl
     path: str | Path,  # Ends in .csv or .xlsx
 ) -> Path:
-    "Write a rater's items as a sheet to be filled in; XLSX needs the extra `rating`."
+    "Write a rater's items as a sheet to fill in; XLSX needs the extra `rating`."
     head, items = read_packet(folder)
     path = Path(path)
     write = {".csv": _write_csv, ".xlsx": _write_xlsx}.get(path.suffix.lower())
@@ -92,7 +92,7 @@ def export_sheet(
 
 
 def _write_csv(path, rows):
-    # the mark tells spreadsheets that it is UTF-8
+    # the byte order mark tells spreadsheets that it is UTF-8
     with open(path, "w", encoding="utf-8-sig", newline="") as f:
         writer = csv.DictWriter(f, _HEAD, quoting=csv.QUOTE_ALL)
         writer.writeheader()
@@ -117,7 +117,7 @@ def _write_xlsx(path, rows):
     sheet.title, sheet.freeze_panes = "ratings", "B2"
     _fill_sheet(sheet, rows)
     _allow_points(sheet, xl, len(rows))
-    sheet.protection.sheet = True  # without a password: against slips, not against will
+    sheet.protection.sheet = True  # without a password: it prevents accidental edits only
     for line in _scale_lines():
         scale.append(line)
     book.save(path)
@@ -134,7 +134,7 @@ def _fill_sheet(sheet, rows):
 
 # %% ../../nbs/people/02_sheets.ipynb #fd76d15e
 def _allow_points(sheet, xl, n):
-    "The cells of the criteria take 1 to 4 and nothing else."
+    "Restrict the cells of the criteria to 1 to 4."
     allowed = xl.worksheet.datavalidation.DataValidation(type="list", formula1='"1,2,3,4"', allow_blank=True)
     first, last = (xl.utils.get_column_letter(len(SHOWN) + 1 + k) for k in (0, len(CRITERIA) - 1))
     allowed.add(f"{first}2:{last}{n + 1}")
@@ -142,14 +142,14 @@ def _allow_points(sheet, xl, n):
 
 
 def _scale_lines():
-    "The scale in words, for a sheet of its own."
+    "Return the lines of the sheet that explains the scale."
     words = [[p, *SCALE[p]] for p in (4, 3, 2, 1)]
     meanings = [[c, p, t] for c in CRITERIA for p, t in scale_of(c).items()]
     return [["points", "word", "meaning"], *words, [], *meanings]
 
 
 def _printable(text):
-    "Other characters have no place in XML."
+    "Replace the characters that XML does not allow."
     return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", text)
 
 
@@ -166,20 +166,20 @@ def _put(cell, text, name, heading):
 # %% ../../nbs/people/02_sheets.ipynb #a7a62051
 @dataclass(frozen=True)
 class SheetRow:
-    "One row of a table that a person filled in."
+    "One row of a filled-in table."
 
     file: str
-    row: int  # From 1, the header not counted
-    cells: dict  # Column -> value as it stands there
-    columns: dict  # Column -> its place, from 0
-    line: int  # As the spreadsheet counts, with the header
+    row: int  # From 1, without the header
+    cells: dict  # Column -> value as read
+    columns: dict  # Column -> index, from 0
+    line: int  # Row number in the spreadsheet, with the header
 
     def error(self, column, text) -> ValueError:
         cell = f"{_letters(self.columns.get(column, 0))}{self.line}"
         return ValueError(f"{self.file}, row {self.row}, column {column}: {text} (cell {cell})")
 
     def text(self, column) -> str:
-        "What stands in a cell, as compared; '' where there is no such column."
+        "Return a cell's text for comparison; '' if there is no such column."
         return _unguarded(self.cells.get(column))
 
 
@@ -197,7 +197,7 @@ def _of_objects(rows):
 
 
 def _table_rows(path, wanted):
-    "Rows of cells, the header first, from whichever kind of file."
+    "Return rows of cells, header first, from a file of any supported type."
     kind = path.suffix.lower()
     if kind == ".jsonl":
         return _of_objects(read_jsonl(path))
@@ -210,7 +210,7 @@ def _table_rows(path, wanted):
 
 
 def _check_columns(head, wanted, name):
-    "Each wanted column is there, and none is there twice."
+    "Raise `ValueError` if a wanted column is missing or a column occurs twice."
     if missing := [c for c in wanted if c not in head]:
         there = ", ".join(h for h in head if h) or "none"
         found = f"column {missing[0]!r} is missing; there are {there}"
@@ -221,9 +221,9 @@ def _check_columns(head, wanted, name):
 # %% ../../nbs/people/02_sheets.ipynb #ec9df424
 def read_table(
     path: str | Path,  # .csv (comma, semicolon or tab; UTF-8 or UTF-16), .xlsx or .jsonl
-    wanted: Sequence[str],  # Columns that have to be there, in any order
-) -> list[SheetRow]:  # Rows that hold anything
-    "Read a table that a person filled in; a column that is missing or there twice is named."
+    wanted: Sequence[str],  # Required columns, in any order
+) -> list[SheetRow]:  # Non-empty rows
+    "Read a filled-in table; raise `ValueError` for a missing or duplicate column."
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -251,7 +251,7 @@ def points_in(
     row: SheetRow,
     column: str,
 ) -> int | None:  # 1 to 4; None for an empty cell
-    "Points in a cell; '3', '3.0' and '3,0' are 3, anything else but an empty cell raises `ValueError`."
+    "Return the points in a cell; '3', '3.0' and '3,0' are 3; raise `ValueError` for other content."
     value = row.cells[column]
     text = _unguarded(value).replace(",", ".")
     if not text:
@@ -263,7 +263,7 @@ def points_in(
 
 # %% ../../nbs/people/02_sheets.ipynb #7d8ec667
 def read_sheet(
-    path: str | Path,  # As `export_sheet` wrote it, filled in
+    path: str | Path,  # Filled-in sheet from `export_sheet`
     plan: Plan,
 ) -> list[Rating]:
     "Read a filled-in sheet; a `ValueError` names file, row, column and cell."
@@ -282,7 +282,7 @@ def read_sheet(
 
 
 def _checked_row(row, plan):
-    "Item and rater of a row that is in the plan, with its texts as they were."
+    "Return item and rater of a row; raise unless it is in the plan with unchanged texts."
     id, rater = row.text("item"), row.text("rater")
     if rater not in plan.order:
         raise row.error("rater", f"{rater!r}; the plan is for {', '.join(plan.order)}")
@@ -317,7 +317,7 @@ def _row_ratings(row, item, rater):
 
 
 def _quotes(row, item):
-    "Quotes in the evidence cell, found in the response or the source: the whole cell, else each line."
+    "Return the quotes of the evidence cell, located in response or source: the whole cell, else its lines."
     cell = row.text("evidence")
     whole = any(cell in t for t in (item.response, item.source))
     quotes = [q.strip() for q in ([cell] if whole else cell.split("\n"))]
@@ -329,7 +329,7 @@ def _mark(row, item, quote):
         start = getattr(item, where).find(quote)
         if start >= 0:
             return {"where": where, "start": start, "end": start + len(quote), "text": quote}
-    told = "stands neither in the response nor in the source; copy it from there"
+    told = "is neither in the response nor in the source; copy it from there"
     raise row.error("evidence", f"{quote[:60]!r} {told}")
 
 # %% ../../nbs/people/02_sheets.ipynb #1babec9f
@@ -341,9 +341,9 @@ def _raters_in(path):
 
 def read_any_ratings(
     path: str | Path,  # A sheet (.csv, .xlsx), a session's ratings.jsonl, or a rater's folder
-    *plans: Plan,  # The plan, and that of an adjudication; the rater's name tells which
+    *plans: Plan,  # The plan, and an adjudication plan; the rater's name decides
 ) -> list[Rating]:
-    "Read one rater's ratings in whichever form they come, held against the plan."
+    "Read one rater's ratings from any supported file and check them against the plan."
     path = Path(path)
     raters = _raters_in(path)
     plan = next((p for p in plans if raters & set(p.order)), plans[0])
@@ -355,7 +355,7 @@ RATING_COLUMNS = ("sample_id", "client", "metric", "points", "rater")
 
 
 def _check_once(scores, name):
-    "One rater gives one response points on a criterion once."
+    "Raise `ValueError` if a rater rated a response twice on a criterion."
     counts = Counter((s.rater, s.metric, s.sample_id, s.client) for s in scores)
     (rater, metric, sample, client), n = counts.most_common(1)[0]
     if n > 1:
@@ -363,7 +363,7 @@ def _check_once(scores, name):
 
 
 def _named_in(rows):
-    "Ids of the samples that rows name, in either form; an unreadable one is reported when its turn comes."
+    "Return the sample ids in rows, also without '.0'; unreadable ones are reported later."
     named = set()
     for row in rows:
         with contextlib.suppress(ValueError):
@@ -373,10 +373,10 @@ def _named_in(rows):
 
 def read_rating_list(
     path: str | Path,  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
-    responses: Sequence[Response],  # What was rated: originals, first repeat
-    scale: RatingScale | None = None,  # Of the points; None: that of the criteria, 1 to 4
+    responses: Sequence[Response],  # Rated responses: originals, first repeat
+    scale: RatingScale | None = None,  # Scale of the points; None: 1 to 4
 ) -> list[Score]:  # Method 'manual'
-    "Read ratings of known systems; a `ValueError` names row and column."
+    "Read ratings with system names; a `ValueError` names row and column."
     rows = read_table(path, RATING_COLUMNS)
     if not rows:
         raise ValueError(f"{Path(path).name} holds no ratings")
@@ -393,7 +393,7 @@ def read_rating_list(
 
 # %% ../../nbs/people/02_sheets.ipynb #dedbc1a2
 def _sample_id(row):
-    "The id of a sample as it was, also where a spreadsheet made it a decimal number."
+    "Return a sample's id, also if a spreadsheet turned it into a decimal number."
     try:
         return id_text(row.cells["sample_id"], decimal_column=False) or ""
     except ValueError as e:
@@ -401,7 +401,7 @@ def _sample_id(row):
 
 
 def _points_of(row, scale):
-    "(points, fraction, what was given) of a row."
+    "Return (points, fraction, given rating) of a row."
     if scale is None:
         points = points_in(row, "points")
         return points, None if points is None else (points - 1) / 3, None
@@ -412,7 +412,7 @@ def _points_of(row, scale):
     return (None, None, None) if given is None else (scale.points(given), scale.fraction(given), f"{given:g}")
 
 
-_ADDRESS = re.compile(r"\w@\w")  # of mail: other tools name their annotators so
+_ADDRESS = re.compile(r"\w@\w")  # e-mail address, which other tools use as annotator name
 
 
 def _listed(row, answers, scale=None):
@@ -426,7 +426,7 @@ def _listed(row, answers, scale=None):
         raise row.error("rater", "it is empty")
     if _ADDRESS.search(rater):
         raise row.error(
-            "rater", f"{rater!r} is an address; the name stands in tables and exports: use a pseudonym"
+            "rater", f"{rater!r} is an address; the name appears in tables and exports: use a pseudonym"
         )
     sample, client = _sample_id(row), row.text("client")
     answer = answers.get((sample, client)) or answers.get((sample.removesuffix(".0"), client))

@@ -42,11 +42,11 @@ def _item_view(item):
 def view_of(
     session: Session,
     *,
-    say: str = "",  # For the status line, which screen readers speak
+    say: str = "",  # Text for the status line, which screen readers read out
     error: str = "",
-    focus: str | None = None,  # Criterion that gets the focus
+    focus: str | None = None,  # Criterion to focus
 ) -> dict:
-    "What the widget draws."
+    "Return the state that the widget draws."
     item, said, given, p = session.current, session.said, session.given, session.progress
     return {
         "rater": session.rater,
@@ -75,8 +75,8 @@ _ACTIONS = {
 def answer_message(
     session: Session,
     message: Mapping,  # 'do' is one of rate, next, undo, skip, comment, evidence; the rest are its arguments
-) -> dict:  # What to draw now
-    "Do what the rater did, and say what came of it."
+) -> dict:  # New state to draw
+    "Apply a rater's action and return the new state, or the error."
     try:
         do = message.get("do") if isinstance(message, Mapping) else None
         if do not in _ACTIONS:
@@ -91,7 +91,7 @@ def answer_message(
 
 # %% ../../nbs/people/04_widget.ipynb #0b5f1b67
 def _said_of_rate(session, message, result):
-    "One line for the status, and where the focus goes."
+    "Return the status line and the criterion to focus."
     criteria, criterion = session.current.criteria, message["criterion"]
     after = criteria[criteria.index(criterion) + 1 :]
     saved = f"Saved: {_in_words(criterion)} {message['points']}. "
@@ -164,21 +164,21 @@ def _widget_class():
             self.view = self._turned(answer_message(self.session, message))
 
         def _turned(self, view):
-            self.turn += 1  # the browser hears of every answer, also of the same one twice
+            self.turn += 1  # makes every state differ, so that the browser receives it
             return view | {"turn": self.turn, "dom": f"crm-{id(self):x}"}
 
     return RatingWidget
 
 
-_OPEN = {}  # folder -> widget: a cell that is run again takes over from its earlier widget
+_OPEN = {}  # folder -> widget: a cell that is run again replaces its earlier widget
 
 
 def rating_widget(
-    folder: str | Path,  # A rater's own, as `write_plan` makes it
+    folder: str | Path,  # Folder of a rater, from `write_plan`
     *,
     clock: Callable[[], float] = time.time,  # Seconds since 1970
-):  # The last line of a cell shows it
-    "Rate in JupyterLab; every action is on disk before the next; a cell run again resumes where it stopped."
+):  # Shown if it is the last line of a cell
+    "Return a rating widget for JupyterLab; every action is saved, and a cell run again resumes."
     make, where = _widget_class(), Path(folder).resolve()
     if (old := _OPEN.pop(where, None)) is not None:
         old.session.close()
