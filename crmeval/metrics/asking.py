@@ -19,42 +19,42 @@ from ..core.written import own_text
 from ..detect.text_form import FORMS, text_form
 
 # %% ../../nbs/metrics/04_asking.ipynb #acf7bf3c
-RULES = "embedded"  # signs what was judged by rule
+RULES = "embedded"  # name of the rater of scores that rules gave
 
 
 def judged_by_rule(
-    judge: Judge | None,  # As a metric was given it
-) -> bool:  # True: nobody else is to be asked
-    "Whether a metric's own rules judge: no judge is named, or the embedded one, or a record of it."
+    judge: Judge | None,  # Judge that the metric received
+) -> bool:  # True: no judge is asked
+    "Whether the metric's own rules score: no judge is given, or an embedded one ('embedded:encoder', ...)."
     return judge is None or judge.name == RULES or judge.name.startswith((f"{RULES}+", f"{RULES}:"))
 
 # %% ../../nbs/metrics/04_asking.ipynb #bb2e085f
 def check_text(
-    value,  # What a metric was given
-    name: str = "response",  # Of the argument
+    value,  # Value that a metric received
+    name: str = "response",  # Name of the argument, for the message
 ):
-    "What metrics of writing accept; anything but a text raises `ValueError`."
+    "Raise `ValueError` unless the value is a string."
     if not isinstance(value, str):
         raise ValueError(f"{name} is {value!r:.80} ({type(value).__name__}), expected text")
 
 
 def not_prose(
     response: str,
-) -> str:  # Why nobody can say how it is written; '' when one can
-    "A text without words, a record, code and what is encoded are not written well or badly."
+) -> str:  # Why its writing cannot be scored; '' if it can
+    "Report text without prose: no words, a record, code or encoded data."
     if not any(map(str.isalpha, response)):
         return "The response has no words." if response.strip() else "The response is empty."
     form = text_form(own_text(response))
     return FORMS[form].replace("The text", "The response", 1) if form else ""
 
 
-FEW_WORDS, LEAST_SHARE = 6, 0.25  # so many words, of which at least this share are English as far as is known
+FEW_WORDS, LEAST_SHARE = 6, 0.25  # a text of this many words needs this share of English words
 
 
 def not_english(
     response: str,
-) -> str:  # Why rules that know English say nothing; '' when they may
-    "A text in another language, or one whose language nobody can tell."
+) -> str:  # Why the English rules do not apply; '' if they do
+    "Report text in another language, or whose language cannot be determined."
     text = own_text(response)
     if told := mostly_foreign(text):
         return f"The rules know English; the response seems to be in {told}."
@@ -65,31 +65,31 @@ def not_english(
 
 # %% ../../nbs/metrics/04_asking.ipynb #3b531247
 def fraction_of(
-    lost: Sequence[float],  # What each sentence lost, 0 to 1, (n,); more than 1 counts as 1
-) -> float:  # 0 to 1, higher is better; 1 without a sentence
-    "The fraction of a text whose sentences lost something: by their mean, or by the worst of them."
+    lost: Sequence[float],  # (n,) deduction for each sentence, 0 to 1; more than 1 counts as 1
+) -> float:  # 0 to 1, higher is better; 1 if there are no sentences
+    "Return 1 minus the mean deduction or half of the worst one, whichever is larger."
     capped = [min(1.0, x) for x in lost]
     return 1 - max(sum(capped) / len(capped), max(capped) / 2) if capped else 1.0
 
 
 def fraction_by_answers(
-    fine: Sequence[bool],  # A judge's answer for each sentence or question, (n,)
+    fine: Sequence[bool],  # (n,) whether the judge answered yes to each question
 ) -> float:  # 0 to 1, higher is better
-    "The fraction of a text of which a judge said yes or no: one no takes a quarter at least."
+    "Return the share of yes answers; a single no lowers it to at most 0.75."
     wrong = sum(not f for f in fine)
     return 1 - max(wrong / len(fine), 0.25) if wrong else 1.0
 
 # %% ../../nbs/metrics/04_asking.ipynb #d68827f8
-QUOTED = 400  # characters of a sentence or message in a question
+QUOTED = 400  # maximum characters of a sentence or message in a question
 
 
 def quoted(
     text: str,
     *,
-    most: int = QUOTED,  # Characters that are kept
+    most: int = QUOTED,  # Maximum characters to keep
     end: bool = False,  # Keep the end instead of the beginning
 ) -> str:  # On one line, in quotes
-    "A text as it stands in a question."
+    "Return a text quoted and shortened for use in a question."
     flat = " ".join(text.split())
     if len(flat) > most:
         flat = f"… {flat[-most:]}" if end else f"{flat[:most]} …"
@@ -97,14 +97,14 @@ def quoted(
 
 
 def score_by_answers(
-    card: MetricCard,  # The metric that asks
-    questions: Mapping[str, tuple[str, str]],  # Question -> (kind of fault that a no shows, what it is about)
+    card: MetricCard,  # Card of the metric
+    questions: Mapping[str, tuple[str, str]],  # Question -> (kind of fault that a no means, text)
     *,
     response: str,
     judge: Judge,
     note: str = "",  # Added to the reason
-) -> Score:  # Evidence names every question that was answered with no
-    "Put yes-or-no questions about a response to a judge, and score by its answers."
+) -> Score:  # Evidence lists every question answered with no
+    "Ask a judge yes-or-no questions about a response and score it by the answers."
     verdicts = judge.followed(list(questions), response=response)
     if (bad := failed_verdict(verdicts)) is not None:
         status = bad.status if bad.status != "ok" else "undefined"
