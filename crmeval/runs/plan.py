@@ -26,24 +26,24 @@ from ..core.yaml_text import kind_in_words, load_yaml
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
 class Setting:
-    "What a field of a plan says about itself."
+    "Description of a field of a plan: help text, constraints and command-line form."
 
-    says: str  # One sentence, for help and for the comments of a file
-    group: str  # Where it stands in the help
-    low: float | None = None  # Least value of a number, itself allowed unless `above`
+    says: str  # One sentence for the help and for the comments of a plan file
+    group: str  # Section of the help
+    low: float | None = None  # Minimum of a number, inclusive unless `above`
     above: bool = False  # True: numbers must be larger than `low`
-    choices: tuple[str, ...] = ()  # Where only some texts are possible
-    nothing: tuple[str, ...] = ()  # Texts that mean None, where None is more than "not said"
-    word: str | None = None  # Of the command line; None: from the name; '': not on the command line
-    value: str = ""  # How its value is called in the help, e.g. 'FILE'
-    single: str = ""  # Of numbers by name: the name under which a single number stands
-    shapes: bool = True  # Whether it shapes answers, samples or scores; False: how fast, where to, how long
+    choices: tuple[str, ...] = ()  # Allowed texts; empty: any
+    nothing: tuple[str, ...] = ()  # Texts that mean None, where None is a value of its own
+    word: str | None = None  # Command-line option; None: derived from the name; '': not on the command line
+    value: str = ""  # Name of the value in the help, e.g. 'FILE'
+    single: str = ""  # For numbers by name: the key of a single number
+    shapes: bool = True  # Whether it affects answers, samples or scores; False: only speed or destination
 
 
-_LEFT = ("none", "endpoint")  # Texts for: what the endpoint takes when nothing is said
+_LEFT = ("none", "endpoint")  # texts that leave the value to the endpoint
 
 
-def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # as `dataclasses.field` does
+def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # typed like `dataclasses.field`
     setting = {"setting": Setting(says, group, **more)}
     if isinstance(default, (list, dict)):
         return field(default_factory=functools.partial(type(default), default), metadata=setting)
@@ -52,7 +52,7 @@ def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # a
 # %% ../../nbs/runs/00_plan.ipynb #093b5a5a
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    "All that a run is told, plain data where it comes from a file; what cannot be meant raises `ValueError`."
+    "All settings of a run, plain data if read from a file; invalid values raise `ValueError`."
 
     models: list | None = _setting(
         None,
@@ -348,7 +348,7 @@ class RunPlan:
             self._check_batch()
 
     def _check_batch(self):
-        "What cannot go through a batch endpoint."
+        "Raise `PlanError` for settings that a batch endpoint does not support."
         if not self.batch:
             raise PlanError(
                 "batch_wait" if self.batch_wait else "batch_judge", True, "nothing without 'batch'"
@@ -363,7 +363,7 @@ class RunPlan:
             )
 
     def _check_without_texts(self):
-        "What needs texts after the answers are scored cannot go without."
+        "Raise `PlanError` for settings that need texts after the answers are scored."
         if self.engine != "local":
             raise PlanError(
                 "no_texts", True, "nothing beside engine 'ray', whose workers hand texts on in files"
@@ -379,12 +379,12 @@ class RunPlan:
 
 # %% ../../nbs/runs/00_plan.ipynb #12b9ec0d
 class PlanError(ValueError):
-    "A setting that cannot be meant; it knows its field, so that each view can speak in its own words."
+    "An invalid setting; carries the field's name, so that each interface can word its own message."
 
     def __init__(
         self,
         name: str,  # Field of `RunPlan`
-        got,  # What arrived
+        got,  # The value given
         expected: str,  # What was expected, in words
     ):
         self.name, self.expected = name, expected
@@ -393,14 +393,14 @@ class PlanError(ValueError):
 
 
 @functools.cache
-def settings() -> dict[str, Setting]:  # Field -> what it says about itself, in order
-    "All settings of a run."
+def settings() -> dict[str, Setting]:  # Field -> its description, in order
+    "Return all settings of a run."
     return {f.name: f.metadata["setting"] for f in fields(RunPlan)}
 
 # %% ../../nbs/runs/00_plan.ipynb #45ad2aa3
 @functools.cache
 def kinds() -> dict[str, tuple[type, bool]]:  # Field -> (type, whether None is allowed)
-    "What the fields hold."
+    "Return the type of each field."
     return {name: _kind(hint) for name, hint in typing.get_type_hints(RunPlan).items()}
 
 
@@ -413,7 +413,7 @@ def _kind(hint):
 def expected_of(
     name: str,  # Field of `RunPlan`
 ) -> str:  # e.g. 'a whole number from 1'
-    "What a field wants, in words."
+    "Return in words what a field expects."
     kind, optional = kinds()[name]
     nothing = settings()[name].nothing
     more = f" or {nothing[0]}" if nothing else " or nothing"
@@ -421,7 +421,7 @@ def expected_of(
 
 
 def _expected(kind, setting):
-    "What a field wants, in words, leaving out that it may be left out."
+    "Return in words what a field expects, without saying whether it is optional."
     if setting.choices:
         return "one of " + ", ".join(map(repr, setting.choices))
     if setting.single:
@@ -449,7 +449,7 @@ def _fits(value, kind, setting):
 
 
 def _by_name(name, value, setting):
-    "Numbers by name; a single one stands for all."
+    "Return numbers by name; a single number applies to all names."
     is_single = isinstance(value, (int, float)) and not isinstance(value, bool)
     told = {setting.single: value} if is_single else value
     if told is not None and not isinstance(told, Mapping):
@@ -461,7 +461,7 @@ def _by_name(name, value, setting):
 
 
 def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
-    "The value in its one form, or a `PlanError`."
+    "Return the normalized value; raise `PlanError` if it is invalid."
     kind, optional = kinds()[name]
     if isinstance(value, str) and value.strip().lower() in setting.nothing:
         return None
@@ -481,15 +481,15 @@ def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
 
 # %% ../../nbs/runs/00_plan.ipynb #70a9f3b6
 def _unknown(name, known):
-    "The message for a name that is no field."
+    "Return the message for an unknown field name."
     return f"unknown setting {name!r}" + (did_you_mean(name, known) or f"; known: {', '.join(known)}")
 
 
 def make_plan(
     plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file; None: defaults
-    **changes,  # Fields of `RunPlan` that count instead
+    **changes,  # Fields of `RunPlan` that override the plan
 ) -> RunPlan:
-    "A plan from whatever says it; raises `ValueError`."
+    "Return a plan from a plan, mapping or file; invalid settings raise `ValueError`."
     if isinstance(plan, (str, Path)):
         plan = read_plan(plan)
     known = list(settings())
@@ -504,8 +504,8 @@ def make_plan(
 
 def read_plan(
     path: str | Path,  # YAML, or JSON, which is YAML
-) -> dict:  # Field -> value, as the file says; `make_plan` checks them
-    "Read the settings of a run from a file; paths in it are meant from where the command is given."
+) -> dict:  # Field -> value as in the file; `make_plan` validates them
+    "Read the settings of a run from a file; paths in it are relative to the working directory."
     import yaml
 
     path = Path(path).expanduser()
@@ -527,8 +527,8 @@ def read_plan(
 # %% ../../nbs/runs/00_plan.ipynb #420817ee
 def plain_plan(
     plan: RunPlan,
-) -> dict:  # Field -> plain value, only what differs from the default
-    "What a plan says, as plain data: for a manifest, a file, a worker. An object is told by its name."
+) -> dict:  # Field -> plain value, only where it differs from the default
+    "Return a plan as plain data for a manifest, file or worker; objects are given by name."
     return {
         f.name: _plain(getattr(plan, f.name))
         for f in fields(plan)
@@ -538,15 +538,15 @@ def plain_plan(
 
 def _is_default(f, value):
     usual = f.default if f.default is not MISSING else f.default_factory()
-    return type(value) is type(usual) and bool(value == usual)  # a frame is compared cell by cell
+    return type(value) is type(usual) and bool(value == usual)  # `==` of a data frame compares cell by cell
 
 
 def _plain(value):
-    "A value as data; samples are told by their digest, clients and judges by their name."
+    "Return a value as plain data: samples as their digest, clients and judges as their name."
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (str, Path)):
-        return storable(str(value))  # a path may hold bytes that are no text
+        return storable(str(value))  # a path may contain bytes that are not valid text
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, Sequence):
@@ -561,7 +561,7 @@ def _plain(value):
 def plan_command(
     plan: RunPlan,
 ) -> str:  # e.g. "crmeval run --model openai:m --limit 3"; quoted for a shell
-    "The command line that says what a plan says; in the place of a key or a password it says so."
+    "Return the command line equivalent to a plan, with keys and passwords masked."
     words = ["crmeval", "run"]
     for name, value in plain_plan(plan).items():
         word = settings()[name].word
@@ -576,7 +576,7 @@ def plan_command(
 
 
 def _words_of(value):
-    "A value as words, one for each time that it is said."
+    "Return a value as command-line arguments, one for each repetition of the option."
     if isinstance(value, dict) and set(value) & {"object", "samples", "rows"}:
         return [f"({', '.join(f'{k} {v}' for k, v in value.items())})"]
     if isinstance(value, dict):
@@ -589,7 +589,7 @@ def _words_of(value):
 def plan_text(
     plan: RunPlan | None = None,  # None: the defaults
 ) -> str:  # YAML with comments; `read_plan` reads it
-    "A plan as a file that explains itself; a key or a password is not in it."
+    "Return a plan as commented YAML, without keys and passwords."
     plan, said, group = plan or RunPlan(), plain_plan(plan or RunPlan()), None
     lines = [
         "# A run of crmeval: crmeval run THIS_FILE; words of the command line count instead of what stands "
