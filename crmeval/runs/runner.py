@@ -182,7 +182,7 @@ class _Engine:
             await self.out.put((item.position, response, scores))
 
     def left_desk(self):
-        "Record that a worker is done; with fewer than one queue's workers left, the last answers run."
+        "Record that a worker is idle; once a queue's worth of workers is, the last answers are in flight."
         self.workers -= 1
         if self.workers < self.concurrency:
             self.opening.last_asked()
@@ -402,7 +402,7 @@ async def answer_each(
     window: Window | None = None,  # Limits how far items may start ahead of unfinished ones
     # (client, journal key, digest, request) of an unanswered judge request -> whether it is deferred
     ask_later: Callable[[Any, tuple, str, Mapping], bool] | None = None,
-) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores), as they finish
+) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores)
     "Answer and score items; yields each row once it is stored."
     rng = rng if isinstance(rng, random.Random) else random.Random(rng)
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
@@ -437,7 +437,7 @@ async def answer_all(
     | None = None,  # File to continue from, or an open journal, which is not closed
     identity: Mapping | None = None,  # Identifies the run; stored in the journal's header
     progress=False,  # True: a bar; or a function (done, total, response)
-    into: Callable[[Response, list[Score]], object] | None = None,  # Takes each row in order; None: a list
+    into: Callable[[Response, list[Score]], object] | None = None,  # Called per row in order; None: list
     **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look: see `answer_each`
 ) -> list[tuple[Response, list[Score]]]:  # (samples x clients x repeats), in that order; empty with `into`
     "Answer and score all items; each gives one row, with a status if something failed."
@@ -507,7 +507,7 @@ async def score_all(
     progress=False,  # True: a bar; or a function (done, total, response)
     first_look: Sequence | None = None,  # As in `answer_each`
     total: int | None = None,  # n, if `pairs` has no length
-    into: Callable[[list[Score]], object] | None = None,  # Takes the scores of each, in order; None: a list
+    into: Callable[[list[Score]], object] | None = None,  # Called with the scores of each; None: list
 ) -> list[list[Score]]:  # (n,) in the order of `pairs`; empty with `into`
     "Score stored responses."
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:

@@ -148,13 +148,13 @@ def make_panel(
     specs: Sequence[Any],  # Lines as in `JUDGE_SPECS`, or judges
     *,
     how: str = "majority",  # 'majority' or 'mean'
-    quorum: int | None = None,  # Members that must answer; None: more than half of those that do not abstain
-    repeats: int = 1,  # Times that each language model is asked
-    base_url: str | None = None,  # For openai judges whose line has no URL
+    quorum: int | None = None,  # Members that must answer; None: over half of those not abstaining
+    repeats: int = 1,  # Number of times that each language model is called
+    base_url: str | None = None,  # For openai judges without a URL in the line
     style: str = "fine",  # 'fine' or 'rubric'
     **options: Any,  # Further arguments of `LLMJudge`, e.g. temperature
-) -> Judge:  # A `Panel`, a `Repeated` judge, or the one judge itself
-    "Make a panel from the lines of its judges; a `ValueError` says what is wrong with a line."
+) -> Judge:  # A `Panel`, a `Repeated` judge, or the single judge
+    "Make a panel from the lines of its judges; a `ValueError` says what is wrong."
     if how != "majority":
         from crmeval.judges.panel import check_how
 
@@ -167,7 +167,7 @@ def make_panel(
     judges = [make_judge(s, base_url=base_url, style=style, **options) for s in specs]
     if repeats == len(judges) == 1:
         return judges[0]
-    from crmeval.judges.panel import Panel, Repeated  # numpy comes with it: one judge needs none
+    from crmeval.judges.panel import Panel, Repeated  # loads numpy, which one judge does not need
 
     if repeats > 1:
         judges = [Repeated(j, repeats, how) if isinstance(j, RecordingJudge) else j for j in judges]
