@@ -396,7 +396,7 @@ def test_a_batch_of_messages_without_a_mark_is_found_again_and_not_paid_twice(se
     server.begin_messages([{"custom_id": f"somebody-{i}", "params": {}} for i in range(N)])
     waits = again()
     assert waits.submitted == 0 and len(server.batches) == 2
-    assert "is as large and under way" in str(waits)
+    assert "has the same size and is in progress" in str(waits)
     server.batches["msgbatch_1"]["asked"] = [
         {"custom_id": f"somebody-{i}", "params": {"model": "m", "messages": [{"content": "?"}]}}
         for i in range(N)
@@ -494,7 +494,7 @@ def test_a_question_whose_request_failed_waits_for_the_next_batch(server, again)
         some = judged(again, server)
     lost = [s for s in some.scores if s.status == "not_run"]
     reasons = [s.reason for s in lost if s.metric != "accuracy"]
-    assert reasons and all("no batch has brought an answer" in r for r in reasons) and not server.direct
+    assert reasons and all("no batch has returned a reply" in r for r in reasons) and not server.direct
     done, (again_in, *_) = until_run(server, lambda: judged(again, server))
     assert again_in.submitted == 2 < handed_in
     assert {s.status for s in done.scores} == {"ok"} and not server.direct

@@ -305,7 +305,7 @@ def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, serve
     judge = ("--judge", "openai:denied", "--judge-base-url", server.url)
     done = crmeval("run", *words, *judge, cwd=tmp_path)
     assert done.returncode == 2
-    assert not pause or done.stderr.count("answers on their way are waited for") == 1
+    assert not pause or done.stderr.count("waiting for answers in flight") == 1
     server.pause = 0
     assert "answers that came are kept" in done.stderr and "Nothing more was asked" not in done.stderr
     assert len(server.bodies) > 2, "answers went on meanwhile"

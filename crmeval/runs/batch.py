@@ -114,7 +114,7 @@ class _Call:
         "Make a desk; return why there can be none, '' if it was made."
         inner = batch_client(client)
         if inner is None:
-            return "it is not a model behind the chat interface alone"
+            return "it is not a plain chat-completion model"
         offer = batch_offer(inner.base_url)
         if offer is None:
             return "its provider has no batch endpoint of this form"
@@ -269,7 +269,7 @@ async def _is_there(call, part, desk) -> bool:
     is_stale = any(map(desk.is_answered, filter(desk.items.__contains__, part.ids)))
     path = call.path(part)
     if is_stale or not path.is_file() or sha256_of(path) != part.sha256:
-        _drop(call, part, "it was never handed in, and its file or its answers are others now")
+        _drop(call, part, "it was never handed in, and its file or its answers have changed")
         return False
     await _hand_in(call, part, desk)
     return True
@@ -335,8 +335,8 @@ class _Taken:
 
 _TORN_S = 48 * 3600  # age of a part up to which answers are read again instead of requested again
 _TORN = (
-    "answers could not be read whole from what the endpoint sent; they are paid, so nothing is asked "
-    "again: the same command reads them once more"
+    "answers were incomplete in the endpoint's output; they are paid for, so no request is repeated: "
+    "run the same command to read them again"
 )
 
 
@@ -363,7 +363,7 @@ async def _take(call, part, desk, state) -> None:
             taken.write()
             if e.http_status not in (404, 410):
                 raise
-            gone = f"the endpoint has the file {file} no more"
+            gone = f"the file {file} is no longer at the endpoint"
     if _is_torn(call, part, state, taken, gone):
         taken.write()
         lost = len(taken.wanted - taken.seen)

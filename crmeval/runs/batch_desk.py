@@ -237,7 +237,7 @@ class Collected:
         row = self.rows.get((sample.id, sample.perturbation, self.name, repeat))
         if row is not None:
             return row
-        why = "no batch holds this request yet; the same call hands it in"
+        why = "this request is in no batch yet; the same call hands it in"
         return failed_response(sample, self.name, why, status="not_run", repeat=repeat, tries=0)
 
     async def aclose(self) -> None:

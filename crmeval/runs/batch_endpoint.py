@@ -95,7 +95,7 @@ def checked_id(
     "Return an identifier that is safe in addresses and logs; anything else raises `CallFailed`."
     if not _is_id(value):
         told = redact(repr(value), limit=80)
-        raise CallFailed(f"the endpoint calls {what} {told}, which is no identifier", status="parse_error")
+        raise CallFailed(f"the endpoint calls {what} {told}, which is no valid id", status="parse_error")
     return value
 
 

@@ -77,7 +77,7 @@ def check_cut(
         )
     if before != cut:
         raise ValueError(
-            f"{out} was cut into shards of {before['shard_size']} samples; say that size instead of {size}, "
+            f"{out} was cut into shards of {before['shard_size']} samples; use that size instead of {size}, "
             "or choose another folder"
         )
     path.parent.mkdir(parents=True, exist_ok=True)

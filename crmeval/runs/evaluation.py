@@ -421,7 +421,7 @@ async def arun(
         )
     if plan.batch:
         raise ValueError(
-            "batch is True, which is for `run_batch`; `run` asks directly and comes back with a run"
+            "batch is True, which is for `run_batch`; `run` sends its calls directly"
         )
     work = prepare_run(plan, in_haste=True)
     check_none_wait(work.folder)  # otherwise the run would send the requests again and pay twice

@@ -83,7 +83,7 @@ def check_work(
         raise ValueError(f"two clients have the name {name!r}; give one of them another with name=")
     for name in filter(holds_key, (c.name for c in clients)):
         raise ValueError(
-            f"the client {without_keys(name)!r} is named after a key, and a name stands in every table; "
+            f"the client {without_keys(name)!r} is named after a key, and names appear in every table; "
             "give it another with name="
         )
     for what, value, least in (

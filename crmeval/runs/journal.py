@@ -235,7 +235,7 @@ def _value(journal, at, kind, key, digest):
     try:
         entry = _codec().read[kind].decode(line)
     except _codec().error as e:
-        remedy = "mend or remove that line, or start with another folder"
+        remedy = "repair or remove that line, or start with another folder"
         raise JournalError(f"{journal.path} is damaged at byte {at} ({e}); {remedy}") from None
     return entry.value if entry.digest == digest and entry.key == list(key) else None
 

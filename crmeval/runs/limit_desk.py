@@ -115,7 +115,7 @@ class LentNotes:
         "Change the dictionary; `BlockingIOError` while another process changes it."
         lent = self.desk.borrow(self.name)
         if lent is None:
-            raise BlockingIOError("another worker is at the notes")
+            raise BlockingIOError("another worker has locked the notes")
         ticket, notes = lent
         changed = None
         try:

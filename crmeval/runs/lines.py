@@ -161,7 +161,7 @@ def _check_addresses(plan):
 def _address_told(url):
     fault = address_fault(url)
     if not fault and re.search(r'["<>\\]', url):  # in a quoting message its end would be unclear
-        fault = "it holds a sign that no address does; a quote is %22, '<' is %3C, a backslash is %5C"
+        fault = "it contains a character that must be escaped; a quote is %22, '<' is %3C, a backslash is %5C"
     return f"an address such as 'http://localhost:8000/v1': {fault}" if fault else ""
 
 

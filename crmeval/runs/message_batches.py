@@ -39,7 +39,7 @@ def message_request(
 ) -> dict:  # 'params' of a request in a batch
     "Convert a chat request to Anthropic's format; unsupported options raise `CallFailed`."
     if stray := [k for k in body if k not in _TAKEN | _IGNORED]:
-        raise CallFailed(f"{stray[0]!r} has no place in a batch of messages", status="not_run")
+        raise CallFailed(f"{stray[0]!r} is not supported in a batch of messages", status="not_run")
     said = [(m["role"], plain_text(m.get("content"))) for m in body["messages"]]
     system = [text for role, text in said if role in ("system", "developer")]
     most = body.get("max_tokens") or body.get("max_completion_tokens") or USUAL_MOST
@@ -169,7 +169,7 @@ class MessageBatches:
             name = checked_id(batch.get("id"), "a batch")
             if batch.get("processing_status") != "ended":
                 raise CallFailed(
-                    f"{name} is as large and under way: whether it is this part shows when it has ended"
+                    f"{name} has the same size and is in progress: whether it is this part is not known yet"
                 )
             if await self._holds(name, first):
                 return name

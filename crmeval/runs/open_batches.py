@@ -113,4 +113,4 @@ def odd_lines(
     counts: Counter = sum((Counter(p.counts) for p in log.parts.values()), Counter())
     told = [f"{counts[kind]} lines {words}" for kind, words in _ODD.items() if counts[kind]]
     told += [f"{counts['missing']} requests came back without a line"] if counts["missing"] else []
-    return [f"Of what the batches brought, {', '.join(told)}."] if told else []
+    return [f"In the output of the batches, {', '.join(told)}."] if told else []

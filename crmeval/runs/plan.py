@@ -80,7 +80,7 @@ class RunPlan:
     )
     use_cases: list | None = _setting(
         None,
-        "identifiers or published names; none: all that the data have",
+        "identifiers or published names; none: all in the data",
         "what is asked",
         word="--use-case",
         value="NAME",
@@ -107,7 +107,7 @@ class RunPlan:
     )
     encoding: str | None = _setting(
         None,
-        "of text files, e.g. cp1251; none: UTF-8, UTF-16 or Windows-1252 as the bytes tell",
+        "of text files, e.g. cp1251; none: UTF-8, UTF-16 or Windows-1252, detected from the bytes",
         "what is asked",
         value="NAME",
     )
@@ -136,11 +136,11 @@ class RunPlan:
         None, "samples per use case, and probes of each kind, at most", "what is asked", low=1, value="N"
     )
     repeats: int = _setting(1, "answers for each sample and system", "what is asked", low=1, value="N")
-    seed: int = _setting(0, "for the jitter of waits and the drawing of twins", "what is asked", value="N")
+    seed: int = _setting(0, "for the jitter of waits and the choice of twins", "what is asked", value="N")
     metrics: list = _setting(
         [],
-        "scored beside what the use cases are scored by, never part of accuracy: fluency, coherence, "
-        "brand_voice ...; only:NAME leaves the others away",
+        "scored in addition to the use cases' metrics, never part of accuracy: fluency, coherence, "
+        "brand_voice ...; only:NAME leaves out the others",
         "who judges",
         word="--metric",
         value="NAME",
@@ -171,7 +171,7 @@ class RunPlan:
     )
     judge_max_tokens: int | None = _setting(
         None,
-        "longest reply of a judge, thoughts included; none: the endpoint's limit",
+        "longest reply of a judge in tokens, reasoning included; none: the endpoint's limit",
         "who judges",
         low=1,
         value="N",
@@ -200,7 +200,7 @@ class RunPlan:
         0, "of the models; none leaves it to the endpoint", "the call", low=0, value="T", nothing=_LEFT
     )
     max_tokens: int | None = _setting(
-        None, "longest answer; none: the endpoint's limit", "the call", low=1, value="N"
+        None, "longest answer in tokens; none: the endpoint's limit", "the call", low=1, value="N"
     )
     stream: bool = _setting(False, "stream, which also measures the time to the first token", "the call")
     timeout_s: float | None = _setting(
@@ -222,11 +222,11 @@ class RunPlan:
     )
     client_options: dict = _setting({}, "further arguments of the openai models' client", "the call", word="")
     retries: int = _setting(
-        4, "further tries after a failure that may pass", "the call", low=0, value="N", shapes=False
+        4, "further tries after a transient failure", "the call", low=0, value="N", shapes=False
     )
     concurrency: int = _setting(
         8,
-        "calls in flight at once, at most, for each system and for each model that judges",
+        "maximum of calls in flight, for each system and for each judge model",
         "how it runs",
         low=1,
         value="N",
@@ -258,7 +258,7 @@ class RunPlan:
     )
     tokens_per_minute: dict = _setting(
         {},
-        "tokens a minute at most, of prompts and answers; as requests are counted",
+        "tokens a minute at most, of prompts and answers; counted like requests",
         "how it runs",
         value="N|NAME=N",
         single="*",
@@ -266,7 +266,7 @@ class RunPlan:
     )
     prices: dict = _setting(
         {},
-        "USD per million input and output tokens of a model, beside the list of the package",
+        "USD per million input and output tokens of a model, in addition to the package's list",
         "how it runs",
         word="--price",
         value="MODEL=IN,OUT",
@@ -290,13 +290,13 @@ class RunPlan:
     )
     add: bool = _setting(
         False,
-        "into a folder of another plan: systems and samples are added, what is there stays",
+        "into a folder of another plan: systems and samples are added, existing rows are kept",
         "how it runs",
         shapes=False,
     )
     fresh: bool = _setting(
         False,
-        "into a folder of another plan: start anew; what is there is moved beside it",
+        "into a folder of another plan: start anew; the existing run is moved aside",
         "how it runs",
         shapes=False,
     )
@@ -309,14 +309,14 @@ class RunPlan:
     )
     batch_wait: bool = _setting(
         False,
-        "with a batch: ask again and again until all is there",
+        "with a batch: poll until all answers are collected",
         "how it runs",
         word="--wait",
         shapes=False,
     )
     batch_judge: bool = _setting(
         False,
-        "with a batch: what a judge is asked goes by batch as well, once the answers are there",
+        "with a batch: judge requests go by batch as well, once the answers are collected",
         "how it runs",
         shapes=False,
     )
@@ -328,7 +328,7 @@ class RunPlan:
         shapes=False,
     )
     workers: int | None = _setting(
-        None, "for ray: shards in work at once; none: 2", "how it runs", low=1, value="N", shapes=False
+        None, "for ray: shards processed at once; none: 2", "how it runs", low=1, value="N", shapes=False
     )
     shard_size: int | None = _setting(
         None, "for ray: samples in a shard; none: 1000", "how it runs", low=1, value="N", shapes=False
@@ -359,14 +359,14 @@ class RunPlan:
             raise PlanError("stream", True, "nothing beside 'batch', whose answers have no times")
         if self.no_texts:
             raise PlanError(
-                "batch", True, "nothing beside 'no_texts': requests stand in files until they are taken"
+                "batch", True, "nothing beside 'no_texts': requests are kept in files until collected"
             )
 
     def _check_without_texts(self):
         "Raise `PlanError` for settings that need texts after the answers are scored."
         if self.engine != "local":
             raise PlanError(
-                "no_texts", True, "nothing beside engine 'ray', whose workers hand texts on in files"
+                "no_texts", True, "nothing beside engine 'ray', whose workers pass texts in files"
             )
         if self.add:
             raise PlanError(
@@ -374,7 +374,7 @@ class RunPlan:
             )
         if {*(self.areas or ())} - {"accuracy"}:
             raise PlanError(
-                "no_texts", True, "area accuracy alone: the others are measured on texts when they are shown"
+                "no_texts", True, "area accuracy alone: the others need the texts after scoring"
             )
 
 # %% ../../nbs/runs/00_plan.ipynb #12b9ec0d
@@ -592,8 +592,7 @@ def plan_text(
     "Return a plan as commented YAML, without keys and passwords."
     plan, said, group = plan or RunPlan(), plain_plan(plan or RunPlan()), None
     lines = [
-        "# A run of crmeval: crmeval run THIS_FILE; words of the command line count instead of what stands "
-        "here."
+        "# A run of crmeval: crmeval run THIS_FILE; options of the command line override this file."
     ]
     for name, setting in settings().items():
         if setting.group != group:

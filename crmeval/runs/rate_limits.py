@@ -485,7 +485,7 @@ class Gate:
                 books.adopt(blind, wanted)
             books.settle(booking, amounts)
             if pause:
-                books.shut(pause, "the pause that a refusal asked for (retry-after)")
+                books.shut(pause, "the pause that the endpoint asked for (retry-after)")
 
         self._do(settle)
 
@@ -586,7 +586,7 @@ class RateLimits:
         "Return a sentence for each limit of the plan whose name matches no client."
         told = ("requests_per_minute", self.requests), ("tokens_per_minute", self.tokens)
         idle = [(field, name) for field, named in told for name in named if name not in self.asked]
-        said = "no system, model or provider that is asked is called"
+        said = "no system, model or provider of this run is named"
         names = ", ".join(map(repr, sorted(self.asked - {"*"})[:6]))
         return [f"{field}: {said} {name!r}; asked: {names}" for field, name in idle if self.asked]
 

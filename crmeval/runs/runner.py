@@ -71,7 +71,7 @@ class _Route:
         if engine.journal and (before := engine.journal.find("call", key, asked)) is not None:
             return replace(before, usage=Usage(0, 0, calls=0))
         if engine.ask_later is not None and engine.ask_later(client, key, asked, request):
-            raise CallFailed("no batch has brought an answer to this question yet", status="not_run")
+            raise CallFailed("no batch has returned a reply to this request yet", status="not_run")
 
         async def kept():  # runs within the lane, so that a call counts as in flight until it is on disk
             done = await call()
@@ -206,7 +206,7 @@ class _Engine:
         "Report once why the run does not end at once, so that the wait is not silent."
         if self.flying and self.opening.tell and not self.landing_told:
             self.landing_told = True
-            self.opening.tell(f"{failure.name}: {failure.why}; answers on their way are waited for.")
+            self.opening.tell(f"{failure.name}: {failure.why}; waiting for answers in flight.")
 
     async def check_opening(self):
         "End the run if an endpoint cannot answer, after waiting for the answers in flight."

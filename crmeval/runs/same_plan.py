@@ -133,7 +133,7 @@ class OtherPlan(ValueError):
         return (
             f"{self.folder} holds a run of another plan ({'; '.join(self.differences)}). "
             f"Choose another folder with {out}{adding}, "
-            f"or start anew with {fresh}: what is there is then moved beside it"
+            f"or start anew with {fresh}: the existing run is then moved aside"
         )
 
 
@@ -178,7 +178,7 @@ def set_aside(
     "Move an existing run folder aside."
     if not (folder / "manifest.json").is_file():
         return []
-    return [f"What lay in {folder} before is in {_moved_aside(folder, read_manifest(folder))}."]
+    return [f"The earlier content of {folder} is in {_moved_aside(folder, read_manifest(folder))}."]
 
 # %% ../../nbs/runs/08_same_plan.ipynb #b8e85808
 def _check_same_words(old: Sequence[Sample], new: Sequence[Sample], folder: Path) -> None:
@@ -188,7 +188,7 @@ def _check_same_words(old: Sequence[Sample], new: Sequence[Sample], folder: Path
     for sample in columns_apart(old)[0]:
         if now.get(hash(sample.key)) not in (None, _mark(sample)):
             raise ValueError(
-                f"sample {sample.id!r} in {folder} has other words than the new one: give it another id, "
+                f"sample {sample.id!r} in {folder} has other texts than the new one: give it another id, "
                 "or start anew with fresh"
             )
 

@@ -57,7 +57,7 @@ from ..tasks.use_cases import knowing, own_use_cases, read_use_cases, use_cases
 def _line(spec, what):
     "Return a line that is valid on every machine: files in it have absolute paths."
     if not isinstance(spec, str):
-        got = f"got {type(spec).__name__}: an object of this process cannot travel to another machine"
+        got = f"got {type(spec).__name__}: an object of this process cannot be sent to another machine"
         raise ValueError(f"engine 'ray' takes {what} as lines such as 'openai:NAME', {got}")
     kind, _, rest = spec.partition(":")
     if kind not in ("replay", "recorded") or not rest:
@@ -76,7 +76,7 @@ def _check_plain(value, what):
         json.dumps(value)
     except TypeError:
         raise ValueError(
-            f"{what} is {value!r}, expected plain data that can travel to another machine"
+            f"{what} is {value!r}, expected plain data that can be sent to another machine"
         ) from None
 
 # %% ../../nbs/runs/12_shards.ipynb #0b35e84a
@@ -180,7 +180,7 @@ def _share_budget(ready, limits, desk, name):
 
 
 def _given_up(starts):
-    remedy = "memory is the usual reason, smaller shards or a lower concurrency the remedy"
+    remedy = "usually it lacks memory: try smaller shards or a lower concurrency"
     return f"its worker died each time it was started ({starts} times so far); {remedy}"
 
 
@@ -372,7 +372,7 @@ def _map_shards(ray, work, todo, *, workers, address, restarts, step):
     if wrong:
         name, error = next(iter(wrong.items()))
         told = f"{len(wrong)} of {len(todo)} shards could not be finished; shard {name}: {error}"
-        raise RuntimeError(f"{told}; the same command does only these again")
+        raise RuntimeError(f"{told}; the same command repeats only these")
 
 
 def _faults(work, todo, rows, step):

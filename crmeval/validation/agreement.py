@@ -185,7 +185,7 @@ def _row(question, mine, raters, cluster, usable, options):
 def _check_known(name, given, rated):
     "Raise `ValueError` if a rated sample is missing in `given`."
     if given is not None and (lost := [k[0] for k in rated if k[0] not in given]):
-        raise ValueError(f"{name} says nothing of sample {lost[0]!r}")
+        raise ValueError(f"{name} has no entry for sample {lost[0]!r}")
 
 
 def _questions(rater, mine, rated, groups):
@@ -223,6 +223,6 @@ def agreement(
         asked = list(_questions(rater, mine, rated, groups))
         if not asked:
             theirs = ", ".join(sorted({k[3] for k in rated})) or "none"
-            raise ValueError(f"people rated no metric that {rater!r} scored: theirs are {theirs}")
+            raise ValueError(f"people rated no metric that {rater!r} scored; they rated: {theirs}")
         rows += [_row(q, mine, raters, cluster, usable, options) for q in asked]
     return AgreementTable(tuple(rows))

@@ -283,7 +283,7 @@ async def aorder_flips(
 ) -> dict[str, Estimate]:  # 'supported' and 'stated': share of verdicts that changed
     "Return the share of verdicts that change when items are judged in reverse order; lower is better."
     if style_of(judge) != "fine":
-        why = "it has no list of items whose order could be turned"
+        why = "it has no list of items whose order could be reversed"
         raise ValueError(f"the judge {judge.name!r} rates by rubric: {why}")
     asked = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
     rows = [(q, a, b, i) for i, found in enumerate(asked) for q, a, b in found]

@@ -253,7 +253,7 @@ def judge_fingerprint(
     "Return a digest of the code and data that the embedded judge's answers depend on."
     code, h, files = reached(roots, read=read), hashlib.sha256(), set()
     if missing := [f"{m}.{n}" for m, n in roots if (m, n) not in code]:
-        raise ValueError(f"{missing[0]} is not found: what depends on it cannot be known")
+        raise ValueError(f"{missing[0]} is not found, so what it depends on is unknown")
     for module in sorted({m for m, _ in code}):
         here = _module(module, read(module))
         names = sorted(n for m, n in code if m == module)

@@ -72,9 +72,9 @@ async def _all_asked(items, judge, concurrency):
 
 def _check(name, judge):
     if GRADED[name].metric != "refusal":
-        raise ValueError(f"{name} has labels of {GRADED[name].metric}, and no judge is asked for these")
+        raise ValueError(f"{name} has labels of {GRADED[name].metric}, for which no judge can be used")
     if not is_new_to(GRADED[name].source, tuple(trained_on(judge))):
-        raise ValueError(f"{judge.name!r} learned from {GRADED[name].source}: agreement there proves nothing")
+        raise ValueError(f"{judge.name!r} was trained on {GRADED[name].source}: agreement proves nothing")
 
 # %% ../../nbs/validation/10_label_judges.ipynb #151e41da
 _UNITS = 2  # questions per answer

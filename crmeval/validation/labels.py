@@ -129,7 +129,7 @@ def check_families(
     "Return the families in a judge's training data; an unknown name raises `ValueError`."
     known = {*sources(), *data_families(), *data_families().values()}
     if unknown := [t for t in trained_on if t not in known]:
-        raise ValueError(f"trained_on names {unknown[0]!r}, which is no source of the registry and no family")
+        raise ValueError(f"trained_on names {unknown[0]!r}, which is neither a known source nor a family")
     return frozenset(map(data_family, trained_on))
 
 

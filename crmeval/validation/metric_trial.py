@@ -50,12 +50,12 @@ def _judged(name, judge):
     "Return (judge, key of `BASES`); an embedded judge is replaced by one without the data's family."
     if LABELLED[name].metric == "fluency" and not is_new_to(LABELLED[name].source, FLUENCY_SEEN):
         raise ValueError(
-            f"the shipped fluency learned from the family of {name}: its agreement proves nothing"
+            f"the shipped fluency was trained on the family of {name}: its agreement proves nothing"
         )
     if judge is None or isinstance(judge, EmbeddedJudge):
         return fair_judge(name)
     if data_family(LABELLED[name].source) in trained_families(judge):
-        raise ValueError(f"{judge.name!r} learned from the family of {name}: its agreement proves nothing")
+        raise ValueError(f"{judge.name!r} was trained on the family of {name}: its agreement proves nothing")
     return judge, "untrained"
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #8d106a73
@@ -219,7 +219,7 @@ def _in_words(row, rows):
     if row.same:
         return f"{row.metric} gives on {row.data} what the shipped metric gives."
     if row.change.value is None:
-        return f"On {row.data} no change can be told: {row.change.method}."
+        return f"On {row.data} no change can be determined: {row.change.method}."
     sure = row.change.low is not None and (row.change.low > 0 or row.change.high < 0)
     way = "nearer to people" if row.change.value > 0 else "further from people"
     start = f"On {row.data} {row.metric} is {way} than the shipped metric"
@@ -325,7 +325,7 @@ def _metric_and_judge(of, judge):
             f"of is {type(of).__name__}, expected a metric, which is called with a response, or a judge"
         )
     if inspect.iscoroutinefunction(of):
-        raise TypeError(f"{_name(of)} is awaited; expected its form that is called")
+        raise TypeError(f"{_name(of)} is a coroutine function; expected a plain function")
     return of, judge
 
 

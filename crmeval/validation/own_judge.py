@@ -65,7 +65,7 @@ class Ahead(Printed):
         cost = "no price is known" if self.usd is None else f"about {self.usd:.2f} US dollars"
         width = "cannot be told" if self.interval_width is None else f"about {self.interval_width:.2f} wide"
         who = judge_in_words(self.judge)
-        before = f" beside {_replies(self.kept)} kept from before" if self.kept else ""
+        before = f" in addition to {_replies(self.kept)} stored earlier" if self.kept else ""
         return (
             f"{who} on {self.dataset}: {self.responses} responses of {self.documents} documents, "
             f"{self.calls:,} calls{before}, about {self.input_tokens:,} tokens in and "
@@ -261,7 +261,7 @@ class MeasuredJudge(Printed):
         )
         cost = "no price is known" if self.usd is None else f"{self.usd:.4f} US dollars"
         told = ", ".join(f"{n} {s}" for s, n in sorted(self.statuses.items()))
-        before = f" beside {_replies(self.kept)} kept from before" if self.kept else ""
+        before = f" in addition to {_replies(self.kept)} stored earlier" if self.kept else ""
         return f"{self.lines}\n\n{rate} ({told}); {self.calls} calls{before}, {cost}, {self.seconds:.0f} s"
 
 

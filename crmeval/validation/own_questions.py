@@ -47,7 +47,7 @@ def read_questions(
     if bool(documents) == bool(passages):
         both = "both documents and passages" if documents else "neither documents nor passages"
         raise ValueError(
-            f"{path} has {both}: expected one column of what answers a question; it has {', '.join(names)}"
+            f"{path} has {both}: expected one column with the answers' ids; it has {', '.join(names)}"
         )
     answers = documents or passages
     queries = tuple(
@@ -141,7 +141,7 @@ def check_known(
         if i not in there:
             what = "document" if questions.by_document else "passage"
             meant = _meant(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
-            raise ValueError(f"question {q.id!r} wants {i!r}, and the index has no such {what}{meant}")
+            raise ValueError(f"question {q.id!r} needs {i!r}, and the index has no such {what}{meant}")
     seen = {i for i in {i for i, _ in wanted} if index.count({name: i}, who=who)}
     return sum(i not in seen for i, _ in wanted)
 

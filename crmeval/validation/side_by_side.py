@@ -239,7 +239,7 @@ def _word_lines(name, items, options):
     others = _sets_of_others(name)
     line = line_of_words([i for k in others for i in load_labelled(k, download=False)])
     if line is None:
-        why = "no labelled set of another family is at hand that its line could be fitted on"
+        why = "no labelled set of another family is available to fit its line on"
         return [Line(name, LABELLED[name].metric, "all", WORDS, "left out", None, f"not measured: {why}")]
     found = measure(name, with_word_count(items, line), judges=[WORDS], **options)
     note = f"the line from length to rating was fitted on {' and '.join(others)}"
@@ -287,7 +287,7 @@ def _fair(name, judge, within):
         return Panel(members, judge.how, quorum=judge.quorum), "cross-validated", within.note
     source = LABELLED[name].source
     raise ValueError(
-        f"{judge.name!r} learned from the family of {source!r}: its agreement there proves nothing"
+        f"{judge.name!r} was trained on the family of {source!r}: its agreement there proves nothing"
     )
 
 
