@@ -420,9 +420,7 @@ async def arun(
             f"engine is {plan.engine!r}, which is for `run_sharded`; `run` works in this process"
         )
     if plan.batch:
-        raise ValueError(
-            "batch is True, which is for `run_batch`; `run` sends its calls directly"
-        )
+        raise ValueError("batch is True, which is for `run_batch`; `run` sends its calls directly")
     work = prepare_run(plan, in_haste=True)
     check_none_wait(work.folder)  # otherwise the run would send the requests again and pay twice
     with knowing(work.own_use_cases):

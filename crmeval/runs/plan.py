@@ -373,9 +373,7 @@ class RunPlan:
                 "no_texts", True, "nothing beside 'add', which compares texts with those of the folder"
             )
         if {*(self.areas or ())} - {"accuracy"}:
-            raise PlanError(
-                "no_texts", True, "area accuracy alone: the others need the texts after scoring"
-            )
+            raise PlanError("no_texts", True, "area accuracy alone: the others need the texts after scoring")
 
 # %% ../../nbs/runs/00_plan.ipynb #12b9ec0d
 class PlanError(ValueError):
@@ -591,9 +589,7 @@ def plan_text(
 ) -> str:  # YAML with comments; `read_plan` reads it
     "Return a plan as commented YAML, without keys and passwords."
     plan, said, group = plan or RunPlan(), plain_plan(plan or RunPlan()), None
-    lines = [
-        "# A run of crmeval: crmeval run THIS_FILE; options of the command line override this file."
-    ]
+    lines = ["# A run of crmeval: crmeval run THIS_FILE; options of the command line override this file."]
     for name, setting in settings().items():
         if setting.group != group:
             group = setting.group
