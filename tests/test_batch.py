@@ -243,7 +243,11 @@ def test_a_batch_that_brings_nothing_for_a_request(server, again, what, monkeypa
         errors = {"data": [{"code": "token_limit_exceeded", "message": "too many tokens in the queue"}]}
         made |= {"status": "failed", "output_file_id": None, "errors": errors}
     done = again()
-    says = {"no line": "without a line", "no file": "has the file", "failed": "too many tokens in the queue"}
+    says = {
+        "no line": "without a line",
+        "no file": "is no longer at the endpoint",
+        "failed": "too many tokens in the queue",
+    }
     assert all(r.status == "api_error" and says[what] in r.error for r in done.responses)
     assert again().submitted == N
 
@@ -270,7 +274,7 @@ def test_answers_that_did_not_arrive_whole_are_read_again_and_not_paid_again(ser
     if torn is None:
         del server.files[name]
     told = again()
-    assert isinstance(told, BatchesOpen) and "nothing is asked again" in " ".join(told.notes)
+    assert isinstance(told, BatchesOpen) and "no request is repeated" in " ".join(told.notes)
     assert again().submitted == 0, "and again, as long as it is torn"
     server.files[name] = whole
     done = again()
