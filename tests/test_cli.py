@@ -718,7 +718,7 @@ def test_agreement_on_labels_is_counted_beside_what_needs_no_grader(tmp_path, se
     wrong = crmeval(
         "agreement", "convabuse", "--judge", "openai:x", "--judge-base-url", server.url, cwd=tmp_path
     )
-    assert wrong.returncode == 2 and "labels of toxicity, and no judge is asked" in wrong.stderr
+    assert wrong.returncode == 2 and "labels of toxicity, for which no judge can be used" in wrong.stderr
     dead = ("--judge", "openai:denied", "--judge-base-url", server.url, "--limit", 2, "--yes")
     asked = crmeval("agreement", "xstest-refusal", *dead, cwd=tmp_path)
     assert asked.returncode == 1 and "gave no verdict" in asked.stderr and "Unclosed" not in asked.stderr

@@ -54,7 +54,7 @@ def _twice(values):
 
 
 def _key_twice(samples):
-    "Return the first duplicate key; a compact index keeps 16 bytes per key."
+    "Return the first duplicate key, using an index of 16 bytes per key."
     seen = HashIndex()
     for s in samples:
         if seen.get(hash(s.key)) is not None:

@@ -91,7 +91,7 @@ HEADERS = "response headers"
 PARTS = ("windows", "told", "planned", "waiting")  # keys of the notes
 ANOTHER = "the plan of another run"
 BELIEVED_S = 3600.0  # seconds after which a limit from headers expires
-FADE = 3  # windows after which the past usage of a process has decayed to a third
+FADE = 3  # windows after which the past usage of a process has decayed to about a third
 AHEAD = 0.05  # of a limit: how much more a process may use than one that waits
 TRANSIT = 0.1  # of a limit: what may be in flight while a response reports the rest
 LONG_S = 120.0  # a longer window is not counted; once it is used up, the gate closes for a while
@@ -305,7 +305,7 @@ class Books:
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #9e89548e
 TELL_S = 30.0  # a longer wait is reported
-FIRST_GUESS = 1000  # tokens of an answer before one has been seen, where the call does not limit it
+FIRST_GUESS = 1000  # assumed tokens of a first answer, if the call does not limit it
 LOOK_S = 1.0  # seconds between two checks for limits found by other processes
 SHORT_PAUSE_S = 2.0  # a shorter pause asked for by a refusal applies to that call alone
 

@@ -212,8 +212,8 @@ def agreement(
     groups: Mapping[str, str] | None = None,  # Sample id -> source or use case; each gets a row besides 'all'
     usable: float = 3,  # Minimum points of a usable response, for balanced accuracy
     **options: Any,  # confidence_level, n_resamples, rng
-) -> AgreementTable:  # A row per judge, metric and group, over the responses that people rated
-    "Agreement of judges with people on the responses that both have scored; higher is better."
+) -> AgreementTable:  # A row per judge, metric and group, over the responses rated by people
+    "Return the agreement of judges with people on responses scored by both; higher is better."
     raters, rows = _by_rater(people), []
     rated = list(dict.fromkeys(map(score_key, people)))
     _check_known("clusters", clusters, rated)
