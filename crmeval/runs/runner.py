@@ -182,7 +182,7 @@ class _Engine:
             await self.out.put((item.position, response, scores))
 
     def left_desk(self):
-        "Record that a worker is idle; once a queue's worth of workers is, the last answers are in flight."
+        "Record that a worker is idle; with fewer than `concurrency` left, the last answers are in flight."
         self.workers -= 1
         if self.workers < self.concurrency:
             self.opening.last_asked()
