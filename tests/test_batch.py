@@ -243,7 +243,11 @@ def test_a_batch_that_brings_nothing_for_a_request(server, again, what, monkeypa
         errors = {"data": [{"code": "token_limit_exceeded", "message": "too many tokens in the queue"}]}
         made |= {"status": "failed", "output_file_id": None, "errors": errors}
     done = again()
-    says = {"no line": "without a line", "no file": "has the file", "failed": "too many tokens in the queue"}
+    says = {
+        "no line": "without a line",
+        "no file": "is no longer at the endpoint",
+        "failed": "too many tokens in the queue",
+    }
     assert all(r.status == "api_error" and says[what] in r.error for r in done.responses)
     assert again().submitted == N
 
@@ -270,7 +274,7 @@ def test_answers_that_did_not_arrive_whole_are_read_again_and_not_paid_again(ser
     if torn is None:
         del server.files[name]
     told = again()
-    assert isinstance(told, BatchesOpen) and "nothing is asked again" in " ".join(told.notes)
+    assert isinstance(told, BatchesOpen) and "no request is repeated" in " ".join(told.notes)
     assert again().submitted == 0, "and again, as long as it is torn"
     server.files[name] = whole
     done = again()
@@ -396,7 +400,7 @@ def test_a_batch_of_messages_without_a_mark_is_found_again_and_not_paid_twice(se
     server.begin_messages([{"custom_id": f"somebody-{i}", "params": {}} for i in range(N)])
     waits = again()
     assert waits.submitted == 0 and len(server.batches) == 2
-    assert "is as large and under way" in str(waits)
+    assert "has the same size and is in progress" in str(waits)
     server.batches["msgbatch_1"]["asked"] = [
         {"custom_id": f"somebody-{i}", "params": {"model": "m", "messages": [{"content": "?"}]}}
         for i in range(N)
@@ -494,7 +498,7 @@ def test_a_question_whose_request_failed_waits_for_the_next_batch(server, again)
         some = judged(again, server)
     lost = [s for s in some.scores if s.status == "not_run"]
     reasons = [s.reason for s in lost if s.metric != "accuracy"]
-    assert reasons and all("no batch has brought an answer" in r for r in reasons) and not server.direct
+    assert reasons and all("no batch has returned a reply" in r for r in reasons) and not server.direct
     done, (again_in, *_) = until_run(server, lambda: judged(again, server))
     assert again_in.submitted == 2 < handed_in
     assert {s.status for s in done.scores} == {"ok"} and not server.direct

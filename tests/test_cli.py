@@ -305,7 +305,7 @@ def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, serve
     judge = ("--judge", "openai:denied", "--judge-base-url", server.url)
     done = crmeval("run", *words, *judge, cwd=tmp_path)
     assert done.returncode == 2
-    assert not pause or done.stderr.count("answers on their way are waited for") == 1
+    assert not pause or done.stderr.count("waiting for answers in flight") == 1
     server.pause = 0
     assert "answers that came are kept" in done.stderr and "Nothing more was asked" not in done.stderr
     assert len(server.bodies) > 2, "answers went on meanwhile"
@@ -718,7 +718,7 @@ def test_agreement_on_labels_is_counted_beside_what_needs_no_grader(tmp_path, se
     wrong = crmeval(
         "agreement", "convabuse", "--judge", "openai:x", "--judge-base-url", server.url, cwd=tmp_path
     )
-    assert wrong.returncode == 2 and "labels of toxicity, and no judge is asked" in wrong.stderr
+    assert wrong.returncode == 2 and "labels of toxicity, for which no judge can be used" in wrong.stderr
     dead = ("--judge", "openai:denied", "--judge-base-url", server.url, "--limit", 2, "--yes")
     asked = crmeval("agreement", "xstest-refusal", *dead, cwd=tmp_path)
     assert asked.returncode == 1 and "gave no verdict" in asked.stderr and "Unclosed" not in asked.stderr

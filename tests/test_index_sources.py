@@ -193,7 +193,7 @@ def test_from_a_folder_to_figures(desk, capsys):
     (desk / "help" / "refund.md").unlink()
     assert told(capsys, "index", desk / "help", "--out", kb, "--field", "language=en")[0] == 0
     code, _, err = told(capsys, *asked)
-    assert code == 2 and "wants 'help/refund.md', and the index has no such document" in err
+    assert code == 2 and "needs 'help/refund.md', and the index has no such document" in err
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_other_words_under_an_id_are_refused_when_added(tmp_path, large):
     demo = load_demo(1)
     run(SYSTEMS[:1], data=demo, out=tmp_path / "run", progress=False)
     other = [replace(demo[0], reference="Other words."), *demo[1:]]
-    with pytest.raises(ValueError, match="has other words than the new one"):
+    with pytest.raises(ValueError, match="has other texts than the new one"):
         run(SYSTEMS, data=other, out=tmp_path / "run", add=True, progress=False)
 
 

@@ -71,7 +71,7 @@ def a_run(folder="hostile", finished="2026-11-28T10:00:00+00:00", better=0, dige
         ],
         "judge": {"name": "embedded"},
         "plan": {"out": "/home/x/runs"},
-        "warnings": ["What lay in /home/x/runs before is elsewhere."],
+        "warnings": ["The earlier content of /home/x/runs is elsewhere."],
         "command": "crmeval run --out /home/x/runs",
     }
     return Run(Path(folder), manifest, samples, answers, scores)
