@@ -1,7 +1,6 @@
 """Appends to and verifications of the audit trail per CPU second:   python benchmarks/audit.py
 
 Records as a layer writes them: 300 characters of text, and sealed personal values in every record.
-
 """
 
 import tempfile

@@ -5,7 +5,6 @@
 Both start from nothing: interpreter, imports, reading the samples, calls, result. Times start with the
 process. CPU seconds include all threads of the process: on a busy machine they are more reliable than
 the clock.
-
 """
 
 import argparse
@@ -52,7 +51,6 @@ def timed(words, marks=()):
     """Run a process; return seconds until its end and each mark, CPU seconds, and its output.
 
     A mark is (name, text): the time at which the first line with this text was read.
-
     """
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     # the first round compiles them, as for installed packages; some environments forbid Python to do so

@@ -1,7 +1,6 @@
 """Shared by all rows: the samples, the clock and the line of JSON.
 
 Standard library only, since it runs in every environment.
-
 """
 
 import argparse
@@ -122,7 +121,6 @@ def row(doc, system, package, inside, work):
 
     `work(url, first, n, concurrency)` processes n samples from number `first`
     and returns the number that got an answer and a judgement.
-
     """
     args = arguments(doc)
     with quiet():

@@ -2,7 +2,6 @@
 
 Seeded simulations of 60 weeks (8 baseline, 52 charted); the nominal rate is 5 %. Writes
 results/drift.json.
-
 """
 
 import json

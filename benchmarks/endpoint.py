@@ -7,7 +7,6 @@ and prints its counts as JSON.
 Models whose name starts with 'judge' answer as judges, all others with a fixed text.
 POST /v1/chat/completions is the endpoint, GET /counts returns the counts,
 POST /reset returns them and sets them to 0.
-
 """
 
 import argparse

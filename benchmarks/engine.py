@@ -2,7 +2,6 @@
 
 Each prints one line of JSON; `run.py` starts them.
 They call `answer_all` and `answer_each` of `crmeval.runs.runner` as any program would.
-
 """
 
 import argparse

@@ -6,7 +6,6 @@
 An experiment is 30 days with a look after each. Outcomes are drawn, summed by day, and tested with the
 functions of `compare_arms`; `real` runs `compare_arms`' daily looks on the rows of some experiments and
 reports the largest difference.
-
 """
 
 import argparse

@@ -7,7 +7,6 @@ For each query: rows and bytes of the answer, bytes on the wire (counted by a pr
 scans on the server and their SQL, and the peak memory of this process above the memory before. Then a
 look-up of one row with and without the extension's default scan by pages, the first ten rows sorted here
 and on the server, and all rows as samples of a run.
-
 """
 
 import argparse

@@ -7,7 +7,6 @@ sessions and vaults; with --short the whole layer processes two sentences instea
 go over loopback to a bare endpoint, and to the same one through the gateway in another process: requests
 per second, and the milliseconds added by the gateway. With --write the memory at each step is saved in
 results/gateway_memory.json, also if the run is ended early.
-
 """
 
 import argparse

@@ -6,7 +6,6 @@ Passages are invented: 80 words each from a Zipf distribution (the n-th most com
 rarer than the first), about fifty products, a tenth of them for staff only. Queries are words of
 one passage, without the sixty most common.
 Nothing is downloaded.
-
 """
 
 import argparse

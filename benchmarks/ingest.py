@@ -3,7 +3,6 @@
     python benchmarks/ingest.py --rows 1000000
 
 Rows are invented. Times are of whole runs of `ingest`, memory is the peak of the process.
-
 """
 
 import argparse

@@ -6,7 +6,6 @@
 Every reply is saved to the file at once: the same command continues a stopped run. With --replay no call is
 made. The figures, which contain no text, go to --out. Third-party texts are read from CRMEVAL_DATA and are
 not copied.
-
 """
 
 import argparse

@@ -10,7 +10,6 @@ only once.
 - ordinary e-mails (250 to 3,500 characters, most of them around 900), p50 and p99;
 - e-mails of 1,000, 5,000, 10,000 and 20,000 characters, p50;
 - the longest wait of a loop with twenty concurrent replies.
-
 """
 
 import argparse

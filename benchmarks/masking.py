@@ -7,7 +7,6 @@ Three figures, on invented texts and, if available, on `presidio_pii`:
   share restored to the wrong person, compared with exact replacement;
 - values left in free sentences without a record, and with the record;
 - CPU milliseconds per e-mail, masked and demasked, p50 and p99.
-
 """
 
 import argparse

@@ -6,7 +6,6 @@ A simulated desk is written to Parquet in chunks (not included in the times). Ea
 process, so that its memory peak is its own: the resident set of the whole process, including engine and
 libraries. On a busy machine the seconds exceed the CPU seconds, which are reported too, with the load.
 `--coverage` runs seeded desks: the share of intervals that contain the true value.
-
 """
 
 import argparse

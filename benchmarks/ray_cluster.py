@@ -4,7 +4,6 @@
 
 The endpoint is on loopback and counts its calls. Each driver is a separate process. On a busy machine this
 may take minutes: Ray gives a node half a minute to start, so starts are retried.
-
 """
 
 import argparse

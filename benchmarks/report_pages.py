@@ -4,7 +4,6 @@
 
 The run is invented: texts of some common words, and random points. The first, the middle and the last file
 are opened in Chromium if it is installed; times are those of the page's own thread.
-
 """
 
 import argparse

@@ -14,7 +14,6 @@ saved beside it in the results.
 - no filter / filter: whether a known field of the record (the hotel) narrows the search;
 - last / conversation: whether only the last turn is the query, or also the two before it with less weight;
 - customer / staff: the reader, if not everybody may read all passages. The same for every engine.
-
 """
 
 import argparse

@@ -1,7 +1,6 @@
 """DeepEval: generations with the openai SDK, then evaluate() with one GEval metric with given steps.
 
 Its own files go to a temporary folder.
-
 """
 
 import asyncio

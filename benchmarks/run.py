@@ -8,7 +8,6 @@
     python benchmarks/run.py faults                   # rate limits, errors, resets, broken bodies, hangs
 
 Each writes benchmarks/results/NAME.json. Frameworks without an environment are skipped with a message.
-
 """
 
 import argparse

@@ -8,7 +8,6 @@
 Each step is a separate process that prints one line of JSON. Ten systems answer invented conversations of
 1 KB with their first lines; the judge only compares words, so that the figures are those of the run and
 not of a judge. Each response has five scores.
-
 """
 
 import argparse

@@ -73,7 +73,7 @@ def test_the_reference_obeys(sample):
 
 
 def without_wording(sample, rng):
-    "Return the reference with its required wording damaged: a word dropped, one added, or the start cut."
+    "Return the reference with its required wording damaged: a word dropped, one added, or the words rotated."
     words = wanted(sample, "disclaimer")["wording"].split()
     i = rng.randrange(1, len(words))
     other = rng.choice([words[:i] + words[i + 1 :], words[:i] + ["quite"] + words[i:], words[i:] + words[:i]])

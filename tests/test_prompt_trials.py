@@ -1,7 +1,6 @@
 """Judges with a planted bias are detected and others are not; the cost of a custom judge is announced first.
 
 The scripted judges know which invented statements are true. Their errors and biases are drawn from a seed.
-
 """
 
 import json

@@ -2,7 +2,6 @@
 
 The records contain hostile model output: tags, terminal control characters, direction overrides and
 200,000 characters. None of it takes effect.
-
 """
 
 import re

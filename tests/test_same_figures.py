@@ -2,7 +2,6 @@
 
 After a deliberate change, replace the digest and record the change in the change log.
 `test_labelled.py` checks the agreement with human labels in the same way.
-
 """
 
 import hashlib

@@ -295,7 +295,7 @@ def test_instructions_that_nothing_could_check_stand_beside_the_mean(tmp_path, c
 
 
 def test_the_groups_of_a_comparison_are_corrected_together():
-    "Four comparisons of one pair: p-values after Holm, intervals at the corrected level."
+    "Four comparisons of one pair: p-values after Holm, the interval of the smallest at the corrected level."
     draw = np.random.default_rng(3)
     where = ["north", "south", "east", "west"] * 30
     ahead = {"north": 0.6, "south": 0.25, "east": 0.0, "west": 0.0}

@@ -1,7 +1,6 @@
 """Modules loaded at start: a command must load large packages, which take about a second, only when needed.
 
 No times are measured, so a slow machine fails nothing; a separate process reports its modules.
-
 """
 
 import json
@@ -125,7 +124,7 @@ def test_a_run_asks_its_first_question_without_large_packages(run_loaded):
     assert among(("aiohttp", "crmeval.systems.openai"), run_loaded["request"])  # the list is of this run
     assert among(LARGE[:-1], run_loaded["request"]) == []
     assert among(("crmeval.layer.trust_layer", "crmeval.live", *SCORING), run_loaded["request"]) == []
-    # nor rooms of systems that nobody asked for
+    # modules of unused systems are not loaded either
     assert among(("crmeval.systems.baselines", "crmeval.systems.responders"), run_loaded["request"]) == []
     assert among(SCORING, run_loaded["table"])
 

@@ -140,7 +140,7 @@ def test_the_board_of_the_report_shows_them(tmp_path):
 
 
 def called(capsys, server, *words, model="cut"):
-    "(exit code, standard output, standard error) of a run of two samples."
+    "Run two samples; return the exit code, standard output and standard error."
     fixed = [
         "run",
         "--base-url",

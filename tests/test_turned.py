@@ -100,7 +100,6 @@ def test_an_altered_reference_is_not(alter, most):
 
     The goal is 12 %. For swapped values, roles and inserted negations it is not met:
     their bound is the share reached, to prevent regressions.
-
     """
     rng = random.Random(20)
     found = list(altered_references(alter, rng, EVERY.get(alter, 4)))
