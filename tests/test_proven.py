@@ -130,6 +130,7 @@ def test_the_record_is_of_trainings_that_exist_and_names_what_they_write():
     "A proof of a training must include shipped weights and rows of the data folder."
     root = Path(__file__).resolve().parent.parent
     record = json.loads((root / "tests" / "proven.json").read_text(encoding="utf-8"))
+    assert sum("/training/" in name for name in record) > 5
     for name, proof in record.items():
         assert (root / name).is_file() and proven.provable(root / name)
         assert name in proof["inputs"] and any(read.startswith("crmeval/") for read in proof["inputs"]), name

@@ -251,7 +251,9 @@ def test_lost_twins_are_counted(small):
         replace(r, text=None, status="api_error", error="down") if r.perturbation else r
         for r in small.responses
     ]
-    for t in trust(small.samples, lost, small.scores):
+    rows = list(trust(small.samples, lost, small.scores))
+    assert rows
+    for t in rows:
         assert t.fairness.value is None and t.trust.value is None and t.unscored >= t.fairness.undefined > 0
 
 
