@@ -236,7 +236,7 @@ def test_keys_that_are_gone_without_anybody_being_forgotten_are_told(tmp_path):
     with AuditTrail(tmp_path / "t.jsonl") as trail:
         trail.append("reply", person="ana", private="a")
         trail.erase("ana")
-        assert trail.verify().ok  # everyone was erased, which is not a loss
+        assert trail.verify().ok  # nobody is left, which is no loss
         trail.append("reply", person="ana", private="b")
         (tmp_path / "t.jsonl.persons").unlink()
         found = trail.verify()
