@@ -269,7 +269,7 @@ def test_a_key_that_the_endpoint_says_back_is_kept_nowhere(tmp_path, server, mon
     key, login = (
         "planted4242424242424242",
         "YW5uOnBsYW50ZWQtcGFzc3dvcmQ=",
-    )  # looks like no key; the header of the address's name and password
+    )  # does not look like a key: the Basic header made from the address's name and password
     monkeypatch.setenv("OPENAI_API_KEY", key)
     done = run(
         OpenAIClient(model, base_url=server.url.replace("http://", base)),
