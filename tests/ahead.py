@@ -84,7 +84,7 @@ def forget(kept: tuple[str, ...] = ()) -> None:
 
 def fit(notebook: Path) -> None:
     """Unload modules whose presence could hide a fault of a notebook.
-    
+
     Notebooks of the metrics read tables that several metric modules fill; those of the wings in ABOVE must
     not need a module outside them.
     """

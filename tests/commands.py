@@ -168,7 +168,7 @@ COMMANDS = Commands()
 
 def crmeval(*words, cwd=None, env=None, timeout=300, largest=None, stdin=os.devnull, code=None):
     """Run the command and return what `subprocess.run` returns.
-    
+
     env: variables added to those of this process; timeout: seconds; largest: maximum file size in bytes (a
     full disk); stdin: path of a file to read; code: a program to run with the words instead of the command.
     """
@@ -179,7 +179,7 @@ def crmeval(*words, cwd=None, env=None, timeout=300, largest=None, stdin=os.devn
 
 def begun(*words, cwd, code=None, timeout=120):
     """Start the command, or a program with these words, and return it while it is running.
-    
+
     cwd: a folder of the test, in which its output is kept; timeout: seconds until it is killed.
     """
     words = [str(word) for word in words]

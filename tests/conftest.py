@@ -37,7 +37,7 @@ LONG = (
 
 def in_short(send):
     """Send only the messages of an xdist process that are displayed: results, and failures beside them.
-    
+
     Of six messages per test one is displayed; the others cost half a millisecond, as much as a short test.
     """
 
@@ -66,7 +66,7 @@ def pytest_unconfigure():
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection():
     """Let the test processes collect the tests one after another.
-    
+
     The first compiles them and their imports for the others, which would otherwise do the same work in
     parallel; meanwhile other checks have the processor.
     """
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item, nextitem):
     """Exclude objects of earlier test files from garbage collection.
-    
+
     A process ends up with millions of objects, and a full collection takes seconds, in any test, including
     those that limit the time for a text.
     """

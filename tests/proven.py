@@ -83,7 +83,7 @@ def place(path: Path) -> str | None:
 
 def watched(opened: set[str]) -> Callable[[str, tuple], None]:
     """Return an audit hook that records every path opened in this process from now on.
-    
+
     A listed folder has a slash after its name; an event outside the files is recorded by its name. Relative
     names are resolved at once, since the notebook may change its working directory.
     """

@@ -144,7 +144,7 @@ class Boxes:
 
     def html(self, text):
         """Return HTML as Markdown that pandoc passes on unchanged.
-        
+
         For an output of type text/html, Quarto would add require.js and jquery from a CDN to the page."""
         text = aligned_frames(re.sub(r"<style scoped>.*?</style>", "", text, flags=re.S).strip())
         scrolls = "<table" in text and narrowest(html_rows(text)) > NARROW

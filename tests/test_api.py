@@ -243,7 +243,7 @@ def test_a_gap_inside_a_list_gives_no_number(metric):
 
 @plain
 def test_empty_texts_and_lists_raise_nothing(metric):
-    "An empty response is scored (lowest); an empty argument that it is compared with gives no score."
+    "Empty arguments raise nothing; an empty source, list of facts or the like gives no score."
     row = CATALOGUE[metric]
     for name, value in row.items():
         empty = [""] if isinstance(value, str) else ["", [], [""]]

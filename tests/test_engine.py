@@ -230,9 +230,7 @@ def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_pa
     assert refused.returncode == 2 and "max_tokens None -> 100" in refused.stderr
     assert "anew with --fresh" in refused.stderr and len(server.bodies) == 4
     done = crmeval("--max-usd", "1", "--price", "good=1,1", "--max-tokens", "100", "--fresh")
-    assert done.returncode == 0 and len(server.bodies) == 11, (
-        "another answer limit makes another request"
-    )
+    assert done.returncode == 0 and len(server.bodies) == 11, "another answer limit makes another request"
 
 
 def test_a_dead_endpoint_costs_a_few_calls_and_every_sample_has_its_row():
