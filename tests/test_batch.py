@@ -271,7 +271,7 @@ def test_answers_that_did_not_arrive_whole_are_read_again_and_not_paid_again(ser
         del server.files[name]
     told = again()
     assert isinstance(told, BatchesOpen) and "nothing is asked again" in " ".join(told.notes)
-    assert again().submitted == 0, "it is read again as long as it is torn"
+    assert again().submitted == 0, "and again, as long as it is torn"
     server.files[name] = whole
     done = again()
     assert [r.status for r in done.responses] == ["ok"] * N
