@@ -1,4 +1,4 @@
-"Grounding through an index: nobody gets what she may not read; nothing unrelated or twice; within a budget."
+"Grounding through an index: readers get only permitted passages, relevant ones, no duplicates, on a budget."
 
 import random
 
@@ -15,7 +15,7 @@ GROUPS = ["staff", "sales", "ana"]
 
 
 class Quoting:
-    "A model that answers with every passage that it was given, and names one that it was not."
+    "A model that cites a source and a passage number that do not exist, and records its prompts."
 
     name, provider, model, cacheable = "own:quoting", "own", "quoting", False
 
@@ -71,7 +71,7 @@ def test_a_person_never_gets_what_she_may_not_read(shelf, who):
             if hidden:
                 assert page["text"] not in sent and page["url"] + ")" not in reply.text
         assert any(p["text"] in sent for p in known.values() if topic in p["title"] and "allowed" not in p)
-        assert all(s.id in known for s in reply.sources)  # what is cited was retrieved
+        assert all(s.id in known for s in reply.sources)  # every cited source was retrieved
         assert "https://kb.example.com/none" not in reply.text
 
 

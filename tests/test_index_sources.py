@@ -1,4 +1,4 @@
-"An index follows its sources and says what it finds: crmeval index and crmeval retrieval, from their words."
+"An index follows its sources and reports what it finds: the commands crmeval index and crmeval retrieval."
 
 import json
 import os
@@ -17,7 +17,7 @@ from crmeval.layer.vectors import question_direction, text_parts
 
 
 class Letters:
-    "A direction for each first letter; reads twelve words."
+    "An encoder with one direction per first letter, which reads twelve words."
 
     dimensions, longest = 26, 14
 
@@ -53,7 +53,7 @@ def test_an_index_is_what_one_made_anew_of_the_last_good_texts_would_be(tmp_path
             good[n] = page.read_text()
             bad.discard(n)
         elif what == "break":
-            index_documents(index, source)  # what was good was read before
+            index_documents(index, source)  # so that good texts have been read before
             page.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(90))
             bad.add(n)
         elif what == "drop":
