@@ -4,8 +4,6 @@ import random
 
 import pytest
 
-from crmeval.core.calls import estimate_tokens
-from crmeval.layer.grounding import numbered
 from crmeval.layer.index import Index
 from crmeval.layer.knowledge import conversation_query
 from crmeval.layer.trust_layer import TrustLayer
@@ -101,7 +99,7 @@ def test_a_budget_of_tokens_is_kept(shelf):
     reply = layer.reply("How do I repair a kettle?", {}, user="cy", roles=("staff",))
     (record,) = [r for r in reply.way.records if r.step == "grounding"]
     assert 0 < record.detail["size"] <= 120 and record.detail["left_out"]
-    assert record.detail["limit"] == 120 and estimate_tokens(numbered.__doc__) > 0
+    assert record.detail["limit"] == 120
 
 
 def test_near_doubles_take_room_once(tmp_path):

@@ -196,5 +196,5 @@ def test_a_judge_of_one_s_own_is_told_its_price_first(toy_set, capsys, server):
     assert code == 1 and "were not judged" in said.err  # the limit is never passed, and the output says so
 
 
-def test_no_room_shows_a_figure_without_its_basis():
+def test_a_figure_has_one_of_four_bases():
     assert set(room.BASES) == {"left out", "cross-validated", "untrained", "people"}
