@@ -201,7 +201,9 @@ def _clause(said, asks, before):
     "Return one clause; `before` is the preceding clause that it may refer to."
     stems, denials, sides = {}, [], {}
     for i, w in enumerate(said):
-        if _negates(w, said[i + 1] if i + 1 < len(said) else ""):
+        after = said[i + 1 : i + 3]
+        falls = after[:1] == ["to"] and after[1:] and after[1][0].isdigit()  # 'declined to 19 million'
+        if not falls and _negates(w, after[0] if after else ""):
             denials.append(i)
             continue
         s, opposites, content = _word(w)
@@ -221,7 +223,7 @@ def _clause(said, asks, before):
         tuple(denials),
         sides,
         asks or is_apart or said[0] in clause_words("open"),
-        any(map(_may_deny, said)),
+        any(_may_deny(w) for i, w in enumerate(said) if i not in denials),
         is_nominal,
         not clause_words("refers").isdisjoint(said),
         is_apart,

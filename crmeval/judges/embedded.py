@@ -19,7 +19,7 @@ from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
 from .near_misses import near_miss
-from .opposed import contradiction, opposite_said
+from .opposed import contradiction, denied_alike, fact_denied
 from .places import value_key
 from .reading import FOREIGN, MOST_STEMS, NEGATIONS, read_sentence, sentences_in
 from .strict import strict_objection
@@ -470,7 +470,9 @@ def _objection(claim, source):
     if not _is_sentence(claim):
         return "", ""
     kind, why = strict_objection(claim, source)
-    return (kind, why) if kind else turned_objection(claim, source)
+    if not kind:
+        kind, why = turned_objection(claim, source)
+    return ("", "") if kind == "negation" and denied_alike(claim, sentences_in(source)) else (kind, why)
 
 
 def _is_sentence(claim):
@@ -523,9 +525,11 @@ def rule_on_statement(
 
 
 def _said_otherwise(fact, pieces, lines):
-    "The opposite of a fact, or a near miss; a 'not' too many or too few is left to the counts."
-    found = opposite_said(fact, pieces, lines)
-    return found if found and found.kind == "opposite" else _near_miss(fact, pieces, lines)
+    "The opposite of a fact, its negation, or a near miss; what a fact denies is left to the counts."
+    if found := fact_denied(fact, pieces, lines):
+        return found
+    found = _near_miss(fact, pieces, lines)
+    return found if found and found.kind != "hedge" else None
 
 # %% ../../nbs/judges/06_embedded.ipynb #5f65a7b6
 class EmbeddedJudge:
