@@ -297,7 +297,7 @@ def test_a_damaged_file_is_told(change, message):
 
 def test_values_outside_the_judges_scale_are_told():
     five = [1, 2, 3, 4, 5] * 3
-    with pytest.raises(ValueError, match="points is 5.0, expected a number from 1 to 4; say scale="):
+    with pytest.raises(ValueError, match="points is 5.0, expected a number from 1 to 4; set scale="):
         fit_points(five, [1] * 15)
     assert fit_points(five, [1, 2, 3, 4, 4] * 3, scale=(1, 5))(5) == 4
     with pytest.raises(ValueError, match="from 0 to 1"):

@@ -295,7 +295,7 @@ CASES = {
     "price_terms": (
         {"terms": ["plus delivery"]},
         ["€20, plus delivery.", "A lamp.", "Plus  delivery: €20"],
-        {"Now €20.": "'€20' stands without 'plus delivery'"},
+        {"Now €20.": "'€20' appears without 'plus delivery'"},
     ),
     "only_prices": (
         {"prices": ["€20", "$5"]},

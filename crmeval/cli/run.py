@@ -181,12 +181,12 @@ def _say_budget(run, out):
     if unasked:
         out.mind(
             f"{len(unasked)} of {len(run.responses)} answers were not asked for: {unasked[-1].error}. "
-            "What was answered is kept; the same command goes on, with a larger budget if that was the reason"
+            "The answers are kept; the same command continues, with a larger budget if that was the reason"
         )
     elif reached:
         out.mind(
             f"the judge could not be asked about everything: {reached}. "
-            "The same command with a larger budget goes on"
+            "The same command with a larger budget continues"
         )
     return bool(unasked)
 

@@ -402,4 +402,6 @@ def _as_arrow(source: Source, name: str, table) -> object:
     try:
         return make()
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise BadData(f"source {source.name!r}: {name} is no table: {' '.join(str(error).split())}") from None
+        raise BadData(
+            f"source {source.name!r}: {name} is not a table: {' '.join(str(error).split())}"
+        ) from None

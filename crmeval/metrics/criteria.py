@@ -172,7 +172,7 @@ def _instruction_following(sample, text, judge):
 
 
 def _no_record(sample, text, judge):
-    return Score("record_update", None, status="undefined", reason="The use case wants no record.")
+    return Score("record_update", None, status="undefined", reason="The use case does not ask for a record.")
 
 
 _SHIPPED = (

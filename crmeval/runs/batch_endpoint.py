@@ -95,7 +95,9 @@ def checked_id(
     "An identifier that may stand in an address and in a log; anything else raises `CallFailed`."
     if not _is_id(value):
         told = redact(repr(value), limit=80)
-        raise CallFailed(f"the endpoint calls {what} {told}, which is no identifier", status="parse_error")
+        raise CallFailed(
+            f"the endpoint calls {what} {told}, which is not an identifier", status="parse_error"
+        )
     return value
 
 

@@ -372,7 +372,7 @@ def _map_shards(ray, work, todo, *, workers, address, restarts, step):
     if wrong:
         name, error = next(iter(wrong.items()))
         told = f"{len(wrong)} of {len(todo)} shards could not be finished; shard {name}: {error}"
-        raise RuntimeError(f"{told}; the same command does only these again")
+        raise RuntimeError(f"{told}; the same command repeats only these")
 
 
 def _faults(work, todo, rows, step):

@@ -185,7 +185,7 @@ def _row(question, mine, raters, cluster, usable, options):
 def _check_known(name, given, rated):
     "Every rated sample stands in `given`."
     if given is not None and (lost := [k[0] for k in rated if k[0] not in given]):
-        raise ValueError(f"{name} says nothing of sample {lost[0]!r}")
+        raise ValueError(f"{name} has no entry for sample {lost[0]!r}")
 
 
 def _questions(rater, mine, rated, groups):

@@ -76,7 +76,7 @@ def _check_head(data):
         raise ValueError(f"a calibrator is {data!r:.80} ({type(data).__name__}), expected a dictionary")
     head = {k: data.get(k) for k in FORMAT}
     if head != FORMAT:
-        raise ValueError(f"this is no calibrator of version {FORMAT['version']}: its head is {head!r}")
+        raise ValueError(f"this is not a calibrator of version {FORMAT['version']}: its head is {head!r}")
 
 
 def _check_fields(fields, known):
@@ -225,7 +225,7 @@ def fit_points(
     low, high = sorted(scale or _SCALES.get(of, _SCALES["points"]))
     if wrong := [float(v) for v in x if not low <= v <= high]:
         expected = f"expected a number from {low:g} to {high:g}"
-        raise ValueError(f"{of} is {wrong[0]!r}, {expected}; say scale=(lowest, highest) for another scale")
+        raise ValueError(f"{of} is {wrong[0]!r}, {expected}; set scale=(lowest, highest) for another scale")
     line = IsotonicRegression(y_min=1, y_max=4, out_of_bounds="clip").fit(x, h)
     corners = [tuple(round(float(v), 6) for v in c) for c in (line.X_thresholds_, line.y_thresholds_)]
     return Calibrator(

@@ -129,7 +129,9 @@ def check_families(
     "The families that a judge learned from; an unknown name hides one and raises `ValueError`."
     known = {*sources(), *data_families(), *data_families().values()}
     if unknown := [t for t in trained_on if t not in known]:
-        raise ValueError(f"trained_on names {unknown[0]!r}, which is no source of the registry and no family")
+        raise ValueError(
+            f"trained_on names {unknown[0]!r}, which is neither a source in the registry nor a family"
+        )
     return frozenset(map(data_family, trained_on))
 
 

@@ -219,7 +219,7 @@ def _in_words(row, rows):
     if row.same:
         return f"{row.metric} gives on {row.data} what the shipped metric gives."
     if row.change.value is None:
-        return f"On {row.data} no change can be told: {row.change.method}."
+        return f"On {row.data} no change can be computed: {row.change.method}."
     sure = row.change.low is not None and (row.change.low > 0 or row.change.high < 0)
     way = "nearer to people" if row.change.value > 0 else "further from people"
     start = f"On {row.data} {row.metric} is {way} than the shipped metric"
@@ -311,7 +311,7 @@ def _names(on):
             raise ValueError(f"{told}: `agreement(METRIC, on={labels[0]!r})` alone counts them without it")
         if name not in LABELLED:
             known = f"{', '.join(LABELLED)}{did_you_mean(name, LABELLED)}"
-            raise ValueError(f"{name!r} is no labelled data; there are {known}")
+            raise ValueError(f"{name!r} is not labelled data; there are {known}")
     return names
 
 
@@ -325,7 +325,7 @@ def _metric_and_judge(of, judge):
             f"of is {type(of).__name__}, expected a metric, which is called with a response, or a judge"
         )
     if inspect.iscoroutinefunction(of):
-        raise TypeError(f"{_name(of)} is awaited; expected its form that is called")
+        raise TypeError(f"{_name(of)} is a coroutine function; expected its synchronous form")
     return of, judge
 
 
