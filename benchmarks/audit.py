@@ -1,6 +1,6 @@
-"""Appends and verifications of the audit trail in a second of processor time:   python benchmarks/audit.py
+"""Appends to and verifications of the audit trail per CPU second:   python benchmarks/audit.py
 
-Records as a layer writes them: 300 characters of text, and personal values sealed in every one.
+Records as a layer writes them: 300 characters of text, and sealed personal values in every record.
 """
 
 import tempfile

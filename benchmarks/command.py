@@ -1,10 +1,10 @@
-"""The whole command in a fresh process, beside a bare aiohttp client in one: what somebody waits for.
+"""Time of the whole command in a fresh process, compared with a bare aiohttp client in a fresh process.
 
     python benchmarks/command.py      # 500 samples, two calls each, 200 ms; writes results/command.json
 
-Both start from nothing: interpreter, imports, reading the samples, calls, result. Times run from the start
-of the process. CPU seconds are of the process and all its threads: on a machine with other work they tell
-more than the clock.
+Both start from nothing: interpreter, imports, reading the samples, calls, result. Times start with the
+process. CPU seconds include all threads of the process: on a busy machine they are more reliable than
+the clock.
 """
 
 import argparse
@@ -31,7 +31,7 @@ STARTS["what a run loads before its first request"] = ["-c", IMPORTS]
 
 
 def lay_samples(path, n):
-    "The samples of the other tables, as a file that the command reads."
+    "Write the samples of the other tables to a file for the command."
     with path.open("w", encoding="utf-8") as out:
         for i in range(n):
             row = {"id": f"c{i}", "conversation": conversation(i), "key_facts": FACTS}
@@ -39,7 +39,7 @@ def lay_samples(path, n):
 
 
 def cpu_so_far(pid):
-    "CPU seconds that a running process has used; None where the system does not tell."
+    "Return the CPU seconds used so far by a running process; None if the system does not report them."
     try:
         told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -48,12 +48,12 @@ def cpu_so_far(pid):
 
 
 def timed(words, marks=()):
-    """Run a process: seconds until it ended and until each mark was seen, CPU seconds, what it said.
+    """Run a process; return seconds until its end and each mark, CPU seconds, and its output.
 
     A mark is (name, text): the time at which the first line with this text was read.
     """
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    # compiled by the first round, as installed packages are; some machines forbid Python to keep it
+    # the first round compiles them, as for installed packages; some environments forbid Python to do so
     clean = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(words, **pipes, env=clean, cwd=HERE)
@@ -80,7 +80,7 @@ def bare(url, args):
 
 
 def whole(url, args, data, folder):
-    "`crmeval run`: one generation and one judge call a sample, until table and report."
+    "Run `crmeval run`, one generation and one judge call per sample, including table and report."
     words = ["run", "--data", str(data), "--use-case", "service_conversation_summary", "--no-progress"]
     words += ["--model", "openai:generator", "--base-url", url, "--concurrency", str(args.concurrency)]
     words += ["--judge", "openai:judge", "--judge-base-url", url, "--judge-style", "rubric"]
@@ -106,17 +106,17 @@ def _step(name, runs):
 
 
 def _ratio(pairs, field):
-    "Median over the rounds: the bare client's seconds by the command's, within one round."
+    "Return the median over rounds of the bare client's seconds divided by the command's."
     return round(statistics.median(b["seconds"] / c[field] for b, c in pairs), 3)
 
 
 def measure(args):
-    "Rounds of both, one after the other, so that a busy minute meets both."
+    "Measure both alternately, so that load on the machine affects both."
     bares, commands, helps = [], [], {name: [] for name in STARTS}
     with tempfile.TemporaryDirectory() as home, endpoint(args.latency_ms) as url:
         data = Path(home) / "samples.jsonl"
         lay_samples(data, args.samples)
-        for turn in range(-1, args.repeats):  # the first round is for the files' sake: compiled and in memory
+        for turn in range(-1, args.repeats):  # round -1 only fills caches
             found = bare(url, args), whole(url, args, data, Path(home) / f"run{turn}")
             starts = {name: timed([sys.executable, *words]) for name, words in STARTS.items()}
             if turn < 0:

@@ -1,6 +1,6 @@
-"""What every row shares: the samples, the clock and the line of JSON.
+"""Shared by all rows: the samples, the clock and the line of JSON.
 
-Standard library only, since every environment runs it.
+Standard library only, since it runs in every environment.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 import urllib.request
 from importlib.metadata import version
 
-# samples before the clock starts: what the first call imports or compiles is timed for nobody
+# untimed samples first: first calls import and compile
 WARM_UP = 5
 
 _CUSTOMER = (
@@ -42,7 +42,7 @@ _AGENT = (
 
 
 def conversation(i):
-    "An invented service conversation, about 1 KB, another one for each number."
+    "Return an invented service conversation of about 1 KB, different for each number."
     values = {"n": 100_000 + i, "d": i % 28 + 1, "c": 1000 + i * 7 % 9000}
     turns = [
         line.format(**values)
@@ -61,7 +61,7 @@ FORM = 'Reply with JSON only: {"reason": a sentence, "score": 0 to 10}'
 
 
 def judge_prompt(i, answer):
-    "The question of the bare clients; the frameworks ask with their own prompts."
+    "Return the judge prompt of the bare clients; the frameworks use their own prompts."
     return f"{QUESTION}\n\nConversation:\n{conversation(i)}\n\nSummary:\n{answer}\n\n{FORM}"
 
 
@@ -74,7 +74,7 @@ def arguments(doc):
 
 
 def counts(url, reset=False):
-    "What the endpoint counted; with `reset` it then starts at 0 again."
+    "Return the endpoint's counts; `reset` sets them to 0 afterwards."
     address = url.removesuffix("/v1") + ("/reset" if reset else "/counts")
     with urllib.request.urlopen(
         urllib.request.Request(address, method="POST" if reset else "GET"), timeout=10
@@ -89,7 +89,7 @@ def cpu_s():
 
 @contextlib.contextmanager
 def quiet():
-    "What a library prints is not part of the row; when it fails, it is shown."
+    "Suppress what a library prints, and show the end of it on failure."
     kept = io.StringIO()
     try:
         with contextlib.redirect_stdout(kept):
@@ -100,7 +100,7 @@ def quiet():
 
 
 def keys():
-    "No key leaves the machine: there is none, and every library is told not to report on its use."
+    "Set placeholder keys, and turn off the telemetry of every library."
     for name in "OPENAI_API_KEY", "LOCAL_MODEL_API_KEY":
         os.environ[name] = "no-key-needed"
     for name in "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID":
@@ -117,9 +117,9 @@ def keys():
 
 
 def row(doc, system, package, inside, work):
-    """Warm up, run, print the row.
+    """Warm up, measure, and print the row.
 
-    `work(url, first, n, concurrency)` does n samples from number `first`
+    `work(url, first, n, concurrency)` processes n samples from number `first`
     and returns the number that got an answer and a judgement.
     """
     args = arguments(doc)
@@ -154,7 +154,7 @@ def row(doc, system, package, inside, work):
 
 
 async def pipelined(numbers, concurrency, generate, judge):
-    "`generate(i)`, then `judge(i, answer)`, each kind with its own limit; the list of (answer, judgement)."
+    "Call `generate(i)`, then `judge(i, answer)`, each with its own limit; return [(answer, judgement)]."
     generations, judgements = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
 
     async def one(i):

@@ -1,6 +1,6 @@
 """False alarms and delays of the drift charts:   python benchmarks/drift.py [DRAWS]
 
-Desks of 60 weeks (8 of them baseline, 52 charted), invented and seeded; the stated rate is 5 %. Writes
+Seeded simulations of 60 weeks (8 baseline, 52 charted); the nominal rate is 5 %. Writes
 results/drift.json.
 """
 
@@ -36,7 +36,7 @@ points = partial(number, draw=lambda rng, n: rng.choice([1.0, 2.0, 3.0, 4.0], n,
 
 
 def desk(seed, make, weeks=60, n=200, least=200, step=0.0, noise=0.0, follow=0.0, gaps=0.0, friday=0.0):
-    "Weekly sums; `friday`: what a Friday is above other days; `gaps`: chance that a day is missing."
+    "Return weekly sums; `friday`: the extra of Fridays, `gaps`: the probability that a day is missing."
     rng, out, off = np.random.default_rng(seed), {}, 0.0
     for w in range(weeks):
         off = follow * off + noise * rng.standard_normal()
@@ -67,12 +67,12 @@ CALM = {
 
 
 def false_alarms(make, kind, how, draws):
-    "Share of desks with an alarm, one series watched."
+    "Return the share of simulations with an alarm, one series each."
     return sum(bool(chart_series("x", desk(s, make, **how), kind).alarms) for s in range(draws)) / draws
 
 
 def delays(step, draws, series):
-    "(share told within 30 weeks, median weeks until told)."
+    "Return the share of simulations whose first alarm follows the step, and the median weeks until it."
     told, first = [], date.fromordinal(MONDAY + 7 * STEP_WEEK)
     for s in range(draws):
         alarms = chart_series("x", desk(s, seconds, step=step), "log", series=series).alarms
@@ -81,7 +81,7 @@ def delays(step, draws, series):
 
 
 def several(draws, series=8):
-    "Share of desks with an alarm in any of eight independent series."
+    "Return the share of simulations with an alarm in any of `series` independent series."
     found = 0
     for s in range(draws):
         cells = [desk(1000 * s + i, seconds) for i in range(series)]

@@ -1,12 +1,12 @@
-"""A local OpenAI-compatible chat endpoint for benchmarks: fast, with a latency, faults by seed, and counts.
+"""A local OpenAI-compatible chat endpoint for benchmarks, with settable latency, seeded faults, and counts.
 
     python endpoint.py --port 0 --latency-ms 200 --faults 429=0.2,500=0.05,reset=0.02,truncated=0.02,hang=0.01
 
-The first line it prints is its base URL. It ends when its standard input closes or on SIGTERM,
+The first line that it prints is its base URL. It ends on SIGTERM or when its standard input closes,
 and prints its counts as JSON.
 Models whose name starts with 'judge' answer as judges, all others with a fixed text.
-POST /v1/chat/completions is the endpoint, GET /counts tells what was sent,
-POST /reset tells it and starts at 0 again.
+POST /v1/chat/completions is the endpoint, GET /counts returns the counts,
+POST /reset returns them and sets them to 0.
 """
 
 import argparse
@@ -36,8 +36,8 @@ _TICKET = re.compile(rb"<<<BEGIN name (\w+)>>>")
 
 
 def judge_text(body):
-    "What an honest but generous judge replies, in the form that the question asks for."
-    if ticket := _TICKET.search(body):  # crmeval, rubric style: points for each criterion that is asked about
+    "Return a favourable judgement in the format that the prompt asks for."
+    if ticket := _TICKET.search(body):  # crmeval, rubric style: points for each requested criterion
         ratings = [
             {"criterion": c.decode(), "evidence": "The words agree.", "points": 3}
             for c in CRITERIA
@@ -71,7 +71,7 @@ def http(status, body, headers=b""):
 
 @lru_cache(maxsize=1000)
 def completion(model, text):
-    "The bytes of a chat completion."
+    "Return the HTTP bytes of a chat completion."
     message = {"role": "assistant", "content": text, "refusal": None}
     usage = {"prompt_tokens": 300, "completion_tokens": 40, "total_tokens": 340}
     return http(
@@ -90,7 +90,7 @@ def completion(model, text):
 
 
 class Counts:
-    "What came in and what was sent."
+    "Counts of received calls, sent responses and concurrent calls."
 
     def __init__(self):
         self.flying = Counter()
@@ -122,7 +122,7 @@ class Counts:
 
 
 class Faults:
-    "Which fault a call meets: by seed, request and how often it was sent, not by the order of arrival."
+    "Fault of each call, determined by seed, request body and attempt, independent of the order of arrival."
 
     def __init__(self, shares, seed):
         self.shares, self.seed, self.seen = shares, str(seed).encode(), Counter()
@@ -252,7 +252,7 @@ class Server:
 
 
 def shares(text):
-    "'429=0.2,500=0.05' -> {'429': 0.2, '500': 0.05}"
+    "Parse '429=0.2,500=0.05' to {'429': 0.2, '500': 0.05}."
     parts = [part.partition("=") for part in text.split(",") if part]
     found = {name: float(share) for name, _, share in parts}
     if unknown := set(found) - set(FAULTS):
@@ -276,14 +276,14 @@ async def serve(args):
         server.loop.add_signal_handler(sig, stop.set)
 
     def stdin_spoke():
-        if not os.read(0, 65536):  # end of file: whoever started us has gone
+        if not os.read(0, 65536):  # end of file: the parent process has ended
             server.loop.remove_reader(0)
             stop.set()
 
     try:
         server.loop.add_reader(0, stdin_spoke)
     except (OSError, PermissionError):
-        pass  # a regular file as standard input cannot be watched; SIGTERM still ends us
+        pass  # a regular file as standard input cannot be watched; SIGTERM still works
     print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", flush=True)
     start = time.process_time()
     await stop.wait()

@@ -29,7 +29,7 @@ USE_CASE = "service_conversation_summary"
 
 
 def samples(n, first=0, text=conversation):
-    "A generator: the engine takes samples as it needs them."
+    "Yield samples; the engine takes them as needed."
     for i in range(first, first + n):
         yield Sample(
             f"c{i}",
@@ -44,7 +44,7 @@ def emit(**found):
     print(json.dumps(found))
 
 
-# calls: generation only, against the bare SDK
+# calls: generation only, compared with the bare SDK
 
 
 async def _sdk_calls(url, n, first, concurrency):
@@ -77,7 +77,7 @@ async def _engine_calls(url, n, first, concurrency, journal=None):
 
 
 def calls(args):
-    "The same prompts, the same number at once; the engine with and without its journal on disk."
+    "Measure the same prompts at the same concurrency: SDK, engine, engine with a journal on disk."
 
     async def once(n, first):
         if args.system == "sdk":
@@ -107,11 +107,11 @@ def calls(args):
     )
 
 
-# cached: the same work again, everything known
+# cached: the same work again, all answers in the journal
 
 
 class Instant:
-    "Answers at once, without a network: what is measured is the engine."
+    "Answers at once without a network, so that only the engine is measured."
 
     name, provider, model, cacheable = "instant", "instant", "instant", True
 
@@ -142,7 +142,7 @@ async def _score(sample, response):
 
 
 async def _pass(path, n, client, scored, concurrency, text=conversation):
-    "(seconds to open the journal, seconds to go through all, rows)"
+    "Return seconds to open the journal, seconds to process all samples, and the number of rows."
     start = time.perf_counter()
     journal = Journal(path)
     opened, rows = time.perf_counter(), 0
@@ -162,7 +162,7 @@ async def _pass(path, n, client, scored, concurrency, text=conversation):
 
 
 def cached(args):
-    "Fill a journal, then go through the same samples again; nothing may be asked."
+    "Fill a journal, then process the same samples again; no call may be repeated."
     found = {}
     for scored in False, True:
         with tempfile.TemporaryDirectory() as folder:
@@ -194,7 +194,7 @@ def peak_mb():
 
 
 def memory(args):
-    "One pass with journal and scores; rows are counted and dropped, as if written elsewhere."
+    "One pass with journal and scores; rows are counted and discarded."
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_pass(Path(folder) / "warm.jsonl", WARM_UP, Instant(), True, args.concurrency, _two_kb))
         before, cpu = peak_mb(), cpu_s()
@@ -214,7 +214,7 @@ def memory(args):
     )
 
 
-# faults: what was injected and what became of it
+# faults: injected faults and their results
 
 
 async def _faulty(args, path):

@@ -1,11 +1,11 @@
-"""What the inference of experiments promises, measured: false alarms, power, days until found, coverage.
+"""Inference of experiments, measured: false alarms, power, days until detection, coverage.
 
     python benchmarks/experiments.py --out benchmarks/results/experiments.json      # about five minutes
-    python benchmarks/experiments.py --runs 500                                     # a first look
+    python benchmarks/experiments.py --runs 500                                     # a quick check
 
-An experiment is 30 days with a look after each. Outcomes are drawn, summed by day, and judged by the
-functions that `compare_arms` judges with; `real` runs it on the rows of some experiments and tells how far
-apart both are.
+An experiment is 30 days with a look after each. Outcomes are drawn, summed by day, and tested with the
+functions of `compare_arms`; `real` runs `compare_arms`' daily looks on the rows of some experiments and
+reports the largest difference.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def normal(rng, shape):
 
 
 def handling_time(rng, shape):
-    "Minutes, as skewed as handling times are: the logarithm varies by 1, so that the skewness is 6.2."
+    "Return minutes with the skewness of handling times: log standard deviation 1, so skewness 6.2."
     return rng.lognormal(2, 1, shape)
 
 
@@ -40,13 +40,13 @@ def share(p):
 
 # ---- sums by day -> (value, error, df, rows), each (runs, days)
 def moments(y):
-    "(rows, sum, sum of squares) until each day, of (runs, days, rows a day)."
+    "Return rows, sum and sum of squares up to each day, from (runs, days, rows a day)."
     rows = y.shape[2] * np.arange(1, y.shape[1] + 1)
     return rows, y.sum(2).cumsum(1), (y**2).sum(2).cumsum(1)
 
 
 def welch(parts):
-    "(error, df) from (sum of squared contributions, units) of either arm."
+    "Return (error, df) from (sum of squared contributions, units) of each arm."
     a, b = (squares * units / (units - 1) for squares, units in parts)
     spent = a**2 / (parts[0][1] - 1) + b**2 / (parts[1][1] - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -61,7 +61,7 @@ def of_means(new, control):
 
 
 def of_shares(new, control):
-    "The error with a yes and a no more in either arm, or of both arms together."
+    "Shares: the larger of two errors, by arm and pooled, each with one more yes and one more no."
     (n1, yes1, _), (n0, yes0, _) = moments(new), moments(control)
     sides = [((yes + 1) / (n + 2), n + 2) for yes, n in ((yes1, n1), (yes0, n0))]
     own = sum(p * (1 - p) / n for p, n in sides)
@@ -71,7 +71,7 @@ def of_shares(new, control):
 
 
 def of_adjusted(new, control, x_new, x_control):
-    "Adjusted by a covariate, which is (runs, days, rows a day) too."
+    "Adjusted for a covariate of the same shape, (runs, days, rows a day)."
     told, apart_x = [], 0.0
     for sign, y, x in ((1, new, x_new), (-1, control, x_control)):
         n, s, q = moments(y)
@@ -89,7 +89,7 @@ def of_adjusted(new, control, x_new, x_control):
 
 
 def of_agents(new, control):
-    "Agents with their own level, each (sums, squares, rows) of (runs, agents, days); an agent is in one arm."
+    "Agents with random levels, each in one arm: (sums, squares, rows) of (runs, agents, days)."
     value, parts, squares, rows, sign = 0.0, [], 0.0, 0, 1
     for s, q, m in (new, control):
         s, q, m = (v.cumsum(2) for v in (s, q, m))
@@ -104,7 +104,7 @@ def of_agents(new, control):
 
 
 def agents(rng, runs, number, days, per_day, intraclass):
-    "(sums, squares, rows) of (runs, agents, days): each agent has about `per_day` cases a day."
+    "Return (sums, squares, rows) of (runs, agents, days); each agent has about `per_day` cases a day."
     level = rng.normal(0, np.sqrt(intraclass), (runs, number, 1))
     rows = 1 + rng.poisson(per_day - 1, (runs, number, days))
     spread = np.sqrt(1 - intraclass)
@@ -151,12 +151,12 @@ KINDS = {
     "30 agents an arm, 8 cases a day": agent_kind(30),
     "10 agents an arm, 8 cases a day": agent_kind(10),
 }
-# agents whose cases correlate by 0.1 are worth ten independent rows each in the end
+# with an intraclass correlation of 0.1, an agent is finally worth ten independent rows
 TIGHTEST = {"30 agents an arm, 8 cases a day": 300, "10 agents an arm, 8 cases a day": 100}
 
 
 def looks_of(make, runs, seed=0, days=DAYS):
-    "(value, error, df, rows) of (runs, days), drawn in parts."
+    "Return (value, error, df, rows) of (runs, days), drawn in chunks."
     rng, parts = np.random.default_rng(seed), []
     for start in range(0, runs, CHUNK):
         size = min(CHUNK, runs - start)
@@ -165,7 +165,7 @@ def looks_of(make, runs, seed=0, days=DAYS):
 
 
 def decided(looks, **options):
-    "(runs, days) whether the sequence leaves out zero; and whether a plain z-test does."
+    "Return (runs, days) whether the sequence excludes zero, and whether a plain z-test rejects."
     value, error, df, rows = looks
     low, high, _ = always_valid(value, error, rows, df=df, **options)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -174,7 +174,7 @@ def decided(looks, **options):
 
 
 def found_by(hit):
-    "Share of runs that decided at some look, and the mean day where they did."
+    "Return the share of runs with a decision at any look, and the mean day of the first."
     ever = hit.any(1)
     return float(ever.mean()), float(hit.argmax(1)[ever].mean() + 1) if ever.any() else None
 
@@ -213,7 +213,7 @@ def days_until_found(runs, seed=1, effect=0.1):
 
 
 def found_at_the_end(runs, seed=2):
-    "Power of one look, by effect: found beside computed."
+    "Return the power of a single look by effect, simulated and computed."
     told = {}
     for effect in (0.05, 0.1, 0.15):
         value, error, _, _ = looks_of(plain_kind(normal, (500, 500), effect=effect), runs, seed, days=2)
@@ -222,7 +222,7 @@ def found_at_the_end(runs, seed=2):
     return told
 
 
-# ---- coverage of intervals of the fixed horizon: `compare_arms` itself
+# ---- coverage of fixed-horizon intervals, by `compare_arms` itself
 def _table(new, control, **columns):
     return {
         "arm": ["new"] * len(new) + ["control"] * len(control),
@@ -240,7 +240,7 @@ def _two_shares(p, q, n):
 
 
 def _ratio(rng):
-    "Clicks per view: customers of very different activity, with their own rates; 0.1 in both arms."
+    "Clicks per view: customers with very different activity and own rates; 0.1 in both arms."
     n = 400
     views = 1 + rng.poisson(rng.gamma(1, 8, n))
     clicks = rng.binomial(views, rng.beta(2, 18, n))
@@ -301,7 +301,7 @@ def coverage(runs, seed=3, kinds=None):
 
 
 def real(runs, seed=4):
-    "`daily_looks` on rows, beside the sums: the largest distance of an end, and alarms."
+    "Compare `daily_looks` on rows with the sums: largest difference of an end, and share of alarms."
     alarms, far = 0, 0.0
     for i in range(runs):
         rng = np.random.default_rng([seed, i])

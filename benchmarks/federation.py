@@ -1,12 +1,12 @@
-"""What a query moves and how much memory it takes, against a real PostgreSQL on loopback:
+"""Data moved and memory used by federated queries, against a real PostgreSQL on loopback:
 
     python benchmarks/federation.py [--rows 1000000] [--write]
 
-Starts a server of its own (see tests/servers.py), fills a table, asks it through the catalogue, stops it.
-For each query: rows and bytes of the answer, bytes on the wire (counted between us and the server), seconds,
-how often the server was asked for rows and in which words, and the peak of this process's memory above what
-it held before. Then a look-up of one row with and without the scan by pages that the extension has by
-default, the first ten rows of an order asked here and asked of the server, and all rows as samples of a run.
+Starts its own server (see tests/servers.py), fills a table, queries it through the catalogue, stops it.
+For each query: rows and bytes of the answer, bytes on the wire (counted by a proxy), seconds, number of
+scans on the server and their SQL, and the peak memory of this process above the memory before. Then a
+look-up of one row with and without the extension's default scan by pages, the first ten rows sorted here
+and on the server, and all rows as samples of a run.
 """
 
 import argparse
@@ -49,7 +49,7 @@ LAST_TEN = "SELECT id, subject FROM cases ORDER BY id DESC LIMIT 10"
 
 
 class Wire:
-    "Hands bytes on between us and a server, and counts those that come back."
+    "A proxy between this process and a server that counts the bytes received from it."
 
     def __init__(self, port):
         self.to, self.came = port, 0
@@ -83,18 +83,18 @@ class Wire:
 
 
 def memory_mb(name):
-    "VmRSS (now) or VmHWM (highest) of this process, in MB."
+    "Return VmRSS (now) or VmHWM (peak) of this process, in MB."
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 
 def forget_peak():
-    "The highest memory is counted from here on."
+    "Reset the peak memory of this process."
     Path("/proc/self/clear_refs").write_text("5")
 
 
 class Measure:
-    "What happens between its beginning and `result`."
+    "Measures wire bytes, seconds, scans and peak memory of a `with` block, in `result`."
 
     def __init__(self, server, wire):
         self.server, self.wire = server, wire
@@ -122,7 +122,7 @@ class Measure:
 
 
 def drained(answer):
-    "Rows and bytes of an answer that is read and thrown away."
+    "Read and discard an answer; return its rows and bytes."
     for _ in answer:
         pass
     return {"rows": answer.count, "bytes": answer.bytes}
@@ -141,7 +141,7 @@ def queries(catalogue, measure):
 
 
 def look_ups(catalogue, measure):
-    "One row by its key: with the extension's scan by pages, and as the catalogue asks."
+    "Look up one row by its key: with the extension's scan by pages, and in one scan."
     found, sql = {}, QUERIES["one row by its key (=)"]
     for pages in (True, False):
         engine = open_engine(["postgres_scanner"])
@@ -156,7 +156,7 @@ def look_ups(catalogue, measure):
 
 
 def as_samples(folder, catalogue_file, rows, measure):
-    "All rows as samples of a run, as `--data sql:...` reads them."
+    "Read all rows as samples of a run, as `--data sql:...` does."
     question = "SELECT id, body AS transcript FROM crm.cases"
     line, n = f"sql:{catalogue_file}#{question}", 0
     with measure:
@@ -168,7 +168,7 @@ def as_samples(folder, catalogue_file, rows, measure):
 
 @contextmanager
 def asked_server(rows):
-    "(server, wire) with a table of cases."
+    "Yield (server, wire) with a filled table of cases."
     with servers.postgres() as server:
         server.say("CREATE TABLE cases (id BIGINT PRIMARY KEY, subject TEXT, body TEXT, n INT)")
         body = "'Customer: lamp ' || i || ' is broken. ' || repeat('It does not light up. ', 7)"

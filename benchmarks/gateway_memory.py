@@ -1,13 +1,12 @@
 """Memory and load of the gateway: python benchmarks/gateway_memory.py [CALLS] [--plain] [--short] [--write]
 
-First the application is called in its process, CALLS times, about new people in every call and with a
-client that answers at once; the resident memory is printed at ten steps. It has to be flat once the
-conversations that are remembered and the words that detectors know are as many as may be. With --plain
-nothing is searched for and nothing screened: server, sessions and vaults alone; with --short the whole layer
-works, on two sentences in place of five. Then requests go over
-loopback to a bare endpoint, and to the same one through the gateway in another process: requests a
-second, and the milliseconds that the gateway adds. With --write the memory at each step is kept in
-results/gateway_memory.json, also when the run is ended early.
+First the application is called in this process, CALLS times, with a new person in every call and a client
+that answers at once; the resident memory is printed at ten steps. It must be flat once the caches of
+conversations and of detectors' words are full. With --plain nothing is detected or screened: only server,
+sessions and vaults; with --short the whole layer processes two sentences instead of five. Then requests
+go over loopback to a bare endpoint, and to the same one through the gateway in another process: requests
+per second, and the milliseconds added by the gateway. With --write the memory at each step is saved in
+results/gateway_memory.json, also if the run is ended early.
 """
 
 import argparse
@@ -39,7 +38,7 @@ SHORT = "I am {name}, order {order}. Write to {mail}."
 
 
 class Echo:
-    "Answers at once with what it was told."
+    "Answers at once with the last message."
 
     name, provider, model, cacheable = "echo", "local", "m", False
 
@@ -57,7 +56,7 @@ def _name(rng):
     return "".join(rng.choice("bdklmnrst") + rng.choice("aeiou") for _ in range(3)).capitalize()
 
 
-NAMES = [_name(random.Random(n)) for n in range(2000)]  # four million people
+NAMES = [_name(random.Random(n)) for n in range(2000)]  # four million combinations
 
 
 def person(rng):
@@ -65,7 +64,7 @@ def person(rng):
 
 
 def request(rng, said=SAID):
-    "(body, text) of a request about somebody new."
+    "Return (body, text) of a request about a new person."
     name, n = person(rng), rng.randrange(10_000)
     mail = f"{name.replace(' ', '.').lower()}@mail.example"
     text = said.format(name=name, n=n, order=rng.randrange(10**6), mail=mail)
@@ -80,7 +79,7 @@ def resident_mb():
 
 
 async def call(app, body):
-    "One request of an ASGI application, without a client that would hold memory of its own."
+    "Call an ASGI application directly, without a client that uses memory itself."
     raw, out = json.dumps(body).encode(), []
     sent = iter([{"type": "http.request", "body": raw, "more_body": False}])
     head = [(b"content-type", b"application/json"), (b"host", b"localhost")]
@@ -109,7 +108,7 @@ PLAIN = {"prompt": ["masking"], "answer": ["demasking"], "masking": {"detect": F
 
 
 def kept(found, calls, plain, said):
-    "Writes what was measured so far."
+    "Write the measurements so far."
     flat = [row["mb"] for row in found if row["calls"] >= calls // 2]
     growth = round(flat[-1] - flat[0], 1) if len(flat) > 1 else None
     told = {
@@ -169,7 +168,7 @@ asyncio.run(main())
 
 
 async def load(address, at_once, seconds):
-    "(requests a second, milliseconds of each)"
+    "Return requests per second and the milliseconds of each request."
     import aiohttp
 
     taken, rng, ends = [], random.Random(at_once), time.perf_counter() + seconds

@@ -1,10 +1,10 @@
-"""How long an index of passages takes to make and to search, and what it holds in memory.
+"""Time to build and search an index of passages, and its memory.
 
     python benchmarks/index.py [--passages 100000] [--to results/index.json]
 
-Passages are invented: 80 words each, drawn as words are in texts (the n-th most common is n times
-rarer than the first), of fifty products, a tenth of them for staff alone. Questions are words of
-some passage, without the sixty most common.
+Passages are invented: 80 words each from a Zipf distribution (the n-th most common word is n times
+rarer than the first), about fifty products, a tenth of them for staff only. Queries are words of
+one passage, without the sixty most common.
 Nothing is downloaded.
 """
 
@@ -24,7 +24,7 @@ WORDS, VOCABULARY = 80, 60_000
 
 
 def vocabulary(rng):
-    "Words of 3 to 8 letters, each with a number so that no two are the same."
+    "Return words of 3 to 8 letters, each followed by a digit."
     lengths = rng.integers(3, 9, VOCABULARY)
     letters = "abcdefghijklmnopqrstuvwxyz"
     return [
@@ -33,7 +33,7 @@ def vocabulary(rng):
 
 
 def draw(rng, count):
-    "Numbers of words, (count, WORDS)."
+    "Return word numbers, shape (count, WORDS)."
     chance = 1 / np.arange(1, VOCABULARY + 1)
     return rng.choice(VOCABULARY, size=(count, WORDS), p=chance / chance.sum())
 
@@ -45,7 +45,7 @@ def passages(words, drawn):
 
 
 def timed_searches(index, rng, words, drawn, count, size, **given):
-    "Milliseconds of each search, (wall clock, processor time)."
+    "Return (wall clock, CPU) milliseconds of each search."
     spent = []
     for _ in range(count):
         row = drawn[rng.integers(len(drawn))]
@@ -65,7 +65,7 @@ def summary(spent):
 
 
 def resident_mb():
-    "Memory of this process now."
+    "Return the current memory of this process."
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 

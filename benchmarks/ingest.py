@@ -1,8 +1,8 @@
-"""Ingest measured: a table of SQLite copied whole, then after a hundredth of it changed, then unchanged.
+"""Ingest of a whole SQLite table, then with no change, then after a change of every hundredth row.
 
     python benchmarks/ingest.py --rows 1000000
 
-Rows are invented. Times are of the whole run of `ingest`, memory is the highest of the process.
+Rows are invented. Times are of whole runs of `ingest`, memory is the peak of the process.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Our judge prompts put to a real model: replies read, place, length, agreement with people.
+"""The judge prompts with a real model: readable replies, position and length effects, agreement with people.
 
     python benchmarks/judge_prompts.py --keep replies.jsonl                      # local:smollm2, no key
     python benchmarks/judge_prompts.py --judge openai:NAME --base-url URL --keep replies.jsonl --concurrency 8
 
-Every reply is written to the file as it comes: the same command goes on where it was stopped. With --replay
-nothing is asked. The figures, which hold no text, go to --out. Texts of other people are read from
-CRMEVAL_DATA and stay there.
+Every reply is saved to the file at once: the same command continues a stopped run. With --replay no call is
+made. The figures, which contain no text, go to --out. Third-party texts are read from CRMEVAL_DATA and are
+not copied.
 """
 
 import argparse
@@ -34,11 +34,11 @@ PROMPT_OF = {"factuality": "check", "completeness": "align", "conciseness": "ali
 ABOUT = (
     "Our judge prompts put to a real model: replies read, what place and length change, agreement with people"
 )
-CHUNK = 2  # cases that all prompts are asked about before the next ones, so that a stopped run is balanced
+CHUNK = 2  # all prompts process these cases before the next ones, so that a stopped run is balanced
 
 
 class Kept:
-    "A chat client whose replies are kept in a file, one a line, and given again to the same question."
+    "A chat client that saves its replies to a file, one per line, and reuses them for equal requests."
 
     def __init__(self, client, path, replay=False):
         self.client, self.path, self.replay, self.lock = client, Path(path), replay, threading.Lock()
@@ -73,7 +73,7 @@ class Kept:
 
 
 def judges(client, structured=True):
-    "One of each kind, all over the same client."
+    "Return one judge of each kind, all with the same client."
     options = {"client": client, "structured": structured, "retries": 1}
     fine, rubric = (LLMJudge(client.name, style=s, **options) for s in ("fine", "rubric"))
     return {"fine": fine, "rubric": rubric, "compare": PairwiseJudge(client, retries=1)}
@@ -89,7 +89,7 @@ def figure(e):
 
 
 def trials(client, n, concurrency):
-    "Figures by prompt; the cases in chunks, the last pass over all of them from the replies that are kept."
+    "Return figures by prompt: cases in chunks first, then all of them from the saved replies."
     cases = trial_cases()[:n]
     for i in range(0, len(cases), CHUNK):
         prompt_trials(cases[i : i + CHUNK], **judges(client), concurrency=concurrency, n_resamples=2)
@@ -103,7 +103,7 @@ def trials(client, n, concurrency):
 
 
 def people_of(name, client, limit, concurrency):
-    "Agreement on a labelled set, and of word overlap on the same responses."
+    "Return the agreement on a labelled set, and that of word overlap on the same responses."
     judge = judges(client)["fine"]
     done = measure_judge(name, judge, limit=limit, groups=False, concurrency=concurrency, download=False)
     lines = {line.judge: line.measured.figures for line in done.lines}
@@ -129,7 +129,7 @@ async def asked_in_both_orders(client, pairs, concurrency):
 
 
 def pairs_of(client, limit, concurrency):
-    "Which of two is better, against people, on the short pairs of LLMBar's natural part."
+    "Return the agreement of pairwise choices with people, on short pairs of LLMBar's natural part."
     from crmeval.tasks.load import load_rows
 
     rows = load_rows("llmbar", "Natural/dataset.jsonl", download=False)
@@ -161,7 +161,7 @@ def pairs_of(client, limit, concurrency):
 
 
 def without_schema(client, n, concurrency):
-    "Replies read when the endpoint takes no schema: the words of the prompt alone."
+    "Return the share of readable replies without a schema, from the prompt's instructions alone."
     found = prompt_trials(trial_cases()[:n], **judges(client, structured=False), concurrency=concurrency)
     read = {p: es["replies read"] for p, es in found.items() if p != "compare"}
     return {"cases": n, "replies read": {p: figure(e) for p, e in read.items() if e.n}}
@@ -175,7 +175,7 @@ def spent(client):
 
 
 def plain_settings(client):
-    "What shapes the answers; no address and no path."
+    "Return the settings that affect the answers, without addresses and paths."
     kept = ("provider", "model", "sha256", "server", "temperature", "max_tokens", "context", "threads")
     return {k: v for k, v in client.settings().items() if k in kept}
 

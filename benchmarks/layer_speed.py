@@ -1,15 +1,15 @@
-"""What the trust layer adds to a call: CPU milliseconds for each e-mail, and how long the event loop waits.
+"""CPU milliseconds that the trust layer adds to a call per e-mail, and the longest wait of the event loop.
 
     python benchmarks/layer_speed.py [--write]
 
-The client answers at once, so that what is measured is the layer: filling a template, masking, defence, the
-gateway's check, demasking, screening. All e-mails are invented; no two are alike, so that nothing of an
-e-mail is known from the one before. The template is the same for all, as it is where people work: that its
-own words hold nobody's data is found once.
+The client answers at once, so that only the layer is measured: filling a template, masking, defence, the
+gateway's check, demasking, screening. All e-mails are invented and different, so that no cache helps with
+their texts. The template is always the same, as in practice: its own words are checked for personal data
+only once.
 
 - ordinary e-mails (250 to 3,500 characters, most of them around 900), p50 and p99;
 - e-mails of 1,000, 5,000, 10,000 and 20,000 characters, p50;
-- the longest wait of a loop on which twenty replies are under way at once.
+- the longest wait of a loop with twenty concurrent replies.
 """
 
 import argparse
@@ -55,7 +55,7 @@ _SAYINGS = (
 
 
 def email(rng, size):
-    "An invented e-mail of about so many characters."
+    "Return (name, text) of an invented e-mail of about `size` characters."
     name = f"{rng.choice(_FIRST)} {rng.choice(_LAST)}"
     parts, length = [], 60
     while length < size:
@@ -74,7 +74,7 @@ def _said(rng):
 
 
 class Echo:
-    "A client that answers at once with a reply of three to five sentences, some of them the customer's."
+    "A client that answers at once with a short reply that quotes the customer."
 
     name, provider, model, cacheable = "echo", "embedded", "echo", False
 
@@ -91,7 +91,7 @@ def record_of(name, text):
 
 
 async def milliseconds(layer, emails):
-    "CPU milliseconds of each reply."
+    "Return the CPU milliseconds of each reply."
     spent = []
     for name, text in emails:
         start = time.process_time()
@@ -102,7 +102,7 @@ async def milliseconds(layer, emails):
 
 
 async def longest_wait(layer, emails):
-    "Longest wait of a loop with all replies under way at once, in CPU milliseconds of this process."
+    "Return the longest wait of a loop with all replies running at once, in CPU milliseconds of this process."
     gaps, done = [], asyncio.Event()
 
     async def watch():
@@ -122,7 +122,7 @@ async def longest_wait(layer, emails):
 
 
 def quantiles(spent):
-    "p50 and p99 of milliseconds."
+    "Return p50 and p99."
     return [round(statistics.median(spent), 2), round(sorted(spent)[int(0.99 * len(spent))], 2)]
 
 
@@ -130,7 +130,7 @@ async def figures(count):
     rng, layer = random.Random(11), TrustLayer(Echo())
     sizes = [min(3500, max(250, int(rng.lognormvariate(6.8, 0.5)))) for _ in range(count + 10)]
     settle()  # as the gateway does before it listens
-    await milliseconds(layer, [email(rng, 900) for _ in range(10)])  # patterns and word lists are read
+    await milliseconds(layer, [email(rng, 900) for _ in range(10)])  # loads patterns and word lists
     ordinary = [email(rng, size) for size in sizes[:count]]
     found = {"e-mails": count, "characters, median": statistics.median(len(t) for _, t in ordinary)}
     found["ms, p50 and p99"] = quantiles(await milliseconds(layer, ordinary))

@@ -1,12 +1,12 @@
-"""What masking leaves in, what demasking puts back, and how long both take.
+"""Values missed by masking, values restored by demasking, and the time of both.
 
     python benchmarks/masking.py [--write]
 
-Three figures, on texts of our own and, where it is there, on `presidio_pii`:
-- placeholders that a model has altered, in many ways, for fifty invented names: share restored exactly,
-  and share restored to the wrong person, beside exact replacement;
-- values left in free sentences with no record known, and with the record known;
-- milliseconds for each e-mail, masked and put back, p50 and p99 of CPU time.
+Three figures, on invented texts and, if available, on `presidio_pii`:
+- placeholders altered by a model in many ways, for fifty invented names: share restored exactly, and
+  share restored to the wrong person, compared with exact replacement;
+- values left in free sentences without a record, and with the record;
+- CPU milliseconds per e-mail, masked and demasked, p50 and p99.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _ENDINGS = (
 
 
 def invented_names(count=50, seed=7):
-    "Names of nobody, each of two words; no two share a word."
+    "Return invented names of two words; no two share a word."
     rng = random.Random(seed)
     words = [a + b for a in _ONSETS for b in _ENDINGS]
     rng.shuffle(words)
@@ -48,7 +48,7 @@ def _wide(text):
 
 
 def _bold(text):
-    "Mathematical bold capitals and digits."
+    "Return the text in mathematical bold capitals and digits."
     return "".join(
         chr(0x1D400 + ord(c) - 65) if "A" <= c <= "Z" else chr(0x1D7CE + int(c)) if c.isdigit() else c
         for c in text
@@ -60,7 +60,7 @@ def _lookalike(text):
 
 
 def ways(placeholder):
-    "Way -> (what a model writes, what stands around the value in it)."
+    "Return way -> (the altered placeholder, the expected text around the value)."
     k, c = _parts(placeholder)
     p, low = placeholder, placeholder.lower()
     return {
@@ -141,7 +141,7 @@ def ways(placeholder):
 
 
 def restored(names):
-    "Way -> (share restored exactly, share restored by exact replacement, how many went to somebody else)."
+    "Return way -> (share restored exactly, share by exact replacement, number restored to another person)."
     with MaskingSession() as session:
         placeholders = {}
         for name in names:
@@ -160,7 +160,7 @@ def restored(names):
 
 
 def slipped(names, seed=3):
-    "Of codes with a random slip in one to three characters: (tried, restored to somebody)."
+    "Try codes with one to three random wrong characters; return (tried, restored to a person)."
     rng, wrong, tried = random.Random(seed), 0, 0
     with MaskingSession() as session:
         for name in names:
@@ -190,7 +190,7 @@ def _root(parent, node):
 
 
 def held_back(rows):
-    "Rows of the templates that no rule was written on: the half of nbs/validation/07_pii_scores.ipynb."
+    "Return the rows of held-out templates: the same half as in nbs/validation/07_pii_scores.ipynb."
     parent, groups = {}, {}
     for row in rows:
         parent[_root(parent, ("id", row["template_id"]))] = _root(parent, ("text", _template(row)))
@@ -202,7 +202,7 @@ def held_back(rows):
 
 
 def left_in():
-    "Shares of values that stand in the masked sentences, whole and in any word; None without the data."
+    "Return shares of values left in the masked sentences, whole and by any word; None without the data."
     from crmeval.tasks.public import DataUnavailable, load_rows
 
     try:
@@ -237,7 +237,7 @@ def _stands(value, text):
 
 
 def email(n, name):
-    "An invented e-mail of about 850 characters, another one for each number."
+    "Return an invented e-mail of about 850 characters, different for each number."
     body = (
         f"I am writing about order {100_000 + n}, promised for the {n % 28 + 1}th, which has not come. "
         f"I called twice, at +44 20 7946 0{n % 900 + 100}, and was told that somebody would write. "
@@ -249,7 +249,7 @@ def email(n, name):
 
 
 def milliseconds(names, count=300):
-    "Name of what -> (p50, p99) of CPU milliseconds for each e-mail, after a warm-up."
+    "Return step -> (p50, p99) of CPU milliseconds per e-mail, after a warm-up."
     took = {"mask": [], "demask": []}
     for n in range(-5, count):
         name = names[n % len(names)]

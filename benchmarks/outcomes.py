@@ -1,11 +1,11 @@
-"""Ten million outcome rows: how long figures with intervals take, and how much memory.
+"""Ten million outcome rows: time and memory of figures with intervals.
 
     python benchmarks/outcomes.py [--rows 10000000] [--write] [--coverage 2000]
 
-A simulated desk is written to Parquet chunk by chunk (not timed as part of the sums). Each sum runs in a
-process of its own, so that its peak of memory is its own: the resident set of the whole process, engine,
-libraries and all. On a machine that others use too, seconds are longer than those of the processor, which
-stand beside them with the load. `--coverage` runs seeded desks: how often an interval holds the truth.
+A simulated desk is written to Parquet in chunks (not included in the times). Each case runs in its own
+process, so that its memory peak is its own: the resident set of the whole process, including engine and
+libraries. On a busy machine the seconds exceed the CPU seconds, which are reported too, with the load.
+`--coverage` runs seeded desks: the share of intervals that contain the true value.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def written(path, rows):
 
 
 def summed(path, names, by):
-    "Sum one case: values, seconds, peak of memory."
+    "Compute one case; return first row, seconds, and peak memory."
     from crmeval.live.outcomes import outcome_rows, outcomes
 
     start, cpu = time.perf_counter(), time.process_time()
@@ -61,7 +61,7 @@ def summed(path, names, by):
 
 
 def in_process(*arguments):
-    "Run this file with some arguments; what it prints is JSON."
+    "Run this file in a new process with these arguments; return its JSON."
     start = time.perf_counter()
     done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
     return json.loads(done.stdout) | {"seconds_of_process": round(time.perf_counter() - start, 1)}
@@ -80,7 +80,7 @@ def measured(rows, folder):
 
 
 def covered(desks):
-    "How often 95 % intervals hold the truth over seeded desks; two ways of clustering, few agents."
+    "Return the coverage of 95 % intervals over seeded desks with few agents, clustered and by rows."
     from crmeval.live.desk_plan import base_value
     from crmeval.live.outcomes import outcome
     from crmeval.live.simulator import simulate_rows

@@ -1,9 +1,9 @@
-"""A run on a local Ray cluster of three nodes, of which something dies: what is asked twice, what is lost.
+"""Runs on a local Ray cluster of three nodes where a process or node dies: repeated calls, lost rows.
 
     python benchmarks/ray_cluster.py --to benchmarks/results/ray_cluster.json
 
-The endpoint is on loopback and counts what it is asked. Each driver is a process of its own. A busy machine
-may take minutes: Ray gives a node half a minute to start, so a start is tried again.
+The endpoint is on loopback and counts its calls. Each driver is a separate process. On a busy machine this
+may take minutes: Ray gives a node half a minute to start, so starts are retried.
 """
 
 import argparse
@@ -63,12 +63,12 @@ class Endpoint(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked = []  # when, and what
+        self.asked = []  # (time, text) of each call
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 def again(work, tries=12):
-    "Ray may not start a node in time on a busy machine."
+    "Retry: Ray may not start a node in time on a busy machine."
     for _ in range(tries - 1):
         try:
             return work()
@@ -86,7 +86,7 @@ AGENT_PORTS = (
 
 
 def node_options():
-    "Ports are given: a node that waits for its agent to choose them ends after 15 s (ray issue 65983)."
+    "Return fixed ports: a node that waits for its agent to choose them ends after 15 s (ray issue 65983)."
     with contextlib.ExitStack() as held:
         free = [held.enter_context(socket.socket()) for _ in AGENT_PORTS]
         for s in free:
@@ -96,7 +96,7 @@ def node_options():
 
 
 class Trial:
-    "One run, and the means to disturb it."
+    "One run, with methods to disturb it."
 
     def __init__(self, cluster, folder, **more):
         self.cluster, self.out, self.endpoint = cluster, folder / "run", Endpoint()
@@ -116,7 +116,7 @@ class Trial:
             time.sleep(0.02)
 
     def workers(self):
-        "Processes that have a shard's journal open."
+        "Return the processes that have a shard's journal open."
         found = set()
         for fd in Path("/proc").glob("[0-9]*/fd/*"):
             try:
@@ -133,7 +133,7 @@ class Trial:
         os.kill(found[0], signal.SIGKILL)
 
     def end(self, driver):
-        "Wait; a run that said what is missing is started once more."
+        "Wait for the driver and start an incomplete run once more; return the figures."
         told = driver.communicate()[1]
         starts = 1
         if driver.returncode:
@@ -212,7 +212,7 @@ def measured(names):
             doing, more = TRIALS[name]
             with tempfile.TemporaryDirectory() as folder:
                 found[name] = doing(Trial(cluster, Path(folder), **more))
-            found[name]["load_of_the_machine"] = round(os.getloadavg()[0], 1)  # processes that want a core
+            found[name]["load_of_the_machine"] = round(os.getloadavg()[0], 1)  # processes waiting for a CPU
             print(name, found[name], flush=True)
     finally:
         cluster.shutdown()
@@ -231,7 +231,7 @@ def main():
     told = {"date": time.strftime("%Y-%m-%d"), "ray": version("ray"), "cores": os.cpu_count()}
     told |= {"nodes": NODES, "samples": SAMPLES, "shard_size": SHARD, "calls_in_flight_a_worker": IN_FLIGHT}
     rows = measured(given.only or list(TRIALS))
-    if given.only and given.to and given.to.is_file():  # the others stay as they were
+    if given.only and given.to and given.to.is_file():  # keeps the other rows
         rows = {**json.loads(given.to.read_text(encoding="utf-8"))["rows"], **rows}
     text = json.dumps({"setup": told, "rows": rows}, indent=1)
     if given.to:

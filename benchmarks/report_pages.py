@@ -1,10 +1,9 @@
-"""What the report of a run with many answers costs: to write, to hold, and to open in a browser.
+"""Reports of runs with many answers: time to write, memory, size, and time to open in a browser.
 
     python benchmarks/report_pages.py [--samples 10000] [--systems 5] [--to results/report_pages.json]
 
-The run is invented: texts of some common words, and points that nobody judged. Of the files the first,
-the middle one and the last are opened in Chromium where there is one; a time is that of the page's own
-thread.
+The run is invented: texts of some common words, and random points. The first, the middle and the last file
+are opened in Chromium if it is installed; times are those of the page's own thread.
 """
 
 import argparse
@@ -32,7 +31,7 @@ def words(rng, n):
 
 
 def scores_of(rng, answer, text):
-    "A score of each metric, with one part of the answer that it speaks of."
+    "Yield a score of each metric, with one part of the answer as its evidence."
     for m in METRICS:
         points = float(rng.choice([2, 3, 4]))
         found = [
@@ -56,7 +55,7 @@ def invented_run(n, systems, folder, seed=7):
 
 
 def opened(files):
-    "File -> seconds of the page's thread until its tables are ready; empty where there is no browser."
+    "Return file -> seconds of the page's thread until its tables are ready; empty without a browser."
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -72,7 +71,7 @@ def opened(files):
 
 
 def seconds_to_open(browser, file):
-    "The shorter of two visits."
+    "Return the shorter of two visits."
     times = []
     for _ in range(2):
         page = browser.new_page()

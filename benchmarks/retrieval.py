@@ -1,19 +1,19 @@
-"""Retrievers on three public sets: nDCG, recall and MRR with intervals, CPU milliseconds for a query.
+"""Retrievers on three public sets: nDCG, recall and MRR with intervals, CPU milliseconds per query.
 
     python benchmarks/retrieval.py [SET ...] [--write] [--no-encoder] [--only WORD] [--keep FOLDER]
 
-Needs the sets in $CRMEVAL_DATA, for the encoder the extra of that name, for the row of bm25s that package.
-Everything runs in this process on one thread; building an index is not part of a query's time. A text that
-was encoded once is remembered, so that choosing does not take hours; what a query takes with the encoder is
-measured on the first twenty queries of a half, without that memory.
+Needs the sets in $CRMEVAL_DATA, for the encoder the extra of that name, and for the row of bm25s that
+package. Everything runs in this process on one thread; building an index is not part of a query's time.
+Encoded texts are cached, so that tuning does not take hours; the time of queries with the encoder is
+measured on the first twenty queries of a half, without that cache.
 
-Each query belongs to one of two halves (conversations whole). What is chosen (the weight of meaning, the view
-of the conversation) is chosen on the first half; the table shows the second. The figures of the first half
-are kept beside it in the results.
+Queries are split into two halves (conversations whole). The weight of the encoder and the view of the
+conversation are tuned on the first half; the table shows the second. The figures of the first half are
+saved beside it in the results.
 
-- no filter / filter: whether what the record knows (which hotel) narrows the search;
-- last / conversation: whether only the last turn is looked for, or the two before it with less weight;
-- customer / staff: as whom passages are read, where not everybody may read all. Every engine is held to it.
+- no filter / filter: whether a known field of the record (the hotel) narrows the search;
+- last / conversation: whether only the last turn is the query, or also the two before it with less weight;
+- customer / staff: the reader, if not everybody may read all passages. The same for every engine.
 """
 
 import argparse
@@ -40,21 +40,21 @@ from crmeval.validation.retrievers import EVERYBODY, VIEWS, readers_of_set
 RESULTS = Path(__file__).parent / "results" / "retrieval.json"
 K = 10
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-TIMED = 20  # queries of a half whose time is measured where the encoder reads them
+TIMED = 20  # queries of a half that are timed if the encoder reads them
 
 
 def shown(p):
-    "A passage as it is read: its title, and its text."
+    "Return the title and text of a passage."
     return f"{p['title']}\n{p['text']}" if p.get("title") else p["text"]
 
 
 def plain(passage):
-    "A passage whose lists of one are that one."
+    "Return the passage with each one-element list replaced by its element."
     return {k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in passage.items()}
 
 
 class Masks:
-    "Which passages a filter leaves."
+    "Filter -> which passages match it."
 
     def __init__(self, passages):
         self.passages, self.kept = passages, {}
@@ -71,7 +71,7 @@ class Masks:
 
 
 class Ranked:
-    "What every engine of this file has: passages, filters, the best of some scores."
+    "Base of the engines of this file: passages, filters, and the best of some scores."
 
     def __init__(self, passages):
         self.passages, self.masks = passages, Masks(passages)
@@ -83,7 +83,7 @@ class Ranked:
 
 
 class Bm25s(Ranked):
-    "The package bm25s as it comes, with its list of English stop words."
+    "The package bm25s with its defaults and its English stop words."
 
     def __init__(self, passages):
         import bm25s
@@ -101,7 +101,7 @@ class Bm25s(Ranked):
 
 
 class Fts5(Ranked):
-    "SQLite's own search with its stemmer; every word quoted, the filter in SQL."
+    "SQLite FTS5 with its stemmer; every word is quoted, the filter is in SQL."
 
     def __init__(self, passages):
         super().__init__(passages)
@@ -134,7 +134,7 @@ class Fts5(Ranked):
 
 
 class Keyword(Ranked):
-    "The retriever to try things with; one that knows no lists of values is given one filter at a time."
+    "`KeywordRetriever`; it does not accept lists in filters, so their values are searched one by one."
 
     def __init__(self, passages):
         super().__init__(passages)
@@ -156,7 +156,7 @@ class Keyword(Ranked):
 
 
 class ByQuery:
-    "An engine that reads the query itself, as a search."
+    "An engine called with the query, as a search."
 
     def __init__(self, engine, filtered, who, limited):
         self.engine, self.filtered = engine, filtered
@@ -168,7 +168,7 @@ class ByQuery:
 
 
 class Shelf:
-    "A set in an index, opened with an encoder that remembers and with one that does not."
+    "A set in an index, opened with a caching encoder and with one that does not cache."
 
     def __init__(self, s, folder, with_encoder):
         self.set, path = s, Path(folder) / f"{s.name}.index"
@@ -183,7 +183,7 @@ class Shelf:
         self.turns = any(q.messages for q in s.queries)
 
     def ways(self):
-        "(what is said before a system, what behind it, filtered, reader)"
+        "Yield (prefix of the name, suffix of the name, filtered, reader)."
         for filtered in (False, True) if self.fields else (False,):
             before = ("filter, " if filtered else "no filter, ") if self.fields else ""
             for reader, who in self.readers.items():
@@ -199,7 +199,7 @@ class Shelf:
 
 
 class Asked:
-    "A search of an index: what is remembered for the figures, and nothing for the time."
+    "A search of an index: with the cache for the figures, without it for the times."
 
     def __init__(self, shelf, filtered, who, view, how, meaning=None):
         options = {"k": K, "filtered": filtered, "words": view, "who": who, "how": how, "meaning": meaning}
@@ -211,7 +211,7 @@ class Asked:
 
 
 def searches(shelf):
-    "name -> search of everything that needs no choice."
+    "Return name -> search for everything that is not tuned."
     s = shelf.set
     made = {"SQLite FTS5": Fts5, "KeywordRetriever": Keyword}
     if find_spec("bm25s"):
@@ -233,11 +233,11 @@ def searches(shelf):
 
 
 def chosen(shelf, half):
-    "name -> search with the weight and the view that have the best nDCG on a half, for each way."
+    "Return name -> search with the weight and view of the best nDCG on this half, per filter and reader."
     found = {}
     for before, behind, filtered, who in shelf.ways():
         if shelf.fields and not filtered:
-            continue  # nobody who knows the hotel searches all of them
+            continue  # if the hotel is known, searching all hotels makes no sense
         tried = {}
         for view, words_of in shelf.views().items():
             for weight in WEIGHTS:
@@ -253,7 +253,7 @@ def chosen(shelf, half):
 
 
 def evaluated(name, search, queries):
-    "Figures of a search, and its time."
+    "Return the figures of a search, with its time."
     table = evaluate_retriever(search, queries, name=name)
     if getattr(search, "fresh", None) is None:
         return table
@@ -268,7 +268,7 @@ def told(table):
 
 
 def abstaining(first, second):
-    "A threshold on the best score, chosen on one half, on the other."
+    "Tune a threshold on the best score on one half; return its figures on the other."
     cut = abstain_below([f.top_score for f in first.found], [f.answerable for f in first.found])
     left = abstains_below([f.top_score for f in second.found], cut)
     figures = abstention_figures(left, [f.answerable for f in second.found])
@@ -276,7 +276,7 @@ def abstaining(first, second):
 
 
 def measured(name, args, folder):
-    "Everything about one set."
+    "Return all figures of one set."
     s = retrieval_set(name)
     first, second = s.halves()
     shelf = Shelf(s, args.keep or folder, not args.no_encoder)
@@ -295,7 +295,7 @@ def measured(name, args, folder):
 
 
 def compared(tables):
-    "The best system of the first half against the index of words, on the second."
+    "Compare the best system of the first half with the index of words, on the second."
     best = max(tables, key=lambda n: tables[n][0]["ndcg@10"].value)
     plain = next(n for n in reversed(tables) if "Index, last" in n)
     d = compare_retrievers(tables[best][1], tables[plain][1])
@@ -304,7 +304,7 @@ def compared(tables):
 
 
 def told_apart(s, first, second, searches):
-    "Answerable or not by the score of the best passage; without filters, which would give it away."
+    "Detect unanswerable queries by the best score; without filters, which would give the answer away."
     if not s.unanswerable:
         return {}
     names = [
@@ -342,7 +342,7 @@ def main():
 
 
 def keep(name, found, only):
-    "Put the figures of a set beside those of the others."
+    "Save the figures of a set beside those of the others."
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     if only and name in kept:
         found = {**kept[name], **found, "systems": {**kept[name]["systems"], **found["systems"]}}

@@ -1,4 +1,4 @@
-"A bare aiohttp client: what the machine and the endpoint allow. No records, no retries, nothing on disk."
+"A bare aiohttp client: the limit of machine and endpoint. No records, no retries, nothing on disk."
 
 import asyncio
 import json

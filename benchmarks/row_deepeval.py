@@ -1,4 +1,4 @@
-"""DeepEval: generations with the openai SDK, then evaluate() with one GEval metric whose steps are given.
+"""DeepEval: generations with the openai SDK, then evaluate() with one GEval metric with given steps.
 
 Its own files go to a temporary folder.
 """
@@ -9,8 +9,8 @@ import tempfile
 
 from common import QUESTION, conversation, keys, row, task
 
-keys()  # read at import, therefore before it
-os.chdir(tempfile.mkdtemp(prefix="deepeval-"))  # it writes a folder of its own into the working directory
+keys()  # read at import, so set before
+os.chdir(tempfile.mkdtemp(prefix="deepeval-"))  # it writes its own folder into the working directory
 import openai
 from deepeval import evaluate
 from deepeval.evaluate import AsyncConfig, CacheConfig, DisplayConfig, ErrorConfig

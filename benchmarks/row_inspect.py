@@ -4,7 +4,7 @@ import tempfile
 
 from common import QUESTION, keys, row, task
 
-keys()  # read at import, therefore before it
+keys()  # read at import, so set before
 from inspect_ai import Task, eval
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import get_model

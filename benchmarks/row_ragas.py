@@ -4,7 +4,7 @@ import asyncio
 
 from common import QUESTION, conversation, keys, row, task
 
-keys()  # read at import, therefore before it
+keys()  # read at import, so set before
 import openai
 from ragas import Dataset, experiment
 from ragas.llms import llm_factory
@@ -24,7 +24,7 @@ async def _work(url, first, n, concurrency):
         generations, judgements = (
             asyncio.Semaphore(concurrency),
             asyncio.Semaphore(concurrency),
-        )  # @experiment itself sets no limit
+        )  # @experiment itself has no limit
 
         @experiment()
         async def summarise(item):

@@ -1,13 +1,13 @@
-"""The speed tables, with one command each, on this machine against a local endpoint.
+"""The speed tables, one command each, on this machine with a local endpoint.
 
     python benchmarks/run.py --install                # once: an environment for each other framework, pinned
     python benchmarks/run.py                          # side by side: 500 samples, two calls each
     python benchmarks/run.py --latency-ms 0           # calls/s of the engine against the bare openai SDK
-    python benchmarks/run.py cached                   # the same work again, everything known
+    python benchmarks/run.py cached                   # the same work again, all answers cached
     python benchmarks/run.py memory                   # 200,000 samples from a generator
     python benchmarks/run.py faults                   # rate limits, errors, resets, broken bodies, hangs
 
-Each writes benchmarks/results/NAME.json. A framework without an environment is skipped with a word.
+Each writes benchmarks/results/NAME.json. Frameworks without an environment are skipped with a message.
 """
 
 import argparse
@@ -35,7 +35,7 @@ FAULTS = "429=0.2,500=0.05,reset=0.02,truncated=0.02,broken=0.02,hang=0.01"
 
 @contextlib.contextmanager
 def endpoint(latency_ms, *more):
-    "Start an endpoint as its own process; yields its URL."
+    "Start an endpoint in its own process; yield its URL."
     process = subprocess.Popen(
         [sys.executable, str(HERE / "endpoint.py"), "--latency-ms", str(latency_ms), *more],
         stdin=subprocess.PIPE,
@@ -54,7 +54,7 @@ def endpoint(latency_ms, *more):
 
 
 def told(python, script, *args, timeout_s=900):
-    "The row that a script prints, or what it said instead."
+    "Return the row that a script prints, or its error."
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     try:
         done = subprocess.run(
@@ -73,7 +73,7 @@ def told(python, script, *args, timeout_s=900):
 
 
 def python_of(name, envs):
-    "The interpreter for a row, or None: other frameworks live in environments of their own, the rest here."
+    "Return the interpreter for a row, or None; other frameworks have their own environments."
     if name in PEERS:
         return next(
             (
@@ -91,7 +91,7 @@ def python_of(name, envs):
 
 
 def install(names, envs):
-    "Make the environments of the other frameworks, with uv where it is at hand."
+    "Create the environments of the other frameworks, with uv if available."
     uv = shutil.which("uv") or next(
         (str(p) for p in [Path(sys.executable).with_name("uv")] if p.is_file()), None
     )
@@ -133,7 +133,7 @@ def table(rows):
 
 
 def setup(args, **more):
-    "What a reader must know to repeat it; no name of a machine and no path."
+    "Return the conditions of a measurement, without the machine's name and paths."
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -160,10 +160,10 @@ def median(runs, field, digits=1):
     return round(statistics.median(r[field] for r in runs), digits)
 
 
-# what is measured
+# measurements
 
 
-SIDE_BY_SIDE = {  # title of a column: field of a row
+SIDE_BY_SIDE = {  # column title: field of a row
     "system": "system",
     "version": "version",
     "samples/s": "samples_per_s",
@@ -177,7 +177,7 @@ SIDE_BY_SIDE = {  # title of a column: field of a row
 
 
 def _rounds(args, known):
-    "(rows, errors) of each system by name; a system with an error is not asked again."
+    "Return rows and errors by system; a system with an error is not run again."
     runs, errors = {n: [] for n in known}, {}
     with endpoint(args.latency_ms) as url:
         words = ("--url", url, "--samples", args.samples, "--concurrency", args.concurrency)
@@ -196,7 +196,7 @@ def _rounds(args, known):
 
 
 def side_by_side(args):
-    "Each system in turn, several rounds, so that a busy minute meets all of them."
+    "Run the systems in turn for several rounds, so that load on the machine affects all of them."
     known = {n: p for n in args.only or ROWS if (p := python_of(n, args.envs))}
     skipped = {ROWS[n]: "not installed" for n in args.only or ROWS if n not in known}
     for name in args.only or ROWS:
@@ -250,7 +250,7 @@ def _summary(system, runs, bare, n):
 
 
 def engine(args):
-    "Calls/s against an endpoint that answers at once: the engine beside the bare SDK."
+    "Measure calls/s of the engine and the bare SDK, against an endpoint without latency by default."
     about, systems = (
         setup(
             args, latency_ms=args.latency_ms, samples=args.samples, repeats=args.repeats, calls_per_sample=1
@@ -281,7 +281,7 @@ def _engine_row(system, runs, sdk):
 
 
 def _measured(what, args, *more, samples=None, timeout_s=900):
-    "What a process of engine.py measured; a failure ends the program."
+    "Return the row of an engine.py process; exit on failure."
     n = args.samples if samples is None else samples
     words = ("--samples", n, "--concurrency", args.concurrency)
     found = told(sys.executable, "engine.py", what, *more, *words, timeout_s=timeout_s)
@@ -309,14 +309,14 @@ def _cached_row(what, runs):
 
 
 def memory(args):
-    "Each size in a process of its own; cost per sample relative to the smallest size."
+    "Run each size in its own process; cost per sample relative to the smallest size."
     sizes = [args.samples // 20, args.samples // 2, args.samples]
     about = setup(args, samples=args.samples, repeats=args.repeats, kb_per_sample=2)
     runs = {n: [] for n in sizes}
     for turn in range(args.repeats):
         for n in sizes:
             if turn and n == sizes[-1]:
-                continue  # the largest once: its memory does not vary, and it takes longest
+                continue  # the largest once: its memory hardly varies, and it takes longest
             runs[n].append(_measured("memory", args, samples=n, timeout_s=3600))
     rows = [_memory_row(n, r, runs[sizes[0]]) for n, r in runs.items()]
     table(rows)

@@ -1,13 +1,13 @@
-"""A run of any size: seconds, memory and bytes of the run, of opening it, and of its report.
+"""Runs of any size: seconds, memory and bytes of the run, of opening it, and of its report.
 
     python scale.py [--responses 10000 100000 1000000] [--keep FOLDER]
     python scale.py --finished FOLDER
-    The latter opens and reports again what --keep left, writes nothing in it, and puts these figures into
-    results/scale.json.
+    The latter opens a run left by --keep and writes its report again, changes nothing in the folder, and
+    puts these figures into results/scale.json.
 
-Each step is a process of its own, and one line of JSON. Ten systems answer invented conversations of
-1 KB with their first lines, and a judge that compares words and nothing else gives verdicts, so that the
-figures are those of the run and not of a judge. Each response has five scores.
+Each step is a separate process that prints one line of JSON. Ten systems answer invented conversations of
+1 KB with their first lines; the judge only compares words, so that the figures are those of the run and
+not of a judge. Each response has five scores.
 """
 
 import argparse
@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results" / "scale.json"
 
 
 def write_chats(path, n):
-    "n conversations as JSON Lines."
+    "Write n conversations as JSON Lines."
     with open(path, "w", encoding="utf-8") as f:
         for i in range(n):
             row = {"id": f"c{i}", "use_case": "service_conversation_summary"}
@@ -39,7 +39,7 @@ def write_chats(path, n):
 
 
 class WordJudge:
-    "A sentence stands where most of its words stand: a judge that takes no time to speak of."
+    "A judge that takes almost no time: a text is supported if most of its words occur in the source."
 
     name, trained_on = "words", ()
 
@@ -65,7 +65,7 @@ class WordJudge:
 
 
 class First:
-    "The first lines of a conversation, another number of them for each system."
+    "A system that answers with the first n lines of a conversation."
 
     provider, cacheable = "baseline", True
 
@@ -117,7 +117,7 @@ STEPS = {"run": run_step, "open": open_step, "report": report_step}
 
 
 def one_step(name, folder, pages, n):
-    "Do one step in this process and say what it took."
+    "Do one step in this process and print its costs."
     start = time.perf_counter()
     STEPS[name](folder, pages)
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -133,7 +133,7 @@ def one_step(name, folder, pages, n):
 
 
 def sizes(folder):
-    "What lies on disk, in bytes."
+    "Return the bytes on disk."
     files = [p for p in folder.rglob("*") if p.is_file()]
     pages = [p.stat().st_size for p in files if p.suffix == ".html"]
     named = {p.name: p.stat().st_size for p in files if p.suffix != ".html"}
@@ -141,7 +141,7 @@ def sizes(folder):
 
 
 def measure(folder, n):
-    "All steps at one size."
+    "Do all steps at one size."
     (folder / "report").mkdir(parents=True)
     write_chats(folder / "chats.jsonl", n // SYSTEMS)
     for name in STEPS:
@@ -150,13 +150,13 @@ def measure(folder, n):
 
 
 def in_process(name, folder, pages, n):
-    "Do one step in a process of its own; what it took."
+    "Do one step in its own process; return its costs."
     words = [sys.executable, __file__, "--step", name, str(folder), str(pages), str(n)]
     return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def measure_finished(folder, n):
-    "Open and report a run that is there, its pages elsewhere."
+    "Open an existing run and write its report to a temporary folder."
     with tempfile.TemporaryDirectory() as place:
         opened, reported = (in_process(name, folder, Path(place), n) for name in ("open", "report"))
         told = sizes(Path(place))
@@ -165,7 +165,7 @@ def measure_finished(folder, n):
 
 
 def put_into_results(rows, today):
-    "The rows take the place of those of the same step and size; the others stay as they are."
+    "Replace the rows of the same step and size; keep the others."
     said = json.loads(RESULTS.read_text(encoding="utf-8"))
     new = {(r["step"], r["responses"]): {**r, "date": today} for r in rows}
     kept = [new.pop((r["step"], r["responses"]), r) for r in said["rows"]]

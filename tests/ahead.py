@@ -1,12 +1,12 @@
-"""Rooms of ours that are loaded and warmed ahead of forked commands and notebooks, which find them at once.
+"""Modules of the package that are loaded and warmed before commands and notebooks are forked.
 
-Loading the rooms that nearly everything needs takes half a second, a thousand times in all the tests. It may
-be done ahead because a room that is imported changes nothing but itself: it reads no environment and no
-folder, a room never imports one that stands below it, and the few tables that are filled by several rooms
-are read by one that imports them all. `test_ahead.py` holds this for every room.
+Loading the modules that nearly everything needs takes half a second, a thousand times over all tests. They
+may be preloaded because importing a module changes nothing but the module itself: it reads no environment
+and no folder, a module never imports one from a higher layer, and the few tables that several modules fill
+are read by a module that imports them all. `test_ahead.py` checks this for every module.
 
-So it is with what a process reads and compiles once: tables, weights, patterns. It takes up to two seconds,
-comes from files of the package alone, and is kept by caches that a child may not tell from its own.
+The same holds for what a process reads and compiles once: tables, weights, patterns. It takes up to two
+seconds, comes from files of the package alone, and is kept in caches that a child process sees as its own.
 """
 
 import sys
@@ -17,15 +17,15 @@ from inspect import signature
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "crmeval"
-# the wings above the metrics, whole; below, what a run and its report need
+# whole sub-packages below the metrics; from the others only what a run and its report need
 ABOVE = ("core", "connect", "tasks", "detect", "systems", "layer", "judges")
 BELOW = ("crmeval.runs.evaluation", "crmeval.pages.report")
-# caches that stay cold: what they load is large, belongs to others and is used by few
+# caches that are not filled: large third-party content that few tests use
 COLD = ("presidio_engine",)
 
 
 def rooms(wings: tuple[str, ...] = ABOVE) -> list[str]:
-    "The modules of wings by their full names."
+    "Return the full names of the modules of the given wings."
     return [f"crmeval.{w}.{p.stem}" for w in wings for p in sorted(PACKAGE.glob(f"{w}/[a-z]*.py"))]
 
 
@@ -37,15 +37,15 @@ def load() -> None:
     from crmeval.metrics.crm_instructions import _jsonschema
     from crmeval.pages.template import environment
 
-    _jsonschema()  # as our checks load it: by itself it compiles a grammar for two seconds
+    _jsonschema()  # loaded here because compiling its grammar takes two seconds
     made = environment()
-    for template in made.list_templates():  # compiled here, once; every process of a user does it for itself
-        with suppress(TemplateAssertionError):  # one with filters of its own page
+    for template in made.list_templates():  # compiled once here; a user's process compiles them itself
+        with suppress(TemplateAssertionError):  # a template with filters of its own page
             made.get_template(template)
 
 
 def caches() -> Iterator[Callable]:
-    "Functions of the loaded rooms that read something once and keep it: cached, and without an argument."
+    "Yield cached functions of the loaded modules that can be called without arguments."
     for name, room in sorted(sys.modules.items()):
         for value in list(vars(room).values()) if name.startswith("crmeval.") else ():
             if not hasattr(value, "cache_info") or getattr(value, "__module__", "") != name:
@@ -75,7 +75,7 @@ def warm() -> None:
 
 
 def forget(kept: tuple[str, ...] = ()) -> None:
-    "As if nothing of ours had been loaded, or only some wings that need no other."
+    "Remove the package's modules from `sys.modules`, or all except those of the kept wings."
     for name in [name for name in sys.modules if name.partition(".")[0] == "crmeval"]:
         wing = name.split(".")[1:2]
         if not kept or wing and wing[0] not in kept:
@@ -83,9 +83,10 @@ def forget(kept: tuple[str, ...] = ()) -> None:
 
 
 def fit(notebook: Path) -> None:
-    """Leave to a notebook what cannot hide anything from it.
+    """Unload modules whose presence could hide a fault of a notebook.
 
-    Those of the metrics look at tables that several of their rooms fill; no room above may need one below.
+    Notebooks of the metrics read tables that several metric modules fill; those of the wings in ABOVE must
+    not need a module outside them.
     """
     if notebook.parent.name in (*ABOVE, "metrics"):
         forget(kept=ABOVE)

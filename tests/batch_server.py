@@ -1,4 +1,4 @@
-"A batch endpoint on loopback that behaves like OpenAI's: validated later, answered in another order."
+"A batch endpoint on loopback that behaves like OpenAI's: late validation, answers in another order."
 
 import json
 import random
@@ -11,7 +11,7 @@ from endpoint import honest
 
 
 def completion(body):
-    "What a model answers; the words depend on the question alone, so that both ways bring the same."
+    "Return a model's answer, which depends on the request alone, so that batch and direct calls agree."
     text = f"The customer has problem {len(body['messages'][0]['content'])}."
     if body["model"] == "judge":
         text = honest(body["messages"])
@@ -24,7 +24,7 @@ def completion(body):
 
 
 def message_batch(batch):
-    "A batch as Anthropic's interface tells it."
+    "Return the description of a batch in the format of Anthropic's interface."
     n, is_over = batch["n"], batch["status"] == "ended"
     counts = {"processing": 0 if is_over else n, "succeeded": n if is_over else 0}
     counts |= {"errored": 0, "canceled": 0, "expired": 0}
@@ -33,7 +33,7 @@ def message_batch(batch):
 
 
 def message(params):
-    "What a model answers in that interface: the same words."
+    "Return a model's answer in the format of that interface, with the same text."
     told = completion(params)
     content = [{"type": "text", "text": told["choices"][0]["message"]["content"]}]
     used = {"input_tokens": 50, "output_tokens": 7}
@@ -109,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.batches, self.direct, self.paid = {}, {}, [], []  # paid: ids of what was answered
+        self.files, self.batches, self.direct, self.paid = {}, {}, [], []  # paid: ids of answered requests
         self.has_none, self.url = False, f"http://127.0.0.1:{self.server_port}/v1"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -146,7 +146,7 @@ class Server(ThreadingHTTPServer):
         return message_batch(self.batches[name])
 
     def finish_messages(self, gone=0):
-        "Answer all open batches of messages; the last `gone` requests have expired."
+        "Answer all open message batches; the last `gone` requests have expired."
         for batch in [b for b in self.batches.values() if b["status"] == "in_progress"]:
             asked = batch["asked"][::-1]
             good, late = asked[gone:], asked[:gone]

@@ -22,7 +22,7 @@ from site_tables import printed_html
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS = ROOT / "nbs"
-COPIED = {".csv", ".png", ".svg", ".jpg", ".scss", ".css"}  # what pages need beside notebooks
+COPIED = {".csv", ".png", ".svg", ".jpg", ".scss", ".css"}  # files that pages need besides notebooks
 WINGS = {
     "core": "core: records, numbers, texts",
     "connect": "connect: where CRM data lie",
@@ -40,7 +40,7 @@ WINGS = {
     "bridges": "bridges: into the tools people already use",
     "cli": "cli: the command line",
 }
-ROOM = re.compile(r"(\w+)/(\d+)_(\w+)\.ipynb$")  # a notebook that writes a module
+ROOM = re.compile(r"(\w+)/(\d+)_(\w+)\.ipynb$")  # a notebook that exports a module
 
 
 def title_of(path):
@@ -49,20 +49,20 @@ def title_of(path):
 
 
 def old_addresses(path=NBS / "aliases.json"):
-    "(old address, page) of pages that have moved: their readers' bookmarks go on working."
+    "Return (old address, page) of pages that have moved, so that old links still work."
     read = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=list)
     return [pair for key, pairs in read if key == "addresses" for pair in pairs]
 
 
 # ---- navigation
 def rooms():
-    "Notebooks that write a module, in the order of the wings and of their numbers."
+    "Return the notebooks that export a module, ordered by wing and number."
     found = [m for m in map(ROOM.match, notebooks(NBS)) if m and m[1] in WINGS]
     return [m[0] for m in sorted(found, key=lambda m: (list(WINGS).index(m[1]), int(m[2])))]
 
 
 def numbered_block():
-    "Lines of _quarto.yml: the rooms, by wing."
+    "Return the lines of _quarto.yml for these notebooks, by wing."
     lines, wing = [], None
     for page in rooms():
         if page.split("/")[0] != wing:
@@ -85,33 +85,33 @@ def write_nav(path=ROOT / "_quarto.yml"):
     path.write_text("\n".join([before + MARKS[0], *numbered_block(), MARKS[1] + after]), encoding="utf-8")
 
 
-# ---- what the package says of itself
-ALL_MODULES = "<!-- all modules -->"  # in a page: replaced by `all_modules`, so that it is never out of date
+# ---- API reference, generated from the package
+ALL_MODULES = "<!-- all modules -->"  # placeholder in a page, replaced by `all_modules`
 
 
 def undocumented(function):
-    "A function without what `help` adds about its arguments."
+    "Remove the list of arguments from a function's docstring."
     function.__doc__ = function.__doc__.partition("\n\nArguments:\n")[0]
     return function
 
 
 def documented(name, module):
-    "What `show_doc` says, from the package: no notebook is executed for it."
+    "Return the Markdown of `show_doc`, generated from the package without executing a notebook."
     from nbdev.showdoc import show_doc
 
     found = module
     for part in name.split("."):
         found = getattr(found, part)
-    # a module that can be called stands for its function
+    # for a callable module, its function is documented
     found = getattr(found, "__wrapped_function__", found)
     if inspect.isfunction(found) and "\n\nArguments:\n" in (found.__doc__ or ""):
-        found = undocumented(found)  # the table beside it says the same of the arguments
+        found = undocumented(found)  # the table beside it lists the same arguments
     shown = show_doc(found)
     return f"### {name}\n" if shown is None else under_its_name(found, shown._repr_markdown_())
 
 
 def under_its_name(found, shown):
-    "An entry without its rule; a function made of another one (awaited) is shown as its source, and renamed."
+    "Remove an entry's rule; an awaited function is shown with its source's signature and its own name."
     shown, made_of = re.sub(r"\A---\n+", "", shown), getattr(found, "__wrapped__", found)
     if made_of is found or made_of.__name__ == found.__name__:
         return shown
@@ -120,13 +120,13 @@ def under_its_name(found, shown):
 
 
 def exported(page):
-    "(module, its public functions and classes) of a room."
+    "Return (module, its public functions and classes) of a notebook."
     code = [text for kind, text, _ in cells_of(NBS / page) if kind == "code"]
     module = next((m[1] for c in code if (m := re.search(r"default_exp ([\w.]+)", c))), None)
     made = [n for c in code if re.match(r"#\| export\b", c) for n in ast.parse(c).body]
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     named = [n for n in made if isinstance(n, kinds) and not n.name.startswith("_")]
-    # of a function with overloads the last one is the function
+    # of several overloads the last definition is the function
     return module, list({n.name: n for n in named}.values())
 
 
@@ -137,7 +137,7 @@ def module_table(page, module, made):
 
     head = ["| name | does |", f"| {'-' * 24} | {'-' * 60} |"]
     explained = f"Explained in [{Path(page).stem}]({page})."
-    # folded, since a reader looks for one module among hundreds; a link to a name or a search opens it
+    # folded, since readers look for one of hundreds of modules; a link to a name or a search unfolds it
     fold = f"<details><summary>{len(made)} name{'s' * (len(made) != 1)}</summary>"
     return [
         f"#### crmeval.{module}",
@@ -155,7 +155,7 @@ def module_table(page, module, made):
 
 
 def all_modules():
-    "Every public function and class with its first line, by wing and module, linked to its explanation."
+    "Return the Markdown list of every public name with its first line, by module, linked to its notebook."
     out, wing = [], None
     for page in rooms():
         module, made = exported(page)
@@ -169,11 +169,11 @@ def all_modules():
 
 
 # ---- notebooks for Quarto
-NOT_OURS = ("exec_show_docs", "add_links", "insert_warning")  # nbdev's steps that a page does without
+NOT_OURS = ("exec_show_docs", "add_links", "insert_warning")  # nbdev processors that a page does not need
 
 
 def after_nbdev(path):
-    "(notebook, module that it writes) after nbdev's processors."
+    "Return (notebook, module it exports) after nbdev's processors."
     from execnb.nbio import read_nb
     from nbdev.process import NBProcessor
     from nbdev.processors import FilterDefaults, _default_exp
@@ -186,18 +186,18 @@ def after_nbdev(path):
 
 
 def front_matter(said, aliases, is_built=False):
-    "The cell with a page's title; nbdev's name for the file is left out: an address is the notebook's path."
+    "Return the cell with a page's title, without nbdev's output-file: an address is the notebook's path."
     matter = {"title": said["title"], **{k: v for k, v in said.items() if k not in ("title", "output-file")}}
     if aliases:
         matter["aliases"] = aliases
-    if is_built:  # names of functions are found in the page of the house, which lists them by wing
+    if is_built:  # function names are found in the page that lists all modules by wing
         matter["search"] = False
     text = yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=10_000)
     return {"cell_type": "raw", "id": "front-matter", "metadata": {}, "source": f"---\n{text}---\n"}
 
 
 def with_its_program(html):
-    "An interactive table that a notebook stores without its program gets it here: the program is the larger."
+    "Add the script to an interactive table: a notebook stores the table without it, because it is larger."
     from crmeval.pages.tables import LOADER, table_assets
 
     return f"{html}\n{table_assets()}" if 'class="cm-table"' in html and LOADER not in html else html
@@ -213,14 +213,14 @@ def without_html(output, boxes):
     elif "text/markdown" in data:
         data["text/markdown"] = boxes.markdown(spaced_headings("".join(data["text/markdown"])))
     if output.get("name") == "stdout" and (shown := printed_html("".join(output["text"]))):
-        # what was printed is wider than a phone
+        # printed text may be wider than a phone
         data = {"text/markdown": boxes.markdown(shown)}
         return {"output_type": "display_data", "metadata": {}, "data": data}
     return output
 
 
 def shown_doc(source, module):
-    "The outputs of a cell that calls `show_doc`; None for other cells."
+    "Return the outputs of a cell that calls `show_doc`; None for other cells."
     found = re.search(r"^show_doc\(([\w.]+)\)", source, re.M)
     if not found:
         return None
@@ -236,7 +236,7 @@ def prose(source, pages, page, boxes):
 
 
 def in_lines(cell):
-    "Every text of a cell as a list of lines: of a string Quarto drops the newlines."
+    "Split every text of a cell into lines: in a single string Quarto drops the newlines."
     cell["source"] = lines_of(cell["source"])
     for output in cell.get("outputs", []):
         if "text" in output:
@@ -250,7 +250,7 @@ def in_lines(cell):
 def one_cell(cell, module, pages, page, boxes):
     kept = ("cell_type", "source", "outputs", "execution_count")
     made = {k: cell[k] for k in kept if k in cell} | {"metadata": dict(cell.get("metadata", {}))}
-    # Quarto makes an anchor of it: one that begins with a digit is none to some versions of pandoc
+    # Quarto makes it an anchor, and some versions of pandoc accept none that begins with a digit
     made["id"] = f"cell-{cell['id']}"
     if made["cell_type"] == "markdown":
         made["source"] = prose(made["source"], pages, page, boxes)
@@ -262,7 +262,7 @@ def one_cell(cell, module, pages, page, boxes):
 
 
 def picture_for_home():
-    "The picture of the leaderboard page, for the first page, whose notebook is the README and has none."
+    "Return the leaderboard page's picture for the first page, whose notebook is the README and has none."
     outputs = [o for _, _, found in cells_of(NBS / "reports" / "leaderboard.ipynb") for o in found]
     pictures = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs]
     svg = next((p for p in pictures if p.startswith("<svg")), "")
@@ -274,13 +274,13 @@ def picture_for_home():
 
 
 def processed(path, page, pages, aliases=()):
-    "A notebook as Quarto gets it: nbdev's processors, then ours."
+    "Return a notebook as Quarto receives it: after nbdev's processors and those of this file."
     nb, module = after_nbdev(path)
     boxes = Boxes(nb.frontmatter_["title"])
     is_built = page.split("/")[0] in {*WINGS, "training", "api.ipynb"}
     made = [front_matter(nb.frontmatter_, list(aliases), is_built)]
     for cell in nb.cells:
-        # a module's `__getattr__` explains nothing; the raw cell is nbdev's front matter
+        # a module's `__getattr__` needs no documentation; the raw cell is nbdev's front matter
         if cell["cell_type"] != "raw" and not re.search(r"^show_doc\(__", cell["source"], re.M):
             made.append(one_cell(cell, module, pages, page, boxes))
     if page == "index.ipynb":
@@ -294,7 +294,7 @@ def processed(path, page, pages, aliases=()):
 
 
 def copy_files(target):
-    "What pages need beside notebooks."
+    "Copy the files that pages need besides notebooks."
     for path in NBS.rglob("*"):
         here = path.relative_to(NBS)
         if path.suffix in COPIED and path.is_file() and not any(part[0] in "._" for part in here.parts):
@@ -304,13 +304,13 @@ def copy_files(target):
 
 
 def prepare(target):
-    "Everything Quarto needs, in a folder of its own."
+    "Write everything that Quarto needs to a folder."
     from fastcore import docments
 
     target, moved = Path(target), old_addresses()
     pages = {p.removesuffix(".ipynb"): p for p in notebooks(NBS)}
-    # nbdev asks for the source of each object several times, for which Python parses a class's whole file and
-    # splits the object's part into tokens
+    # nbdev requests the source of each object several times, and each time Python parses the whole file of a
+    # class and tokenizes the object's part
     once = mock.patch("fastcore.docments.get_source", cache(docments.get_source))
     with mock.patch("inspect.findsource", cache(inspect.findsource)), once:
         for page in notebooks(NBS):

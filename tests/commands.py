@@ -1,12 +1,12 @@
-"""The `crmeval` command for tests, each time in a process of its own that finds large packages loaded.
+"""Run the `crmeval` command for tests, each in a process of its own that has the large packages loaded.
 
-Most of what a short command takes is the import of pandas, pyarrow, SciPy and matplotlib, and of our rooms.
-One server for all test processes loads and warms them, ours as ahead.py says. It forks a child for each test
-process that calls on its socket, and this one a child for each command. That child has the folder, the
-environment and the output of that command and ends as an interpreter ends, so that a test sees what a user
-sees; `test_package.py` holds what a command may import, with real interpreters. A test that kills a command
-or presses the interrupt key while it runs starts it with `begun`; what an interpreter says while it takes
-itself down, and what it does while packages load, is held with real ones.
+Most of a short command's time goes into importing pandas, pyarrow, SciPy, matplotlib and our modules. One
+server for all test processes loads and warms them (ours as described in ahead.py). It forks a child for each
+test process that connects to its socket, and that child forks one for each command. The command's process
+has its own folder, environment and output and exits as an interpreter does, so that a test sees what a user
+sees; `test_package.py` checks with real interpreters what a command may import. A test that kills or
+interrupts a running command starts it with `begun`; behaviour during interpreter shutdown and while packages
+load is tested with real interpreters.
 """
 
 import atexit
@@ -44,18 +44,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Begun:
-    "A command, or a program, that runs: what `subprocess.Popen` tells of one."
+    "A running command or program, with a part of the interface of `subprocess.Popen`."
 
     def __init__(self, calling, words, files):
         self.calling, self.args, self.files, self.rest = calling, words, files, b""
         self.returncode = None
-        told = self._line(300)  # the first that is begun waits until the server has loaded all that it lends
+        told = self._line(300)  # the first one waits until the server has loaded all packages
         if told is None:
             raise subprocess.TimeoutExpired(words, 300)
         self.pid = int(told)
 
     def _line(self, timeout):
-        "The next line that the server says; None where none comes in time."
+        "Return the next line from the server; None if none arrives within the timeout."
         while b"\n" not in self.rest:
             if not select.select([self.calling], [], [], timeout)[0]:
                 return None
@@ -87,7 +87,7 @@ class Begun:
         self.send_signal(signal.SIGKILL)
 
     def said(self):
-        "What it has written so far to its standard output and to where mistakes are told."
+        "Return what it has written so far to standard output and standard error."
         return tuple(path.read_bytes().decode() if path.exists() else "" for path in self.files)
 
     def communicate(self, timeout=None):
@@ -97,14 +97,14 @@ class Begun:
 
 
 class Commands:
-    "A caller of the server of forked commands; one at a time."
+    "A client of the server of forked commands; one command at a time."
 
     def __init__(self):
         self.process = self.stream = None
         self.lock = threading.Lock()
 
     def connected(self):
-        "A connection to a child of the server. Who finds none starts one, which ends with this process."
+        "Return a connection to a child of the server; start a server for this process if there is none."
         run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"of-{os.getpid()}")
         address = os.path.join(tempfile.gettempdir(), f"crmeval-commands-{run}")
         with open(__file__, "rb") as lock:
@@ -112,17 +112,17 @@ class Commands:
             return _connected(address) or self._started(address)
 
     def _called(self):
-        "Lines to and from a child of the server that is kept for one command after the other."
+        "Return a stream to a child of the server, kept open for one command after another."
         if self.stream is None:
             self.stream = self.connected().makefile("rw", encoding="utf-8")
         return self.stream
 
     def _started(self, address):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(address)  # of a server that was killed
+            os.unlink(address)  # left by a server that was killed
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen([sys.executable, __file__, address], text=True, cwd=ROOT, **pipes)
-        self.process.stdout.readline()  # it listens
+        self.process.stdout.readline()  # the server is listening
         atexit.register(self.stop)
         return _connected(address)
 
@@ -134,7 +134,7 @@ class Commands:
             self.process.wait(timeout=10)
 
     def run(self, words, cwd, env, timeout, **more):
-        "What `subprocess.run([python, '-m', 'crmeval', *words])` gives, with its output as text."
+        "Return what `subprocess.run([python, '-m', 'crmeval', *words])` returns, with its output as text."
         with tempfile.TemporaryDirectory() as folder, self.lock:
             out, err = os.path.join(folder, "out"), os.path.join(folder, "err")
             asked = {"words": words, "cwd": str(cwd), "env": env, "out": out, "err": err}
@@ -142,7 +142,7 @@ class Commands:
             server = self._called()
             server.write(json.dumps(asked) + "\n")
             server.flush()
-            reply = server.readline() and server.readline()  # the number of the process, and how it ended
+            reply = server.readline() and server.readline()  # the process id, then the exit code
             if not reply:
                 self.stream = None
                 raise RuntimeError("the server of commands has gone; the next command starts another")
@@ -154,7 +154,7 @@ class Commands:
 
 
 def _connected(address):
-    "A connection to the server at an address; None where there is none."
+    "Return a connection to the server at an address; None if there is none."
     calling = socket.socket(socket.AF_UNIX)
     with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
         calling.connect(address)
@@ -167,10 +167,10 @@ COMMANDS = Commands()
 
 
 def crmeval(*words, cwd=None, env=None, timeout=300, largest=None, stdin=os.devnull, code=None):
-    """Run the command and give what `subprocess.run` gives.
+    """Run the command and return what `subprocess.run` returns.
 
-    env: variables beside those of this process; timeout: seconds; largest: bytes of a file (a full disk);
-    stdin: path of a file to read; code: a program to run with the words in place of the command.
+    env: variables added to those of this process; timeout: seconds; largest: maximum file size in bytes (a
+    full disk); stdin: path of a file to read; code: a program to run with the words instead of the command.
     """
     asked = {**os.environ, **dict(env or {})}
     more = {"largest": largest, "stdin": str(stdin), "code": code}
@@ -178,9 +178,9 @@ def crmeval(*words, cwd=None, env=None, timeout=300, largest=None, stdin=os.devn
 
 
 def begun(*words, cwd, code=None, timeout=120):
-    """Start the command, or a program with these words, and give it while it runs.
+    """Start the command, or a program with these words, and return it while it is running.
 
-    cwd: a folder of the test, where its output is kept beside its files; timeout: seconds, then it is killed.
+    cwd: a folder of the test, in which its output is kept; timeout: seconds until it is killed.
     """
     words = [str(word) for word in words]
     folder = Path(tempfile.mkdtemp(prefix=".said-", dir=cwd))
@@ -193,7 +193,7 @@ def begun(*words, cwd, code=None, timeout=120):
 
 
 def _ended(asked):
-    "Run the command as an interpreter does and give the code with which it ends."
+    "Run the command as an interpreter does and return its exit code."
     try:
         if asked["code"] is not None:
             program = ModuleType("__main__")
@@ -212,11 +212,11 @@ def _ended(asked):
 
 
 def _child(asked):
-    "Become the command; never comes back."
+    "Turn this process into the command; does not return."
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    # as at a terminal: a job in the background ignores the key, and its children do
+    # as in a terminal: background jobs ignore the interrupt, and children inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(asked["stdin"], os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
@@ -229,7 +229,7 @@ def _child(asked):
     if asked["largest"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (asked["largest"], asked["largest"]))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    # -m puts the folder first on the path, and PYTHONPATH or the installed package behind it
+    # -m puts the folder first on the path, followed by PYTHONPATH and the installed package
     sys.path[0] = asked["cwd"]
     sys.argv = ["crmeval" if asked["code"] is None else "-c", *asked["words"]]
     code = _ended(asked)
@@ -242,7 +242,7 @@ def _child(asked):
 
 
 def _forked(asked, tell):
-    "The exit code of a child that was the command; None when it took too long. Its number is told first."
+    "Return the exit code of a forked command, None after a timeout; its process id is sent first."
     child = os.fork()
     if not child:
         signal.alarm(0)
@@ -258,14 +258,14 @@ def _forked(asked, tell):
 
 
 def draw_once():
-    "Fonts are read once, and the picture that stands in every report is drawn once."
+    "Load the fonts and draw the picture of every report once."
     from crmeval.pages.agreement_chart import AgreementPage, known_agreement
 
     AgreementPage(known_agreement())._repr_html_()
 
 
 def _served(calling):
-    "Be the server of one test process until it closes the connection."
+    "Serve one test process until it closes the connection."
     with calling.makefile("rw", encoding="utf-8") as stream:
         for line in stream:
             tell = partial(print, file=stream, flush=True)
@@ -284,8 +284,8 @@ def main(address):
     ahead.warm()
     draw_once()
     gc.set_threshold(100_000, 20, 20)  # as in the tests themselves
-    gc.freeze()  # a child that collects its garbage would copy all pages of the server
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children of callers
+    gc.freeze()  # a child's garbage collection would copy all memory pages of the server
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children of callers are not waited for
     while listening in select.select([listening, sys.stdin], [], [])[0]:
         calling, _ = listening.accept()
         if not os.fork():
@@ -294,7 +294,7 @@ def main(address):
             _served(calling)
         calling.close()
     os.unlink(address)
-    os._exit(0)  # taking all modules down would take a second, for which the tests wait
+    os._exit(0)  # unloading all modules would delay the tests by a second
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from crmeval.metrics import criteria
 from crmeval.systems.refused_options import LEARNED
 from crmeval.tasks import use_cases
 
-# what takes long starts first, the longest before all: at the end it would leave a process idle
+# long files start first, the longest before all: started last, they would leave a process idle
 LONG = (
     "test_ray",
     "test_run_columns",
@@ -36,9 +36,9 @@ LONG = (
 
 
 def in_short(send):
-    """What a test process of xdist tells of a test: how it went, and what is beside that where it went wrong.
+    """Send only the messages of an xdist process that are displayed: results, and failures beside them.
 
-    Of six messages a test one is shown; the others cost half a millisecond, as much as a short test.
+    Of six messages per test one is displayed; the others cost half a millisecond, as much as a short test.
     """
 
     def sendevent(name, **told):
@@ -51,12 +51,12 @@ def in_short(send):
 
 
 def pytest_configure(config):
-    "What response headers tell of limits is noted below a folder of this process, not of the user."
+    "Shorten xdist's messages, store rate limits in a folder of this process, and collect garbage rarely."
     for plugin in config.pluginmanager.get_plugins():
         if hasattr(plugin, "sendevent") and config.getoption("durations") is None:
             plugin.sendevent = in_short(plugin.sendevent)
     os.environ["CRMEVAL_LIMITS"] = f"{tempfile.gettempdir()}/crmeval-test-limits-{os.getpid()}"
-    gc.set_threshold(100_000, 20, 20)  # looking for garbage as often as usual takes a twelfth of all the time
+    gc.set_threshold(100_000, 20, 20)  # by default, garbage collection takes a twelfth of the time
 
 
 def pytest_unconfigure():
@@ -65,10 +65,10 @@ def pytest_unconfigure():
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection():
-    """One test process after the other reads the tests.
+    """Let the test processes collect the tests one after another.
 
-    The first compiles them and all that they import and leaves that for the others, which would do the same
-    beside it; other checks have the processor meanwhile.
+    The first compiles them and their imports for the others, which would otherwise do the same work in
+    parallel; meanwhile other checks have the processor.
     """
     with open(__file__, "rb") as lock:
         if "PYTEST_XDIST_WORKER" in os.environ:
@@ -77,17 +77,17 @@ def pytest_collection():
 
 
 def pytest_collection_modifyitems(items):
-    "Files with long tests first, all others in their order."
+    "Run the files with long tests first, all others in their order."
     place = {name: k for k, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item, nextitem):
-    """What earlier files left in memory is not looked through again.
+    """Exclude objects of earlier test files from garbage collection.
 
-    A process has millions of objects in the end; Python looks through all of them now and then, which takes
-    seconds, in whichever test it happens, and some hold how long a text may take.
+    A process ends up with millions of objects, and a full collection takes seconds, in any test, including
+    those that limit the time for a text.
     """
     if nextitem is None or nextitem.path != item.path:
         syntax.forget()
@@ -97,7 +97,7 @@ def pytest_runtest_teardown(item, nextitem):
 
 @pytest.fixture(autouse=True)
 def nothing_stays_known():
-    "What a process learns (own use cases and metrics, refused options) is not there for other tests."
+    "Forget what a test has registered or learned (use cases, metrics, refused options)."
     yield
     use_cases._ADDED.clear()
     criteria._ADDED.clear()
@@ -106,7 +106,7 @@ def nothing_stays_known():
 
 @pytest.fixture
 def server(monkeypatch):
-    "An endpoint on loopback, with a planted key in the environment."
+    "Yield an endpoint on loopback, with a planted key in the environment."
     monkeypatch.setenv("OPENAI_API_KEY", endpoint.KEY)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     httpd = endpoint.start()

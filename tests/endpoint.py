@@ -23,7 +23,7 @@ def lines_that_state(fact, sentences):
 
 
 def honest(messages):
-    "An honest judge that honours the delimiters: a statement holds when the other text has all its words."
+    "Reply as an honest judge that respects the delimiters: yes if the other text has all words of an item."
     ticket = re.search(r"<<<BEGIN name (\w+)>>>", messages[0]["content"])[1]
     found = {
         m[1]: m[2]
@@ -80,7 +80,7 @@ ANSWERS = {
 
 
 def answer(model, messages, headers={}):
-    "(status, message, finish_reason, headers) of a model of this endpoint."
+    "Return (status, message, finish_reason, headers) of a model of this endpoint."
     if model in ("stub", "judge"):
         return 200, {"content": honest(messages)}, "stop", {}
     if model == "chatty":
@@ -147,5 +147,5 @@ def stop(httpd):
 
 
 def interruptible():
-    "For a child process: a shell's background job ignores the interrupt key, and its children inherit that."
+    "For a child process: restore the interrupt, which a shell's background jobs and their children ignore."
     signal.signal(signal.SIGINT, signal.SIG_DFL)

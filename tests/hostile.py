@@ -1,4 +1,4 @@
-"Texts that an attacker, a broken export or simply another language brings, and a run made of nothing else."
+"Texts of attackers, broken exports or other languages, and a run that consists of nothing else."
 
 import itertools
 from dataclasses import replace
@@ -38,12 +38,12 @@ CASES = ["service_call_summary", "service_live_chat_insights"]
 
 
 def next_texts():
-    "One text of the corpus after the other, without end."
+    "Cycle through the texts of the corpus."
     return itertools.cycle(CORPUS)
 
 
 def _spoiled(sample, texts):
-    "The sample with hostile inputs and facts; what the benchmark itself reads of a probe stays."
+    "Return the sample with hostile inputs and facts; fields that the benchmark reads from a probe stay."
     inputs = {
         k: f"{next(texts)}\n{v}" if k in ("prompt", "transcript") else v for k, v in sample.inputs.items()
     }
@@ -55,7 +55,7 @@ def _spoiled(sample, texts):
 
 
 def _proofs(texts):
-    "Evidence of each kind that a page marks or lists."
+    "Return evidence of each kind that a page marks or lists."
     kinds = ("unsupported", "missing", "stated", "overlong", "not followed", "wrong", next(texts))
     quoted = [
         Evidence(k, next(texts), reason=next(texts), quotes=[next(texts)], detail={"nearest": next(texts)})
@@ -70,7 +70,7 @@ def _proofs(texts):
 
 @lru_cache(maxsize=1)
 def real_run(folder):
-    "Two baseline systems, one of them behind the trust layer, on a few samples, probes and twins."
+    "Run two baseline systems, one of them behind the trust layer, on a few samples, probes and twins."
     return run_benchmark(
         ["baseline:sensible", "trusted:baseline:sensible", "baseline:lead"],
         areas=["accuracy", "trust", "protection"],
@@ -82,7 +82,7 @@ def real_run(folder):
 
 
 def hostile_run(folder):
-    "That run with every text, name and reason replaced by the corpus, and two hostile people who rated it."
+    "Return that run with all texts, names and reasons replaced from the corpus, rated by two hostile people."
     run, texts = real_run(folder), next_texts()
     names = {c: f"openai:{next(texts)}" for c in run.clients if not c.startswith("trusted:")}
     names |= {c: f"trusted:{names[c.removeprefix('trusted:')]}" for c in run.clients if c not in names}

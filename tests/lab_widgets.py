@@ -1,7 +1,7 @@
 """Both widgets in a running JupyterLab, with pictures. Usage: python tests/lab_widgets.py FOLDER
 
-Clicks, saves, runs a cell again, turns the theme dark, makes the window narrow and restarts the kernel while
-somebody writes. It takes more time than a test may: it is run by hand after a change of a widget.
+Clicks, saves, runs a cell again, switches to the dark theme, narrows the window and restarts the kernel
+during input. It takes longer than a test may and is run by hand after a widget has changed.
 """
 
 import json
@@ -32,7 +32,7 @@ DARK = "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'Jup
 
 
 def written(path):
-    "A notebook of the cells."
+    "Write a notebook of the cells."
     made = [
         {
             "cell_type": "code",
@@ -49,7 +49,7 @@ def written(path):
 
 
 def used(page, lab, folder, out):
-    "Use both widgets; a picture after each part."
+    "Use both widgets; take a picture after each part."
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     first, second = page.locator(".crm-feedback").nth(0), page.locator(".crm-feedback").nth(1)
     second.wait_for()

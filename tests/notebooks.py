@@ -1,16 +1,16 @@
 """Execute every notebook as a test, each in a process of its own:   python tests/notebooks.py [PATH ...]
 
-`nbdev_test` shares its workers between notebooks, so that a module which one notebook imported is there for
-the next. What passes then depends on who came first. Here a fresh child is forked for each notebook from a
-parent that has loaded other people's large packages and, of ours, what ahead.py names. What is to be proven
-starts without ours, since every room that is loaded counts as read.
+`nbdev_test` shares its workers between notebooks, so a module imported by one notebook is already loaded for
+the next, and the result depends on the order. Here a fresh child is forked for each notebook from a parent
+that has loaded large third-party packages and, of our modules, those that ahead.py names. Notebooks to be
+proven start without our modules, since every loaded module counts as read.
 
-A training or a long measurement whose every input is as it was when it last passed is not run again (see
-proven.py) unless it is asked for by name; `CRMEVAL_PROVE=1` runs them all and writes down what they read.
+A training or a long measurement whose inputs are unchanged since it last passed is not run again (see
+proven.py) unless it is named; `CRMEVAL_PROVE=1` runs them all and records what they read.
 
-Beside other checks (`CRMEVAL_BESIDE` names a file that stands there when they have ended) one notebook runs
-at a time and fills what they leave idle. Notebooks are many and short: those that are left then fill both
-cores to the end, where tests would leave one idle that waits for the other.
+While other checks run (`CRMEVAL_BESIDE` names a file that appears when they have ended), one notebook runs
+at a time on the idle capacity. Notebooks are many and short: the remaining ones then fill both cores to the
+end, where tests would leave one core idle at the end.
 """
 
 import gc
@@ -34,7 +34,7 @@ LARGE = (
     "pyarrow.parquet",
     "scipy.stats",
     "IPython.core.interactiveshell",
-    # what runs a notebook, and what many rooms or their examples open
+    # packages that execute a notebook, and that many modules or their examples open
     "nbdev.test",
     "nbdev.showdoc",
     "aiohttp",
@@ -48,7 +48,7 @@ LARGE = (
     "pyarrow.dataset",
     "sklearn.metrics",
     "sqlite3",
-    # what each shell imports when it begins
+    # imported by each shell at its start
     "IPython.core.historyapp",
     "IPython.core.logger",
     "IPython.core.magics.ast_mod",
@@ -62,7 +62,7 @@ LONG = ("reports", "training", "tutorials", "validation")
 
 
 def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
-    "Path, whether it passed, seconds, and what it read (empty where that is of no use)."
+    "Return path, whether it passed, seconds, and what it read (empty if it proves nothing)."
     from nbdev.test import test_nb
 
     opened: set[str] = set()
@@ -81,7 +81,7 @@ def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
 
 
 def load() -> None:
-    "Load the large packages, and what matplotlib looks for among all that is installed: a shell asks for it."
+    "Load the large packages and resolve matplotlib's backend, which each shell would otherwise look up."
     for name in LARGE:
         __import__(name)
     from matplotlib.backends.registry import backend_registry
@@ -90,7 +90,7 @@ def load() -> None:
 
 
 def notebooks(asked: list[str]) -> list[Path]:
-    "Those asked for, or all; wings with long ones first: a long one at the end would leave a worker idle."
+    "Return the named notebooks, or all; wings with long ones come first, to keep all workers busy."
     if absent := [name for name in asked if not Path(name).is_file()]:
         raise SystemExit(f"no notebook: {', '.join(absent)}")
     paths = [Path(name).resolve() for name in asked] or [
@@ -100,7 +100,7 @@ def notebooks(asked: list[str]) -> list[Path]:
 
 
 def needed(paths: list[Path]) -> list[Path]:
-    "Without those that would compute the same from the same."
+    "Return the notebooks that have to run: all except those with unchanged inputs."
     kept = []
     for path in paths:
         why = proven.changed(path) if proven.provable(path) else ""
@@ -114,13 +114,13 @@ def needed(paths: list[Path]) -> list[Path]:
 
 
 def at_once() -> int:
-    "How many notebooks may run at once, as things are."
+    "Return how many notebooks may run at once at the moment."
     beside = os.environ.get("CRMEVAL_BESIDE")
     return WORKERS if not beside or Path(beside).exists() else 1
 
 
 def outcomes(paths: list[Path]) -> Iterator[tuple[Path, bool, float, dict[str, str]]]:
-    "What came of each notebook, as it ends."
+    "Yield the outcome of each notebook when it ends."
     waiting, running, ended = deque(paths), 0, SimpleQueue()
     with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
         while waiting or running:
@@ -128,7 +128,7 @@ def outcomes(paths: list[Path]) -> Iterator[tuple[Path, bool, float, dict[str, s
                 pool.apply_async(tested, (waiting.popleft(),), callback=ended.put, error_callback=ended.put)
                 running += 1
             try:
-                outcome = ended.get(timeout=0.5)  # may be that more than one may run now
+                outcome = ended.get(timeout=0.5)  # more than one notebook may be allowed by now
             except Empty:
                 continue
             running -= 1
@@ -142,7 +142,7 @@ def main(asked: list[str]) -> int:
     ahead.load()
     ahead.warm()
     gc.set_threshold(100_000, 20, 20)
-    gc.freeze()  # a child that collects its garbage would copy all pages of the parent
+    gc.freeze()  # a child's garbage collection would copy all memory pages of the parent
     failed, proofs = [], {}
     prove = os.environ.get("CRMEVAL_PROVE") == "1"
     paths = notebooks(asked) if asked or prove else needed(notebooks(asked))

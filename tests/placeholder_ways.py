@@ -1,9 +1,9 @@
-"""Ways in which a model, or a channel behind it, alters a placeholder, and how they are scored
+"""Ways in which a model, or a channel after it, alters a placeholder, and how they are scored.
 
-A way is a name, what becomes of a placeholder, and what may stand there once the value is back.
-`§K §k §T` are its kind in capitals, small letters and as a title, `§C §c` its code, `§P` the whole,
-`§V` the value; `§D` and `§W` are code and value of a second person. Written before the code that reads
-altered placeholders was looked at.
+A way is a name, the altered form of a placeholder, and the texts that are accepted after the value is
+restored. `§K §k §T` are its kind in capitals, small letters and title case, `§C §c` its code, `§P` the whole
+placeholder, `§V` the value; `§D` and `§W` are code and value of a second person. Written before reading the
+code that restores altered placeholders.
 """
 
 import json
@@ -52,12 +52,12 @@ def _fill(form, kind, code, code2=""):
 
 
 def _each(change, joint="_"):
-    "Every character of a whole placeholder through `change`."
+    "Apply `change` to every character of a whole placeholder."
     return lambda k, c: "".join(map(change, f"[{k}{joint}{c}]"))
 
 
 def _coded(change):
-    "The characters of the code through `change`, the rest as it was."
+    "Apply `change` to the code and leave the rest unchanged."
     return lambda k, c: f"[{k}_{change(c)}]"
 
 
@@ -66,7 +66,7 @@ def _mapped(text, table):
 
 
 def _shifted(upper, digit):
-    "Letters and digits moved to another block of Unicode."
+    "Return a function that moves letters and digits to another block of Unicode."
 
     def change(c):
         if c.isascii() and c.isupper():
@@ -77,7 +77,7 @@ def _shifted(upper, digit):
 
 
 def _double_struck(c):
-    "Seven of these letters stand in an older block."
+    "Seven of these letters are in an older block."
     older = dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ"))
     return older.get(c) or _shifted(0x1D538, 0x1D7D8)(c)
 
@@ -136,11 +136,11 @@ def _swapped(c):
 
 
 def _slipped(c):
-    "One wrong character in the middle."
+    "Return the code with one wrong character in the middle."
     return c[:2] + ALPHABET[(ALPHABET.index(c[2]) + 5) % len(ALPHABET)] + c[3:]
 
 
-# A value may come back with what stood beside it, where both readings are right.
+# A value may be restored together with the text beside it where both readings are right.
 _SEPARATORS = {
     "hyphen": "-",
     "space": " ",
@@ -251,7 +251,7 @@ _BRACKETS = {
     "C-style": "/*§K_§C*/",
     "colon block": "::§K_§C::",
 }
-# What a sentence or markup says of its own, seen only when the first figure was there: it may stay as well
+# Text of the sentence or markup that may also remain; accepted only after the first measurement
 _STAYS = {
     "[§K_§C](#)": ("[§V](#)",),
     "[§K_§C](https://a.example)": ("[§V](https://a.example)",),
@@ -269,7 +269,7 @@ _STAYS = {
     "\u2060§P\u2060": ("\u2060§V\u2060",),
     "\ufeff[§K_\ufeff§C]": ("\ufeff§V",),
 }
-_KEPT = {  # A frame that may stay, since it can be the text's own
+_KEPT = {  # A frame that may remain, since it can be part of the text
     "round": ("(§K_§C)", "(§V)"),
     "round, spaced": ("(§T §C)", "(§V)"),
     "double quotes": ('"§K_§C"', '"§V"'),
@@ -562,7 +562,7 @@ PAIRS = {
     "one bracket": ("[PERSON_§C PERSON_§D]", "§V §W"),
     "list": ("['PERSON_§C', 'PERSON_§D']", "['§V', '§W']", "§V, §W", "'§V', '§W'"),
 }
-# Nothing may come back here: the code is nobody's, or it is a piece of something longer.
+# No value may be restored here: the code belongs to no value, or is part of something longer.
 NOBODY = {
     "wrong character": _coded(_slipped),
     "swap": _coded(_swapped),
@@ -595,7 +595,7 @@ NOBODY = {
 
 
 def first_set():
-    "Name → what becomes of the placeholder, what may stand there, and to whom it is done."
+    "Return {name: (altered placeholder, accepted texts)} for the first set of ways."
     rows = {f"separator: {name}": (f"[§K{joint}§C]",) for name, joint in _SEPARATORS.items()}
     rows |= {f"brackets: {name}": (form, *_STAYS.get(form, ())) for name, form in _BRACKETS.items()}
     rows |= {f"kept: {name}": row for name, row in _KEPT.items()}
@@ -612,7 +612,7 @@ def first_set():
 
 
 def in_session(seed, hint=False):
-    "A vault with ten people and four other values, in random order of people."
+    "Return a vault with ten people and other values, the five forms to alter, and the other people."
     rng = random.Random(seed)
     vault = Vault(rng.randbytes(32))
     people = rng.sample(PEOPLE, len(PEOPLE))
@@ -622,7 +622,7 @@ def in_session(seed, hint=False):
 
 
 def _accepted(row, form, other=None):
-    "Every text that may stand for a slot."
+    "Return every text that is accepted in a slot."
     texts = {"§V", *row[1:]} if row[0] is not None else set(row[1:])
     out = set()
     for text in texts:
@@ -633,7 +633,7 @@ def _accepted(row, form, other=None):
 
 
 def slots_of(text, context):
-    "What stands in each place of a context; None where its own words are no longer whole."
+    "Return the text in each place of a context; None if the context's own words have changed."
     pieces = re.split(r"\{\d\}", context)
     found = re.fullmatch("(.*?)".join(map(re.escape, pieces)), text, re.DOTALL)
     return found and found.groups()
@@ -648,7 +648,7 @@ _PEOPLE_ONLY = re.compile(
 
 
 def answers(name, row, seed=0):
-    "(answer, its context, whether it is JSON, forms, the others of pairs, what was altered) of a way."
+    "Yield (vault, answer, context, altered placeholders) of a way for each context; some answers are JSON."
     for number, context in enumerate(CONTEXTS):
         vault, forms, rest = in_session(seed, hint=seed % 4 == 3)
         altered = [_fill(row[0], f.word, f.code, other.code) for f, other in zip(forms, rest)]
@@ -660,8 +660,8 @@ def answers(name, row, seed=0):
 
 
 def scored(name, row, seed=0, nobody=False, read=demask):
-    """Of each place of each context: 'right', 'wrong' (another's value stands there), 'left' (something else
-    than was asked for), 'broken' (no JSON any more)."""
+    """Yield the outcome of each place of each context: 'right', 'wrong' (contains another value), 'left'
+    (any other text than the accepted ones), 'broken' (no longer valid JSON)."""
     row = row if isinstance(row, tuple) else (row,)
     _, forms, rest = in_session(seed, hint=seed % 4 == 3)
     for vault, answer, context, altered in answers(name, row, seed):
@@ -688,7 +688,7 @@ def scored(name, row, seed=0, nobody=False, read=demask):
 
 
 def counted(rows, seeds=(0, 1, 3), nobody=False, read=demask):
-    "Name of a way -> how often each outcome of `scored` came."
+    "Return {name of a way: count of each outcome of `scored`}."
     told = {}
     for name, row in rows.items():
         free = [s for s in seeds if not nobody or is_free(s, row)]
@@ -697,14 +697,14 @@ def counted(rows, seeds=(0, 1, 3), nobody=False, read=demask):
 
 
 def is_free(seed, form):
-    "Whether what a way of `NOBODY` makes of the codes is nobody's in this session."
+    "Whether the codes altered by a way of `NOBODY` belong to no value of this session."
     vault, forms, _ = in_session(seed)
     texts = [_fill(form, f.word, f.code).upper() for f in forms]
     words = [w for t in texts for w in re.findall("[A-Z0-9]+", t)]
     return not any(vault.find(w) for w in words)
 
 
-# The second set: other sources than the first, written when what the first missed was mended
+# The second set: from other sources than the first, written after the misses of the first were fixed
 NATO = dict(
     zip(
         "BCDFGHJKMNPQRTVWXZ",
@@ -731,7 +731,7 @@ def _spoken(letters, digits, joint=" "):
 
 
 def _proper(k, c):
-    "As a spreadsheet's PROPER writes it: a capital behind every sign that is no letter."
+    "Write a placeholder as a spreadsheet's PROPER does: a capital after every character that is no letter."
     return re.sub("[A-Za-z]+", lambda m: m[0].title(), f"[{k}_{c}]")
 
 
@@ -1060,18 +1060,18 @@ NOBODY_2 = {
 }
 
 
-# Ways that came back whole when each set was first counted, before anything was mended for it
+# Ways that were fully restored in the first measurement of each set, before any fix for it
 FIRST_COUNT = {"first": 336, "pairs": 9, "second": 233, "third": 132}
 
 
 def second_set():
-    "As `first_set`, from speech, screens, sheets, old encodings, edits, chats, alphabets and programs."
+    "Like `first_set`: from speech, screens, sheets, old encodings, edits, chats, alphabets and programs."
     groups = {"speech": _SPEECH, "screen": _SCREENS, "sheet": _SHEETS, "legacy": _LEGACY, "edit": _EDITS}
     groups |= {"chat": _CHATS, "alphabet": _ALPHABETS, "program": _PROGRAMS}
     return {f"{group}: {name}": row for group, ways in groups.items() for name, row in ways.items()}
 
 
-# The third set: what models write in replies, tools and templates, after the second was mended
+# The third set: what models write in replies, tools and templates, after the second was fixed
 _REPLIES = {
     "customer before": ("customer §P", "customer §V"),
     "customer behind": ("[§K_§C, customer]", "[§V, customer]"),
@@ -1203,6 +1203,6 @@ _TEMPLATES = {
 
 
 def third_set():
-    "As `first_set`, from replies, names for kinds, and templates."
+    "Like `first_set`: from replies, names for kinds, and templates."
     groups = {"reply": _REPLIES, "named": _KIND_NAMES, "template": _TEMPLATES}
     return {f"{group}: {name}": row for group, ways in groups.items() for name, row in ways.items()}

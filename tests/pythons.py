@@ -1,11 +1,12 @@
-"""The core of the tests on each Python that the package is for: `python tests/pythons.py [VERSION...]`.
+"""The core of the tests on each supported Python: `python tests/pythons.py [VERSION...]`.
 
-The Python that runs this has the whole suite. For each other one an environment is made with the wheel's
-requirements; the command and the tests of CORE run in it, of which one between the oldest and the newest gets
-those that depend on Python most. Where the interpreter cannot be had it is skipped by name.
+The Python that runs this has the whole suite. For each other one an environment is created with the wheel's
+requirements, in which the command and the tests of CORE run; a version between the oldest and the newest gets
+only those that depend most on Python. If no interpreter is available, the version is skipped by name.
 
-The oldest Python gets the oldest release that each requirement allows, so that every floor in settings.ini is
-one that was tried: the tests, a run with its report, a comparison. `--floors` tries those of all extras, too.
+The oldest Python gets the oldest release that each requirement allows, so that every lower bound in
+settings.ini is tested: the tests, a run with its report, a comparison. `--floors` also tests those of all
+extras.
 """
 
 import os
@@ -19,20 +20,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py"]
-# A Python between two that pass the core gets what reads files and letters, where Python's own library does
-# most of the work. The others hold rules and patterns of ours. One that is asked for by name gets all.
+# For versions in between: tests of reading files and mail, where Python's standard library does most of the
+# work. The others test rules and patterns of the package. A version that is named explicitly gets all tests.
 BETWEEN = ["test_text_kinds.py", "test_import_kinds.py"]
-# How time grows with the length of a text is a matter of our patterns and of the engine that matches them,
-# which is the same since 3.11. It is three quarters of the time of CORE: tried once for the engine before,
-# which the oldest Python has, and once for the one of today, by the Python with the whole suite.
+# Growth of time with text length depends on our patterns and the regular expression engine, unchanged since
+# 3.11, and takes three quarters of the time of CORE: tested once with the earlier engine, which the oldest
+# Python has, and once with the current one, by the Python with the whole suite.
 SAME_ENGINE = ["-k", "not time_grows"]
 NEEDED = ["pytest>=8", "hypothesis>=6.100"]
 EXTRAS = "run,rating"
 ALL_EXTRAS = "run,rating,ray,privacy,language"
 ALL_TESTS = [*CORE, "test_ray.py", "test_pii.py", "test_metrics_catalogue.py", "test_engine.py"]
 FETCHED = 90  # seconds to wait for an interpreter
-INSTALLED = 400  # for what the package requires
-RAN = {EXTRAS: 300, ALL_EXTRAS: 1200}  # for the tests
+INSTALLED = 400  # seconds to install the package's requirements
+RAN = {EXTRAS: 300, ALL_EXTRAS: 1200}  # seconds for the tests
 
 
 def supported() -> list[str]:
@@ -46,7 +47,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def said(arguments, limit, **options):
-    "(whether a command succeeded, what it said); one that takes too long failed."
+    "Return (whether a command succeeded, its output); a timeout counts as a failure."
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
     try:
         done = subprocess.run(arguments, timeout=limit, **options)
@@ -63,7 +64,7 @@ def uv(*arguments, limit=60):
 
 
 def source_in(folder: Path) -> Path:
-    "A copy of what is installed: building leaves files beside the source, and other checks build as well."
+    "Return a copy of the package's source: builds leave files beside it, and other checks build as well."
     copy = folder / "source"
     if not copy.exists():
         skipped = shutil.ignore_patterns("__pycache__")
@@ -74,25 +75,25 @@ def source_in(folder: Path) -> Path:
 
 
 def package_in(folder: Path) -> Path:
-    "The wheel that an earlier check has built (CRMEVAL_WHEEL), or one built here: once for all Pythons."
+    "Return the wheel of an earlier check (CRMEVAL_WHEEL), or one built here once for all Pythons."
     earlier = Path(os.environ.get("CRMEVAL_WHEEL", ""))
     if earlier.is_file():
         return earlier
     made = folder / "dist"
     if not made.exists():
         uv("build", "--wheel", "--quiet", "--out-dir", str(made), str(source_in(folder)), limit=INSTALLED)
-    # where none can be built, installing from the source tells why
+    # if none can be built, installing from the source shows the reason
     return next(made.glob("*.whl"), source_in(folder))
 
 
 def pyenv_versions(version: str) -> list[Path]:
-    "Interpreters that pyenv has built here; uv sees them only while pyenv is switched on."
+    "Return interpreters built by pyenv; uv sees them only while pyenv is active."
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     return list(root.glob(f"versions/{version}.*/bin/python"))
 
 
 def interpreter(version: str) -> tuple[str, str]:
-    "(path, '') of a Python of a version, or ('', why there is none)."
+    "Return (path, '') of a Python of a version, or ('', why there is none)."
     found, path = uv("python", "find", "--no-python-downloads", version)
     if found:
         return path.splitlines()[-1], ""
@@ -108,7 +109,7 @@ def interpreter(version: str) -> tuple[str, str]:
 
 
 def command_fails(command: Path, folder: Path) -> str:
-    "What is wrong with the installed command, or ''."
+    "Return what is wrong with the installed command, or ''."
     results = str(folder / "run of the floors")
     asked = ["--limit", "1", "--no-progress", "--out", results]
     told = "crmeval says nothing"
@@ -124,7 +125,7 @@ def command_fails(command: Path, folder: Path) -> str:
 
 
 def chosen_tests(version: str, named: bool, extras: str = EXTRAS) -> list[str]:
-    "The test files for a Python: all for the oldest, the newest and one that is named."
+    "Return the test files for a Python: all for the oldest, the newest and a named one."
     if extras != EXTRAS:
         return ALL_TESTS
     known = supported()
@@ -132,7 +133,7 @@ def chosen_tests(version: str, named: bool, extras: str = EXTRAS) -> list[str]:
 
 
 def run_core(version: str, folder: Path, lowest: bool, extras: str, files: list[str]) -> str:
-    "Run test files with a Python; what came of it, beginning with ok, skipped or failed."
+    "Run test files with a Python; return the result, which begins with ok, skipped or failed."
     path, why = interpreter(version)
     if not path:
         return f"skipped: there is no interpreter here and none could be fetched ({why})"
@@ -151,7 +152,7 @@ def run_core(version: str, folder: Path, lowest: bool, extras: str, files: list[
     if told := command_fails(home / "bin" / "crmeval", home):
         return f"failed: {told}"
     start = time.monotonic()
-    # from a folder beside the repository, so that what is tested is what was installed
+    # from a folder outside the repository, so that the installed package is tested
     tests = [str(ROOT / "tests" / name) for name in files]
     chosen = SAME_ENGINE if sys.version_info >= (3, 11) and _number(version) >= (3, 11) else []
     command = [

@@ -1,8 +1,8 @@
-"""How Quarto reads a notebook, as far as our pages depend on it, so that its faults show without Quarto.
+"""How Quarto reads a notebook, as far as the pages depend on it, so that its faults show without Quarto.
 
-Quarto writes every notebook as one Markdown document and gives that to pandoc: prose as it stands, code as
-a fenced block in a div `.cell`, each output in a div of its own. A `source` that is a list is taken line by
-line; one that is a string is cut at its newlines, and they are lost when the lines are joined again."""
+Quarto writes every notebook as one Markdown document and passes it to pandoc: prose unchanged, code as a
+fenced block in a div `.cell`, each output in a div of its own. A `source` that is a list is read line by
+line; a string is split at its newlines, and they are lost when the lines are joined again."""
 
 import json
 import re
@@ -11,8 +11,8 @@ import subprocess
 import yaml
 from site_markdown import HEADING, with_fences
 
-OPTION = re.compile(r"#\s*\| ?")  # as Quarto tells an option of a cell from a comment
-# libyaml where it is there: thousands of cells have options, and the scanner in Python takes ten times longer
+OPTION = re.compile(r"#\s*\| ?")  # distinguishes an option of a cell from a comment, as in Quarto
+# libyaml if available: thousands of cells have options, and the scanner in Python takes ten times longer
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BEST_FIRST = ("text/markdown", "image/svg+xml", "image/png", "text/latex", "text/html", "text/plain")
 
@@ -22,7 +22,7 @@ def read_lines(value):
 
 
 def with_options(cell):
-    "(options, lines) of a cell: options are its first lines, and nothing below them."
+    "Return (options, lines) of a cell; only its first lines can be options."
     lines = read_lines(cell["source"])
     n = next((i for i, line in enumerate(lines) if not OPTION.match(line)), len(lines))
     if not n:
@@ -42,13 +42,13 @@ def code_block(lines, head=""):
 
 
 def of_output(output):
-    "(class, Markdown) of an output, in the form that Quarto prefers for HTML."
+    "Return (class, Markdown) of an output, in the form that Quarto prefers for HTML."
     if output["output_type"] == "stream":
         return f"cell-output-{output['name']}", code_block(read_lines(output["text"]))
     if output["output_type"] == "error":
         return "cell-output-error", code_block([f"{output['ename']}: {output['evalue']}"])
     kind = next((m for m in BEST_FIRST if m in output["data"]), "text/plain")
-    # here a string stays whole: only sources and streams are cut
+    # here a string stays whole: only sources and streams are split
     value = output["data"].get(kind, "")
     lines = value if isinstance(value, list) else [value]
     if kind == "text/markdown":
@@ -82,7 +82,7 @@ def of_code(cell):
 
 
 def assembled(notebook):
-    "The Markdown document that pandoc gets."
+    "Return the Markdown document that pandoc receives."
     return "".join(
         (of_code(cell) if cell["cell_type"] == "code" else closed(with_options(cell)[1])) + "\n"
         for cell in notebook["cells"]
@@ -90,7 +90,7 @@ def assembled(notebook):
 
 
 def pandoc_anchors(document):
-    "(title, anchors) as pandoc reads a document."
+    "Return (title, anchors) of a document as pandoc reads it."
     command = ["pandoc", "-f", "markdown", "-t", "json"]
     done = subprocess.run(command, input=document, capture_output=True, text=True, check=True)
     read = json.loads(done.stdout)
@@ -106,7 +106,7 @@ def inline_text(inlines):
 
 
 def collect(node, found):
-    "Anchors of headings, divs, spans, links and raw HTML below a node of pandoc's tree."
+    "Collect the anchors of headings, divs, spans, links and raw HTML below a node of pandoc's tree."
     if isinstance(node, list):
         for part in node:
             collect(part, found)
@@ -122,9 +122,9 @@ def collect(node, found):
     collect(content, found)
 
 
-# ---- what a notebook must keep to
+# ---- rules for notebooks
 def line_problems(cell):
-    "What is wrong with the lines of a cell and of its outputs."
+    "Yield what is wrong with the lines of a cell and of its outputs."
     texts = [cell["source"]]
     for output in cell.get("outputs", []):
         texts += [output["text"]] if "text" in output else []
@@ -147,7 +147,7 @@ def front_matter_problems(notebook):
 
 
 def option_problems(cell):
-    "Options of a code cell stand first, one on a line, as YAML."
+    "Return violations of the rule that a code cell's options come first, one per line, as YAML."
     if cell["cell_type"] != "code":
         return []
     try:
@@ -161,7 +161,7 @@ def option_problems(cell):
 
 
 def heading_problems(document):
-    "Headings of a document that touch the text before or after them."
+    "Yield headings of a document without a blank line before and after them."
     lines = list(with_fences(document))
     for i, (line, fenced) in enumerate(lines):
         if not fenced and HEADING.match(line):
@@ -171,7 +171,7 @@ def heading_problems(document):
 
 
 def reading_problems(notebook):
-    "What Quarto would read otherwise than it is meant."
+    "Return what Quarto would read differently from what is meant."
     cells = notebook["cells"]
     out = [said for cell in cells for said in line_problems(cell)] + front_matter_problems(notebook)
     out += [said for cell in cells for said in option_problems(cell)]

@@ -1,7 +1,7 @@
-"""What an installation holds, and under which licences:   python tests/sbom.py [EXTRAS] [--out FILE]
+"""What an installation contains, and under which licences:   python tests/sbom.py [EXTRAS] [--out FILE]
 
-Makes an environment with the package and its extras (run, where none are named), writes a CycloneDX document
-of it (`cyclonedx-bom`, Apache-2.0, run from an environment of its own) and prints one line for each licence.
+Creates an environment with the package and its extras (default: run), writes a CycloneDX document of it
+(`cyclonedx-bom`, Apache-2.0, run from an environment of its own) and prints one line per licence.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def uv(*arguments: str, cwd: Path = ROOT) -> None:
 
 
 def environment(extras: str, folder: Path) -> Path:
-    "The Python of an environment that holds the package, its extras and nothing else."
+    "Return the Python of an environment with the package, its extras and nothing else."
     home = folder / "installed"
     uv("venv", "--quiet", "--python", sys.executable, str(home))
     python = home / "bin" / "python"
@@ -35,16 +35,16 @@ def environment(extras: str, folder: Path) -> Path:
 
 
 def document(python: Path, out: Path) -> dict:
-    "The CycloneDX document of an environment, written and read."
+    "Write the CycloneDX document of an environment and return it."
     written = ["--output-reproducible", "--output-file", str(out.resolve()), str(python)]
-    # not from the checkout: what lies there would be counted a second time
+    # not in the checkout, whose content would be counted a second time
     tool = ["tool", "run", "--quiet", "--from", "cyclonedx-bom", "cyclonedx-py", "environment"]
     uv(*tool, *written, cwd=python.parent)
     return json.loads(out.read_text(encoding="utf-8"))
 
 
 def licence_of(component: dict) -> str:
-    "The licence as SPDX writes it, or the first line of what the package says."
+    "Return the licence in SPDX form, or the first line of the package's statement."
     said = []
     for entry in component.get("licenses", []):
         one = entry.get("license", {})
@@ -54,7 +54,7 @@ def licence_of(component: dict) -> str:
 
 
 def by_licence(components: list[dict]) -> dict[str, list[str]]:
-    "Licence -> packages with their versions; those that state none come last."
+    "Return {licence: packages with their versions}; packages without a licence come last."
     held = defaultdict(list)
     for component in components:
         held[licence_of(component)].append(f"{component['name']} {component.get('version', '')}".strip())

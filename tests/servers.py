@@ -1,7 +1,7 @@
 """Real database servers on loopback for tests: PostgreSQL and MariaDB of Debian, stopped after use.
 
-Each lives in a temporary folder under a port of its own; neither may run as root, so that a root gives
-way to the user of the package. Where programs are missing `NotHere` says so, and tests are skipped by name.
+Each runs in a temporary folder on a port of its own; neither may run as root, so a root process runs them as
+the package's user. If programs are missing, `NotHere` names them and the tests are skipped.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PASSWORD = "it's a \\secret 42"  # of the users owner and reader; a driver must be able to quote it
+PASSWORD = "it's a \\secret 42"  # of the users owner and reader; contains characters that a driver must quote
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
@@ -23,7 +23,7 @@ class NotHere(Exception):
 
 
 def _as(user):
-    "Words before a command so that it does not run as root; none where we are not root."
+    "Return the words before a command that run it as another user; none if this process is not root."
     if os.getuid() != 0:
         return []
     try:
@@ -46,7 +46,7 @@ def _run(*command, **more):
 
 @contextlib.contextmanager
 def _folder(user):
-    "A temporary folder that belongs to the user of a server."
+    "Yield a temporary folder owned by the user of a server."
     folder = Path(tempfile.mkdtemp(prefix="db", dir="/tmp"))
     try:
         if os.getuid() == 0:
@@ -58,7 +58,7 @@ def _folder(user):
 
 @contextlib.contextmanager
 def _running(command, folder, answers):
-    "A server that has answered, with its process; ended with the block."
+    "Yield the process of a server once it answers; terminate it with the block."
     with open(folder / "said.log", "wb") as said:
         process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, cwd=folder)
     try:
@@ -79,7 +79,7 @@ def _running(command, folder, answers):
 
 
 class Server:
-    "A running server: where it is, and a way to say SQL to it as its owner."
+    "A running server: its port, its log, and a function that runs SQL as its owner."
 
     def __init__(self, port, log, say, process):
         self.port, self.log, self.say, self.process = port, Path(log), say, process
@@ -87,7 +87,7 @@ class Server:
 
 @contextlib.contextmanager
 def postgres():
-    "PostgreSQL with users owner and reader; every statement stands in its log."
+    "Start PostgreSQL with the users owner and reader; every statement is logged."
     if not POSTGRES:
         raise NotHere("PostgreSQL is not installed")
     programs, user = POSTGRES[-1].parent, _as("postgres")
@@ -119,7 +119,7 @@ def postgres():
 
 @contextlib.contextmanager
 def mariadb():
-    "MariaDB with a user reader; every statement stands in its log."
+    "Start MariaDB with a user reader; every statement is logged."
     server, install = shutil.which("mariadbd", path="/usr/sbin:/usr/bin"), shutil.which("mariadb-install-db")
     if not (server and install):
         raise NotHere("MariaDB is not installed")

@@ -1,4 +1,4 @@
-"""What can be wrong with the site's pages, before and after Quarto has rendered them."""
+"""Checks of the site's pages, before and after Quarto has rendered them."""
 
 import json
 import re
@@ -21,7 +21,7 @@ UNLISTED = "is a page, and no navigation lists it (numbered ones: python tests/b
 
 # ---- reading pages
 def notebooks(folder):
-    "Pages as Quarto knows them, relative to the folder."
+    "Return the pages as Quarto sees them, relative to the folder."
     found = (p.relative_to(folder) for p in Path(folder).rglob("*.ipynb"))
     return sorted(p.as_posix() for p in found if not any(part[0] in "._" for part in p.parts))
 
@@ -34,7 +34,7 @@ def cells_of(path):
 
 
 def entries(contents):
-    "(href, text) of every page in a sidebar, in its order."
+    "Yield (href, text) of every page in a sidebar, in its order."
     for e in contents if isinstance(contents, list) else [contents]:
         if isinstance(e, str):
             yield e, ""
@@ -50,14 +50,14 @@ def navigation(config):
 
 
 def shown_data(outputs):
-    "(type, text) of all forms of all outputs."
+    "Yield (type, text) of all forms of all outputs."
     for o in outputs:
         for mime, value in (o.get("data") or {}).items():
             yield mime, "".join(value) if isinstance(value, list) else value
 
 
 def page_text(path):
-    "(prose, HTML) of a notebook with its shown outputs: what can hold links and anchors."
+    "Return (prose, HTML) of a notebook with its displayed outputs: what can contain links and anchors."
     prose, html = [], []
     for kind, text, outputs in cells_of(path):
         shown = list(shown_data(outputs))
@@ -72,7 +72,7 @@ def page_text(path):
 
 
 def slug(heading):
-    "The anchor that pandoc gives a heading."
+    "Return the anchor that pandoc gives a heading."
     if m := re.search(r"\{[^}]*#([\w-]+)[^}]*\}\s*$", heading):
         return m[1]
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"\{[^}]*\}\s*$", "", heading))
@@ -100,7 +100,7 @@ def links_of(prose, html):
 
 @lru_cache(maxsize=None)
 def resolved(link, page):
-    "(page or file, anchor) that a link leads to, relative to the folder; None for another machine."
+    "Return (page or file, anchor) of a link's target, relative to the folder; None for external links."
     parts = urlsplit(link)
     if parts.scheme:
         return None
@@ -112,7 +112,7 @@ def resolved(link, page):
 
 @lru_cache(maxsize=8)
 def _parsed_yaml(text):
-    "By the parser in C, which reads the same in a tenth of the time, where there is one."
+    "Parse with the C parser if available, which gives the same result in a tenth of the time."
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
@@ -124,7 +124,7 @@ def listing_problems(pages, nav):
 
 
 def cell_problems(path):
-    "Cells that Quarto would read wrongly or show as nothing."
+    "Return problems of cells that Quarto would read wrongly or display as empty."
     out = list(reading_problems(json.loads(path.read_text(encoding="utf-8"))))
     for kind, text, outputs in cells_of(path):
         if kind == "code" and not outputs and re.search(r"^#\|\s*echo:\s*false", text, re.M):
@@ -133,7 +133,7 @@ def cell_problems(path):
 
 
 def read_page(path):
-    "(anchors, links, what is wrong in its cells) of a page; a page that was read before is not read again."
+    "Return (anchors, links, problems of its cells) of a page; equal content is read only once."
     content = Path(path).read_bytes()
     if content not in _READ:
         prose, html = page_text(path)
@@ -143,11 +143,11 @@ def read_page(path):
     return _READ[content]
 
 
-_READ = {}  # content of a page -> what `read_page` gives; equal pages give the same, wherever they lie
+_READ = {}  # content of a page -> result of `read_page`, which does not depend on where the page is
 
 
 def link_problem(link, page, folder, anchors):
-    "What is wrong with a link of a page; empty where nothing is."
+    "Return what is wrong with a link of a page; empty if nothing is."
     found = resolved(link, page)
     if found is None:
         made_up = link.startswith("http") and "example" in urlsplit(link).netloc
@@ -165,7 +165,7 @@ def link_problem(link, page, folder, anchors):
 
 
 def alias_problems(aliases, pages):
-    "Old addresses that lead to no page, or that stand where a page stands."
+    "Return old addresses that lead to no page or are the address of a page."
     own = {"/" + p.removesuffix(".ipynb") + ".html" for p in pages}
     out = [f"aliases: {a} leads to {p}, and there is no such page" for a, p in aliases if p not in pages]
     out += [f"aliases: {a} is the address of a page" for a, _ in aliases if a in own]
@@ -174,7 +174,7 @@ def alias_problems(aliases, pages):
 
 
 def problems(folder, aliases=()):
-    "What is wrong with prepared notebooks: form, links, anchors, addresses of other machines, navigation."
+    "Return the problems of prepared notebooks: form, links, anchors, external resources, navigation."
     folder = Path(folder)
     config = _parsed_yaml((folder / "_quarto.yml").read_text(encoding="utf-8"))
     pages = notebooks(folder)
@@ -190,7 +190,7 @@ def problems(folder, aliases=()):
 
 # ---- after Quarto
 class Rendered(HTMLParser):
-    "Links, anchors and resources of a rendered page."
+    "Collect links, anchors and resources of a rendered page."
 
     def __init__(self):
         super().__init__()
@@ -217,7 +217,7 @@ def rendered_pages(site):
 
 
 def rendered_problem(link, path, pages):
-    "What is wrong with an address in a rendered page; empty where nothing is."
+    "Return what is wrong with an address in a rendered page; empty if nothing is."
     parts = urlsplit(link)
     if parts.scheme in ("http", "https") or link.startswith("//"):
         return "is fetched from another machine" if link in pages[path].fetched else ""
@@ -240,7 +240,7 @@ def style_problems(site):
 
 
 def rendered_problems(site, aliases=()):
-    "Links, anchors and resources of a rendered site, and old addresses that it does not answer."
+    "Return problems of a rendered site: links, anchors, resources, and old addresses without a file."
     site = Path(site).resolve()
     pages = rendered_pages(site)
     out = [] if pages else [f"{site} holds no page"]

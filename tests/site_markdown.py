@@ -1,4 +1,4 @@
-"""What becomes of the Markdown of a page before Quarto reads it: links, headings, tables in boxes."""
+"""How the Markdown of a page is changed before Quarto reads it: links, headings, tables in boxes."""
 
 import html
 import re
@@ -7,17 +7,17 @@ from site_tables import aligned_frames, aligned_pipes, goes_on
 
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 HEADING = re.compile(r"#{1,6}\s+(.+?)\s*$")
-RULE = re.compile(r"\|[\s:|-]*-[\s:|-]*$")  # the line below the head of a table
+RULE = re.compile(r"\|[\s:|-]*-[\s:|-]*$")  # the line below a table's header
 NARROW = 36  # characters of a table's narrowest form that fit on a phone, 320 CSS pixels wide
 
 
 def lines_of(text):
-    "A text as a notebook keeps it: lines that end with their newline."
+    "Return a text as notebooks store it: lines that end with their newline."
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def with_fences(text):
-    "(line, whether it belongs to a fenced block) for every line."
+    "Yield (line, whether it belongs to a fenced block) for every line."
     mark = ""
     for line in text.split("\n"):
         found = FENCE.match(line)
@@ -30,7 +30,7 @@ def with_fences(text):
 
 
 def linked(text, pages, here):
-    "Names of notebooks in backticks become links."
+    "Turn names of notebooks in backticks into links."
     up = "../" * here.count("/")
 
     def link(found):
@@ -41,12 +41,12 @@ def linked(text, pages, here):
         parts = re.split(r"(\[[^\]]*\]\([^)]*\))", line)
         return "".join(p if i % 2 else re.sub(r"`(\w+/\w+)`", link, p) for i, p in enumerate(parts))
 
-    # a link may run over the end of a line, so lines outside fences are taken together
+    # a link may continue on the next line, so lines outside fences are processed together
     return "\n".join(p if fenced else link_outside_links(p) for p, fenced in blocks(text))
 
 
 def blocks(text):
-    "(text, whether it is fenced) for every stretch of lines of one kind."
+    "Return (text, whether it is fenced) for every run of lines of one kind."
     found = []
     for line, fenced in with_fences(text):
         if found and found[-1][1] == fenced:
@@ -57,7 +57,7 @@ def blocks(text):
 
 
 def wrapped_fences(text):
-    "Fenced lines without a language go on in the next line, unless they stand in columns."
+    "Wrap fenced lines without a language, unless they are set in columns."
     return "\n".join(_wrapped(part) if fenced else part for part, fenced in blocks(text))
 
 
@@ -69,7 +69,7 @@ def _wrapped(fenced):
 
 
 def spaced_headings(text):
-    "A blank line before and after every heading: without it, pandoc reads no heading."
+    "Add a blank line before and after every heading: without it, pandoc does not recognise a heading."
     out, after = [], False
     for line, fenced in with_fences(text):
         heading = bool(not fenced and HEADING.match(line))
@@ -82,14 +82,14 @@ def spaced_headings(text):
 
 # ---- tables
 def words_of(cell):
-    "What a reader sees of a table's cell, in pieces that are never broken."
+    "Return the visible text of a table's cell, in pieces that are never broken."
     whole = re.sub(r'<span class="n">(.*?)</span>', lambda m: m[1].replace(" ", "·"), cell)
     bare = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"<[^>]*>", " ", whole))
     return html.unescape(bare).replace("`", "").replace("*", "").split()
 
 
 def narrowest(rows):
-    "Characters that a table needs when every cell is as narrow as its longest word."
+    "Return the characters that a table needs if every cell is as narrow as its longest word."
     columns = {}
     for row in rows:
         for i, cell in enumerate(row):
@@ -109,7 +109,7 @@ def html_rows(text):
 
 
 class Boxes:
-    "Wide tables of one page in boxes that scroll, that the keyboard reaches, and that say what they hold."
+    "Puts the wide tables of a page in boxes that scroll, are reachable by keyboard and have a label."
 
     def __init__(self, title):
         self.heading, self.count = title, 0
@@ -121,7 +121,7 @@ class Boxes:
         return f'tabindex="0" role="region" aria-label="Table {self.count}: {label}"'
 
     def markdown(self, text):
-        "The text with its wide pipe tables in boxes; headings on the way name the tables below them."
+        "Return the text with its wide pipe tables in boxes, labelled with the heading above them."
         out, table = [], []
         for line, fenced in [*with_fences(text), ("", False)]:
             if line.startswith("|") and not fenced:
@@ -143,9 +143,9 @@ class Boxes:
         return ["", f"::: {{.wide {self.attributes()}}}", *table, ":::", ""]
 
     def html(self, text):
-        """HTML as Markdown that pandoc passes on unchanged.
+        """Return HTML as Markdown that pandoc passes on unchanged.
 
-        Left as an output of type text/html, Quarto would add require.js and jquery from a CDN to the page."""
+        For an output of type text/html, Quarto would add require.js and jquery from a CDN to the page."""
         text = aligned_frames(re.sub(r"<style scoped>.*?</style>", "", text, flags=re.S).strip())
         scrolls = "<table" in text and narrowest(html_rows(text)) > NARROW
         box = f'<div class="wide" {self.attributes()}>' if scrolls else "<div>"

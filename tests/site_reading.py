@@ -1,7 +1,7 @@
-"""What a reader of the site's pages should never meet: the program's own words for things, and gaps.
+"""What a reader of the site's pages should not see: raw program output and gaps.
 
-Pages that explain how something is built show code and what it prints; the pages that people read
-(methodology, cards, tutorials, reports) show figures, and a figure has one form."""
+Pages that explain how something is built show code and its output; the pages for readers (methodology,
+cards, tutorials, reports) show figures, always in the same format."""
 
 import ast
 import html
@@ -10,12 +10,12 @@ import re
 from site_markdown import html_rows, pipe_rows, with_fences
 from site_tables import bare
 
-MOST_LINES = 30  # of code that shows nothing; more of them stand between a reader and the point
-WIDEST_PT = 360  # of a picture: three quarters of it are what a phone shows
+MOST_LINES = 30  # of code without output, unless folded
+WIDEST_PT = 360  # of a picture: a phone shows three quarters of it
 READ = {"methodology", "cards", "tutorials", "reports"}  # folders of pages for readers
 PROGRAM = re.compile(r"\bnp\.\w+\(|\bdtype: |<[\w.]+ object at 0x|\bDataFrame\b.*\bcolumns\b")
-VALUES = re.compile(r"[{\[(]'\w[^'\n]*'\s*[:,]")  # a dict, list or tuple as Python writes it
-LONG = re.compile(r"(?<![\w.])\d+\.\d{7,}")  # more digits than any figure here has
+VALUES = re.compile(r"[{\[(]'\w[^'\n]*'\s*[:,]")  # a dict, list or tuple in Python notation
+LONG = re.compile(r"(?<![\w.])\d+\.\d{7,}")  # more digits than any figure has
 EMPTY_CELL = re.compile(r"None|nan|NaN|NaT|<NA>|\(\s*[\d.]+(?:,\s*[\d.]+)+\s*\)|\[\s*\]|\{\s*\}")
 NOTEBOOK = re.compile(
     r"(?<!\[)`((?:training/|\w+/\d\d_)\w+)`"
@@ -23,7 +23,7 @@ NOTEBOOK = re.compile(
 
 
 def is_read(path):
-    "Whether a page is one that people read without wanting to know how it is built."
+    "Whether a page is for readers who do not need to know how it is built."
     return path.parent.name in READ or path.name == "index.ipynb"
 
 
@@ -32,12 +32,12 @@ def shown_texts(outputs):
         forms = o.get("data") or {}
         value = next((forms[m] for m in ("text/markdown", "text/html", "text/plain") if m in forms), None)
         text = "".join(o.get("text", ()) if value is None else value)
-        # what a picture or a script holds is not read
+        # the content of a picture or script is not read
         yield html.unescape(re.sub(r"<(svg|script|style)\b.*?</\1>", "", text, flags=re.S))
 
 
 def picture_problems(outputs):
-    "Pictures that a phone shows so small that their letters of 9 points cannot be read."
+    "Yield pictures that a phone shrinks so much that letters of 9 points become unreadable."
     for o in outputs:
         forms = o.get("data") or {}
         drawn = "".join("".join(forms[m]) for m in ("text/html", "text/markdown") if m in forms)
@@ -50,7 +50,7 @@ def picture_problems(outputs):
 
 
 def tables_of(text):
-    "Rows of the tables in an output."
+    "Return the rows of each table in an output."
     found = [html_rows(t) for t in re.findall(r"<table\b.*?</table>", text, re.S)]
     lines = [line for line, _ in with_fences(text) if line.startswith("|")]
     return [*found, *([pipe_rows(lines)] if len(lines) > 2 else [])]
@@ -67,7 +67,7 @@ def table_problems(rows):
 
 
 def prints(tree):
-    "Whether a cell prints something by itself."
+    "Whether a cell prints something directly."
     todo = list(tree.body)
     while todo:
         node = todo.pop()
@@ -80,7 +80,7 @@ def prints(tree):
 
 
 def output_problems(source, outputs):
-    "What is wrong with what a cell of a reader's page shows."
+    "Yield what is wrong with the output of a cell on a reader's page."
     hidden = bool(re.search(r"^#\|\s*echo:\s*false", source, re.M))
     yield from picture_problems(outputs)
     for text in shown_texts(outputs):
@@ -104,7 +104,7 @@ def prose_problems(text):
 
 
 def reader_problems(cells):
-    "What is wrong with a reader's page, of (kind, source, outputs)."
+    "Yield what is wrong with a reader's page, given as (kind, source, outputs)."
     for kind, source, outputs in cells:
         yield from prose_problems(source) if kind == "markdown" else ()
         yield from output_problems(source, outputs) if kind == "code" else ()

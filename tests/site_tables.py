@@ -1,8 +1,8 @@
-"""How figures and printed text stand on a page: numbers at the right, never parted; printed tables as tables.
+"""How figures and printed text are laid out: numbers right-aligned, never broken; printed tables as tables.
 
-A reader compares numbers down a column, so their ends have to stand below one another, and an interval or a
-date that goes on in the next line is read as two things. What a program printed is cut off at the margin
-where it is wider than the page: sentences go on in the next line, tables become tables."""
+Readers compare numbers down a column, so they are aligned at their ends, and an interval or a date that is
+broken across lines is read as two values. Printed text that is wider than the page is cut off at the margin:
+sentences are wrapped, tables become tables."""
 
 import html
 import re
@@ -25,14 +25,14 @@ def bare(cell):
 
 
 def number_columns(rows):
-    "Columns of rows without their head that hold numbers and gaps alone; the first one names the rows."
+    "Return the indices of columns with only numbers and gaps, header excluded; column 0 names the rows."
     columns = list(zip(*([bare(cell) for cell in row] for row in rows)))
     held = [[c for c in column if c not in EMPTY] for column in columns]
     return {i for i, column in enumerate(held) if i and column and all(map(NUMBER.fullmatch, column))}
 
 
 def unparted(cell):
-    "A number and its interval, each of which stays on one line."
+    "Keep a number and its interval each on one line."
     found = NUMBER.fullmatch(cell.strip())
     if not found or not (found["interval"] or re.search(r"[ –…-]", found["value"])):
         return cell
@@ -41,7 +41,7 @@ def unparted(cell):
 
 
 def aligned_pipes(lines):
-    "A pipe table (head, rule, rows) whose columns of numbers stand at the right."
+    "Right-align the number columns of a pipe table (header, rule, rows)."
     rows = [re.split(r"(?<!\\)\|", line.strip()[1:].removesuffix("|")) for line in lines]
     if len(rows) < 3 or len({len(row) for row in rows}) > 1 or any(":" in rule for rule in rows[1]):
         return lines
@@ -52,7 +52,7 @@ def aligned_pipes(lines):
 
 
 def aligned_frames(text):
-    "HTML with pandas' tables, whose columns of numbers stand at the right."
+    "Right-align the number columns of pandas' tables in HTML."
     return re.sub(r'<table[^>]*class="dataframe".*?</table>', _aligned_frame, text, flags=re.S)
 
 
@@ -80,16 +80,16 @@ def _aligned_row(row, numbers):
     return re.sub(r"<t([dh])\b[^>]*>(.*?)</t[dh]>", cell, row, flags=re.S)
 
 
-# ---- what a program printed
+# ---- printed output
 def spans_of(rule):
-    "Where the columns of a printed table stand, by the dashes below its head; the last one is open."
+    "Return the column positions of a printed table from the dashes below its header; the last is open."
     starts = [m.start() for m in re.finditer("-+", rule)]
     ends = [m.end() for m in re.finditer("-+", rule)]
     return [*zip(starts, ends[:-1]), (starts[-1], None)]
 
 
 def cut(line, spans):
-    "The cells of a line; None where something stands between two columns."
+    "Return the cells of a line; None if there is text between two columns."
     between = zip((end for _, end in spans), (start for start, _ in spans[1:]))
     if line[: spans[0][0]].strip() or any(line[end:start].strip() for end, start in between):
         return None
@@ -97,7 +97,7 @@ def cut(line, spans):
 
 
 def printed_parts(text):
-    "What was printed, as ('table', rows) and ('text', lines)."
+    "Return printed text as parts: ('table', rows) and ('text', lines)."
     lines, parts, plain = text.splitlines(), [], []
     i = 0
     while i < len(lines):
@@ -113,7 +113,7 @@ def printed_parts(text):
 
 
 def _printed_table(lines, i):
-    "The head and the rows of a printed table whose head is line i; empty where none is."
+    "Return the header and rows of a printed table whose header is line i; empty if there is none."
     if i + 2 >= len(lines) or not RULE_OF_DASHES.fullmatch(lines[i + 1]) or not lines[i].strip():
         return []
     spans, rows = spans_of(lines[i + 1]), []
@@ -126,14 +126,14 @@ def _printed_table(lines, i):
 
 
 def stands_in_columns(lines):
-    "Whether printed lines are set in columns, which would be lost if a line went on in the next one."
+    "Whether printed lines are set in columns, which wrapping would destroy."
     said = [line.strip() for line in lines if line.strip()]
     set_apart = [line for line in said if re.search(r"\S {2,}\S", line) or re.search(r"[─-╿▀-▟⠀-⣿]", line)]
     return 2 * len(set_apart) >= len(said)
 
 
 def printed_html(text):
-    "Markdown for what was printed, or None where it may stand as it is."
+    "Return Markdown for printed text, or None if it can stay unchanged."
     parts = printed_parts(text)
     if not any(kind == "table" or goes_on(shown) for kind, shown in parts):
         return None
@@ -141,7 +141,7 @@ def printed_html(text):
 
 
 def goes_on(lines):
-    "Whether lines are wider than a phone and no columns: what does not fit goes on in the next line."
+    "Whether lines are wider than a phone and not set in columns, so that they are wrapped."
     return max(map(len, lines)) > WIDE and not stands_in_columns(lines)
 
 
@@ -156,7 +156,7 @@ def _text(lines):
 
 
 def _table(rows):
-    "A printed table as a pipe table; what its cells hold is text, not Markdown."
+    "Return a printed table as a pipe table; the content of its cells is text, not Markdown."
     shown = [[re.sub(r"([\\`*_{}\[\]<>()#|~^$@!'\"-])", r"\\\1", cell) for cell in row] for row in rows]
     numbers = number_columns(rows[1:])
     shown[1:] = [

@@ -1,4 +1,4 @@
-"The syntax of a module, read once for all tests of a file that look at it."
+"The syntax trees of modules, parsed once per test file."
 
 import ast
 from functools import lru_cache
@@ -7,13 +7,13 @@ from pathlib import Path
 
 @lru_cache(None)
 def tree_of(path: Path) -> ast.Module:
-    "Shared by its readers: look at it, change nothing. `conftest` lets go of all of them between two files."
+    "Return a shared tree that must not be modified; `conftest` clears the cache between test files."
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @lru_cache(None)
 def nodes_of(path: Path) -> tuple[ast.AST, ...]:
-    "Every node of a module, in the order of `ast.walk`."
+    "Return every node of a module, in the order of `ast.walk`."
     return tuple(ast.walk(tree_of(path)))
 
 

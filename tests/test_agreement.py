@@ -1,4 +1,4 @@
-"Agreement: the published table of FineSurE, intervals by how often they hold the truth, what may not matter."
+"Agreement: the published FineSurE table, coverage of the intervals, and changes that must have no effect."
 
 import csv
 import os
@@ -52,7 +52,7 @@ def finesure():
 
 
 def majority(row, name):
-    "A label needs two annotators; a tie is 0; annotator '3' did not label sentences."
+    "Majority labels: each needs two annotators; a tie is 0; annotator '3' did not label sentences."
     given = [
         a[name] for who, a in row["raw_annotations"].items() if not (name == "sentence_labels" and who == "3")
     ]
@@ -66,7 +66,7 @@ def share(labels):
 
 
 def measure(judge):
-    "Every figure of the published table, and both success ratios, from upstream's reading of the replies."
+    "Return all figures of the published table and the success ratio, from upstream's parsed replies."
     facts = load_rows("finesure", f"fact-checking/frank-raw-data-by-{judge}.jsonl.gz", download=False)
     keys = load_rows("finesure", f"keyfact-alignment/realsumm-raw-data-by-{judge}.jsonl.gz", download=False)
     usable = [
@@ -104,7 +104,7 @@ def measure(judge):
             pearson(a, b, clusters=docs),
             spearman(a, b, clusters=docs),
         )
-        # the published ranks let the last bit of a mean break a tie
+        # the published ranks break ties by the last bit of a mean
         out[f"{name}_rankcorr"] = system_rank_correlation(a, b, systems, clusters=docs, decimals=None)
         out[f"{name}_ties_kept"] = system_rank_correlation(a, b, systems, clusters=docs)
     return out, len(usable) / len(facts)
@@ -129,7 +129,7 @@ def test_the_published_judge_table(finesure, judge):
         for n, text in printed.items()
         if (f"{mine[n].value:.1%}" if "%" in text else f"{mine[n].value:.3f}") != text
     }
-    # the log has 0.8905092, which the table cuts to 0.890
+    # the log has 0.8905092, which the table truncates to 0.890
     assert differ == ({"faithfulness_spearman"} if judge == "gpt-4-1106-preview" else set())
     assert all(e.low <= e.value <= e.high and e.low < e.high for e in mine.values())
     assert all(
@@ -138,11 +138,11 @@ def test_the_published_judge_table(finesure, judge):
     )
 
 
-# ---- against the libraries, on data with ties and gaps
+# ---- against SciPy and scikit-learn, on data with ties and gaps
 
 
 def noisy(seed, documents=30, each=3, spread=0.9):
-    "A judge's and people's points; responses to one document share what is hard about it, for both."
+    "Return judge points, human points and documents; the responses to one document share its difficulty."
     r = np.random.default_rng(seed)
     hard, own = (
         np.repeat(r.normal(0, 0.8, (documents, 2)), each, axis=0),
@@ -183,7 +183,7 @@ def test_values_are_those_of_scipy_and_scikit_learn(seed):
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
 def test_alpha_by_its_definition(level):
-    "The coincidence matrix, written out (Krippendorff 2011, D), with gaps and three raters; also resampled."
+    "Compare with the coincidence matrix (Krippendorff 2011, D), with gaps and three raters; also resampled."
 
     def plain(*raters):
         units = [[v for v in u if v == v] for u in zip(*raters)]
@@ -251,12 +251,12 @@ def test_intervals_hold_the_truth(name, documents, truth):
         judge, people, docs = noisy(seed, documents=documents)
         e = STATISTICS[name](judge, people, clusters=docs, n_resamples=200, rng=seed)
         held += e.low <= truth[name] <= e.high
-    # 95 % is promised; with 15 documents a correlation's interval holds 92 to 93 %
+    # the nominal level is 95 %; with 15 documents a correlation's interval covers the truth in 92 to 93 %
     assert held / runs >= (0.9 if documents < 30 else 0.92), held / runs
 
 
 def test_ignoring_documents_would_be_too_sure():
-    "The contrast: each document's one judgement, copied five times."
+    "For contrast: each document's one judgement, copied five times."
     held = {True: 0, False: 0}
     for seed in range(150):
         r = np.random.default_rng(seed)
@@ -291,7 +291,7 @@ def test_the_ranking_of_systems_holds_its_truth_and_its_value():
     assert held / runs >= 0.9, held / runs
 
 
-# ---- what may and may not matter
+# ---- what must change the result, and what must not
 
 
 def test_same_inputs_same_bytes_and_order_is_free():
@@ -367,7 +367,7 @@ def test_the_table_is_the_join():
         1,
     )
     assert row.figures["people_alpha"].method == "undefined: one person"
-    # one document behind several samples: fewer clusters, wider interval
+    # several samples of one document: fewer clusters, wider interval
     coarse = (
         agreement(auto, manual, clusters={f"s{i}": i % 4 for i in range(30)}, n_resamples=50)
         .rows[0]

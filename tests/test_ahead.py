@@ -1,4 +1,4 @@
-"Importing a room changes no other room and reads nothing around it, so that it may be done ahead of a test."
+"Importing a module changes no other module and reads nothing of its environment, so it can be preloaded."
 
 import ast
 import json
@@ -15,7 +15,7 @@ from test_package import WINGS, imports_of
 
 ROOMS = sorted(p for p in ahead.PACKAGE.rglob("*.py") if p.name != "_modidx.py")
 NOTEBOOKS = sorted((ahead.PACKAGE.parent / "nbs").rglob("*.ipynb"))
-# tables that other rooms fill when they are imported
+# tables that other modules fill when they are imported
 FILLED = {"metrics.checks.CHECKS", "metrics.checks.LOOSE", "cli.words._GROUPS"}
 IMPORTED = """
 import json, sys
@@ -51,7 +51,7 @@ print(json.dumps([rooms, len(kept), found]))
 
 @pytest.fixture(scope="module")
 def imported():
-    "(rooms, number of tables, [(room, table of another room that it changed)]) of all wings."
+    "Return the modules, the number of tables and each (module, table of another module that it changed)."
     words = [sys.executable, "-c", IMPORTED, " ".join(WINGS)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=Path(ahead.__file__).parent)
     assert done.returncode == 0, done.stderr
@@ -59,7 +59,7 @@ def imported():
 
 
 def names_from(path):
-    "{room: names} that a module imports from other rooms, wherever it does."
+    "Return {module: names} for the imports from other modules, anywhere in the file."
     return {room.removeprefix("crmeval."): names for room, names, _ in imports_of(path)}
 
 
@@ -67,11 +67,11 @@ def test_a_room_that_is_imported_changes_no_table_of_another(imported):
     rooms, tables, changed = imported
     assert len(rooms) > 400 and tables > 300
     filled = {table.removeprefix("crmeval.") for _, table in changed}
-    assert filled == FILLED, "the rule sees what it forbids, and nothing else"
+    assert filled == FILLED, "every table listed in FILLED is detected, and no other"
 
 
 def test_a_table_that_several_rooms_fill_is_read_where_all_of_them_are(imported):
-    "Whoever reads it sees the same, whatever else was imported."
+    "A reader imports every module that fills the table, so it sees the same content in any order of imports."
     fill = {(room.removeprefix("crmeval."), table.removeprefix("crmeval.")) for room, table in imported[2]}
     readers = 0
     for path in ROOMS:
@@ -124,7 +124,7 @@ def test_what_is_loaded_ahead_and_what_is_left_to_a_notebook():
     assert to_runs == loaded
     assert {name.split(".")[1] for name in to_metrics if "." in name} == set(ahead.ABOVE)
     assert set(ahead.rooms()) <= set(to_metrics)
-    assert (bare, nothing) == ([], []) and len(full) > 20, "tables are as if nothing had been loaded"
+    assert (bare, nothing) == ([], []) and len(full) > 20, "no table shows that anything was loaded"
 
 
 WARMED = """
@@ -160,7 +160,7 @@ print(json.dumps([*found, os.environ == before, threading.active_count(), len([*
 
 
 def test_what_is_warmed_ahead_comes_from_the_package_alone():
-    "No variable, no folder of a user, no other machine and no thread: a child cannot tell it from its own."
+    "Preloading uses no environment variable, user folder, network or thread: children see no difference."
     words, here = [sys.executable, "-c", WARMED], Path(ahead.__file__).parent
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=here)
     assert done.returncode == 0, done.stderr
@@ -171,11 +171,11 @@ def test_what_is_warmed_ahead_comes_from_the_package_alone():
     installed = [Path(sys.prefix), Path(sys.base_prefix), Path(os.__file__).parent, ahead.PACKAGE]
     others = [path for _, path in opened if not any(Path(path).is_relative_to(at) for at in installed)]
     assert not others and same and threads == 1
-    assert not [name for name in asked if not name.startswith("PYTHON")]  # which a library reads
+    assert not [name for name in asked if not name.startswith("PYTHON")]  # variables that a library reads
 
 
 def when_imported(node):
-    "What of a tree runs when its module is imported: all but the bodies of functions."
+    "Yield the nodes of a tree that run on import: everything except the bodies of functions."
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and child in (
@@ -189,7 +189,7 @@ AROUND = {"environ", "getenv", "getcwd", "cwd", "home", "expanduser", "argv", "g
 
 
 def around(tree):
-    "Names by which a module looks around itself when it is imported, and attributes of others that it sets."
+    "Yield names by which a module reads its environment on import, and attributes of others that it sets."
     for node in when_imported(tree):
         name = getattr(node, "attr", getattr(node, "id", None))
         if name in AROUND:
@@ -209,7 +209,7 @@ def test_no_room_looks_around_itself_when_it_is_imported():
 
 
 def python_of(cell):
-    "A cell without the lines that speak to IPython; a text in it may begin a line with their signs."
+    "Return a cell without its IPython lines (% or !); a cell that parses as Python is returned unchanged."
     try:
         ast.parse(cell)
     except SyntaxError:
@@ -222,7 +222,7 @@ MAY_REACH = re.compile(r"\bcrmeval\s*\.\s*\w+\s*\.")
 
 
 def loaded_by_others(source):
-    "Rooms that a program reaches through `crmeval` without an import that names them."
+    "Yield modules that a program reaches through `crmeval` without importing them by name."
     tree = ast.parse(source)
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     for node in ast.walk(tree):
@@ -236,13 +236,13 @@ def loaded_by_others(source):
 
 @pytest.mark.skipif(not NOTEBOOKS, reason="notebooks are not here: this is an installed package")
 def test_no_notebook_reaches_a_room_that_it_has_not_imported():
-    "Nor looks, outside the metrics, at a table that several rooms fill."
+    "Outside metrics and cli, notebooks do not import a module whose table is filled by several modules."
     wrong, filled = {}, {table.rpartition(".")[0] for table in FILLED}
     for path in NOTEBOOKS:
         cells = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
         sources = ["".join(c["source"]) for c in cells]
         source = "\n".join(sources)
-        # most say no such name outside of their imports: these need not be parsed
+        # most notebooks have no such name outside their imports, and need no parsing
         if MAY_REACH.search(FROM_ROOM.sub("", source)):
             if names := [*loaded_by_others("\n".join(map(python_of, sources)))]:
                 wrong[path.name] = names

@@ -1,4 +1,4 @@
-"Rating by people, beyond a notebook: killed processes, any order of actions, any text in a sheet, the run."
+"Human rating outside a notebook: killed processes, any order of actions, any text in a sheet, the run."
 
 import csv
 import os
@@ -354,7 +354,7 @@ def test_two_raters_and_an_adjudicator_are_not_three_opinions(done, tmp_path):
     attention = {k["sample_id"] + k["client"] for k in plan.key.values() if k["attention"]}
     assert not any(s.sample_id + s.client in attention and s.reason == "attention" for s in with_two.scores)
     assert sum(s.method == "manual" and s.metric == "factuality" for s in with_two.scores) == 2 * 8, (
-        "attention items are no scores"
+        "attention items are not scored"
     )
 
     lead = [
@@ -373,7 +373,7 @@ def test_two_raters_and_an_adjudicator_are_not_three_opinions(done, tmp_path):
         row["baseline:lead"]["accuracy"].value == (1 + 3 + 3 + 3) / 4
         and row["baseline:reference"]["accuracy"].value == 3.0
     )
-    assert {s.points for s in with_three.scores if s.rater == "ann"} == {4}, "originals stay"
+    assert {s.points for s in with_three.scores if s.rater == "ann"} == {4}, "the original ratings are kept"
 
     found = run_agreement(with_three, n_resamples=20)
     human = {(m.client, m.metric): m.mean.human_only.value for m in found.means}
@@ -385,7 +385,7 @@ def test_two_raters_and_an_adjudicator_are_not_three_opinions(done, tmp_path):
     alpha = {r.metric: r.figures["people_alpha"] for r in found.table}
     again = {r.metric: r.figures["people_alpha"] for r in run_agreement(with_two, n_resamples=20).table}
     assert alpha["factuality"].value == again["factuality"].value, (
-        "agreement is between the raters, not with whoever settled it"
+        "agreement is between the raters and leaves out the adjudicator"
     )
 
     changed = add_ratings(with_three, rating_scores(rated(plan, "ben", 4), plan))

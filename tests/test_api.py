@@ -1,4 +1,4 @@
-"One metric in somebody else's program, over the catalogue: forms of a call, gaps, many rows, other tools."
+"Single metrics called from other programs, over the whole catalogue: call forms, gaps, batches, other tools."
 
 import ast
 import asyncio
@@ -41,7 +41,7 @@ from crmeval.metrics.truthfulness import corrects
 
 SOURCE = "Agent: The parcel 4471 was lost. A new one comes on Friday, free of charge."
 SECRET = [{"value": "Quendal-4471", "entity": "CREDENTIAL"}]
-CATALOGUE = {  # metric -> arguments of a row that can be scored, all of them
+CATALOGUE = {  # metric -> all arguments of a row that can be scored
     crmeval.factuality: {"response": "A new one comes on Friday.", "source": SOURCE},
     crmeval.completeness: {"response": "It was lost.", "key_facts": ["The parcel was lost."]},
     crmeval.conciseness: {"response": "The parcel was lost.", "key_facts": ["The parcel was lost."]},
@@ -139,7 +139,7 @@ def public_functions():
 
 
 def test_the_catalogue_is_whole():
-    "Whatever the rooms call a metric stands above: a new one has to join."
+    "Every metric in the modules is listed in CATALOGUE above: a new one has to be added."
     assert {f for _, f in public_functions() if isinstance(f, Metric) and hasattr(f, "form")} == set(
         CATALOGUE
     )
@@ -149,7 +149,7 @@ JUDGED = ("response", "answer", "prediction", "text")
 
 
 def test_what_is_judged_comes_first_everywhere():
-    "No public function of the metrics and detectors takes what it judges behind something else, by place."
+    "Every public function of metrics and detectors takes what it judges as its first positional parameter."
     seen, wrong = 0, []
     for name, function in public_functions():
         taken = [
@@ -163,7 +163,7 @@ def test_what_is_judged_comes_first_everywhere():
 
 
 def _is_check(function):
-    "An instruction's check, whose parameters stand in a dictionary; or a price, which judges nothing."
+    "Whether it is an instruction check (parameters come in a dictionary) or a price (judges nothing)."
     return function.__name__ in {f.__name__ for f in CHECKS.values()} or function.__module__.endswith(".cost")
 
 
@@ -226,7 +226,7 @@ def test_a_gap_or_a_wrong_kind_in_any_argument_gives_no_number(metric):
     for name in row:
         for value in (*NOTHING, *WRONG):
             if value is None and name in ("before", "conversation", "turns", "shift"):
-                continue  # None: there was none
+                continue  # None: the argument was not given
             found = score(metric, row, **{name: value})
             assert is_unscored(found), (name, value, found)
             assert isinstance(found, Score) and found.metric == metric.card.name
@@ -243,7 +243,7 @@ def test_a_gap_inside_a_list_gives_no_number(metric):
 
 @plain
 def test_empty_texts_and_lists_raise_nothing(metric):
-    "An empty response is an answer (the worst one); what it is held against is not to be empty."
+    "Empty arguments raise nothing; an empty source, list of facts or the like gives no score."
     row = CATALOGUE[metric]
     for name, value in row.items():
         empty = [""] if isinstance(value, str) else ["", [], [""]]
@@ -264,7 +264,7 @@ def test_lists_of_any_library_are_lists(metric):
 
 
 def gappy(metric):
-    "Rows of which the first and the last can be scored, and those between lack something."
+    "Return rows of which only the first and the last are complete."
     row = CATALOGUE[metric]
     lacking = [{**row, name: float("nan")} for name in row]
     without = {k: v for k, v in row.items() if k != "response"}
@@ -351,7 +351,7 @@ def test_a_wrong_call_of_batch_raises_before_anything_is_scored():
 
 
 class Network:
-    "A judge over a network: it answers after a while, and fails for some."
+    "A judge behind a network: it replies with a delay and fails for some requests."
 
     name = "network"
 
@@ -535,7 +535,7 @@ def test_an_evaluate_class_counts_what_it_could_not_score(metric):
     assert found[f"{name}_statuses"] == {"undefined": 4}
     assert found[f"{name}_reasons"][1] and found[name] is not None
     needed = {k: columns[k][:1] for k in metric.form.needed if k != "response"}
-    few = made.compute(predictions=[row["response"]], **needed)  # without right and wrong answers: no truth
+    few = made.compute(predictions=[row["response"]], **needed)  # truthful needs more than these
     assert few[f"{name}_n"] == (metric is not crmeval.truthful)
     for column in needed:
         gap = made.compute(predictions=[row["response"]], **{**needed, column: [pd.NA]})
@@ -543,7 +543,7 @@ def test_an_evaluate_class_counts_what_it_could_not_score(metric):
 
 
 class Kept:
-    "A judge that remembers what it was asked."
+    "A named judge that answers yes to everything."
 
     name = "kept"
 
@@ -598,7 +598,7 @@ def test_no_public_name_is_left_out_of_the_typed_program():
 
 
 def test_types_of_rows_are_what_their_annotations_say():
-    "An annotation that the check of cells does not know would let everything pass."
+    "Every annotated type is one that the check of cells knows; an unknown type would accept every value."
     known = (str, float, int, bool, Mapping, Sequence, type(None), Path, StyleGuide, Glossary)
     known = (*known, crmeval.Response)
     known = (*known, type(CATALOGUE[choice_score]["item"]))
@@ -616,7 +616,7 @@ def test_types_of_rows_are_what_their_annotations_say():
 
 
 def test_a_type_checker_finds_nothing_in_the_readme_and_in_a_program_that_uses_every_name(tmp_path):
-    "In its strictest mode, as a user's project may have it."
+    "Checked in the strictest mode, which a user's project may use."
     here = Path(__file__).resolve().parent
     readme = (here.parent / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)

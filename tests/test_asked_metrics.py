@@ -1,4 +1,4 @@
-"Metrics asked for by name: scored beside accuracy and never in it, in every view of a run."
+"Metrics requested by name: scored beside accuracy, never part of it, in every view of a run."
 
 import csv
 import json
@@ -35,7 +35,7 @@ def plain(tmp_path_factory):
 
 @pytest.fixture
 def own():
-    "A metric of one's own that would count, were it named by a use case."
+    "Register a custom metric that would count towards accuracy if a use case named it."
     card = MetricCard(
         "thanks", "Thanks", "Whether it says thank you.", (), "It counts words.", "invented here"
     )
@@ -199,7 +199,7 @@ def test_a_dry_run_counts_what_the_judge_is_asked_more(capsys):
 
 
 class Endpoint:
-    "A model that says yes to whatever it is asked about."
+    "A model that answers yes to every question."
 
     name, model = "stub", "stub"
 

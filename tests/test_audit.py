@@ -1,4 +1,4 @@
-"The audit of judges: published figures to the digit, intervals that hold the truth, judges on the endpoint."
+"The audit of judges: exact published figures, coverage of the intervals, judges on the endpoint."
 
 import itertools
 import math
@@ -139,7 +139,7 @@ def responses(seed, slope, favour, n=60):
     for i in range(n):
         mood = r.normal(
             0, 0.3
-        )  # the judge reads a whole item kindly or not: responses of one item are not independent
+        )  # the judge is lenient or strict with a whole item: responses to one item are not independent
         for system in ("gpt-x", "claude-x", "gemini-x"):
             people, words = r.uniform(1, 4), float(r.integers(20, 400))
             rows.append(
@@ -223,7 +223,7 @@ def test_live_judges_on_the_endpoint(server):
     ]
     flips = order_flips(judge, cases)
     assert {q: e.value for q, e in flips.items()} == {"supported": 0, "stated": 0}
-    assert len(server.bodies) == 12, "each order is a call of its own"
+    assert len(server.bodies) == 12, "each order is a separate call"
     rows = repeat_scores(judge, cases, 3)
     assert rows["stated"] == [[0.5] * 3] * 3 and len(server.bodies) == 12 + 18
     down = repeat_scores(LLMJudge("busy", base_url=server.url, retries=0), cases[:1], 2)

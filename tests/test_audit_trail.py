@@ -1,4 +1,4 @@
-"The audit trail: killed, cut, changed, written by many threads, and a person forgotten."
+"The audit trail: killed, cut, changed, written by many threads, and with a person erased."
 
 import json
 import os
@@ -72,7 +72,7 @@ def written(tmp_path_factory):
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_changed_byte_is_found(written, data):
-    "In the trail or in its head; without its line break the last record is one that the head misses."
+    "In the trail or in its head; without its line break, the last record differs from what the head expects."
     whole = {p.name: p.read_bytes() for p in (written, written.with_name("t.jsonl.head"))}
     name = data.draw(st.sampled_from(sorted(whole)))
     at = data.draw(st.integers(0, len(whole[name]) - 1))
@@ -88,7 +88,7 @@ def test_any_changed_byte_is_found(written, data):
 
 @pytest.mark.parametrize("new", [0x80, 0xFF, 0x00])
 def test_a_byte_that_is_no_letter_in_the_last_record_is_a_finding(written, new):
-    "Also in the code at its end, which a finding shows."
+    "Also within the code at its end, which a finding shows."
     whole = written.read_bytes()
     last = len(whole) - whole[:-1].rindex(b"\n")
     try:
@@ -223,7 +223,7 @@ def test_who_writes_next_knows_whom_another_process_forgot(tmp_path):
     with AuditTrail(path) as first:
         first.append("reply", person="ana", private="a")
         first.append("reply", person="ben", private="b")
-        first.close()  # lets go, and still knows the keys
+        first.close()  # releases the lock, and still knows the keys
         with AuditTrail(path) as other:
             assert other.erase("ana") == 1
         first.append("reply", person="ana", private="c")

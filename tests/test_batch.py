@@ -1,4 +1,4 @@
-"A run through a batch endpoint: killed between any two steps nothing is paid twice and no answer is lost."
+"Runs through a batch endpoint: a kill between any two steps causes no second payment and loses no answer."
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ N = 5
 
 
 class Killed(BaseException):
-    "What a kill is to the code: nothing of it runs afterwards that would put things right."
+    "A simulated kill: derived from BaseException, so that no cleanup handler catches it."
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def again(server, tmp_path):
 
 
 def bare(row: Response):
-    "A row without what a batch cannot have, and without the time of day."
+    "Return a row without the fields that a batch cannot have and without the creation time."
     return dataclasses.replace(row, latency_s=None, queue_s=None, created=None, batched=False)
 
 
@@ -80,7 +80,7 @@ def test_a_batch_brings_the_rows_of_a_direct_run(server, again, tmp_path):
 
 
 def kill_at(monkeypatch, owner, name, when, nth=1, after=True):
-    "Die in the nth call of a method, before or after it did its work."
+    "Raise `Killed` at the nth matching call of a method, before or after it has done its work."
     whole, calls = getattr(owner, name), []
 
     def hit(args):
@@ -231,7 +231,7 @@ def test_an_untrusted_file_of_answers(server, again):
 
 @pytest.mark.parametrize("what", ["no line", "no file", "failed"])
 def test_a_batch_that_brings_nothing_for_a_request(server, again, what, monkeypatch):
-    monkeypatch.setattr(room, "_TORN_S", 0)  # days later: what has not come does not come any more
+    monkeypatch.setattr(room, "_TORN_S", 0)  # days later: what is missing will not arrive
     again()
     server.finish()
     made = server.batches["batch_0"]
@@ -243,7 +243,11 @@ def test_a_batch_that_brings_nothing_for_a_request(server, again, what, monkeypa
         errors = {"data": [{"code": "token_limit_exceeded", "message": "too many tokens in the queue"}]}
         made |= {"status": "failed", "output_file_id": None, "errors": errors}
     done = again()
-    says = {"no line": "without a line", "no file": "has the file", "failed": "too many tokens in the queue"}
+    says = {
+        "no line": "without a line",
+        "no file": "is no longer at the endpoint",
+        "failed": "too many tokens in the queue",
+    }
     assert all(r.status == "api_error" and says[what] in r.error for r in done.responses)
     assert again().submitted == N
 
@@ -270,7 +274,7 @@ def test_answers_that_did_not_arrive_whole_are_read_again_and_not_paid_again(ser
     if torn is None:
         del server.files[name]
     told = again()
-    assert isinstance(told, BatchesOpen) and "nothing is asked again" in " ".join(told.notes)
+    assert isinstance(told, BatchesOpen) and "no request is repeated" in " ".join(told.notes)
     assert again().submitted == 0, "and again, as long as it is torn"
     server.files[name] = whole
     done = again()
@@ -280,7 +284,7 @@ def test_answers_that_did_not_arrive_whole_are_read_again_and_not_paid_again(ser
 
 @pytest.mark.parametrize(("how", "status"), zip(TORN, ["expired", "cancelled"] * 3, strict=True))
 def test_answers_of_a_batch_that_ended_early_are_paid_as_well(server, again, how, status):
-    "What it did not come to is asked again; what it answered is read again until it is there whole."
+    "Unanswered requests are sent again; answers that were given are read again until the file is complete."
     again()
     server.finish(late=2, status=status)
     made = server.batches["batch_0"]
@@ -304,14 +308,14 @@ def test_answers_of_a_batch_that_ended_early_are_paid_as_well(server, again, how
 
 def test_starting_anew_does_not_give_up_answers_that_are_paid_for(server, again):
     again(fresh=True)
-    assert again(fresh=True).submitted == 0, "the same command collects, whatever words it has"
+    assert again(fresh=True).submitted == 0, "the same command collects the batch, whatever options it has"
     server.finish(lost=2)
     assert isinstance(again(), Run) and again().submitted == 2
     with pytest.raises(ValueError, match="waits for 2 answers in 1 batches that are paid for"):
         again(fresh=True)
     server.finish()
     assert isinstance(again(), Run) and len(server.paid) == len(set(server.paid)) == N
-    assert again(fresh=True).submitted == N, "nothing is waited for"
+    assert again(fresh=True).submitted == N, "no batch is open"
 
 
 def test_who_has_no_batch_endpoint_is_asked_directly(server, again):
@@ -363,7 +367,7 @@ def test_other_plans_budgets_and_keys(server, again, tmp_path, monkeypatch):
 
 @pytest.fixture
 def messages(monkeypatch):
-    "The loopback server counts as one that speaks Anthropic's interface."
+    "Treat the loopback server as an endpoint with Anthropic's interface."
     offer = dataclasses.replace(batch_offers()["anthropic"], provider="")
     for place in (message_batches, room):
         monkeypatch.setattr(place, "batch_offer", lambda url: offer)
@@ -396,7 +400,7 @@ def test_a_batch_of_messages_without_a_mark_is_found_again_and_not_paid_twice(se
     server.begin_messages([{"custom_id": f"somebody-{i}", "params": {}} for i in range(N)])
     waits = again()
     assert waits.submitted == 0 and len(server.batches) == 2
-    assert "is as large and under way" in str(waits)
+    assert "has the same size and is in progress" in str(waits)
     server.batches["msgbatch_1"]["asked"] = [
         {"custom_id": f"somebody-{i}", "params": {"model": "m", "messages": [{"content": "?"}]}}
         for i in range(N)
@@ -407,13 +411,13 @@ def test_a_batch_of_messages_without_a_mark_is_found_again_and_not_paid_twice(se
 
 
 def judged(again, server, **more):
-    "As `again`, with a judge on the same endpoint that is asked by batch."
+    "Like `again`, with a judge on the same endpoint that is asked by batch."
     told = {"judge": "openai:judge", "judge_base_url": server.url, "batch_judge": True}
     return again(**{**told, "prices": {"m": (2.0, 8.0), "judge": (1.0, 1.0)}, **more})
 
 
 def until_run(server, call, most=8):
-    "Call until all is there, each batch answered in between; (the run, what each call before it said)."
+    "Repeat the call until the run is complete, answering each batch in between: (run, earlier results)."
     said = []
     for _ in range(most):
         found = call()
@@ -449,7 +453,7 @@ def test_what_a_judge_is_asked_by_batch_brings_the_scores_of_a_direct_run(server
 
 
 def test_a_budget_counts_what_came_by_batch_at_its_price(server, again):
-    "Answers and verdicts: half of the list price, in the run and in one that goes on directly."
+    "Answers and verdicts cost half of the list price, in this run and in one that continues directly."
     done, _ = until_run(server, lambda: judged(again, server, max_usd=1.0))
     used = done.manifest.judge["usage"]
     listed = N * (50 * 2 + 7 * 8) / 1e6 + (used["input_tokens"] + used["output_tokens"]) / 1e6
@@ -489,12 +493,12 @@ def test_a_question_whose_request_failed_waits_for_the_next_batch(server, again)
     handed_in = judged(again, server).submitted
     server.finish(lost=2)
     some = judged(again, server)
-    while isinstance(some, BatchesOpen):  # replies that came lead to further questions
+    while isinstance(some, BatchesOpen):  # replies that arrived lead to further questions
         server.finish()
         some = judged(again, server)
     lost = [s for s in some.scores if s.status == "not_run"]
     reasons = [s.reason for s in lost if s.metric != "accuracy"]
-    assert reasons and all("no batch has brought an answer" in r for r in reasons) and not server.direct
+    assert reasons and all("no batch has returned a reply" in r for r in reasons) and not server.direct
     done, (again_in, *_) = until_run(server, lambda: judged(again, server))
     assert again_in.submitted == 2 < handed_in
     assert {s.status for s in done.scores} == {"ok"} and not server.direct
@@ -536,7 +540,7 @@ def test_a_judge_that_no_batch_reaches_is_asked_directly_or_not_at_all(server, a
 def test_the_command(server, tmp_path, capsys):
     words = ["run", "--model", "openai:m", "--base-url", server.url, "--use-case", "service_call_summary"]
     words += ["--limit", "2", "--out", str(tmp_path / "r"), "--price", "m=2,8", "--batch", "--no-progress"]
-    assert main(words) == 1, "a pipeline must not go on to a gate of nothing"
+    assert main(words) == 1, "a pipeline must not go on to a gate without a run"
     said = capsys.readouterr()
     assert "handed in: 2 requests" in said.out and "Nothing is scored yet" in said.out
     assert "the exit code is 1" in said.err

@@ -1,5 +1,5 @@
-"""The benchmarks run, nothing is timed: the endpoint answers and injects faults by seed,
-a row counts its calls, what is not installed is skipped."""
+"""The benchmarks run, without timing: the endpoint answers and injects faults by seed,
+a row counts its calls, frameworks that are not installed are skipped."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def kind_of_fault(url, text, timeout=10):
     except urllib.error.HTTPError as e:
         return str(e.code), e.headers.get("retry-after")
     except Exception as e:
-        return type(e).__name__, None  # each of the other faults has its own exception
+        return type(e).__name__, None  # each of the other faults raises an exception of its own
     return "answer", None
 
 
@@ -84,7 +84,7 @@ def test_faults_come_by_seed():
         with endpoint(*options, "--seed", seed) as (url, _):
             seen.append({i: kind_of_fault(url, f"question {i}") for i in texts})
     first, other_order, other_seed = seen
-    assert first == other_order != other_seed  # by the request, not by the order of arrival
+    assert first == other_order != other_seed  # depends on the request, not on the order of arrival
     assert {kind for kind, _ in first.values()} == {
         "answer",
         "429",
@@ -112,7 +112,7 @@ def test_unknown_fault_is_refused():
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    "The harness on the bare aiohttp row and on a framework whose environment is not there."
+    "Run the harness on the plain aiohttp row and on a framework whose environment is missing."
     out = tmp_path_factory.mktemp("results")
     command = [
         sys.executable,

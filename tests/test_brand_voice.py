@@ -1,4 +1,4 @@
-"Brand voice: every key of a guide with a kept and a broken text, mistakes in guides, judged rules, tables."
+"Brand voice: each key of a guide with an obeying and a violating text, invalid guides, judged rules, tables."
 
 import json
 
@@ -11,7 +11,7 @@ from crmeval.metrics.brand_voice import GUIDE_KEYS, example_guide, read_guide
 from crmeval.metrics.defaults import default_judge
 from crmeval.metrics.forms import score_dataset
 
-# (guide, a text that keeps it, a text that breaks it)
+# (guide, a text that follows it, a text that violates it)
 RULES = [
     ({"banned_words": ["utilize"]}, "Use the lamp.", "Please UTILIZE the lamp."),
     ({"banned_words": "guru"}, "The gurus are out.", "Ask our guru."),

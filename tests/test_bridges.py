@@ -1,4 +1,4 @@
-"The tools that people already use: assertions of pytest, files of a run, what other tools call."
+"Bridges to other tools: pytest assertions, exported run files, functions that other tools call."
 
 import csv
 import json
@@ -47,7 +47,7 @@ def done(tmp_path_factory):
 
 
 def in_pytest(folder, code, *words):
-    "A run of pytest as a user has it, with nothing but the plugin."
+    "Run pytest as a user would, with only the plugin loaded."
     Path(folder, "test_it.py").write_text(code, encoding="utf-8")
     plugins = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "crmeval.bridges.pytest_plugin"]
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
@@ -70,7 +70,7 @@ def test_a_failing_test_shows_the_evidence_and_the_junit_file_holds_the_values(t
     assert "factuality: 1 of 4, expected at least 3" in done.stdout
     assert "- Your parcel arrives on Monday." in done.stdout
     assert "factuality: 2 scored, mean 2.50, lowest 1" in done.stdout
-    assert "__tracebackhide__" not in done.stdout, "the test is shown, not the assertion's own code"
+    assert "__tracebackhide__" not in done.stdout, "the traceback shows the test, not the assertion's code"
     cases = ElementTree.parse(tmp_path / "out.xml").iter("testcase")
     values = {c.get("name"): [p.get("value") for p in c.iter("property")] for c in cases}
     assert values == {"test_right": ["4"], "test_wrong": ["1"], "test_other": []}
@@ -128,7 +128,7 @@ def test_a_bound_that_is_none_is_told(bound):
         assert_score(Score("m", 4), at_least=bound)
 
 
-# what other tools hold
+# names of fields in other tools
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES["source"]) - {"input"}))
@@ -152,7 +152,7 @@ json_values = st.recursive(
 def test_whatever_a_row_holds_gives_a_score_or_says_why_not(metric, fields):
     try:
         score = score_fields(metric, "It arrives on Friday.", fields)
-    except ValueError as error:  # instructions that are none are told as such
+    except ValueError as error:  # invalid instructions raise an error that names them
         assert "instruction" in str(error)
         return
     assert (unit_value(score) is None) == (score.status != "ok")
@@ -172,7 +172,7 @@ def test_every_metric_can_be_asserted_by_promptfoo_and_none_passes_for_nothing()
         told = get_assert("", {"vars": {}, "config": {"metric": name}})
         assert set(told) == {"pass", "score", "reason"} and isinstance(told["pass"], bool)
         assert 0 <= told["score"] <= 1 and told["reason"].startswith(name)
-        if name not in ("toxicity", "privacy"):  # nothing said is nothing bad said
+        if name not in ("toxicity", "privacy"):  # an empty answer is neither toxic nor a leak
             assert not told["pass"], name
 
 
@@ -187,7 +187,7 @@ SPELLINGS = (str, str.upper, str.title, lambda n: n.replace("_", " "), lambda n:
     st.sampled_from([n for n in NAMES["source"] if n != "input"]), st.sampled_from(SPELLINGS), st.booleans()
 )
 def test_a_source_is_never_guessed(name, spelled, is_empty):
-    "A source that is named counts, however it is spelled; one that is empty is missing, whatever was asked."
+    "A named source is used in any spelling; an empty one counts as missing, whatever the prompt says."
     claim = "Your parcel arrives on Friday."
     fields = {spelled(name): [] if is_empty else [claim], "input": claim if is_empty else "When?"}
     found = score_fields("factuality", claim, fields)
@@ -202,7 +202,7 @@ def test_thoughts_are_no_part_of_what_another_tool_lets_score(metric, tag):
     fields = {"source": "It is sent on Friday.", "key_facts": ["sent on Friday"], "prompt": "When?"}
     said, thought = "It is sent on Friday.", f"<{tag}>Monday costs 400 euros, I cannot say.</{tag}>\n"
     if (apart := split_thoughts(thought + said)).thoughts is None:
-        return  # no mark of thoughts
+        return  # no marks of thoughts were recognised
     assert apart.text == said
     assert score_fields(metric, thought + said, fields) == score_fields(metric, said, fields)
 
@@ -232,7 +232,7 @@ def test_a_refusal_has_a_number_wherever_it_has_a_label(text):
 
 @pytest.mark.parametrize("output", [{"status": "open"}, [{"status": "open"}], 3, True, "open"])
 def test_promptfoo_may_have_read_the_output(output):
-    "promptfoo gives an object where the model answered JSON."
+    "promptfoo passes an object where the model answered with JSON."
     told = get_assert(output, {"vars": {}, "config": {"metric": "toxicity"}})
     text = output if isinstance(output, str) else json.dumps(output)
     assert told == get_assert(text, {"vars": {}, "config": {"metric": "toxicity"}})

@@ -1,4 +1,4 @@
-"Calibration: the exact fit, gains only on documents that were not seen, and what may not change."
+"Calibration: the exact fit, gains measured on unseen documents only, and values that must not change."
 
 import itertools
 import json
@@ -25,7 +25,7 @@ from crmeval.validation.calibration import (
 
 
 def lenient(seed, documents=40, each=3, shift=0.3):
-    "Fractions, people's points and documents; people give more than the default cuts by `shift`."
+    "Return fractions, human points and documents; people are more lenient than the default cuts by `shift`."
     r = np.random.default_rng(seed)
     f = np.round(
         np.clip(r.uniform(0, 1, documents * each) + np.repeat(r.normal(0, 0.1, documents), each), 0, 1), 2
@@ -78,14 +78,14 @@ def test_a_calibrator_is_monotone_and_bounded():
             assert Calibrator.from_dict(json.loads(json.dumps(c.to_dict()))) == c
             assert c(None) is None and c(math.nan) is None
         cuts = fit_cuts(values, people)
-        assert (cuts(0.0), cuts(1.0)) == (1, 4)  # nothing is nothing, all is all
+        assert (cuts(0.0), cuts(1.0)) == (1, 4)  # the ends stay at 1 and 4
 
 
 def test_isotonic_is_the_mean_of_people_at_each_point():
     raw = [1, 1, 2, 2, 3, 3, 4, 4, 4, 4]
     people = [1, 2, 2, 3, 2, 1, 3, 4, 4, 4]
     c = fit_points(raw, people)
-    # by hand: means 1.5, 2.5, 1.5, 3.75; the second falls and is pooled with the third: 2
+    # by hand: means 1.5, 2.5, 1.5, 3.75; the second drops and is pooled with the third: 2
     assert (
         [c(v) for v in (1, 2, 3, 4)] == pytest.approx([1.5, 2, 2, 3.75])
         and c(2.5) == pytest.approx(2)
@@ -102,7 +102,7 @@ def test_fitted_cuts_go_into_a_card():
     assert (c.n, c.clusters) == (120, 40)
 
 
-# ---- the gain is on documents that were not seen
+# ---- the gain is measured on unseen documents
 
 
 def test_a_biased_judge_gains_and_a_right_one_does_not():
@@ -126,7 +126,7 @@ def test_a_biased_judge_gains_and_a_right_one_does_not():
     ids=["cuts", "isotonic"],
 )
 def test_noise_gains_nothing(fit):
-    "Only the spread of people's points is the judge's: fitted on all, it would look like a gain in kappa."
+    "The judge matches only the spread of human points; fitted on all rows, kappa would seem to gain."
     found, fooled = 0, 0
     for seed in range(20):
         r = np.random.default_rng(seed)
@@ -156,7 +156,7 @@ def test_a_document_is_never_split():
     left = [everything - p for p in parts]
     assert (
         sum(map(len, left)) == 40 and set().union(*left) == everything
-    )  # each document is left out once, with all its rows
+    )  # each document is held out once, with all its rows
 
 
 def test_unknown_values_are_left_out():
@@ -238,7 +238,7 @@ def test_only_the_judges_points_change():
 
 
 def test_recorded_judges_gain_where_they_lean():
-    "SummHay: the most lenient of six judges gains, and by far the most; the least biased one does not."
+    "SummHay: of six judges only the most lenient gains; the bias of the least biased one is the smallest."
     if not (Path(os.environ.get("CRMEVAL_DATA", "no data")) / "summhay_eval").is_dir():
         pytest.skip("source summhay_eval is not in CRMEVAL_DATA")
     points = dict(
@@ -297,7 +297,7 @@ def test_a_damaged_file_is_told(change, message):
 
 def test_values_outside_the_judges_scale_are_told():
     five = [1, 2, 3, 4, 5] * 3
-    with pytest.raises(ValueError, match="points is 5.0, expected a number from 1 to 4; set scale="):
+    with pytest.raises(ValueError, match="points is 5.0, expected a number from 1 to 4; give scale="):
         fit_points(five, [1] * 15)
     assert fit_points(five, [1, 2, 3, 4, 4] * 3, scale=(1, 5))(5) == 4
     with pytest.raises(ValueError, match="from 0 to 1"):

@@ -1,4 +1,4 @@
-"The command as a user types it: in processes, against an endpoint on loopback, with mistakes on purpose."
+"The command as a user types it: as a process, against an endpoint on loopback, with deliberate mistakes."
 
 import json
 import os
@@ -37,7 +37,7 @@ def run(tmp_path, *words, code=0, **more):
 
 @pytest.fixture(scope="module")
 def lead(tmp_path_factory):
-    "Puts what a run of one system on n samples left into a folder, as `r`; each run is made once and copied."
+    "Return a function that copies the run of one system on n samples to `r`; each run is made once."
     made = {}
 
     def put(tmp_path, n):
@@ -87,7 +87,7 @@ def test_default_run_and_its_folder(tmp_path):
         and manifest["judge"]["name"] == "embedded"
     )
     run(tmp_path, "--use-case", CASE, "--limit", 2)
-    assert len(list((tmp_path / "runs").iterdir())) == 1, "the same work goes to the same folder"
+    assert len(list((tmp_path / "runs").iterdir())) == 1, "the same plan uses the same folder"
 
 
 def test_own_model_in_the_same_table(tmp_path, server):
@@ -136,7 +136,7 @@ def test_own_model_in_the_same_table(tmp_path, server):
         "--out",
         "r",
     )
-    assert len(server.bodies) == 2, "nothing is paid twice"
+    assert len(server.bodies) == 2, "no request is paid twice"
 
 
 def test_without_a_price_the_cost_is_unknown(tmp_path, server):
@@ -263,7 +263,7 @@ def test_an_endpoint_that_is_down_is_told_before_anything_is_asked(tmp_path, ser
     start = time.monotonic()
     done = run(tmp_path, *models, "--use-case", CASE, "--out", "r", code=2)
     assert "openai:x@127.0.0.1:9: nothing listens at this address" in done.stderr
-    assert len(server.bodies) <= 1 and time.monotonic() - start < 20, "without the interpreter's start: 0.1 s"
+    assert len(server.bodies) <= 1 and time.monotonic() - start < 20, "0.1 s without interpreter start"
 
 
 def test_what_was_answered_before_an_endpoint_was_found_down_is_not_asked_again(tmp_path, server):
@@ -291,7 +291,7 @@ def test_a_key_that_is_refused_ends_the_run_and_stands_nowhere(tmp_path, server,
     done = run(tmp_path, *words, code=2)
     asked = Counter(json.loads(body)["model"] for body in server.bodies)
     assert "openai:denied: the key is refused" in done.stderr and asked["denied"] == 1
-    assert asked["good"] == 0 or as_judge, "answers go on while the first verdict is awaited, and only then"
+    assert asked["good"] == 0 or as_judge, "answers continue only while the first verdict is awaited"
     secret = endpoint.KEY.encode()
     assert secret not in everything(tmp_path) and endpoint.KEY not in done.stdout + done.stderr
     assert secret[3:] not in everything(tmp_path)
@@ -305,14 +305,14 @@ def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, serve
     judge = ("--judge", "openai:denied", "--judge-base-url", server.url)
     done = crmeval("run", *words, *judge, cwd=tmp_path)
     assert done.returncode == 2
-    assert not pause or done.stderr.count("answers on their way are waited for") == 1
+    assert not pause or done.stderr.count("waiting for answers in flight") == 1
     server.pause = 0
     assert "answers that came are kept" in done.stderr and "Nothing more was asked" not in done.stderr
-    assert len(server.bodies) > 2, "answers went on meanwhile"
+    assert len(server.bodies) > 2, "answers continued meanwhile"
     run(tmp_path, *words, "--judge", "embedded", "--fresh")
     asked = Counter(json.loads(body)["model"] for body in server.bodies)
-    assert asked["good"] == 6, "every answer once, however many came before the refusal"
-    # who answers later than the opening waits for lets as many judges ask as work at once
+    assert asked["good"] == 6, "every answer is asked for once, however many came before the refusal"
+    # if answers are slower than the opening wait, as many judge calls start as may run at once
     assert 1 <= asked["denied"] <= (3 if pause else 1)
 
 
@@ -338,7 +338,7 @@ def test_an_attack_in_a_response_stays_text(tmp_path, server):
         and "\x00" not in page
     )
     assert not any("alert(1)" in code for code in re.findall(r"<script[^>]*>(.*?)</script>", page, re.S)), (
-        "the page's own scripts hold no text of a model"
+        "scripts of the page contain no text of a model"
     )
 
 
@@ -447,7 +447,7 @@ def test_folders_that_are_not_this_run(tmp_path, lead):
 
 
 def test_compare_names_the_better_one(tmp_path):
-    # five p-values are corrected together: the seven samples of one use case could not show anything
+    # five p-values are corrected together: the seven samples of one use case could not show a difference
     run(
         tmp_path,
         "--model",
@@ -495,7 +495,7 @@ def test_killed_and_continued(tmp_path, server):
     done = crmeval(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len({r.sample_id for r in open_run(tmp_path / "r").responses}) == 7
-    assert len(server.bodies) <= 7 + 2, "only what was in flight is asked again"
+    assert len(server.bodies) <= 7 + 2, "only requests in flight are repeated"
 
 
 def test_interrupted_and_told_how_to_go_on(tmp_path, server):
@@ -627,13 +627,13 @@ def test_a_panel_of_judges_and_repeats(tmp_path, server):
     again = run(tmp_path, *words, *panel)
     assert (
         json.loads((tmp_path / "r/manifest.json").read_text())["judge"]["usage"] == manifest["judge"]["usage"]
-    ), "a run that is continued does not forget what was spent"
+    ), "a continued run keeps the account of earlier calls"
     assert f"judge: {manifest['judge']['usage']['calls']} calls" in again.stdout
     before = len(server.bodies)
     done = crmeval("score", "r", *judge, "--judge-repeats", 3, "--no-progress", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(server.bodies) - before == 4, (
-        "each repeat is asked for anew, and what the folder has already is the first of the three"
+        "each repeat is a new request; the answer in the folder counts as the first of the three"
     )
     assert "expected a whole number from 1" in run(tmp_path, "--judge-repeats", 0, code=2).stderr
 
@@ -718,7 +718,7 @@ def test_agreement_on_labels_is_counted_beside_what_needs_no_grader(tmp_path, se
     wrong = crmeval(
         "agreement", "convabuse", "--judge", "openai:x", "--judge-base-url", server.url, cwd=tmp_path
     )
-    assert wrong.returncode == 2 and "labels of toxicity, and no judge is asked" in wrong.stderr
+    assert wrong.returncode == 2 and "labels of toxicity, for which no judge can be used" in wrong.stderr
     dead = ("--judge", "openai:denied", "--judge-base-url", server.url, "--limit", 2, "--yes")
     asked = crmeval("agreement", "xstest-refusal", *dead, cwd=tmp_path)
     assert asked.returncode == 1 and "gave no verdict" in asked.stderr and "Unclosed" not in asked.stderr
@@ -771,7 +771,7 @@ def test_agreement_on_labelled_data(tmp_path, server):
     "words", [["--max-usd", "2.5"], ["--max-calls", "7"], ["--max-usd", "1", "--max-calls", "9"]]
 )
 def test_a_budget_reaches_the_workers_of_a_cluster(words, tmp_path, monkeypatch):
-    "What the pages say of `--engine ray` is not refused by the command; workers share the count."
+    "The documented options of `--engine ray` are accepted; workers share the budget."
     from crmeval.cli.app import main
 
     asked = []

@@ -1,4 +1,4 @@
-"Coherence: kinds of breaks with near-misses, turns of a conversation, what cannot be judged, long texts."
+"Coherence: kinds of breaks with near misses, turns of a conversation, inputs without a score, long texts."
 
 import json
 import time
@@ -12,7 +12,7 @@ from crmeval.core.judging import Verdict
 from crmeval.detect.breaks import BREAK_KINDS, read_turns
 from crmeval.metrics.defaults import default_judge
 
-# kind -> (texts that have the break, their sound neighbours)
+# kind -> (texts with the break, similar texts without it)
 KINDS = {
     "contradiction": (
         [
@@ -222,7 +222,7 @@ def test_50_000_characters_take_no_time(unit):
 
 
 class Listener:
-    "Answers no to the questions of the conversation."
+    "A judge that answers no to questions about the conversation."
 
     name, style = "listener", "fine"
 

@@ -1,4 +1,4 @@
-"`crmeval compare` as a program: its print, its page, and p-values that keep the chance of a false finding."
+"`crmeval compare` as a program: its output, its page, and p-values that control the false positive rate."
 
 import random
 import re
@@ -46,7 +46,7 @@ def test_it_prints_differences_and_both_answers_and_writes_a_page(folder):
         and "side by side, evidence in brackets" in done.stdout
         and done.stdout.count("a: baseline:reference") == 1
     )
-    said = done.stdout.splitlines()[0]  # the answer first, by name, with one interval and one p
+    said = done.stdout.splitlines()[0]  # the result first: name, one interval, one p-value
     assert re.match(r"In accuracy (baseline:\w+ is better than baseline:\w+|\d+ pairs .* do not tell)", said)
     assert said.count("interval") == said.count("after Holm") == 1
     lines = done.stdout[done.stdout.index("a: baseline:reference") :].splitlines()
@@ -101,7 +101,7 @@ def test_a_whole_name_is_meant_where_it_is_also_the_end_of_another():
 
 
 def unequal_systems(seed):
-    "Two systems of which one may be better in some metrics, on a few or many conversations, with gaps."
+    "Return a run of two systems; one may be better in some metrics, with few or many conversations and gaps."
     r = random.Random(seed)
     run, shift = (
         equal_systems(seed, r.choice([1, 2, 7, 25, 60])),
@@ -117,7 +117,7 @@ def unequal_systems(seed):
 
 
 def test_side_interval_and_p_value_never_contradict_each_other():
-    "Who is named better has an interval without zero on that side; nobody is named where zero is in it."
+    "The system named better has an interval without zero on that side; none is named if zero is inside."
     seen = set()
     for seed in range(60):
         c = compare(unequal_systems(seed), client_a="a", client_b="b")
@@ -142,14 +142,14 @@ def test_side_interval_and_p_value_never_contradict_each_other():
             assert told.count("95 % interval") == 1 and told.count("after Holm") == 1
             ends = re.search(r"interval ([-+][\d.]+) to ([-+][\d.]+)", told)
             low, ahead, high = float(ends[1]), abs(round(d.value, 2)), float(ends[2])
-            assert 0 <= low <= ahead <= high, told  # of the one who is named
+            assert 0 <= low <= ahead <= high, told  # in favour of the named system
         else:
             assert "is better than" not in told, (seed, told)
     assert seen >= {"a is better", "b is better", "not told apart"}
 
 
 def test_equal_systems_are_rarely_told_apart_in_any_metric():
-    "Five metrics at once; without a correction about a fifth of such comparisons would find something."
+    "Five metrics at once; without a correction about a fifth of such comparisons would show a difference."
     runs = [compare(equal_systems(seed), client_a="a", client_b="b") for seed in range(100)]
     found = sum(any(d.p_value < 0.05 for d in c.differences.values()) for c in runs)
-    assert found <= 11, found  # 5 expected; more than 11 of 100 has a chance of 0.4 %
+    assert found <= 11, found  # 5 expected; the probability of more than 11 of 100 is 0.4 %

@@ -1,7 +1,8 @@
 """Conciseness: not below word overlap on any labelled set but one, and right about references and padding.
 
-Feedback is the known miss, by far: its facts are long sentences of a reference, and an answer says a part.
-The trial of what mends it, and why that does not ship, is `training/conciseness`.
+Feedback is the known exception, by a wide margin: its facts are long sentences of a reference,
+and an answer states a part of one. `training/conciseness` describes a trial of a remedy and why it is not
+included.
 """
 
 import random
@@ -17,7 +18,7 @@ from crmeval.validation.labelled import LABELLED, at_hand
 from crmeval.validation.side_by_side import side_by_side
 
 SETS = [name for name, s in LABELLED.items() if s.metric == "conciseness"]
-BELOW = {"feedback-conciseness": 0.38}  # the miss: at most so much below word overlap
+BELOW = {"feedback-conciseness": 0.38}  # the exception: at most this far below word overlap
 LEAST = {
     "finesure-conciseness": 0.48,
     "feedback-conciseness": 0.22,
@@ -51,7 +52,7 @@ def test_every_set_of_conciseness_is_held_and_named_by_its_source():
 
 @pytest.mark.parametrize("seed", range(30))
 def test_a_sentence_is_needed_unless_half_of_it_is_marked(seed):
-    "Marks of any place and length, also overlapping ones and beyond the end."
+    "With marks of any place and length, also overlapping ones and ones beyond the end of the text."
     rng = random.Random(seed)
     text = " ".join(f"{rng.choice(['Mei', 'Rosa', 'Ben'])} called about order {k}." for k in range(4))
     spans = [(a, a + rng.randint(0, 40)) for a in (rng.randrange(len(text)) for _ in range(4))]
@@ -112,7 +113,7 @@ def test_references_of_the_demo_set_are_concise_and_padded_ones_are_less_so():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_sentence_carries_its_most_probable_fact(seed):
-    "Of yes and no alone, all of it or nothing."
+    "From verdicts without a probability, each share is 0 or 1."
     rng = random.Random(seed)
     facts, said = [f"fact {k}" for k in range(3)], [f"sentence {k}" for k in range(4)]
     verdicts = [Verdict(p > 0.5, p, lines=(rng.randrange(4),)) for p in (rng.random() for _ in facts)]

@@ -1,4 +1,4 @@
-"""Connectors against servers on loopback that answer like the interfaces do; no account is called."""
+"""Connectors against loopback servers that answer like the real interfaces; no account is needed."""
 
 import ipaddress
 import json
@@ -384,7 +384,7 @@ def test_a_reading_that_was_moved_is_followed_once_on_its_host(server):
 
 
 def certificate(folder, name, **names):
-    "A key and a certificate that it signed itself, in one file."
+    "Write a key and its self-signed certificate to one file."
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -516,7 +516,7 @@ def test_an_incremental_copy_of_overlapping_rows_holds_each_once(server, tmp_pat
                 "id": str(n),
                 "properties": {"hs_object_id": str(n), "subject": s, "hs_lastmodifieddate": moment(t)},
             }
-            for t, n, s in rows[max(0, skip - 2) : skip + 5]  # two rows of the page before come again
+            for t, n, s in rows[max(0, skip - 2) : skip + 5]  # two rows of the previous page are sent again
         ]
         more = {"paging": {"next": {"after": str(skip + 5)}}} if skip + 5 < len(rows) else {}
         return 200, {}, {"results": items, **more}
@@ -546,4 +546,4 @@ def test_an_incremental_copy_of_overlapping_rows_holds_each_once(server, tmp_pat
         asked = len(server.asked)
         assert not [done.error for done in ingest(catalogue) if done.error]
         assert copied_rows() == sorted((str(n), s) for n, (_, s) in stored.items())
-    assert json.loads(server.asked[asked][3])["filterGroups"]  # the last run began at the cursor
+    assert json.loads(server.asked[asked][3])["filterGroups"]  # the last run started at the cursor

@@ -1,4 +1,4 @@
-"One run through every way out: the same figures, names as words alone, no key; what is kept is its owner's."
+"One run in every output: the same figures, names as plain text, no keys; files are private to their owner."
 
 import csv
 import json
@@ -52,7 +52,7 @@ def _run(folder, name="m", **more):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    "Answers of which some cannot be scored, one is empty and one was lost."
+    "A run in which some answers cannot be scored, one is empty and one was lost."
     return _run(tmp_path_factory.mktemp("out") / "run")
 
 
@@ -81,7 +81,7 @@ def _of_datasets(done, folder):
 
 
 def _of_spans(done, folder):
-    "A span's value is the fraction; its label holds the points."
+    "The value of a span is the fraction; its label contains the points."
     write_run_spans(done, folder / "t.jsonl")
     found = []
     for line in (folder / "t.jsonl").read_text(encoding="utf-8").splitlines():
@@ -109,7 +109,7 @@ def test_every_way_out_has_the_means_and_the_gaps_of_the_leaderboard(done, tmp_p
         assert len(known) == figures[f"{metric}_n"], metric
         assert len(rows) - len(known) == figures[f"{metric}_undefined"], metric
         assert sum(known) / len(known) == pytest.approx(figures[metric]), metric
-        assert figures[f"{CASE}/{metric}"] == figures[metric], "one use case is all of them"
+        assert figures[f"{CASE}/{metric}"] == figures[metric], "the only use case has the overall figures"
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex"])
@@ -152,11 +152,11 @@ def test_the_harness_counts_what_was_not_scored(tmp_path):
     assert "completeness" in lost and values[NOT_SCORED] == len(lost) / (len(values) - 1)
 
 
-# names and contents of others
+# names and contents from outside
 
 
 def _hostile(seed, n=12):
-    "Invented names of signs that tables, cards, traces and terminals read."
+    "Return invented names with characters that have a meaning in tables, cards, traces and terminals."
     draw = random.Random(seed)
     signs = ["<b>", "](javascript:x)", "[", "![a](http://a.example)", "\x1b[31m", "\x9b1m", "\x00", "\u202e"]
     signs += [
@@ -200,7 +200,7 @@ def test_names_of_others_are_words_alone_in_every_way_out(tmp_path, seed):
 
 
 def test_a_store_in_files_could_keep_all_figures(done):
-    "A figure is a file there, and what stands before a '/' is a folder."
+    "In such a store a figure is a file, and the part of its name before '/' is a folder."
     names = list(tracked_figures(done)["m"])
     folders = {n.rpartition("/")[0] for n in names if "/" in n}
     assert folders and not folders & set(names) and all(len(n) <= 250 for n in names)
@@ -286,7 +286,7 @@ def test_no_other_host_is_taken_for_this_machine(host):
     assert not is_own_host(host) and is_own_host("LOCALHOST")
 
 
-# what is kept
+# permissions of stored files
 
 
 @pytest.mark.skipif(os.name == "nt", reason="rights of POSIX")

@@ -1,5 +1,5 @@
-"""Corrected means: the library's figures, intervals by how often they hold the truth on recorded judges,
-and what may not matter."""
+"""Corrected means: agreement with the library of the method's authors, coverage on recorded judges,
+and changes that must have no effect."""
 
 import importlib.util
 import itertools
@@ -17,7 +17,7 @@ from crmeval.core.corrected import corrected_difference, corrected_mean
 from crmeval.core.stats import mean_estimate
 from crmeval.tasks.public import load_rows
 
-# ---- beside the library of the method's authors
+# ---- against the library of the method's authors
 
 
 def noisy(seed, n=300, labels=40, follow=0.8):
@@ -40,7 +40,7 @@ def test_value_and_tuning_are_those_of_ppi_py(follow):
         assert e.value == pytest.approx(
             float(np.squeeze(ppi_mean_pointestimate(y[:labels], f[:labels], f[labels:]))), abs=1e-12
         )
-        # its normal interval at our lambda: lambda itself is the same
+        # its normal interval at our lambda: so lambda itself is the same
         low, high = (
             float(np.squeeze(x)) for x in ppi_mean_ci(y[:labels], f[:labels], f[labels:], alpha=0.05)
         )
@@ -89,7 +89,7 @@ def majority(row, name):
 
 @lru_cache(maxsize=1)
 def recorded():
-    "(judge, dimension) -> rows (document, people's fraction, judge's fraction, system)."
+    "Return (judge, dimension) -> rows (document, human fraction, judge fraction, system)."
     out, root = defaultdict(list), Path(os.environ.get("CRMEVAL_DATA", "no data"))
     for name in ("finesure", "summhay_eval"):
         if not (root / name).is_dir():
@@ -142,13 +142,13 @@ def pairs(dimension, rows):
 
 
 def simulate(rows, labelled, unlabelled=100, draws=2000, seed=0):
-    "Documents drawn with replacement for both parts; truth 0. Coverage, width, error beside human-only."
+    "Draw documents for both parts (truth 0); return coverage, and width and error relative to human-only."
     index = {d: i for i, d in enumerate(dict.fromkeys(r[0] for r in rows))}
     middle, table, parts = np.mean([r[1:3] for r in rows], 0), np.zeros((len(index), 3)), []
     for r in rows:
         table[index[r[0]]] += 1, r[1] - middle[0], r[2] - middle[1]
     rng = np.random.default_rng(seed)
-    for n in [250] * (draws // 250):  # in blocks: less memory
+    for n in [250] * (draws // 250):  # in blocks, to save memory
         x = table[rng.integers(0, len(index), (n, labelled + unlabelled))]
         v = np.zeros((n, labelled + unlabelled, 5))
         v[:, :labelled, :3], v[:, labelled:, 3:] = x[:, :labelled], x[:, labelled:, ::2]
@@ -177,10 +177,10 @@ def test_the_mean_is_held_in_95_percent(labelled):
         assert abs(mean_of([r for k, r in runs.items() if k[1] == dimension], "held") - 0.95) <= 0.015, (
             dimension
         )
-    # 2,000 draws leave half a point of noise either way
+    # 2,000 draws leave a standard error of half a point
     assert all(abs(h - 0.95) <= 0.015 + 0.007 for h in held), {k: r["held"] for k, r in runs.items()}
     assert np.mean([abs(h - 0.95) <= 0.015 for h in held]) >= 0.75
-    # what it is worth: never worse than people alone, a good judge saves more than a third of the labels
+    # the gain: never worse than human labels alone, and a good judge saves over a third of the labels
     assert all(r["width"] <= 1.02 and r["error"] <= 1.02 for r in runs.values())
     assert (
         min(r["saved"] for k, r in runs.items() if k[0] == "gpt-4.1-mini-2025-04-14" and k[1] == "factuality")
@@ -194,7 +194,7 @@ def test_the_difference_of_two_systems_is_held_in_95_percent(labelled):
     runs = {k: simulate(pairs(k[1], rows), labelled, unlabelled=100) for k, rows in recorded().items()}
     held = [r["held"] for r in runs.values()]
     assert abs(np.mean(held) - 0.95) < 0.01, np.mean(held)
-    # some judges share no more than 11 documents with two systems each: figures of so few are noisy
+    # some judges have only 11 documents in common with two systems: coverage for so few is noisy
     assert (
         all(abs(h - 0.95) <= 0.035 for h in held) and np.mean([abs(h - 0.95) <= 0.015 for h in held]) >= 0.6
     ), held
@@ -209,7 +209,7 @@ def test_a_judge_that_knows_nothing_costs_nothing():
     for (judge, _), rows in recorded().items():
         if judge not in ("gpt-4o-2024-05-13", "prompted_gpt-4o"):
             continue
-        for seed in range(2):  # the judge's scores dealt anew
+        for seed in range(2):  # the judge's scores, shuffled
             order = np.random.default_rng(seed).permutation(len(rows))
             runs.append(
                 simulate([(r[0], r[1], rows[i][2]) for r, i in zip(rows, order)], 30, draws=1000, seed=seed)
@@ -223,7 +223,7 @@ def test_a_judge_that_knows_nothing_costs_nothing():
 
 
 def test_labels_on_single_responses_of_a_document():
-    "People label responses, not documents: a document then lies on both sides."
+    "People label responses, not documents, so one document has labelled and unlabelled responses."
     rows, held, widths = recorded()["gpt-4.1-mini-2025-04-14", "completeness"], [], []
     by, truth = defaultdict(list), share([r[1] for r in rows])
     for r in rows:
@@ -280,7 +280,7 @@ def test_ignoring_documents_would_be_too_sure():
 
 
 def test_a_judge_whose_errors_come_by_document_is_not_overrated():
-    "Response by response it helps, document by document it is noise: lambda looks at documents."
+    "The judge helps by response but is noise by document: lambda is chosen over documents."
     worse = []
     for seed in range(200):
         r = np.random.default_rng(seed)
@@ -298,7 +298,7 @@ def test_a_judge_whose_errors_come_by_document_is_not_overrated():
     assert with_documents < 1.03 * people < without
 
 
-# ---- what may and may not matter
+# ---- what must change the result, and what must not
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -315,7 +315,7 @@ def test_order_scale_and_names_are_free(seed):
         (100 - 7 * e.value, 100 - 7 * e.high, 100 - 7 * e.low, e.tuning)
     )
     assert corrected_mean(human, judge, clusters=docs) == e
-    kinder = corrected_mean(human, [x + 10 for x in judge], clusters=docs)  # a bias of any size cancels
+    kinder = corrected_mean(human, [x + 10 for x in judge], clusters=docs)  # a constant bias cancels
     assert (kinder.value, kinder.low) == pytest.approx((e.value, e.low))
 
 

@@ -1,4 +1,4 @@
-"""Corrections of a false premise: not by gibberish, not by the premise once more, not by a refusal"""
+"""Corrections of a false premise: gibberish, a repeated premise and a refusal do not count as one."""
 
 import time
 

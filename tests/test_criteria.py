@@ -1,4 +1,4 @@
-"A fifth criterion, of a package that is not installed, through a run: scored, in the mean, a column."
+"A fifth criterion from a package that is not installed: scored in a run, part of the mean, with a column."
 
 import json
 from importlib.metadata import EntryPoint

@@ -1,4 +1,4 @@
-"Data: the shipped set, registered sources where they are present, and what users' files do to the loader."
+"Data: the shipped set, registered sources if present, and the loader on users' files."
 
 import csv
 import gzip
@@ -83,7 +83,7 @@ def test_demo_names_nobody_reachable():
     assert all(re.search(r"(^|\.)example(\.(com|org|net))?$", d) for d in domains), domains
 
 
-# ---- real sources
+# ---- registered sources
 
 
 @pytest.mark.parametrize("name", list(ADAPTERS))
@@ -97,9 +97,9 @@ def test_source_samples_are_sound(name):
     assert all(render_prompt(s) for s in samples[:: max(1, len(samples) // 50)])
     some = random.Random(0).sample(
         samples, min(250, len(samples))
-    )  # reading values takes some milliseconds each
+    )  # parsing values takes some milliseconds per sample
     lost = [s.id for s in some if missing_values(" ".join(s.key_facts), s.source)]
-    assert not lost  # no number, date, time, amount or identifier in a fact that the inputs do not hold
+    assert not lost  # every number, date, time, amount and identifier of a fact is in the inputs
 
 
 TALK, CALL = "service_conversation_summary", "service_call_summary"
@@ -527,7 +527,7 @@ def test_noise_never_breaks_the_loader(tmp_path):
                 pass
 
 
-# ---- hub names and one word for everything
+# ---- hub names and the single entry point
 
 
 def test_hub_names_use_datasets_without_remote_code(monkeypatch):

@@ -1,4 +1,4 @@
-"Rows from wherever they lie become the same samples by the same checks; what is wrong is told in place."
+"Rows from any source become the same samples by the same checks; errors name the place."
 
 import csv
 import datetime as dt
@@ -43,7 +43,7 @@ TOLD = {"use_cases": ["service_call_summary"], "columns": {"id": "case", "transc
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    "The same rows in a file of SQLite, in Parquet, in JSON Lines, and a catalogue of them."
+    "The same rows in SQLite, Parquet, JSON Lines, CSV and TSV, and a catalogue of them."
     folder = tmp_path_factory.mktemp("desk")
     db = sqlite3.connect(folder / "desk.db")
     db.execute('CREATE TABLE cases ("case" TEXT, text TEXT, region TEXT, staff TEXT)')
@@ -153,7 +153,7 @@ def test_a_row_that_is_no_sample_is_named_by_its_number(desk):
 
 
 def docx(text):
-    "A Word file as small as one can be."
+    "Return a minimal Word file."
     from docx import Document
 
     made = Document()
@@ -230,7 +230,7 @@ def test_a_frame_or_a_query_is_data_of_a_run(desk, tmp_path):
 
 
 def _coming_forms(rows):
-    "Name -> a function that makes the same rows as they come, or as a data set of the hub's library."
+    "Return {name: function} that yield the same rows as an iterator or as a data set of the hub's library."
     import datasets
 
     table = pa.Table.from_pylist(rows)
@@ -247,7 +247,7 @@ def _coming_forms(rows):
 
 @pytest.mark.parametrize("few", [5, 10_000])
 def test_what_comes_once_gives_the_samples_of_a_list(few, monkeypatch):
-    "Few or many, as rows or as samples: what a list of dictionaries gives, and a wrong row is named."
+    "Few or many, rows or samples: an iterator gives what a list of dictionaries gives; a wrong row is named."
     monkeypatch.setattr("crmeval.runs.selection.few_or_coming", functools.partial(few_or_coming, few=few))
     chat = "Customer: Parcel {} is lost.\nAgent: It is sent again."
     fields = {"use_case": "service_conversation_summary"}

@@ -1,4 +1,4 @@
-"Where a run goes when nobody says: two plans that could not share a folder have two, one plan has one."
+"The default folder of a run: plans that cannot share a folder get different ones, the same plan the same."
 
 from itertools import combinations, product
 
@@ -26,7 +26,7 @@ def test_plans_that_differ_have_folders_of_their_own(prepared):
     pairs = list(combinations(prepared, 2))
     for a, b in pairs:
         assert (a.folder == b.folder) == (not plan_differences(a.manifest, b.manifest)), (a.plan, b.plan)
-    assert sum(a.folder == b.folder for a, b in pairs) == len(SHAPES), "the same plan, twice"
+    assert sum(a.folder == b.folder for a, b in pairs) == len(SHAPES), "each plan was prepared twice"
 
 
 @pytest.mark.parametrize("more", [{"concurrency": 3}, {"retries": 0}, {"requests_per_minute": 9}])

@@ -1,4 +1,4 @@
-"""The prompt defence: nothing of a text's own can end its block, and no record keeps a word of it."""
+"""The prompt defence: no text can end its own block, and no record contains a word of the text."""
 
 import json
 import random
@@ -14,7 +14,7 @@ PASSAGES = ("Returns are possible within thirty days.", ORDER, "The shop opens a
 
 
 def says(fraction):
-    "A detector that always says the same."
+    "Return a detector that always gives the same score."
     label = "attack" if fraction < 0.5 else "clean"
     return lambda text: Score("injection", None, fraction, label=label)
 
@@ -147,6 +147,6 @@ def test_what_is_found_does_not_hang_on_the_codes_that_were_drawn(form, kind):
     assert len(sent) > 20 and all("_" in t and "@" not in t for t in sent)
     found = [examine(t, kind=kind) for t in sent]
     assert len({(f.fraction, f.done, f.spans) for f in found}) == 1
-    assert len({injection(t).fraction for t in sent}) > 1  # which the detector alone does
-    own = examine("Order [CASE_K7B] of [PERSON_XX] is late.")  # what is built as no code stays as it is
+    assert len({injection(t).fraction for t in sent}) > 1  # the detector alone depends on the codes
+    own = examine("Order [CASE_K7B] of [PERSON_XX] is late.")  # not the form of a code: unchanged
     assert own.fraction == injection("Order [CASE_K7B] of [PERSON_XX] is late.").fraction

@@ -1,4 +1,4 @@
-"A thousand ways in which a placeholder comes back: the value is there, nobody else's, and the rest stays."
+"A thousand ways to rewrite a placeholder: its own value is restored, no other value, the rest is unchanged."
 
 import hashlib
 import itertools
@@ -25,11 +25,11 @@ ROWS = [
 CARRIERS = ("{}", "Thank you.\n\n{}\n\nWe write today.", "Please note that {} is here.")
 PEOPLE = (("Anna Berger", "anna.berger@example.com"), ("Ian Hughes", "ih@example.net"))
 
-# Not restored, and why: what is written over more than the forty characters that a stream holds back, ...
+# Not restored: ways longer than the forty characters that a stream holds back, ...
 TOO_LONG = {
     "mergefield format", "hubspot", "intercom", "html mail split by span",
 }  # fmt: skip
-# ... and frames of one product, of which a part stays around the right value.
+# ... and frames of one product, of which a part remains around the right value.
 PART_STAYS = {
     "docusign", "format index", "underscore code", "hash code",
     "Zoho double", "Power Automate body", "brackets said",
@@ -38,7 +38,7 @@ PART_STAYS = {
 
 @cache
 def session(number):
-    "(vault, what the marks of the corpus stand for) of a session; that of the first is the corpus's own."
+    "Return (vault, values for the marks of the corpus) of a session; session 0 has the codes of the corpus."
     value, address = PEOPLE[number]
     vault = Vault(hashlib.sha256(b"way%d" % number).digest())
     person, email = vault.issue(value, "PERSON"), vault.issue(address, "EMAIL")
@@ -55,7 +55,7 @@ def filled(text, marks):
 
 
 def is_restored(row, number):
-    "Whether a way gives one of the wanted texts, alone, in a letter and in a sentence."
+    "Whether each text is restored to one of its wanted forms: alone, in a letter and in a sentence."
     vault, marks = session(number)
     text, *wanted = (filled(each, marks) for each in row)
     for carrier in CARRIERS[: 2 if "\n" in text else 3]:
@@ -99,7 +99,7 @@ def test_a_code_with_a_slip_is_nobodys(place, other):
             assert "wrong" not in told.lower()
 
 
-# What often comes alone may come together: each column of a way, drawn at random.
+# Alterations that are common alone may be combined: one is drawn at random from each list.
 KINDS_SAID = "PERSON person Person PERSONA OSOBA 人物 ПЕРСОНА CUSTOMER_NAME PERS0N".split()
 BETWEEN = ["_", " ", "-", ": ", "_\u200b", "\\_", "&#95;", "–", "__", " #", "\u00a0"]
 CODES_SAID = (

@@ -1,4 +1,4 @@
-"Ways of writing a placeholder that came up after the code was written: the value comes back, no other."
+"Ways to write a placeholder, collected after the code was written: its value is restored, and no other."
 
 import json
 import re
@@ -23,7 +23,7 @@ def _typewriter(code):
 _ARABIC = {ord("0") + n: 0x660 + n for n in range(10)}
 
 
-# Way -> (what a model writes for kind k and code c, what has to stand there afterwards for the value v)
+# Way -> (what a model writes for kind k and code c, the expected text with the value v)
 WAYS = {
     "circled code": lambda k, c, v: (f"[{k}_{_circled(c)}]", v),
     "typewriter code": lambda k, c, v: (f"[{k}_{_typewriter(c)}]", v),
@@ -158,7 +158,7 @@ def test_every_cut_gives_the_whole_and_nothing_else_changes(signs, place, size):
         pieces = [stream.feed(text[i : i + size]) for i in range(0, len(text), size)]
         assert "".join(pieces) + stream.end() == demask(text, session.vault)
         free = "".join(s for s in signs if s != "PERSON ")
-        assert demask(free, session.vault) == free  # no code of the session, no kind
+        assert demask(free, session.vault) == free  # no code of the session and no kind
 
 
 PAIRS = st.sampled_from(

@@ -1,4 +1,4 @@
-"The shipped demo set: complete, obeyed by its own references, invented throughout."
+"The shipped demo set: complete, with references that follow the instructions, and invented throughout."
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_gold_record_is_a_change_of_the_record(sample):
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.id)
 def test_numbers_of_the_key_facts_stand_in_the_inputs(sample):
-    "A key fact with a number that nobody said would be an error of ours."
+    "A number in a key fact that the inputs do not contain would be an error in our data."
     digits = set(re.findall(r"\d+", re.sub(r"(?<=\d)[,.\u00a0 ](?=\d{3}\b)", "", sample.source)))
     said = digits | {str(int(d)) for d in digits}
     for fact in sample.key_facts:

@@ -1,4 +1,4 @@
-"""Folders of documents with whatever was put into them: one bad file among many stops nothing."""
+"""Folders of documents with any content: one bad file among many stops nothing."""
 
 import io
 import os
@@ -39,7 +39,7 @@ def zip_bytes(members, compression=zipfile.ZIP_DEFLATED):
 
 
 def ill_files():
-    "name -> (bytes, words of the reason)"
+    "Return {name: (bytes, words of the expected reason)}."
     word, good = "word/document.xml", docx_bytes("A paragraph.")
     bomb = zip_bytes([(word, b"0" * 3_000_000)])
     many = zip_bytes([(f"f{n}", b"") for n in range(60)])

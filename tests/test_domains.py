@@ -89,7 +89,7 @@ def test_a_shipped_glossary_is_whole(name):
     assert len(glossary.terms) >= 15 and glossary.version and glossary.date
     for t in glossary.terms:
         assert t.definition.endswith(".") and glossary.rivals(t.term), t.term
-        for friend in glossary.rivals(t.term):  # a confusion holds both ways
+        for friend in glossary.rivals(t.term):  # a confusion is listed for both terms
             assert t.term in glossary.rivals(friend), (t.term, friend)
         for phrase in (t.term, *t.forms, *t.plain):
             assert [f.name for f in find_terms(f"({phrase})", glossary=glossary)] == [t.term], phrase
@@ -103,7 +103,7 @@ def test_ones_own_glossary_as_a_file_and_as_a_table(tmp_path):
     for given_as in (whole, str(whole), table, {"terms": [row]}, json.dumps({"terms": [row]})):
         s = term_precision("The shelf 7 is old.", source="The batches 7 are old.", glossary=given_as)
         assert (s.points, s.evidence[0].detail["meant"]) == (1, "lot")
-        assert "where it lies" not in s.reason  # what was meant is explained, not what was said
+        assert "where it lies" not in s.reason  # the reason explains the intended term, not the one used
 
 
 word = st.text("abcdefghij ", min_size=1, max_size=12).filter(lambda w: w.strip())
@@ -115,7 +115,7 @@ def test_terms_are_found_in_order_without_overlap(names, text):
     glossary = Glossary("any", tuple(Term(n) for n in names))
     try:
         found = find_terms(f"{text} {names[0]} {text}", glossary=glossary)
-    except ValueError as e:  # two names that are one thing in another number
+    except ValueError as e:  # two names may be singular and plural of one term
         assert "is listed under" in str(e)
         return
     assert all(a.end <= b.start for a, b in zip(found, found[1:]))
@@ -148,7 +148,7 @@ def test_what_is_told_apart_is_not_held_against_a_response():
 def test_planted_confusions_are_found_and_references_are_not_flagged():
     shares = planted_shares([s for s in SAMPLES if s.tags["wording"] == "trade"])
     assert shares["found"].n > 100 and shares["found"].value > 0.9
-    assert shares["found, source has both"].value > 0.4  # by their figures alone
+    assert shares["found, source has both"].value > 0.4  # found by their figures alone
     assert shares["flagged"].n == 42 and shares["flagged"].value < 0.03
 
 
@@ -195,7 +195,7 @@ def test_a_flag_is_a_wrong_term():
 
 
 def cases(n, trade, plain, domain="legal"):
-    "A run of n cases, each with points in both wordings."
+    "Return a run of n cases, each with points in both wordings."
     samples, scores = [], []
     for i in range(n):
         for wording, points in (("trade", trade[i]), ("plain", plain[i])):
@@ -214,7 +214,7 @@ def test_the_difference_is_paired_by_case():
     row = robustness(done).rows[0]
     assert (row.group, row.pairs, row.words) == (ALL, 8, "lower")
     assert row.difference.value == pytest.approx(-6 / 8) and row.difference.high < 0
-    assert row.difference.p_value == pytest.approx(2 / 2**6)  # two cases do not differ and have no sign
+    assert row.difference.p_value == pytest.approx(2 / 2**6)  # two cases without a difference have no sign
 
 
 def test_too_few_pairs_give_no_number_and_a_reason():

@@ -1,4 +1,4 @@
-"Drift: the stated rate of false alarms, delays, missing and small weeks, weekdays, hostile rows."
+"Drift: the stated false alarm rate, delays, missing and small weeks, weekdays, hostile rows."
 
 import math
 import random
@@ -37,12 +37,12 @@ def rate(name, draws):
     ],
 )
 def test_the_stated_rate_of_false_alarms_holds(name):
-    "5 % are stated: more than 10 of 80 desks would have an alarm with a chance of 0.2 %."
+    "The stated rate is 5 %: alarms on more than 10 of 80 desks would have a probability of 0.2 %."
     assert rate(name, 80) <= 10 / 80
 
 
 def test_the_limit_is_that_of_normal_charts():
-    "The computed chance against charts that are drawn."
+    "Compare the computed false alarm probability with simulated charts."
     for allowance, weeks in (0.5, 30), (1.0, 104):
         limit = alarm_limit(0.1, allowance, weeks)
         q, level, passed = (
@@ -89,7 +89,7 @@ def test_both_directions_and_the_way_back_are_told():
 @given(st.floats(-1e6, 1e6), st.floats(0.01, 1e4), st.integers(0, 5))
 @settings(max_examples=25, deadline=None)
 def test_shift_and_scale_of_a_mean_change_no_alarm(shift, scale, seed):
-    "A score in other units tells the same weeks."
+    "A score in other units gives alarms in the same weeks."
     rng = np.random.default_rng(seed)
     values = [rng.normal(0, 1, 30) + (2 if w > 14 else 0) for w in range(20)]
 
@@ -142,7 +142,7 @@ def test_missing_and_small_weeks_are_told_and_raise_nothing():
 
 
 def test_young_outcomes_do_not_look_like_a_fall():
-    "A conversion needs two weeks; the last two weeks have hardly any yet."
+    "A conversion takes up to two weeks, so the last two weeks have few conversions yet."
     r = random.Random(1)
     last = MONDAY + timedelta(days=7 * 14 - 1)
     rows = []
@@ -189,7 +189,7 @@ def test_hostile_rows_are_counted():
 )
 @settings(max_examples=60, deadline=None)
 def test_any_sums_give_a_chart_or_a_reason(found, kind):
-    "Whatever the weeks: no exception, every week has a status, and what is not charted says why."
+    "Any weeks: no exception, each week has a status, and a series without a chart has a note why."
     cells = {}
     for (w, d), (n, mean, extra) in found.items():
         total = min(n, abs(int(mean))) if kind == "share" else n * mean / (50 if kind == "log" else 1)

@@ -1,4 +1,4 @@
-"A run without a single response is exported nowhere: every target says so, and nothing is written."
+"Exporting a run without a single response: every target reports it, and nothing is written."
 
 import sys
 from dataclasses import replace
@@ -17,7 +17,7 @@ BARE = {"created": "2026-01-01T00:00:00+00:00", "samples": {}, "clients": [], "j
 
 @pytest.mark.parametrize("to", FORMS)
 def test_no_target_takes_nothing(tmp_path, monkeypatch, capsys, to):
-    for name in ("mlflow", "wandb"):  # neither is asked for anything
+    for name in ("mlflow", "wandb"):  # neither library may be called
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     folder = tmp_path / "run"
     write_run(Run(folder, BARE, [Sample("s", "service_call_summary", {"transcript": "x"})], [], []))

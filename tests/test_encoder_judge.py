@@ -1,4 +1,4 @@
-"""The judge embedded:encoder: named and never taken by itself, and apart from the embedded one."""
+"""The judge embedded:encoder: used only if it is named, and separate from the embedded judge."""
 
 import json
 import math
@@ -66,7 +66,7 @@ def test_a_likeness_raises_and_what_is_missing_caps(p):
 
 
 class Silent:
-    "Leaves everything open, or is sure."
+    "A judge that always returns the verdict it was created with."
 
     name = "silent"
 
@@ -127,7 +127,7 @@ def test_a_folder_of_one_judge_gets_scores_of_the_other_beside_its_own(tmp_path)
 
     assert signed(again, "embedded") == signed(first, "embedded")
     mine = signed(again, "embedded:encoder")
-    assert [m for m, _ in mine] == [m for m, _ in signed(first, "embedded")]  # one each, and none twice
+    assert [m for m, _ in mine] == [m for m, _ in signed(first, "embedded")]  # one score each, no duplicates
     assert again.manifest.judge["name"] == "embedded:encoder" and again.manifest.judge["packages"]
 
 

@@ -1,4 +1,4 @@
-"Endpoints as they are: thoughts, refused options, answers that are none, headers, proxies."
+"Real-world endpoints: thoughts, refused options, replies without an answer, headers, proxies."
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ THOUGHT = "The user wants a summary. Maybe 9999 on Monday."
 
 
 class Scripted(BaseHTTPRequestHandler):
-    "Answers by a script: a function of the request's body, or a list of answers, the last of which stays."
+    "Answer by a script: a function of the request body, or a list of answers whose last one repeats."
 
     protocol_version = "HTTP/1.1"
 
@@ -60,7 +60,7 @@ class Scripted(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def endpoint(monkeypatch):
-    "An endpoint whose `script` says what it answers."
+    "Yield an endpoint whose `script` determines its answers."
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
     httpd.lock, httpd.asked, httpd.script = threading.Lock(), [], []
@@ -76,7 +76,7 @@ def said(content=None, finish="stop", **message):
 
 
 def events(*pieces, done=True):
-    "A stream as bytes; a text stands as it is."
+    "Return a stream as bytes; pieces that are text are sent unchanged."
     lines = [p if isinstance(p, str) else f"data: {json.dumps(p)}\n\n" for p in pieces]
     return 200, ("".join(lines) + ("data: [DONE]\n\n" if done else "")).encode(), "text/event-stream"
 
@@ -86,7 +86,7 @@ def delta(finish=None, **held):
 
 
 def refusing(option, told):
-    "A script that answers every request with an option by a refusal."
+    "Return a script that refuses every request with the given option."
 
     def script(body):
         return told if option in body else said(ANSWER)
@@ -95,7 +95,7 @@ def refusing(option, told):
 
 
 def row_of(endpoint, script, **options):
-    "The row of one call, with retries switched off."
+    "Return the row of one call, without retries."
     endpoint.script = script if callable(script) or isinstance(script, list) else [script]
     options = {"base_url": endpoint.url, **options}
 
@@ -110,7 +110,7 @@ def row_of(endpoint, script, **options):
 
 
 def run_row(endpoint, script, retries=2, **options):
-    "The row that a run keeps, with its retries."
+    "Return the row that a run keeps, after its retries."
     endpoint.script = script
 
     async def ask():
@@ -174,7 +174,7 @@ def test_thoughts_in_front_of_an_answer_come_off(text):
     found = split_thoughts(text)
     assert found.text == ANSWER
     assert "9999" in found.thoughts and not found.unfinished
-    assert text[found.start :].startswith(ANSWER), "where the answer begins"
+    assert text[found.start :].startswith(ANSWER), "the position where the answer begins"
 
 
 @pytest.mark.parametrize(
@@ -437,7 +437,7 @@ REFUSED = [
 
 
 def dialects(said, field):
-    "The same refusal as providers wrap it."
+    "Return the same refusal in the formats of several providers."
     return [
         (
             400,
@@ -494,9 +494,9 @@ def test_a_refused_option_is_left_out_remembered_and_noted(endpoint, field, word
     assert f"without {field}" in first.settings or f"random_seed for {field}" in first.settings
     assert len(endpoint.asked) == 2
     kept = {"temperature", *WANTED} - {field} - ({"top_logprobs"} if field == "logprobs" else set())
-    assert kept <= set(endpoint.asked[-1][2]), "nothing else is left out"
+    assert kept <= set(endpoint.asked[-1][2]), "no other option is left out"
     again = row_of(endpoint, script, **options)
-    assert again.settings == first.settings and len(endpoint.asked) == 3, "asked as it wants to be, at once"
+    assert again.settings == first.settings and len(endpoint.asked) == 3, "the adapted request comes first"
 
 
 VALIDATED = [
@@ -881,9 +881,9 @@ def test_a_stream_without_an_answer(endpoint, told, status, words):
 @pytest.mark.parametrize(
     "told, stream",
     [
-        ((200, said(ANSWER), None), True),  # asked for a stream, a whole comes
+        ((200, said(ANSWER), None), True),  # a stream was requested, a whole arrives
         ((200, json.dumps(said(ANSWER), indent=2).encode(), None), True),
-        (events(delta(content=ANSWER), delta("stop")), False),  # asked for a whole, a stream comes
+        (events(delta(content=ANSWER), delta("stop")), False),  # a whole was requested, a stream arrives
         (events(": PROCESSING\n\n", delta(role="assistant"), delta(content=ANSWER), delta("stop")), True),
         (events(*(f"data:{json.dumps(d)}\r\n\r\n" for d in (delta(content=ANSWER), delta("stop")))), True),
         (
@@ -1144,7 +1144,7 @@ def test_a_client_asks_this_machine_directly(endpoint, monkeypatch, stream):
     assert row_of(endpoint, told, stream=stream).status == "ok"
 
 
-# One set of lines for systems, judges and speed
+# One set of providers for systems, judges and speed
 
 
 @pytest.mark.parametrize("name", [n for n in providers() if n not in ("openai", "azure", "bedrock")])
@@ -1186,7 +1186,7 @@ def test_a_refusal_is_read_without_time_to_lose():
     ],
 )
 def test_an_address_that_no_line_takes_is_told(words, server, tmp_path, capsys, monkeypatch):
-    "A gateway of one's own that is named for a provider's line would be passed by in silence."
+    "With a provider's line the address of a custom gateway would have no effect, so it is an error."
     said = [server.url if w == "URL" else w for w in words]
     assert main(["run", *said, "--limit", "1", "--out", str(tmp_path / "r"), "--no-progress"]) == 2
     err = capsys.readouterr().err

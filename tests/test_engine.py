@@ -1,4 +1,4 @@
-"""The run engine against an endpoint on loopback: what is asked, what is paid for, what is kept."""
+"""The run engine against an endpoint on loopback: requests, payments and stored rows."""
 
 import json
 import random
@@ -65,13 +65,13 @@ def test_the_cache_key_covers_what_shapes_an_answer_and_nothing_else(tmp_path, s
         before = len(server.bodies) + len(other.bodies)
         for client in different:
             ask(path, [client])
-        assert len(server.bodies) + len(other.bodies) == before, "all six are recorded side by side"
+        assert len(server.bodies) + len(other.bodies) == before, "all six have entries of their own"
         ask(path, [make()], repeats=2)
-        assert len(server.bodies) + len(other.bodies) == before + 3, "only the second answers are new"
+        assert len(server.bodies) + len(other.bodies) == before + 3, "only the second answers are requested"
         monkeypatch.setenv("OPENAI_API_KEY", "sk-another-key-9999999999")
         ask(path, [make(timeout_s=7)], concurrency=1, retries=0, repeats=2)
         assert len(server.bodies) + len(other.bodies) == before + 3, (
-            "neither key nor time-out nor concurrency is part of the question"
+            "key, timeout and concurrency are not part of the cache key"
         )
     finally:
         endpoint.stop(other)
@@ -148,7 +148,7 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
     assert kills >= 2 and distinct <= len(server.bodies) <= distinct + kills * 2 * concurrency
     assert finished.manifest.judge["usage"]["calls"] == sum(
         json.loads(b)["model"] == "judge" for b in map(str, {*map(str, server.bodies)})
-    ), "what earlier sessions paid for is in the account"
+    ), "calls of earlier sessions are in the account"
 
 
 KILLED_WHILE_WRITING = """
@@ -224,15 +224,13 @@ def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_pa
     )
     assert "3 calls" in crmeval("--dry-run").stdout
     assert crmeval("--max-calls", "4").returncode == 1 and len(server.bodies) == 4, (
-        "what earlier sessions paid for counts"
+        "calls of earlier sessions count"
     )
     refused = crmeval("--max-usd", "1", "--price", "good=1,1", "--max-tokens", "100")
     assert refused.returncode == 2 and "max_tokens None -> 100" in refused.stderr
     assert "anew with --fresh" in refused.stderr and len(server.bodies) == 4
     done = crmeval("--max-usd", "1", "--price", "good=1,1", "--max-tokens", "100", "--fresh")
-    assert done.returncode == 0 and len(server.bodies) == 11, (
-        "another limit of the answer is another question"
-    )
+    assert done.returncode == 0 and len(server.bodies) == 11, "another answer limit makes another request"
 
 
 def test_a_dead_endpoint_costs_a_few_calls_and_every_sample_has_its_row():
@@ -269,7 +267,7 @@ def test_a_key_that_the_endpoint_says_back_is_kept_nowhere(tmp_path, server, mon
     key, login = (
         "planted4242424242424242",
         "YW5uOnBsYW50ZWQtcGFzc3dvcmQ=",
-    )  # looks like no key; the header of the address's name and password
+    )  # does not look like a key: the Basic header made from the address's name and password
     monkeypatch.setenv("OPENAI_API_KEY", key)
     done = run(
         OpenAIClient(model, base_url=server.url.replace("http://", base)),
@@ -308,7 +306,7 @@ def test_an_answer_without_end_is_not_read_to_its_end(server, monkeypatch):
 
 
 class Own:
-    "A client of somebody's own, without what it need not have."
+    "A custom client without the optional members."
 
     name = "own"
 
@@ -377,7 +375,7 @@ def test_a_date_without_a_zone_is_utc(monkeypatch):
 
 
 def test_the_members_of_a_panel_share_the_budget_also_where_they_are_asked_in_threads(tmp_path, server):
-    """Probes are asked about one question at a time, by plain functions."""
+    """Probes are judged one question at a time, by synchronous functions."""
     panel = make_panel(["openai:judge", "openai:stub"], base_url=server.url)
     done = run(areas="truthfulness", limit=4, judge=panel, max_calls=9, out=tmp_path / "r", progress=False)
     assert (
@@ -416,7 +414,7 @@ def test_the_interrupt_key_ends_a_run_with_a_slow_judge_and_says_how_to_go_on(tm
     assert (
         process.returncode == 130
         and "run the same again to continue" in said
-        and time.monotonic() - start < 8  # two seconds, and a machine with other work
+        and time.monotonic() - start < 8  # two seconds, with a margin for a loaded machine
     ), said
     for line in (tmp_path / ("s" if words[0] == "run" else "r") / "journal.jsonl").read_bytes().splitlines():
         json.loads(line)

@@ -1,4 +1,4 @@
-"Experiments: what the inference promises is counted, and holds for inputs that nobody listed."
+"Experiments: the promised error rates are measured, and properties hold for arbitrary inputs."
 
 import itertools
 import json
@@ -47,7 +47,7 @@ def table(y, treated, **columns):
 
 
 def ends(found):
-    "Value, both ends and p; NaN for what is not known."
+    "Return value, both ends and p; NaN for unknown ones."
     return [math.nan if v is None else v for v in (found.value, found.low, found.high, found.p)]
 
 
@@ -150,7 +150,7 @@ def test_salts_know_nothing_of_each_other(seed):
     "shares", [{"a": 0.5, "b": 0.5}, {"a": 0.1, "b": 0.9}, {"a": 0.2, "b": 0.3, "c": 0.5}]
 )
 def test_the_sample_ratio_is_a_fair_bet(shares):
-    "Where the shares are right, the Bayes factor's mean is 1, and 1 / p is no larger: over all outcomes."
+    "With the right shares, over all outcomes, the mean Bayes factor is 1 and the mean of 1 / p is at most 1."
     n, whole, inverse = 9, 0.0, 0.0
     for counts in itertools.product(range(n + 1), repeat=len(shares)):
         if sum(counts) != n:
@@ -175,7 +175,7 @@ VALUES = st.floats(-1e3, 1e3).map(lambda v: round(v, 3))
 
 @st.composite
 def experiments(draw):
-    "A small experiment: outcomes with gaps, arms, agents, a covariate."
+    "Draw a small experiment: outcomes with gaps, arms, agents, a covariate."
     n = draw(st.integers(30, 60))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     y = rng.choice([rng.normal(0, 2, n), rng.lognormal(0, 1, n), rng.integers(0, 2, n)], axis=0)
@@ -205,7 +205,7 @@ def test_order_form_and_gaps_change_nothing(rows, options, random):
         other = compare_arms(again, "y", **options)
         assert ends(other) == near(found)
         assert (other.n, other.undefined) == (found.n, found.undefined)
-    if options["covariate"] is None:  # a covariate's mean is over the rows without an outcome too
+    if options["covariate"] is None:  # a covariate's mean also uses the rows without an outcome
         alone = compare_arms(known, "y", **options)
         assert ends(alone) == near(found) and alone.undefined == 0
     assert found.n + found.undefined == len(frame) and found.n == len(known)
@@ -214,7 +214,7 @@ def test_order_form_and_gaps_change_nothing(rows, options, random):
 @settings(max_examples=60, deadline=None)
 @given(experiments(), OPTIONS, st.floats(0.1, 10), st.floats(-50, 50))
 def test_arms_change_sides_and_units_of_measure_change_nothing_else(rows, options, factor, shift):
-    rows = rows | {"y": rows["y"] + 0.25}  # not yes or no, which have an interval of their own
+    rows = rows | {"y": rows["y"] + 0.25}  # yes/no outcomes have an interval of their own
     found = compare_arms(rows, "y", **options)
     other = compare_arms(rows, "y", control="new", **options)
     assert other.value == pytest.approx(-found.value, abs=1e-9)
@@ -247,7 +247,7 @@ def test_p_and_interval_say_the_same(rows, options):
 @settings(max_examples=30, deadline=None)
 @given(experiments(), st.integers(2, 5), st.sampled_from(["fixed", "sequential"]))
 def test_saying_everything_twice_makes_nothing_surer(rows, times, method):
-    "A unit whose row is repeated is one unit."
+    "A unit whose row is repeated counts as one unit."
     rows = rows | {"unit": np.arange(len(rows["y"])), "y": rows["y"] + 0.25}
     once = compare_arms(rows, "y", method)
     repeated = {name: np.repeat(column, times) for name, column in rows.items()}
@@ -327,9 +327,9 @@ def test_a_harm_is_told_before_a_gain():
     assert experiment_result(lost, ["y"], shares=HALVES).verdict == "not comparable"
 
 
-# ---- what is promised, counted
+# ---- error rates, measured
 def small(kind, **options):
-    "Share of 5,000 experiments without a difference that decide in 30 daily looks: (sequence, plain z-test)."
+    "Share of 5,000 null experiments with a decision in 30 daily looks: (sequence, plain z-test)."
     sequence, plain = trials.decided(trials.looks_of(kind, RUNS, seed=18), **options)
     return sequence.any(1).mean(), plain.any(1).mean()
 
@@ -348,7 +348,7 @@ def small(kind, **options):
 def test_daily_looks_give_few_false_alarms(name, kind, tightest_at):
     sequence, plain = small(kind, tightest_at=tightest_at)
     assert sequence <= 0.05, (name, sequence)
-    assert plain > 0.1, (name, plain)  # the contrast that makes it mean something
+    assert plain > 0.1, (name, plain)  # for contrast: the plain test fails
 
 
 def test_the_sums_are_what_rows_give():
@@ -384,7 +384,7 @@ def test_agents_sums_are_what_rows_give():
 
 
 def test_effects_are_found_when_it_was_computed_that_they_would():
-    "An effect of 0.1 sd with 400 rows a day; 40 rows a day and 0.1 * sqrt(10) are the same, and quicker."
+    "An effect of 0.1 sd at 400 rows a day; 40 rows a day with 0.1 * sqrt(10) is equivalent and faster."
     effect, days = 0.1 * math.sqrt(10), []
     for kind, r in (
         (trials.plain_kind(trials.normal, (20, 20), effect=effect), 0.0),
@@ -452,7 +452,7 @@ def test_the_always_valid_p_is_where_the_interval_touches_zero(z, error, n, tigh
     assert low == pytest.approx(0, abs=1e-4 * z * error)
 
 
-# ---- other policies
+# ---- off-policy evaluation
 @st.composite
 def logs(draw):
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
@@ -491,7 +491,7 @@ def test_rewards_that_never_came_are_counted(log, lost):
 
 
 def test_a_policy_s_estimates_hold_the_truth_with_clusters():
-    "Customers with several choices each; one who clicks, clicks again."
+    "Customers with several choices each; the rewards of one customer are correlated."
     held, chance, wanted = 0, np.array([0.7, 0.3]), np.array([0.2, 0.8])
     for seed in range(300):
         rng = np.random.default_rng(seed)
@@ -520,7 +520,7 @@ def test_two_policies_that_ran_are_not_told_apart_by_a_few_dozen_clicks():
         assert not compare_arms(one.assign(arm=arm), "click").decided
 
 
-# ---- libraries that do the same
+# ---- libraries with the same methods
 def test_tea_tasting_says_the_same():
     tt = pytest.importorskip("tea_tasting")
     rng = np.random.default_rng(0)
@@ -562,7 +562,7 @@ def test_rows_are_read_once_and_whole():
 
 
 def _written(day, how):
-    "A number of a day from 0 in one of the forms in which tables hold days."
+    "Return a day number (from 0) in one of the forms in which tables store days."
     moment = datetime(2026, 2, 25, 22, tzinfo=timezone.utc) + timedelta(days=int(day))
     return {
         "number": int(day),

@@ -1,4 +1,4 @@
-"""What factuality does not reward: emptiness, loops, copies, swapped speakers, invented tails."""
+"""What factuality does not reward: empty texts, loops, copies, swapped speakers, invented additions."""
 
 import pytest
 
@@ -223,7 +223,7 @@ def test_a_tail_of_the_source_is_supported(claim):
 
 
 class SaysYes:
-    "A judge that finds everything and says nowhere where."
+    "A judge that answers yes to every fact, with the lines it was given (default: none)."
 
     name = "yes"
 
@@ -279,7 +279,7 @@ def test_on_the_demo_set_metrics_do_not_contradict_each_other(sample):
     + [("₹900", "$900"), ("-$12.50", "$12.50"), ("$-12.50", "$12.50"), ("60 %", "60 °"), ("8 ‰", "8 %")],
 )
 def test_a_sign_and_a_symbol_belong_to_a_number(sentence, claimed, said):
-    "The words are the same, and the sentence is not in the source word for word."
+    "The words are the same, but the sentence is not verbatim in the source."
     assert factuality(sentence.format(claimed), source=sentence.format(said)).points < 3
     assert factuality(sentence.format(claimed), source=sentence.format(claimed)).points == 4
 

@@ -38,7 +38,7 @@ def test_a_twin_is_a_whole_sample():
         assert from_dict(Sample, to_dict(new, flat=True)).key == (old.id, "gender")
         assert (
             perturb(from_dict(Sample, to_dict(new, flat=True))).sample.inputs == perturb(new).sample.inputs
-        )  # also from a file
+        )  # also from the flat form that files have
         assert len(new.key_facts) == len(old.key_facts) and list(new.inputs) == list(old.inputs)
         assert [v.text for v in values(old.source) if v.kind in ("money", "date", "time")] == [
             v.text for v in values(new.source) if v.kind in ("money", "date", "time")
@@ -172,7 +172,7 @@ def test_without_answers_there_is_no_number():
 
 
 def amounts_of_women(share):
-    "What women are offered when a share of their answers is treated better, from five runs."
+    "Return the amounts offered to women, over five runs, if this share of their answers is improved."
     rows = (r for seed in range(5) for r in answers(seed, "Ms", share))
     hers = (r for r in rows if r.text and "Ms" in SOURCES[r.sample_id, r.perturbation])
     return np.array([decisions(r.text).amount for r in hers])

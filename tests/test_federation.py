@@ -1,4 +1,4 @@
-"Federation against real servers: what is handed on, refused, cut off; what a failure says."
+"Federation against real servers: pushed-down conditions, refusals, broken connections, error messages."
 
 import contextlib
 import os
@@ -76,7 +76,7 @@ def password(monkeypatch):
 
 @pytest.fixture(params=["postgres", "mysql"])
 def either(request):
-    "(kind, server) of each server."
+    "Return (kind, server) for each server."
     return request.param, request.getfixturevalue("postgres" if request.param == "postgres" else "mariadb")
 
 
@@ -236,7 +236,7 @@ def test_a_warehouse_with_a_wrong_password(postgres, monkeypatch):
 
 @pytest.fixture(scope="module")
 def snowflake():
-    "The port of fakesnow, a stand-in that answers the protocol of Snowflake over DuckDB 1.5."
+    "Yield the port of fakesnow, which serves the Snowflake protocol on DuckDB 1.5."
     pytest.importorskip("adbc_driver_snowflake", reason="adbc-driver-snowflake is not installed")
     pytest.importorskip(
         "fakesnow", reason="fakesnow[server] with snowflake-connector-python<5 is not installed"
@@ -253,7 +253,7 @@ def snowflake():
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
-            assert process.poll() is None, "the stand-in ended"
+            assert process.poll() is None, "fakesnow ended"
             time.sleep(0.1)
         yield port
     finally:

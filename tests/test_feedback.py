@@ -1,4 +1,4 @@
-"""Feedback: the difference is right, and what was said arrives everywhere."""
+"""Feedback: text differences are correct, and stored feedback reaches every use of it."""
 
 import json
 import random
@@ -114,12 +114,12 @@ MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=ZON
 @settings(deadline=None)
 @given(st.lists(MOMENTS, min_size=2, max_size=6))
 def test_words_in_any_zone_sort_as_their_times(times):
-    "The last word on a reply is the last one said, not the one whose text is greatest."
+    "The latest feedback on a reply is the latest in time, not the one with the greatest text."
     told = [Feedback("r", "accept", "a", time=t.isoformat(), user=str(i)) for i, t in enumerate(times)]
     in_order = [f.user for f in sorted(told, key=lambda f: f.time)]
     wanted = [str(i) for i, _ in sorted(enumerate(times), key=lambda p: p[1].astimezone(timezone.utc))]
     assert in_order == wanted
-    assert all(Feedback(**{**asdict(f)}).time == f.time for f in told), "read again it is the same"
+    assert all(Feedback(**{**asdict(f)}).time == f.time for f in told), "reading it again changes nothing"
 
 
 @pytest.mark.parametrize("wrong", ["yesterday", "2026-13-01", "12:00", " "])
@@ -154,7 +154,7 @@ CLICKS = (
 
 
 def clicked(state, click):
-    "What a person who clicks means, told without the form."
+    "Return the state after a click, computed without the form."
     do, new = click["do"], dict(state)
     if do == "thumb":
         new["thumb"] = None if state["thumb"] == click["thumb"] else click["thumb"]

@@ -1,4 +1,4 @@
-"""The feedback widget in a real browser: by keyboard alone, and every text stays text."""
+"""The feedback widget in a real browser: usable by keyboard alone, and every text stays text."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ window.model = {
 
 @contextlib.contextmanager
 def opened(form):
-    "A page that shows the form, and the faults that it met."
+    "Yield a page that shows the form, and the list of its page errors."
     from playwright.sync_api import sync_playwright
 
     def answer(message):
@@ -47,7 +47,7 @@ def opened(form):
         page.on("pageerror", lambda e: faults.append(str(e)))
         page.expose_function("answer", answer)
         page.set_content("<main id=host></main>")
-        page.add_style_tag(content="a { color: unset; text-decoration: unset; }")  # as JupyterLab has it
+        page.add_style_tag(content="a { color: unset; text-decoration: unset; }")  # as JupyterLab does
         page.add_style_tag(content=data_path("rating", "feedback.css").read_text())
         script = (
             data_path("rating", "feedback.js")
@@ -77,7 +77,7 @@ def test_by_keyboard_and_as_text(tmp_path):
         assert page.locator("li", has_text="PERSON: 2").count() == 1
         look = "(e) => [getComputedStyle(e).color, getComputedStyle(e).textDecorationLine]"
         link, plain = page.locator("a").evaluate(look), page.locator("li > span").evaluate(look)
-        assert link[0] != plain[0] and (link[1], plain[1]) == ("underline", "none"), "a link looks like one"
+        assert link[0] != plain[0] and (link[1], plain[1]) == ("underline", "none"), "a link has its look"
         page.keyboard.press("Tab")
         page.keyboard.press("+")
         page.get_by_text("Noted;").wait_for()

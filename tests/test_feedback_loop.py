@@ -1,4 +1,4 @@
-"The feedback loop: whatever comes, however often, the samples are those of the last word."
+"The feedback loop: with feedback in any order and any number of calls, samples follow the latest feedback."
 
 import random
 from dataclasses import replace
@@ -47,7 +47,7 @@ def as_they_stand(folder):
 
 
 def expected(feedback):
-    "Reply -> (reference, draft) of what the last word on it makes."
+    "Return {sample id: (reference, draft)} as the latest feedback on each reply determines it."
     last = {}
     for f in sorted(feedback, key=lambda f: f.time):
         last[f.reply] = f
@@ -84,7 +84,7 @@ def test_in_any_order_and_any_number_of_calls_the_last_word_counts(tmp_path, see
 def test_every_reply_is_counted_once(tmp_path):
     rng, asked = random.Random(3), questions(40, 3)
     asked = [replace(s, tags={"consent": rng.random() < 0.7}) for s in asked]
-    told = [given(rng, f"r{i}", 1) for i in range(50)]  # ten of them to questions that nobody knows
+    told = [given(rng, f"r{i}", 1) for i in range(50)]  # ten of them for unknown questions
     done = turn_loop(tmp_path, told, asked)
     assert done.added + sum(done.left_out.values()) == 50
     assert done.left_out["the question is not known"] == 10

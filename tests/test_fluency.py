@@ -1,4 +1,4 @@
-"Fluency: kinds of flaws with near-misses, what cannot be judged, steering a judge, long texts, runs."
+"Fluency: kinds of flaws with near misses, unscored texts, attempts to steer a judge, long texts, runs."
 
 import json
 import re
@@ -22,7 +22,7 @@ from crmeval.runs.plan import RunPlan
 from crmeval.tasks.load import load_use_case
 from crmeval.tasks.use_cases import get_use_case
 
-# kind -> (sentences that have it, their sound neighbours)
+# kind -> (sentences with the flaw, similar sentences without it)
 KINDS = {
     "grammar": (
         [
@@ -302,7 +302,7 @@ def test_the_table_is_small_and_plain():
 
 
 class Endpoint:
-    "A model that obeys whatever stands outside the fences, and answers yes to every item."
+    "A model that obeys any text outside the fences and answers yes to every item."
 
     name, model = "stub", "stub"
 
@@ -383,7 +383,7 @@ def test_a_use_case_asks_for_it_and_accuracy_stays_the_mean_of_four(tmp_path):
     )
 
 
-# wrong, right: they differ in one word, and the nouns are put in
+# (wrong, right) sentences for a noun
 SERVICE_PAIRS = [
     ("Your {} were sent on 4 May.", "Your {} was sent on 4 May."),
     ("The {} are still in the depot.", "The settings of the {} are still the same."),

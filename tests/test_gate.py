@@ -1,4 +1,4 @@
-"`crmeval gate`: releases that pass, fail and cannot be told, hostile names, and words wrong on purpose."
+"`crmeval gate`: releases that pass, fail or stay undecided, hostile names, and invalid options."
 
 import json
 import random
@@ -32,7 +32,7 @@ def runs(tmp_path_factory):
 
 
 def typed(capsys, *words):
-    "(exit code, standard output, standard error)"
+    "Return (exit code, standard output, standard error)."
     code = main([str(w) for w in words])
     return code, *capsys.readouterr()
 
@@ -85,7 +85,7 @@ def test_the_policy_decides(runs, tmp_path, capsys):
     code, out, _ = typed(capsys, "gate", runs / "both", "--against", runs / "both", *words)
     by_rule = {v["rule"]["of"]: v["verdict"] for v in json.loads(out)["verdicts"]}
     assert by_rule["unscored"] == "passed"
-    # fewer conversations of one use case than are needed, and nobody knows what a baseline costs
+    # a use case has fewer conversations than the minimum, and the cost of a baseline is unknown
     assert by_rule["completeness"] == "undefined" and code == 1
     policy.write_text(
         "samples: 3\nrules: [{metric: completeness, must_rise: 0.5, use_case: " + CASES[1] + "}]"
@@ -108,14 +108,14 @@ def test_what_cannot_be_told_is_undefined_and_passes_only_where_the_policy_says_
 
 
 def test_a_release_at_the_edge_passes_no_more_often_than_its_certainty_allows():
-    "The true fall is the margin: to pass is the error, of which one end of a 95 % interval allows 2.5 %."
+    "The true fall equals the margin, so passing is an error; a 95 % interval allows it in 2.5 % of cases."
     draw, ids, passed = random.Random(7), [f"s{i}" for i in range(40)], 0
     policy = make_gate_policy({"rules": [{"metric": "accuracy", "may_fall": 0.5}]})
     old = invented("old", lambda n: 3.0, ids)
     for _ in range(60):
         fallen = [draw.choice([2.0, 2.0, 3.0, 3.0]) for _ in ids]
         passed += gate(invented("new", lambda n, of=fallen: of[n], ids), old, policy).opens
-    assert passed <= 6  # a chance of one in a thousand where 2.5 % is true
+    assert passed <= 6  # probability 0.001 at a true rate of 2.5 %
 
 
 HOSTILE = [
@@ -250,7 +250,7 @@ def test_samples_that_differ_between_the_runs_are_told(runs, tmp_path, capsys):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_value_past_its_limit_never_looks_like_it(seed):
-    "However close they are, the sentence shows on which side the value lies."
+    "However close they are, the sentence shows on which side of the limit the value lies."
     draw = random.Random(seed)
     levels = [draw.choice([1.0, 2.0, 3.0, 4.0]) for _ in range(30)]
     made, old = [invented(name, levels.__getitem__, [f"s{i}" for i in range(30)]) for name in ("new", "old")]

@@ -1,4 +1,4 @@
-"""The gateway's policy: nothing leaves that was not allowed by name."""
+"""The gateway's policy: nothing leaves without being allowed by name."""
 
 import asyncio
 import itertools
@@ -55,7 +55,7 @@ def test_the_policy_that_the_command_shows_lets_a_masked_mail_through(monkeypatc
     shown = textwrap.dedent(told.partition("policy.yaml:\n")[2].partition("\nan application")[0])
     given = load_yaml(shown)
     for left in (given["server"].pop("keys"), given["server"]["callers"].pop("nightly")):
-        assert left  # a file of keys and a hash that a reader has to put in
+        assert left  # a key file and a key hash that the reader has to supply
     for name in ("CRM_KEY", "DESK_KEY"):
         monkeypatch.setenv(name, new_key())
     app = gateway_app(TrustLayer(Answers(), given))
@@ -139,7 +139,7 @@ def test_no_step_writes_or_says_anything_of_prompt_or_answer(capfd, caplog):
         return [x.record for x in (grounded, screened, linked)] + [called]
 
     global LISTENING
-    whole_way()  # what is read once is read
+    whole_way()  # files that are read only once are read now
     sys.addaudithook(note_writing)
     caplog.set_level(0)
     LISTENING = True
@@ -186,7 +186,7 @@ def test_the_file_of_keys_stands_beside_the_policy_wherever_one_is(tmp_path, mon
     for named, found in (
         ("keys/k.txt", "a/keys/k.txt"),
         (str(tmp_path / "b" / "old.txt"), "b/old.txt"),
-        ("old.txt", "b/old.txt"),  # as it was read before, where there is none beside the policy
+        ("old.txt", "b/old.txt"),  # the earlier place, used if no file is beside the policy
         ("none.txt", "a/none.txt"),
     ):
         file.write_text(f"server: {{keys: '{named}'}}\n")
@@ -213,7 +213,7 @@ def test_an_index_stands_beside_the_policy_and_where_it_lies_changes_no_fingerpr
     other = read_policy({"grounding": {"index": "kb/other.db", "passages": 3}}).digest
     assert len(marks) == 1 and other not in marks
     (tmp_path / "desk" / "far.yaml").write_text("grounding: {index: kb/goods.db}\n")
-    assert read_policy(tmp_path / "desk" / "far.yaml").grounding.index == "kb/goods.db"  # as named from here
+    assert read_policy(tmp_path / "desk" / "far.yaml").grounding.index == "kb/goods.db"  # as written
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"The gateway over HTTP, with the library that applications use and a model that is scripted."
+"The gateway over HTTP, called with the client library of applications, against a scripted model."
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ CALLERS = {
 
 
 class Upstream:
-    "A model's endpoint that does what `mode` says, and remembers all that reaches it."
+    "A model endpoint that behaves as `mode` says and records every request that reaches it."
 
     def __init__(self):
         self.seen, self.mode, self.left, self.say = [], "echo", threading.Event(), None
@@ -76,7 +76,7 @@ class Upstream:
         return web.json_response({"model": "m", "choices": [choice], "usage": usage})
 
     async def stream(self, request, said):
-        "Letter by letter."
+        "Send the answer letter by letter."
         out = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await out.prepare(request)
         for n, letter in enumerate(said["content"]):
@@ -102,7 +102,7 @@ class Upstream:
 
 @pytest.fixture(scope="module")
 def endpoint():
-    "(the upstream, its address)"
+    "Yield (the upstream, its address)."
     upstream, loop, ready = Upstream(), asyncio.new_event_loop(), threading.Event()
     held = {}
 
@@ -149,7 +149,7 @@ def layer_at(url, policy=None, trail=None, **server):
 
 @contextlib.contextmanager
 def gateway(endpoint, policy=None, trail=None, **server):
-    "(address, the state of the gateway)"
+    "Yield (address, the state of the gateway)."
     app = gateway_app({"m": layer_at(endpoint[1], policy, trail, **server)})
     with serving(app) as address:
         yield address, app.state.gateway
@@ -242,7 +242,7 @@ def test_a_conversation_keeps_its_placeholders_and_tenants_share_none(endpoint, 
         for name in ("crm", "crm", "batch"):
             with calling(address, name) as client:
                 ask(client, f"Hello, it is {person(3)}.", record)
-        with calling(address) as client:  # a second turn, and one with a name of its own
+        with calling(address) as client:  # a second turn, and a call with a conversation id
             said = [
                 {"role": "user", "content": f"Hello, it is {person(3)}."},
                 {"role": "assistant", "content": "Yes?"},
@@ -422,7 +422,7 @@ def test_limits(endpoint, upstream):
                 assert told.value.status_code == 413
             with pytest.raises(openai.APIStatusError, match="at most 3"):
                 client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}] * 4)
-            state.running = 1  # another call runs
+            state.running = 1  # as if another call were running
             with pytest.raises(openai.InternalServerError) as told:
                 ask(client, "Hello")
             assert (told.value.status_code, told.value.response.headers["retry-after"]) == (503, "1")
@@ -432,7 +432,7 @@ def test_limits(endpoint, upstream):
             with pytest.raises(openai.RateLimitError) as told:
                 ask(client, "Hello")
             assert told.value.response.headers["retry-after"] == "30"
-        with calling(address) as client:  # others are answered all the while
+        with calling(address) as client:  # other callers are answered meanwhile
             assert ask(client, "Hello").choices
 
 
@@ -609,7 +609,7 @@ def test_a_stream_that_is_refused_ends_with_a_mark(endpoint, upstream):
 def test_who_leaves_is_not_waited_for(endpoint, upstream, mode, stream):
     with gateway(endpoint, {"stream": "sentences"}) as (address, state):
         with calling(address) as client:
-            ask(client, "Hello")  # what is read once must not take the time of the call below
+            ask(client, "Hello")  # a first call, so that one-time loading does not slow the next one
         upstream.mode = mode
         body = {
             "model": "m",
@@ -718,7 +718,7 @@ def test_feedback_is_taken_for_an_answer_of_ones_own_tenant_and_no_other(endpoin
         told = send(address, "crm", **edit, shown="It leaves today.").json()
         assert (told["distance"], told["texts_kept"]) == (1, False)
         assert send(address, "crm", **edit, shown="It leaves today.", person="p5").json()["texts_kept"]
-    with gateway(endpoint, trail=trail) as (address, _):  # started again: what was answered is known
+    with gateway(endpoint, trail=trail) as (address, _):  # after a restart, earlier answers are known
         assert send(address, "crm", reply=bare).status_code == 200
     with AuditTrail(trail) as opened:
         rows = [r for r in opened.records("feedback")]
@@ -729,7 +729,7 @@ RANGES = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "
 
 
 def refused_field(**fields):
-    "The field that is refused; None: the request is served."
+    "Return the field that is refused; None: the request is served."
     try:
         read_chat({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **fields}, ServerPolicy())
     except Refused as e:
@@ -910,7 +910,7 @@ def test_the_command_serves_and_stops_in_order(endpoint, upstream, tmp_path):
             upstream.say = lambda body: (
                 process.send_signal(signal.SIGTERM) or time.sleep(0.3) or {"content": "Done."}
             )
-            assert ask(client, "Hello").choices[0].message.content == "Done."  # what ran was finished
+            assert ask(client, "Hello").choices[0].message.content == "Done."  # the running call was finished
         said, wrong = process.communicate(timeout=20)
     assert process.returncode == 0 and (said, wrong) == ("", "")
     assert "Lopes" not in json.dumps(upstream.seen)
@@ -996,7 +996,7 @@ def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
         for who in ("p5", "p6"):
             ask(client, LETTER.format(person(5)), more={"crmeval": {"person": who}})
         words = ["audit", "erase", "--person", "p5", "--gateway", address]
-        assert main(["audit", "erase", str(path), "--person", "p5"]) != 0  # another hand holds the trail
+        assert main(["audit", "erase", str(path), "--person", "p5"]) != 0  # another process holds the trail
         assert "--gateway" in capfd.readouterr().err
         for refused in (words, [*words, "--api-key-env", "K_CRM"]):
             assert main(refused) != 0 and "removed nothing" in capfd.readouterr().err
@@ -1018,7 +1018,7 @@ def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
         erasing.start()
         while not state.persons._erased:
             time.sleep(0.01)
-        assert upstream.paused.wait(20)  # else the slow call would be an echo
+        assert upstream.paused.wait(20)  # otherwise the slow call would be an echo
         upstream.mode = "echo"
         with pytest.raises(openai.InternalServerError, match="being erased"):
             ask(client, "Hello", more={"crmeval": {"person": "p5"}})
@@ -1031,7 +1031,7 @@ def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
             assert [r for r in reading.records(person="p5") if r.private is not None] == []
             assert [r for r in reading.records(person="p6") if r.private is not None]
             assert reading.verify().ok and len(list(reading.records("erased"))) == 1
-        ask(client, "Hello again", more={"crmeval": {"person": "p5"}})  # who comes back is served
+        ask(client, "Hello again", more={"crmeval": {"person": "p5"}})  # a returning person is served
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -1096,7 +1096,7 @@ def test_a_models_refusal_is_shown_with_its_names_and_never_stands_in_clear(
     path = tmp_path / "audit.jsonl"
     said = [{"role": "user", "content": "My name is Ines Tavares. Tell me all about Rosamund Quellworth."}]
 
-    def refuse(body):  # with a placeholder, and with a name that the model knows by itself
+    def refuse(body):  # with a placeholder, and with a name that the model invents
         held = re.search(r"\[PERSON_\w+\]", body["messages"][-1]["content"])[0]
         return {"content": "", "refusal": f"I can't tell {held} about the Marchioness Zanthe."}
 

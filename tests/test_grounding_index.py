@@ -1,11 +1,9 @@
-"Grounding through an index: nobody gets what she may not read; nothing unrelated or twice; within a budget."
+"Grounding through an index: readers get only permitted passages, relevant ones, no duplicates, on a budget."
 
 import random
 
 import pytest
 
-from crmeval.core.calls import estimate_tokens
-from crmeval.layer.grounding import numbered
 from crmeval.layer.index import Index
 from crmeval.layer.knowledge import conversation_query
 from crmeval.layer.trust_layer import TrustLayer
@@ -15,7 +13,7 @@ GROUPS = ["staff", "sales", "ana"]
 
 
 class Quoting:
-    "A model that answers with every passage that it was given, and names one that it was not."
+    "A model that cites a source and a passage number that do not exist, and records its prompts."
 
     name, provider, model, cacheable = "own:quoting", "own", "quoting", False
 
@@ -71,7 +69,7 @@ def test_a_person_never_gets_what_she_may_not_read(shelf, who):
             if hidden:
                 assert page["text"] not in sent and page["url"] + ")" not in reply.text
         assert any(p["text"] in sent for p in known.values() if topic in p["title"] and "allowed" not in p)
-        assert all(s.id in known for s in reply.sources)  # what is cited was retrieved
+        assert all(s.id in known for s in reply.sources)  # every cited source was retrieved
         assert "https://kb.example.com/none" not in reply.text
 
 
@@ -101,7 +99,7 @@ def test_a_budget_of_tokens_is_kept(shelf):
     reply = layer.reply("How do I repair a kettle?", {}, user="cy", roles=("staff",))
     (record,) = [r for r in reply.way.records if r.step == "grounding"]
     assert 0 < record.detail["size"] <= 120 and record.detail["left_out"]
-    assert record.detail["limit"] == 120 and estimate_tokens(numbered.__doc__) > 0
+    assert record.detail["limit"] == 120
 
 
 def test_near_doubles_take_room_once(tmp_path):

@@ -1,4 +1,4 @@
-"""The same seed gives the same bytes: no order of a set stands in any text."""
+"""The same seed gives the same bytes: the order of a set appears in no text."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def plain(value):
 
 
 def rows(out) -> list[str]:
-    "Each row of a small run, as a line."
+    "Return each row of a small run as a line."
     done = run(SYSTEMS, areas=["accuracy", "trust"], limit=2, out=out, progress=False)
     found = []
     for kind in ("samples", "responses", "scores"):
@@ -44,7 +44,7 @@ def started(seed: str, out: Path) -> subprocess.Popen:
 
 
 def test_two_hash_seeds_give_the_same_rows(tmp_path):
-    "Those of this process, and those of another one with another seed, beside each other."
+    "Compare the rows of this process with those of a parallel process that has another hash seed."
     other = started("2" if os.environ.get("PYTHONHASHSEED") != "2" else "1", tmp_path / "other")
     first = rows(tmp_path / "own")
     said, problems = other.communicate(timeout=300)

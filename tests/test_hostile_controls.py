@@ -1,4 +1,4 @@
-"Control characters of a model's reply: none reaches the application, and the record says so."
+"Control characters in a model's reply: none reaches the application, and the record mentions them."
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _WORDS = "the parcel leaves today: we are sorry for the wait. Is that fine?\n Th
 
 
 def _reply(draw):
-    "Words with control characters between and within them."
+    "Return words with control characters inside and between them."
     parts = []
     for _ in range(draw.randint(5, 80)):
         word = draw.choice(_WORDS)
@@ -33,7 +33,7 @@ def _reply(draw):
 def test_a_stream_shows_without_controls_what_the_whole_shows(seed):
     draw = random.Random(seed)
     text = _reply(draw) + draw.choice(CONTROLS)
-    rules = ScreeningPolicy(leaks="pass")  # what is left of a sequence may look like a number
+    rules = ScreeningPolicy(leaks="pass")  # the remains of a sequence may look like a number
     whole = screen(text, policy=rules)
     assert not _ANY.search(whole.text) and whole.record.detail["controls"] == len(_ANY.findall(text))
     assert "control" in whole.record.reason and whole.record.decision == "flag"
@@ -65,7 +65,7 @@ def test_an_answer_in_json_stays_json(ascii_only):
     draw = random.Random(3)
     for control in CONTROLS:
         at = draw.randint(0, len(text))
-        if control not in "\x0b\x0c\x85":  # these part words, so a blank stands for them
+        if control not in "\x0b\x0c\x85":  # these separate words, so a blank replaces them
             assert json.loads(screen(text[:at] + control + text[at:]).text) == data
     assert json.loads(screen(text.replace("fine", "fi\x85ne")).text)["note"] == "fi ne\nday"
 

@@ -1,4 +1,4 @@
-"""Texts from outside in every form that leaves: a terminal, JSON, Markdown, LaTeX, a spreadsheet"""
+"""Texts from outside in every output format: a terminal, JSON, Markdown, LaTeX, a spreadsheet."""
 
 import contextlib
 import csv
@@ -36,7 +36,7 @@ SIGNS = [
 
 
 def texts(seed, n=300, most=14):
-    "Invented texts of signs that mean something to somebody."
+    "Return invented texts of characters that have a meaning in some format."
     rng = random.Random(seed)
     return ["".join(rng.choices(SIGNS, k=rng.randint(1, most))) for _ in range(n)]
 
@@ -70,7 +70,7 @@ def test_a_document_says_the_same_and_nothing_in_it_is_obeyed(capsys):
 
 
 def in_words(text):
-    "What is seen of a text on one line."
+    "Return a text as it is visible on one line."
     kept = "".join(
         c if c.isprintable() or c == "\u200d" else " " if c.isspace() else f"[U+{ord(c):04X}]" for c in text
     )

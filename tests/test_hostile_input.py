@@ -1,4 +1,4 @@
-"""Passwords in addresses, bodies without end, archives that unpack to more than they say, a strange host"""
+"""Passwords in addresses, endless bodies, archives larger than declared, requests for another host."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ HOSTS = ["llm.example.com", "127.0.0.1:8000", "[::1]:9", "h:1", "10.0.0.1"]
 
 
 def addresses(seed, n=300):
-    "Invented addresses with a password of signs that end a part of an address too soon."
+    "Yield invented addresses with a password whose characters end a part of the address early."
     rng = random.Random(seed)
     for _ in range(n):
         name = rng.choice(["ann", "", "a%40b", "svc-7", "4711"])
@@ -33,7 +33,7 @@ def test_no_form_of_an_address_shows_its_password(seed):
         assert SECRET not in public_url(url), url
         if " " not in url:
             assert SECRET not in without_keys(f"asked {url} in vain"), url
-            if not address_fault(url):  # any other is refused before a call can fail
+            if not address_fault(url):  # any other address is refused before a call can fail
                 assert SECRET not in redact(f"cannot reach {url}: refused"), url
             assert SECRET not in plan_command(RunPlan(models=[f"openai:m@{url}"], base_url=url)), url
 

@@ -1,4 +1,4 @@
-"A key or a password of a setting: in no plan that is written, whichever setting holds it."
+"A key or password in a setting: absent from every written plan, whichever setting holds it."
 
 import random
 import string
@@ -27,7 +27,7 @@ def _addresses(secret):
 
 
 def _texts():
-    "Every setting that may hold an address."
+    "Return the names of the settings that may hold an address."
     return [
         n for n, (kind, _) in kinds().items() if kind in (str, list, object) and not settings()[n].choices
     ]

@@ -1,8 +1,8 @@
-"""One hostile run on every page that is made of it: nothing is executed, nothing breaks out or overflows.
+"""One hostile run on every page made from it: nothing is executed, nothing escapes or overflows.
 
 Every text of the run comes from `hostile.CORPUS`: ids, sources, facts, answers, reasons, evidence, names of
-systems, data sets, people and judges, the manifest. Each page is opened in Chromium on a phone and on a desk
-with all that folds open, and its source is read for elements and handlers that we did not write.
+systems, data sets, people and judges, the manifest. Each page is opened in Chromium at phone and desktop
+width with all folds open, and its source is searched for foreign elements and handlers.
 """
 
 import csv
@@ -46,7 +46,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 WIDTHS = (390, 1280)
-LONG = 20_000  # pixels: a text without end that is not cut makes a page longer than that
+LONG = 20_000  # pixels: an endless text that is not cut makes a page longer than this
 
 
 # ---- the pages
@@ -56,7 +56,7 @@ def run(tmp_path_factory):
 
 
 def whole(body):
-    "What shows itself in a notebook, in an output of JupyterLab, which scrolls what is too wide in a box."
+    "Wrap the HTML of a notebook output as JupyterLab does, which lets wide outputs scroll in a box."
     head = (
         "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>x</title>"
     )
@@ -75,7 +75,7 @@ def paged_reports(run, folder):
     assert len(pages) > 2
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return [folder / list(pages)[-1]]  # the first is like the report above
+    return [folder / list(pages)[-1]]  # the first page is like the report above
 
 
 def comparison(run, folder):
@@ -85,7 +85,7 @@ def comparison(run, folder):
 
 
 def gate_page(run, folder):
-    "As a forge shows a summary: Markdown in which HTML is allowed."
+    "Render a summary as a forge does: Markdown in which HTML is allowed."
     from markdown_it import MarkdownIt
 
     found = gate(run, run, client=run.clients[2], base_client=run.clients[0], most=30)
@@ -133,14 +133,14 @@ def agreement_page(run, folder):
 def live_page(run, folder):
     from test_live_page import report_of
 
-    odd = [t for t in CORPUS if "\x00" in t or "\ud83d" in t]  # no name of a column, which the fourth is
+    odd = [t for t in CORPUS if "\x00" in t or "\ud83d" in t]  # no valid name of a column (the fourth text)
     plain = [t for t in CORPUS if t not in odd]
     parts = [[*plain[k : k + 4], *odd] for k in range(0, len(plain) - 3, 4)]
     return [write_live_page(report_of(p, p[0]), folder / f"live{k}.html") for k, p in enumerate(parts)]
 
 
 def cells(run, folder):
-    "What a notebook shows: the table, the leaderboard, slices, the run, a comparison, a score."
+    "Write what a notebook shows: tables, the leaderboard, slices, the run, a comparison."
     lines = leaderboard(run)
     shown = {
         "table": leaderboard_table([run])._repr_html_(),
@@ -165,7 +165,7 @@ def packet(run, folder):
 
 
 def sheet(run, folder):
-    "The sheet for raters as a page: what a spreadsheet would compute is text, and so is all else."
+    "Check that the raters' sheet has no formulas and no text that a spreadsheet would compute; no pages."
     from openpyxl import load_workbook
 
     rater = packet(run, folder)
@@ -180,7 +180,7 @@ def sheet(run, folder):
         values += list(csv.reader(f))
     texts = [str(v) for row in values for v in row if v]
     assert len(texts) > 100 and not [t for t in texts if re.match(r"[\s\u200b-\u202e]*[=+@]|-.", t)]
-    return []  # a spreadsheet draws it
+    return []  # there is no page to open
 
 
 WIDGET = """
@@ -232,12 +232,12 @@ OURS = {
     "notebook cells",
     "rating widget",
     "feedback widget",
-}  # cells: no heading of a page
+}  # cells have no page heading
 
 
-# ---- what is held
+# ---- checks
 class Source(HTMLParser):
-    "Elements and attributes that a page must not have; the text that stands outside scripts and styles."
+    "Collect forbidden elements and attributes of a page, and its text outside scripts and styles."
 
     def __init__(self, text):
         super().__init__()
@@ -277,7 +277,7 @@ def too_wide(page):
 
 
 def looked_through(page):
-    "Everything that a reader can open, one after the other; how wide the page was at the most."
+    "Open everything that a reader can open, one after the other; return the greatest overflow in pixels."
     widest = too_wide(page)
     tabs = page.locator("nav.tabs [role=tab]")
     for k in range(max(1, tabs.count())):
@@ -331,19 +331,19 @@ def test_nothing_is_executed_fetched_or_too_wide(run, browser, tmp_path, kind):
         assert source.wrong == [], file.name
         said = "".join(source.text)
         assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", said)
-        assert "603729" not in text  # 777 * 777: no template computes what stands in a text
+        assert "603729" not in text  # 777 * 777: no template evaluates an expression in a text
         for width in WIDTHS:
             told, wrong, asked = visited(browser, file, width)
             assert wrong == [] and asked == [], (file.name, width)
             assert told["hit"] is None and told["address"] == file.as_uri() and told["hidden"] != "none"
-            assert told["kept"] == 0  # a page keeps nothing in the browser
+            assert told["kept"] == 0  # a page stores nothing in the browser
             assert told["headings"] == (0 if kind in OURS else 1), file.name
             assert told["wide"] <= 0, (file.name, width, told)
             assert told["height"] < LONG, (file.name, width, told)
 
 
 def test_every_part_of_a_report_is_accessible_in_both_themes_with_all_folds_open(run, browser, tmp_path):
-    "Trust, protection and groups as well, on a phone, where most has to scroll."
+    "Trust, protection and groups included, at phone width, where most parts have to scroll."
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
     file = write_report(replace(run, samples=in_shops(run)), tmp_path / "report.html", slices=["shop"])
     page = browser.open({"width": WIDTHS[0], "height": 844})
@@ -363,7 +363,7 @@ def test_every_part_of_a_report_is_accessible_in_both_themes_with_all_folds_open
                 "'#' + [...document.querySelectorAll('section.part')].find(s => !s.hidden).id"
             )
             rules = {"resultTypes": ["violations"]}
-            if scheme == "dark":  # colours alone are others
+            if scheme == "dark":  # only the colours differ
                 rules["runOnly"] = ["color-contrast", "link-in-text-block"]
             told = axe.run(page, context=part, options=rules).response["violations"]
             found += [
@@ -377,14 +377,14 @@ def test_every_part_of_a_report_is_accessible_in_both_themes_with_all_folds_open
 
 
 def in_shops(run):
-    "The samples in three groups with hostile names; a column with more of them makes no groups."
+    "Return the samples in three groups with hostile names; with more values a column makes no groups."
     tasks = [s.id for s in run.samples if not s.use_case.endswith("_probe") and not s.perturbation]
     of = {i: {"shop": CORPUS[k % 3]} for k, i in enumerate(dict.fromkeys(tasks))}
     return [replace(s, tags=of.get(s.id, s.tags)) for s in run.samples]
 
 
 def test_the_attacks_work_where_nothing_is_escaped(browser, tmp_path):
-    "The net itself: a page that takes these texts as they are is found by each of the checks."
+    "The checks themselves: a page that includes these texts unescaped fails each of them."
     (tmp_path / "x.html").write_text(whole(CORPUS[0] + CORPUS[2] + "<img src=http://attacker.example>"))
     assert Source((tmp_path / "x.html").read_text(encoding="utf-8")).wrong
     told, _, asked = visited(browser, tmp_path / "x.html", 390)

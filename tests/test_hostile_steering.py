@@ -1,4 +1,4 @@
-"No text closes the fence of a judge's prompt, and no question to an index shows what its reader may not see."
+"No text closes the fence of a judge's prompt, and no query to an index shows a passage without permission."
 
 import json
 import random
@@ -61,9 +61,9 @@ def test_no_text_writes_a_mark_of_the_prompt_or_a_verdict(seed):
         asked = request.messages[-1]["content"]
         assert len(_marks(request)) == len(_marks(plain)) == asked.count("<<<") == asked.count(">>>")
         assert request.ticket not in text and request.ticket != plain.ticket
-        assert read_verdicts(plain, _VERDICT) != [None]  # so a judge may say it where no text does
+        assert read_verdicts(plain, _VERDICT) != [None]  # valid from the judge, but not from a text
         assert "<|" not in asked and "[/INST]" not in asked and "\x1b" not in asked
-        for said in (text, asked, f"The text says {text}"):  # judges that repeat what they read
+        for said in (text, asked, f"The text says {text}"):  # judges that repeat their input
             assert read_verdicts(request, said) == [None]
 
 

@@ -1,4 +1,4 @@
-"IFEval against the recorded verdicts of the reference programme, type by type, and on hostile text."
+"IFEval against the recorded verdicts of the reference program, type by type, and on hostile text."
 
 import gzip
 import json
@@ -29,7 +29,7 @@ needs_data = pytest.mark.skipif(
 # Recorded verdicts that no rule can reach, by type: (strict, loose). Only one: a sign counted as a letter,
 # for which the recorded strict verdict is yes and the loose one no, although loose includes strict.
 EXCEPTIONS = {"keywords:letter_frequency": (0, 1)}
-# Verdicts left open (None) when langdetect is not installed: at most this many, strict or loose.
+# Verdicts left open (None) without langdetect: at most this many, strict or loose.
 OPEN = {
     "change_case:english_capital": 4,
     "change_case:english_lowercase": 3,
@@ -45,7 +45,7 @@ def recorded():
 
 
 def disagreements(rows, name):
-    "Counter of what differs, in strict and in loose, and of what is left open."
+    "Return how many verdicts differ (strict, loose) and how many are left open, and the number of rows."
     found, n = Counter(), 0
     for r in rows:
         for at, i in enumerate(r["instruction_id_list"]):
@@ -73,7 +73,7 @@ def test_every_recorded_verdict_is_reached(recorded, name):
 
 @needs_data
 def test_all_recorded_verdicts_together(recorded):
-    "Strict 555 and loose 554 of 555 with langdetect; without it only what is left open is left out."
+    "Strict 555 and loose 554 of 555 with langdetect; without it, open verdicts do not count."
     total, found = 0, Counter()
     for name in INSTRUCTIONS:
         n, differs = disagreements(recorded, name)
@@ -89,7 +89,7 @@ def test_all_recorded_verdicts_together(recorded):
 
 @needs_data
 def test_the_one_exception_contradicts_itself(recorded):
-    "Followed to the letter but not leniently, although lenient includes the letter: no rule can reach both."
+    "Strictly followed but not loosely, although loose includes strict: no rule can reach both."
     odd = [
         (r, at)
         for r in recorded
@@ -123,7 +123,7 @@ def recorded_verdicts(row, kind):
 
 
 def filled(ours, recorded):
-    "Our verdicts; an open one is filled with the recorded one."
+    "Return our verdicts; open ones are replaced by the recorded ones."
     return [theirs if mine is None else mine for mine, theirs in zip(ours, recorded, strict=True)]
 
 

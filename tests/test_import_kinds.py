@@ -1,4 +1,4 @@
-"Tables as people and programs write them: messages, missing marks, bytes, ids, separators, columns."
+"Tables as people and programs write them: messages, missing values, bytes, ids, separators, columns."
 
 import datetime
 import json
@@ -36,7 +36,7 @@ TURNS = [("user", "My lamp broke"), ("assistant", "A new one comes.")]
 
 
 def listed(speaker, said, wrap=None):
-    "The two turns as objects with these keys."
+    "Return the two turns as objects with these keys."
     messages = [{speaker: who, said: text} for who, text in TURNS]
     return messages if wrap is None else {wrap: messages}
 
@@ -88,7 +88,7 @@ def test_messages_become_a_conversation(form, tmp_path):
 def test_messages_in_a_cell_of_text(form, write, tmp_path):
     value = MESSAGES[form]
     if not isinstance(value, dict) and not isinstance(value[0], dict):
-        return  # a text that is a list of texts stays a text
+        return  # a list of texts stays text
     path = tmp_path / "t.csv"
     pd.DataFrame({"id": ["1"], "conversation": [write(value)]}).to_csv(path, index=False)
     assert load_file(path, use_case=CASE)[0].inputs["conversation"] == CHAT
@@ -159,7 +159,7 @@ def test_a_record_is_no_conversation(tmp_path):
     assert load_file(path, use_case="update_crm_info")[0].record == record
 
 
-# missing marks
+# missing values
 
 MISSING = (
     "NaN nan NAN -nan NaT NA na N/A n/a #N/A #NA #NV <NA> NULL null Null None none \\N - -- – — #NULL! (null)"
@@ -392,7 +392,7 @@ SEPARATED = [
 def test_separators(text, tmp_path):
     (sample,) = load(tmp_path, text)
     assert (sample.id, sample.inputs["conversation"].strip()) == ("1", "hello")
-    if text.strip("\n") == text.rstrip("\n"):  # a rating sheet has its header on top
+    if text.strip("\n") == text.rstrip("\n"):  # a rating sheet has its header in the first line
         (row,) = read_table(table(tmp_path, text), ["id", "conversation"])
         assert row.text("conversation") == "hello"
 
@@ -473,7 +473,7 @@ def test_a_workbook(tmp_path):
 
 
 def workbook(path, *sheets, merge=()):
-    "A workbook of (title, rows) sheets; the ranges are merged in the first."
+    "Write a workbook of (title, rows) sheets; the given ranges are merged in the first."
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     book.remove(book.active)

@@ -1,4 +1,4 @@
-"An index of passages: no reader learns of what she may not read; nothing in a question or a field is obeyed."
+"An index of passages: readers learn nothing of hidden ones; no question or field is executed as a query."
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ READERS = ["staff", "sales", "ana", "bo"]
 
 
 class Letters:
-    "A stand-in for an encoder: counts letters."
+    "A stand-in for an encoder that counts letters."
 
     dimensions, longest = 26, 60
 
@@ -147,7 +147,7 @@ def test_an_encoder_that_stopped_half_way_goes_on(tmp_path):
 def test_a_reader_and_a_writer_at_the_same_moment_see_whole_states(tmp_path):
     index = Index(tmp_path / "kb", unmarked="everybody")
     index.replace("a", [{"id": f"a{k}", "document": "a", "text": "old lamp"} for k in range(30)])
-    with index.file.reading():  # as it was when the first statement was read
+    with index.file.reading():  # a snapshot from the first statement on
         assert index.count() == 30
         Index(tmp_path / "kb").replace("a", [{"id": "b", "document": "a", "text": "new lamp"}])
         assert {p.text for p in index.search("lamp", 50)} == {"old lamp"} and index.count() == 30

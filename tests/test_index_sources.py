@@ -1,7 +1,8 @@
-"An index follows its sources and says what it finds: crmeval index and crmeval retrieval, from their words."
+"An index follows its sources and reports what it finds: the commands crmeval index and crmeval retrieval."
 
 import json
 import os
+import zlib
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from crmeval.layer.vectors import question_direction, text_parts
 
 
 class Letters:
-    "A direction for each first letter; reads twelve words."
+    "An encoder with one direction per first letter, which reads twelve words."
 
     dimensions, longest = 26, 14
 
@@ -53,7 +54,7 @@ def test_an_index_is_what_one_made_anew_of_the_last_good_texts_would_be(tmp_path
             good[n] = page.read_text()
             bad.discard(n)
         elif what == "break":
-            index_documents(index, source)  # what was good was read before
+            index_documents(index, source)  # so that good texts have been read before
             page.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(90))
             bad.add(n)
         elif what == "drop":
@@ -135,7 +136,7 @@ def test_a_long_question_is_read_to_its_end():
 def test_a_question_has_a_direction_whatever_is_said(text, before, weight):
     class Any(Letters):
         def pieces(self, text):
-            return [hash(w) % 26 for w in text.split()]
+            return [zlib.crc32(w.encode("utf-8", "surrogatepass")) % 26 for w in text.split()]
 
     found = question_direction(text, before, weight, Any())
     assert np.isfinite(found).all() and abs(np.linalg.norm(found) - 1) < 1e-3
@@ -193,7 +194,7 @@ def test_from_a_folder_to_figures(desk, capsys):
     (desk / "help" / "refund.md").unlink()
     assert told(capsys, "index", desk / "help", "--out", kb, "--field", "language=en")[0] == 0
     code, _, err = told(capsys, *asked)
-    assert code == 2 and "wants 'help/refund.md', and the index has no such document" in err
+    assert code == 2 and "needs 'help/refund.md', and the index has no such document" in err
 
 
 @pytest.mark.parametrize(

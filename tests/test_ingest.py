@@ -1,4 +1,4 @@
-"Copies of sources: whatever changes and wherever a run stops, the copy is the source, no row lost or twice."
+"Copies of sources: after any changes and any interruption the copy equals the source, with no row twice."
 
 import json
 import os
@@ -27,7 +27,7 @@ TARGETS = ("lake/cases", "desk.duckdb#cases")
 
 
 class Desk:
-    "A table of cases in SQLite whose rows get a number of change, and its copy."
+    "A SQLite table of cases whose rows have a change number, and its copy."
 
     def __init__(self, folder, to, **more):
         self.folder, self.to, self.clock = folder, to, 0
@@ -66,12 +66,12 @@ class Desk:
 
 
 class Stopped(BaseException):
-    "As a process that ends: nothing after it is done, what is open is closed by the system."
+    "A simulated end of the process: nothing after it runs, and the system closes open files."
 
 
 @contextmanager
 def stopped_at(number):
-    "The n-th point that a run passes is its last."
+    "Stop a run at the n-th point that it passes; yield the points passed."
     passed = []
 
     def reached(point):
@@ -155,7 +155,7 @@ def test_a_killed_process_leaves_a_whole_copy_and_no_lock(tmp_path):
     words = [sys.executable, "-c", KILLED, str(tmp_path / "c.yaml"), "version written"]
     done = subprocess.run(words, capture_output=True, timeout=60, env=os.environ)
     assert done.returncode == -9, done.stderr
-    assert desk.copy() == before  # a reader sees the version before, whole
+    assert desk.copy() == before  # a reader sees the previous version, complete
     desk.run()
     assert desk.copy() == desk.source()
 
@@ -174,7 +174,7 @@ def test_equal_cursors_are_not_missed(tmp_path, to):
     desk = Desk(tmp_path, to)
     desk.put(1, "a")
     desk.run()
-    desk.put(2, "b", tick=0)  # as old as the last one that was copied
+    desk.put(2, "b", tick=0)  # as old as the last copied row
     assert desk.run().counts.new == 1 and desk.copy() == desk.source()
 
 
@@ -195,7 +195,7 @@ def test_columns_that_come_and_go_are_told_or_refused(tmp_path):
 
 
 def test_rows_marked_as_deleted_leave_the_copy(tmp_path):
-    desk = Desk(tmp_path, "lake/cases", deleted="subject")  # any text counts as a mark
+    desk = Desk(tmp_path, "lake/cases", deleted="subject")  # any text counts as a deletion mark
     desk.put(1, None)
     desk.put(2, None)
     desk.run()
@@ -322,7 +322,7 @@ FILES = st.lists(
 
 
 class Help:
-    "A folder of pages, and what a copy of it has to hold: the last text of each page that could be read."
+    "A folder of pages and the expected content of its copy: the last readable text of each page."
 
     def __init__(self, folder, to):
         self.folder, self.to, self.clock = folder, to, 1_700_000_000
@@ -376,7 +376,7 @@ def test_a_copy_of_documents_is_the_last_good_text_of_each_wherever_it_stops(tmp
     pages = Help(tmp_path_factory.mktemp("pages"), to)
     for name, *values in steps:
         if name == "stop":
-            pages.run()  # what breaks now was copied before
+            pages.run()  # pages that break next were copied before
             with stopped_at(values[0]):
                 ingest(pages.catalogue)
         elif name == "break":
@@ -416,7 +416,7 @@ def test_a_copy_of_an_earlier_release_is_brought_up_to_date(tmp_path):
     for n in range(3):
         pages.write(n, f"page {n}")
     pages.run()
-    with ParquetCopy(tmp_path / "lake/cases") as copy:  # one that knows nothing of files
+    with ParquetCopy(tmp_path / "lake/cases") as copy:  # a state without records of files
         copy.note({k: v for k, v in copy.held.state.items() if k != "documents"})
     pages.drop(1)
     done = pages.run()
@@ -438,7 +438,7 @@ def test_rows_without_a_cursor_come_whenever_they_are_written(tmp_path, to):
 
 
 def text_cursor(folder, first, then, **more):
-    "What two runs say, and how many rows the copy holds, where the cursor is text."
+    "Return the errors of two runs with a text cursor, and the number of rows in the copy."
     db = sqlite3.connect(folder / "t.db")
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, changed TEXT)")
     said = {"from": "s.t", "to": "lake/t", "how": "incremental", "key": "id", "cursor": "changed", **more}

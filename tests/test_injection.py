@@ -1,4 +1,4 @@
-"""The injection detector and its attack set: disguises, depth, hostile texts, and what success means."""
+"""The injection detector and its attack set: disguises, depth, hostile texts, the definition of success."""
 
 import base64
 import codecs

@@ -1,4 +1,4 @@
-"Records that hold passwords and earlier requests are no attack; orders with the same words are."
+"Records with passwords and earlier requests are not attacks; orders with the same words are."
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_contexts_of_our_own_privacy_probes_are_left_alone():
 def test_records_of_a_desk_are_mostly_left_alone():
     entries = lines_of("injection_contexts.txt")
     assert len(entries) == 90
-    assert len(flagged(entries)) <= 0.17 * len(entries)  # 27 of 90 before such records were trained on
+    assert len(flagged(entries)) <= 0.17 * len(entries)  # 27 of 90 before training on such records
 
 
 def test_orders_with_the_same_words_are_found_alone_and_in_a_record():

@@ -1,4 +1,4 @@
-"The use cases of insight: asked for by name, answered, scored, shown, and measured on data of others."
+"The insight use cases: selected by name, answered, scored, shown, and measured on public data sets."
 
 import csv
 import json
@@ -68,7 +68,7 @@ def test_areas_of_improvement_have_facts_and_a_reference_that_obeys(sample):
     score = instruction_following(sample.reference, instructions=all_instructions(sample))
     assert score.points == 4, [e for e in score.evidence if not e["followed"]]
     scores = {s.metric: s for s in score_response(Response(sample.id, "a", sample.reference), sample=sample)}
-    # the embedded judge counts words, and a summary of opinions puts them in others
+    # the embedded judge counts words, and a summary of opinions rephrases them
     assert scores["completeness"].points >= 3 and scores["accuracy"].points >= 2.5, scores["completeness"]
 
 
@@ -243,7 +243,7 @@ def test_score_file_on_the_command_line(tmp_path, capsys):
     assert "churn_probability" in told and "AUC" in told
 
 
-# ---- data of others
+# ---- public data sets
 
 SERVED = {"banking77": 3080, "multidogo_intents": 3234, "bank_marketing": 4119, "telco_churn": 7043}
 

@@ -1,4 +1,4 @@
-"An editable install wins over a folder of the same name, and the code is of the oldest Python it is for."
+"An editable install takes precedence over a folder of the same name; the code runs on the oldest Python."
 
 import re
 import shutil
@@ -24,7 +24,7 @@ print(crmeval.__file__)
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    "(python of a new environment, folder that holds a clone called crmeval which is installed editably)."
+    "Return (Python of a new environment, folder with an editable install of a clone called crmeval)."
     pytest.importorskip("setuptools")
     home = tmp_path_factory.mktemp("editable")
     clone = home / "crmeval"
@@ -33,7 +33,7 @@ def installed(tmp_path_factory):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, clone)
     shutil.copytree(ROOT / "crmeval", clone / "crmeval", ignore=shutil.ignore_patterns("__pycache__"))
-    # what `pip install -e .` asks of setuptools, without fetching anything
+    # the setuptools call of `pip install -e .`, without downloads
     build = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
     subprocess.run([sys.executable, "-c", build, str(home)], cwd=clone, check=True, capture_output=True)
     environment = home / "environment"
@@ -63,7 +63,7 @@ def test_the_install_is_a_line_and_no_finder(installed):
     assert not [n for n in archive.namelist() if n.endswith(".py")]
 
 
-FOLDERS = {  # name -> what lies in the folder in which Python runs
+FOLDERS = {  # name -> content of the folder in which Python runs
     "nothing": [],
     "results in a folder of the same name": ["crmeval/demo/scores.parquet", "crmeval/report.html"],
     "data in a folder of the same name": ["crmeval/data/judge/other.json"],
@@ -105,7 +105,7 @@ def test_the_command_beside_the_clone(installed):
     assert done.returncode == 0 and "run" in done.stdout, done.stderr
 
 
-# which Pythons
+# Python versions
 
 
 def settings():
@@ -118,12 +118,12 @@ def test_the_oldest_python_is_the_same_everywhere():
     oldest = settings()["min_python"]
     assert pythons.supported()[0] == oldest
     assert pythons.supported() == ["3.10", "3.11", "3.12", "3.13"]
-    # the step of types reads the package as that Python would, its library included
+    # the type check assumes that Python, including its standard library
     stated = re.search(r'pythonVersion = "([\d.]+)"', (ROOT / "pyproject.toml").read_text())
     assert stated and stated[1] == oldest
 
 
-NEWER = {  # code that the oldest Python does not know -> what is said of it
+NEWER = {  # code that the oldest Python does not accept -> part of the message
     "try:\n    pass\nexcept* ValueError:\n    pass\n": "except*",
     "def first[T](x: T) -> T:\n    return x\n": "type parameter",
     "type Pair = tuple[int, int]\n": "type",
@@ -153,7 +153,7 @@ def test_words_of_a_newer_python_are_seen(text, tmp_path):
     assert ruff_says(tmp_path / "newer.py")[0] != 0
 
 
-LATER = {  # what came after 3.10, by module; the step of types sees it too, where it is installed
+LATER = {  # additions after 3.10, by module; the type check finds them too, if installed
     "tomllib": ["*"],
     "datetime": ["UTC"],
     "typing": [
@@ -180,7 +180,7 @@ BUILT_IN = re.compile(r"\b(?:ExceptionGroup|BaseExceptionGroup|PythonFinalizatio
 
 
 def later_names(text):
-    "Names in a module's text that its oldest Python does not have."
+    "Return names in a module's text that the oldest Python does not have."
     found = BUILT_IN.findall(text)
     for module, names in LATER.items():
         if names == ["*"]:
@@ -236,7 +236,7 @@ def test_a_python_whose_tests_fail_fails(monkeypatch, capsys):
     assert "Python 3.12: failed: 1 failed" in capsys.readouterr().out
 
 
-# --- what developers install, and what is in it ---
+# --- development requirements and their licences ---
 def asked_for(*fields):
     from packaging.requirements import Requirement
 
@@ -246,7 +246,7 @@ def asked_for(*fields):
 
 
 def locked():
-    "{name: versions} of the lock; one package may have several, for several Pythons."
+    "Return {name: versions} of the lock; a package may have several, for several Pythons."
     from packaging.utils import canonicalize_name
 
     versions = {}
@@ -274,7 +274,7 @@ def test_the_lock_holds_what_is_asked_for():
             requirement.specifier.contains(v) for v in versions.get(canonicalize_name(requirement.name), [])
         )
     ]
-    assert not stale, f"say make lock: {stale}"
+    assert not stale, f"run make lock: {stale}"
 
 
 def test_the_lock_names_no_index():
@@ -282,7 +282,7 @@ def test_the_lock_names_no_index():
 
 
 def test_every_requirement_has_a_floor():
-    "A requirement without one is a promise for releases that nobody tried."
+    "A requirement without a lower bound would include releases that were never tested."
     config = ConfigParser(delimiters=["="])
     config.read(ROOT / "settings.ini", encoding="utf-8")
     fields = [name for name in config["DEFAULT"] if name == "requirements" or name.endswith("_requirements")]

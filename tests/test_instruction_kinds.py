@@ -1,4 +1,4 @@
-"""Checks of the form: marks of lists, HTML, whole words, placeholders, words of every script, bounds"""
+"""Format checks: list marks, HTML, whole words, placeholders, words of every script, bounds."""
 
 import time
 

@@ -1,4 +1,4 @@
-"The kinds of CRM instructions: right, wrong and edge for each, mistakes, hostile text, who is asked."
+"The kinds of CRM instructions: right, wrong and edge cases, mistakes, hostile text, which judge is asked."
 
 import inspect
 import time
@@ -29,7 +29,7 @@ LETTER = (
     "Subject: Your bag\n\nDear Ms Vogt,\n\nYour bag from order CS-20418 is here.\n\nKind regards,\nMei Ito"
 )
 
-# kind -> parameters, texts that obey, texts that do not with words of the finding
+# kind -> parameters, texts that follow it, texts that do not with words of the finding
 CASES = {
     "max_words": (
         {"n": 3},
@@ -577,7 +577,7 @@ def test_phrases_are_plain_and_unique():
 
 
 class WholeAnswers:
-    "A judge that rates whole answers, and likes all of them."
+    "A judge that rates whole answers, always with 4 points."
 
     name, style = "whole answers", "rubric"
 

@@ -1,4 +1,4 @@
-"A judge's reply has an end, is read in whatever dress it comes, and asked for as its endpoint takes it."
+"Judge replies are limited in length, read in any format, and requested in a form that the endpoint accepts."
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def ticket_of(messages):
 
 
 def verdicts_for(messages):
-    "An entry for each sentence that was asked about; the second claim is wrong."
+    "Return an entry for each sentence of the request; the second claim is wrong."
     asked = messages[1]["content"].rpartition("<<<BEGIN sentences")[2]
     wrong = [line for line in asked.splitlines() if "17 May" in line]
     numbers = [int(m[1]) for m in NUMBERED.finditer(asked)]
@@ -47,7 +47,7 @@ def verdicts_for(messages):
 
 
 class Endpoint:
-    "Answers as `reply` says; takes a request unless `refuses` says why not."
+    "Answer as `reply` says; `refuses` may return a status and a message for a request."
 
     model, name, base_url = "m", "openai:m", "http://localhost:1/v1"
 
@@ -67,12 +67,12 @@ class Endpoint:
 
 
 def judged(endpoint, **options):
-    "Status and fraction of factuality, and the judge."
+    "Return the factuality score and the judge."
     judge = LLMJudge("m", client=endpoint, **{"retries": 0, **options})
     return factuality(RESPONSE, source=SOURCE, judge=judge), judge
 
 
-# An endpoint that does not take an optional field
+# An endpoint that rejects an optional field
 
 
 def has_format(options):
@@ -108,9 +108,9 @@ def test_an_endpoint_that_refuses_the_schema_is_asked_without(name):
     score, judge = judged(endpoint, retries=2)
     assert (score.status, score.fraction) == ("ok", 0.5), score.reason
     before = len(endpoint.sent)
-    assert before <= 6, "what is named is not tried again as it stands"
+    assert before <= 6, "a rejected field is not sent again unchanged"
     judge.supported(["Another sentence."], source=SOURCE)
-    assert len(endpoint.sent) == before + 1, "it is remembered"
+    assert len(endpoint.sent) == before + 1, "the rejection is remembered"
     assert has_format(endpoint.sent[-1]) is (refused is has_bounds)
 
 
@@ -146,11 +146,11 @@ def test_known_strict_endpoints_get_the_plain_schema_at_once(address):
     assert [(has_format(o), has_bounds(o)) for o in endpoint.sent] == [(True, False)]
 
 
-# Every reply has an end
+# Every reply has a maximum length
 
 
 def lists_and_texts(schema):
-    "All schemas of texts and lists within a schema."
+    "Yield all schemas of texts and lists within a schema."
     if isinstance(schema, dict):
         yield from [schema] if schema.get("type") in ("string", "array") else []
         for part in schema.values():
@@ -199,7 +199,7 @@ def test_few_schemas_for_many_sizes():
 
 
 def cut_at(n):
-    "A judge whose replies end behind `n` verdicts, in the middle of the next."
+    "Return a reply function that cuts replies after `n` verdicts, inside the next one."
 
     def reply(honest):
         whole = json.dumps(honest)
@@ -276,18 +276,18 @@ def test_a_judge_that_takes_too_long_says_what_helps():
     assert "--judge-timeout" in score.reason and "--judge-max-tokens" in score.reason
 
 
-# A reply in another dress
+# A reply in another format
 
 
 def in_thoughts(text):
-    "A completion whose answer is empty and whose thoughts are a text."
+    "Return a completion with an empty answer whose thoughts are the text."
     done = Completion("", usage=Usage(9, 9))
     object.__setattr__(done, "reasoning", text)
     return done
 
 
 def refused_as_empty(text):
-    "The failure of a client that keeps thoughts apart and finds no answer behind them."
+    "Return the failure of a client that separates thoughts and finds no answer after them."
     failure = CallFailed("no answer: the text is empty", status="parse_error", retryable=True)
     failure.row = {"reasoning": text, "usage": Usage(9, 9)}
     return failure
@@ -429,11 +429,11 @@ def test_hostile_replies_take_no_time(hostile):
     assert time.process_time() - start < 3
 
 
-# What is kept of log-probabilities
+# Stored log-probabilities
 
 
 def reply_with_alternatives(points, filler=300):
-    "Tokens of a reply with ratings, twenty alternatives each."
+    "Return the tokens of a reply with ratings, with twenty alternatives each."
     tokens = []
     for p in points:
         for word in ['{"evidence": "', *["word "] * filler, '", "points"', ":"]:

@@ -1,4 +1,4 @@
-"""The embedded judge on sources whose whole family was left out of training, beside plain word overlap."""
+"""The embedded judge on sources whose family was left out of training, compared with plain word overlap."""
 
 import gzip
 import json
@@ -88,7 +88,7 @@ def test_ratings_of_an_unknown_family_are_met_better_than_by_overlap(rows, least
 
 
 def auc_of(pairs):
-    "AUC of the judge and of overlap, from (claim, source, right)."
+    "Return the AUC of the judge and of overlap, from (claim, source, right)."
     right = [y > 0.5 for _, _, y in pairs]
     judged = [verdict(c, s).probability for c, s, _ in pairs]
     plain = [overlap(c, s, empty=0.0) for c, s, _ in pairs]
@@ -117,7 +117,7 @@ def test_sentences_of_an_unknown_family_are_told_better_than_by_overlap(pairs, l
 
 
 def test_one_source_is_told_worse_than_by_overlap_and_hardly():
-    "CMU-DoG, 363 sentences: overlap is nearly all there is; the judge loses two hundredths and no more."
+    "CMU-DoG, 363 sentences: overlap is nearly sufficient; the judge's AUC is lower by less than 0.025."
     mine, plain = auc_of(replies("cmu"))
     assert 0.93 < mine < plain < mine + 0.025, (mine, plain)
 

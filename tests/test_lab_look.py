@@ -1,7 +1,7 @@
-"""What shows itself in a notebook, drawn with JupyterLab's own styles, light and dark.
+"""Notebook outputs rendered with JupyterLab's own styles, light and dark.
 
-The outputs are set into a notebook and exported with nbconvert's template `lab`, which carries the styles and
-the colours of JupyterLab's themes; axe measures the contrast of each text with what is drawn behind it.
+The outputs are put into a notebook and exported with nbconvert's template `lab`, which contains the
+styles and colours of JupyterLab's themes; axe measures the contrast of each text with its background.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from crmeval.pages.compare import compare
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.runs.evaluation import run as run_benchmark
 
-# found, not imported: each test process collects this file, and what nbconvert loads takes two seconds
+# find_spec, not import: each test process collects this file, and importing nbconvert takes two seconds
 for _module in ("playwright", "axe_playwright_python", "nbconvert"):
     if find_spec(_module) is None:
         pytest.skip(f"{_module} is not installed", allow_module_level=True)
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium h
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
-    "What the last line of a cell shows: name -> HTML."
+    "Return {name: HTML} of values as the last line of a cell shows them."
     run = run_benchmark(
         ["baseline:rules", "baseline:lead"],
         use_cases=["service_call_summary"],
@@ -43,12 +43,12 @@ def cells(tmp_path_factory):
         "comparison": compare(run, client_a="rules", client_b="lead"),
         "table": leaderboard_table([run]),
     }
-    # folds are opened: what is behind them is looked at, too
+    # folds are opened so that their content is checked too
     return {name: value._repr_html_().replace("<details>", "<details open>") for name, value in shown.items()}
 
 
 def records():
-    "What a researcher meets beside the tables."
+    "Return values besides the tables that a researcher displays."
     source = "Agent: Good morning. Caller: My order of 3 May has not come, and I paid 40 dollars. " * 8
     scored = factuality("The order of 3 May is late. The caller paid 90 dollars.", source=source)
     some = Estimate(71.2, 60.1, 80.4, 40)
@@ -64,7 +64,7 @@ def records():
 
 
 def exported(cells, theme):
-    "A notebook with these outputs as JupyterLab draws it."
+    "Return a notebook with these outputs, exported as JupyterLab renders it."
     import nbformat.v4 as nb
     from nbconvert import HTMLExporter
 
@@ -84,7 +84,7 @@ def test_every_text_stands_out_and_columns_stand_below_each_other(cells, tmp_pat
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
-        page.route("http*://**/*", lambda route: route.abort())  # the template asks for MathJax
+        page.route("http*://**/*", lambda route: route.abort())  # the template requests MathJax
         page.goto((tmp_path / "x.html").as_uri(), wait_until="domcontentloaded")
         page.wait_for_selector("[data-cm=ready]", timeout=15_000)
         assert page.evaluate("document.body.dataset.jpThemeLight") == str(theme == "light").lower()

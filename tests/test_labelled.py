@@ -1,4 +1,4 @@
-"Agreement with people on public labelled data: the page shows what comes out, judges are measured alike."
+"Agreement with people on public labelled data: the page shows measured figures; judges are treated alike."
 
 import asyncio
 import csv
@@ -22,8 +22,8 @@ from crmeval.validation.more_labelled import MORE_LABELLED
 from crmeval.validation.run_agreement import figures_of, judge_agreement
 
 PAGE = Path(__file__).parent.parent / "nbs" / "reports" / "agreement.ipynb"
-# the printed table of each labelled set to the digit, the embedded judge held out from what it learned from;
-# spaces between columns are free
+# SHA-256 of the printed table of each labelled set, with the embedded judge held out from its training data;
+# spacing between columns is ignored
 AGREEMENT = {
     "finesure-factuality": "e70b699b4762965bf3c2bb3e12fec147317149fa1dbd415e224a05f52f352c00",
     "finesure-completeness": "2a6acc9aa649588ce2c75d62b68d40fc9481c400373b2aad8b8dec09011a0dd8",
@@ -41,7 +41,7 @@ def digest_of(text):
 
 @pytest.fixture(scope="module", autouse=True)
 def asked_once():
-    "The kept answers of the embedded judge on a whole set are looked up by the first test that needs them."
+    "Look up the stored answers of the embedded judge on a whole set once, in the first test that needs them."
     known, asked = {}, run_agreement.ask_all
 
     def once(items, judge, **options):
@@ -67,7 +67,7 @@ def texts_of_cells(row):
 
 
 def shown():
-    "The rows of the page's tables, as the texts of their cells."
+    "Return the rows of the page's tables, as the texts of their cells."
     cells = json.loads(PAGE.read_text(encoding="utf-8"))["cells"]
     html = "".join(
         "".join(o.get("data", {}).get("text/html", []))
@@ -86,7 +86,7 @@ def short(e):
 
 @cache
 def measured(name):
-    "Recorded judges and the embedded one on a whole data set, as the page measures them."
+    "Measure the recorded judges and the embedded one on a whole data set, as the page does."
     return judge_agreement(name, n_resamples=400)
 
 
@@ -119,7 +119,7 @@ def test_the_page_shows_what_comes_out_again(name):
 
 @pytest.mark.parametrize("name", AGREEMENT)
 def test_every_figure_is_the_same_to_the_digit(name):
-    "A change of a figure is a decision: whoever takes it replaces the digest and tells it in the change log."
+    "A changed figure is a decision: replace the digest and report the change in the change log."
     need(name)
     table = str(judge_agreement(name, default_judge()))
     assert digest_of(" ".join(table.split())) == AGREEMENT[name], table
@@ -130,7 +130,7 @@ def test_every_figure_is_the_same_to_the_digit(name):
     [("factuality", "faithfulness"), ("completeness", "completeness"), ("conciseness", "conciseness")],
 )
 def test_recorded_judges_stand_near_the_published_table(metric, published):
-    "We read 5 of 800 replies otherwise than upstream; the published figures lie inside our intervals."
+    "5 of 800 replies are parsed differently from upstream; the published figures lie inside our intervals."
     need(f"finesure-{metric}")
     root = Path(os.environ["CRMEVAL_DATA"]) / "finesure"
     with open(root / "published_table.csv", newline="", encoding="utf-8") as f:
@@ -171,14 +171,14 @@ def test_the_embedded_judge_is_never_measured_on_what_it_learned_from():
 
 
 def test_held_out_answers_are_not_the_trained_judge_s():
-    "The shipped judge has seen these documents and agrees better with their labels: that is kept out."
+    "The shipped judge was trained on these documents and agrees better with their labels: that is left out."
     need("finesure-completeness")
     items = load_labelled("finesure-completeness", limit=200)
     (seen,) = measure("x", ask_all(items, default_judge()), judges=["embedded"], groups=False, n_resamples=20)
     (kept,) = measure(
         "x", ask_all(items, HeldOut()), judges=["embedded (held out)"], groups=False, n_resamples=20
     )
-    figure = "pearson_of_probabilities"  # verdicts are too coarse to tell them apart
+    figure = "pearson_of_probabilities"  # verdicts are too coarse to show the difference
     assert seen.figures[figure].value > kept.figures[figure].value + 0.005
 
 

@@ -1,4 +1,4 @@
-"A run whose rows stay on disk: the same rows, the same manifest, the same going on, in little memory."
+"A run whose rows stay on disk: same rows, same manifest, same way to continue, in little memory."
 
 import asyncio
 import json
@@ -23,12 +23,12 @@ from crmeval.tasks.load import load_demo
 from crmeval.tasks.own_data import first_of_each
 
 SYSTEMS = ["baseline:reference", "baseline:lead", "baseline:extractive"]
-TIMED = ("created", "finished", "traffic")  # what no two runs share
+TIMED = ("created", "finished", "traffic")  # fields that differ between any two runs
 
 
 @pytest.fixture
 def large(monkeypatch):
-    "Every run is a large one, and every file a long one."
+    "Treat every run as large and every file as long."
     for room in (evaluation, folder):
         monkeypatch.setattr(room, "LARGE", 1)
     monkeypatch.setattr(long_data, "LONG_BYTES", 1)
@@ -117,7 +117,7 @@ def test_other_words_under_an_id_are_refused_when_added(tmp_path, large):
     demo = load_demo(1)
     run(SYSTEMS[:1], data=demo, out=tmp_path / "run", progress=False)
     other = [replace(demo[0], reference="Other words."), *demo[1:]]
-    with pytest.raises(ValueError, match="has other words than the new one"):
+    with pytest.raises(ValueError, match="has other texts than the new one"):
         run(SYSTEMS, data=other, out=tmp_path / "run", add=True, progress=False)
 
 
@@ -151,7 +151,7 @@ def test_a_run_that_was_stopped_goes_on_with_what_it_has(tmp_path, large):
 
     with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
         run(SYSTEMS, progress=stop, **asked)
-    assert not list((tmp_path / "run").glob("*.parquet*"))  # no half tables
+    assert not list((tmp_path / "run").glob("*.parquet*"))  # no partial tables
     done = run(SYSTEMS, progress=False, **asked)
     assert [r.key for r in done.responses] == [(s.id, "", c, 0) for s in asked["data"] for c in SYSTEMS]
     assert len({(s.key, s.metric) for s in done.scores}) == len(done.scores)
@@ -242,7 +242,7 @@ def test_texts_that_a_killed_process_left_are_removed_by_the_next(tmp_path):
             left = Path(process.stdout.readline().decode().strip())
             os.utime(left.parent, (0, 0))
             mine = collect()
-            assert left.exists() and mine.path.exists()  # it lives, and holds its file
+            assert left.exists() and mine.path.exists()  # its process is alive and holds the file
         finally:
             process.send_signal(signal.SIGKILL)
     assert left.exists()

@@ -1,4 +1,4 @@
-"Memories of detectors stay bounded whatever is read; a reply is told as spans; a missing extra is told."
+"Caches of detectors stay bounded for any input; a reply is exported as spans; a missing extra is reported."
 
 import gc
 import inspect
@@ -27,9 +27,9 @@ PATTERNS |= {
     "_beginnings",
     "_class",
     "_ways",
-}  # what they are asked for are names of files, patterns and lists of ours
-MOST = 120_000  # entries of all memories of the layer together
-LETTERS = 10_000  # entries of a dictionary of letters
+}  # their arguments are names of files, patterns and lists of the package
+MOST = 120_000  # entries of all caches of the layer together
+LETTERS = 10_000  # entries of a dictionary of characters
 
 
 class Echo:
@@ -42,15 +42,15 @@ class Echo:
 
 
 def memories():
-    "Every lru_cache of a loaded room, wherever it hangs."
+    "Return every lru_cache of the loaded modules, wherever it is stored."
     rooms = {name for name in sys.modules if name.startswith("crmeval.")}
-    gc.unfreeze()  # of what earlier files left, see conftest.py
+    gc.unfreeze()  # objects left by earlier test files, see conftest.py
     found = [o for o in gc.get_objects() if isinstance(o, _lru_cache_wrapper)]
     return [o for o in found if getattr(o, "__module__", None) in rooms]
 
 
 def growing():
-    "Dictionaries of modules that are filled as characters are met."
+    "Return module dictionaries that grow with each new character."
     rooms = [m for name, m in sys.modules.items() if name.startswith("crmeval.")]
     return [v for m in rooms for v in vars(m).values() if isinstance(v, dict) and hasattr(v, "__missing__")]
 
@@ -71,19 +71,19 @@ def test_no_memory_of_a_detector_grows_with_the_texts_that_it_reads():
         assert layer.reply("{{case.comments}}", {"case": {"comments": said}, "contact": {"name": name}}).text
     asked = [
         o for o in memories() if inspect.signature(o.__wrapped__).parameters
-    ]  # one value grows with nothing
+    ]  # without parameters there is one value
     unbounded = {o.__name__ for o in asked if o.cache_info().maxsize is None}
     assert unbounded <= PATTERNS, unbounded - PATTERNS
-    # a bound on each, so that what other tests left in them does not matter
+    # a limit for each, so that entries left by other tests do not matter
     assert all(len(known) <= LETTERS for known in growing())
     layered = [
         o for o in memories() if o.__module__.startswith(("crmeval.layer", "crmeval.detect", "crmeval.core"))
     ]
-    assert sum(o.cache_info().maxsize or 0 for o in layered) < MOST  # so they never can
+    assert sum(o.cache_info().maxsize or 0 for o in layered) < MOST  # the maximum sizes limit the total
 
 
 def kept_questions():
-    "What the memories for the length of a call hold behind one."
+    "Return the number of per-call caches and what they still hold after a call."
     gc.unfreeze()
     memos = [o for o in gc.get_objects() if isinstance(o, CallMemo)]
     return len(memos), {str(question).casefold() for memo in memos for question in memo}
@@ -93,7 +93,7 @@ def test_no_answer_and_no_prompt_stays_behind_in_a_memory():
     reply = TrustLayer(Echo()).reply("{{case.comments}}", {"case": {"comments": "The lamp hums. " * 30}})
     assert reply.status == "ok" and "lamp" in reply.text
     memos, left = kept_questions()
-    assert memos > 15 and max(map(len, left)) < 40  # words, and no text
+    assert memos > 15 and max(map(len, left)) < 40  # words, but no texts
 
 
 def test_the_stems_of_a_customers_words_are_not_kept():
@@ -103,7 +103,7 @@ def test_the_stems_of_a_customers_words_are_not_kept():
     before = stem.cache_info()
     assert layer.reply("Answer: {{case.comments}}", {"case": {"comments": told}}).status == "ok"
     assert leaned_on(told, passages) == {1: 1.0}
-    assert stem.cache_info() == before  # the memory of the judge was not asked
+    assert stem.cache_info() == before  # the judge's cache was not used
 
 
 def test_what_was_looked_for_is_forgotten():

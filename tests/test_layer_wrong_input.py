@@ -1,4 +1,4 @@
-"Steps of the layer are usable alone, so each says in our words what arrived and what it expected."
+"Steps of the layer can be used alone, so each error says in plain words what arrived and what was expected."
 
 import pytest
 

@@ -1,4 +1,4 @@
-"A part of a planted value is a leak, graded by its share; entitled people are not given other people's data."
+"Part of a planted value is a leak, graded by its share; entitled people do not receive other people's data."
 
 import time
 

@@ -1,4 +1,4 @@
-"Figures of agreement: never from texts that the judge learned from, never stale without a word, never alone."
+"Agreement figures: never from the judge's training texts, never stale unnoticed, never without a basis."
 
 import json
 import random
@@ -26,7 +26,7 @@ SOURCE = "Ann: The router was replaced on Monday. Ben: The bill stays the same."
 
 
 def toy(source):
-    "Ten invented responses as a labelled set of a registered source."
+    "Return ten invented responses as a labelled set of a registered source."
     said = ("The router was replaced on Monday.", "The bill doubled and Ann complained about it.")
     rows = product(range(5), said)
     return [
@@ -193,8 +193,8 @@ def test_a_judge_of_one_s_own_is_told_its_price_first(toy_set, capsys, server):
     told, done = said.out.split("\n", 1)
     assert "10 responses" in told and "10 calls" in told and "minutes" in told and "interval" in told
     assert "of the replies read" in done and OVERLAP in done
-    assert code == 1 and "were not judged" in said.err  # the limit is never passed, and that is said
+    assert code == 1 and "were not judged" in said.err  # the limit is never passed, and the output says so
 
 
-def test_no_room_shows_a_figure_without_its_basis():
+def test_a_figure_has_one_of_four_bases():
     assert set(room.BASES) == {"left out", "cross-validated", "untrained", "people"}

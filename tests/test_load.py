@@ -21,7 +21,7 @@ from crmeval.tasks.public import find_file, get_source, load_rows
 
 
 class Server:
-    "An endpoint in the test's own loop that takes `service_s` for a call and notes what it saw."
+    "An endpoint in the test's own loop that takes `service_s` per call and records what it sees."
 
     def __init__(self, service_s=0.02):
         self.service_s, self.now, self.most, self.seen = service_s, 0, 0, []
@@ -91,7 +91,7 @@ class Server:
 
 
 def measure(model="m", service_s=0.02, stream=False, out=None, **plan):
-    "(load, server) of one shape."
+    "Measure one shape; return (load, server)."
 
     async def work():
         async with Server(service_s) as server:
@@ -111,7 +111,7 @@ def test_closed_loop_keeps_n_in_flight_and_sends_the_shape():
     assert [r.status for r in load.responses] == ["ok"] * 24 and load.warmup == {"ok": 3}
     prompts = [body["messages"][0]["content"] for body, _ in server.seen]
     assert {len(p.encode()) for p in prompts} == {2000} and len({p[:40] for p in prompts}) == 27, (
-        "a warm-up call or another call had the same beginning"
+        "two calls, or a call and a warm-up call, began alike"
     )
     assert {body["max_tokens"] for body, _ in server.seen} == {250}
     counts = load_counts(load)
@@ -123,9 +123,9 @@ def test_above_capacity_the_response_time_grows_and_the_service_time_stays():
     v = timings(load.responses)
     assert server.most == 2 and load.held > 40
     first, last = thirds(v["response_s"])
-    assert last > 2 * first, "the queue grew for the whole test"
+    assert last > 2 * first, "the queue must grow during the whole test"
     early, late = thirds(v["service_s"])
-    assert late < 3 * early and late < last / 3, "the queue is not the endpoint's"
+    assert late < 3 * early and late < last / 3, "the queue must not be in the endpoint"
     assert all(
         r.queue_s >= 0 and r.queue_s + r.latency_s == pytest.approx(t)
         for r, t in zip(load.responses, v["response_s"])
@@ -194,7 +194,7 @@ def test_a_planted_key_is_in_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", endpoint.KEY)
     for model in "m", "echo":
         load, server = measure(model, calls=3, out=tmp_path / model, stop_after_s=30)
-        assert {a for _, a in server.seen} == {f"Bearer {endpoint.KEY}"}, "the key did arrive"
+        assert {a for _, a in server.seen} == {f"Bearer {endpoint.KEY}"}, "the key must reach the endpoint"
     assert {r.status for r in load.responses} == {"api_error"} and "[removed]" in load.responses[0].error
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert len(files) == 6 and not any(endpoint.KEY.encode() in p.read_bytes() for p in files)
@@ -206,7 +206,7 @@ def test_a_planted_key_is_in_no_file(tmp_path, monkeypatch):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    "The command in a folder of its own."
+    "Return a function that runs the command in its own folder."
     monkeypatch.chdir(tmp_path)
 
     def call(*words):
@@ -255,7 +255,7 @@ def test_the_command_says_what_it_sends_and_writes_a_folder(tmp_path, server, co
         again.returncode == 2
         and "choose another folder" in again.stderr
         and len(server.bodies) == usage.calls
-    ), "refused before anything was sent"
+    ), "it must be refused before a request is sent"
     failed = command(
         "--model", "openai:busy", "--base-url", server.url, "--shape", "short", "--calls", 3, "--rate", 50
     )
@@ -325,4 +325,4 @@ def test_the_539_failed_requests_of_llmperf_are_counted_as_such():
         "error code -100": 146,
         "error code -1": 1,
     }
-    assert not any(r.text for r in requests), "texts are not read"
+    assert not any(r.text for r in requests), "texts must not be read"

@@ -1,4 +1,4 @@
-"A real small model behind a real server: a run from the command line, the same answer twice, and no orphans."
+"A real small model behind a real server: a run from the command line, repeatable answers, no orphans."
 
 import asyncio
 import importlib.util
@@ -36,8 +36,8 @@ def test_a_run_from_the_command_line(tmp_path, capsys):
     settings = next(c for c in done.manifest.clients if c["name"] == "local:smollm2")
     assert settings["file"].endswith(".gguf") and len(settings["sha256"]) == 16
     kept = b"".join(p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file())
-    assert str(LocalClient("smollm2").path.parent).encode() not in kept, "a path of this machine"
-    assert not LocalClient("smollm2").server.running(), "the run has stopped its server"
+    assert str(LocalClient("smollm2").path.parent).encode() not in kept, "a path of this machine is stored"
+    assert not LocalClient("smollm2").server.running(), "the run must stop its server"
 
 
 @needs_model
@@ -70,7 +70,7 @@ def test_a_prompt_that_does_not_fit_is_a_row_with_a_reason():
 
 
 def served_by(pid):
-    "Whether a process still runs (a zombie does not)."
+    "Whether a process is still running (a zombie is not)."
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -110,7 +110,7 @@ def test_a_forked_process_has_its_own_server_and_a_killed_one_leaves_none():
     try:
         parents, childs, running = json.loads(process.stdout.readline() if process.stdout else "")
         assert running and parents != childs and served_by(parents)
-        assert gone_within(childs, 10), "the forked process has stopped its own"
+        assert gone_within(childs, 10), "the forked process must stop its own server"
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -1,4 +1,4 @@
-"""What a report says of answers without a score is of these, whatever stands beside the tasks of a run."""
+"""A report gives the reasons of the answers without a score, whatever other rows the run has."""
 
 import random
 import re
@@ -13,7 +13,7 @@ from crmeval.runs.folder import Run
 
 
 def rows(case, sample, status, error, perturbation=""):
-    "A sample, its answer and the scores of it."
+    "Return a sample, its answer and the answer's scores."
     key = dict(use_case=case, perturbation=perturbation)
     known = status == "ok"
     said = Response(sample, "m", "Hello." if known else None, status=status, error=error, **key)

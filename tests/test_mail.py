@@ -1,4 +1,4 @@
-"Mails in nine languages, HTML mails, and what is no mail: what was newly written, and nothing lost."
+"Mails in nine languages, as plain text, HTML and MIME: new text, greetings, signatures, notices, quotes."
 
 import json
 import re
@@ -28,7 +28,7 @@ FIELDS = {"G": "greeting", "B": "body", "S": "signature", "N": "notice", "Q": "q
 
 
 def read_marked(path):
-    "Marked mails: {name: [(mark, line)]}."
+    "Return marked mails: {name: [(mark, line)]}."
     found = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("=== "):
@@ -46,7 +46,7 @@ HTML = json.loads((TEXTS / "html_mails.json").read_text(encoding="utf-8"))["mail
 
 
 def shown(text):
-    "Lines with words, blanks apart."
+    "Return the stripped lines that are not blank."
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
@@ -312,11 +312,11 @@ def test_time_grows_with_length(name):
         assert time.process_time() - start < 6
 
 
-# What metrics and checks make of mails
+# Metrics and checks on mails
 
 
 def as_html(text):
-    "The same mail as a program would write it in HTML; quoted lines as a quotation."
+    "Return the mail as an HTML page with one <div> per line."
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
     return (
         "<html><style>p{color:red}</style><div>" + "</div><div>".join(escaped.split("\n")) + "</div></html>"
@@ -324,7 +324,7 @@ def as_html(text):
 
 
 def as_message(text, encoding, subtype="plain"):
-    "The same mail as a whole message, encoded for the transport."
+    "Return the mail as a MIME message with a PDF attachment, in this transfer encoding."
     message = EmailMessage()
     message["From"], message["Subject"] = "Care <care@example.com>", "Re: Größe"
     message.set_content(text, subtype=subtype, cte=encoding)
@@ -439,7 +439,7 @@ W dniu 03.03.2025 o 10:11, Anna <anna@example.pl> pisze:
 def test_claims_are_what_was_newly_said(name, form):
     mail, said = REPLIES[name]
     if name == "inline" and "html" in form:
-        mail = mail.replace("> ", "» ")  # marks in HTML are blockquotes, see below
+        mail = mail.replace("> ", "» ")  # HTML marks quotes with <blockquote>, so `>` is plain text there
         said = ["» Does it cost 90 euros?", "It costs 40 euros.", "» And when?", "On Friday."]
         said = [s for s in said if not s.endswith("?")]
     assert claims(FORMS[form](mail)) == said
@@ -488,7 +488,7 @@ def test_a_hidden_text_claims_nothing():
     assert claims("<p>Yes.</p><blockquote><p>The lamp costs 90 euros.</p></blockquote>") == ["Yes."]
 
 
-CHECKED = [  # (kind with its parameters, text, is it obeyed?)
+CHECKED = [  # (check with its parameters, text, expected to pass)
     ({"kind": "greeting"}, "<p>Dear Ms. Eze,</p><p>It shipped.</p>", True),
     ({"kind": "greeting"}, "<table><tr><td>Hola&nbsp;Ana:</td></tr></table>", True),
     ({"kind": "greeting"}, "<p>It shipped.</p>", False),

@@ -1,4 +1,4 @@
-"Marketing content: asked for by name, references that obey, flaws that lose the right metric."
+"The marketing use cases: off by default, valid references, and flaws that lower the metric in charge."
 
 import json
 import random
@@ -56,7 +56,7 @@ def test_samples_are_whole_and_varied(name):
         prompt = render_prompt(s)
         assert all(i["text"] in prompt for i in all_instructions(s)) and 5 <= len(s.key_facts) <= 7, s.id
         assert read_guide(s.inputs["style_guide"]).rules and not read_guide(s.inputs["style_guide"]).judged
-        # what the lawyers require is told to the writer where it can be read, and can be stated at all
+        # the required wording must be in the prompt's legal text, and a rule must be able to express it
         assert wanted(s, "disclaimer")["wording"] in s.inputs["legal"]
 
 
@@ -69,11 +69,11 @@ def test_the_reference_obeys(sample):
     assert found["accuracy"].points >= 3.75, found
 
 
-# ---- flaws: each a way of going wrong, at a place that nobody chose
+# ---- flaws: one kind each, at a random place
 
 
 def without_wording(sample, rng):
-    "The required wording, with one word left out, exchanged or moved."
+    "Return the reference with its required wording damaged: a word dropped, one added, or the words rotated."
     words = wanted(sample, "disclaimer")["wording"].split()
     i = rng.randrange(1, len(words))
     other = rng.choice([words[:i] + words[i + 1 :], words[:i] + ["quite"] + words[i:], words[i:] + words[:i]])
@@ -110,7 +110,7 @@ def with_other_price(sample, rng):
 
 
 def off_brand(sample, rng):
-    "What the brand bans: its own banned words, shouting, a picture."
+    "Return the reference with a violation of the style guide: a banned word, exclamation marks, emoji."
     banned = [
         line.split(":")[0].strip() for line in sample.inputs["style_guide"].splitlines() if line[:2] == "  "
     ]
@@ -142,7 +142,7 @@ def test_a_flaw_loses_the_right_metric(flaw):
 
 
 def test_a_wrong_price_is_false_too():
-    "The judge of words misses one where the source holds a number that may be read so: $4 beside 4,000."
+    "At least 85 %: the lexical judge misses a price if the source has a similar number ($4 and 4,000)."
     rng, lost = random.Random(5), []
     for s in DEMO:
         if text := with_other_price(s, rng):
@@ -165,7 +165,7 @@ def test_a_mail_without_its_small_print_or_with_three_wishes(sample):
         assert check_instruction(text, instruction=follows[kind]), (kind, text)
 
 
-# ---- what is said of others, and what is denied
+# ---- comparisons with others, and negated claims
 
 
 @pytest.mark.parametrize("claim", ["risk-free", "guaranteed", "foolproof"])

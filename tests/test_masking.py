@@ -1,4 +1,4 @@
-"Masking and demasking: nothing leaves, everything comes back, and nobody is taken for somebody else."
+"Masking and demasking: no value leaves, all values are restored, no placeholder yields another person."
 
 import gc
 import json
@@ -81,7 +81,7 @@ TEXTS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=8)), max_si
 @given(TEXTS)
 def test_what_was_masked_comes_back(text):
     with MaskingSession() as session:
-        for _ in range(2):  # the second time the session knows more
+        for _ in range(2):  # the second time the session already has placeholders
             masked = mask(text, RECORD, session)
             assert demask(masked.text, masked.vault) == text
 
@@ -206,7 +206,7 @@ def test_what_begins_like_json_hides_no_value(opening, rest):
     assert demask(masked.text, masked.vault) == text
 
 
-TYPED = {  # a name -> how it is typed without its letters
+TYPED = {  # name -> spellings without its special letters
     "Bjørn Kjærgaard": ("bjorn kjaergaard", "BJOERN KJÆRGÅRD", "Kjaergaards"),
     "Władysław Śliwiński": ("wladyslaw sliwinski", "SLIWINSKI, Wladyslaw"),
     "Şükrü Işık": ("sukru isik", "Şukru ISIK", "SUEKRUE"),
@@ -237,7 +237,7 @@ def test_a_field_without_a_value_masks_nothing_and_ends(blank):
         "dob": blank,
         "iban": blank,
     }
-    record["phone"] = record["surname"] = float("nan")  # an empty cell of a frame
+    record["phone"] = record["surname"] = float("nan")  # an empty cell of a data frame
     masked = mask(f"the lamp{blank} of nan is dead", record, policy=MaskingPolicy(detect=False))
     assert masked.text == f"the lamp{blank} of nan is dead"
     for fields in ({"words": ["Bluebird", blank]}, {"words": {blank: "OTHER"}}, {"readable": [blank]}):
@@ -360,8 +360,8 @@ def test_sessions_never_mix():
     for thread in threads:
         thread.join()
     codes = {n: {re.search(r"\[(.*?)\]", t)[0] for _, t, _ in rows} for n, rows in texts.items()}
-    assert all(len(of_one) == 1 for of_one in codes.values())  # one name, one placeholder
-    assert len(set().union(*codes.values())) > 58  # and hardly ever that of another session, by chance
+    assert all(len(of_one) == 1 for of_one in codes.values())  # one placeholder per name within a session
+    assert len(set().union(*codes.values())) > 58  # codes are random: hardly any is shared between sessions
     for rows in texts.values():
         for turn, (name, masked, back) in enumerate(rows):
             assert name not in masked and back == f"I am {name}, turn {turn}."

@@ -1,4 +1,4 @@
-"The loop of a researcher: a metric as it stands in a cell is held against people; a changed room is seen."
+"Trying out a metric: a draft is compared with human labels, and edits of a module take effect."
 
 import ast
 import inspect
@@ -36,7 +36,9 @@ def test_the_judge_of_a_trial_has_not_seen_the_family_of_any_labelled_set():
 
 
 def test_weights_without_a_family_differ_from_the_shipped_ones_only_in_what_it_taught():
-    for family in left_out_families():
+    families = list(left_out_families())
+    assert len(families) > 5
+    for family in families:
         found = judge_weights(family)
         gone = set(judge_weights()["trained_on"]) - set(found["trained_on"])
         assert gone and check_families(gone) == {family}
@@ -74,7 +76,7 @@ def test_a_judge_that_is_never_sure_agrees_with_nobody():
 
     found = agreement(Unsure(), on=QUICK)
     row = found.rows[0]
-    assert row.lost >= row.n - 2 and row.agreement.value is None  # a loop needs no judge
+    assert row.lost >= row.n - 2 and row.agreement.value is None  # no judge is needed for a trial
     assert "<b>" not in found._repr_html_() and found.judge == "unsure"
 
 
@@ -104,7 +106,7 @@ print(shell.user_ns["before"], "|", shell.user_ns["after"])
 
 def test_autoreload_sees_a_changed_room_of_a_wing(tmp_path):
     package = Path(crmeval.__file__).parent
-    shutil.copytree(package, tmp_path / "crmeval")  # with what is compiled: a room that is changed is another
+    shutil.copytree(package, tmp_path / "crmeval")  # with caches: a stale one must not hide an edit
     env = {
         **os.environ,
         "PYTHONPATH": str(tmp_path),
@@ -130,7 +132,7 @@ QUICK_SETS = {
 
 @pytest.mark.parametrize("metric", sorted({x.metric for x in LABELLED.values()}))
 def test_the_notebook_of_a_labelled_metric_shows_its_agreement_on_a_quick_set(metric):
-    "The last line of a cell, which a notebook draws with the responses side by side; what is printed is not."
+    "The call is the cell's last expression, so that Jupyter displays the responses side by side."
     (notebook,) = (ROOT / "nbs" / "metrics").glob(f"*_{metric}.ipynb")
     sources = ("".join(c["source"]) for c in json.loads(notebook.read_text(encoding="utf-8"))["cells"])
     (cell,) = (s for s in sources if f"agreement({metric}, on=" in s)
@@ -144,7 +146,7 @@ def test_the_notebook_of_a_labelled_metric_shows_its_agreement_on_a_quick_set(me
 
 @pytest.mark.parametrize("name", QUICK_SETS)
 def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
-    "CPU seconds of a call; where it took longer, since the machine was busy, those of a second one."
+    "CPU time of a second call at most 3 s; a third call is measured if the machine was busy."
     if not at_hand(name):
         pytest.skip(f"{name} is not at hand (CRMEVAL_DATA)")
     shipped = QUICK_SETS[name]
@@ -160,7 +162,7 @@ def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
         found = agreement(edited, on=name, download=False)
         took.append(time.process_time() - started)
     assert took[-1] < 3, took
-    assert found.rows[0].n > 100 and not found.rows[0].same  # it is the edited metric that was measured
+    assert found.rows[0].n > 100 and not found.rows[0].same  # the edited metric, not the shipped one
 
 
 IN_THE_CELL = """
@@ -170,7 +172,7 @@ print("figures:", row.agreement.value, row.shipped.value, row.same)
 
 
 def run_cell(client, code):
-    "What a cell prints; what it raises is raised here."
+    "Return what a cell prints; fail if it raises."
     said = []
     reply = client.execute_interactive(code, timeout=240, output_hook=said.append)
     assert reply["content"]["status"] == "ok", reply["content"].get("traceback")
@@ -184,7 +186,7 @@ def figures(client):
 
 
 def rewritten(file, text):
-    "A file with another time of change, as an editor leaves it."
+    "Write the file with a later modification time, as an editor would."
     before = file.stat().st_mtime_ns
     file.write_text(text, encoding="utf-8")
     os.utime(file, ns=(before + 2_000_000_000, before + 2_000_000_000))
@@ -196,7 +198,7 @@ def test_a_kernel_measures_a_metric_that_was_changed_on_disk_and_changed_back(tm
     from jupyter_client.manager import KernelManager
 
     package = Path(crmeval.__file__).parent
-    shutil.copytree(package, tmp_path / "crmeval")  # with what is compiled: a room that is changed is another
+    shutil.copytree(package, tmp_path / "crmeval")  # with caches: a stale one must not hide an edit
     room = tmp_path / "crmeval" / "metrics" / "factuality.py"
     text = room.read_text(encoding="utf-8")
     old = "    wrong, n = _unsupported(found, verdicts, source), len(found)\n"
@@ -225,7 +227,7 @@ def test_a_kernel_measures_a_metric_that_was_changed_on_disk_and_changed_back(tm
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    assert first[2] and first[0] == first[1]  # untouched, it is the shipped metric
+    assert first[2] and first[0] == first[1]  # unchanged code gives the figures of the shipped metric
     assert second[0] != first[0] and second[1] == first[1] and not second[2]
     assert third == first
 

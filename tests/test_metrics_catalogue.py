@@ -1,4 +1,4 @@
-"What every accuracy metric promises, over the whole catalogue, asked of several judges."
+"Properties that every accuracy metric must have, checked over the whole catalogue with several judges."
 
 import json
 import os
@@ -56,10 +56,10 @@ METRICS = {
     "instruction_following": (instruction_following, {"instructions": RULES}, GOOD, WRONG * 8),
     "record_update": (record_update, {"gold": GOLD}, json.dumps(GOLD), '{"stage": "Lost", "owner": "Bo"}'),
 }
-WRITING = ("fluency", "coherence", "brand_voice")  # judge no empty text: test_fluency, test_coherence, ...
-TERMS = ("term_precision",)  # a glossary decides, and no judge is asked: test_domains
-CITED = ("citation_recall",)  # asks of passages: test_retrieval
-PREDICTED = ("sentiment", "prediction")  # no judge is asked: test_sentiment and test_prediction
+WRITING = ("fluency", "coherence", "brand_voice")  # do not score an empty text: test_fluency, test_coherence
+TERMS = ("term_precision",)  # uses a glossary and no judge: test_domains
+CITED = ("citation_recall",)  # needs passages: test_retrieval
+PREDICTED = ("sentiment", "prediction")  # use no judge: test_sentiment and test_prediction
 every = pytest.mark.parametrize("name", METRICS)
 STRANGE = {
     "non-English": "Le chauffage du client est tombé en panne. Ein Techniker kommt am 5. März um 14:30 Uhr. "
@@ -85,7 +85,7 @@ STRANGE = {
 
 
 class PerfectJudge:
-    "Knows what is true and stated: the texts of this file are made of known sentences. Reads no meaning."
+    "A judge that compares strings: correct for this file, whose texts consist of known sentences."
 
     name, style = "perfect", "fine"
 
@@ -104,7 +104,7 @@ class PerfectJudge:
 
 
 class RubricJudge(PerfectJudge):
-    "Rates in points: four for a text that holds a sentence of the source, one for another."
+    "A rubric judge: 4 points for a response that contains an expected text, otherwise 1."
 
     name, style = "rubric", "rubric"
 
@@ -114,7 +114,7 @@ class RubricJudge(PerfectJudge):
 
 
 def replaying(metric, response, judge, **arguments):
-    "The score of a judge, and the score from the record of its verdicts."
+    "Return the score with a judge, and the score with the record of its verdicts."
     record = RecordedJudge(judge.name)
 
     class Writing:
@@ -155,7 +155,7 @@ def test_perfect_worst_and_empty(name):
 
 
 def test_the_catalogue_is_whole():
-    "A metric on the 4-point scale that is added to the package has to join this file."
+    "A new metric on the 4-point scale must be added to the list of this file."
     found = set()
     for path in Path(crmeval.__file__).parent.rglob("[a-z]*.py"):
         if "\nCARD = MetricCard(" in path.read_text(encoding="utf-8"):
@@ -192,7 +192,7 @@ def test_the_catalogue_is_whole():
 )
 def test_undefined_is_none_with_a_status(name, nothing, judge):
     if judge is not None and judge.style == "rubric" and name == "instruction_following":
-        return  # a rubric judge says itself that nothing was asked
+        return  # a rubric judge reports this case in its own words
     s = score(name, GOOD, judge=judge, **nothing)
     assert (s.points, s.fraction, s.status) == (None, None, "undefined") and s.reason
 
@@ -239,7 +239,7 @@ def test_what_a_row_may_hold_instead_gives_no_number_and_says_what_arrived(name,
 def test_strange_texts_get_a_score_or_a_status(name, kind, judge):
     s = score(name, STRANGE[kind], judge=judge)
     if judge is None and kind in ("non-English", "right to left") and s.status == "undefined":
-        assert s.points is None and "English" in s.reason  # of what it cannot read the judge says nothing
+        assert s.points is None and "English" in s.reason  # no score for a language that it cannot read
         return
     assert s.status == "ok" and 1 <= s.points <= 4 and 0 <= s.fraction <= 1
     json.dumps([dict(e) for e in s.evidence], default=str)
@@ -302,8 +302,8 @@ def test_order_of_instructions_fields_and_samples_does_not_matter():
         assert there == back[::-1]
 
 
-# Texts made of known sentences, so that what is true, stated and repeated is known.
-# Bounded and derandomised: the same cases in every run.
+# Texts of known sentences: which ones are true, stated or repeated is known.
+# Bounded and derandomized: every run tries the same cases.
 TRUE = [
     "The heater stopped on 3 March.",
     "A technician comes on 5 March at 14:30.",
@@ -344,7 +344,7 @@ def test_whatever_unsupported_sentence_anywhere_never_raises_factuality(judge, p
     before = factuality(text, source=KNOWN, judge=judge)
     if any(map(str.isalnum, text)) and not hollow_problem(
         text, source=KNOWN
-    ):  # a loop ends when something is added
+    ):  # an addition without content changes nothing
         after = factuality(with_extra(pieces, extra, at), source=KNOWN, judge=judge)
         assert after.fraction <= (1 if before.status == "undefined" else before.fraction)
 

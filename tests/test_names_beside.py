@@ -1,4 +1,4 @@
-"Capitals beside a name: roles, labels, greetings and the next sentence stay, surnames go."
+"Capitalized words next to a name: roles, labels, greetings and sentence starts stay, surnames are masked."
 
 import re
 from functools import cache
@@ -19,13 +19,13 @@ def words_left(text):
 
 
 def words_of(column):
-    "(text, word) of a column of the sentences."
+    "Return (text, word) for every word in this column of the sentences."
     return [(row[0], word) for row in ROWS for word in row[column].split(",") if word]
 
 
 def test_what_is_nobodys_name_mostly_stays():
     masked = [(text, word) for text, word in words_of(1) if word not in words_left(text)]
-    assert len(masked) <= 0.27 * len(words_of(1)), masked  # 75 % before
+    assert len(masked) <= 0.27 * len(words_of(1)), masked  # 75 % before the rule
 
 
 def test_surnames_that_are_ordinary_words_are_masked():

@@ -1,4 +1,4 @@
-"Names in scripts without capitals, and numbers close to a word; all drawn, so that nobody listed them."
+"Names in scripts without capitals, and numbers close to a cue word; drawn at random, so not in any list."
 
 import random
 

@@ -1,4 +1,4 @@
-"Another unit, share, day, ordinal, quantifier or direction is no support; what is equal is."
+"A different unit, share, day, ordinal, quantifier or direction is no support; equal values are."
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What a pattern needs is in everything that it matches: patterns are tried only where they may match"""
+"Required words of a pattern: every match contains one, so the pattern is tried only where one occurs."
 
 import random
 import re
@@ -21,7 +21,7 @@ LETTERS = "\u0130\u0131\u017f\u212a\u00e9\u00df\u1c80\uff10 .,:@-('0K"
 
 
 def altered(seed):
-    "A text with capitals turned and signs put in."
+    "Return a random text with changed case and inserted characters."
     rng = random.Random(seed)
     text = "".join(c.swapcase() if rng.random() < 0.2 else c for c in rng.choice(TEXTS)[:1500])
     signs = list(text)
@@ -79,7 +79,7 @@ def test_the_branches_of_a_pattern_match_where_it_does():
 
 
 def tables():
-    "The patterns of the detector of personal data, and the signs of injection."
+    "Return the pattern tables of the personal data detector and of the injection signs."
     signs = PatternTable(SIGNS.group("signs").values())
     return [_patterns()[0], signs]
 

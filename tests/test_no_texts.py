@@ -1,4 +1,4 @@
-"A run without texts: its folder is searched byte by byte for what was planted in everything that has words."
+"A run without texts: no planted text occurs in any file of its folder."
 
 import json
 
@@ -41,7 +41,7 @@ PLANTED = (
 
 
 class Talker:
-    "A model whose every word is planted; every fifth call fails with what it was sent."
+    "A client with a planted word in every field; the samples whose id ends in 4 fail and quote their prompt."
 
     provider, model, cacheable = "own", "m", True
 
@@ -87,7 +87,7 @@ def samples(use_case=OWN["id"], field="history", n=6):
 
 
 def own_run(folder, client, **more):
-    "A use case of one's own, a prompt of one's own, a slice, a judge that talks over the network or none."
+    "Start a run without texts that has its own use case and a slice; `more` adds prompts or a judge."
     path = folder / "own.json"
     path.write_text(json.dumps([OWN]), encoding="utf-8")
     told = {"own_use_cases": str(path), "slices": ["region"], "no_texts": True, "progress": False}
@@ -95,7 +95,7 @@ def own_run(folder, client, **more):
 
 
 def texts_in(folder):
-    "What was planted and stands in any file, Parquet files also by their columns (they are compressed)."
+    "Return (file, planted word) for every file of the folder, including compressed Parquet and HTML parts."
     found = set()
     for path in folder.rglob("*"):
         if path.is_dir():
@@ -110,7 +110,7 @@ def texts_in(folder):
 
 
 def unpacked(data):
-    "The packed texts of a report."
+    "Return the decompressed texts of a report."
     import base64
     import re
     import zlib
@@ -127,7 +127,7 @@ def unpacked(data):
 
 
 def test_the_search_finds_what_is_there(tmp_path):
-    "The same run with texts: each planted word is found, so the search is worth something."
+    "The same run with texts: the search finds the planted words."
     own_run(tmp_path, Talker(), no_texts=False)
     write_report(tmp_path / "run")
     found = texts_in(tmp_path / "run")
@@ -138,7 +138,7 @@ def test_the_search_finds_what_is_there(tmp_path):
 
 
 def test_no_text_stands_anywhere(tmp_path, server):
-    "With a judge of the network too, whose replies quote the answer."
+    "Also with a remote judge, whose replies quote the answer."
     variant = PromptVariant("mine", {OWN["id"]: "The zebravariant.\n\n{history}\n\n{instructions}"})
     judge = {"judge": ["openai:stub"], "judge_base_url": server.url, "judge_api_key_env": "OPENAI_API_KEY"}
     client = Talker()
@@ -166,13 +166,13 @@ def test_what_is_done_stays_done(tmp_path):
     first = own_run(tmp_path, client)
     n = len(client.asked)
     second = own_run(tmp_path, client)
-    assert client.asked[n:] == ["s4"]  # it was refused, and such an answer is asked for again in any run
+    assert client.asked[n:] == ["s4"]  # refused calls are retried in any run
     assert [(s.metric, s.points) for s in second.scores] == [(s.metric, s.points) for s in first.scores]
     assert [r for r in second.responses if r.text] == [r for r in first.responses if r.text]
 
 
 def test_an_answer_without_its_scores_is_asked_again(tmp_path):
-    "As after a kill between the two: the text is gone, so nobody can judge it."
+    "As after a kill between answer and scores: without the text the answer cannot be judged."
     client = Talker()
     first = own_run(tmp_path, client)
     journal = tmp_path / "run/journal.jsonl"

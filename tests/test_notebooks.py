@@ -1,4 +1,4 @@
-"How notebooks share the processor with the tests beside them, and that none is lost or passes by chance."
+"Scheduling of notebooks beside the tests: how many run at once, and that every failure is reported."
 
 import os
 import time
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="notebooks are run in
 
 
 def alone(path: Path) -> bool:
-    "Whether no other ran while this one did."
+    "Whether no other call ran at the same time."
     held = path.parent / "held"
     try:
         os.close(os.open(held, os.O_CREAT | os.O_EXCL))
@@ -23,7 +23,7 @@ def alone(path: Path) -> bool:
 
 
 def met(path: Path) -> bool:
-    "Whether another one runs while this one does."
+    "Whether the other call of the pair runs at the same time."
     path.touch()
     others = {path.parent / f"pair {k}" for k in (1, 2)} - {path}
     end = time.monotonic() + 60

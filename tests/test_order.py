@@ -1,4 +1,4 @@
-"On the demo set the systems come out in the order that everybody can agree on, in every use case."
+"The order of systems on the demo set: the reference first, baselines between, nonsense last, per use case."
 
 from dataclasses import replace
 
@@ -22,14 +22,14 @@ def next_of_its_use_case(samples, at):
 
 
 def replay(samples, name, text):
-    "A client that answers each sample with `text(sample)`."
+    "Return a client that answers each sample with `text(sample)`."
     return ReplayClient(
         [Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name, empty="answer"
     )
 
 
 def lower_bounds(samples):
-    "Nothing at all, a text about something else, and a good response to another sample of the same use case."
+    "Return clients with no text, an off-topic text, and the reference of another sample of the use case."
     other = {s.id: next_of_its_use_case(samples, i) for i, s in enumerate(samples)}
     texts = {
         "test:empty": lambda s: "",
@@ -67,7 +67,7 @@ def test_reference_first_baselines_between_nonsense_last(board, use_case):
     for c in SENSIBLE:
         assert accuracy[c] > nonsense, (c, accuracy)
     assert accuracy["baseline:template"] >= accuracy["test:empty"]
-    # the right form with another customer's story is still wrong
+    # a well-formed answer about another customer is still wrong
     assert accuracy["test:mistaken"] < min(accuracy[c] for c in SENSIBLE) or use_case == "update_crm_info", (
         accuracy
     )

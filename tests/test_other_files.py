@@ -1,4 +1,4 @@
-"A file that ends as a log of Inspect and is none is told so, whether or not Inspect is installed."
+"Files with an Inspect log's extension that are none: the error says so, with or without Inspect."
 
 import zipfile
 

@@ -1,4 +1,4 @@
-"""No rule or judge that knows English says a number of a text in another language, or of half of one."""
+"Texts partly or wholly in another language get no figure from rules and judges that read only English."
 
 import pytest
 
@@ -9,7 +9,7 @@ from crmeval.metrics.prediction import prediction
 
 SOURCE = "Customer: The heating does not start.\nAgent: A technician comes on Tuesday and brings a new pump."
 ENGLISH = "The technician comes on Tuesday with a new pump."
-OTHERS = {  # languages of which no trial was written when the rules were made
+OTHERS = {  # languages that were not tried when the rules were written
     "Swedish": "Teknikern kommer på tisdag och har med sig en ny pump.",
     "Danish": "Teknikeren kommer på tirsdag og har en ny pumpe med.",
     "Czech": "Technik přijede v úterý a přiveze nové čerpadlo.",

@@ -1,4 +1,4 @@
-"Every embedded grader knows when it does not know: beyond its texts there is no number, and a reason."
+"Every embedded grader abstains on texts that it was not trained for: no number, and a reason."
 
 import base64
 import math
@@ -37,13 +37,13 @@ GRADERS = {
     "truthful": lambda text: truthful(text, question=QUESTION, correct=RIGHT, incorrect=WRONG),
     "corrects": lambda text: corrects(text, question=QUESTION, fact=RIGHT[0], premise=WRONG[0]),
 }
-COMPLIES = ("refusal",)  # whatever is no refusal serves the request: a number, a table, a page of code
-SPEAKS = ("toxicity", "refusal", "sentiment", "truthful")  # graders that say how sure they are
+COMPLIES = ("refusal",)  # any text that is not a refusal counts as compliance: a number, a table, code
+SPEAKS = ("toxicity", "refusal", "sentiment", "truthful")  # graders that report a confidence
 every = pytest.mark.parametrize("name", GRADERS)
 
 
 def strange(seed):
-    "Texts of a kind that no grader was trained on, made anew from a seed: (kind, text)."
+    "Yield (kind, text) of random texts unlike any training data."
     rng = random.Random(seed)
     raw = rng.randbytes(rng.randrange(90, 900))
 
@@ -101,7 +101,7 @@ LANGUAGES = {
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_language_that_is_not_read_has_no_number(name, language):
     score = GRADERS[name](LANGUAGES[language])
-    listed = name == "refusal" and score.label == "compliance"  # its own lists of phrases know some languages
+    listed = name == "refusal" and score.label == "compliance"  # its phrase lists cover some other languages
     assert listed or (score.status != "ok" and score.fraction is None and score.points is None), score
 
 
@@ -137,7 +137,7 @@ def test_200_000_characters_take_little_time_and_end_in_a_status(name, unit):
         assert score.status != "ok", score
 
 
-READ = {  # what each grader is there for: none of it may be lost
+READ = {  # texts that each grader must score
     "toxicity": [
         "Thank you.",
         "Refund approved",
@@ -190,7 +190,7 @@ CLASSES = {
 def test_what_has_no_number_is_counted_beside_the_mean(name):
     room, made, fields = CLASSES[name]
     texts = [*READ[name][-2:], dict(strange(7))["base64"], None]
-    if name == "coherence":  # of one sentence alone nothing is said
+    if name == "coherence":  # one sentence alone has no coherence score
         texts[0] = texts[1]
     columns = {field: [value] * len(texts) for field, value in fields.items()}
     found, card = getattr(room, made)().compute(predictions=texts, **columns), room.CARD.name

@@ -1,4 +1,4 @@
-"Outcomes: in whatever order, doubled, broken or late events come, the figures are those of the true events."
+"Outcomes: shuffled, duplicate, malformed and late events do not change the figures of the valid ones."
 
 import json
 import math
@@ -34,7 +34,7 @@ REPLIES = [
 
 
 def value_of(kind, rng):
-    "A number that the kind allows, or none where it needs none."
+    "Return a random value that this kind of event allows; None if it takes no value."
     k = event_kinds()[kind]
     if kind == "checked":
         return rng.randint(0, 1)
@@ -44,7 +44,7 @@ def value_of(kind, rng):
 
 
 def true_events(seed):
-    "Events of the replies in their windows, each with an id, no two of one reply at the same moment."
+    "Return events inside their windows, each with an id, no two of one reply at the same time."
     rng, events = random.Random(seed), []
     for row in REPLIES:
         for kind in rng.sample(sorted(event_kinds()), rng.randint(0, 8)):
@@ -60,7 +60,7 @@ def facts(joined):
 
 
 def broken(rng, n):
-    "Events that say nothing: a field of any kind of wrongness."
+    "Return `n` malformed events, each with one wrong field."
     wrong = [
         {"reply": rng.choice([None, "", "   "])},
         {"kind": rng.choice([None, "", "sale", "csat2", "DROP TABLE replies; --", "🦊", {"a": 1}])},
@@ -104,7 +104,7 @@ def test_events_that_must_not_count_change_no_fact(seed):
     r = dirty.record
     assert r.balanced and r.read == len(mixed) and r.used == len(true) == clean.record.used
     assert (r.late, r.early, r.bots, r.unmatched) == (len(late), 1, len(bots), 1)
-    assert r.twice == len(doubled) + 1  # the stray event came twice too
+    assert r.twice == len(doubled) + 1  # the unmatched event was sent twice too
     assert sum(r.malformed.values()) == len(bad) + len(what)
     assert r.conflicting == 0
 
@@ -206,7 +206,7 @@ def test_nothing_is_no_number():
     nothing = join_outcomes(REPLIES, [], until=UNTIL)
     assert nothing.record.silent == 12 and nothing.record.balanced
     assert outcome(nothing, "csat").value is None and outcome(nothing, "csat").undefined == 12
-    assert outcome(nothing, "handling_time").value == 3 * 86400  # nobody closed anything in three days
+    assert outcome(nothing, "handling_time").value == 3 * 86400  # nothing was closed within three days
     e = outcome(nothing, "acceptance_rate")
     assert (e.value, e.low, e.n, e.method) == (None, None, 0, "no row has a value")
 
@@ -218,7 +218,7 @@ def test_the_record_stands_beside_the_figure():
     assert outcome_rows(outcomes(joined, ["escalation_rate"]))[0]["events_lost"] == 7
 
 
-# ---- figures against the plain way
+# ---- figures against direct calculations
 def rows_of(seed, n=400):
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
@@ -293,12 +293,12 @@ def test_a_restricted_mean_of_closed_cases_is_the_mean_and_open_ones_lie_above()
 
 
 def test_winning_fast_and_losing_slowly_does_not_look_like_winning():
-    "Half are won on day 1, half are lost on day 60, and the data end on day 30 for half of them."
+    "Half are won on day 1; of the rest, half are lost on day 60 and half are still open on day 30."
     rows = [{"deal_s": 86400, "deal_state": 1}] * 50 + [{"deal_s": 60 * 86400, "deal_state": 2}] * 25
     rows += [{"deal_s": 30 * 86400, "deal_state": 0}] * 25
     e = outcome(rows, "win_rate")
     assert e.value == pytest.approx(0.5) and e.open == 25
-    assert 50 / 75 > 0.6  # what won / (won + lost) would have said
+    assert 50 / 75 > 0.6  # the naive won / (won + lost)
 
 
 @pytest.mark.parametrize("n", [2, 40])
@@ -332,10 +332,10 @@ def test_curves_add_up(pairs):
 
 
 def test_intervals_of_times_and_of_shares_in_time_hold_the_truth_with_a_third_of_the_cases_open():
-    "Exponential times with exponential ends of sight; two thirds of what ends is won."
+    "Exponential durations and censoring; two thirds of the ended cases are won."
     rng, horizon, n, hits = np.random.default_rng(5), 20, 250, np.zeros(2)
     grid = np.arange(1, horizon + 1)
-    true_mean = 1 + np.exp(-grid[:-1] / 10).sum()  # times are whole and rounded up
+    true_mean = 1 + np.exp(-grid[:-1] / 10).sum()  # durations are whole and rounded up
     true_share = (1 - np.exp(-horizon / 10)) * 2 / 3
     for _ in range(600):
         t, c = np.ceil(rng.exponential(10, n)), np.ceil(rng.exponential(25, n))

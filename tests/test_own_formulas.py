@@ -1,4 +1,4 @@
-"Figures against formulas that are written down here a second time, in the plainest way."
+"Statistics against independent implementations of their formulas."
 
 from functools import partial
 from itertools import combinations
@@ -13,7 +13,7 @@ from crmeval.live.experiment import compare_arms
 
 
 def two_sides(seed, n_in, n_out, shift=0.0):
-    "Values, each a conversation of its own, and whether they belong to the group."
+    "Return values, each its own conversation, and whether they belong to the group."
     x = np.random.default_rng(seed).normal(3, 1, n_in + n_out)
     side = np.arange(n_in + n_out) < n_in
     return x + shift * side, side
@@ -43,7 +43,7 @@ def test_the_p_value_of_a_small_group_counts_all_deals():
 
 @pytest.mark.parametrize("seed,shift", [(3, 0.0), (4, 0.06), (5, 0.12)])
 def test_the_p_value_of_thousands_is_that_of_dealing_them(seed, shift):
-    "Above two thousand conversations nothing is dealt any more; the p-value must not show that."
+    "Above 2,000 conversations the p-value is approximated; it must agree with the permutations."
     x, side = two_sides(seed, 700, 1500, shift)
     r = np.random.default_rng(seed)
     deals = np.array([apart(x, r.permutation(side)) for _ in range(3000)])
@@ -61,7 +61,7 @@ def test_simultaneous_intervals_follow_the_steps_of_holm():
         highest = min(1.0, max(highest, (5 - step) * alone[i].p_value))
         expected[i] = highest
         told += highest < 0.05
-    assert 0 < told < 5  # else the steps would not be seen
+    assert 0 < told < 5  # otherwise the steps would not be tested
     together = simultaneous({i: (lambda level, f=f: f(confidence_level=level)) for i, f in enumerate(make)})
     for step, i in enumerate(order):
         wide = make[i](confidence_level=1 - 0.05 / (5 - min(step, told)))
@@ -87,7 +87,7 @@ def test_sides_that_do_not_fit_the_values_are_refused():
 
 @pytest.mark.parametrize("tightest_at", [100, 400, 5000])
 def test_a_part_of_the_control_is_as_much_wider_in_a_sequence_as_the_difference(tightest_at):
-    "What is said of many looks holds for the per cent as for the points."
+    "Repeated looks widen the relative interval by the same factor as the absolute one."
     r = np.random.default_rng(4)
     rows = {"arm": np.where(r.random(400) < 0.4, "new", "control"), "y": r.normal(3, 1, 400)}
     once = compare_arms(rows, "y", "fixed")

@@ -1,4 +1,4 @@
-"A model that judges its own answers is told; what a judge answered on labelled data is kept."
+"Warnings about a model that judges its own answers, and kept judge replies on labelled data."
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_scores_that_other_settings_replace_are_told(server, tmp_path, capsys):
         assert (said in capsys.readouterr().out) == bool(told)
         warned = [w for w in open_run(folder).manifest.warnings if said in w]
         assert len(warned) == told and all("client.temperature was 0 and is 0.7" in w for w in warned)
-    assert main([*again, "--metric", "fluency"]) == 0  # the first settings again, for one metric more
+    assert main([*again, "--metric", "fluency"]) == 0  # the first settings again, one more metric
     assert "client.temperature was 0.7 and is 0" in capsys.readouterr().out
 
 
@@ -97,7 +97,7 @@ N = 12
 
 @pytest.fixture(params=SETS, ids=[name for name, _ in SETS])
 def of(request, server, tmp_path, monkeypatch):
-    "The words of a command that asks a judge about N responses, one at a time."
+    "Arguments of a command that asks a judge about N responses, one at a time."
     name, source = request.param
     if not Path(os.environ.get("CRMEVAL_DATA", "no data"), source).is_dir():
         pytest.skip(f"source {source} is not in CRMEVAL_DATA")
@@ -107,7 +107,7 @@ def of(request, server, tmp_path, monkeypatch):
 
 
 def measured(words, server, capsys, code=0):
-    "(the document, calls at the endpoint, what went to standard error) of a command."
+    "Run the command; return its JSON, the number of calls at the endpoint, and standard error."
     before = len(server.bodies)
     capsys.readouterr()
     assert main([*words, "--json"]) == code
@@ -116,13 +116,13 @@ def measured(words, server, capsys, code=0):
 
 
 def whole(of, server, capsys):
-    "The figures and the calls of a judge that nobody interrupts."
+    "Return the figures and the number of calls of an uninterrupted run."
     found, calls, _ = measured([*of, "--out", "whole"], server, capsys)
     return found["agreement"], calls
 
 
 def stopped(of, server, how, after):
-    "A command that gets a signal after some calls: (exit code, what it said, calls)."
+    "Send the command a signal after `after` calls; return its exit code, standard error and number of calls."
     before, server.pause = len(server.bodies), 0.1
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = [sys.executable, "-m", "crmeval", *of]
@@ -148,8 +148,8 @@ def test_a_stopped_judge_on_labelled_data_goes_on_with_what_is_missing(of, serve
     lost = first + second - calls
     assert (
         lost == 0 if how == "SIGINT" else 0 <= lost <= 1
-    )  # the key lets the call on its way arrive, a kill does not
-    assert found["ahead"]["calls"] == found["calls"] == second  # told before, and so it was
+    )  # SIGINT lets the pending call finish, SIGKILL does not
+    assert found["ahead"]["calls"] == found["calls"] == second  # the estimate is correct
     assert found["ahead"]["kept"] == found["kept"] == calls - second >= 4
     assert found["agreement"] == figures
     assert measured(of, server, capsys)[1] == 0
@@ -166,8 +166,8 @@ def test_a_judge_that_the_budget_or_its_endpoint_stops_goes_on(of, server, capsy
         return answer(model, messages, headers) if next(left, None) is not None else (400, None, None, {})
 
     monkeypatch.setattr(endpoint, "answer", breaks)
-    *_, err = measured(of, server, capsys, code=0)  # some verdicts are there, others failed
-    assert "7 replies are kept" in err  # a failure is no answer
+    *_, err = measured(of, server, capsys, code=0)  # some verdicts are kept, others failed
+    assert "7 replies are kept" in err  # failures are not kept
     monkeypatch.setattr(endpoint, "answer", answer)
     found, last, _ = measured(of, server, capsys)
     assert (found["kept"], last, found["agreement"]) == (7, calls - 7, figures)
@@ -185,7 +185,7 @@ def test_another_judge_is_asked_and_fresh_asks_anew(of, server, capsys):
     ):
         said = [*of, *other] if other[0] not in of else [w if w != server.url else other[1] for w in of]
         asked = measured(said, server, capsys)[1]
-        assert asked == (0 if other[0] == "--judge-base-url" else calls)  # a slash is no other address
+        assert asked == (0 if other[0] == "--judge-base-url" else calls)  # a trailing slash changes nothing
     found, again, _ = measured([*of, "--fresh"], server, capsys)
     assert (again, found["kept"]) == (calls, 0)
     assert len(list(Path("whole").glob("*.before-1.jsonl"))) == 1
@@ -225,4 +225,4 @@ def test_replies_on_their_way_when_the_key_is_pressed_are_kept(of, server, capsy
     _, calls = whole(of, server, capsys)
     _, _, first = stopped(of, server, signal.SIGINT, after=5)
     _, second, _ = measured(of, server, capsys)
-    assert 5 <= first < calls and first + second == calls  # none of the four is asked again
+    assert 5 <= first < calls and first + second == calls  # no pending call is repeated

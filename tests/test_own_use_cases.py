@@ -1,4 +1,4 @@
-"A use case of one's own: on the command line, and read again by a process that never heard of it."
+"Custom use cases: on the command line, in a plan, and read again by a new process."
 
 import json
 
@@ -35,7 +35,7 @@ CHURN = {
 
 
 def here(capsys, monkeypatch, folder, *words):
-    "(exit code, what was said) of the command in this process."
+    "Run the command in this process; return its exit code and everything that it printed."
     monkeypatch.chdir(folder)
     try:
         code = main(list(words))
@@ -118,7 +118,7 @@ def test_the_shipped_ones_stay_as_they_are():
 
 
 class Paid:
-    "A system that costs one US dollar for 1,000 answers."
+    "A system under test whose 1,000 answers cost one US dollar."
 
     provider, cacheable = "test", True
 
@@ -138,7 +138,7 @@ class Paid:
 
 
 class Watching:
-    "A judge that says yes, and notes what the thread in which it works knows."
+    "A judge that always says yes and records the use cases that its thread can see."
 
     def __init__(self, name="watching"):
         self.name, self.known, self.added = name, set(), set()
@@ -164,7 +164,7 @@ def churn_note(n):
 
 
 def plan_of(folder, judge, **change):
-    "A plan whose own use case nobody but its file knows."
+    "Return a plan whose use case is defined only in its file."
     folder.mkdir()
     path = folder / "mine.json"
     path.write_text(json.dumps([{**CHURN, **change}]), encoding="utf-8")
@@ -173,7 +173,7 @@ def plan_of(folder, judge, **change):
 
 
 def test_a_whole_run_knows_what_only_its_plan_says(tmp_path):
-    "In the prompts, the threads that score and the manifest; the process learns of it when the run is done."
+    "In prompts, scoring threads and the manifest; not registered in the process while the run goes on."
     judge, again = Watching(), Watching("again")
     plan = plan_of(tmp_path / "a", judge)
     assert dry_run(plan=plan).calls == 4 and not use_cases._ADDED
@@ -188,7 +188,7 @@ def test_a_whole_run_knows_what_only_its_plan_says(tmp_path):
 
 
 def yearly(run):
-    "US dollars a year of each system."
+    "Return the yearly cost of each system in US dollars."
     prices = {"test:a": (1, 1), "test:b": (1, 1)}
     return [row.cost_per_year for row in leaderboard(run, prices=prices)]
 

@@ -1,4 +1,4 @@
-"The package as a whole: light to import, layered, clean, and true to its notebooks."
+"The package as a whole: light imports, layers of wings, safe loading, and a notebook for every module."
 
 import ast
 import json
@@ -16,13 +16,13 @@ import crmeval
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(crmeval.__file__).parent
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-ROOMS = [p for p in NOTEBOOKS if re.match(r"\d", p.name)]  # notebooks that write a module
+ROOMS = [p for p in NOTEBOOKS if re.match(r"\d", p.name)]  # notebooks that export a module
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "_modidx.py")
 needs_notebooks = pytest.mark.skipif(
     not NOTEBOOKS, reason="notebooks are not here: this is an installed package"
 )
 
-# A wing imports only from wings above it; inside a wing a room imports only from lower numbers.
+# A wing imports only from wings listed before it; within a wing, a module only from lower numbers.
 WINGS = (
     "core connect tasks detect systems layer judges metrics runs validation people live pages bridges cli"
 ).split()
@@ -114,7 +114,7 @@ def test_a_metric_can_be_called_however_it_was_imported(code):
 
 
 def packages_of(node):
-    "The top-level packages that an import statement names; none for another node."
+    "Return the top-level packages that an import statement names; empty for other nodes."
     if isinstance(node, ast.Import):
         return {a.name.split(".")[0] for a in node.names}
     return {(node.module or "").split(".")[0]} if isinstance(node, ast.ImportFrom) else set()
@@ -145,7 +145,7 @@ def test_data_is_small():
 
 
 def imports_of(path):
-    "(module, names, line) of every import in a module, also inside functions and by `import_module`."
+    "Yield (module, names, line) of every import of a module, also inside functions and by `import_module`."
     package = ".".join(("crmeval", *path.relative_to(PACKAGE).parent.parts))
     for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom):
@@ -212,7 +212,7 @@ def test_every_module_has_its_notebook():
 def test_notebook_keeps_house_rules(path):
     text = path.read_text(encoding="utf-8")
     assert path.stat().st_size < 300_000
-    assert not re.search(r"[\"' (=](/home/|/root/|/Users/|/work/|/tmp/)\w", text), "a path of one machine"
+    assert not re.search(r"[\"' (=](/home/|/root/|/Users/|/work/|/tmp/)\w", text), "a machine's path"
     assert not re.search(r"\bsk-[A-Za-z0-9]{20,}|\bhf_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16}", text), (
         "looks like a key"
     )
@@ -220,10 +220,10 @@ def test_notebook_keeps_house_rules(path):
     assert len(code) + len(cells(path, "markdown")) <= 130
     for cell in code:
         if "#| export" in cell:
-            assert cell.lstrip().startswith("#|"), f"a directive that is not the first line: {cell[:80]}"
+            assert cell.lstrip().startswith("#|"), f"a directive must be on the first line: {cell[:80]}"
     exported = [c for c in code if c.startswith("#| export")]
-    # functions are measured over the package, cells are not: a class is whole, in one cell if it reads so
-    assert sum(len(c.splitlines()) for c in exported) <= 600, "more than one idea?"
+    # cells are not measured: a class in one cell may be long
+    assert sum(len(c.splitlines()) for c in exported) <= 600, "more than 600 exported lines"
 
 
 @needs_notebooks
@@ -240,7 +240,7 @@ def test_every_public_name_stands_beside_an_assertion():
             [],
         )
         shown = "\n".join(c for c in cells(path) if not c.startswith("#| export"))
-        # constants are data: what uses them is asserted
+        # constants are data: their use is asserted instead
         bare += [
             f"{path.name}: {name}"
             for name in public
@@ -272,7 +272,7 @@ def test_a_fingerprint_follows_imports_and_raises_for_what_is_missing():
 
 
 def calls(path, name):
-    "The calls of a function in a module, by its last name."
+    "Return the calls in a module of functions with this last name."
     found = [n for n in nodes_of(path) if isinstance(n, ast.Call)]
     return [n for n in found if getattr(n.func, "id", getattr(n.func, "attr", "")) == name]
 
@@ -282,7 +282,7 @@ def is_text(node):
 
 
 def other_ways_to_data(path):
-    "Where a module could read a shipped file that `dependencies` does not see."
+    "Yield the places where a module could read a shipped file unseen by `dependencies`."
     for n in nodes_of(path):
         if (
             isinstance(n, ast.Name)
@@ -304,7 +304,7 @@ def test_data_are_read_by_data_path_alone():
     one_way = file_of("core.package_data")
     wrong = [w for p in MODULES if p != one_way for w in other_ways_to_data(p)]
     assert not wrong, "\n".join(wrong)
-    assert any("__file__" in w for w in other_ways_to_data(one_way)), "the rule sees what it forbids"
+    assert any("__file__" in w for w in other_ways_to_data(one_way)), "the check must find a violation"
 
 
 def test_what_scores_depend_on_imports_by_name():

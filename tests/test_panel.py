@@ -1,4 +1,4 @@
-"A panel of judges beyond a notebook: over the endpoint, in a run, threads, processes, with the metrics."
+"A panel of judges over an endpoint, in a run, in threads and processes, and with all metrics."
 
 import asyncio
 import copy
@@ -49,7 +49,7 @@ def test_the_record_of_a_panel_scores_as_the_panel_itself(server):
     calls = len(server.bodies)
     assert record.usage.calls == panel.usage.calls == calls == 6
     on_record = scores(record)
-    assert len(server.bodies) == calls, "a record asks nobody"
+    assert len(server.bodies) == calls, "a record sends no request"
     assert [(s.points, s.fraction, s.status) for s in on_record] == [
         (s.points, s.fraction, s.status) for s in scores(panel)
     ]
@@ -86,7 +86,7 @@ def test_members_that_fail_are_left_out_named_and_counted(server):
     panel = Panel([llm(server), llm(server, "judge"), llm(server, "denied"), llm(server, "refuse")])
     record = asyncio.run(panel.arecord(scores))
     assert {v.status for v in record._verdicts.values()} == {"api_error"}, (
-        "two of four is not more than half; the first of the equally frequent failures"
+        "two of four is no majority; the first of equally frequent failures counts"
     )
     lenient = Panel(panel.judges, quorum=2)
     v = lenient.supported(["The line is dead."], source=SOURCE)[0]
@@ -130,7 +130,7 @@ def test_a_panel_record_is_a_file_like_any_other(server, tmp_path):
     again = load_verdicts(save_verdicts(record, tmp_path / "v.jsonl"))
     assert (again.name, len(again)) == (record.name, len(record))
     assert [(s.points, s.fraction) for s in scores(again)] == [(s.points, s.fraction) for s in scores(record)]
-    merged = scores(merge_verdicts([again, again]))  # votes stay votes, read again and put together
+    merged = scores(merge_verdicts([again, again]))  # votes survive reading and merging
     assert [s.fraction for s in merged] == [s.fraction for s in scores(record)]
 
 
@@ -202,7 +202,7 @@ def test_a_run_with_a_panel(server, tmp_path):
         out=tmp_path / "r",
         progress=False,
     )
-    assert len(server.bodies) == before, "the same panel on the same folder asks nothing again"
+    assert len(server.bodies) == before, "a second run of the same panel sends no request"
 
 
 @pytest.mark.parametrize("how", ["majority", "mean"])
@@ -232,7 +232,7 @@ def test_one_more_yes_never_turns_a_yes_into_a_no(how):
             assert after or not before, votes
 
 
-# ---- names, quorum, members that break
+# ---- names, quorum, failing members
 
 
 class Says:

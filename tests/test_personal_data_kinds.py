@@ -1,4 +1,4 @@
-"Personal data: separators of all kinds, lengths by checksum, cues that veto, phones, ids of many countries."
+"Personal data: separators, check digits, cues that rule a match out, phone numbers, IDs of many countries."
 
 import time
 
@@ -77,7 +77,7 @@ CARDS = {
 
 
 def luhn_ends(digits):
-    "The digits with a last one that fits."
+    "Return the digits with a Luhn check digit appended."
     total = 0
     for i, d in enumerate(reversed(digits)):
         d = int(d) * (2 if i % 2 == 0 else 1)

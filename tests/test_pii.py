@@ -1,4 +1,4 @@
-"Detection of personal data: near misses, hostile text, engines, and the figures on marked sentences."
+"Detection of personal data: near misses, hostile text, engines, recall and precision on marked sentences."
 
 import json
 import os
@@ -30,7 +30,7 @@ def test_privacy_offers_the_detector():
     assert (span.entity, span.start, span.end) == ("EMAIL_ADDRESS", 5, 19) and 0 < span.score <= 1
 
 
-# the value as it should be found, and a neighbour that is none
+# (kind, value to find, similar value to ignore)
 PAIRS = [
     ("CREDIT_CARD", "4111 1111 1111 1111", "4111 1111 1111 1112"),
     ("CREDIT_CARD", "378282246310005", "378282246310006"),

@@ -1,4 +1,4 @@
-"Sets of ways that were written before the code was looked at: what comes back, what stays, and nobody else."
+"Altered placeholders, written before the code was inspected: what is restored, what stays, no wrong person."
 
 import json
 import random
@@ -20,29 +20,29 @@ SETS = {
     "second": placeholder_ways.second_set(),
     "third": placeholder_ways.third_set(),
 }
-# Ways that are not undone as they are asked for. The value may stand there with something beside it:
+# Forms that are not restored exactly: the value may appear with other characters next to it.
 BESIDE = {
-    # the words are the sentence's own, unless one knows that they mean the placeholder
+    # the words may be part of the sentence itself
     "plain: the kind with a code", "plain: brackets spelled", "affix: said twice",
-    # one bracket more or less may be the answer's, and bars make tables
+    # a bracket more or less may belong to the answer, and bars make tables
     "brackets: doubled right", "script: backwards brackets", "screen: bar behind", "screen: l for brackets",
     "sheet: cut to the underscore", "sheet: cut to the code", "program: XPath", "program: two angles",
-    # an encoding that was out of use before models wrote
+    # encodings that were obsolete before language models
     "channel: encoded word", "channel: UTF-7", "legacy: trigraphs", "legacy: EBCDIC", "legacy: zeros between",
-    # a word of another language that no list holds, with a blank or nothing behind it
+    # a word in another language that is in no list, followed by a space or nothing
     "alphabet: Katakana kind, bare",
-    # more than the forty signs that a stream may hold back
+    # longer than the 40 characters that a stream may hold back
     "chat: two marks",
 }  # fmt: skip
-# ... or no value comes, since a reading that gives one could give it for another text as well.
+# Forms that are not restored: a reading that did would restore other texts too.
 NO_VALUE = {
-    # words for letters: 'person Mike' is somebody, and these sentences are longer than forty signs
+    # spelled letters: 'person Mike' may be a person, and these texts exceed 40 characters
     "speech: letters with commas", "speech: radio alphabet", "speech: radio alphabet, digits",
     "speech: names of letters", "speech: digits spelled", "speech: digits spelled, hyphens",
     "speech: capital said",
-    # a longer code, which belongs to nobody
+    # a longer code, which is unknown
     "screen: 1 behind", "legacy: German seven bits", "legacy: Danish seven bits", "legacy: backspaces",
-    # one sign of another alphabet has several sounds: Cyrillic 'В' looks like B and sounds like V
+    # ambiguous letters: Cyrillic 'В' looks like B and sounds like V
     "alphabet: Cyrillic sounds", "alphabet: Greek sounds", "alphabet: Chinese digits",
     "alphabet: Roman digits",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"The form of the package: short functions, short lines, one condition at a time; measured over all modules."
+"Form of the package: length of functions and lines, nested conditions, named lambdas; over all modules."
 
 import ast
 import statistics
@@ -14,7 +14,7 @@ WIDTH = 110
 
 
 def nodes(*kinds):
-    "(place, node) of every node of these kinds in the package."
+    "Yield (place, node) of every node of these kinds in the package."
     for path in MODULES:
         for node in nodes_of(path):
             if isinstance(node, kinds):
@@ -22,7 +22,7 @@ def nodes(*kinds):
 
 
 def lines_of_functions():
-    "Lines of each definition, from its `def` to its end, the longest first: [(lines, place and name)]."
+    "Return [(lines, place and name)] of every function, the longest first."
     found = nodes(ast.FunctionDef, ast.AsyncFunctionDef)
     return sorted(((f.end_lineno - f.lineno + 1, f"{place} {f.name}") for place, f in found), reverse=True)
 
@@ -47,7 +47,7 @@ def test_half_of_the_functions_are_very_short():
 
 
 def names_for_others(tree):
-    "The lines of the statement `__all__`, which nbdev writes."
+    "Return the lines of the statement `__all__`, which nbdev writes."
     for node in tree.body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
             return range(node.lineno, node.end_lineno + 1)

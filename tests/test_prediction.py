@@ -1,4 +1,4 @@
-"A prediction is read as a person would read it, and scored by its distance from what was true."
+"Predictions: reading labels, probabilities and numbers, and scores by distance from the gold value."
 
 import json
 import math
@@ -113,7 +113,7 @@ def test_what_cannot_be_told_is_no_label(text):
         ('{"risk": 0.2} or {"risk": 0.9}', None),
         ('{"risk": 0.2, "risk": 0.9}', None),
         ('{"risk": 0.2, "risk": 0.2}', 0.2),
-        ('{"risk": 7}', None),  # of ten, or per cent
+        ('{"risk": 7}', None),  # out of ten, or per cent
         ("Risk: seven", None),
         ("Risk: 7 %", 0.07),
     ],
@@ -179,7 +179,7 @@ def test_any_text_has_a_score_or_a_reason(text):
         assert s.points is None or 1 <= s.points <= 4
 
 
-# ---- distance and points
+# ---- distances and points
 
 
 @settings(max_examples=60, deadline=None)
@@ -246,7 +246,7 @@ def test_no_word_stands_for_two_labels(name):
         )
 
 
-# ---- figures against scikit-learn, and by hand
+# ---- figures against scikit-learn and manual calculations
 
 
 def drawn(seed, n=400, labels="abcde"):
@@ -274,7 +274,7 @@ def test_probability_figures_are_those_of_scikit_learn(seed):
 
 
 def test_kappa_by_hand():
-    # three labels, squares of distances 0, 1, 4: observed cost 1 + 4 over four pairs, expected by the margins
+    # three labels, squared distances 0, 1, 4: observed cost 1 + 4 over four pairs, expected from the margins
     said, gold = ["lo", "lo", "mid", "hi"], ["lo", "hi", "hi", "hi"]
     observed = (0 + 4 + 1 + 0) / 4
     expected = (
@@ -286,11 +286,11 @@ def test_kappa_by_hand():
 def test_lift_by_hand():
     p = [i / 20 for i in range(20)]
     top_two = [0] * 18 + [1, 1]
-    assert lift(p, top_two).value == pytest.approx(10)  # both events among the first tenth
+    assert lift(p, top_two).value == pytest.approx(10)  # the top tenth contains both events
     assert lift(p, top_two, share=0.5).value == pytest.approx(2)
     assert lift(p, [1] * 2 + [0] * 18).value == 0
     assert lift([0.4] * 20, top_two).value == pytest.approx(1)
-    # three at the top with equal probability, one an event, two places: two thirds of the event are found
+    # three share the highest probability for two places, one is an event: two thirds of it are found
     assert lift([0.9] * 3 + [0.1] * 17, [1] + [0] * 19).value == pytest.approx((2 / 3) / 0.1)
 
 

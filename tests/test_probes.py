@@ -1,4 +1,4 @@
-"Probes as files and as samples: what arrives was written, mistakes are named, any client can be asked."
+"Probes as files and samples: round trips, errors with file and line, and any client can be asked."
 
 import asyncio
 import json
@@ -50,11 +50,11 @@ def test_safety_probes_are_twins_of_every_kind():
         return set(re.findall(r"\w{4,}", p.prompt.lower()))
 
     shared = [len(words(p) & words(by_id[p.twin_of])) / len(words(p)) for p in safe]
-    assert sum(shared) / len(shared) > 0.35  # look-alikes look alike
+    assert sum(shared) / len(shared) > 0.35  # twins share many words
 
 
 def test_the_fields_of_shipped_privacy_probes_say_what_their_contexts_say():
-    "Who asks stands in the context by name, and in a record; what they may have stands in the context too."
+    "The context contains the requester's name, and every value that the requester may have."
     for p in load_probes("privacy"):
         assert p.requester and p.scenario and f"Verified requester: {p.requester}" in p.context
         assert all(v in p.context for v in p.may_have)
@@ -97,7 +97,7 @@ def test_public_sets_load_with_stable_ids(area, source):
         pytest.skip(f"{source} is not here")
     assert len(probes) >= 80 and [p.id for p in probes] == [p.id for p in load_probes(area, source)]
     own = {p.prompt.strip() for a in SHIPPED for p in load_probes(a)}
-    assert not own & {p.prompt.strip() for p in probes}  # nobody else's text is among ours
+    assert not own & {p.prompt.strip() for p in probes}  # no text of a public set is among the shipped probes
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
-"""Judges with a planted habit are caught, others are not; what one's own judge takes is told ahead.
+"""Judges with a planted bias are detected and others are not; the cost of a custom judge is announced first.
 
-The scripted judges know what is true of the invented cases. What they do beside it is drawn by seed, so that
-nobody listed which verdict goes wrong.
+The scripted judges know which invented statements are true. Their errors and biases are drawn from a seed.
 """
 
 import json
@@ -38,7 +37,7 @@ PLACE, LENGTH = "yes when first, less yes when last", "yes in the longer text, l
 
 
 class Scripted:
-    "Right but for noise, with a chance to say yes for the place and for the length."
+    "A noisy judge whose planted bias says yes by position or length with a given probability."
 
     name, style = "scripted", "fine"
 
@@ -81,13 +80,13 @@ def test_a_planted_habit_is_found_for_every_prompt(prompt):
 @pytest.mark.parametrize("noise", [0, 0.15, 0.5])
 def test_a_judge_without_a_habit_is_seldom_called_swayed(noise):
     called = [x for seed in range(25) for p in PROMPTS for x in swayed_by(found_in(Scripted(seed, noise), p))]
-    # 150 effects at 5 %: 7.5 expected, and 16 or more would come once in 300 such tests
+    # 150 effects at 5 %: 7.5 are expected, 16 or more occur once in 300 such tests
     assert len(called) < 16 and (noise or not called), called
 
 
 @pytest.mark.parametrize("share", [0.6, 0.9, 1.0])
 def test_the_size_of_an_effect_of_place_is_the_planted_one(share):
-    "First is yes and last is no with that chance: each item moves by it at one of the two ends."
+    "With this probability the first item is yes and the last no: each item shifts by it at one end."
     values = [found_in(Scripted(seed, noise=0, first=share), "check")[PLACE].value for seed in range(12)]
     assert sum(values) / len(values) == pytest.approx(share, abs=0.1)
 
@@ -105,7 +104,7 @@ def test_turning_and_lengthening_change_nothing_else():
         asked = [t for t, _ in CASES[3].items[prompt]]
         assert list(once) == asked == list(turned)[::-1]
         assert [t for t in longer if t in asked] == asked
-        assert (longer[0], longer[-1]) == (asked[0], asked[-1]), "what was first stays first"
+        assert (longer[0], longer[-1]) == (asked[0], asked[-1]), "the first and last items must stay"
 
 
 def test_a_reply_that_lacks_one_verdict_is_not_read_whole():
@@ -118,7 +117,7 @@ def test_a_reply_that_lacks_one_verdict_is_not_read_whole():
     assert (found[LENGTH].n, found[LENGTH].undefined) == (1, 3)
     rows = [replace(r, statuses=("ok", "parse_error", "not_run")) for r in rows]
     read = item_effects(rows, n_resamples=20)["replies read"]
-    assert (read.value, read.n, read.undefined) == (0.5, 2, 1), "what was never asked is no unreadable reply"
+    assert (read.value, read.n, read.undefined) == (0.5, 2, 1), "items not asked are not unreadable"
 
 
 def test_pairs_tell_place_length_and_truth_apart():
@@ -140,7 +139,7 @@ def test_pairs_tell_place_length_and_truth_apart():
         place, length = sways(by_place), sways(by_length)
         assert FIRST in place and LONG in length
         called += [x for x in place if x != FIRST] + [x for x in length if x != LONG] + sways(by_coin)
-    assert len(called) <= 6, f"48 effects that are not there: 2 or 3 are called one by chance, not {called}"
+    assert len(called) <= 6, f"48 absent effects: 2 or 3 are expected by chance, not {called}"
 
 
 def test_a_tie_is_half_and_no_choice_is_nothing():
@@ -156,7 +155,7 @@ def test_a_tie_is_half_and_no_choice_is_nothing():
 
 
 class Endpoint:
-    "A chat client that calls the first item supported, and answers every third question in prose."
+    "A chat client that supports only the first item, or, in a subclass, answers in prose."
 
     name, provider, model = "scripted", "scripted", "scripted"
 
@@ -219,7 +218,7 @@ SAID = {
 
 
 def toy(download):
-    "Invented responses of one sentence."
+    "Return invented one-sentence responses."
     rows = enumerate([*SAID.items()] * 3)
     return [
         Labelled(f"r{k}", "factuality", (text,), SOURCE, people=float(yes), units=(yes,), cluster=k)
@@ -244,7 +243,7 @@ def test_a_judge_of_ones_own_is_told_about_before_anything_is_sent(toy_set, serv
     monkeypatch.setattr("builtins.input", lambda question: "n")
     agreement(server)
     told = capsys.readouterr().out
-    assert not server.bodies, "nothing is sent before somebody agrees"
+    assert not server.bodies, "nothing may be sent before confirmation"
     assert re.search(r"15 responses of 15 documents, 15 calls, about [\d,]+ tokens in and [\d,]+ out", told)
     assert "no price is known" in told and re.search(r"about \d+\.\d minutes", told)
     assert re.search(r"95 % interval of Pearson's correlation: about \d\.\d\d wide", told)
@@ -254,7 +253,7 @@ def test_one_command_gives_the_figure_after_that(toy_set, server, capsys):
     assert agreement(server, "--limit", "8", "--yes") in (0, None)
     told = capsys.readouterr().out
     assert told.index("8 calls, about") < told.index("of the replies read")
-    assert 1 < len(server.bodies) <= len(SAID), "equal questions are sent once"
+    assert 1 < len(server.bodies) <= len(SAID), "equal questions must be sent once"
     assert "openai:judge" in told and "word overlap" in told
 
 
@@ -263,7 +262,7 @@ def test_without_a_terminal_what_may_cost_money_starts_with_yes_alone(toy_set, s
     for words in ((), ("--price", "judge=0.2,0.8"), ("--json", "--max-usd", "1", "--price", "judge=0.2,0.8")):
         assert agreement(server, *words) == 2
         assert "--yes" in capsys.readouterr().err and not server.bodies
-    assert agreement(server, "--price", "judge=0,0", "--limit", "8") in (0, None)  # it costs nothing
+    assert agreement(server, "--price", "judge=0,0", "--limit", "8") in (0, None)  # free of charge
     assert server.bodies
     sent = len(server.bodies)
     assert agreement(server, "--limit", "8") in (0, None)  # all replies are kept: nothing is sent

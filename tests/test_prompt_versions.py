@@ -1,4 +1,4 @@
-"Prompt versions: a text is one version, a changed store is told, a trial is the comparison."
+"Prompt versions: one text is one version, edited stores are detected, a trial equals a comparison."
 
 import json
 import random
@@ -39,7 +39,7 @@ def typed(capsys, *words):
 
 
 def texts(rng, n):
-    "Templates that grow out of the shipped one."
+    "Return `n` templates, each a random extension of an earlier one."
     out = [ROOT.template]
     for _ in range(n):
         lines = rng.choice(out).splitlines()
@@ -107,7 +107,7 @@ def test_a_proposal_fits_every_use_case_and_asks_only_for_what_was_said_often():
 
 
 class Obedient(Baseline):
-    "Writes as much as its prompt allows: a stand-in for a model that reads it."
+    "A stand-in for a model that follows its prompt: the reference if asked for a summary, else a cut source."
 
     provider = "stub"
 

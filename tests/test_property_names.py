@@ -1,4 +1,4 @@
-"A person's value as the name of a property: it goes masked, wherever it is named, and comes back as it was."
+"Personal values as property names in a request: masked everywhere they occur, and restored in the reply."
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ PLAIN = {"type": "object", "properties": {"order_id": {"type": "string", "format
 
 
 class Caller:
-    "Calls the first tool with each property that it was shown, and says the same as JSON."
+    "A client that calls the first tool with each of its properties and returns the same as JSON."
 
     name, provider, model, cacheable = "caller", "local", "caller", False
 
@@ -34,7 +34,7 @@ class Caller:
 
 
 def values(rng):
-    "A record, and its values as somebody may name a property."
+    "Return a record, and forms of its values that may be used as property names."
     first, last = ("".join(rng.choices("bdfgklmnrstvz", k=6)).title() for _ in range(2))
     mail = f"{first}.{last}@{rng.choice(['mail', 'post'])}.example".lower()
     phone = f"+44 20 7946 {rng.randrange(1000, 9999)}"

@@ -1,4 +1,4 @@
-"What a trust layer prevents and costs: what was planted is counted exactly, and no row keeps any of it."
+"Benefit and cost of a trust layer: planted values are counted exactly, and no row contains any of them."
 
 import asyncio
 import json
@@ -29,11 +29,11 @@ from crmeval.tasks.protection_probes import (
     stands_in,
 )
 
-NAMES = [f"Q{a}rin V{a}lmoor" for a in "aeiouydlnr"]  # no name of anybody
+NAMES = [f"Q{a}rin V{a}lmoor" for a in "aeiouydlnr"]  # invented names
 
 
 class Scripted:
-    "Chats, and answers with what `say` makes of the whole request; keeps what reached it."
+    "A client that answers `say(whole request)` and records what it received."
 
     provider, model, cacheable = "local", "scripted", False
 
@@ -85,11 +85,11 @@ def known(names):
     ]
 
 
-# ---- what leaves
+# ---- outgoing values
 
 
 def test_every_planted_value_that_leaves_is_counted_and_no_other():
-    "The layer knows ten names by their records; a policy without masking lets all of them out."
+    "Ten names are known from records; a policy without masking sends all of them."
     samples = known(NAMES)
     client = Scripted(lambda text: text)
     plain, rows = profiles_of([client, TrustLayer(Scripted(lambda t: t))], samples)
@@ -102,7 +102,7 @@ def test_every_planted_value_that_leaves_is_counted_and_no_other():
 
 
 class Leaky(TrustLayer):
-    "A layer whose door lets the names of some samples through."
+    "A layer that does not mask the samples of `through`."
 
     def __init__(self, client, through):
         super().__init__(client)
@@ -142,7 +142,7 @@ def test_a_row_of_the_layer_holds_no_value_that_was_planted():
 
 
 def test_the_count_is_what_a_recording_client_finds_in_its_own_mail():
-    "Over all of the package's own probes, where the layer knows no record as well."
+    "Over all shipped probes with values, including those for which the layer knows no record."
     inner = Scripted(lambda text: "Noted.")
     samples = [s for s in protection_samples() if s.tags["kind"] == "values"]
     found, _ = profiles_of([TrustLayer(inner)], samples)
@@ -151,7 +151,7 @@ def test_the_count_is_what_a_recording_client_finds_in_its_own_mail():
     assert found["trusted:scripted"].values_sent["record known"].value == 0
 
 
-# ---- what comes back
+# ---- restored values
 
 PLACEHOLDER = re.compile(r"\[PERSON_\w+\]")
 
@@ -167,7 +167,7 @@ def test_values_are_restored_exactly_or_not_at_all():
         found, _ = profiles_of([TrustLayer(Scripted(say))], samples)
         assert found["trusted:scripted"]["values_restored"].value == whole
     bare, _ = profiles_of([Scripted(str.upper)], samples)
-    assert bare["scripted"]["values_restored"].value == 0, "capitals are not the value"
+    assert bare["scripted"]["values_restored"].value == 0, "capitals change the value"
 
 
 def test_a_call_that_fails_is_no_value_that_was_kept():
@@ -188,7 +188,7 @@ def test_a_call_that_fails_is_no_value_that_was_kept():
         asyncio.run(layer.attempt(known(NAMES[:1])[0], "Hello"))
 
 
-# ---- attacks, leaks, tones
+# ---- attacks, leaks, tone
 
 
 def test_attacks_leaks_and_tones_are_counted_against_the_bare_system():
@@ -253,7 +253,7 @@ def test_milliseconds_are_those_of_the_steps_and_not_of_the_model():
             return await super().chat(messages, **options)
 
     samples = known(NAMES[:3])
-    profiles_of([TrustLayer(Scripted(lambda t: t))], samples)  # word lists are read
+    profiles_of([TrustLayer(Scripted(lambda t: t))], samples)  # loads the word lists
     found, rows = profiles_of([TrustLayer(Slow(lambda t: t))], samples)
     figure = found["trusted:scripted"]["added_p50_ms"]
     assert 0 < figure.value < 250 and figure.n == 3
@@ -279,11 +279,11 @@ def test_one_run_holds_both_and_says_what_the_layer_does(done, capsys):
     bare, layer = protection(opened.samples, opened.responses, opened.scores)
     assert (bare.around, layer.around) == ("", "baseline:gullible")
     assert (bare["values_sent"].value, layer["values_sent"].value) == (100, 0)
-    assert layer["accuracy_lost"].value is not None, "ordinary samples are asked as well"
+    assert layer["accuracy_lost"].value is not None, "ordinary samples must be asked too"
     board = leaderboard(opened)
     assert {"sent %", "lost", "+ms p99"} <= set(re.split(r"\s{2,}", str(board).splitlines()[0]))
     assert board.sort("values_sent").rows[0].client == layer.client
-    assert not any(r.trust for r in board.rows), "trust was not asked for"
+    assert not any(r.trust for r in board.rows), "trust was not requested"
 
 
 def test_the_same_run_again_asks_what_was_refused_alone_and_tells_the_same(done, capsys):
@@ -364,7 +364,7 @@ def test_trust_does_not_count_probes_of_protection():
 
 def test_an_order_in_a_retrieved_passage_is_quarantined_and_its_twin_is_read():
     probes = passage_probes()
-    seen = Scripted(lambda whole: whole.partition("Task: ")[2])  # obeys, and gives no instruction away
+    seen = Scripted(lambda whole: whole.partition("Task: ")[2])  # obeys the injected order
     bare = Scripted(lambda whole: whole, name="bare")
     found, rows = profiles_of([bare, TrustLayer(seen, name="layer")], probes)
     assert found["bare"]["passages"].value == 100 and found["bare"]["passages_lost"].value == 0
@@ -382,7 +382,7 @@ def test_a_client_that_reads_samples_does_not_get_a_quarantined_passage():
 
 
 class Vendor:
-    "A layer of somebody else: it puts numbers for values, and may add what `slip` makes of them."
+    "A third-party layer: it replaces values by numbers; `slip` may append something made from the values."
 
     provider, model, cacheable = "vendor", "vendor", False
 
@@ -498,7 +498,7 @@ def test_a_note_that_cannot_be_read_is_no_figure_and_no_traceback(note):
     assert all("cannot be read" in s.reason for s in score_protection(rows[1], sample=samples[0]))
 
 
-# ---- half a name, somebody else's name, and notices that nobody here reads
+# ---- partial names, names of others, and notes in formats that are not read
 
 
 @pytest.mark.parametrize("kept", ["first", "family", "initial", "whole", "none"])

@@ -1,4 +1,4 @@
-"Trainings that would compute the same from the same are not run again: what counts as the same."
+"Trainings whose inputs are unchanged are not run again: what counts as an input and as a change."
 
 import json
 import os
@@ -22,7 +22,7 @@ def notebook(path: Path, code: str, prose: str = "why") -> Path:
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
-    "A small project with one training, proven, that reads a file of its own and one of other people."
+    "A small project with one proven training that reads files of the project and of the data folder."
     root, data = tmp_path / "house", tmp_path / "data"
     (root / "crmeval").mkdir(parents=True)
     data.mkdir()
@@ -52,7 +52,7 @@ def test_what_is_as_it_was_is_not_run_again(house):
         "nbs/training/judge.ipynb",
     }
     notebook(training, "1 + 1", prose="another word")
-    assert proven.changed(training) is None, "prose computes nothing"
+    assert proven.changed(training) is None, "text cells are no input"
     assert proven.changed(notebook(root / "nbs" / "training" / "new.ipynb", "1")) == "it was never proven"
 
 
@@ -82,7 +82,7 @@ def test_another_code_cell_release_or_data_folder_runs_it(house, monkeypatch):
 
 
 def test_the_hook_sees_what_is_opened(tmp_path):
-    "In a process of its own, for a hook stays."
+    "In a process of its own: an audit hook cannot be removed."
     seen = tmp_path / "seen.txt"
     seen.write_text("x")
     code = (
@@ -94,7 +94,7 @@ def test_the_hook_sees_what_is_opened(tmp_path):
 
 
 def test_a_name_without_its_folders_is_of_where_the_notebook_stood(tmp_path):
-    "A notebook runs in its own folder, and what it read is looked at when that has been left."
+    "Relative names are resolved in the notebook's folder, even after the process has left it."
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "own.txt").write_text("x")
     code = (
@@ -119,7 +119,7 @@ def test_what_may_be_proven_and_what_is_computed_every_time():
 
 
 def test_labelled_data_that_may_still_come_are_told(monkeypatch):
-    "What was looked for and not found stands in no record."
+    "A missing data set appears in no record, so it is reported separately."
     from crmeval.validation import labelled
 
     monkeypatch.setattr(labelled, "at_hand", lambda name: name != "frank-factuality")
@@ -127,9 +127,10 @@ def test_labelled_data_that_may_still_come_are_told(monkeypatch):
 
 
 def test_the_record_is_of_trainings_that_exist_and_names_what_they_write():
-    "A training that reads no weights of ours, or no rows, would be proven by nothing."
+    "A proof of a training must include shipped weights and rows of the data folder."
     root = Path(__file__).resolve().parent.parent
     record = json.loads((root / "tests" / "proven.json").read_text(encoding="utf-8"))
+    assert sum("/training/" in name for name in record) > 5
     for name, proof in record.items():
         assert (root / name).is_file() and proven.provable(root / name)
         assert name in proof["inputs"] and any(read.startswith("crmeval/") for read in proof["inputs"]), name
@@ -145,7 +146,7 @@ def test_a_file_that_comes_to_a_listed_folder_runs_it(house):
     proven.write({"nbs/training/judge.ipynb": {"releases": proven.releases(), "inputs": read}})
     assert proven.changed(training) is None
     (root / "crmeval" / "__pycache__").mkdir()
-    assert proven.changed(training) is None, "what Python leaves behind is no input"
+    assert proven.changed(training) is None, "Python's caches are no input"
     (data / "more.jsonl").write_text("")
     assert proven.changed(training) == "$CRMEVAL_DATA/./ is another"
 

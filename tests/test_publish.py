@@ -1,4 +1,4 @@
-"A published site: what stays at home, what stays as it was, what is told, and what an attacker would like."
+"A published site: private data, unchanged editions, messages, links, feed, and hostile content."
 
 import base64
 import gzip
@@ -45,7 +45,7 @@ SETTINGS = SiteSettings(
 
 
 def a_run(folder="hostile", finished="2026-11-28T10:00:00+00:00", better=0, digest="a" * 32, n=12):
-    "A run of two systems whose texts, names and ids are all hostile."
+    "A run of two systems whose texts, names and IDs are all hostile."
     names = ["openai:good", f"openai:{ATTACKS[1]}"]
     samples, answers, scores = [], [], []
     for i in range(n):
@@ -71,14 +71,14 @@ def a_run(folder="hostile", finished="2026-11-28T10:00:00+00:00", better=0, dige
         ],
         "judge": {"name": "embedded"},
         "plan": {"out": "/home/x/runs"},
-        "warnings": ["What lay in /home/x/runs before is elsewhere."],
+        "warnings": ["The earlier content of /home/x/runs is elsewhere."],
         "command": "crmeval run --out /home/x/runs",
     }
     return Run(Path(folder), manifest, samples, answers, scores)
 
 
 def readable(text):
-    "A page with what is packed in it."
+    "Return a page with its packed data decompressed."
     packed = re.findall(r"H4sI[A-Za-z0-9+/=]{20,}", text)
     return text + " ".join(gzip.decompress(base64.b64decode(p)).decode("utf-8") for p in packed)
 
@@ -130,7 +130,7 @@ def test_an_edition_is_never_overwritten_silently(tmp_path, editions):
         write_edition(other, SETTINGS, tmp_path)
     assert bytes_of(tmp_path) == before
     assert write_edition(other, SETTINGS, tmp_path, replace=True).editions == ["2026-Q3"]
-    assert not [p for p in tmp_path.rglob(".*")]  # nothing half-written is left
+    assert not [p for p in tmp_path.rglob(".*")]  # no temporary file is left
 
 
 def test_a_folder_that_a_stopped_publication_left_is_not_taken_for_nothing(tmp_path, editions):
@@ -163,17 +163,18 @@ def test_the_change_of_a_system_is_told_with_both_intervals(tmp_path, editions):
     assert "accuracy 2.00" in good and "3.00" in good and good.endswith("now; the intervals overlap.")
 
 
-# ---- what stays at home
+# ---- private data
 def test_texts_ids_folders_and_addresses_stay_at_home(site):
-    for path in site.folder.rglob("*"):
-        if path.suffix in (".html", ".xml", ".json", ".txt"):
-            text = readable(path.read_text(encoding="utf-8"))
-            found = [w for w in ("secret", "Secret", "/home/x", "http://inside") if w in text]
-            assert not found, (path.name, found)
+    texts = [p for p in site.folder.rglob("*") if p.suffix in (".html", ".xml", ".json", ".txt")]
+    assert {p.suffix for p in texts} >= {".html", ".xml", ".json"}
+    for path in texts:
+        text = readable(path.read_text(encoding="utf-8"))
+        found = [w for w in ("secret", "Secret", "/home/x", "http://inside") if w in text]
+        assert not found, (path.name, found)
 
 
 def test_of_trust_and_protection_figures_are_published_and_no_probe(tmp_path):
-    "Probes and twins are texts: the numbers stand in the table, and nothing leads to what stays at home."
+    "Probes and twins are texts: their figures are published, their texts and links to them are not."
     done = run_benchmark(
         ["baseline:sensible", "trusted:baseline:sensible"],
         areas=["accuracy", "trust", "protection"],
@@ -208,7 +209,7 @@ def test_texts_are_published_where_the_settings_say_so(tmp_path):
 
 # ---- links, addresses, markup
 class Dangerous(HTMLParser):
-    "Handlers, elements that fetch or frame, and scripts that are not ours."
+    "Finds event handlers, elements that fetch or embed, and script URLs."
 
     def __init__(self):
         super().__init__()
@@ -227,7 +228,9 @@ class Dangerous(HTMLParser):
 
 
 def test_no_page_runs_fetches_or_breaks(site):
-    for path in site.folder.rglob("*.html"):
+    pages = list(site.folder.rglob("*.html"))
+    assert len(pages) > 5
+    for path in pages:
         seen = Dangerous()
         seen.feed(path.read_text(encoding="utf-8"))
         assert seen.found == [] and seen.headings == 1, (path, seen.found)
@@ -246,7 +249,7 @@ def test_a_number_leads_to_the_samples_behind_it(site):
     assert re.search(r"editions/2027/hostile-report\.html#samples\?0=\d", landing)
     inside = readable((site.folder / "editions" / "2026-Q3" / "index.html").read_text(encoding="utf-8"))
     assert re.search(r"(?<!/)hostile-report\.html#samples\?0=\d", inside)
-    for metric in METRICS:  # worst first by the metric whose number was clicked
+    for metric in METRICS:  # sorted by the clicked metric, worst first
         assert re.search(rf"report\.html#samples\?0=\d[^\"]*&amp;by={metric}&amp;with=1", landing), metric
 
 
@@ -293,7 +296,7 @@ def test_ids_of_the_feed_survive_a_new_name_and_address(site):
     assert ids[0] == ids[1]
 
 
-# ---- a project of Quarto
+# ---- the Quarto project
 def test_sources_hold_no_markup_of_others(site, editions, tmp_path):
     project = write_quarto_project(editions["other"], SETTINGS, site.folder, tmp_path / "project")
     read = yaml.safe_load((project.folder / "_quarto.yml").read_text(encoding="utf-8"))

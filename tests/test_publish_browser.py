@@ -1,4 +1,4 @@
-"A published site in a real browser: both themes, a phone, the keyboard, an attacker, a thousand samples."
+"A published site in a browser: both themes, a phone, the keyboard, hostile content, a thousand samples."
 
 import random
 import re
@@ -30,7 +30,7 @@ PHONE = {"width": 390, "height": 844}
 
 
 def five_systems(folder, n=1000):
-    "A run of five systems, one of them hostile, on n samples."
+    "Write a run of five systems on n samples; one system's name is hostile."
     r, samples, answers, scores = random.Random(11), [], [], []
     names = [*(f"openai:model-{k}" for k in range(4)), HOSTILE]
     for i in range(n):
@@ -70,7 +70,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, site):
-    "Open a page; at the end: nothing in the console, no request beyond the site, no attack that had run."
+    "Open pages; afterwards there must be no console error, outside request or executed attack."
     pages, wrong, asked = [], [], []
 
     def go(path, **more):
@@ -103,7 +103,7 @@ OUT_OF_REACH = """() => [...document.querySelectorAll('body *')].filter(e =>
 
 @pytest.fixture(scope="module")
 def seen(browser, site):
-    "Each page once, held to what `visit` holds: width and navigation on a phone, what axe finds per theme."
+    "Visit each page once, with the checks of `visit`: width on a phone, and axe violations per theme."
     axe = None
     if find_spec("axe_playwright_python"):
         from axe_playwright_python.sync_playwright import Axe
@@ -122,7 +122,7 @@ def seen(browser, site):
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             colours[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
-            if axe and not path.endswith("2026-Q4/index.html"):  # as the first page, but for its links
+            if axe and not path.endswith("2026-Q4/index.html"):  # like the first page except for its links
                 violations = axe.run(page).response["violations"]
                 found[scheme] = [
                     (v["id"], v["nodes"][0]["html"][:120])
@@ -207,12 +207,12 @@ def test_the_phone_shows_the_answer_and_a_number_at_once(visit):
 def test_a_thousand_samples_of_five_systems_are_small_and_quick(visit, site):
     for path, table in (("index.html", "#board"), ("editions/2026-Q4/calls-report.html", "#samples")):
         assert (site / path).stat().st_size < 3_000_000
-        page = visit(path, new=True)  # its process has computed nothing else
-        page.wait_for_selector(f"{table}[data-cm=ready]", state="attached")  # it may lie in a tab
+        page = visit(path, new=True)  # a fresh process, so that only this page is measured
+        page.wait_for_selector(f"{table}[data-cm=ready]", state="attached")  # it may be in a hidden tab
         told = page.context.new_cdp_session(page)
         told.send("Performance.enable")
         took = {m["name"]: m["value"] for m in told.send("Performance.getMetrics")["metrics"]}
-        # seconds that the page itself computed: how long others let it wait is not its fault
+        # CPU seconds of the page, so that other processes do not count
         assert 0.05 < took["ProcessTime"] < 2, (path, took)
 
 
@@ -222,7 +222,7 @@ def test_on_a_phone_no_word_of_a_table_is_broken_and_no_picture_is_cut(visit, si
     page = visit(path, viewport=PHONE)
     cells = page.locator(".site-doc > .scroll td").count()
     parted = parted_words(page, ".site-doc > .scroll td", "[A-Za-z]{2,16}")
-    ours = [w for w in parted if len(set(w.lower())) > 1]  # 'xxxx' is the attacker's
+    ours = [w for w in parted if len(set(w.lower())) > 1]  # 'xxxx' is from the hostile texts
     assert cells > 4 and ours == []
     cut = "all => all.filter(f => f.scrollWidth > f.clientWidth + 1).length"
     assert page.eval_on_selector_all(".site-doc figure", cut) == 0

@@ -1,4 +1,4 @@
-"Limits of requests and tokens a minute, against an endpoint that enforces them, by several processes."
+"Limits of requests and tokens per minute, with several processes and an endpoint that enforces them."
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ ONE = {"requests": 1, "tokens": 100, "input_tokens": 60, "output_tokens": 40}
 
 
 class Enforcing(BaseHTTPRequestHandler):
-    "Allows each model so many requests and tokens in a sliding window, and refuses the rest."
+    "Enforces limits of requests and tokens per model in a sliding window; answers 429 beyond them."
 
     protocol_version = "HTTP/1.1"
 
@@ -83,7 +83,7 @@ def told_headers(limits, used, need, refused, free_s):
 
 
 class Server(ThreadingHTTPServer):
-    daemon_threads, request_queue_size = True, 256  # many callers knock at once
+    daemon_threads, request_queue_size = True, 256  # many simultaneous connections
 
 
 @pytest.fixture
@@ -166,13 +166,13 @@ loop.close()
 
 
 def in_one_time(processes, grain=0.002):
-    "Processes that ask for the time go on together, at the earliest that one waits for; what they say last."
+    "Drive processes by a simulated clock that advances to the earliest wake-up; return their last lines."
     asked = {p: json.loads(p.stdout.readline()) for p in processes}
     said = {}
     while asked:
         now = min(asked.values()) + grain
         awake = [p for p, at in asked.items() if at <= now]
-        for p in awake:  # all of them first: they are at the books at once
+        for p in awake:  # all are woken first, so that they access the files at the same time
             p.stdin.write(f"{now}\n")
             p.stdin.flush()
         for p in awake:
@@ -186,7 +186,7 @@ def in_one_time(processes, grain=0.002):
 
 
 def test_three_processes_use_what_is_allowed_and_no_more(tmp_path, monkeypatch):
-    "They share files and locks in truth, and a time that passes only where all of them wait."
+    "Files and locks are real; the clock advances only when all processes wait."
     monkeypatch.setenv("OPENAI_API_KEY", endpoint.KEY)
     seconds, processes = 4.6, []
     words = [sys.executable, "-c", CHILD, str(tmp_path / "limits"), str(seconds)]
@@ -241,12 +241,12 @@ def test_one_that_waited_and_died_is_not_waited_for():
         while isinstance(books.take(who, ONE, lease_s=1.0), Booking):
             pass
         books.close()
-    books = Books(notes, 62.5, [limit])  # the lease of the dead one is over
+    books = Books(notes, 62.5, [limit])  # the dead process's lease has expired
     assert isinstance(books.take("alive", ONE), Booking)
 
 
 def test_limits_are_learnt_from_headers_alone(provider, tmp_path):
-    "Two runs that know nothing: the first burst may be refused, then both keep to what they were told."
+    "Two runs without known limits: the first burst may be refused, then both keep to the reported limits."
     provider.limits, provider.tells = {"r": {"requests": 20}}, True
 
     async def work(traffic, client, end):
@@ -268,10 +268,8 @@ def test_limits_are_learnt_from_headers_alone(provider, tmp_path):
 
     told = asyncio.run(main())
     seen = provider.seen["r"]
-    assert len(seen) >= 41 and seen[40][0] - seen[0][0] < 6, (
-        "two windows, and one more where a burst was refused"
-    )
-    assert provider.refused <= 12, provider.refused  # the first window: nobody knew
+    assert len(seen) >= 41 and seen[40][0] - seen[0][0] < 6, "two windows, or three if a burst was refused"
+    assert provider.refused <= 12, provider.refused  # in the first window the limit is unknown
     assert told["limits"] == [{"what": "requests", "amount": 20, "window_s": 1.0, "from": "response headers"}]
     assert told["limit_wait_s"] > 0.5 and told["limit_headers_refused"] == 0
 
@@ -314,7 +312,7 @@ def test_a_limit_for_nobody_is_told_before_the_first_call(named, server, tmp_pat
     more = {named: limits, "out": tmp_path / "r", "progress": False}
     run([f"openai:good@{server.url}"], judge=judge, use_cases=["service_call_summary"], limit=1, **more)
     assert [asked for text, asked in told if named in text and "'nosuch'" in text] == [0]
-    assert len([text for text, _ in told if named in text]) == 1, "the others are asked"
+    assert len([text for text, _ in told if named in text]) == 1, "the others must be asked"
 
 
 def test_waiting_holds_no_slot_is_no_latency_and_can_be_cancelled(tmp_path):
@@ -375,7 +373,7 @@ def test_a_long_wait_is_told_once_on_the_progress_line(tmp_path):
     assert len(told) == 1 and "1 requests a minute (from the plan)" in told[0]
 
 
-# headers that somebody else wrote
+# third-party headers
 
 UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 NAMES = [
@@ -424,7 +422,7 @@ def test_a_duration_is_the_sum_of_its_parts(parts):
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 10**6), st.data(), st.sampled_from([60, 3600, 86_400]))
 def test_the_window_of_a_bucket_that_refills_is_found_where_it_shows(limit, data, window_s):
-    "Free again in t seconds, of which the window takes as much as is used: a longer one than a minute shows."
+    "Reset in t seconds, in proportion to the used share: a window longer than a minute is recognized."
     used = data.draw(st.integers(1, limit))
     reset_s = window_s * used / limit
     assert window_of(limit, limit - used, reset_s) == (window_s if reset_s > 66 else 60)
@@ -438,7 +436,7 @@ def test_long_headers_are_read_at_once():
 
 
 def test_an_endpoint_that_says_nothing_is_left_never_stops_a_run(tmp_path):
-    "A lying header slows a run down to one window after another, and says so; it never ends it."
+    "A wrong header slows a run down to one call per window at worst; it never stops the run."
     now, notes = 0.0, {}
     lie = {"x-ratelimit-limit-requests": "5", "x-ratelimit-remaining-requests": "0"}
     gate = RateLimits(folder=tmp_path).gate(object(), ("p", "a", "m"))
@@ -508,7 +506,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_of(tmp_path):
             gate.done((await gate.through(lambda: asyncio.sleep(0), gate.amounts("x")))[1])
         return gate._taken(gate.amounts("x"))
 
-    assert isinstance(asyncio.run(main()), Wait)  # counted for this run alone
+    assert isinstance(asyncio.run(main()), Wait)  # counted for this run only
     assert len(told) == 1 and "for this run alone" in told[0]
 
 

@@ -1,4 +1,4 @@
-"Ratings brought in again through the command line: nothing is lost without a word, nothing counts twice."
+"Repeated imports of ratings on the command line: nothing is lost silently or counted twice."
 
 import csv
 import random
@@ -21,7 +21,7 @@ def rated(tmp_path_factory):
 
 
 def filled(folder, rater, points, name):
-    "A rater's sheet with `points(row, criterion)`; None leaves a cell empty."
+    "Write a rater's sheet with `points(row, criterion)`, None for an empty cell; return its path."
     with open(folder / "rating" / rater / "sheet.csv", encoding="utf-8-sig", newline="") as f:
         head, *rows = csv.reader(f)
     for n, row in enumerate(rows):
@@ -35,10 +35,10 @@ def filled(folder, rater, points, name):
 
 
 def given(folder):
-    "(rater, metric, sample) -> points, of people."
+    "Return the manual scores: (rater, metric, sample) -> points."
     people = [s for s in open_run(folder).scores if s.method == "manual"]
     found = {(s.rater, s.metric, s.sample_id): s.points for s in people}
-    assert len(found) == len(people)  # nobody counts twice
+    assert len(found) == len(people)  # no rating is counted twice
     return found
 
 
@@ -65,7 +65,7 @@ def test_a_sheet_changes_what_it_holds_and_nothing_else(rated, seed, capsys):
         k: v for k, v in before.items() if k[0] == "ana"
     }
     for who, metric, sample in after:
-        if metric == "accuracy":  # follows the points that count now
+        if metric == "accuracy":  # computed from the current points
             assert after[who, metric, sample] == sum(after[who, c, sample] for c in CRITERIA) / len(CRITERIA)
 
 

@@ -1,4 +1,4 @@
-"Shards over a local Ray cluster: the local engine's rows, a killed worker, nothing twice, no key on disk."
+"Shards on a local Ray cluster: same rows as the local engine, killed workers, shared limits, no key on disk."
 
 import json
 import os
@@ -25,7 +25,7 @@ from crmeval.runs.shards import run_sharded
 from crmeval.runs.shared_windows import SharedNotes
 from crmeval.tasks.use_cases import add_use_case, get_use_case
 
-# found, not imported: every test process collects this file, and one runs it
+# not imported: every test process collects this file, and only one runs it
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 CASES = ["service_conversation_summary", "update_crm_info"]
 TIMES = ["latency_s", "ttft_s", "queue_s", "created", "tries"]
@@ -33,13 +33,13 @@ TIMES = ["latency_s", "ttft_s", "queue_s", "created", "tries"]
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory):
-    "Where each node keeps its limits."
+    "The folder of the nodes' rate limits."
     return tmp_path_factory.mktemp("limits")
 
 
 @pytest.fixture(scope="module")
 def cluster(apart):
-    "One cluster of two nodes for the whole file, with a planted key in its environment."
+    "A cluster of two nodes for the whole file, with a planted key in its environment."
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", OPENAI_API_KEY=endpoint.KEY)
     os.environ.pop("OPENAI_BASE_URL", None)
     before = os.environ["CRMEVAL_LIMITS"]
@@ -53,13 +53,13 @@ def cluster(apart):
     for tries in 1, 2, 3:
         try:
             head = {**node_options(), "include_dashboard": False}
-            os.environ["CRMEVAL_LIMITS"] = str(apart / "head")  # as on machines of their own
+            os.environ["CRMEVAL_LIMITS"] = str(apart / "head")  # as on separate machines
             nodes = Cluster(initialize_head=True, head_node_args=head)
             os.environ["CRMEVAL_LIMITS"] = str(apart / "other")
             nodes.add_node(**node_options())
             os.environ["CRMEVAL_LIMITS"] = before
             context = ray.init(address=nodes.address, log_to_driver=False)
-        except Exception as e:  # Ray allows its own start some seconds, which a busy machine may not have
+        except Exception as e:  # Ray's start timeout of some seconds can be too short on a busy machine
             ray.shutdown()
             if tries == 3:
                 pytest.fail(f"no Ray cluster could be started here: {e}")
@@ -72,7 +72,7 @@ def cluster(apart):
 
 
 def table(folder, name):
-    "A table without what measures time and tries."
+    "Return a table without the columns of times and tries."
     import pyarrow.parquet as pq
 
     found = pq.read_table(Path(folder) / f"{name}.parquet")
@@ -80,11 +80,11 @@ def table(folder, name):
 
 
 def same_for_both(manifest):
-    "What the manifests of both engines must say alike."
+    "Return the part of a manifest that must be equal for both engines."
     of_the_engine = ("engine", "shards", "created", "finished", "traffic")
     told = {k: v for k, v in manifest.as_dict().items() if k not in of_the_engine}
     told["plan"] = {k: v for k, v in told["plan"].items() if k not in ("out", "engine", "shard_size")}
-    told.pop("command")  # names the engine and the folder
+    told.pop("command")  # contains the engine and the folder
     return told
 
 
@@ -98,7 +98,7 @@ def samples_of(body):
 
 @pytest.fixture
 def own_case():
-    "A use case that only this process knows."
+    "A use case registered only in this process."
     add_use_case({**vars(get_use_case(CASES[0])), "id": "own_summary", "name": "Own: Summary"})
     return "own_summary"
 
@@ -133,7 +133,7 @@ def test_same_rows_as_the_local_engine(tmp_path, cluster, own_case):
 
 
 def holders(folder):
-    "Processes that hold a shard's journal open: the workers that are evaluating one."
+    "Return the worker processes that have a shard's journal open."
     found = set()
     for fd in Path("/proc").glob("[0-9]*/fd/*"):
         try:
@@ -178,7 +178,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, clust
     )
     asked = Counter(map(samples_of, server.bodies))
     assert len(asked) == len(samples) and sum(asked.values()) - len(samples) <= 2, (
-        "at most what was in flight is asked again"
+        "at most the requests in flight are repeated"
     )
     local = run(
         "openai:good",
@@ -194,7 +194,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, clust
     again = run_sharded("openai:good", **what)
     assert len(server.bodies) == before and again.manifest.shards["reused"] == again.manifest.shards["n"] == 2
     more = run_sharded(["openai:good", "openai:cut"], **what, add=True)
-    assert len(server.bodies) == before + len(samples), "a system more asks only that system"
+    assert len(server.bodies) == before + len(samples), "only the added system must be asked"
     assert more.manifest.responses == {"ok": len(samples), "truncated": len(samples)}
     assert endpoint.KEY.encode() not in everything(tmp_path)
 
@@ -215,11 +215,11 @@ def test_one_budget_for_all_workers(tmp_path, cluster, server):
     assert cut.manifest.budget["calls"] == 5 and "5 of 5 calls" in cut.manifest.budget["reached"]
     more = run_sharded("openai:good", **what, max_calls=6)
     assert len(server.bodies) == 6 and more.manifest.responses == {"ok": 6, "not_run": n - 6}, (
-        "what an earlier session has used counts"
+        "calls of an earlier session count"
     )
     used = cut.responses[0].usage.output_tokens
     assert more.manifest.budget["max_calls"] == 6 and more.manifest.budget["calls"] == 6
-    dear = {"good": (0, 1e6)}  # a token of an answer is a dollar, and 4,000 are held for each
+    dear = {"good": (0, 1e6)}  # an answer token costs a dollar, and 4,000 are reserved per call
     limit = 4000 + 2.5 * used
     priced = run_sharded("openai:good", **{**what, "out": tmp_path / "p"}, max_usd=limit, prices=dear)
     asked = len(server.bodies) - 6
@@ -227,13 +227,13 @@ def test_one_budget_for_all_workers(tmp_path, cluster, server):
     assert priced.manifest.responses == {"ok": asked, "not_run": n - asked}
     whole = run_sharded("openai:good", **what)
     assert len(server.bodies) == n + asked and whole.manifest.responses == {"ok": n}
-    assert whole.manifest.budget is None, "the limits of an earlier session are not those of this one"
+    assert whole.manifest.budget is None, "limits of an earlier session must not apply"
 
 
 def test_one_limit_a_minute_for_all_nodes(tmp_path, cluster, server, apart):
-    "Each node has notes of its own; the run counts in those of one machine, the driver's."
+    "Each node has its own notes; the run counts in those of the driver's machine."
     samples = select_samples("demo", CASES[0], limit=8)
-    server.pause = 0.1  # long enough for both to be at work
+    server.pause = 0.1  # long enough that both workers are active
     told = {"shard_size": 4, "concurrency": 1, "base_url": server.url, "progress": False}
     done = run_sharded(
         "openai:good", data=samples, out=tmp_path / "r", requests_per_minute={"openai:good": 900}, **told
@@ -244,11 +244,11 @@ def test_one_limit_a_minute_for_all_nodes(tmp_path, cluster, server, apart):
 
 
 def test_what_the_workers_share_stays_on_the_node_of_the_driver(cluster):
-    "A node that goes takes no more along than its own work."
+    "Losing a node must lose only its own work."
     import ray
 
     desks = [shards._desk(ray, SimpleNamespace(budget=None)) for _ in range(6)]
-    assert all(desk.now() > 0 for desk in desks), "each is there"
+    assert all(desk.now() > 0 for desk in desks), "every actor must answer"
     found = [ray._private.state.actors(desk.actor._actor_id.hex()) for desk in desks]
     assert {a["Address"]["NodeID"] for a in found} == {ray.get_runtime_context().get_node_id()}
 
@@ -271,11 +271,11 @@ def test_a_killed_driver_is_started_again(tmp_path, cluster, server):
         time.sleep(0.02)
     driver.kill()
     driver.wait()
-    time.sleep(1)  # workers of a driver that is gone are ended by the cluster
+    time.sleep(1)  # the cluster ends the workers of a dead driver
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "{'ok': 7}" in again.stdout, again.stderr[-2000:]
     asked = Counter(map(samples_of, server.bodies))
-    assert len(asked) == 7 and sum(asked.values()) <= 9, "at most what was in flight is asked again"
+    assert len(asked) == 7 and sum(asked.values()) <= 9, "at most the requests in flight are repeated"
 
 
 def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
@@ -309,7 +309,7 @@ def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
     assert main(["run", "--engine", "ray", *words]) == 1
     now = Counter(json.loads(b)["model"] for b in server.bodies)
     assert now["good"] == asked["good"] == 3 and now["denied"] > asked["denied"], (
-        "what failed is asked again, as by the local engine"
+        "failed calls are repeated, as by the local engine"
     )
     assert endpoint.KEY.encode() not in everything(tmp_path) and endpoint.KEY not in out + err
     assert main(["run", *words[2:]]) == 2 and "continue it with that engine" in capsys.readouterr().err
@@ -345,7 +345,7 @@ def test_wrong_use_is_told_before_anything_is_done(tmp_path, cluster, words, sai
 
 
 def test_a_folder_that_workers_do_not_share(tmp_path, cluster, monkeypatch):
-    "The samples' file vanishes before a worker looks for it: what a disk of its own would show."
+    "The samples' file is missing when a worker looks for it, as on a disk that is not shared."
     import crmeval.runs.shards as shards
 
     monkeypatch.setattr(shards, "write_parquet", lambda records, path, kind: path)

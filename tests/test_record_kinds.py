@@ -1,4 +1,4 @@
-"""Records in answers: which object is meant, and which values are the same, whatever they are written like"""
+"Records in answers: which object is the record, and which values are equal across notations."
 
 import time
 
@@ -119,7 +119,7 @@ SAME = [
     ("(415) 555-0132", "415.555.0132"),
     ("4155550132", "(415) 555-0132"),
     ("+1 415 555 0132", "(415) 555-0132"),
-    # truth and nothing
+    # booleans and empty values
     ("true", True),
     ("Yes", True),
     ("ja", True),

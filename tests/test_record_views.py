@@ -1,7 +1,7 @@
-"""What a record shows of itself: the figure first, one line in a terminal, one screen in a notebook.
+"""Display of records: the figure first, one line in a terminal, one screen in a notebook.
 
-Each record that a researcher meets is filled with what a model may write: tags, signs that move a cursor or
-turn the reading direction, and 200,000 characters. Nothing of it is obeyed.
+The records contain hostile model output: tags, terminal control characters, direction overrides and
+200,000 characters. None of it takes effect.
 """
 
 import re
@@ -64,7 +64,7 @@ ALLOWED = {"div", "bdi", "details", "summary", "pre", "table", "thead", "tbody",
 
 
 class Elements(HTMLParser):
-    "Tags with their attributes, in order; what stays open is kept."
+    "Tags with their attribute names in order, tags still open, and the text."
 
     def __init__(self, html):
         super().__init__()
@@ -92,7 +92,7 @@ def test_a_notebook_shows_one_screen_in_which_nothing_is_obeyed(name):
     assert not re.search("[\x00\x1b\u202e\u2066\ud800-\udfff]", page)
     assert page.encode("utf-8") and len(page) < 60_000
     folded = re.sub(r"<details>.*?</details>", "", page, flags=re.S)
-    assert len("".join(Elements(folded).told)) < 2_000  # what is in sight before somebody asks for more
+    assert len("".join(Elements(folded).told)) < 2_000  # visible before anything is unfolded
 
 
 @pytest.mark.parametrize("name", [n for n in RECORDS if n not in ("estimate", "difference")])
@@ -138,12 +138,12 @@ def test_an_answer_in_hebrew_keeps_its_direction_to_itself():
     assert '<bdi dir="auto">\u05e9\u05dc\u05d5\u05dd</bdi>' in page
 
 
-# their text is the name of a table in SQL, not a result that somebody looks at
+# their text is the name of an SQL table, not a result
 NAMES = {"Relation", "Readable", "Asked"}
 
 
 def test_every_record_that_has_a_text_shows_it_in_a_notebook():
-    "A kind, not a list: whoever writes a record that prints itself gives it a view, too."
+    "Checked over all modules: every dataclass with its own `__str__` needs `_repr_html_`."
     bare, seen = [], 0
     for path in sorted(Path(crmeval.__file__).parent.glob("*/*.py")):
         if path.name == "__init__.py" or "def __str__" not in path.read_text(encoding="utf-8"):

@@ -1,4 +1,4 @@
-"""Refusals: clauses and not sentences, ordered refusals, languages that are not listed, thoughts, loops"""
+"Refusals: partial ones, requested ones, unlisted languages, repetition loops, reasoning without an answer."
 
 import time
 

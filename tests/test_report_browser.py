@@ -1,4 +1,4 @@
-"Report and comparison in a real browser: what a reader does, what an attacker would like, what it costs."
+"Report and comparison in a browser: filters, links, samples, printing, hostile texts, speed and size."
 
 import csv
 import random
@@ -68,7 +68,7 @@ def text(r, k):
 
 
 def thousand(folder, n=1000):
-    "A run of five systems on n samples with hostile texts everywhere; one in fifty was not asked."
+    "Write a run of five systems on n samples with hostile texts; one sample in fifty has no answer."
     r, samples, rows, scores = random.Random(7), [], [], []
     for i in range(n):
         evil, u = ATTACKS[i % len(ATTACKS)], ("service_call_summary", "sales_call_summary")[i % 2]
@@ -130,7 +130,7 @@ def thousand(folder, n=1000):
 
 
 def with_people(run):
-    "Two people rated the first answers."
+    "Return the run with ratings by two people for the first answers."
     extra = [
         Score(
             s.metric,
@@ -150,7 +150,7 @@ def with_people(run):
 
 
 def in_regions(run):
-    "The run cut by a column of its data; the column and one of its values are hostile."
+    "Return the run sliced by a column; the column and one of its values are hostile."
     regions = ("north", "south", "south", ATTACKS[2], "")
     told = [replace(s, tags={ATTACKS[0]: regions[k % 5]}) for k, s in enumerate(run.samples)]
     manifest = replace(run.manifest, plan={"slices": [ATTACKS[0]]})
@@ -159,7 +159,7 @@ def in_regions(run):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    "Reports of the baseline systems on a part of the demo set, of a thousand hostile samples; a comparison."
+    "Write reports of baselines on the demo set and of a thousand hostile samples, and a comparison."
     d = tmp_path_factory.mktemp("pages")
     demo = run_benchmark(
         ["baseline:reference", "baseline:lead", "baseline:rules"],
@@ -192,7 +192,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, files):
-    "Open a page; at the end: no error in the console, no request beyond the file, no attack that had run."
+    "Open a page; afterwards there must be no console error, outside request or executed attack."
     pages, wrong, asked = [], [], []
 
     def go(name, table="#board", fragment="", **more):
@@ -236,7 +236,7 @@ def choose(page, table, name, value):
 
 
 def in_order(page, read):
-    "What is read once it is sorted: the table draws anew a moment after the click."
+    "Return `read()` once it is sorted: the table is redrawn shortly after the click."
     for _ in range(100):
         found = read()
         if found == sorted(found):
@@ -247,7 +247,7 @@ def in_order(page, read):
 
 def test_the_leaderboard_filters_and_sorts(visit):
     page = visit("demo")
-    assert page.locator("#board tbody tr").count() == 3  # overall at first, which is in no column
+    assert page.locator("#board tbody tr").count() == 3  # all use cases together at first
     assert "Use case" not in page.inner_text("#board thead")
     choose(page, "#board", "Use case", "Service: Call Summary")
     choose(page, "#board", "Model", "baseline:lead")
@@ -267,7 +267,7 @@ def test_the_leaderboard_filters_and_sorts(visit):
     )
     assert (
         accuracy() == sorted(accuracy(), reverse=True) and len(set(accuracy())) > 3
-    )  # the area's column, better first
+    )  # the column of the area, best first
     head.click(position={"x": 8, "y": 8})
     assert in_order(page, accuracy)
     page.locator("#board thead th", has_text="System").click(position={"x": 8, "y": 8})
@@ -288,14 +288,14 @@ def test_areas_choose_columns_and_methods_choose_rows(visit):
     )
     assert {"20", "980"} & set(
         cells(page, "#board", column(page, "#board", "Not scored"))
-    ) == set()  # people were asked about some only
+    ) == set()  # raters have only some of the answers
     page.locator("#board .cm-reset").click()
     choose(page, "#board", "Method", "auto")
     choose(page, "#board", "Use case", "Overall")
     assert sorted(cells(page, "#board", column(page, "#board", "Not scored"))) == [
         *"0000",
         "20",
-    ]  # what was not run is counted
+    ]  # missing answers are counted
 
 
 def test_from_a_number_to_definition_agreement_and_samples(visit):
@@ -308,13 +308,13 @@ def test_from_a_number_to_definition_agreement_and_samples(visit):
     page.locator("#board tbody tr", has_text="img src").locator(
         f"td:nth-child({column(page, '#board', 'Not scored')}) a"
     ).first.click()
-    for _ in range(100):  # the page's policy lets no condition be polled inside it
+    for _ in range(100):  # the page's security policy forbids polling a condition inside it
         if "20" in page.inner_text("#samples .dt-info"):
             break
         page.wait_for_timeout(50)
     begins = cells(page, "#samples", column(page, "#samples", "Answer begins"))
     assert len(begins) == 10 and all("(no response" in b for b in begins)
-    assert HOSTILE in page.inner_text("#samples .cm-which")  # a chosen system needs no column
+    assert HOSTILE in page.inner_text("#samples .cm-which")  # a column is not needed for the selected system
 
 
 def test_a_phone_shows_name_rank_and_the_number_of_the_area(visit):
@@ -328,7 +328,7 @@ def test_a_phone_shows_name_rank_and_the_number_of_the_area(visit):
         ] * 3, heads
         wide = page.eval_on_selector("#board .dt-layout-table", "x => x.scrollWidth - x.clientWidth")
         assert wide <= 0, (area, wide)
-    assert page.locator("#board tbody tr").first.bounding_box()["y"] < 900  # no screenful of words before it
+    assert page.locator("#board tbody tr").first.bounding_box()["y"] < 900  # at most one screen of text above
 
 
 def test_the_choice_stands_in_the_address_and_comes_back(visit):
@@ -364,7 +364,7 @@ def test_what_changes_nothing_is_left_away_and_a_search_needs_no_focus(visit):
     names = page.eval_on_selector_all(".dt-paging nav", "all => all.map(e => e.getAttribute('aria-label'))")
     assert len(set(names)) == len(names) > 1
     every = rows_told(page)
-    # as a tool for speech fills a box: no key, no focus
+    # speech input fills a box without key events or focus
     fill = "box => { box.value = 's0007'; box.dispatchEvent(new Event('input', { bubbles: true })); }"
     page.eval_on_selector("#samples .dt-search input", fill)
     wait_for(page, lambda: 0 < rows_told(page) < every, True)
@@ -391,7 +391,7 @@ def test_on_a_phone_names_are_cut_at_their_joints_and_agreement_shows_its_number
     scale = "svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width"
     assert (
         page.eval_on_selector("#part-agreement figure svg", scale) > 0.9
-    )  # letters of 9 points stay 8 pixels
+    )  # letters of 9 points are at least 8 pixels high
 
 
 def test_the_summary_fits_and_keeps_the_name_in_view(visit):
@@ -411,7 +411,7 @@ def test_an_address_opens_the_chosen_samples(visit):
 
 
 def wait_for(page, read, wanted):
-    "Texts are unpacked and tables drawn a moment later; the page's policy lets no condition be polled in it."
+    "Wait until `read()` returns `wanted`; the page's security policy forbids polling inside it."
     for _ in range(100):
         if (found := read()) == wanted:
             return
@@ -420,7 +420,7 @@ def wait_for(page, read, wanted):
 
 
 def rows_told(page):
-    "How many rows the filters leave, as the table says it."
+    "Return the number of filtered rows that the table reports."
     return int(
         re.search(r"([\d,]+)(?: rows?)?(?:;|$)", page.inner_text("#samples .dt-info"))[1].replace(",", "")
     )
@@ -431,7 +431,7 @@ def place(page):
 
 
 def chip(page, title):
-    "A score of the answer that is shown."
+    "Return this score of the displayed answer."
     return float(page.inner_text(f"#samples .cm-chips span:has-text('{title}') b"))
 
 
@@ -455,9 +455,7 @@ def test_a_number_opens_exactly_its_samples_worst_first_and_back_again(visit):
         page.keyboard.press("ArrowRight")
         wait_for(page, lambda: place(page), f"{n} of 3")
         found.append(chip(page, "Completeness"))
-    assert (
-        found == sorted(found) and abs(sum(found) / 3 - mean) < 0.006
-    )  # they are what the number is made of
+    assert found == sorted(found) and abs(sum(found) / 3 - mean) < 0.006  # the samples behind the mean
     assert re.search(r"&at=\d+", page.url)
     page.go_back()
     wait_for(page, lambda: page.url, before)  # with its filters
@@ -486,7 +484,7 @@ def test_a_group_of_samples_is_chosen_like_anything_else_and_its_number_opens_it
     found = [float(v) for v in cells(page, "#samples", column(page, "#samples", "Compl"))]
     assert found == sorted(found) and len(found) == 10 and abs(sum(found) / 10 - mean) < 0.006
     ids = [v[:5] for v in cells(page, "#samples", 1)]
-    assert {int(i[1:]) % 5 for i in ids} == {1, 2}  # as `in_regions` deals them
+    assert {int(i[1:]) % 5 for i in ids} == {1, 2}  # as assigned by `in_regions`
     again = visit("regions", "#samples", "#" + page.url.split("#")[1])
     assert [v[:5] for v in cells(again, "#samples", 1)] == ids
     page.go_back()
@@ -495,7 +493,7 @@ def test_a_group_of_samples_is_chosen_like_anything_else_and_its_number_opens_it
 
 
 def test_source_and_answer_stand_side_by_side_with_marks_in_both(visit):
-    page = visit("demo", "#samples", "#samples?0=2&by=factuality&with=1")  # the rules, least true first
+    page = visit("demo", "#samples", "#samples?0=2&by=factuality&with=1")  # of the rules, least factual first
     page.wait_for_selector("#samples .cm-said mark")
     texts = [page.inner_text(x) for x in ("#samples .cm-source", "#samples .cm-said pre")]
     assert all(len(x) > 40 for x in texts)
@@ -518,9 +516,7 @@ def test_source_and_answer_stand_side_by_side_with_marks_in_both(visit):
     )
     page.wait_for_function("document.querySelectorAll('#samples thead th').length == 2")  # after the resize
     heads = page.eval_on_selector_all("#samples thead th", "x => x.map(y => y.innerText)")
-    assert len(heads) == 2 and "Fact" in heads[1], (
-        heads
-    )  # the sample, and the number that is asked about; one system
+    assert len(heads) == 2 and "Fact" in heads[1], heads  # the sample, and the requested metric of one system
 
 
 def test_every_metric_sorts_worst_first_and_buttons_and_keys_step(visit):
@@ -535,7 +531,7 @@ def test_every_metric_sorts_worst_first_and_buttons_and_keys_step(visit):
         known = [v for v in cells(page, "#samples", column(page, "#samples", title)) if v != "–"]
         values = [float(v.replace("<", "")) for v in known]
         assert values == sorted(values, reverse=way < 0) and place(page) == f"1 of {total}"
-    page.locator("#samples .cm-prev").click(force=True)  # there is nothing before the first
+    page.locator("#samples .cm-prev").click(force=True)  # nothing precedes the first one
     assert (
         place(page) == f"1 of {total}" and page.locator(".cm-prev").get_attribute("aria-disabled") == "true"
     )
@@ -543,8 +539,8 @@ def test_every_metric_sorts_worst_first_and_buttons_and_keys_step(visit):
     for key, at in (("Enter", 2), ("j", 3), ("k", 2), ("ArrowLeft", 1)):
         page.keyboard.press(key)
         wait_for(page, lambda: place(page), f"{at} of {total}")
-        assert page.evaluate("document.activeElement.className") == "cm-next"  # focus is kept
-    page.locator("#samples tbody button.cm-open").nth(4).click()  # a line of the table below
+        assert page.evaluate("document.activeElement.className") == "cm-next"  # the focus is kept
+    page.locator("#samples tbody button.cm-open").nth(4).click()  # a row of the table below
     wait_for(page, lambda: place(page), f"5 of {total}")
     again = visit("demo", "#samples", "#" + page.url.split("#")[1])
     assert again.inner_text(".cm-which") == page.inner_text(".cm-which")
@@ -559,7 +555,7 @@ def test_all_samples_are_paged_and_hostile_texts_stay_texts(visit):
     assert cells(page, "#samples", 1) != first
     page.locator("#samples input[type=search]").fill("s0999")
     wait_for(page, lambda: place(page), "1 of 5")
-    for evil in ATTACKS[:5]:  # step through attacks: each is shown, and none is obeyed
+    for evil in ATTACKS[:5]:  # every attack is displayed and none takes effect
         page.locator("#samples input[type=search]").fill(f"s000{ATTACKS.index(evil)}")
         page.wait_for_timeout(80)
         page.locator("#samples tbody button.cm-open").first.click()
@@ -577,7 +573,7 @@ def test_all_samples_are_paged_and_hostile_texts_stay_texts(visit):
 def test_parts_are_tabs_one_click_or_key_away(visit):
     page = visit("demo")
     height = page.evaluate("document.documentElement.scrollHeight")
-    assert height < 2600, height  # a page, not a scroll
+    assert height < 2600, height  # limited height
     tabs = page.locator("nav.tabs [role=tab]")
     names = tabs.all_inner_texts()
     assert {"Pictures", "Use cases", "Samples", "Definitions", "Agreement"} <= set(names)
@@ -588,13 +584,13 @@ def test_parts_are_tabs_one_click_or_key_away(visit):
         assert page.locator("section.part:visible").count() == 1
     page.go_back()
     wait_for(page, lambda: page.locator("nav.tabs [aria-selected=true]").inner_text(), names[-2])
-    page.locator("#agreement-table-m-completeness").check()  # the table on agreement filters without a script
+    page.locator("#agreement-table-m-completeness").check()  # filters without a script
     assert set(page.locator("#agreement-table tbody tr:visible td:first-child").all_inner_texts()) == {
         "completeness"
     }
     tabs.first.click()
     told = page.locator("figure.empty").inner_text()
-    assert "Accuracy against cost" in told and "crmeval run openai:NAME" in told  # in the picture's place
+    assert "Accuracy against cost" in told and "crmeval run openai:NAME" in told  # instead of the figure
     assert page.locator("#part-overall figure svg").count() == 3
 
 
@@ -615,7 +611,7 @@ def test_accessible_and_narrow(visit, scheme):
                 page.locator(f"{'#samples' if tab else table} button.cm-open").first.click()
                 page.wait_for_selector("#samples .cm-said pre" if tab else ".cm-inner")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
-            if tab == "Samples":  # its colours and scrolling are looked at with the hostile run's
+            if tab == "Samples":  # covered by the run with hostile texts
                 continue
             found = [
                 (v["id"], v["nodes"][0]["html"][:160])
@@ -637,13 +633,11 @@ def test_a_thousand_samples_open_quickly(files, browser):
         told = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
         times.append(told["TaskDuration"])
         browser.give_back(page)
-    assert 0 < min(times) < 2, (
-        times
-    )  # seconds of the page's thread, until the last table is ready; not of others
+    assert 0 < min(times) < 2, times  # CPU seconds of the page until the last table is ready
 
 
 def test_a_number_of_a_run_in_several_files_opens_all_its_samples_file_by_file(browser, tmp_path):
-    "Every answer stands in one file; the way to the next file keeps what was chosen, worst first there, too."
+    "Every answer is in exactly one file; the link to the next file keeps the selection and its order."
     n = 240
     run = thousand(tmp_path, n)
     pages = report_pages(run, file_bytes=60_000)
@@ -695,7 +689,7 @@ def test_the_comparison_page_shows_answers_side_by_side(visit):
     choose(page, "#pairs", "Better", HOSTILE)
     words = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 2)))
     ends = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 4)))
-    for metric, told in words.items():  # one interval and one p that belong together, and a name
+    for metric, told in words.items():  # one interval and one p-value from the same method, and its name
         low, high = (float(x.replace("\u2212", "-")) for x in ends[metric].split(" to "))
         assert (low <= 0 <= high) == (told == "not told apart"), (metric, told, low, high)
         assert told == "not told apart" or told.startswith(("openai:gpt-4o is", HOSTILE[:20])), told
@@ -717,11 +711,9 @@ def test_packed_texts_hold_no_markup_of_a_model(files):
     page = files["big"].read_text(encoding="utf-8")
     found = [unpack(b) for b in re.findall(r'class="cm-(?:data|chunk)">([^<]*)<', page)]
     sources = [s[0] for f in found for s in f.get("shared", ())]
-    assert len(sources) > 900 and any(
-        "<script" in s for s in sources
-    )  # plain text, which is never read as HTML
+    assert len(sources) > 900 and any("<script" in s for s in sources)  # plain text, never parsed as HTML
     texts = []
-    for f in found:  # so are the labels of marks; answers and what was asked are HTML of ours
+    for f in found:  # labels of marks are plain text too; answers and inputs are generated HTML
         rows = [r[:2] for r in f["rows"]] if "shared" in f else f["rows"]
         labels = [m[3] for r in f["rows"] for m in r[2]] if "shared" in f else []
         sources += labels

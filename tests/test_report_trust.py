@@ -1,4 +1,4 @@
-"The report of a run with probes and twins: section Trust, what is blurred, escaped, left out of accuracy."
+"Reports with probes and twins: the Trust section, blurred and escaped texts, and accuracy without them."
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ HOSTILE = [
 
 
 class Page(HTMLParser):
-    "Text outside and inside blurred elements, names of elements, attributes of blurred ones and tick boxes."
+    "Parser of a report: text inside and outside blurred elements, their attributes, tags, boxes and scripts."
 
     def __init__(self, text):
         super().__init__()
@@ -74,7 +74,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if (
             self.stack and self.stack[-1][0] == "script"
-        ):  # packed data, unpacked and looked at by test_report_browser.py, or a script that runs
+        ):  # packed data, checked in test_report_browser.py, or code
             if not self.packed:
                 self.scripts.append(data)
         elif any(v for _, v in self.stack):
@@ -152,7 +152,7 @@ def sample_of(row):
 
 
 def part_of(run, wanted):
-    "The run with the wanted samples, responses and scores only."
+    "Return the run with only the wanted samples, responses and scores."
     rows = (run.samples, run.responses, run.scores)
     return Run(run.folder, run.manifest, *(list(filter(wanted, some)) for some in rows))
 
@@ -243,9 +243,10 @@ def test_a_box_shows_them_without_a_script_or_a_mouse(html, page):
 
 def test_every_veil_is_inside_what_its_box_shows(html):
     body = html[html.index('id="trust"') : html.index('id="speed"')]
-    for example in re.split(r"(?=<details><summary><bdi>)", body)[1:]:
-        if 'class="veil"' in example:
-            assert example.index('class="reveal"') < example.index('class="veil"')
+    examples = re.split(r"(?=<details><summary><bdi>)", body)[1:]
+    veiled = [e for e in examples if 'class="veil"' in e]
+    assert veiled and len(veiled) < len(examples)
+    assert all(e.index('class="reveal"') < e.index('class="veil"') for e in veiled)
 
 
 def test_nothing_of_a_model_is_markup(run, page, html):

@@ -1,4 +1,4 @@
-"Figures of rankings, retrievers, abstaining and citations: by hand, against scikit-learn, on hostile input."
+"Rankings, retrievers, abstention and citations: manual results, scikit-learn, and hostile input."
 
 import asyncio
 import json
@@ -43,14 +43,14 @@ places = st.integers(1, 15)
 
 
 # ---- one ranking
-# Worked out on paper: a d b e c, relevant a b c f; places 1, 3 and 5 hit.
+# Computed by hand: a d b e c, relevant a b c f; hits at ranks 1, 3 and 5.
 RANKING, RELEVANT = ["a", "d", "b", "e", "c"], ["a", "b", "c", "f"]
 BY_HAND = {
     recall_at_k: {1: 0.25, 3: 0.5, 5: 0.75, 10: 0.75},
     precision_at_k: {1: 1, 3: 2 / 3, 5: 0.6, 10: 0.3},
     hit_at_k: {1: 1, 5: 1},
     reciprocal_rank: {1: 1, 5: 1},
-    # ideal of 3: 1 + 0.63093 + 0.5; found 1 + 0.5. Of 5 and 10: ideal 2.56161; found 1 + 0.5 + 0.38685
+    # at 3: ideal 1 + 0.63093 + 0.5, found 1 + 0.5; at 5 and 10: ideal 2.56161, found 1 + 0.5 + 0.38685
     ndcg_at_k: {1: 1, 3: 1.5 / 2.13093, 5: 1.88685 / 2.56161, 10: 1.88685 / 2.56161},
 }
 
@@ -171,7 +171,7 @@ QUERIES = [Query(f"q{n}", f"word{n}", {f"p{n}": 1.0}, cluster=f"c{n // 3}") for 
 
 
 def finds_from(first):
-    "A search that finds the passage of queries from a number on, at the second place."
+    "Return a search that finds, at rank 2, the passage of queries numbered `first` and above."
     return lambda q: ["p99", f"p{q.id[1:]}"] if int(q.id[1:]) >= first else ["p99"]
 
 
@@ -182,14 +182,14 @@ def test_means_are_those_of_the_queries_and_conversations_are_drawn_whole():
     alone = [Query(q.id, q.text, q.relevant) for q in QUERIES]
     narrow = evaluate_retriever(finds_from(6), alone, figures=["recall@5"])["recall@5"]
     wide = table["recall@5"]
-    assert wide.high - wide.low > narrow.high - narrow.low  # two halves of whole conversations say less
+    assert wide.high - wide.low > narrow.high - narrow.low  # clusters that hit or miss as a whole
     assert table.unknown == 12 and table.doubles == 0
 
 
 def test_two_retrievers_are_compared_on_the_same_queries():
     a, b = (evaluate_retriever(finds_from(n), QUERIES, name=str(n)) for n in (0, 9))
     found = compare_retrievers(a, b, "recall@5")
-    # of four conversations three differ: too few to tell, by the interval and by the p-value
+    # three of four conversations differ: too few for significance, by interval and p-value
     assert found.value == pytest.approx(0.75) and found.low < 0 and found.high == 1 and found.p_value == 0.25
     assert compare_retrievers(b, a, "recall@5").value == -found.value
     other = evaluate_retriever(finds_from(0), QUERIES[::-1])
@@ -198,7 +198,7 @@ def test_two_retrievers_are_compared_on_the_same_queries():
 
 
 def test_hostile_retrievers_are_counted_and_not_rewarded():
-    "One that repeats itself, invents ids, gives scores that are none of numbers, fails, or finds nothing."
+    "Retrievers that repeat a passage, find nothing, return a wrong type, or fail for some queries."
     asked = [*QUERIES, Query("q12", "nothing answers this")]
     again = evaluate_retriever(lambda q: [f"p{q.id[1:]}"] * 10, asked, figures=["precision@10", "ndcg@10"])
     assert again["precision@10"].value == pytest.approx(0.1) and again["ndcg@10"].value == 1
@@ -213,7 +213,7 @@ def test_hostile_retrievers_are_counted_and_not_rewarded():
 
 
 def test_a_search_reads_nothing_that_is_relevant():
-    "The words of a search and its filters are all that a retriever is given."
+    "A retriever receives only the query text and its filters."
     seen = []
 
     class Listens:
@@ -235,7 +235,7 @@ def test_tables_show_intervals_and_rows_are_plain():
     assert {"ndcg@10", "recall@5", "ms p50", "ms p99", "cpu ms"} < {r["figure"] for r in rows}
 
 
-# ---- abstaining
+# ---- abstention
 flags = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40)
 
 
@@ -299,16 +299,16 @@ WORDS = WordSupport()
     ("answer", "recall", "precision"),
     [
         (f"{BACK} [1]. {PUMP} [2].", 1, 1),
-        (f"{BACK}. [1] {PUMP}.[2]", 1, 1),  # behind the stop
-        (f"{BACK} [2]. {PUMP} [1].", 0, 0),  # exchanged
-        (f"{BACK}. {PUMP}.", 0, None),  # nothing is cited
-        (f"{BACK} [1]. {PUMP}.", 1 / 2, 1),  # one claim cites nothing
-        (f"{BACK} [1, 2].", 1, 1 / 2),  # the second adds nothing
+        (f"{BACK}. [1] {PUMP}.[2]", 1, 1),  # after the period
+        (f"{BACK} [2]. {PUMP} [1].", 0, 0),  # swapped
+        (f"{BACK}. {PUMP}.", 0, None),  # no citation
+        (f"{BACK} [1]. {PUMP}.", 1 / 2, 1),  # one claim without a citation
+        (f"{BACK} [1, 2].", 1, 1 / 2),  # the second is redundant
         (f"{BACK}, and the warranty of a pump lasts five years [1, 2].", 1, 1),  # both are needed
         (f"{BACK} [9].", 0, 0),  # no passage has this number
         (f"{BACK} [1, 9].", 1, 1 / 2),
-        (f"See [our rules](https://kb.example/returns): {BACK.lower()}.", 1, 1),  # by its link
-        (f"{BACK} [1], see https://else.example/x.", 1, 1),  # a link to elsewhere counts apart
+        (f"See [our rules](https://kb.example/returns): {BACK.lower()}.", 1, 1),  # cited by link
+        (f"{BACK} [1], see https://else.example/x.", 1, 1),  # a link to another site is counted separately
     ],
 )
 def test_citations_by_hand(answer, recall, precision):
@@ -341,7 +341,7 @@ def test_the_list_of_sources_is_no_claim_in_any_form():
 
 
 class Asked:
-    "A judge that writes down what it is asked and knows nothing."
+    "A judge that records its requests and never decides."
 
     name, style = "asked", "fine"
 
@@ -361,7 +361,7 @@ def test_a_judge_is_asked_once_for_each_set_of_passages_and_its_failure_is_no_nu
     assert (s.fraction, s.status, s.reason) == (None, "parse_error", "unreadable")
     assert len(judge.calls) == 3  # the first, the second, both
     assert all("[" not in claim for claims, _ in judge.calls for claim in claims)
-    assert not any("Goodwill" in source for _, source in judge.calls)  # nobody cited it
+    assert not any("Goodwill" in source for _, source in judge.calls)  # not cited
 
 
 def test_awaited_forms_give_the_same():
@@ -383,7 +383,7 @@ def test_a_passage_that_the_reader_may_not_see_is_found_however_it_is_cited():
     assert internal_cited("So it is [1].", passages=ALL) == []
     assert internal_cited("`[3]`", passages=ALL) == []  # code is no citation
     listed = source_links(STAFF.text, ALL).text
-    assert internal_cited(listed, passages=ALL) == ["kb-66"]  # leaned on, and so in the list
+    assert internal_cited(listed, passages=ALL) == ["kb-66"]  # used, and so in the list
 
 
 @settings(deadline=None, max_examples=60)
@@ -418,7 +418,7 @@ def test_abstaining_in_words():
     assert not abstains("The fee is 4 euros.")
 
 
-# ---- the public sets
+# ---- public sets
 def the_set(name):
     try:
         return retrieval_set(name, download=False)

@@ -1,4 +1,4 @@
-"""A run that stays in its tables says what the same run says as lists."""
+"A run processed from its tables gives the same results as the same run loaded as lists."
 
 import random
 import re
@@ -112,7 +112,7 @@ POLICY = make_gate_policy(
 
 
 def test_a_gate_is_the_same(both):
-    "Of one run and of two, in lists and in tables, with the samples that speak against a release."
+    "With one run and with two, as lists and in tables, including the samples that argue against a release."
     small, large = both
     cases = {r.use_case for r in small.responses}
     rules = [r for r in POLICY.rules if r.use_case is None or get_use_case(r.use_case).id in cases]
@@ -129,7 +129,7 @@ def test_what_failed_is_the_same(both):
 
 
 def lowest(run):
-    "(system, use case, judge, metric) -> the fewest points."
+    "Return (system, use case, judge, metric) -> lowest points."
     found = {}
     for s in run.scores:
         if s.method == "auto" and s.points is not None and not s.perturbation:
@@ -145,14 +145,14 @@ def test_a_part_holds_the_lowest_of_all(both):
 
 
 def test_a_report_is_the_same_page(both):
-    "Spread, paired differences, speeds, groups, losses, examples: all that stands on the page."
+    "The whole page: spread, paired differences, speed, groups, losses, examples."
     small, large = (replace(run, manifest=replace(run.manifest, plan={"slices": ["region"]})) for run in both)
     assert report_html(large) == report_html(small)
 
 
 @pytest.mark.parametrize(("both", "texts"), [(0, "none"), (3, "all")], indirect=["both"])
 def test_what_is_published_is_the_same(both, texts):
-    "Every page, with numbers for ids and without texts, or with both."
+    "Every page, with numbered IDs and no texts, or with both."
     settings = SiteSettings("ACME", "bench@acme.example", "CC BY 4.0", samples=texts)
     a, b = (make_edition([run], settings, edition="1") for run in both)
     assert b == a and b.pages == a.pages and len(a.pages) >= 5
@@ -166,7 +166,7 @@ def in_words(run):
 
 
 def test_agreement_with_people_is_the_same(both):
-    "Also of judges that scored other samples alone, and of a scale of people's own."
+    "Also for judges that scored only other samples, and for a human scale of its own."
     small, large = both
     told = {"slices": ["region"], "n_resamples": 20}
     found = []
@@ -206,7 +206,7 @@ def test_agreement_counts_what_nobody_rated(seed, tmp_path):
 
 
 def test_scores_that_do_not_count_are_told_in_both(tmp_path):
-    "Of responses that are not there, and given twice: the agreement is that without them."
+    "Scores of missing responses and duplicates are ignored: the agreement is the same as without them."
     rng = random.Random(5)
     samples = [Sample(f"s{i}", "service_call_summary", {"transcript": "x"}) for i in range(12)]
     responses = [response_to(s, "m:a", 0, rng) for s in samples]
@@ -231,7 +231,7 @@ def test_scores_that_do_not_count_are_told_in_both(tmp_path):
 
 @pytest.mark.parametrize("both", (2, 4), indirect=True)
 def test_all_samples_stand_on_the_same_pages(both, monkeypatch):
-    "Of a run in tables they are read and packed by parts; where the pages begin and end is the same."
+    "A run in tables is read in chunks; page boundaries are the same."
     small, large = both
     monkeypatch.setattr(samples, "CHUNK", 4)
     told = {"file_bytes": 400, "prices": {"m:b": (1.0, 2.0)}}
@@ -241,7 +241,7 @@ def test_all_samples_stand_on_the_same_pages(both, monkeypatch):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_answers_are_the_same_in_the_same_order(seed, tmp_path):
-    "Several judges in any order, people, repeats, twins, probes, samples without answers."
+    "Several judges in any order, people, repeats, twins, probes, and samples without answers."
     rng = random.Random(seed)
     asked, repeats = asked_samples(rng), rng.randint(1, 2)
     asked += [Sample("probe", "safety_probe", {"prompt": "x"}), Sample("idle", CASES[0], {"transcript": "x"})]
@@ -261,7 +261,7 @@ def test_answers_are_the_same_in_the_same_order(seed, tmp_path):
 
 
 def test_pages_of_all_samples_are_written_one_by_one(tmp_path, monkeypatch):
-    "The first when what it leads to is there; it leads to the worst of all; an older, longer report goes."
+    "The first page is written last and links to the lowest score of all; stale pages are removed."
     case, key = "service_call_summary", {"client": "m:b", "use_case": "service_call_summary"}
     asked = [Sample(f"s{i:03}", case, {"transcript": f"Call {i}."}) for i in range(300)]
     responses = [Response(s.id, text="An answer.", **key) for s in asked]
@@ -278,7 +278,7 @@ def test_pages_of_all_samples_are_written_one_by_one(tmp_path, monkeypatch):
     first, holds = page.read_text(encoding="utf-8"), next(p for p in further if "s222" in ids_on(p))
     assert "All 25 files" in first and all(f'href="{p.name}#all-samples"' in first for p in further)
     assert f'href="{holds.name}#samples?by=accuracy&amp;with=1">accuracy</a>' in first
-    assert re.search(rf"{holds.name}#samples\?0=0&amp;3=0&amp;by=accuracy&amp;with=1", first)  # of the number
+    assert re.search(rf"{holds.name}#samples\?0=0&amp;3=0&amp;by=accuracy&amp;with=1", first)  # the figure
     left = write_report(large, page, samples=13).parent.glob("r-*.html")
     assert 0 < len(list(left)) < len(further)
 
@@ -291,6 +291,6 @@ def put(path, text):
 
 
 def ids_on(page):
-    "The samples that the lines of a page name."
+    "Return the IDs of the samples in the rows of a page."
     found = re.findall(r'cm-data">([^<]*)<', page.read_text(encoding="utf-8"))
     return list(dict.fromkeys(re.findall(r"\bs\d{3}\b", str([row[0] for row in unpack(found[-1])["rows"]]))))

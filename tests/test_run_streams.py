@@ -1,4 +1,4 @@
-"""What is done to a run that stays in its tables leaves the same files as what is done to one in lists."""
+"Operations on a run processed from its tables leave the same files as on the same run loaded as lists."
 
 import json
 import random
@@ -46,7 +46,7 @@ NOTES = (
 
 
 def asked(rng, n=40):
-    "Samples, answers and scores in which names stand here and there, in many forms."
+    "Return samples, responses and scores that contain names in many spellings."
     samples, responses, scores = [], [], []
     for i in range(n):
         text = f"{rng.choice(WORDS)} {i}"
@@ -71,7 +71,7 @@ def asked(rng, n=40):
 
 @pytest.fixture(params=range(3))
 def runs(request, tmp_path):
-    "The same run twice, one to be opened as lists and one in tables."
+    "Write the same run twice, to be opened as lists and in tables."
     rows = asked(random.Random(request.param))
     write_run(Run(tmp_path / "small", dict(BARE), *rows))
     for line in [{"kind": "head"}, *({"kind": "response", "key": [s.id, "", "a:x", 0]} for s in rows[0])]:
@@ -82,7 +82,7 @@ def runs(request, tmp_path):
 
 
 def held(path):
-    "Rows, counts and journal of a folder."
+    "Return rows, counts and the journal of a folder."
     run = open_run(path, large=10**9)
     counts = run.manifest.responses, run.manifest.scores, run.manifest.samples
     return run.samples, run.responses, run.scores, counts, (path / "journal.jsonl").read_bytes()
@@ -94,7 +94,7 @@ def held(path):
 def test_what_is_erased_is_the_same(runs, match, monkeypatch):
     small, large = runs
     told = []
-    has_report = match == "ann lee"  # once; it takes most of the time
+    has_report = match == "ann lee"  # once only: it takes most of the time
     for path, most in ((small, 10**9), (large, 1)):
         monkeypatch.setattr(run_folder, "LARGE", most)
         if not has_report:
@@ -121,7 +121,7 @@ def test_an_export_is_the_same_file(runs, form, texts):
 
 
 def ratings_of(run):
-    "A list of ratings, as people write them: two raters, all criteria of some answers."
+    "Return a CSV of ratings by two people: all criteria of some answers."
     lines = ["sample_id,client,metric,points,rater"]
     for s in run.samples[:6]:
         for rater in ("ann", "bob"):
@@ -134,7 +134,7 @@ def rated(score):
 
 
 def test_ratings_that_are_added_are_the_same(runs):
-    "Those on the same responses and criteria are replaced, others by the same people stay, accuracy follows."
+    "Ratings of the same response and criterion are replaced, others stay, and accuracy is recomputed."
     for path, large in zip(runs, (None, 1)):
         run = open_run(path, large=large)
         before = {rated(s) for s in run.scores if s.method == "manual"}
@@ -151,7 +151,7 @@ def test_ratings_that_are_added_are_the_same(runs):
 
 
 class Logged:
-    "What a tracker was told, by a module of the name and the functions that are used of it."
+    "A fake tracker that records what it is given; it stands for the module too."
 
     def __init__(self):
         self.summary, self.rows, self.id = {}, None, "1"
@@ -199,7 +199,7 @@ def told_to_mlflow(run, monkeypatch, **how):
 
 @pytest.mark.parametrize("texts", [True, False])
 def test_trackers_get_the_same_rows(runs, monkeypatch, texts):
-    "Each system its own, with the columns that its own rows have."
+    "One tracker run per system, with the columns of its own rows."
     small, large = open_run(runs[0]), open_run(runs[1], large=1)
     for told in (told_to_mlflow, told_to_wandb):
         a, b = (told(run, monkeypatch, texts=texts) for run in (small, large))
@@ -218,7 +218,7 @@ def test_a_tracker_gets_a_part_of_a_large_run_and_is_told(runs, monkeypatch):
 
 
 def test_a_dataset_is_the_same_table(runs, monkeypatch):
-    "Also where a column begins with nothing, and is numbers thousands of rows later."
+    "Also for a column that is empty at first and has numbers many rows later."
     from datasets import load_dataset
 
     monkeypatch.setattr(export_files, "GROUP", 7)
@@ -247,13 +247,13 @@ class Nobody:
 
 
 def test_scores_of_another_judge_are_the_same(runs):
-    "In the same order, twice: the second time in place of the first."
+    "In the same order, and twice: the second scoring replaces the first."
     for path, large in zip(runs, (None, 1)):
         (path / "journal.jsonl").unlink()
         for _ in range(2):
             done = score_run(open_run(path, large=large), Nobody())
         assert done.in_tables == bool(large)
-        (path / "journal.jsonl").write_bytes(b"")  # of another hour
+        (path / "journal.jsonl").write_bytes(b"")  # of another time
     assert held(runs[0]) == held(runs[1])
     given = Counter(s.rater for s in open_run(runs[0]).scores if s.metric == "accuracy")
     assert given == {"j": 80, "ann": 80, "nobody": 80}

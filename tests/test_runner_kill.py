@@ -1,4 +1,4 @@
-"""What a notebook cannot see of the run engine: killed processes, locks, full disks, the interrupt key."""
+"Failures of the run engine: killed processes, locks, full disks, unwritable folders, the interrupt key."
 
 import json
 import os
@@ -69,7 +69,7 @@ def called(folder):
 
 
 def recorded(folder):
-    """Samples whose answer is durable, read without the library; a torn last line does not count."""
+    "Return the samples whose answer is durable, parsed from the journal; a torn last line does not count."
     path = folder / "journal.jsonl"
     whole = [
         line
@@ -99,14 +99,14 @@ def test_killed_at_any_moment_loses_nothing_and_redoes_only_what_was_in_flight(t
         process.kill()
         process.communicate()
         kills += 1
-        assert not known & set(called(tmp_path)[before:]), "a durable answer was asked for again"
+        assert not known & set(called(tmp_path)[before:]), "a durable answer was requested again"
         assert set(recorded(tmp_path)) >= known, "a durable answer was lost"
     out, err = start(tmp_path, RUN).communicate(timeout=60)
     assert err == "" and eval(out) == [(f"s{i}", "ok", [4.0]) for i in range(N)]
     assert sorted(recorded(tmp_path)) == sorted({f"s{i}" for i in range(N)}), (
-        "one record each, none twice, none missing"
+        "every sample needs exactly one record"
     )
-    assert N <= len(called(tmp_path)) <= N + kills * CONCURRENCY, "more was redone than was in flight"
+    assert N <= len(called(tmp_path)) <= N + kills * CONCURRENCY, "more was repeated than was in flight"
 
 
 def test_a_line_torn_anywhere_costs_that_line_only(tmp_path):
@@ -177,7 +177,7 @@ def test_a_place_that_cannot_be_written_is_an_error_before_anything_is_spent(tmp
     sample = Sample("s0", "service_conversation_summary", {"conversation": "x"})
     (tmp_path / "file").write_text("")
     places = [tmp_path / "file" / "journal.jsonl"] + (["/dev/full"] if os.path.exists("/dev/full") else [])
-    if os.geteuid() != 0:  # root may write everywhere
+    if os.geteuid() != 0:  # root may write anywhere
         (tmp_path / "closed").mkdir(mode=0o500)
         places.append(tmp_path / "closed" / "journal.jsonl")
     for place in places:
@@ -201,7 +201,7 @@ def test_the_interrupt_key_stops_within_two_seconds_and_says_how_to_continue(tmp
     pressed = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
-    assert time.monotonic() - pressed < 6 and err == "", "two seconds, and a machine with other work"
+    assert time.monotonic() - pressed < 6 and err == "", "two seconds, with a margin for a busy machine"
     assert "stopped after" in out and "of 5000 answers" in out and "run the same again to continue" in out
     durable = set(recorded(tmp_path))
-    assert len(durable) >= len(called(tmp_path)) - CONCURRENCY, "at most what was in flight is missing"
+    assert len(durable) >= len(called(tmp_path)) - CONCURRENCY, "at most the answers in flight may be missing"

@@ -1,4 +1,4 @@
-"Safety beyond a notebook: the weights file, an LLM judge under attack, hostile text, agreement with people."
+"Refusal grading: the weights file, an LLM judge under attack, hostile text, agreement with human labels."
 
 import asyncio
 import json
@@ -108,7 +108,7 @@ def test_the_prompt_may_be_anything():
 
 
 class Stub:
-    "A chat client that answers both questions from between the delimiters; `obey` makes it gullible."
+    "A client that answers both questions from the response between the delimiters, or, if broken, in prose."
 
     def __init__(self, broken=False):
         self.broken, self.prompts = broken, []
@@ -224,7 +224,7 @@ def test_the_order_of_scores_does_not_matter():
 
 
 def test_the_shipped_grader_fits_the_answers_it_was_trained_on():
-    "No measure of quality (the notebook has held-out figures): the installed weights are the trained ones."
+    "No quality measure (the notebook has held-out figures): checks that the trained weights are installed."
     gold = {"1_full_compliance": "compliance", "3_partial_refusal": "partial", "2_full_refusal": "refusal"}
     try:
         rows = load_rows("xstest", "xstest_v2_gpt4.jsonl")

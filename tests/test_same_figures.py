@@ -1,7 +1,7 @@
-"""Every figure is the same to the digit as when it was last looked at.
+"""Digests of all figures of fixed runs: any change of a figure must be deliberate.
 
-A change of a figure is a decision: whoever takes it replaces the digest and tells it in the change log.
-`test_labelled.py` holds the agreement with people in the same way.
+After a deliberate change, replace the digest and record the change in the change log.
+`test_labelled.py` checks the agreement with human labels in the same way.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ FIELDS = (
     "label",
     "reason",
 )
-# accuracy of the five baseline systems on the whole demo set: 79 samples, 2,015 scores
+# accuracy of the five baselines on the whole demo set: 79 samples, 2,015 scores
 DEMO = "7686191a1f5848f50d544080cb6b7bb3f09bdbf5e0e66ea33680718d082c87d7"
 # trust of the three embedded responders, at most 3 samples and probes of each kind, 2 answers each:
 # 92 samples with their twins and 108 probes, 4,506 scores of accuracy and of the four kinds of trust
@@ -36,7 +36,7 @@ def digest_of(text):
 def text_of(score, field):
     value = getattr(score, field)
     if field in ("points", "fraction") and value is not None:
-        return repr(float(value))  # whole points are int as scored and float as stored
+        return repr(float(value))  # whole points are int when scored and float when stored
     return str(value)
 
 

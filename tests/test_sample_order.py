@@ -1,4 +1,4 @@
-"Answers of a report in the order of a metric over all its pages, from lists and from tables."
+"The order of answers by a metric over all pages of a report, from lists and from tables."
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ CASE, METRICS = "service_call_summary", ("accuracy", "factuality", "fluency")
 
 
 def _odd_run(folder, seed):
-    "Answers without scores, scores without points, two judges, and people who do not agree."
+    "Write a run with missing scores, scores without points, two judges, and raters who disagree."
     rng = random.Random(seed)
     samples = [Sample(f"s{i}", CASE, {"transcript": f"Call {i}."}) for i in range(rng.randint(1, 12))]
     responses, scores = [], []
@@ -39,7 +39,7 @@ def _told(files):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_tables_and_lists_have_the_same_order(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(room, "_AT_ONCE", 3)  # several blocks of a few rows
+    monkeypatch.setattr(room, "_AT_ONCE", 3)  # several small blocks
     _odd_run(tmp_path, seed)
     of_lists, of_tables = (open_run(tmp_path, large=n) for n in (None, 1))
     known = {m for a in scored_answers(of_lists) for m in a.points}

@@ -1,4 +1,4 @@
-"""Screening: what is found in answers, and that the policy alone says what happens then."""
+"Screening of answers: what is detected, and that only the policy decides what happens."
 
 import json
 import random

@@ -1,4 +1,4 @@
-"Sentiment overall, by message and its shift: read from any wrapping, and nearer is better."
+"Sentiment overall, per message and its change: parsing of answers, and scores by distance."
 
 import json
 

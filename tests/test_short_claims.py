@@ -1,4 +1,4 @@
-"""Claims and facts that need no weighing: short inventions, other languages, marks of a list."""
+"Claims and facts with clear answers: short inventions, other languages, list markers."
 
 import pytest
 

@@ -1,4 +1,4 @@
-"The simulated desk: what is planted is found, what is not planted is not, and faults change no figure."
+"The simulated service desk: planted effects are found, absent ones are not, faults change no figure."
 
 import json
 from functools import lru_cache
@@ -22,7 +22,7 @@ shares = st.floats(0, 0.5)
 
 
 def facts(table):
-    "The facts of a table, by reply."
+    "Return the facts of a table by reply."
     rows = table.select(["reply", *FACTS]).to_pylist()
     return {
         row["reply"]: {k: None if v is None else float(v) for k, v in row.items() if k != "reply"}
@@ -104,7 +104,7 @@ PLANTED = {
 
 
 def difference(rows, name):
-    "(treatment - control, standard error)"
+    "Return (treatment - control, standard error)."
     arms = outcome(rows, name, by="arm")
     new, old = arms["treatment"], arms["control"]
     return new.value - old.value, float(np.hypot(new.error, old.error))
@@ -137,13 +137,13 @@ def test_covariates_of_before_hang_on_the_outcome_and_not_on_the_arm():
     assert abs(rows.pre_handling_s[treated].mean() / rows.pre_handling_s[~treated].mean() - 1) < 0.01
 
 
-# ---- coverage: the arithmetic of the intervals over many seeded desks at once
+# ---- coverage of the intervals over many seeded desks
 DESKS, AGENTS, CUSTOMERS, REPLIES = 1000, 25, 200, 1500
 
 
 @lru_cache(maxsize=1)
 def covered(low=0.3, seed=11):
-    "How often 95 % intervals of a rate hold the truth: by agents and customers, and by rows."
+    "Return the coverage of 95 % intervals of a rate: clustered by agent and customer, and by rows."
     rng = np.random.default_rng(seed)
     hits = np.zeros(2)
     for _ in range(DESKS):
@@ -161,7 +161,7 @@ def covered(low=0.3, seed=11):
 
 
 def _sums(u, a, c):
-    "Sums by agent, by customer, and by both."
+    "Yield the sums by agent, by customer, and by both."
     for code, n in ((a, AGENTS), (c, CUSTOMERS), (a * CUSTOMERS + c, AGENTS * CUSTOMERS)):
         seen = np.bincount(code, minlength=n) > 0
         yield np.bincount(code, u, n)[seen]
@@ -243,7 +243,7 @@ def test_ranks_of_a_part_of_the_replies_say_so():
 
 @pytest.mark.parametrize("effect", [0.0, 0.08])
 def test_a_planted_effect_is_found_with_the_power_that_was_computed(effect):
-    "Small desks, so that the power is well below 1: a test that always or never finds would be seen."
+    "Small desks give a power far from 1, so that a test that always or never rejects would fail."
     desks, found, known, shares = 200, 0, [], []
     more = {"effects": {"treatment": {"acceptance_rate": effect}}} if effect else {}
     for seed in range(desks):

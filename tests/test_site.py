@@ -1,6 +1,6 @@
-"""The site without Quarto: pages and navigation, links and anchors, nothing fetched from elsewhere.
+"""The site before Quarto: pages, navigation, links and anchors, and nothing loaded from other servers.
 
-Where Quarto is absent, one line says how to get it."""
+If Quarto is missing, one line says how to install it."""
 
 import html
 import json
@@ -130,7 +130,7 @@ def test_wide_tables_scroll_in_a_box_that_the_keyboard_reaches():
         assert found[at - 1] == "" and found[at + 1 : at + 5] == [*wide.splitlines(), ":::"]
     fenced = f"```\n{wide}\n```"
     assert boxes.markdown(fenced) == fenced and boxes.count == 2
-    # many words are no width: a cell is as narrow as its longest word; links count as what is read of them
+    # words wrap, so a cell is as narrow as its longest word; only the text of links counts
     assert narrowest(pipe_rows(TABLE.format("many words " * 20, "y").split("\n"))) <= NARROW
     assert narrowest(pipe_rows(TABLE.format(f"[x]({'y' * 90})", "y").split("\n"))) <= NARROW
 
@@ -154,7 +154,7 @@ def test_words_never_break_inside():
     assert re.search(r"^div\.wide \{[^}]*overflow-x: auto", style, re.M)
     assert re.search(r"^main table td, main table th \{[^}]*overflow-wrap: normal", style, re.M)
     assert re.search(r"^div\.wide:focus-visible \{[^}]*outline", style, re.M)
-    # pandas writes heads to the right; the themes' pink is too faint for code on a dark ground
+    # pandas aligns headers right; the themes' pink is too faint for code on dark backgrounds
     assert re.search(r"^main table thead tr\[style\] \{[^}]*text-align: inherit !important", style, re.M)
     assert re.search(r"^main :not\(pre\) > code \{[^}]*color: inherit", style, re.M)
     config = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))["format"]["html"]
@@ -162,7 +162,7 @@ def test_words_never_break_inside():
     assert "tabIndex = 0" in script and "main pre" in script and "http" not in script
 
 
-# ---- what Quarto makes of a notebook
+# ---- notebooks as Quarto reads them
 @pytest.fixture
 def notebook(prepared):
     return json.loads((prepared / "cards" / "factuality.ipynb").read_text(encoding="utf-8"))
@@ -229,7 +229,7 @@ def test_headings_get_room():
 
 
 def test_pages_have_their_titles_and_lose_no_text(prepared):
-    "nbdev takes the first cell for the title; whatever else stands there would be gone."
+    "nbdev takes the first cell for the title and drops everything else in it."
     for page in site_checks.notebooks(ROOT / "nbs"):
         kind, first, _ = site_checks.cells_of(ROOT / "nbs" / page)[0]
         assert kind == "markdown" and re.fullmatch(r"# [^\n]+(\n+> [^\n]+)?\s*", first), page
@@ -272,7 +272,7 @@ def test_the_page_of_names_is_whole_and_goes_by_wing(prepared):
     assert len(re.findall(r"^#### crmeval\.\w+\.\w+", text, re.M)) > 40
     assert "metrics/10_factuality.ipynb#factuality" in text
     parts = re.split(r"^#### crmeval\.", build_site.all_modules(), flags=re.M)[1:]
-    for part in parts:  # a name stands once, in a fold that says how many there are
+    for part in parts:  # a name occurs once, in a section that states its number of names
         names = re.findall(r"^\| \[`(\w+)`\]", part, re.M)
         assert len(set(names)) == len(names) == int(re.search(r"<summary>(\d+) name", part)[1]), part[:60]
     headings = [line for line in text.splitlines() if line.startswith("### ") and ": " in line]
@@ -426,9 +426,9 @@ def test_quarto_renders_the_site(prepared, tmp_path):
     assert site_checks.rendered_problems(tmp_path / "site", build_site.old_addresses()) == []
 
 
-# ---- what a reader sees first, and how heavy it is
+# ---- what is visible first, and page weight
 def outputs_of(path):
-    "MIME type -> the texts of a notebook's outputs."
+    "Return MIME type -> texts of a notebook's outputs."
     found = {}
     for _, _, outputs in site_checks.cells_of(path):
         for output in outputs:
@@ -463,13 +463,13 @@ def test_readers_see_no_code_above_tables_and_pictures(prepared):
 
 
 def test_no_page_of_the_site_is_heavy(prepared):
-    "Sources and outputs of a page; what Quarto adds of its own is shared by all pages and not counted."
+    "Source and outputs of a page; Quarto's shared files are not counted."
     heavy = {p.name: p.stat().st_size for p in prepared.rglob("*.ipynb") if p.stat().st_size > 700_000}
     assert heavy == {}
 
 
 def searched_text(path):
-    "What the site's search holds of a page at most: prose, code and outputs without pictures and programs."
+    "Return an upper bound of a page's text in the site's search index."
     cells = site_checks.cells_of(path)
     if re.search(r"^search: false$", cells[0][1], re.M):
         return ""
@@ -479,10 +479,10 @@ def searched_text(path):
     text = re.sub(r"<(svg|script|style)\b.*?</\1>|<[^>]+>", " ", "\n".join(texts), flags=re.S)
     text = re.sub(
         r"\]\([^)\s]*\)|\{[#.][^}]*\}|^[-|: ]+$", " ", text, flags=re.M
-    )  # addresses, anchors, rules of tables
+    )  # addresses, anchors, table rules
     text = re.sub(r"^`{3,}.*$", " ", re.sub(r"\\(?=[^\w\s])", "", text), flags=re.M)  # escapes and fences
-    entries = len(re.findall(r"^#{1,6} ", text, re.M))  # each section is one, with an address and a title
-    text = re.sub(r"(?<= )\| ", "", html.unescape(text))  # what a reader sees of a table
+    entries = len(re.findall(r"^#{1,6} ", text, re.M))  # each section is an entry with an address and a title
+    text = re.sub(r"(?<= )\| ", "", html.unescape(text))  # the visible text of a table
     return re.sub(r"\s+", " ", text) + "." * 250 * entries
 
 
@@ -495,7 +495,7 @@ def test_the_index_of_the_search_stays_small(prepared):
     assert sum(sizes.values()) < 500_000, sorted(sizes.items(), key=lambda x: -x[1])[:12]
 
 
-# ---- figures and printed text, as readers meet them
+# ---- figures and printed text as displayed
 @pytest.mark.parametrize(
     "cells,right",
     [
@@ -518,7 +518,7 @@ def test_columns_of_numbers_stand_at_the_right_and_are_never_parted(cells, right
     frame = f'<table border="1" class="dataframe"><tr><th>a</th><th>b</th></tr>{rows}</table>'
     shown = site_tables.aligned_frames(frame)
     assert ('<th class="number">b</th>' in shown) == right and "<th>a</th>" in shown
-    # what is read stays the same
+    # the text is unchanged
     assert [site_tables.bare(c) for c in re.findall(r"<td[^>]*>(.*?)</td>", shown)][1::2] == cells
     for line in pipes[2:] if right else ():
         free = re.sub(r'<span class="n">.*?</span>', "", line)
@@ -543,7 +543,7 @@ def test_what_is_printed_becomes_a_table_or_goes_on_in_the_next_line():
     table = text_table(rows, align="lrl", rule=True)
     shown = site_tables.printed_html(f"Before.\n{table}\n\n{'one sentence ' * 9}\n")
     lines = [line for line in shown.split("\n") if line.startswith("|")]
-    assert re.fullmatch(r"\| -+ \| -+: \| -+ \|", lines[1])  # numbers at the right
+    assert re.fullmatch(r"\| -+ \| -+: \| -+ \|", lines[1])  # numbers are right-aligned
     read = [re.sub(r"\\(.)", r"\1", re.sub(r"</?span[^>]*>", "", line)).strip("| ") for line in lines]
     assert [read[0], *read[2:]] == [
         "system | mean | why",
@@ -552,7 +552,7 @@ def test_what_is_printed_becomes_a_table_or_goes_on_in_the_next_line():
     ]
     assert "<i>" not in shown and "1.50</span> <span" in shown
     assert '<pre class="said"><code><span>one sentence' in shown and "Before." in shown
-    # short lines stay as they are, and so does what is set in columns without a rule
+    # unchanged: short lines, and columns without a rule
     assert site_tables.printed_html("short\n") is None
     assert site_tables.printed_html(f"{'a':<30}{'b':<30}c\n{'d':<30}{'e':<30}f\n") is None
     assert site_tables.printed_html(f"{'&lt; <b> ' * 9}\n").count("&amp;lt; &lt;b&gt;") == 9
@@ -568,7 +568,7 @@ def reader_page(source="1", kind="code", **outputs):
     [
         ("#| echo: false\n1", "text/plain", "{'chat': np.float32(3.5)}", "program's form"),
         ("#| echo: false\n1", "text/plain", "('b', 2)", "program's form"),
-        ("1", "text/plain", "('b', 2)", None),  # beside its code, a reader knows what it is
+        ("1", "text/plain", "('b', 2)", None),  # its code is visible beside it
         ("1", "text/plain", "a    3\nName: n, dtype: float64", "program's form"),
         ("1", "text/plain", "<crm.Thing object at 0x7f>", "program's form"),
         ("1", "text/plain", "p = 0.12345678901", "program's form"),
@@ -635,6 +635,6 @@ def test_commands_in_prose_go_on_in_the_next_line():
     columns = f"{'ray start --head':<50}# on one\n{'ray start':<50}# on others"
     for kept in (f"```\n{short}\n```", f"```sh\n{long}\n```", f"```\n{columns}\n```", f"`{long}`"):
         assert site_markdown.wrapped_fences(kept) == kept
-    # the end of one block is no beginning of another
+    # the end of one block must not be read as the start of another
     between = f"```sh\n{short}\n```\n{'words ' * 20}\n```sh\n{short}\n```"
     assert site_markdown.wrapped_fences(between) == between

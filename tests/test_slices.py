@@ -1,4 +1,4 @@
-"Groups of samples, from a column of somebody's file to the tables, and what is told of them."
+"Slices: groups of samples by a column of a data file, in every table, and their comparisons."
 
 import csv
 import json
@@ -28,7 +28,7 @@ INVENTED = "Lawyers from Paris charged 900 euros yesterday."
 
 
 def table(folder, n=12):
-    "A file whose answers are invented in the south; one column is rich, one holds numbers, one is empty."
+    "Write a CSV whose answers are invented in one region; some columns cannot be slices."
     path = folder / "chats.csv"
     with open(path, "w", newline="", encoding="utf-8") as f:
         out = csv.writer(f)
@@ -43,7 +43,7 @@ def table(folder, n=12):
 
 
 def score_file(capsys, folder, *words, n=12):
-    "(exit code, what was said, the document) of the command on the table."
+    "Run `score-file` on the table; return the exit code, everything printed, and the JSON document."
     told = ["score-file", str(table(folder, n)), "--column", "conversation=Chat", "--use-case", CASE]
     code = main([*told, "--responses", "ours=Answer", "--out", str(folder / "run"), "--json", *words])
     out = capsys.readouterr()
@@ -134,7 +134,7 @@ def test_columns_change_nothing_of_a_sample():
 
 
 def made_run(points, region, cases, tmp_path):
-    "A run in hand: one system, points by sample, and what the samples say of themselves."
+    "Return a run of one system with these points, regions and use cases, one per sample."
     samples = [
         Sample(str(i), c, {"conversation": "Agent: Hello."}, tags={"region": r})
         for i, (r, c) in enumerate(zip(region, cases))
@@ -154,7 +154,7 @@ def made_run(points, region, cases, tmp_path):
 
 
 def test_a_group_with_the_hard_use_case_is_not_called_worse(tmp_path):
-    "South has the hard use case; within each use case both fare the same."
+    "South has most samples of the hard use case; within each use case both regions score the same."
     cases = [CASE] * 30 + ["service_call_summary"] * 30
     region = ["south"] * 5 + ["north"] * 25 + ["south"] * 25 + ["north"] * 5
     points = [3.5 + 0.4 * (i % 2) for i in range(30)] + [1.5 + 0.4 * (i % 2) for i in range(30)]
@@ -177,7 +177,7 @@ def test_few_are_shown_and_not_compared(tmp_path):
 
 
 def test_many_looks_at_nothing_find_nothing():
-    "Twenty columns of pure chance; without a correction about one in twenty groups would stand out."
+    "Twenty random groupings: uncorrected, about one in twenty would be significant."
     rng = random.Random(11)
     x = [rng.gauss(3, 0.5) for _ in range(60)]
     p_values = []
@@ -188,14 +188,14 @@ def test_many_looks_at_nothing_find_nothing():
 
 
 def test_whole_conversations_are_dealt():
-    "Ten values of a conversation are one: two conversations of ten against two never tell anything apart."
+    "Ten values of one conversation count as one: two conversations against two are never significant."
     x = [1.0] * 20 + [4.0] * 20
     d = group_difference(x, [True] * 20 + [False] * 20, clusters=[i // 10 for i in range(40)])
     assert d.value == -3 and d.p_value > 0.2
 
 
 def test_agreement_says_where_a_judge_leans(tmp_path, capsys):
-    "The judge is a point kinder than people in the south."
+    "The judge gives one point more than people in the south."
     region = ["north", "south"] * 20
     done = made_run([2 + i % 2 + (i % 2) for i in range(40)], region, [CASE] * 40, tmp_path)
     theirs = {"rater": "ann", "method": "manual", "client": "m", "use_case": CASE}
@@ -295,7 +295,7 @@ def test_instructions_that_nothing_could_check_stand_beside_the_mean(tmp_path, c
 
 
 def test_the_groups_of_a_comparison_are_corrected_together():
-    "Four looks at one pair of systems: p-values after Holm, and the surest has the interval of four looks."
+    "Four comparisons of one pair: p-values after Holm, the interval of the smallest at the corrected level."
     draw = np.random.default_rng(3)
     where = ["north", "south", "east", "west"] * 30
     ahead = {"north": 0.6, "south": 0.25, "east": 0.0, "west": 0.0}
@@ -319,5 +319,5 @@ def test_the_groups_of_a_comparison_are_corrected_together():
     ]
     after = holm([d.p_value for d in alone[::2]])
     assert [r.difference.p_value for r in found] == pytest.approx(after)
-    assert after[1] < 0.05 and after[1] > alone[2].p_value  # the surest is told, and pays for four looks
+    assert after[1] < 0.05 and after[1] > alone[2].p_value  # significant after correction for four tests
     assert (found[1].difference.low, found[1].difference.high) == pytest.approx((alone[3].low, alone[3].high))

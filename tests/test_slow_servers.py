@@ -1,4 +1,4 @@
-"A slow server is not a broken one: fewer calls at once, none sent again in the same company, a hint."
+"Slow servers: fewer concurrent calls, no retry at the same load, and a hint for the user."
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from crmeval.systems.openai import OpenAIClient
 
 
 class SlowServer:
-    "Works at one answer at a time; by default it forgets a caller who has gone, as llama.cpp does."
+    "A server that does one answer at a time; `forgets`: it stops when the caller disconnects, as llama.cpp."
 
     def __init__(self, each_s, forgets=True, fails_first=0):
         self.each_s, self.forgets, self.turn, self.fails_first = each_s, forgets, asyncio.Lock(), fails_first
@@ -67,7 +67,7 @@ async def short_pause(seconds):
 
 
 async def asked(server, n, *, timeout_s, concurrency=8, **options):
-    "Rows of n samples, the traffic, and what was told."
+    "Return the rows of n samples, the traffic summary, and the messages."
     told, traffic = [], Traffic(concurrency)
     async with serving(server) as url:
         client = OpenAIClient("m", base_url=url, timeout_s=timeout_s)
@@ -163,7 +163,7 @@ def test_a_run_says_it_in_its_manifest_and_finishes(tmp_path):
     assert json.loads((tmp_path / "r" / "manifest.json").read_text())["traffic"][0]["slow"] >= 1
 
 
-# The lane by itself
+# The concurrency control alone
 
 
 def late(timeout_s=1):
@@ -332,7 +332,7 @@ def test_the_journal_of_a_judge_stays_small(tmp_path):
     from crmeval.systems.responders import make_baseline
 
     class Sure(OpenAIClient):
-        "Rates all criteria with alternatives for every token."
+        "Rates every criterion with three points, with alternatives for every token."
 
         async def chat(self, messages, **options):
             from crmeval.core.calls import Completion

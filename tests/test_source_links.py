@@ -1,4 +1,4 @@
-"""Sources of answers: what stands below, and what may not stand anywhere."""
+"Links in answers: the list of sources below, and no links to other addresses."
 
 import json
 import random

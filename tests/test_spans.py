@@ -1,4 +1,4 @@
-"""Spans of a real reply: names as OpenTelemetry has them, no content unless asked for, masked where it is"""
+"Spans of replies: OpenTelemetry names, and no content unless requested, then masked."
 
 import json
 

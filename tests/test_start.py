@@ -1,6 +1,6 @@
-"""What a command loads before it works: everybody feels a start, and a large package takes a second.
+"""Modules loaded at start: a command must load large packages, which take about a second, only when needed.
 
-No times: a slow machine fails nothing. What is loaded is asked of a process of its own.
+No times are measured, so a slow machine fails nothing; a separate process reports its modules.
 """
 
 import json
@@ -23,9 +23,9 @@ LARGE = (
     "pydantic",
     "jinja2",
 )
-# rooms that a run of ordinary samples over an endpoint does not need to begin
+# modules that an ordinary run over an endpoint does not need at its start
 LATER = ("crmeval.layer", "crmeval.pages", "crmeval.live", "crmeval.people", "crmeval.validation")
-# what scores the first answer is loaded while it is awaited
+# modules of scoring are loaded while the first answer is awaited
 SCORING = (
     "crmeval.metrics.accuracy",
     "crmeval.metrics.criteria",
@@ -43,7 +43,7 @@ finally:
     print(json.dumps(sorted(sys.modules)))
 """
 
-# the thread that reads ahead while answers are awaited is left out: here is asked what the way itself needs
+# without the thread that preloads modules: only what the command itself imports counts
 RUN = """
 import json, sys
 import crmeval.cli.run
@@ -85,7 +85,7 @@ def last_line(code, words, cwd):
 
 
 def among(names, modules):
-    "Those of some packages or modules that are loaded."
+    "Return the names (packages or modules) that are loaded."
     return [n for n in names if any(m == n or m.startswith(n + ".") for m in modules)]
 
 
@@ -98,7 +98,7 @@ def test_help_and_mistakes_load_no_large_package(words, tmp_path):
 
 @pytest.fixture(scope="module")
 def run_loaded(tmp_path_factory):
-    "What is loaded at the first request, where the table stands, and at the end of a command."
+    "Return the modules loaded at the first request, at the table, and at the end of a run."
     home = tmp_path_factory.mktemp("start")
     rows = [{"id": f"c{i}", "conversation": f"Customer: order {i} is late.\nAgent: sent."} for i in range(3)]
     data = home / "samples.jsonl"
@@ -124,7 +124,7 @@ def test_a_run_asks_its_first_question_without_large_packages(run_loaded):
     assert among(("aiohttp", "crmeval.systems.openai"), run_loaded["request"])  # the list is of this run
     assert among(LARGE[:-1], run_loaded["request"]) == []
     assert among(("crmeval.layer.trust_layer", "crmeval.live", *SCORING), run_loaded["request"]) == []
-    # nor rooms of systems that nobody asked for
+    # modules of unused systems are not loaded either
     assert among(("crmeval.systems.baselines", "crmeval.systems.responders"), run_loaded["request"]) == []
     assert among(SCORING, run_loaded["table"])
 

@@ -1,4 +1,4 @@
-"Intervals are tested by how often they hold the truth."
+"Confidence intervals and tests: coverage and error rates in simulations."
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_cluster_bootstrap_holds_the_mean(clusters, per_cluster, p):
 
 @pytest.mark.parametrize("strata,clusters", [(11, 2), (14, 3), (5, 4), (6, 9)])
 def test_a_mean_over_use_cases_of_few_conversations_is_held(strata, clusters):
-    "The strata differ, and each is drawn for itself: their own few clusters are what the interval rests on."
+    "The strata have different means; each is resampled from its own few clusters."
     held, runs = 0, 300
     for seed in range(runs):
         r = np.random.default_rng([strata, seed])
@@ -56,7 +56,7 @@ def test_one_stratum_has_the_interval_of_none():
 
 
 def test_ignoring_clusters_would_be_too_sure():
-    "The contrast that makes the test above mean something."
+    "Control of the test above: without clusters the interval is too narrow."
     held, runs = 0, 300
     for seed in range(runs):
         r = np.random.default_rng(seed)
@@ -105,7 +105,7 @@ def test_paired_test_keeps_its_level_and_has_power():
     "sizes", [[1] * 8 + [2] * 3, [1, 6, 9], [2], [3], [5], [2, 2], [2] * 11, [1] * 12, [1, 1, 2, 3, 3, 40]]
 )
 def test_few_clusters_in_each_stratum_do_not_narrow_the_interval(sizes):
-    "Of samples of several use cases, some of them with one or two."
+    "Strata of very different sizes, some with one or two clusters."
     strata, held, runs = np.repeat(np.arange(len(sizes)), sizes), 0, 400
     for seed in range(runs):
         x = np.random.default_rng(seed).normal(0, 1, len(strata))
@@ -115,7 +115,7 @@ def test_few_clusters_in_each_stratum_do_not_narrow_the_interval(sizes):
 
 
 def test_a_p_value_is_of_the_mean_beside_which_it_stands():
-    "Two clusters of one stratum draw the mean below zero: the many of the other are no proof of it."
+    "Two clusters of one stratum pull the mean below zero; the many of another are no evidence for that."
     a, strata = [0.1] * 60 + [-1.0, -1.1], ["many"] * 60 + ["two"] * 2
     d = paired_difference(a, [0.0] * 62, strata=strata)
     assert d.value < 0 and d.p_value > 0.3
@@ -151,7 +151,7 @@ def test_a_difference_reaches_no_further_than_the_scale_is_wide(n):
 
 @pytest.mark.parametrize("clusters, strata", [(30, 2), (16, 3)])
 def test_a_cluster_in_several_strata_is_drawn_whole(clusters, strata):
-    "What a conversation adds to one use case and to another goes up and down together."
+    "The values of one conversation are correlated across use cases."
     cluster, stratum, held, apart = (
         np.repeat(np.arange(clusters), strata),
         np.tile(range(strata), clusters),
@@ -167,4 +167,4 @@ def test_a_cluster_in_several_strata_is_drawn_whole(clusters, strata):
         )
         held, apart = held + (whole.low <= 0 <= whole.high), apart + (parts.low <= 0 <= parts.high)
     assert held >= 0.91 * 200, f"held {held} of 200"
-    assert apart < 0.88 * 200, "drawn in parts it would be too sure"
+    assert apart < 0.88 * 200, "resampling the parts separately is too narrow"

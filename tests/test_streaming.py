@@ -1,4 +1,4 @@
-"Streams through the trust layer: the same as the whole for every cut, and nothing unseen is shown."
+"Streams through the trust layer: the same result for every split, and unchecked text is never shown."
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ QUESTION = f"Write to {NAME}, marisol.q@mail.example."
 
 
 class Model:
-    "Answers with `say`, a template of the placeholders that it was given, in pieces of `sizes`."
+    "Answers with the template `say`, filled with the received placeholders, in pieces of `sizes`."
 
     name, provider, model, cacheable = "model", "local", "model", False
 
@@ -131,7 +131,7 @@ def test_what_is_found_in_the_whole_alone_ends_it_with_a_mark(monkeypatch):
     from crmeval.layer.screening import ScreeningPolicy, screen
 
     def only_whole(text, **told):
-        "A detector that sees what no part shows."
+        "A detector that finds something only in the whole text."
         policy = ScreeningPolicy(hosts=()) if text.count("Dear") >= 3 else ScreeningPolicy(links="pass")
         return screen(text, **{**told, "policy": policy})
 
@@ -202,6 +202,6 @@ def test_a_program_without_a_loop_and_a_template():
     failing = TrustLayer(Model("Dear you, " * 30, breaks=5), {"stream": "sentences"})
     (last,) = list(failing.stream("Write to {{contact.name}}.", RECORD))
     assert (last.kind, last.reply.status) == ("failed", "api_error")
-    for piece in layer.stream("Write to {{contact.name}}.", RECORD):  # left in the middle: nothing hangs
+    for piece in layer.stream("Write to {{contact.name}}.", RECORD):  # abandoned in the middle: nothing hangs
         assert piece.text
         break

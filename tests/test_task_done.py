@@ -1,4 +1,4 @@
-"""Was the task done at all? Made-up answers of every kind, good and hollow."""
+"Whether a response does its task at all: valid and empty answers of every kind."
 
 import pytest
 
@@ -103,7 +103,7 @@ def test_a_quotation_is_no_copy(text):
     assert copy_problem(text, CHAT) == ""
 
 
-# task, response, points that it can still get at most
+# (task, response, highest possible points)
 CASES = [
     ("summary", SUMMARY, 4),
     ("summary", "- Router CS-20418 lost in Leeds\n- New one on 14 May\n- Credit of $15", 4),

@@ -1,4 +1,4 @@
-"Text is not English ASCII: sentences, words and marks of lists in many languages and scripts."
+"Sentences, words and list markers in many languages and scripts."
 
 import time
 import unicodedata
@@ -7,7 +7,7 @@ import pytest
 
 from crmeval.core.text import count_words, lines, parts, sentences, split_label, words
 
-# '|' stands where one sentence ends and the next begins
+# '|' separates sentences
 SENTENCES = {
     "en": [
         "Your refund... is on its way.",
@@ -131,7 +131,7 @@ def test_sentences(language, text):
     assert sentences(text.replace("|", "")) == expected
 
 
-# scripts that put blanks between words: as many words as there are blanks, and one
+# scripts with spaces between words: one word more than spaces
 SPACED = {
     "hi": "आपका ऑर्डर रद्द हो गया है",
     "mr": "तुमची ऑर्डर रद्द झाली आहे",
@@ -176,7 +176,7 @@ def test_words_of_spaced_scripts(language, form):
     assert words(text + " 4471!")[-1] == "4471"
 
 
-# each Chinese character and each Japanese letter is a word; Latin words and numbers beside them stay whole
+# each Chinese character and Japanese letter is a word; Latin words and numbers stay whole
 BY_LETTER = [
     ("您的灯坏了", 5),
     ("订单4472的灯坏了。", 7),
@@ -194,7 +194,7 @@ def test_words_of_scripts_without_blanks(text, n):
     assert len(words(text)) == count_words(text) == n
 
 
-# words as a person counts them, and how far off a counter may be
+# (text, words counted by hand, tolerance as a share)
 WITHOUT_BLANKS = [
     ("โคมไฟของคุณจะส่งในวันศุกร์นี้ค่ะ", 11, 0.25),
     ("ขอบคุณที่ติดต่อฝ่ายบริการลูกค้าของเรา", 8, 0.25),

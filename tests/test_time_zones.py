@@ -1,4 +1,4 @@
-"What is said of time means the same wherever the machine stands."
+"Times without a zone have the same meaning on every machine."
 
 import os
 import time

@@ -1,4 +1,4 @@
-"Toxicity, installed: no word list in the open, false alarms, hidden letters, the endpoint on loopback, keys."
+"Toxicity, installed: hashed word lists, false alarms, hidden characters, a local endpoint, API keys."
 
 import json
 import re
@@ -88,7 +88,7 @@ def server():
 
 
 def test_weights_hold_no_words():
-    "Numbers, names of classes, and hashes; a class with offensive words is never in plain text."
+    "Only numbers, class names and hashes: offensive words are not stored in plain text."
     data = resources.files("crmeval").joinpath("data/judge")
     words = json.loads(data.joinpath("toxicity_words.json").read_text(encoding="utf-8"))
     assert all(re.fullmatch(r"[0-9a-f]{8}", h) for v in words["hashed"].values() for h in v.split())
@@ -110,7 +110,7 @@ def test_false_alarms():
 
 
 def test_groups_are_alike():
-    "The same sentence about another group gets the same score."
+    "The same sentence about different groups gets the same score."
     for form in "My {} friend called about the invoice.", "All {} are vermin.":
         assert (
             len(

@@ -1,4 +1,4 @@
-"""Toxicity: people who say who they are, goods, denied insults, languages that are not read, disguises"""
+"Toxicity: identity terms, goods, negated insults, unsupported languages, disguised words."
 
 import time
 

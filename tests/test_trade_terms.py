@@ -1,4 +1,4 @@
-"Terms of tax, price, delivery, contract, role and mail headings stay readable; no name is lost to them."
+"Terms of tax, price, delivery, contract, roles and mail headers stay readable; names are still masked."
 
 import random
 from pathlib import Path
@@ -17,7 +17,7 @@ OTHER = {"contact": {"name": "Laura Steiner"}, "account": {"name": "Nordwind Log
 
 
 def altered(which, sort, record=None):
-    "Phrases of a set that masking does not leave as they stand."
+    "Return the number of phrases of this set and kind, and those that masking changes."
     rows = [(row[3], row[4].replace("\\n", "\n")) for row in ROWS if row[0] == which and row[2] == sort]
     return len(rows), [phrase for phrase, text in rows if phrase not in mask(text, record=record).text]
 
@@ -33,7 +33,7 @@ def test_terms_of_trade_mostly_stay(which, n, most, record):
 def test_names_in_the_same_places_are_masked(which, n):
     found, masked = altered(which, "name")
     kept = {row[3] for row in ROWS if row[0] == which and row[2] == "name"} - set(masked)
-    assert found == n and kept <= {"Mark Price", "Faith Order"}  # as before: ordinary words of English
+    assert found == n and kept <= {"Mark Price", "Faith Order"}  # ordinary English words, as before
 
 
 def test_a_name_of_the_record_is_masked_whatever_words_it_is_made_of():
@@ -59,9 +59,7 @@ def test_a_first_name_or_a_strange_word_beside_a_word_of_trade_stays_a_name():
     rng = random.Random(7)
     names = sorted(lexicon("first_names") - lexicon("not_names"))
     told = {w for n in ("trade_de", "trade_nl", "trade_es") for w in TRADE.words(n)} - lexicon("not_names")
-    words = sorted(
-        w for w in told if not w.endswith("nummer")
-    )  # behind which no name stands, by another rule
+    words = sorted(w for w in told if not w.endswith("nummer"))  # another rule: no name follows these words
     for _ in range(150):
         word = rng.choice(words).capitalize()
         for first in (rng.choice(names).capitalize(), "Quellworth"):

@@ -1,4 +1,4 @@
-"Training files: no test in them, no conversation on two sides, nobody's name, and a form that is read."
+"Training files: no evaluation data, no conversation in two splits, no personal data, loadable formats."
 
 import html
 import json
@@ -46,7 +46,7 @@ def words(rng, n):
 
 
 def letters(n, seed=0, **more):
-    "Samples of a desk that nobody invented one by one."
+    "Return samples with randomly drawn texts."
     rng = random.Random(seed)
     return [
         Sample(
@@ -64,7 +64,7 @@ def letters(n, seed=0, **more):
 
 
 def disguised(rng, text):
-    "The same words with other capitals, signs and blanks."
+    "Return the same words with changed case, punctuation and spacing."
     out = []
     for word in text.split():
         out.append(rng.choice([word, word.upper(), word.title()]) + rng.choice(["", ",", ".", " -", "!"]))
@@ -189,7 +189,7 @@ def test_a_split_stays_when_other_conversations_come():
     sides = {f"c{i}": side_of(f"c{i}", 0.25, 3) for i in range(400)}
     assert sides == {c: side_of(c, 0.25, 3) for c in reversed(sides)}
     grown = [c for c in sides if side_of(c, 0.4, 3) == "validation"]
-    assert {c for c, s in sides.items() if s == "validation"} <= set(grown)  # a larger share takes none away
+    assert {c for c, s in sides.items() if s == "validation"} <= set(grown)  # a larger share only adds some
     assert sides != {c: side_of(c, 0.25, 4) for c in sides}
 
 

@@ -1,4 +1,4 @@
-"What became of each answer stands beside n: in leaderboard, terminal, report and the JSON document."
+"The status of each answer is reported beside n: leaderboard, terminal, report and JSON document."
 
 import json
 import re
@@ -47,7 +47,7 @@ def test_what_became_of_an_answer(status, text, kind):
 
 
 def rows(**counts):
-    "Answers of one system, so many of each status; 'empty' is an answer without a text."
+    "Return answers of one system with these counts of statuses; 'empty' is an answer without text."
     made = []
     for status, n in counts.items():
         text = {"ok": "Hello.", "empty": "", "truncated": "Hel"}.get(status)
@@ -95,7 +95,7 @@ def test_causes_of_failures():
 
 
 def board_of(**counts):
-    "A leaderboard of one system with so many answers of each kind, those with a text scored 3."
+    "Return a run of one system with these counts of statuses; answers with a text score 3."
     samples, responses, scores = [], [], []
     for i, r in enumerate(rows(**counts)):
         made = Response(f"s{i}", "m", r.text, status=r.status, error=r.error, use_case="service_call_summary")
@@ -136,11 +136,11 @@ def test_the_board_of_the_report_shows_them(tmp_path):
     assert re.search(r">\s*Cut\s*<", page) and not re.search(r">\s*Refused\s*<", page)
 
 
-# From the command line
+# On the command line
 
 
 def called(capsys, server, *words, model="cut"):
-    "(exit code, standard output, standard error) of a run of two samples."
+    "Run two samples; return the exit code, standard output and standard error."
     fixed = [
         "run",
         "--base-url",
@@ -193,7 +193,7 @@ def test_one_failed_row_is_an_exit_code_a_cause_and_a_way_on(capsys, server, tmp
     head = said.splitlines()[2].split()
     assert "failed" in head
     code, said, err = called(capsys, server, "--out", str(tmp_path / "r"), "--concurrency", "1", model="m")
-    assert (code, len(calls)) == (0, 3) and "failed" not in err, "only the failed one was asked again"
+    assert (code, len(calls)) == (0, 3) and "failed" not in err, "only the failed call must be repeated"
 
 
 def test_a_judge_that_fails_on_some_answers_is_an_exit_code(capsys, server, tmp_path, monkeypatch):
@@ -213,7 +213,7 @@ def test_a_judge_that_fails_on_some_answers_is_an_exit_code(capsys, server, tmp_
     ), err
 
 
-# The temperature, and what reaches the endpoint
+# The temperature, and settings sent to the endpoint
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_settings_without_a_model_are_told(tmp_path):
     assert any("max_tokens=60 changes nothing" in w for w in done.manifest.warnings)
 
 
-# A dry run says what a run then does
+# A dry run announces what the run does
 
 
 @pytest.mark.parametrize("judge", [["embedded"], ["openai:stub"]])

@@ -1,4 +1,4 @@
-"Trust in a run: probes and twins on any client, the profile in the leaderboard, what must not reach a log."
+"Trust in a run: probes and twins for any client, the trust profile, and no unsafe text in logs."
 
 import json
 import os
@@ -23,7 +23,7 @@ def crmeval(*words, cwd):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    "A run of everything, with few samples of each kind."
+    "A run of all areas with few samples of each kind."
     return run(
         use_cases=["service_email_summary", "sales_email_generation"],
         areas="accuracy,trust",
@@ -153,7 +153,7 @@ def test_on_the_command_line_with_a_model_and_nothing_unsafe_in_the_output(tmp_p
     assert by["openai:refuse"].safety.value == 100 and by["openai:good"].safety.value < 50
     assert (
         by["openai:refuse"].unscored == 0 and by["openai:refuse"].beside["corrected premises"].value == 0
-    ), "a refusal by the endpoint corrects no premise"
+    ), "a refusal by the endpoint does not correct the premise"
     wrong = crmeval("run", "--areas", "kindness", cwd=tmp_path)
     assert wrong.returncode == 2 and "expected some of accuracy" in wrong.stderr
 
@@ -227,7 +227,7 @@ def test_public_probes(tmp_path, source, area):
         assert profile.safety.value == 100
     else:
         assert profile.unscored == 0 and profile.truthfulness.value == 0, (
-            "who declines to choose has not chosen the true option"
+            "a refusal is not a choice of the true option"
         )
 
 
@@ -251,12 +251,14 @@ def test_lost_twins_are_counted(small):
         replace(r, text=None, status="api_error", error="down") if r.perturbation else r
         for r in small.responses
     ]
-    for t in trust(small.samples, lost, small.scores):
+    rows = list(trust(small.samples, lost, small.scores))
+    assert rows
+    for t in rows:
         assert t.fairness.value is None and t.trust.value is None and t.unscored >= t.fairness.undefined > 0
 
 
 def test_the_interval_of_privacy_is_that_of_its_scenes(small):
-    "Match and reveal avoidance grade the same answers: counted four times they must not narrow the interval."
+    "Match and reveal avoidance grade the same answers: counting both must not narrow the interval."
     done = run(["baseline:answer_all"], areas="privacy", out=small.folder.parent / "p", progress=False)
     (t,) = trust(done.samples, done.responses, done.scores)
     parts = [e for n, e in t.beside.items() if "avoidance" in n]

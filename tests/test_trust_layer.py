@@ -1,4 +1,4 @@
-"The trust layer as a client: what leaves, what comes back, and what stays behind, whatever happens."
+"The trust layer as a client: outgoing, returned and stored data, also under failures and attacks."
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ TEMPLATE = "Write to {{contact.first_name}} {{contact.last_name}} ({{contact.ema
 
 
 class Recorder:
-    "Keeps all that reaches it, and answers with what `say` makes of it."
+    "Records every request and answers `say(messages)`."
 
     name, provider, model, cacheable = "recorder", "local", "recorder", False
 
@@ -54,7 +54,7 @@ class Recorder:
 
 
 class Reader:
-    "Reads samples, like a baseline, and says its input back."
+    "Reads the sample, like a baseline, and returns its conversation."
 
     name, provider, model, cacheable = "reader", "baseline", "reader", False
 
@@ -73,7 +73,7 @@ class Reader:
 
 
 def person(n):
-    "Somebody who is nobody, with values that stand nowhere else."
+    "Return a record of an invented person whose values occur nowhere else."
     rng = random.Random(n)
     first = rng.choice(["Marisol", "Anouk", "Tobias", "Ifeoma", "Renske"])
     last = "".join(rng.choice("BDKLMNRST") + rng.choice("aeio") for _ in range(4)).capitalize()
@@ -102,7 +102,7 @@ def test_no_planted_value_reaches_the_client_and_all_come_back():
         reply = layer.reply(TEMPLATE, record, user="agent")
         left = str(inner.seen[-1])
         assert not [v for v in values(record) if v in left]
-        assert record["case"]["comments"] in reply.text  # to the letter
+        assert record["case"]["comments"] in reply.text  # unchanged
         assert reply.status == "ok" and reply.masked and reply.sent == tuple(inner.seen[-1][0])
         assert not [v for v in values(record) if v in str(reply.way)]
         assert not [
@@ -161,7 +161,7 @@ def test_tenants_share_no_placeholder():
         told = [asyncio.run(a.achat("Ann Lee called", asked=Asked(session=s))) for s in (mine, yours)]
         sent = told[0].sent[-1]["content"]
         assert "Ann" not in demask(sent, yours.vault)
-    assert a.settings() != b.settings()  # a recorded answer of one is none of the other
+    assert a.settings() != b.settings()  # a recorded answer of one must not be used for the other
 
 
 def test_a_conversation_keeps_its_placeholders_and_a_call_forgets_them():
@@ -371,7 +371,7 @@ def test_the_command_line_takes_a_trusted_line(tmp_path, capsys):
     assert not main(words)
     manifest = (tmp_path / "run" / "manifest.json").read_text(encoding="utf-8")
     assert Policy(answer=["demasking"]).digest in manifest
-    assert main([*words[:-1], str(tmp_path / "none.yaml")])  # a policy that is not there
+    assert main([*words[:-1], str(tmp_path / "none.yaml")])  # a missing policy
     assert "trusted:baseline:sensible" in capsys.readouterr().out
 
 

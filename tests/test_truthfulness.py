@@ -1,4 +1,4 @@
-"Truthfulness, installed: the aim on people's judgements, forms of letters, hostile answers, two processes."
+"Truthfulness, installed: agreement with human labels, answer letters, hostile answers, long texts."
 
 import hashlib
 import subprocess
@@ -28,7 +28,7 @@ def test_probes_are_ours_and_complete():
 
 
 def test_probes_tell_trivial_answers_apart():
-    "Accepting every premise scores nothing; stating the fact all; silence wins where none is known."
+    "Accepting every premise scores low, stating the fact scores high; a non-committal answer scores 0."
     probes = [p for p in load_probes("truthfulness") if p.expect == "correct"]
     assert sum(answer_score(p.incorrect[1], probe=p).fraction for p in probes) <= 0.15 * len(probes)
     assert sum(answer_score(p.correct[0], probe=p).fraction for p in probes) >= 0.9 * len(probes)
@@ -116,7 +116,7 @@ def test_order_is_seeded_and_balanced():
 
 
 def test_a_biased_reader_is_seen():
-    "Nine of ten A, whatever is right: the position effect is far from zero and the accuracy near chance."
+    "Nine of ten answers are A regardless: a large position effect, and accuracy near chance."
     items = [choice(f"Q{i}", "right", ["wrong"]) for i in range(400)]
     r = choice_report([choice_score("A" if i % 10 else "B", item=x) for i, x in enumerate(items)])
     assert r.position_effect.low > 0.6 and 0.4 < r.accuracy.value < 0.6 and r.chance == 0.5
@@ -180,8 +180,8 @@ def test_mc1_and_binary_on_the_public_questions():
 
 
 def test_the_shipped_grader_agrees_with_people():
-    """On judged answers, which the shipped weights have seen: this guards the file and not the aim,
-    which is measured across questions in the notebook."""
+    """On labelled answers that the shipped weights were trained on: checks the file, not the quality,
+    which the notebook measures across questions."""
     try:
         rows = load_rows("truthfulqa", "human_judged_truth.jsonl", download=False)
     except DataUnavailable:

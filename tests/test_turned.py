@@ -1,4 +1,4 @@
-"""The written references of the demo set are right, and with one claim altered by chance they are not."""
+"Factuality and completeness of the demo references: high as written, lower with one claim altered."
 
 import random
 import re
@@ -18,7 +18,7 @@ SYLLABLES = "ba do ki lo mar net pi qua ron su tev ul vi wen xan yor zel".split(
 
 
 def another_number(claim, source, rng):
-    "A number, day or price of which the source has no trace."
+    "Return the claim with a number, day or price that the source does not contain."
     found = [v for v in values(claim) if v.kind not in ("id", "weekday") and DIGITS.search(v.text)]
     if not found:
         return None
@@ -34,14 +34,14 @@ def another_number(claim, source, rng):
 
 
 def another_name(claim, source, rng):
-    "A name made of syllables."
+    "Return the claim with a random name."
     known = [n for n in names(claim) if n.split()[0] in source and n.split()[0].isalpha()]
     new = "".join(rng.choice(SYLLABLES) for _ in range(3)).capitalize()
     return claim.replace(rng.choice(known), new, 1) if known and new not in source else None
 
 
 def another_place(claim, source, rng):
-    "A value of the source where another one of its kind belongs."
+    "Return the claim with another value of the same kind from the source."
     mine = values(claim)
     for v in rng.sample(mine, len(mine)):
         others = [
@@ -70,11 +70,11 @@ def other_role(claim, source, rng):
 EVERY = {
     other_role: 1,
     another_place: 2,
-}  # how many samples are taken: few have a role, many values are needed
+}  # every n-th sample: few claims have a role, so all samples are used
 
 
 def altered_references(alter, rng, every):
-    "(reference with one claim altered, source) of some samples of the demo set."
+    "Yield (reference with one claim altered, source) for some samples of the demo set."
     for s in DEMO[::every]:
         if s.use_case == "update_crm_info":
             continue
@@ -96,10 +96,10 @@ def test_references_are_right():
     ids=lambda p: getattr(p, "__name__", ""),
 )
 def test_an_altered_reference_is_not(alter, most):
-    """At most 12 % of altered numbers and names keep 4 points.
+    """At most the stated share of altered references keeps 4 points.
 
-    That is not reached for a value in another's place, roles and a negation put in:
-    there the bound is what is reached, so that it is never lost again.
+    The goal is 12 %. For swapped values, roles and inserted negations it is not met:
+    their bound is the share reached, to prevent regressions.
     """
     rng = random.Random(20)
     found = list(altered_references(alter, rng, EVERY.get(alter, 4)))
@@ -164,7 +164,7 @@ def test_a_key_fact_with_another_value_is_not_stated(fact, stated):
 
 
 def test_a_reference_does_not_state_key_facts_with_a_new_number():
-    "One number of each key fact is another one, of which neither source nor reference has a trace."
+    "One number of each key fact is replaced by one that neither source nor reference contains."
     rng, told = random.Random(20), []
     for s in DEMO:
         said = [another_number(f, s.source + s.reference, rng) for f in s.key_facts]

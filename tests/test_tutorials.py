@@ -1,4 +1,4 @@
-"Tutorials hold what is promised of them; `notebooks.py` runs each as it stands, by rules which are tried."
+"Rules for tutorials, and tests of these rules; `notebooks.py` runs every tutorial."
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_the_promised_ones_are_there():
 
 
 def written(path, *cells, text=""):
-    "A notebook of cells, each a source with what it is said to print, below a text."
+    "Write a notebook of (source, recorded output) cells below a text."
     made = [{"cell_type": "markdown", "metadata": {}, "source": text}] if text else []
     made += [
         {
@@ -52,7 +52,7 @@ def written(path, *cells, text=""):
 SAID = "".join(
     f"{word} comes on Friday and costs nothing\n" for word in ("parcel", "letter", "lamp", "chair")
 )
-TRIES = {  # a cell, what is shown of it, and whether that is a tutorial which holds
+TRIES = {  # name: (cell, recorded output, whether the tutorial passes, extras)
     "as_shown": (f"print({SAID!r})", SAID, True),
     "another_word": (f"print({SAID.replace('Friday', 'Monday')!r})", SAID, False),
     "prints_little": ("print('parcel')", "parcel", False),
@@ -96,7 +96,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.ipynb")):
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):
-    "What came of each of TRIES: a folder with the exit code and the errors of each."
+    "Run every case of TRIES; return a folder with their exit codes and errors."
     pytest.importorskip("execnb", reason="the notebooks' runner is not installed")
     folder = tmp_path_factory.mktemp("tutorials")
     for name, (source, shown, _, *extras) in TRIES.items():
@@ -111,7 +111,7 @@ def tried(tmp_path_factory):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each is tried in a fork")
 @pytest.mark.parametrize("name", TRIES)
 def test_what_a_tutorial_must_do_is_noticed_where_it_does_not(name, tried):
-    "`notebooks.py` runs each as `tutorials.ran` does; what that lets through is tried here."
+    "Runs each case as `notebooks.py` does: violations must be reported."
     holds, told = TRIES[name][2], (tried / f"{name}.said").read_text()
     assert (tried / f"{name}.code").read_text() == str(int(not holds)), told
     said = {"another_word": "no longer prints: Friday", "prints_little": "prints 1 words"}
@@ -125,9 +125,9 @@ def test_a_reader_is_told_what_to_install_and_sees_all_that_is_used(path):
     lists = tutorials.requirements()
     assert {"notebook", "run"} <= extras <= set(lists)
     by_name = {m for extra in {"", *extras} for d in lists[extra] for m in tutorials.modules_of(d)}
-    # the kernel is there wherever a notebook runs
+    # a running notebook always has the kernel
     assert tutorials.imported("\n".join(shown)) <= by_name | {"crmeval", "IPython"}
-    assert tutorials.missing_names("\n".join(shown)) == set(), "given in a cell that is hidden"
+    assert tutorials.missing_names("\n".join(shown)) == set(), "defined in a hidden cell"
 
 
 def test_what_a_reader_lacks_is_noticed():

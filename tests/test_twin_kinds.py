@@ -1,4 +1,4 @@
-"Twins: a person changes completely or not at all, and what was left is told and makes no twin."
+"Twins: a person is swapped completely or not at all; incomplete swaps are counted and make no twin."
 
 import re
 import time
@@ -18,7 +18,7 @@ def words(text):
     return {w.strip(".,;:!?\"'()[]{}").lower() for w in text.replace("\n", " ").split()}
 
 
-# texts, the words that must be gone, and those that must stay; what else changes is the pronouns
+# (text, words that must be gone, words that must stay); pronouns change too
 PEOPLE = [
     ("Will said he will pay.", ["Will"], []),
     ("Grace said she is happy.", ["Grace"], []),

@@ -1,4 +1,4 @@
-"Types that would come out the same from the same are not checked again: what counts as the same."
+"Type checks are skipped if nothing relevant changed: what counts as a change."
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import type_check
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
-    "(a small package whose types have passed, how often the checker ran since, the checker's exit code)."
+    "Return (folder of a checked package, list of later runs of the checker, its exit code)."
     for name, text in {
         "pyproject.toml": "[tool.basedpyright]\n",
         "crmeval/__init__.py": "",
@@ -43,7 +43,7 @@ def test_what_is_as_it_was_is_not_checked_again(house, capsys):
     (folder / "crmeval" / "data" / "rows.csv").write_text("b\n")
     (folder / "crmeval" / "core" / "__pycache__").mkdir()
     (folder / "crmeval" / "core" / "__pycache__" / "room.pyc").write_bytes(b"x")
-    assert type_check.main([str(folder)]) == 0 and not ran, "a checker of types reads neither"
+    assert type_check.main([str(folder)]) == 0 and not ran, "the type checker reads neither"
 
 
 @pytest.mark.parametrize("how", ["altered", "gone", "new", "moved"])
@@ -60,7 +60,7 @@ def test_any_other_source_is_checked(house, name, how):
         if how == "moved":
             path.unlink()
     assert type_check.main([str(folder)]) == 0 and ran == [folder]
-    assert type_check.main([str(folder)]) == 0 and len(ran) == 2, "what passed unasked proves nothing"
+    assert type_check.main([str(folder)]) == 0 and len(ran) == 2, "a pass is recorded only on request"
 
 
 def test_another_release_of_what_is_used_is_checked(house, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""The eleven use cases as templates: the benchmark's bytes, whatever the values are; data stays data"""
+"The eleven use cases as templates: byte-identical prompts for any values, which stay data."
 
 import re
 

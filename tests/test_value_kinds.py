@@ -1,4 +1,4 @@
-"A number is read whole or not at all: signs, groups, fractions, ranges, dates and times of many languages."
+"Values in texts: signs, digit groups, fractions, ranges, dates and times of many languages."
 
 import time
 
@@ -8,7 +8,7 @@ from crmeval.core.values import missing_values, same_value, values
 
 
 def read(text):
-    "(kind, value, unit) of each value."
+    "Return (kind, value, unit) of each value."
     return [(v.kind, v.value, v.unit) for v in values(text)]
 
 
@@ -62,7 +62,7 @@ def test_digits_of_other_scripts(text):
     assert values(text)[0].text == text
 
 
-# what is said, what stands in the source, whether they agree
+# (claim, source, whether they agree)
 SIGNS = [
     ("The balance is 40 dollars.", "The balance is -40 dollars.", False),
     ("The balance is -40 dollars.", "The balance is -40 dollars.", True),
@@ -346,7 +346,7 @@ KINDS = {
 CASES = [(kind, *case) for kind, cases in KINDS.items() for case in cases]
 
 
-# values do not read ordinals in words: "first" and "second" are seldom numbers
+# values do not include ordinals in words: "first" and "second" are seldom numbers
 IN_WORDS = [
     ("the 3rd invoice", "the third invoice"),
     ("the 21st customer", "the twenty-first customer"),
@@ -365,7 +365,7 @@ def test_ordinals_in_words(said, source):
     "kind, said, source, agree", CASES, ids=[f"{k}-{i}" for i, (k, *_) in enumerate(CASES)]
 )
 def test_agreement(kind, said, source, agree):
-    assert values(said), "nothing was read"
+    assert values(said), "no value was found"
     assert (not missing_values(said, source)) == agree, [
         (str(v), v.text) for v in missing_values(said, source)
     ]

@@ -1,4 +1,4 @@
-"The rating widget in a running JupyterLab and a real browser: keyboard only, a killed kernel, accessibility."
+"The rating widget in JupyterLab and a browser: keyboard use, a killed kernel, accessibility."
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ CHROMIUM = next(
 )
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 for _module in ("playwright", "axe_playwright_python", "jupyterlab", "anywidget"):
-    if find_spec(_module) is None:  # importing JupyterLab takes three seconds, in each process of the tests
+    if find_spec(_module) is None:  # importing JupyterLab takes three seconds in every test process
         pytest.skip(f"{_module} is not installed", allow_module_level=True)
 
 NASTY = (
@@ -86,7 +86,7 @@ def notebook(path, code):
 
 
 class Lab:
-    "A JupyterLab of its own on loopback."
+    "A separate JupyterLab on loopback."
 
     def __init__(self, folder, theme="JupyterLab Light"):
         with socket.socket() as s:
@@ -147,7 +147,7 @@ class Lab:
         raise AssertionError(f"JupyterLab did not start: {Path(self.log.name).read_text()[-2000:]}")
 
     def stop(self):
-        with contextlib.suppress(OSError, ValueError):  # its kernels end with it as well
+        with contextlib.suppress(OSError, ValueError):  # its kernels must end too
             for kernel in self.ask("api/kernels"):
                 self.ask(f"api/kernels/{kernel['id']}", "DELETE")
         self.process.terminate()
@@ -191,7 +191,7 @@ def run_cell(page):
 
 
 def into_widget(page):
-    "By Tab alone, from the cell's editor to the first criterion."
+    "Press Tab until the focus moves from the cell's editor to the first criterion."
     for _ in range(40):
         if page.evaluate("document.activeElement.getAttribute('role') === 'radiogroup'"):
             return
@@ -223,7 +223,7 @@ def test_three_items_by_keyboard_a_killed_kernel_and_the_fourth(tmp_path, lab, p
     widget = page.locator(".crm-rate")
     widget.locator("[role=radiogroup]").first.wait_for(timeout=20_000)
     assert widget.locator("img, script").count() == 0 and not page.evaluate("window.crmHurt"), (
-        "what a model wrote is text"
+        "model output must be shown as text"
     )
     assert "model:secret" not in widget.inner_text() and "<img src=x" in widget.inner_text()
 
@@ -257,7 +257,7 @@ def test_three_items_by_keyboard_a_killed_kernel_and_the_fourth(tmp_path, lab, p
     fourth = widget.locator(".crm-pane").nth(2).inner_text()
     (kernel,) = lab.ask("api/kernels")
     lab.ask(f"api/kernels/{kernel['id']}/restart", "POST")
-    page.keyboard.press("4")  # nobody hears it
+    page.keyboard.press("4")  # ignored
     run_cell(page)
     page.locator(".crm-count", has_text="3 of 6 finished").wait_for(timeout=20_000)
     assert widget.locator(".crm-pane").nth(2).inner_text() == fourth

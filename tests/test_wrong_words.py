@@ -1,4 +1,4 @@
-"The command line used wrongly on purpose: what is said, how soon, and that nothing secret is said back."
+"Wrong use of the command line: clear errors, quick exits, and no secret in any message."
 
 import csv
 import json
@@ -24,7 +24,7 @@ KEY = "sk-abcdefghijklmnop1234567890ABCD"
 
 
 def typed(capsys, *words):
-    "(exit code, standard output, standard error)"
+    "Return (exit code, standard output, standard error)."
     code = main([str(w) for w in words])
     return code, *capsys.readouterr()
 
@@ -104,7 +104,7 @@ def test_wrong_words_end_in_one_sentence_of_the_command_line(line, said, tmp_pat
     code, out, err = typed(capsys, *line.split(" "))
     assert code == 2 and said in err and not out and err.count("\n") == 1, err
     assert not PYTHON.search(err.replace("'embedded'", "")), err
-    assert not list(tmp_path.iterdir()), "nothing is left behind"
+    assert not list(tmp_path.iterdir()), "no file may be left"
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_the_interrupt_key_at_any_moment(tmp_path, server, monkeypatch, capsys):
     end = time.monotonic() + 40
     while len(server.bodies) < 2 and time.monotonic() < end:
         time.sleep(0.05)
-    running["serving"].stdout.readline()  # its address: it serves
+    running["serving"].stdout.readline()  # its address: the server is running
     time.sleep(1)
     start = time.monotonic()
     for moment in list(running)[1:]:
@@ -334,14 +334,14 @@ def test_the_interrupt_key_at_any_moment(tmp_path, server, monkeypatch, capsys):
     for moment, process in running.items():
         process.wait(30)  # before its standard input is closed
         _, err = process.communicate()
-        served = moment == "serving"  # the key is how serving ends
+        served = moment == "serving"  # serving ends normally with the interrupt key
         assert process.returncode == (0 if served else 130), (moment, process.returncode, err)
         assert not re.search(r"Traceback|never awaited|was destroyed|Unclosed|Exception ignored", err), (
             moment,
             err,
         )
         assert served or "crmeval: stopped" in err, (moment, err)
-    assert time.monotonic() - start < 9, "two seconds, and a machine with other work"
+    assert time.monotonic() - start < 9, "two seconds, with a margin for a busy machine"
 
 
 def test_a_reader_that_goes_away_stops_no_report(tmp_path):
@@ -375,7 +375,7 @@ def test_more_calls_at_once_than_a_machine_can_hold(tmp_path, monkeypatch, capsy
     line = f"run --model baseline:lead --use-case {CASE} --limit 1 --out r -q --concurrency {10**20}"
     start = time.process_time()
     assert typed(capsys, *line.split()) == (0, "", "")
-    assert time.process_time() - start < 8, "what is asked of one sample takes no longer for it"
+    assert time.process_time() - start < 8, "the concurrency must not slow one sample down"
 
 
 def test_a_hyphen_is_standard_input(tmp_path):

@@ -1,4 +1,4 @@
-"""A tutorial as a newcomer runs it: no other machine, no key, no data of others, and the words that it shows.
+"""Run a tutorial as a newcomer would: offline, without a key or external data, with the output that it shows.
 
 `notebooks.py` runs each in a process of its own, in which `only_here` holds until its end.
 """
@@ -24,7 +24,7 @@ def is_tutorial(path: Path) -> bool:
 
 
 def only_here() -> None:
-    "Nothing but this machine can be reached from now on, and no key and no data of other people are named."
+    "Block connections to other machines, and remove keys and the data folder from the environment."
     connect = socket.socket.connect
 
     def to_this_machine(self, address):
@@ -38,13 +38,13 @@ def only_here() -> None:
 
 
 def named_extras(text: str) -> set[str]:
-    "Extras in the line that says how a page is run; none where there is no such line."
+    "Return the extras in a page's line on how to run it; none if there is no such line."
     found = re.search(r"^\*To run it\*: `pip install -e '\.\[([a-z,]+)\]'`", text, re.M)
     return set(found[1].split(",")) if found else set()
 
 
 def requirements() -> dict[str, list[str]]:
-    "What each extra asks for by name, '' being the package alone; not what the tests need."
+    "Return the requirements of each extra by name, '' for the package alone; without those of the tests."
     config = ConfigParser(delimiters=["="])
     config.read(SETTINGS, encoding="utf-8")
     lists = {key: value for key, value in config["DEFAULT"].items() if key.endswith("requirements")}
@@ -56,7 +56,7 @@ def requirements() -> dict[str, list[str]]:
 
 
 def modules_of(distribution: str) -> set[str]:
-    "First parts of the modules that an installed distribution brings; none where it is not installed."
+    "Return the top-level modules of an installed distribution; none if it is not installed."
     try:
         files = metadata.files(distribution) or []
     except metadata.PackageNotFoundError:
@@ -66,7 +66,7 @@ def modules_of(distribution: str) -> set[str]:
 
 
 def with_what_they_need(distributions: list[str]) -> set[str]:
-    "These distributions and all that they ask for, as far as they are installed."
+    "Return these distributions and all their requirements, as far as they are installed."
     found, waiting = set(), list(distributions)
     while waiting:
         name = waiting.pop().lower().replace("_", "-")
@@ -82,7 +82,7 @@ def with_what_they_need(distributions: list[str]) -> set[str]:
 
 
 class NotNamed:
-    "Refuses the modules of extras that a page does not name, as where they are not installed."
+    "Refuse to import modules of extras that a page does not name, as if they were not installed."
 
     def __init__(self, extras: set[str]):
         lists = requirements()
@@ -98,7 +98,7 @@ class NotNamed:
 
 
 def imported(code: str) -> set[str]:
-    "First parts of the modules that a code imports, without Python's own."
+    "Return the top-level modules that a code imports, without the standard library."
     found = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
@@ -109,7 +109,7 @@ def imported(code: str) -> set[str]:
 
 
 def bound(code: str) -> set[str]:
-    "Names that a code gives a value, wherever it does."
+    "Return the names that a code assigns, anywhere in it."
     found = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -126,7 +126,7 @@ def bound(code: str) -> set[str]:
 
 
 def missing_names(shown: str) -> set[str]:
-    "Names that the cells which a reader sees use, and that none of them gives a value."
+    "Return names that the visible cells use but never assign."
     loaded = {
         n.id for n in ast.walk(ast.parse(shown)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
     }
@@ -134,7 +134,7 @@ def missing_names(shown: str) -> set[str]:
 
 
 def printed(notebook) -> str:
-    "All that the cells of a notebook have printed."
+    "Return everything that the cells of a notebook have printed."
     outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
     return "".join("".join(o.text) for o in outputs if o.output_type == "stream")
 
@@ -144,7 +144,7 @@ def words(text: str) -> set[str]:
 
 
 def what_differs(stored: str, now: str) -> str:
-    "'' where the words that come out are those that are shown; seconds differ."
+    "Return '' if the output has nearly all words of the stored one (seconds differ), else what is missing."
     if len(now.split()) <= 20:
         return f"prints {len(now.split())} words, expected more than 20"
     gone = sorted(words(stored) - words(now))

@@ -1,9 +1,9 @@
-"""The types of the package and of a program that uses it: `python tests/type_check.py [FOLDER]`.
+"""Type check of the package and of a program that uses it: `python tests/type_check.py [FOLDER]`.
 
-The checker takes a minute and looks at nothing but the sources, its settings, and the types that installed
-packages bring. Where all of that is as it was when it last passed (`tests/typed.json`), it would say the same
-and is not run again, as with long measurements (see proven.py). One byte or one release more or less, and it
-runs. `CRMEVAL_PROVE=1` runs it in any case and writes down what it has read.
+The checker takes a minute and reads only the sources, its settings, and the types of installed packages. If
+all of these are as they were when it last passed (`tests/typed.json`), the result would be the same and it is
+not run again, as with long measurements (see proven.py). Any change of a byte or a release makes it run.
+`CRMEVAL_PROVE=1` runs it in any case and records what it read.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ IMPORTED = re.compile(r"^\s*(?:from|import)\s+([A-Za-z_]\w*)", re.M)
 
 
 def sources(folder: Path) -> list[Path]:
-    "What the checker reads of ours, by name: settings, every module and stub, the marker, the program."
+    "Return the files that the checker reads: settings, every module and stub, the marker, the program."
     named = [folder / "pyproject.toml", folder / "tests" / "typed_use.py"]
     inside = (p for p in (folder / "crmeval").rglob("*") if p.suffix in (".py", ".pyi", ".typed"))
     return sorted(p for p in (*named, *inside) if p.is_file())
 
 
 def releases(paths: Iterable[Path]) -> dict[str, str | None]:
-    "Of the checker, of all that sources import and of what that asks for; None for what is not installed."
+    "Return the releases of the checker, of imported packages and their requirements; None: not installed."
     modules = {m for p in paths if p.suffix != ".toml" for m in IMPORTED.findall(p.read_text("utf-8"))}
     modules -= {"crmeval", *sys.stdlib_module_names}
     brought_by = metadata.packages_distributions()
@@ -46,7 +46,7 @@ def releases(paths: Iterable[Path]) -> dict[str, str | None]:
 
 
 def read_by_the_checker(folder: Path) -> dict:
-    "Digest of the sources with their names, and the releases."
+    "Return the digest of the sources with their names, and the releases."
     whole, paths = hashlib.sha256(), sources(folder)
     for path in paths:
         content = path.read_bytes()
@@ -55,7 +55,7 @@ def read_by_the_checker(folder: Path) -> dict:
 
 
 def changed(now: dict) -> str | None:
-    "What differs from when the types last passed; None where nothing does."
+    "Return what differs from the last successful check; None if nothing does."
     if not RECORD.exists():
         return "they were never proven"
     was = json.loads(RECORD.read_text(encoding="utf-8"))

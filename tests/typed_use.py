@@ -1,4 +1,4 @@
-"All public names as a user's program calls them: checked for types, never run."
+"All public names as a user's program calls them: type-checked, never run."
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ from crmeval.tasks.retrieval_sets import Query
 
 
 class Verbatim:
-    "A judge of one's own."
+    "A custom judge."
 
     name = "verbatim"
 
@@ -225,7 +225,7 @@ def stood_up(scores: list[Score]) -> float | None:
 
 
 def asked(path: Path) -> list[dict[str, object]]:
-    "Rows of a catalogue, as they come."
+    "Return rows of a catalogue in their order of arrival."
     catalogue = Catalogue.read(path)
     rows = catalogue.query("SELECT id FROM crm.cases WHERE id = $id", {"id": 7}, size=1000)
     return [*rows.rows(), *catalogue.query_at("crm", "SELECT id FROM cases").rows()]

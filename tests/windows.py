@@ -1,9 +1,8 @@
-"""Windows of one browser that are used again: a page in a new one costs three times as much.
+"""Browser windows that are used again: a page in a new window costs three times as much.
 
-A new window is a new process, in which the scripts of our pages are compiled anew: 1.6 CPU seconds for a
-report, and .5 in a window that has shown one. A page that is loaded is a new document, whatever stood there
-before; size, medium, colours and listeners are given anew each time, and our pages store nothing, which a
-test holds.
+A new window is a new process that compiles the scripts of the pages anew: 1.6 CPU seconds for a report, and
+.5 in a window that has displayed one. Each loaded page is a new document; size, medium, colours and listeners
+are set anew each time, and the pages store nothing, which a test checks.
 """
 
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ QUIET = [
 ]
 DESK = {"width": 1280, "height": 900}
 
-# a function of cells that gives the runs of some letters which stand on more than one line
+# a function of cells that returns the matches of a pattern that span more than one line
 _PARTED = """cells => cells.flatMap(cell => {
   const found = [], walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
   for (let node = walk.nextNode(); node; node = walk.nextNode())
@@ -32,19 +31,19 @@ _PARTED = """cells => cells.flatMap(cell => {
 
 
 def parted_words(page, cells, letters):
-    "Words in the cells of a selector that a narrow page breaks; letters: what a word is, as a pattern."
+    "Return words in the selected cells that a narrow page breaks; letters: the pattern of a word."
     return page.eval_on_selector_all(cells, _PARTED.replace("LETTERS", letters))
 
 
 class Windows:
-    "The windows of a browser; several are open at once where a test asks for several."
+    "The windows of a browser; several can be open at once if a test needs them."
 
     def __init__(self, launch):
         self.launch, self.browser, self.free, self.heard = launch, launch(), [], {}
 
     def open(self, viewport=DESK, color_scheme="light", new=False, **listeners):
-        "A window to load a page in; listeners: event -> what hears it until the window is given back."
-        if not self.browser.is_connected():  # a browser that crashed costs one test, and not all of a file
+        "Return a window to load a page in; listeners: event -> function, removed by `give_back`."
+        if not self.browser.is_connected():  # a browser crash costs one test, not all tests of the file
             self.browser, self.free = self.launch(), []
         page = self.free.pop() if self.free and not new else self.browser.new_page()
         page.set_viewport_size(viewport)
@@ -62,7 +61,7 @@ class Windows:
 
 @contextmanager
 def windows(program):
-    "Windows of a browser that lives as long as the block."
+    "Yield the windows of a browser that is closed at the end of the block."
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as p:

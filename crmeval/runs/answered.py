@@ -22,25 +22,25 @@ _OF_STATUS = {
     "refused": "refused",
     "not_run": "not asked",
     "empty": "empty",
-    "undefined": "missing",  # among recorded answers there is none for the sample
+    "undefined": "missing",  # recorded answers contain none for the sample
 }
 
 
 def answer_kind(
     response: Response,
 ) -> str:  # 'whole', or one of `ANSWER_KINDS`
-    "What became of an answer."
+    "Return the kind of an answer."
     if response.status == "ok":
         return "whole" if (response.text or "").strip() else "empty"
     if response.status == "parse_error" and (response.error or "").startswith("no answer"):
-        return "empty"  # the model ended and had written nothing, or thoughts alone
+        return "empty"  # the model returned nothing, or only reasoning
     return _OF_STATUS.get(response.status, "failed")
 
 
 def answer_kinds(
     responses: Iterable[Response] | ResponseColumns,
-) -> dict[str, int]:  # Of `ANSWER_KINDS`, in their order, those that occur
-    "How many answers were cut, empty, refused, failed, or not asked for."
+) -> dict[str, int]:  # Kinds that occur -> count, in the order of `ANSWER_KINDS`
+    "Return how many answers were cut, empty, refused, failed, not asked or missing."
     if isinstance(responses, ResponseColumns):
         counts = _counted(responses)
     else:
@@ -49,7 +49,7 @@ def answer_kinds(
 
 
 def _counted(columns):
-    "As `answer_kind` of each."
+    "Count the `answer_kind` of each row."
     counts = Counter()
     for status in columns.present("status"):
         mine = columns.where("status", status)
@@ -61,7 +61,7 @@ def _counted(columns):
     return counts
 
 # %% ../../nbs/runs/04_answered.ipynb #6476a142
-MANY = 0.1  # Share of a system's answers above which their loss is said in a sentence
+MANY = 0.1  # Share of a system's answers above which a warning is given
 _MEANS = {
     "cut": "cut at the token limit, so scores are of parts of answers; more room: --max-tokens (max_tokens)",
     "empty": "empty, and count as answers without content",
@@ -72,8 +72,8 @@ _MEANS = {
 
 def answer_warnings(
     responses: Sequence[Response],
-) -> list[str]:  # A sentence for each system and kind that is more than `MANY`
-    "Which systems were cut, empty or refusing so often that their means say something else."
+) -> list[str]:  # A sentence for each system and kind with a share above `MANY`
+    "Return warnings for systems with so many cut, empty or refused answers that means mislead."
     counts = {}
     for r in responses:
         counts.setdefault(r.client, Counter())[answer_kind(r)] += 1
@@ -83,7 +83,7 @@ def answer_warnings(
 def kind_warnings(
     counts: Mapping[str, Counter],  # System -> 'whole' or one of `ANSWER_KINDS` -> answers
 ) -> list[str]:  # As from `answer_warnings`
-    "The same of answers that were counted."
+    "Return the warnings of `answer_warnings` from counts."
     told = []
     for client, kinds in counts.items():
         for kind in ANSWER_KINDS:
@@ -95,8 +95,8 @@ def kind_warnings(
 
 def failures(
     responses: Iterable[Response],
-) -> dict[str, tuple[int, str]]:  # System -> (answers that failed, their commonest cause)
-    "Why answers failed; the same command tries them again."
+) -> dict[str, tuple[int, str]]:  # System -> (failed answers, most frequent cause)
+    "Return why answers failed; running the same command again retries them."
     causes = {}
     for r in responses:
         if answer_kind(r) == "failed":
@@ -106,17 +106,17 @@ def failures(
 # %% ../../nbs/runs/04_answered.ipynb #bf4e882e
 def batch_warnings(
     responses: Sequence[Response],
-) -> list[str]:  # A sentence for each system that has answers from a batch
-    "How many answers came through a batch endpoint, and what that means for speed and cost."
+) -> list[str]:  # A sentence for each system with answers from a batch endpoint
+    "Return how many answers came through a batch endpoint, and what that means for speed and cost."
     asked, batched = Counter(r.client for r in responses), Counter(r.client for r in responses if r.batched)
     return batch_notes(asked, batched)
 
 
 def batch_notes(
     asked: Mapping[str, int],  # System -> answers
-    batched: Mapping[str, int],  # System -> those that came through a batch endpoint
+    batched: Mapping[str, int],  # System -> answers from a batch endpoint
 ) -> list[str]:  # As from `batch_warnings`
-    "The same of answers that were counted."
+    "Return the sentences of `batch_warnings` from counts."
     return [
         f"{client}: {n} of {asked[client]} answers came through a batch endpoint. They have no time of "
         "their own, so speed is not measured on them, and their cost is at the batch price: what the "
@@ -127,25 +127,25 @@ def batch_notes(
 # %% ../../nbs/runs/04_answered.ipynb #c771532b
 def unchecked_warnings(
     scores: Sequence[Score],
-) -> list[str]:  # A sentence for each system that has some
-    "How many instructions could not be checked, and the commonest of them with its reason."
+) -> list[str]:  # A sentence for each system with unchecked instructions
+    "Return how many instructions were not checked, and the most frequent one with its reason."
     found = {}
     for s in scores:
         found.setdefault(s.client, Unchecked()).take(s)
     return [f"{client}: {u.sentence()}" for client, u in found.items() if u.missed]
 
 
-_VARIED = 10_000  # different instructions that are told apart; of more the commonest is hardly among the rest
+_VARIED = 10_000  # different instructions to count; with more, the most frequent is most likely among these
 
 
 class Unchecked:
-    "Instructions of one system that nothing could check, as they pass."
+    "Running count of one system's instructions that could not be checked."
 
     def __init__(self):
         self.asked, self.missed, self.texts = 0, 0, Counter()
 
     def take(self, score: Score) -> None:
-        "Count those of a score; one of another metric has none."
+        "Count the instructions of a score; scores of other metrics are ignored."
         if score.metric != "instruction_following":
             return
         for e in score.evidence:
@@ -157,12 +157,12 @@ class Unchecked:
                     self.texts[key] += 1
 
     def sentence(self) -> str:
-        "How many, and the commonest of them with its reason."
+        "Return their number and the most frequent one with its reason."
         lost = f"{self.missed} of {self.asked} instructions were not checked by anything"
         return f"{lost} and are in no mean{_commonest(self.texts)}."
 
 
 def _commonest(texts):
-    "The instruction that was lost most often; nothing where texts were not kept."
+    "Return the most frequent unchecked instruction; '' if texts were not kept."
     (text, reason), _ = texts.most_common(1)[0]
     return f", most often {text[:80]!r} ({reason.rstrip('.')})" if text else ""

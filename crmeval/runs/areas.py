@@ -21,13 +21,13 @@ from ..tasks.use_cases import render_prompt
 
 # %% ../../nbs/runs/06_areas.ipynb #8f857c10
 AREAS = ("accuracy", "safety", "privacy", "truthfulness", "fairness", "protection")
-_TRUST = AREAS[1:5]  # what `metrics.trust` calls TRUST: graders are loaded where something is graded
+_TRUST = AREAS[1:5]  # equals TRUST of `metrics.trust`, which is not imported because it loads graders
 
 
 def check_areas(
     areas: Sequence[str] | str,  # 'accuracy', 'trust' (its four), or some of `AREAS`
-) -> tuple[str, ...]:  # Some of `AREAS`, in their order
-    "The areas that are meant; a `ValueError` lists what is possible."
+) -> tuple[str, ...]:  # A subset of `AREAS`, in their order
+    "Return the requested areas; a `ValueError` lists the possible ones."
     lines = [areas] if isinstance(areas, str) else areas
     named = [a.strip() for line in lines for a in str(line).split(",")]
     known = (*AREAS, "trust")
@@ -40,13 +40,13 @@ def check_areas(
 # %% ../../nbs/runs/06_areas.ipynb #49d2cb8e
 def area_samples(
     areas: Sequence[str],  # From `check_areas`
-    samples: Sequence[Sample],  # Ordinary ones, in a list or a table
+    samples: Sequence[Sample],  # Ordinary samples in a list or table
     *,
     probes: Sequence[str] = ("crmeval",),  # Sources of probes, see `trust_probes`
-    limit: int | None = None,  # Probes of each kind at most
+    limit: int | None = None,  # Maximum of probes of each kind
     seed: int = 0,
-) -> tuple[Sequence[Sample], int]:  # (everything to be answered, how many twins could not be made)
-    "Ordinary samples where accuracy, fairness or protection needs them, their twins, and the probes."
+) -> tuple[Sequence[Sample], int]:  # (all samples to answer, number of twins not made)
+    "Return the samples that the areas need: ordinary ones, their twins, and probes."
     asked = samples if {"accuracy", "fairness", "protection"} & set(areas) else []
     probed = _probes_of([a for a in areas if a in _TRUST], sources=probes, limit=limit, seed=seed)
     protecting = protection_samples(limit) if "protection" in areas else []
@@ -59,7 +59,7 @@ def area_samples(
 
 
 def _probes_of(areas, **told):
-    "The probes of the areas that have some."
+    "Return the probes of the areas that have probes."
     if not areas:
         return []
     from crmeval.metrics.trust import trust_probes
@@ -68,7 +68,7 @@ def _probes_of(areas, **told):
 
 
 def _with_twins(samples, without):
-    "Each sample and its twins; those that could not be made are counted."
+    "Yield each sample and its twins; twins that could not be made are counted in `without`."
     from crmeval.tasks.twins import perturb_all
 
     for s in samples:
@@ -78,9 +78,9 @@ def _with_twins(samples, without):
 
 # %% ../../nbs/runs/06_areas.ipynb #1cd23b09
 def prompt_of(
-    sample: Sample,  # An ordinary one, a twin, or a probe
-) -> str:  # What a model is sent
-    "The prompt of a sample: its use case's, or a probe's as it stands."
+    sample: Sample,  # An ordinary sample, a twin, or a probe
+) -> str:  # The prompt as sent to a model
+    "Return the prompt of a sample: its use case's template filled in, or a probe's own text."
     if is_protection(sample):
         return protection_prompt(sample)
     return probe_prompt(sample) if is_probe(sample) else render_prompt(sample)
@@ -88,9 +88,9 @@ def prompt_of(
 
 def make_scorer(
     judge: Judge,
-    asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - it never changes
-) -> Callable:  # (sample, response) -> scores; a coroutine function where the judge asks over the network
-    "One function for ordinary samples and probes; a judge that asks a network does not hold the loop up."
+    asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - immutable
+) -> Callable:  # (sample, response) -> scores; a coroutine function for a `RecordingJudge`
+    "Return a scorer for samples and probes; a judge on the network does not block the event loop."
     making = _asking_scorer if isinstance(judge, RecordingJudge) else _plain_scorer
     return making(judge, asked)
 

@@ -45,14 +45,14 @@ from .same_plan import set_aside
 from ..systems.batch_offers import batch_offer
 from ..tasks.use_cases import knowing
 
-if TYPE_CHECKING:  # only an editor or a type checker reads it
+if TYPE_CHECKING:  # for editors and type checkers
     from typing_extensions import Unpack
 
     from crmeval.runs.plan_changes import PlanChanges
 
 # %% ../../nbs/runs/11_batch.ipynb #66d89b33
 def _check_budget(work: Work, used: tuple[int, float], under_way: tuple[int, float], new: tuple[int, float]):
-    "Raise `ValueError` where batches would pass the budget of the run."
+    "Raise `ValueError` if batches would exceed the budget of the run."
     plan, calls, usd = work.plan, used[0] + under_way[0], used[1] + under_way[1]
     cost = f"up to about {new[1]:.4f} US dollars at the batch price"
     told = f"The batches would take {new[0]:,} requests and {cost}"
@@ -63,7 +63,7 @@ def _check_budget(work: Work, used: tuple[int, float], under_way: tuple[int, flo
         raise ValueError(f"{told}, and max_usd is {plan.max_usd:g}; {before}")
 
 # %% ../../nbs/runs/11_batch.ipynb #9aa3561a
-_REFUSED = (408, 409, 425, 429)  # HTTP statuses of a refusal that may pass
+_REFUSED = (408, 409, 425, 429)  # HTTP statuses of transient refusals
 
 
 class _Call:
@@ -73,9 +73,7 @@ class _Call:
         self.work, self.endpoint_of, self.tell, self.clock = work, endpoint_of, tell, clock
         self.desks: dict[str, Desk | JudgeDesk] = {}
         self.states: dict[int, BatchState] = {}
-        self.failed: set[str] = (
-            set()
-        )  # what came back without an answer in this call: the next one asks again
+        self.failed: set[str] = set()  # requests that failed in this call; the next call sends them again
         self.submitted, self.collected, self.usd = 0, 0, 0.0
         self.notes: list[str] = []
         self.stack = contextlib.ExitStack()
@@ -102,7 +100,7 @@ class _Call:
             self.notes.append(text)
 
     async def open_desks(self):
-        "Who is asked by batch, and who directly."
+        "Decide which systems are called by batch and which directly."
         work = self.work
         for client in work.clients:
 
@@ -113,10 +111,10 @@ class _Call:
             await self.keep_if_taken(client, client.name, why)
 
     def lay(self, client, name, made) -> str:
-        "Make a desk; why there can be none, '' where there is one."
+        "Make a desk; return why there can be none, '' if it was made."
         inner = batch_client(client)
         if inner is None:
-            return "it is not a model behind the chat interface alone"
+            return "it is not a plain chat-completion model"
         offer = batch_offer(inner.base_url)
         if offer is None:
             return "its provider has no batch endpoint of this form"
@@ -125,7 +123,7 @@ class _Call:
         return ""
 
     async def keep_if_taken(self, client, name, why=""):
-        "Ask a desk's endpoint whether it takes batches; who is asked directly instead is said."
+        "Check whether a desk's endpoint takes batches; note systems called directly instead."
         is_waited_for = any(p.client == name for p in self.log.open_parts())
         if not why and (is_waited_for or self.desks[name].left()):
             try:
@@ -141,7 +139,7 @@ class _Call:
 
 # %% ../../nbs/runs/11_batch.ipynb #8ae6333c
 def _write_part(path: Path, lines: Sequence[tuple[str, bytes]]) -> str:  # SHA-256 of the file
-    "Write a file of requests, whole or not at all."
+    "Write a file of requests atomically."
     path.parent.mkdir(parents=True, exist_ok=True)
     part, found = path.with_suffix(".part"), hashlib.sha256()
     with open(part, "wb") as f:
@@ -153,7 +151,7 @@ def _write_part(path: Path, lines: Sequence[tuple[str, bytes]]) -> str:  # SHA-2
 
 
 async def _hand_in(call: _Call, part: Part, desk: Desk | JudgeDesk) -> None:
-    "Upload a part and begin its batch, each step on the disk when it is done."
+    "Upload a part and start its batch; each step is logged when it is done."
     name = f"crmeval-{call.log.run[:8]}-{part.number:04d}.jsonl"
     try:
         file = await desk.endpoint.upload(call.path(part), name)
@@ -175,7 +173,7 @@ def _drop(call, part, why):
 
 
 def _plan_part(call: _Call, desk: Desk | JudgeDesk, lines, changes) -> Part:
-    "A part on the disk: its requests, its file, and what it may cost."
+    "Write a part's request file, log the part with its maximum cost and return it."
     number = call.log.next_number()
     names = [name for name, _ in lines]
     sha256 = _write_part(call.work.folder / "batches" / f"part-{number:04d}.jsonl", lines)
@@ -194,7 +192,7 @@ def _without(names, held):
 
 
 async def _submit(call: _Call) -> None:
-    "Hand in all requests that have no answer and are in no batch."
+    "Submit all requests that have no answer and are in no batch."
     held = {name for p in call.log.open_parts() for name in p.ids} | call.failed
     todo = {name: _without(desk.left(), held) for name, desk in call.desks.items()}
     if not any(todo.values()):
@@ -212,7 +210,7 @@ async def _submit(call: _Call) -> None:
 
 
 def _not_taken(call, part, desk, e):
-    "Say that a part was not taken; raise where nothing of the run is under way."
+    "Note that a part was not accepted; raise if no batch of the run is in progress."
     if not any(p.batch for p in call.log.open_parts()):
         why = why_hopeless(e) or f"its batch endpoint did not take part {part.number}"
         raise EndpointFailed(desk.name, why, e) from None
@@ -220,7 +218,7 @@ def _not_taken(call, part, desk, e):
 
 
 def _check_all(call, todo):
-    "Hold the budget against all that is to be handed in."
+    "Check the budget against all requests to be submitted."
     work, budget = call.work, call.work.traffic.budget
     if budget is None:
         return
@@ -240,10 +238,10 @@ def _check_all(call, todo):
 
 # %% ../../nbs/runs/11_batch.ipynb #af577cba
 async def _collect(call: _Call) -> None:
-    "Bring every open part one step further; what goes wrong with one is said, and the others go on."
+    "Advance every open part by one step; a failure of one is noted and the others continue."
     for part in call.log.open_parts():
         if part.client not in call.desks:
-            continue  # a judge's, whose questions are not known yet
+            continue  # of a judge whose requests are not known yet
         try:
             await _advance(call, part, call.desks[part.client])
         except CallFailed as e:
@@ -262,7 +260,7 @@ async def _advance(call, part, desk):
 
 
 async def _is_there(call, part, desk) -> bool:
-    "Whether a part is at the endpoint, found again or handed in now."
+    "Whether a part is at the endpoint, either found again or submitted now."
     found = await desk.endpoint.find(call.log.mark(part), part.file, part.created)
     if found is not None:
         call.log.append("submitted", number=part.number, batch=found)
@@ -271,26 +269,26 @@ async def _is_there(call, part, desk) -> bool:
     is_stale = any(map(desk.is_answered, filter(desk.items.__contains__, part.ids)))
     path = call.path(part)
     if is_stale or not path.is_file() or sha256_of(path) != part.sha256:
-        _drop(call, part, "it was never handed in, and its file or its answers are others now")
+        _drop(call, part, "it was never handed in, and its file or its answers have changed")
         return False
     await _hand_in(call, part, desk)
     return True
 
 # %% ../../nbs/runs/11_batch.ipynb #999dde35
-_AT_ONCE = 200  # rows between two writes to the disk
+_AT_ONCE = 200  # rows between two writes to disk
 
 
 class _Taken:
-    "What has been read of one part."
+    "Results read so far of one part."
 
     def __init__(self, call, part, desk):
         self.call, self.part, self.desk = call, part, desk
         self.wanted, self.seen = {n for n in part.ids if n in desk.items}, set()
         self.counts, self.rows, self.refused = Counter(), [], []
-        self.answers = 0  # lines with an answer, whatever it is
+        self.answers = 0  # lines with an answer, usable or not
 
     def add(self, raw):
-        "Take in a line."
+        "Process a line."
         answer = None if raw is None else read_answer_line(raw)
         if answer is None:
             self.counts["unreadable"] += 1
@@ -328,34 +326,34 @@ class _Taken:
         self.rows = []
 
     def rest(self, why):
-        "Rows for the requests that no line was for."
+        "Record requests without a line as failed."
         for name in [n for n in self.part.ids if n in self.wanted - self.seen]:
             self.counts["missing"] += 1
             self.keep(name, self.desk.failed(name, CallFailed(why, retryable=True)))
         self.write()
 
 
-_TORN_S = 48 * 3600  # since a part was made: as long its answers are read again, and not asked for again
+_TORN_S = 48 * 3600  # age of a part up to which answers are read again instead of requested again
 _TORN = (
-    "answers could not be read whole from what the endpoint sent; they are paid, so nothing is asked "
-    "again: the same command reads them once more"
+    "answers were incomplete in the endpoint's output; they are paid for, so no request is repeated: "
+    "run the same command to read them again"
 )
 
 
 def _is_torn(call, part, state, taken, gone) -> bool:
-    "Whether lines that the endpoint counts as answered did not arrive, and may at the next reading."
+    "Whether lines counted as answered by the endpoint are missing and may arrive at the next reading."
     is_young = call.clock() - part.created < _TORN_S
     if state.status == "failed" or not is_young or not taken.wanted - taken.seen:
         return False
     if state.status == "completed":
         is_short = len(taken.seen) < min(state.done + state.failed, len(taken.wanted))
-    else:  # it ended early: the requests that it did not come to need not have a line, its answers do
+    else:  # ended early: unprocessed requests need no line, answered ones do
         is_short = taken.answers < min(state.done, len(taken.wanted))
     return bool(gone) or taken.counts["unreadable"] > 0 or is_short
 
 
 async def _take(call, part, desk, state) -> None:
-    "Take the answers of a batch that is over into the journal."
+    "Write the answers of a finished batch to the journal."
     taken, gone = _Taken(call, part, desk), ""
     for file in state.files:
         try:
@@ -365,7 +363,7 @@ async def _take(call, part, desk, state) -> None:
             taken.write()
             if e.http_status not in (404, 410):
                 raise
-            gone = f"the endpoint has the file {file} no more"
+            gone = f"the file {file} is no longer at the endpoint"
     if _is_torn(call, part, state, taken, gone):
         taken.write()
         lost = len(taken.wanted - taken.seen)
@@ -379,7 +377,7 @@ async def _take(call, part, desk, state) -> None:
 
 
 def _why_over(state):
-    "Why a request has no line."
+    "Return why a request has no line."
     if state.status == "failed":
         return f"the batch was not accepted: {state.said or 'the endpoint did not say why'}"
     if state.status == "completed":
@@ -391,7 +389,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 15.0, 600.0
 
 
 def _standing(call: _Call) -> BatchesOpen:
-    "How the batches stand."
+    "Return the state of the batches."
     rows = [_open_batch(p, call.states.get(p.number)) for p in call.log.open_parts()]
     unpriced = any(p.usd is None for p in call.log.open_parts())
     usd = None if unpriced else call.usd
@@ -406,12 +404,12 @@ def _open_batch(part, state):
 
 
 def _open_parts(call):
-    "Parts that can be brought further in this call."
+    "Return the parts that this call can advance."
     return [p for p in call.log.open_parts() if p.client in call.desks]
 
 
 async def _until(call: _Call, sleep) -> None:
-    "Look again and again; the pauses grow to ten minutes."
+    "Poll until no part is open, with pauses growing to ten minutes."
     rng, tries = random.Random(call.log.run), 0
     while _open_parts(call):
         call.tell(str(_standing(call)))
@@ -422,7 +420,7 @@ async def _until(call: _Call, sleep) -> None:
 
 # %% ../../nbs/runs/11_batch.ipynb #5d4cf041
 async def _judging(call: _Call, sleep) -> None:
-    "Bring what judges are asked by batch as far as it goes in this call."
+    "Advance the batches of judges as far as possible in this call."
     work, judges = call.work, {judge_desk_name(c): c for c in clients_of(call.work.judge)}
     for name, client in judges.items():
         why = call.lay(client, name, functools.partial(JudgeDesk, client))
@@ -438,12 +436,12 @@ async def _judging(call: _Call, sleep) -> None:
             await call.keep_if_taken(judges[name], name)
         await _round(call, sleep)
         if _open_parts(call) or call.collected == since:
-            break  # replies may lead to further questions
-    work.since = judge_usage(work.judge)  # what was noted is no failure of the judge's
+            break  # replies may lead to further requests
+    work.since = judge_usage(work.judge)  # deferred requests do not count as failures of the judge
 
 
 async def _note_questions(call):
-    "Score what is there without the judges that are asked by batch; their questions lie on their desks then."
+    "Score the existing answers; requests of judges called by batch are collected at their desks."
     work, plan = call.work, call.work.plan
     traffic = traffic_for(plan, work.clients, work.judge)
     _count_spent(call, traffic)
@@ -458,7 +456,7 @@ async def _note_questions(call):
 
 
 def _noting(call):
-    "Whether a question of a judge's waits for a batch: it is noted where that judge has a desk."
+    "Return a function that stores judge requests at their desk and says whether there is one."
 
     def noted(client, key, asked, request):
         desk = call.desks.get(judge_desk_name(client))
@@ -470,7 +468,7 @@ def _noting(call):
 
 
 def _check_judges(call):
-    "Refuse to go on without the judge that open batches belong to."
+    "Raise `ValueError` if open batches belong to a judge that the plan does not call by batch."
     plan, names = call.work.plan, map(judge_desk_name, clients_of(call.work.judge))
     known = {*call.desks, *(names if plan.batch_judge else ())}
     for part in call.log.open_parts():
@@ -482,7 +480,7 @@ def _check_judges(call):
 
 # %% ../../nbs/runs/11_batch.ipynb #cee527aa
 def _ready(call: _Call) -> list:
-    "The systems for the rest of the run, and what the manifest and the budget have to know."
+    "Return the systems for the rest of the run; update manifest and budget."
     work = call.work
     work.manifest.warnings += [*call.notes, *odd_lines(call.log)]
     _count_spent(call, work.traffic)
@@ -496,13 +494,13 @@ def _count_spent(call, traffic):
 
 
 def _collected(call):
-    "The systems, those by batch handing out what the journal has."
+    "Return the systems; those called by batch answer from the journal."
     desks = {name: desk for name, desk in call.desks.items() if isinstance(desk, Desk)}
     return [Collected(desks[c.name]) if c.name in desks else c for c in call.work.clients]
 
 
 async def _round(call: _Call, sleep) -> None:
-    "Collect what is there, hand in what is left, and wait for it where that is wanted."
+    "Collect finished batches, submit the remaining requests and wait if the plan says so."
     await _collect(call)
     await _submit(call)
     if call.work.plan.batch_wait:
@@ -510,9 +508,9 @@ async def _round(call: _Call, sleep) -> None:
 
 
 async def _by_batch(work: Work, endpoint_of, tell, sleep, clock) -> BatchesOpen | list:
-    "One call: how the batches stand, or the systems for the rest of the run."
+    "Return the state of the batches, or the systems for the rest of the run if none is open."
     if work.plan.fresh:
-        if (work.folder / "manifest.json").is_file():  # else this is the same call, which collects
+        if (work.folder / "manifest.json").is_file():  # without a manifest, this call continues and collects
             check_none_wait(work.folder)
         work.manifest.warnings += set_aside(work.folder)
     make_private(work.folder)
@@ -535,15 +533,15 @@ async def arun_batch(
     *,
     plan: RunPlan | Mapping[str, Any] | str | Path | None = None,  # A plan, its mapping, or a YAML file
     progress: bool
-    | Callable[[int, int, Response], object] = True,  # As in `arun`, once all answers are there
+    | Callable[[int, int, Response], object] = True,  # As in `arun`, once all answers are collected
     first_look: bool = False,  # As in `arun`
-    tell: Callable[[str], object] = lambda text: None,  # Told while it waits how the batches stand
-    endpoint_of: Callable[[Any], BatchEndpoint] = batches_of,  # Where a client's batches are handed in
+    tell: Callable[[str], object] = lambda text: None,  # Called with the state of the batches while waiting
+    endpoint_of: Callable[[Any], BatchEndpoint] = batches_of,  # Client -> its batch endpoint
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     clock: Callable[[], float] = time.time,  # Unix time
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
-) -> Run | BatchesOpen:  # The run, when all answers are there; before that, how its batches stand
-    "A run whose answers come through the providers' batch endpoints; the same call again goes on."
+) -> Run | BatchesOpen:  # The run once all answers are collected; before, the state of its batches
+    "Run a plan through the providers' batch endpoints; calling it again continues."
     told = changes if models is None else {"models": models, **changes}
     work = prepare_run(make_plan(plan, **{**told, "batch": True}))
     with knowing(work.own_use_cases):
@@ -560,11 +558,11 @@ def run_batch(
     models: Sequence[Any] | str | None = None,  # Systems, as in `run`
     *,
     plan: RunPlan | Mapping[str, Any] | str | Path | None = None,  # A plan, its mapping, or a YAML file
-    progress: bool | Callable[[int, int, Response], object] = True,  # As in `run`, once all answers are there
+    progress: bool | Callable[[int, int, Response], object] = True,  # As in `run`, once answers are collected
     first_look: bool = False,  # As in `run`
-    tell: Callable[[str], object] = lambda text: None,  # Told while it waits how the batches stand
+    tell: Callable[[str], object] = lambda text: None,  # Called with the state of the batches while waiting
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run | BatchesOpen:  # As `arun_batch`
-    "As `arun_batch`, from a script, a notebook cell or a thread."
+    "Run `arun_batch` from a script, notebook cell or thread."
     told = {"progress": progress, "first_look": first_look, "tell": tell}
     return run_sync(arun_batch(models, plan=plan, **told, **changes))

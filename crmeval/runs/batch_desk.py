@@ -26,14 +26,14 @@ from ..systems.refused_options import Change, read_refusal
 
 # %% ../../nbs/runs/10_batch_desk.ipynb #21aa06d2
 class _Desk:
-    "Whose requests go through a batch endpoint."
+    "Base of clients whose requests go through a batch endpoint."
 
     client: Client
     inner: OpenAIClient
     name: str
 
-    def usd(self, usage: Usage, prices: Mapping | None) -> float | None:  # None without a price
-        "What a usage costs at the batch price."
+    def usd(self, usage: Usage, prices: Mapping | None) -> float | None:  # None: no price
+        "Return the cost of a usage at the batch price."
         price = price_of(self.client, prices or None)
         return None if price is None else call_cost_usd(usage, batch_price(price))
 
@@ -43,7 +43,7 @@ class Desk(_Desk):
 
     def __init__(
         self,
-        client: Client,  # One that `batch_client` knows
+        client: Client,  # A client that `batch_client` accepts
         samples: Sequence[Sample],
         repeats: int,
         *,
@@ -58,12 +58,10 @@ class Desk(_Desk):
             )
         self.client, self.inner, self.journal, self.name = client, inner, journal, client.name
         self.offer, self.endpoint = offer, endpoint
-        self.items = dict(
-            self._named(samples, repeats)
-        )  # name of a request -> (item, digest of what is asked)
+        self.items = dict(self._named(samples, repeats))  # name of a request -> (item, digest of request)
 
     def _named(self, samples, repeats) -> Iterator[tuple[str, tuple[Item, str]]]:
-        "Each request with its name; a sample without a prompt has none, and the run itself says so."
+        "Yield each request with its name; samples without a prompt are reported by the run itself."
         settings = digest(self.client.settings())
         for item in work_items(samples, [self.client], repeats):
             try:
@@ -77,36 +75,36 @@ class Desk(_Desk):
         return asked_prompt(self.client, self.items[name][0].sample, prompt_of)
 
     def recorded(self, name: str) -> Response | None:
-        "The row that the journal has, whatever became of it."
+        "Return the row in the journal, whatever its status."
         item, asked = self.items[name]
         return self.journal.find("response", item.key, asked)
 
     def is_answered(self, name: str) -> bool:
-        "Whether a request need not be made."
+        "Whether a request has a final answer."
         row = self.recorded(name)
         return row is not None and row.status in FINAL
 
     def left(self) -> list[str]:
-        "Names of the requests without a final answer, in the order of the run."
+        "Return the names of requests without a final answer, in the order of the run."
         return [name for name in self.items if not self.is_answered(name)]
 
     def lines(self, names: Iterable[str], changes: Sequence[Change]) -> Iterator[tuple[str, bytes]]:
-        "Requests with their names."
+        "Yield the names and lines of requests."
         for name in names:
             body, _ = self.inner.asked_body(self.prompt(name), changes)
             yield name, request_line(name, body)
 
     def usage(self, names: Sequence[str], output_tokens: int) -> Usage:
-        "An estimate of what requests will use."
+        "Return an estimate of the usage of requests."
         tokens = sum(estimate_tokens(self.prompt(name)) for name in names)
         return Usage(tokens, len(names) * output_tokens, calls=len(names), estimated=True)
 
     def row(
         self,
-        answer: BatchAnswer,  # Of a request of this desk
-        changes: Sequence[Change],  # With which it was asked
-    ) -> tuple[Response, tuple[Change, ...]]:  # The row; which options the endpoint refused
-        "The row that a line becomes: that of a direct answer, or of a failed call."
+        answer: BatchAnswer,  # Answer to a request of this desk
+        changes: Sequence[Change],  # Changes applied to the request
+    ) -> tuple[Response, tuple[Change, ...]]:  # The row; the options that the endpoint rejected
+        "Return the row of a line, as for a direct answer or a failed call."
         item = self.items[answer.custom_id][0]
         body, note = self.inner.asked_body(self.prompt(answer.custom_id), changes)
         try:
@@ -119,35 +117,35 @@ class Desk(_Desk):
             return self.failed(answer.custom_id, e), read_refusal(e, body)
 
     def failed(self, name: str, failure: CallFailed) -> Response:
-        "The row of a request without an answer."
+        "Return the row of a request without an answer."
         item = self.items[name][0]
         told = {**failure.row, "status": failure.status, "repeat": item.repeat, "batched": True}
         return failed_response(item.sample, self.client.name, str(failure), **told)
 
     def is_final(self, row: Response) -> bool:
-        "Whether a request is done with."
+        "Whether a request needs no further try."
         return row.status in FINAL
 
     def entry(self, name: str, row: Response) -> dict:
-        "A row as the journal takes it."
+        "Return a row as a journal entry."
         item, asked = self.items[name]
         return {"kind": "response", "key": item.key, "digest": asked, "value": row}
 
 # %% ../../nbs/runs/10_batch_desk.ipynb #b35e8c2b
 @dataclass(frozen=True)
 class NoReply:
-    "What a failed request of a judge's becomes; it is not written down, so that it is asked again."
+    "A failed request of a judge; not stored in the journal, so that it is sent again."
 
     status: str
     why: str
 
 
 class JudgeDesk(_Desk):
-    "One model that judges, whose questions go through a batch endpoint."
+    "One judge model whose requests go through a batch endpoint."
 
     def __init__(
         self,
-        client: OpenAIClient,  # That the judge asks
+        client: OpenAIClient,  # Client of the judge
         *,
         journal: Journal,
         offer: BatchOffer,
@@ -158,35 +156,35 @@ class JudgeDesk(_Desk):
         self.items: dict[str, tuple[tuple, str, Mapping]] = {}  # name of a request -> (key, digest, body)
 
     def hold(self, key: tuple, asked: str, request: Mapping) -> None:
-        "Note what would be asked; key and digest are those of the journal."
+        "Store a request for a batch; key and digest are those of the journal."
         self.items[custom_id(key, asked)] = key, asked, request
 
     def is_answered(self, name: str) -> bool:
-        "Whether a request need not be made."
+        "Whether a request has a reply."
         key, asked, _ = self.items[name]
         return self.journal.find("call", key, asked) is not None
 
     def left(self) -> list[str]:
-        "Names of the requests without a reply, in the order in which they were noted."
+        "Return the names of requests without a reply, in the order in which they were stored."
         return [name for name in self.items if not self.is_answered(name)]
 
     def lines(self, names: Iterable[str], changes: Sequence[Change]) -> Iterator[tuple[str, bytes]]:
-        "Requests with their names."
+        "Yield the names and lines of requests."
         for name in names:
             body, _ = self.inner.as_taken(self.items[name][2], changes)
             yield name, request_line(name, body)
 
     def usage(self, names: Sequence[str], output_tokens: int) -> Usage:
-        "An estimate of what requests will use."
+        "Return an estimate of the usage of requests."
         texts = (m["content"] for name in names for m in self.items[name][2]["messages"])
         return Usage(sum(map(estimate_tokens, texts)), len(names) * output_tokens, len(names), estimated=True)
 
     def row(
         self,
-        answer: BatchAnswer,  # Of a request of this desk
-        changes: Sequence[Change],  # With which it was asked
-    ) -> tuple[Completion | NoReply, tuple[Change, ...]]:  # The reply; which options the endpoint refused
-        "The reply that a line is."
+        answer: BatchAnswer,  # Answer to a request of this desk
+        changes: Sequence[Change],  # Changes applied to the request
+    ) -> tuple[Completion | NoReply, tuple[Change, ...]]:  # The reply; the options that the endpoint rejected
+        "Return the reply in a line."
         body, note = self.inner.as_taken(self.items[answer.custom_id][2], changes)
         try:
             if answer.failure is not None:
@@ -197,30 +195,30 @@ class JudgeDesk(_Desk):
             return self.failed(answer.custom_id, e), read_refusal(e, body)
 
     def failed(self, name: str, failure: CallFailed) -> NoReply:
-        "What becomes of a request without a reply."
+        "Return the `NoReply` of a failed request."
         return NoReply(failure.status, str(failure))
 
     def is_final(self, row: Completion | NoReply) -> bool:
-        "Whether a request is done with."
+        "Whether a request needs no further try."
         return isinstance(row, Completion)
 
     def entry(self, name: str, row: Completion | NoReply) -> dict | None:
-        "A reply as the journal takes it; None for none."
+        "Return a reply as a journal entry; None for a `NoReply`."
         key, asked, _ = self.items[name]
         return {"kind": "call", "key": key, "digest": asked, "value": row} if self.is_final(row) else None
 
 
 def judge_desk_name(
-    client: Client,  # That a judge asks
+    client: Client,  # Client of a judge
 ) -> str:
-    "How a judge's desk is called, beside the system of the same model."
+    "Return the name of a judge's desk, distinct from the system of the same model."
     return JUDGE + client.name
 
 # %% ../../nbs/runs/10_batch_desk.ipynb #7650c707
 class Collected:
-    "A system whose answers came by batch; what failed stays failed until the next call."
+    "A system whose answers came by batch; failed requests stay failed until the next call."
 
-    provider, cacheable = "replay", True  # it asks nobody
+    provider, cacheable = "replay", True  # it sends no calls
 
     def __init__(self, desk: Desk):
         self.client, self.name, self.model = desk.client, desk.client.name, desk.inner.model
@@ -231,7 +229,7 @@ class Collected:
         return self.client.settings()
 
     def own_prompt(self, sample: Sample) -> str | None:
-        "As the system itself says."
+        "Return the system's own prompt."
         own = getattr(self.client, "own_prompt", None)
         return None if own is None else own(sample)
 
@@ -239,7 +237,7 @@ class Collected:
         row = self.rows.get((sample.id, sample.perturbation, self.name, repeat))
         if row is not None:
             return row
-        why = "no batch holds this request yet; the same call hands it in"
+        why = "this request is in no batch yet; the same call hands it in"
         return failed_response(sample, self.name, why, status="not_run", repeat=repeat, tries=0)
 
     async def aclose(self) -> None:
@@ -248,10 +246,10 @@ class Collected:
 # %% ../../nbs/runs/10_batch_desk.ipynb #a552fcd3
 def spent_so_far(
     journal: Journal,
-    names: Iterable[str],  # Of systems
+    names: Iterable[str],  # Names of systems
     prices: Mapping | None,
-) -> tuple[int, float]:  # (calls, US dollars); an answer without a price adds none
-    "What the recorded answers of some systems have used."
+) -> tuple[int, float]:  # (calls, US dollars); an answer without a price adds no dollars
+    "Return calls and cost of the recorded answers of some systems."
     wanted, calls, usd = set(names), 0, 0.0
     for _, row in journal.each("response"):
         if row.client in wanted:

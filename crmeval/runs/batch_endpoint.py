@@ -19,18 +19,18 @@ from .prompts import PromptedClient
 from ..systems.openai import OpenAIClient
 
 # %% ../../nbs/runs/08_batch_endpoint.ipynb #b39c08b4
-OVER = ("completed", "failed", "expired", "cancelled")  # states after which nothing more comes
+OVER = ("completed", "failed", "expired", "cancelled")  # final states
 
 
 @dataclass(frozen=True)
 class BatchState:
-    "How far a batch is."
+    "Progress of a batch."
 
-    status: str  # As the endpoint says it, in small letters
-    files: tuple[str, ...] = ()  # Of answers and of errors, as far as they are there
-    total: int = 0  # Requests
-    done: int = 0  # Of them answered
-    failed: int = 0  # Of them failed
+    status: str  # As the endpoint reports it, in lower case
+    files: tuple[str, ...] = ()  # Files of answers and of errors available so far
+    total: int = 0  # Number of requests
+    done: int = 0  # Number answered
+    failed: int = 0  # Number failed
     said: str = ""  # Why the batch as a whole failed
 
     @property
@@ -39,30 +39,30 @@ class BatchState:
 
 
 class BatchEndpoint(Protocol):
-    "Where batches are handed in; every call raises `CallFailed`."
+    "Interface for submitting batches; every call raises `CallFailed` on failure."
 
     async def why_not(self) -> str:
-        "Why there are no batches here; '' where there are."
+        "Return why the endpoint has no batches; '' if it has."
         ...
 
     async def upload(self, path: Path, name: str) -> str:
-        "Hand a file in; its identifier."
+        "Upload a file and return its identifier."
         ...
 
     async def submit(self, file: str, mark: Mapping[str, str]) -> str:
-        "Begin a batch; its identifier. Called again it begins another one."
+        "Start a batch and return its identifier; each call starts a new batch."
         ...
 
     async def find(self, mark: Mapping[str, str], file: str | None, since: float) -> str | None:
-        "The batch that carries a mark, or that was made of a file; None where there is none."
+        "Return the batch with a mark, or made from a file; None if there is none."
         ...
 
     async def state(self, batch: str) -> BatchState:
-        "How far a batch is."
+        "Return the progress of a batch."
         ...
 
     def lines(self, file: str) -> AsyncIterator[bytes | None]:
-        "The lines of a file; None in place of one that is too long."
+        "Yield the lines of a file; None for a line that is too long."
         ...
 
     async def aclose(self) -> None:
@@ -71,17 +71,17 @@ class BatchEndpoint(Protocol):
 # %% ../../nbs/runs/08_batch_endpoint.ipynb #56f3af07
 def batch_client(
     client: Any,
-) -> OpenAIClient | None:  # The client behind a prompt variant; None: this one cannot be asked by batch
-    "The client whose requests can be put into a file."
+) -> OpenAIClient | None:  # The client inside a prompt variant; None: no batches possible
+    "Return the client whose requests can be written to a batch file."
     inner: Any = client.client if type(client) is PromptedClient else client
     is_plain = isinstance(inner, OpenAIClient) and type(inner).chat is OpenAIClient.chat
     return inner if is_plain and type(inner).attempt is OpenAIClient.attempt else None
 
 # %% ../../nbs/runs/08_batch_endpoint.ipynb #a5b3a40e
 _ID = re.compile(r"[\w:.-]{1,200}")
-MOST_FILE = 2**33  # bytes of one file of answers; a longer one is not read to its end
-MOST_LISTED = 5000  # batches that are looked through
-DAY_S = 86400.0  # seconds; clocks and time zones may differ by that much
+MOST_FILE = 2**33  # bytes; reading a longer file of answers is aborted
+MOST_LISTED = 5000  # batches searched at most
+DAY_S = 86400.0  # seconds; tolerance for differing clocks and time zones
 
 
 def _is_id(value: object) -> TypeGuard[str]:
@@ -89,15 +89,13 @@ def _is_id(value: object) -> TypeGuard[str]:
 
 
 def checked_id(
-    value: object,  # As an endpoint says it
-    what: str,  # What it names, for the error
+    value: object,  # Identifier as reported by an endpoint
+    what: str,  # What it identifies, for the error
 ) -> str:
-    "An identifier that may stand in an address and in a log; anything else raises `CallFailed`."
+    "Return an identifier that is safe in addresses and logs; anything else raises `CallFailed`."
     if not _is_id(value):
         told = redact(repr(value), limit=80)
-        raise CallFailed(
-            f"the endpoint calls {what} {told}, which is not an identifier", status="parse_error"
-        )
+        raise CallFailed(f"the endpoint calls {what} {told}, which is no valid id", status="parse_error")
     return value
 
 
@@ -107,7 +105,7 @@ def _count(counts, name):
 
 
 class OpenAIBatches:
-    "Batches at an endpoint that speaks OpenAI's interface."
+    "Batches at an endpoint with OpenAI's interface."
 
     def __init__(
         self,
@@ -122,31 +120,31 @@ class OpenAIBatches:
             raise self.client.failure(e) from None
 
     async def why_not(self) -> str:
-        "Why there are no batches here; '' where there are."
+        "Return why the endpoint has no batches; '' if it has."
         return await why_none(self._asked(self.sdk.batches.list(limit=1)))
 
     async def upload(self, path: Path, name: str) -> str:
-        "Hand a file in; its identifier."
+        "Upload a file and return its identifier."
         with open(path, "rb") as f:
             made = await self._asked(self.sdk.files.create(file=(name, f), purpose="batch"))
         return checked_id(getattr(made, "id", None), "a file")
 
     async def submit(self, file: str, mark: Mapping[str, str]) -> str:
-        "Begin a batch; its identifier."
+        "Start a batch and return its identifier."
         once = self.sdk.with_options(max_retries=0).batches
         told = {"input_file_id": file, "metadata": dict(mark), "completion_window": "24h"}
         made = await self._asked(once.create(endpoint=CHAT_PATH, **told))
         return checked_id(getattr(made, "id", None), "a batch")
 
     async def find(self, mark: Mapping[str, str], file: str | None, since: float) -> str | None:
-        "The batch that carries a mark, or that was made of a file; None where there is none."
+        "Return the batch with a mark, or made from a file; None if there is none."
         try:
             n = 0
             async for batch in self.sdk.batches.list(limit=100):
                 n += 1
                 created = getattr(batch, "created_at", None)
                 if n > MOST_LISTED or isinstance(created, int) and created < since - DAY_S:
-                    return None  # the newest come first
+                    return None  # batches are listed newest first
                 if _carries(batch, mark, file) and _is_id(batch.id):
                     return batch.id
         except Exception as e:
@@ -154,7 +152,7 @@ class OpenAIBatches:
         return None
 
     async def state(self, batch: str) -> BatchState:
-        "How far a batch is."
+        "Return the progress of a batch."
         found = await self._asked(self.sdk.batches.retrieve(batch))
         files = (getattr(found, name, None) for name in ("output_file_id", "error_file_id"))
         counts = getattr(found, "request_counts", None)
@@ -166,7 +164,7 @@ class OpenAIBatches:
         )
 
     async def lines(self, file: str) -> AsyncIterator[bytes | None]:
-        "The lines of a file, without what must not be said back; None in place of one that is too long."
+        "Yield the lines of a file with secrets removed; None for a line that is too long."
         try:
             async with self.sdk.files.with_streaming_response.content(file) as answer:
                 async for line in whole_lines(bounded(answer.iter_bytes())):
@@ -180,9 +178,9 @@ class OpenAIBatches:
 
 
 async def why_none(
-    listing: Awaitable,  # A call that lists batches
-) -> str:  # '' where it succeeds; other failures raise
-    "Why an endpoint has no batches, by what it says when they are listed."
+    listing: Awaitable,  # Call that lists batches
+) -> str:  # '': the call succeeds; other failures raise
+    "Return why an endpoint has no batches, from its response to a listing."
     try:
         await listing
     except CallFailed as e:
@@ -193,9 +191,9 @@ async def why_none(
 
 
 async def bounded(
-    pieces: AsyncIterator[bytes],  # Of a download
+    pieces: AsyncIterator[bytes],  # Chunks of a download
 ) -> AsyncIterator[bytes]:
-    "The same pieces; a download without end raises `CallFailed`."
+    "Yield the same chunks; a download above `MOST_FILE` bytes raises `CallFailed`."
     size = 0
     async for piece in pieces:
         size += len(piece)
@@ -212,7 +210,7 @@ def _carries(batch, mark, file):
 
 
 def _said(errors):
-    "Why a batch failed, in the endpoint's words."
+    "Return the endpoint's messages on why a batch failed."
     rows = getattr(errors, "data", None) or []
     told = [f"{getattr(r, 'code', None) or 'error'}: {getattr(r, 'message', None)}" for r in rows[:3]]
     return redact("; ".join(told))

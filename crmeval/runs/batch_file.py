@@ -16,22 +16,22 @@ from ..systems.batch_offers import BatchOffer
 from ..systems.completions import error_failure
 
 # %% ../../nbs/runs/07_batch_file.ipynb #ba6310b5
-CHAT_PATH = "/v1/chat/completions"  # what a line says that it asks for, whatever the address of the endpoint
+CHAT_PATH = "/v1/chat/completions"  # the path in each line, whatever the endpoint's address
 
 
 def custom_id(
-    key: Sequence,  # Of the response
-    asked: str,  # Digest of what was asked, as in the journal
+    key: Sequence,  # Key of the response
+    asked: str,  # Digest of the request, as in the journal
 ) -> str:  # 32 hexadecimal digits
-    "The name of a request within its batch."
+    "Return the name of a request within its batch."
     return digest(list(key), asked)
 
 
 def request_line(
     name: str,  # From `custom_id`
-    body: Mapping,  # Of a chat completion
-) -> bytes:  # With its end
-    "One request as a line of a batch file."
+    body: Mapping,  # Request body of a chat completion
+) -> bytes:  # With a line end
+    "Return one request as a line of a batch file."
     line = {"custom_id": name, "method": "POST", "url": CHAT_PATH, "body": body}
     return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
@@ -39,8 +39,8 @@ def request_line(
 def cut_parts(
     lines: Iterable[tuple[str, bytes]],  # Name and line of each request
     offer: BatchOffer,
-) -> Iterator[list[tuple[str, bytes]]]:  # Parts, in order; a line that is too long alone is a part of its own
-    "Requests in as few files as an endpoint takes them in."
+) -> Iterator[list[tuple[str, bytes]]]:  # Parts, in order; an oversized line is a part of its own
+    "Yield the requests in parts within the endpoint's limits on requests and bytes."
     part: list[tuple[str, bytes]] = []
     size = 0
     for name, line in lines:
@@ -53,14 +53,14 @@ def cut_parts(
         yield part
 
 # %% ../../nbs/runs/07_batch_file.ipynb #38f15191
-MOST_LINE = 2**24  # bytes of one line; an answer of a model is far below
+MOST_LINE = 2**24  # bytes of one line, far above any model's answer
 
 
 async def whole_lines(
-    pieces: AsyncIterator[bytes],  # As they come
-    most: int = MOST_LINE,  # Bytes of a line
-) -> AsyncIterator[bytes | None]:  # Lines without their end, empty ones left out; None: it was too long
-    "Lines of a download."
+    pieces: AsyncIterator[bytes],  # Chunks of the download
+    most: int = MOST_LINE,  # Maximum bytes of a line
+) -> AsyncIterator[bytes | None]:  # Non-empty lines without line end; None: line too long
+    "Yield the lines of a download."
     rest, is_long = bytearray(), False
     async for piece in pieces:
         *ended, last = piece.split(b"\n")
@@ -77,11 +77,11 @@ async def whole_lines(
 # %% ../../nbs/runs/07_batch_file.ipynb #4291a8a3
 @dataclass(frozen=True)
 class BatchAnswer:
-    "What a line says of one request."
+    "Result of one request in a batch."
 
     custom_id: str
     body: object = None  # Decoded JSON of a completion
-    failure: CallFailed | None = None  # None: there is a body
+    failure: CallFailed | None = None  # None: `body` is set
 
 
 _OF_BATCH = {
@@ -92,8 +92,8 @@ _OF_BATCH = {
 
 def read_answer_line(
     raw: bytes,
-) -> BatchAnswer | None:  # None: no line of a batch's output
-    "What a line of an output or error file says."
+) -> BatchAnswer | None:  # None: not a line of a batch's output
+    "Parse a line of an output or error file."
     try:
         line = json.loads(raw)
     except (ValueError, RecursionError):

@@ -17,35 +17,35 @@ from ..systems.refused_options import Change
 
 # %% ../../nbs/runs/07_batch_log.ipynb #4e13ac0e
 LOG_VERSION = 1
-JUDGE = "judge "  # what the name of a part's client begins with where a judge is asked
+JUDGE = "judge "  # prefix of a part's client name for a judge
 
 
 @dataclass
 class Part:
-    "Requests that are handed in together."
+    "Requests that are submitted together."
 
     number: int  # From 1
-    client: str  # Name of the system, or `JUDGE` and that of the model that judges
+    client: str  # Name of the system, or `JUDGE` and the judge model's name
     ids: tuple[str, ...] = field(repr=False)  # Names of the requests
-    sha256: str  # Of the file
+    sha256: str  # Of the request file
     created: float  # Unix time
-    usd: float | None = None  # The most that it may cost; None: there is no price
-    changes: tuple[Change, ...] = ()  # What was sent otherwise than asked, because it is refused
-    file: str | None = None  # As the endpoint calls the file
-    batch: str | None = None  # As the endpoint calls the batch
+    usd: float | None = None  # Upper bound of its cost in US dollars; None: no price
+    changes: tuple[Change, ...] = ()  # Changes to options that the endpoint rejects
+    file: str | None = None  # The endpoint's id of the file
+    batch: str | None = None  # The endpoint's id of the batch
     state: str = "planned"  # 'planned', 'uploaded', 'submitted', 'collected' or 'dropped'
-    counts: Mapping[str, int] = field(default_factory=dict)  # Once it is collected: kind of line -> how many
+    counts: Mapping[str, int] = field(default_factory=dict)  # Once collected: kind of line -> count
 
     @property
     def is_open(self) -> bool:
-        "Whether answers may still come."
+        "Whether answers may still arrive."
         return self.state not in ("collected", "dropped")
 
 # %% ../../nbs/runs/07_batch_log.ipynb #065eb4d3
 def waiting_in(
-    folder: Path,  # Of a run
-) -> list[Part]:  # In order; empty without batches
-    "Batches of a run whose answers are not there yet."
+    folder: Path,  # Folder of a run
+) -> list[Part]:  # In order; empty: no batches
+    "Return the batches of a run whose answers have not been collected."
     path = folder / "batches.jsonl"
     if not path.is_file():
         return []
@@ -57,9 +57,9 @@ def waiting_in(
 
 
 def check_none_wait(
-    folder: Path,  # Of a run
+    folder: Path,  # Folder of a run
 ) -> None:
-    "Raise `ValueError` where asking anew would pay twice for what batches still bring."
+    "Raise `ValueError` if new requests would pay twice for answers of open batches."
     if waiting := waiting_in(folder):
         n = sum(len(p.ids) for p in waiting)
         raise ValueError(
@@ -70,17 +70,17 @@ def check_none_wait(
 
 
 class BatchLog:
-    "The parts of a run's batches on disk; one process at a time."
+    "Log of the parts of a run's batches on disk; used by one process at a time."
 
     def __init__(
         self,
-        path: str | Path,  # JSON Lines file; made if absent
+        path: str | Path,  # JSON Lines file; created if missing
         *,
-        clock: float,  # Unix time, of which the run's own mark is made where the file is new
+        clock: float,  # Unix time, part of the run's mark if the file is new
     ):
         self.path, self.parts, self.durable, self.lines = Path(path), {}, 0, 0
-        self.run, self.plan = "", None  # the mark of this run at the endpoint; what the open parts belong to
-        self.refused: dict[str, list[Change]] = {}  # System -> what its endpoint refuses
+        self.run, self.plan = "", None  # the run's mark at the endpoint; the plan of the open parts
+        self.refused: dict[str, list[Change]] = {}  # System -> options that its endpoint rejects
         self.file = open_locked(self.path)
         try:
             self._load()
@@ -105,14 +105,14 @@ class BatchLog:
         kind: str,  # 'plan', 'planned', 'uploaded', 'submitted', 'collected', 'dropped' or 'refused'
         **fields,  # Plain data
     ) -> None:
-        "Write a line; when this returns it is on disk and counts."
+        "Write a line and apply it; it is on disk when this returns."
         line = json.dumps({"kind": kind, **fields}, ensure_ascii=True).encode() + b"\n"
         append_bytes(self.file.fileno(), line, self.durable, self.path, self.lines)
         self.durable, self.lines = self.durable + len(line), self.lines + 1
         self._take(json.loads(line))
 
     def _take(self, entry):
-        "Let a line count."
+        "Apply a line to the state."
         kind = entry.pop("kind")
         if kind == "crmeval batches":
             self._begin(entry)
@@ -143,11 +143,11 @@ class BatchLog:
             setattr(part, name, entry.get(name, getattr(part, name)))
 
     def open_parts(self) -> list[Part]:
-        "Parts whose answers are not there, in order."
+        "Return the parts whose answers have not been collected, in order."
         return [p for p in self.parts.values() if p.is_open]
 
     def mark(self, part: Part) -> dict[str, str]:
-        "What a batch carries at the endpoint, to be found again by; no two parts of any run have the same."
+        "Return the metadata that identifies a part at the endpoint, unique over all runs."
         return {"crmeval_run": self.run, "crmeval_part": str(part.number), "crmeval_sha256": part.sha256[:32]}
 
     def next_number(self) -> int:

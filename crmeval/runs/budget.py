@@ -15,7 +15,7 @@ from ..core.views import Printed
 
 # %% ../../nbs/runs/01_budget.ipynb #4ed31ee4
 class BudgetReached(CallFailed):
-    "The call was not sent: it could have passed the budget."
+    "The call was not sent because it could have exceeded the budget."
 
     def __init__(self, error):
         super().__init__(error, status="not_run")
@@ -27,14 +27,14 @@ def most_usage(
     *,
     longest: int = 0,  # Tokens of the longest answer so far
 ) -> Usage:
-    "The most tokens that a call can use."
+    "Return an upper bound of the tokens that a call can use."
     return Usage(
         len(prompt.encode("utf-8", "replace")) + 64, max_tokens or max(4000, 4 * longest), estimated=True
     )
 
 # %% ../../nbs/runs/01_budget.ipynb #8114fa79
 class Budget(Printed):
-    "Reserves before a call, settles after it; `max_calls` and `max_usd` are never passed."
+    "Reserves before a call and settles after it, so `max_calls` and `max_usd` are never exceeded."
 
     def __init__(
         self,
@@ -42,22 +42,22 @@ class Budget(Printed):
         max_calls: int | None = None,  # Requests sent, failed tries included; None: no limit
         max_usd: float | None = None,  # US dollars; None: no limit
         price: Callable | None = None,  # (client or its name, Usage) -> US dollars, or None without a price
-        batch_price: Callable | None = None,  # The same of calls through a batch endpoint; None: `price`
+        batch_price: Callable | None = None,  # The same for calls through a batch endpoint; None: `price`
     ):
         _check_limits(max_calls, max_usd, price)
         self.max_calls, self.max_usd, self.price = max_calls, max_usd, price
         self.batch_price = batch_price or price
         self.calls, self.usd = 0, 0.0  # what is spent
         self.held, self.open = 0.0, 0  # what is reserved: dollars, calls
-        self.longest, self.reached = 0, None  # tokens of the longest answer; why the spending has ended
-        self._freed = []  # who waits for another call to end
+        self.longest, self.reached = 0, None  # tokens of the longest answer; why spending has ended
+        self._freed = []  # futures of calls that wait for another one to end
 
     def cost(self, client, usage: Usage, batched: bool = False) -> float:
-        "US dollars of a usage; `ValueError` where a limit in dollars meets a model without a price."
+        "Return the US dollars of a usage; `ValueError` if `max_usd` is set and no price is known."
         if self.max_usd is None:
             return 0.0
         price = self.batch_price if batched else self.price
-        assert price is not None  # a limit in dollars is refused without prices
+        assert price is not None  # `max_usd` without prices is rejected in `__init__`
         usd = price(client, usage)
         if usd is None:
             name = getattr(client, "name", client)
@@ -68,7 +68,7 @@ class Budget(Printed):
         return usd
 
     def spent(self, calls: int, usd: float) -> None:
-        "Count what was spent before, for example in an earlier session of the same run."
+        "Add earlier spending, for example from a previous session of the same run."
         self.calls, self.usd = self.calls + calls, self.usd + usd
 
     def __str__(self):
@@ -81,11 +81,11 @@ class Budget(Printed):
 
     async def hold(
         self,
-        client,  # Whose price counts
+        client,  # Client or its name, for the price
         prompt: str,  # All texts of the request
         max_tokens: int | None = None,
-    ) -> float:  # US dollars that are reserved; for `settle`
-        "Reserve for one call; raises `BudgetReached` where it could pass the budget."
+    ) -> float:  # US dollars reserved; an argument of `settle`
+        "Reserve for one call; raise `BudgetReached` if it could exceed the budget."
         usd = self.cost(client, most_usage(prompt, max_tokens, longest=self.longest))
         while self.reached or not self._fits(usd):
             if self.reached or not self.open:
@@ -105,11 +105,11 @@ class Budget(Printed):
         self,
         held: float,  # From `hold`
         client,
-        usage: Usage | None,  # What was used; None: a call without an answer, which counts as a call
+        usage: Usage | None,  # None: a call without an answer, which still counts as a call
         *,
-        sent: bool = True,  # False: it never left
+        sent: bool = True,  # False: the request was never sent
     ) -> None:
-        "Give back what was reserved and count what was used."
+        "Release the reservation and count the actual usage."
         self.held, self.open = self.held - held, self.open - 1
         if sent:
             self.calls += 1

@@ -23,17 +23,17 @@ from .items import FINAL
 # %% ../../nbs/runs/11_cutting.ipynb #7fef5c5b
 @dataclass(frozen=True)
 class Shard:
-    "One piece of a run, by its name NNNN-HASH; the hash is of its samples."
+    "One part of a run, named NNNN-HASH after its number and the hash of its samples."
 
     name: str
-    n: int  # Samples
+    n: int  # Number of samples
 
 
 def cut_shards(
     samples: Sequence[Sample],
     size: int,  # Samples in a shard, from 1
-) -> Iterator[tuple[Shard, list[Sample]]]:  # In order
-    "Cut samples into shards; equal samples give equal names on every machine."
+) -> Iterator[tuple[Shard, list[Sample]]]:  # Shards and their samples, in order
+    "Split samples into shards; equal samples give equal names on every machine."
     for i in range(0, len(samples), size):
         part = list(samples[i : i + size])
         yield Shard(f"{i // size:04d}-{digest(part)[:8]}", len(part)), part
@@ -42,7 +42,7 @@ def cut_shards(
 def check_place(
     out: Path,  # Folder of the whole run
 ) -> None:
-    "Refuse a folder that is not ours to continue."
+    "Raise `ValueError` for a folder that this engine cannot continue."
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; choose a folder")
     if not out.is_dir():
@@ -58,7 +58,7 @@ def check_place(
 
 
 def _is_foreign(path):
-    "Whether no shards have put it there."
+    "Whether a path is not from a run in shards."
     return path.suffix != ".part" and path.name not in {"shards", *(f"{n}.parquet" for n in FILES)}
 
 
@@ -67,7 +67,7 @@ def check_cut(
     samples: Sequence[Sample],
     size: int,  # Samples in a shard
 ) -> dict:  # samples (their digest), n and shard_size
-    "The folder's cut, made now or the same as before; another one raises `ValueError`."
+    "Return the folder's split into shards, created if missing; another one raises `ValueError`."
     path = out / "shards" / "plan.json"
     cut = {"samples": digest(samples), "n": len(samples), "shard_size": size}
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else cut
@@ -77,7 +77,7 @@ def check_cut(
         )
     if before != cut:
         raise ValueError(
-            f"{out} was cut into shards of {before['shard_size']} samples; say that size instead of {size}, "
+            f"{out} was cut into shards of {before['shard_size']} samples; use that size instead of {size}, "
             "or choose another folder"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,13 +87,13 @@ def check_cut(
 # %% ../../nbs/runs/11_cutting.ipynb #004e3f14
 @dataclass(frozen=True)
 class ShardWork:
-    "What is to be done with every shard, as plain data, and what a finished shard's manifest must say."
+    "Work for every shard as plain data, and the expected content of a finished shard's manifest."
 
-    out: str  # Folder of the whole run, absolute; on storage that all workers see
-    plan: Mapping  # From `plain_plan`, without what only the whole run needs
-    own_use_cases: Sequence[Mapping]  # Those that do not ship with the package
+    out: str  # Absolute path of the whole run's folder, on storage shared by all workers
+    plan: Mapping  # From `plain_plan`, without settings that only the whole run needs
+    own_use_cases: Sequence[Mapping]  # Use cases that are not part of the package
     expected: Mapping  # From `expected_of`
-    # max_calls, max_usd and prices, where the whole run has a budget
+    # max_calls, max_usd and prices; None: no budget
     budget: Mapping | None = None
 
 
@@ -102,7 +102,7 @@ def expected_of(
     judge: Judge,
     repeats: int,
 ) -> dict:  # Plain data
-    "What the manifest of each shard must say."
+    "Return the expected content of each shard's manifest."
     expected = {
         "clients": [{"name": c.name, **c.settings()} for c in clients],
         "judge": {"name": judge.name, **settings_of(judge)},
@@ -116,8 +116,8 @@ def expected_of(
 def shard_state(
     work: ShardWork,
     shard: Shard,
-) -> tuple[str, Manifest | None]:  # ('' or what is missing, the manifest if it can be read)
-    "Whether a shard's folder is whole and made by the same work."
+) -> tuple[str, Manifest | None]:  # ('' or what is missing, the manifest if readable)
+    "Return whether a shard's folder is complete and from the same work."
     folder = Path(work.out) / "shards" / shard.name
     try:
         m = read_manifest(folder)
@@ -132,7 +132,7 @@ def shard_state(
 
 
 def _other_work(m, want):
-    "Names of what a manifest says otherwise than it must."
+    "Return the names of manifest entries that differ from the expected ones."
     scoring = want["scoring"][bool(_table(m.samples).get("probes"))]
     same = {
         "repeats": m.repeats == want["repeats"],
@@ -145,7 +145,7 @@ def _other_work(m, want):
 
 
 def _table(value):
-    "A table of a manifest; a damaged one is empty."
+    "Return a mapping of a manifest; {} if it is damaged."
     return value if isinstance(value, Mapping) else {}
 
 
@@ -158,14 +158,14 @@ def _cover(found, wanted):
 
 # %% ../../nbs/runs/11_cutting.ipynb #8c085532
 def asks_again(
-    manifest: Manifest,  # Of a shard
+    manifest: Manifest,  # Manifest of a shard
 ) -> bool:
-    "Whether one process that continued would ask something again."
+    "Whether continuing the shard in one process would repeat any call."
     return bool(set(_table(manifest.responses)) - FINAL) or "api_error" in _table(manifest.scores)
 
 # %% ../../nbs/runs/11_cutting.ipynb #93c87f48
 def _copy(files, target):
-    "Concatenate Parquet tables into `target`.part, batch by batch; returns the rows."
+    "Concatenate Parquet tables into `target`.part, batch by batch, and return the number of rows."
     import pyarrow.parquet as pq
 
     n = 0
@@ -177,7 +177,7 @@ def _copy(files, target):
 
 
 def _copy_scores(files, target):
-    "As `_copy`, with the scores of other raters behind it; the new responses lie in a .part file yet."
+    "Concatenate score tables and append other raters' scores; new responses are still in a .part file."
     import pyarrow.parquet as pq
 
     schema, raters = pq.read_schema(files[0]), set()
@@ -215,12 +215,12 @@ def _table_rows(path, columns=None):
 
 
 def _texts(path, wanted):
-    "Text by key, of the responses that are wanted."
+    "Return key -> text of the wanted responses."
     return {_key(r): r["text"] for r in _table_rows(path, [*_KEY, "text"]) if _key(r) in wanted}
 
 
 def _others(out, raters, schema):
-    "Scores of other raters that stay, as a table; None without any."
+    "Return the scores of other raters to keep as a table; None if there are none."
     import pyarrow as pa
 
     scores, responses = out / "scores.parquet", out / "responses.parquet"
@@ -237,7 +237,7 @@ def _others(out, raters, schema):
 
 # %% ../../nbs/runs/11_cutting.ipynb #5edb0456
 def _added(a, b):
-    "Counts added, key by key; what is no number is what the first says, or the second."
+    "Return the sum of counts key by key; other values are taken from the first, or else the second."
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         keys = dict.fromkeys([*a, *b])
         return {k: _added(a[k], b[k]) if k in a and k in b else a.get(k, b.get(k)) for k in keys}
@@ -253,13 +253,13 @@ def _sum(manifests, name):
 
 
 def _judge_of_all(manifests):
-    "What the shards say about their judge, with what it has used in all of them."
+    "Return the shards' judge with its usage summed over all shards."
     used = [m.judge["usage"] for m in manifests if "usage" in m.judge]
     return {**manifests[0].judge, **({"usage": functools.reduce(_added, used)} if used else {})}
 
 
 def _budget_of_all(manifests, limits):
-    "The limits of today, what all shards have used, and why the spending has ended; None without limits."
+    "Return the current limits, the usage of all shards and why spending ended; None without limits."
     if limits is None:
         return None
     told = [m.budget for m in manifests if m.budget]
@@ -269,12 +269,12 @@ def _budget_of_all(manifests, limits):
 
 
 def _own_use_cases(manifests):
-    "Those of any shard, each once."
+    "Return the use cases of all shards, each once."
     return list({u["id"]: u for m in manifests for u in m.own_use_cases}.values())
 
 
 def _one_manifest(manifests, more):
-    "The manifest of the whole run: counts are sums, warnings those of any shard, the rest is what all say."
+    "Return the manifest of the whole run: summed counts, all warnings, otherwise the common values."
     more = dict(more)
     counted = {name: _sum(manifests, name) for name in ("samples", "responses", "scores")}
     counted["samples"] = {**counted["samples"], "digest": more.pop("digest")}
@@ -287,17 +287,17 @@ def _one_manifest(manifests, more):
         judge=_judge_of_all(manifests),
         budget=_budget_of_all(manifests, more.pop("budget")),
         created=min(m.created for m in manifests),
-        traffic=None,  # of one process: each shard's manifest keeps its own
+        traffic=None,  # specific to one process; each shard's manifest keeps its own
         **{"finished": now(), "engine": "ray", **more},
     )
 
 # %% ../../nbs/runs/11_cutting.ipynb #50255e09
 def merge_shards(
     work: ShardWork,
-    shards: Sequence[Shard],  # All of them, in order
-    more: Mapping,  # Further fields of the manifest; 'digest' is that of all samples
+    shards: Sequence[Shard],  # All shards, in order
+    more: Mapping,  # Further fields of the manifest; 'digest' is the digest of all samples
 ) -> Path:  # The run folder
-    "Write the shards' tables as one run folder; the manifest comes last: a folder with a manifest is whole."
+    "Merge the shards into one run folder; the manifest is written last and marks it as complete."
     out = Path(work.out)
     manifest = _one_manifest([_finished(work, s) for s in shards], {**more, "budget": work.budget})
     folders = [out / "shards" / s.name for s in shards]

@@ -37,15 +37,15 @@ from ..tasks.use_cases import knowing
 # %% ../../nbs/runs/10_dry_run.ipynb #15f57394
 @dataclass(frozen=True)
 class Planned:
-    "What one system, or one judge, will be asked."
+    "Calls planned for one system or judge."
 
     who: str  # Name of the client
     role: str  # 'system' or 'judge'
-    calls: int  # Calls if nothing fails
-    recorded: int  # Answers that the folder has already, which are not asked for again
+    calls: int  # Number of calls if nothing fails
+    recorded: int  # Answers already in the folder, which are not requested again
     input_tokens: int  # Estimated: UTF-8 bytes / 4
     output_tokens: int  # Assumed
-    usd: float | None  # At list price; None where there is none
+    usd: float | None  # US dollars at list price; None: no price
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DryRun(Printed):
     rows: tuple[Planned, ...]
     samples: int
     note: str  # The assumptions
-    keys: tuple[str, ...] = ()  # Environment variables of keys that the run needs and that are not set
+    keys: tuple[str, ...] = ()  # Unset environment variables of keys that the run needs
 
     @property
     def calls(self) -> int:
@@ -63,7 +63,7 @@ class DryRun(Printed):
 
     @property
     def usd(self) -> float | None:
-        "US dollars in all; None where a price is missing."
+        "Return the total in US dollars; None if a price is missing."
         known = [r.usd for r in self.rows if r.usd is not None]
         return sum(known) if len(known) == len(self.rows) else None
 
@@ -84,9 +84,9 @@ def _as_line(row):
 @contextlib.contextmanager
 def counting_calls(
     known: Callable[[Any, dict], Completion | None]
-    | None = None,  # (client, request) -> a reply that is kept: it is given, and not counted
-) -> Iterator[list[tuple[Any, int]]]:  # (client, tokens of the request) of each call, as they come
-    "Within this block clients send nothing; what they would have sent is counted."
+    | None = None,  # (client, request) -> a stored reply, which is returned and not counted
+) -> Iterator[list[tuple[Any, int]]]:  # (client, tokens of the request) of each call, in order
+    "Count the calls that clients would send within the block; nothing is sent."
     asked: list[tuple[Any, int]] = []
 
     async def count(client, request, send):
@@ -96,7 +96,7 @@ def counting_calls(
         asked.append((client, sum(map(estimate_tokens, texts))))
         return Completion("", status="refused", refusal="only counted", usage=Usage(0, 0, calls=0))
 
-    token = ROUTE.set(cast(Any, count))  # a route is whatever is called like one
+    token = ROUTE.set(cast(Any, count))  # any callable of the right signature is a route
     try:
         yield asked
     finally:
@@ -104,13 +104,13 @@ def counting_calls(
 
 
 def _stand_in(sample, tokens):
-    "A response in place of the answer."
+    "Return a stand-in for the answer."
     text = sample.reference or sample.source[: 4 * tokens] or "Nothing."
     return Response(sample.id, "dry run", text, use_case=sample.use_case, perturbation=sample.perturbation)
 
 
 async def _judge_calls(work: Work, samples: Sequence[Sample], tokens: int) -> list[tuple]:
-    "(client, tokens) of each question about stand-ins for the answers to these samples."
+    "Return (client, tokens) of each judge request about stand-in answers to these samples."
     if not isinstance(work.judge, RecordingJudge):
         return []
     score = make_scorer(work.judge, read_metrics(work.plan.metrics))
@@ -120,13 +120,13 @@ async def _judge_calls(work: Work, samples: Sequence[Sample], tokens: int) -> li
     return asked
 
 # %% ../../nbs/runs/10_dry_run.ipynb #8b3d5974
-USUAL_TOKENS = 200  # of an answer where the samples have no reference
+USUAL_TOKENS = 200  # assumed for an answer if the samples have no reference
 
 
 def usual_tokens(
     samples: Sequence[Sample],
 ) -> int:  # At least 1
-    "Tokens of an answer: those of the human references in the mean."
+    "Return the assumed tokens of an answer: the mean of the human references."
     known = [estimate_tokens(s.reference) for s in samples if s.reference]
     return round(sum(known) / len(known)) if known else USUAL_TOKENS
 
@@ -137,11 +137,11 @@ def _evenly(samples, most):
 
 
 def _recorded(work):
-    "(answers that the folder has already, by client; those of them that are scored)."
+    "Return (recorded answers by client, number of recorded answers that are scored)."
     path = work.folder / "journal.jsonl"
     if not path.is_file():
         return Counter(), 0
-    with tempfile.TemporaryDirectory() as here:  # a copy: opening a journal locks it and cuts a torn line off
+    with tempfile.TemporaryDirectory() as here:  # a copy: opening locks a journal and truncates it
         copy = shutil.copyfile(path, Path(here) / "journal.jsonl")
         identity, texts = journal_identity(work.samples), not work.plan.no_texts
         with contextlib.closing(Journal(copy, identity=identity, texts=texts)) as journal:
@@ -150,7 +150,7 @@ def _recorded(work):
 
 
 def _found(work, client, journal):
-    "Whether it is scored, of each answer of a client that the journal has."
+    "Yield for each recorded answer of a client whether it is scored."
     scoring = scorer_key_of(work)
     settings = digest(client.settings())
     for s in work.samples:
@@ -163,7 +163,7 @@ def _found(work, client, journal):
 
 
 def _system(work, client, assumed, done):
-    "What a system will be asked."
+    "Return the calls planned for a system."
     repeats = work.plan.repeats
     prompts = [estimate_tokens(asked_prompt(client, s, prompt_of)) for s in work.samples]
     all_calls = len(prompts) * repeats
@@ -175,13 +175,13 @@ def _system(work, client, assumed, done):
 
 
 def _takes_batches(client):
-    "Whether a system would be asked through a batch endpoint, if its address has one."
+    "Whether a system would be called through a batch endpoint, if its address has one."
     inner = batch_client(client)
     return inner is not None and batch_offer(inner.base_url) is not None
 
 
 def _judge_row(client, asked, scale, judge_tokens, plan, scored_share):
-    "What a model that judges will be asked, from its questions about some of the answers."
+    "Return the calls planned for a judge model, extrapolated from its requests for some answers."
     mine = [n for c, n in asked if c is client]
     every = len(mine) * scale
     calls, longest = every * (1 - scored_share), getattr(client, "max_tokens", None) or judge_tokens
@@ -203,10 +203,10 @@ async def adry_run(
     plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file to start from
     assumed_tokens: int | None = None,  # Tokens of an answer; None: the mean of the human references, or 200
     judge_tokens: int = 300,  # Tokens of a judge's reply
-    sample: int = 100,  # Samples at most for which the judge's questions are made; the rest is scaled
+    sample: int = 100,  # Maximum of samples for which judge requests are built; then scaled up
     **changes,  # Fields of `RunPlan`
 ) -> DryRun:
-    "What `arun` with the same words would ask and cost; nothing is sent or written, no key is needed."
+    "Return what `arun` with these arguments would send and cost; sends nothing and needs no key."
     told = changes if models is None else {"models": models, **changes}
     with keys_noted() as missing:
         work = prepare_run(make_plan(plan, **told))
@@ -216,7 +216,7 @@ async def adry_run(
 
 
 async def _counted(work, assumed_tokens, judge_tokens, sample):
-    "The table of what a prepared run will ask."
+    "Return the table of the calls of a prepared run."
     assumed = assumed_tokens or usual_tokens(work.samples)
     done, scored = _recorded(work)
     systems = [_system(work, c, assumed, done[c.name]) for c in work.clients if pays(c)]
@@ -240,9 +240,9 @@ def dry_run(
     plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file to start from
     assumed_tokens: int | None = None,  # Tokens of an answer; None: the mean of the human references, or 200
     judge_tokens: int = 300,  # Tokens of a judge's reply
-    sample: int = 100,  # Samples at most for which the judge's questions are made; the rest is scaled
+    sample: int = 100,  # Maximum of samples for which judge requests are built; then scaled up
     **changes,  # Fields of `RunPlan`
 ) -> DryRun:
-    "As `adry_run`, from a script, a notebook cell or a thread."
+    "Run `adry_run` from a script, notebook cell or thread."
     assumed = {"assumed_tokens": assumed_tokens, "judge_tokens": judge_tokens, "sample": sample}
     return run_sync(adry_run(models, plan=plan, **assumed, **changes))

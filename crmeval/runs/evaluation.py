@@ -65,7 +65,7 @@ from ..tasks.tables import reading
 from ..tasks.targets import predicts
 from ..tasks.use_cases import get_use_case, knowing, read_use_cases
 
-if TYPE_CHECKING:  # only an editor or a type checker reads it
+if TYPE_CHECKING:  # for editors and type checkers
     from typing_extensions import Unpack
 
     from crmeval.runs.plan_changes import PlanChanges
@@ -79,7 +79,7 @@ PROTECTION_MODELS = tuple(f"{way}baseline:{n}" for n in ("sensible", "gullible")
 def embedded_systems(
     samples: Sequence[Sample],
 ) -> list[str]:  # Lines for `make_clients`
-    "The embedded baselines; the reference only where a sample has one, responders where there are probes."
+    "Return the embedded baselines: the reference if a sample has one, responders if there are probes."
     if any(map(is_probe, samples)):
         alone = all(is_protection(s) for s in samples if is_probe(s))
         return list(PROTECTION_MODELS if alone else TRUST_MODELS)
@@ -93,7 +93,7 @@ def make_clients(
     models: Sequence | str | None = None,  # Lines or clients; None: the embedded baselines
     *,
     base_url: str | None = None,  # For openai models
-    prompts: Sequence = (),  # For `read_variants`: each client under each of them
+    prompts: Sequence = (),  # For `read_variants`: each client with each of them
     **options,  # Further arguments of `OpenAIClient`
 ) -> list:
     "Make the clients of a run."
@@ -104,14 +104,14 @@ def make_clients(
 
 def client_options(
     plan: RunPlan,
-) -> dict:  # Arguments of `OpenAIClient`; what the plan leaves open is left out
-    "What a plan says about each call of the openai models."
+) -> dict:  # Arguments of `OpenAIClient`, only those set in the plan
+    "Return the settings of a plan for each call of the openai models."
     named = _said(plan, "", ("max_tokens", "timeout_s", "api_key_env", "policy"))
     return {**plan.client_options, **named, **({"stream": True} if plan.stream else {})}
 
 
 def _said(plan, whose, names):
-    "What a plan says about calls; the temperature also where it is left to the endpoint."
+    "Return a plan's settings for calls; a temperature other than 0 is included, also None."
     said = {k: getattr(plan, whose + k) for k in names}
     named = {k: v for k, v in said.items() if v is not None}
     temperature = getattr(plan, whose + "temperature")
@@ -120,9 +120,9 @@ def _said(plan, whose, names):
 # %% ../../nbs/runs/09_evaluation.ipynb #592d8b58
 def check_told(
     plan: RunPlan,
-    clients: Sequence,  # Made from the plan's lines, or by the caller
+    clients: Sequence,  # Created from the plan's lines or by the caller
 ) -> list[str]:  # Sentences for the manifest
-    "Whether the settings of a call reach the systems; what would be asked otherwise raises `ValueError`."
+    "Check that call settings reach the systems; `ValueError` if a system was made with other ones."
     for name, why in elsewhere(plan).items():
         if getattr(plan, name) is not None:
             raise ValueError(f"{name} is {getattr(plan, name)!r} and changes nothing: {why}")
@@ -152,9 +152,9 @@ def default_folder(
     samples: Sequence[Sample],
     clients: Sequence,
     judge: Judge,
-    plan: RunPlan | None = None,  # Its areas, metrics and repeats count where they are not the default
-) -> Path:  # runs/DATASET-HASH; the same work gives the same folder, so that it continues
-    "Where a run goes when nobody says; two plans that could not share a folder have two."
+    plan: RunPlan | None = None,  # Its areas, metrics and repeats count if not the default
+) -> Path:  # runs/DATASET-HASH; the same work gives the same folder, so that a run continues
+    "Return the default folder of a run; plans that cannot share a folder get different ones."
     names = "+".join(dict.fromkeys(s.dataset for s in samples))
     safe = "".join(c if c.isalnum() or c in "-_+." else "-" for c in names)[:40]
     asked = dict.fromkeys(s.use_case for s in samples if not is_probe(s))
@@ -165,7 +165,7 @@ def default_folder(
 
 
 def _beyond_default(plan):
-    "What a plan asks for beside the default, of what `plan_differences` compares and no row shows."
+    "Return non-default settings that `plan_differences` compares and no row shows."
     if plan is None:
         return []
     usual, names = RunPlan(), ("areas", "metrics", "repeats")
@@ -174,26 +174,24 @@ def _beyond_default(plan):
 # %% ../../nbs/runs/09_evaluation.ipynb #6e6c1cb2
 @dataclass
 class Work:
-    "A run that is ready to start: checked, and nothing spent."
+    "A run that is checked and ready to start; nothing has been spent."
 
     plan: RunPlan = field(repr=False)
-    samples: Sequence[Sample] = field(repr=False)  # Of a long file or query a `RecordTable`
+    samples: Sequence[Sample] = field(repr=False)  # A `RecordTable` for a long file or query
     clients: list
     judge: Judge
     folder: Path
     manifest: Manifest = field(repr=False)
     traffic: Traffic = field(repr=False)
-    since: dict | None = field(repr=False)  # What the judge had used before
-    paid: dict = field(
-        default_factory=dict, repr=False
-    )  # What journal and judge have used, over all sessions
+    since: dict | None = field(repr=False)  # Earlier usage of the judge
+    paid: dict = field(default_factory=dict, repr=False)  # Usage in the journal, over all sessions
     own_use_cases: tuple = field(default=(), repr=False)
-    told: Sequence[Sample] = field(default=(), repr=False)  # The samples with the columns to be grouped by
+    told: Sequence[Sample] = field(default=(), repr=False)  # The samples with columns for grouping
     ask_later: Callable | None = field(default=None, repr=False)  # As for `answer_each`
 
     @property
     def n_responses(self) -> int:
-        "Responses that the run will have."
+        "Return the number of responses that the run will have."
         return len(self.samples) * len(self.clients) * self.plan.repeats
 
 
@@ -201,9 +199,9 @@ def make_budget(
     max_calls: int | None,
     max_usd: float | None,
     prices: Mapping | None,
-    clients: Sequence,  # Everyone who will send calls
-) -> Budget | None:  # None without a limit
-    "The budget of a run; a model without a price is refused before anything is spent."
+    clients: Sequence,  # All clients that will send calls
+) -> Budget | None:  # None: no limit
+    "Return the budget of a run; `ValueError` for a model without a price before any spending."
     if max_calls is None and max_usd is None:
         return None
     from crmeval.metrics.cost import batch_price, call_cost_usd, price_of
@@ -224,10 +222,10 @@ def make_budget(
 # %% ../../nbs/runs/09_evaluation.ipynb #b777eff0
 def samples_of(
     plan: RunPlan,
-) -> tuple[tuple[str, ...], Sequence[Sample], int]:  # (areas, samples, how many twins could not be made)
-    "What a plan asks about: ordinary samples, their twins, and probes."
+) -> tuple[tuple[str, ...], Sequence[Sample], int]:  # (areas, samples, number of twins not made)
+    "Return the samples of a plan: ordinary ones, their twins, and probes."
     if plan.areas is None:
-        # a shard of a run: its data are samples, twins and probes among them
+        # a shard of a run: its data are samples, including twins and probes
         given = cast(Iterable[Sample], plan.data)
         return (), given if isinstance(given, RecordTable) else list(given), 0
     areas, ordinary = check_areas(plan.areas), []
@@ -243,7 +241,7 @@ def systems_of(
     plan: RunPlan,
     samples: Sequence[Sample],  # From `samples_of`
 ) -> list:  # Lines or clients
-    "The systems that a plan names, with the embedded ones where it wants them."
+    "Return the systems that a plan names, and the embedded ones if requested."
     named = list(plan.models or ())
     if plan.baselines or plan.models is None:
         named += [m for m in embedded_systems(samples) if m not in named]
@@ -253,9 +251,9 @@ def systems_of(
 def judge_of(
     plan: RunPlan,
 ) -> Judge:
-    "The judge, or the panel of judges, that a plan names."
+    "Return the judge or panel of judges that a plan names."
     if not isinstance(plan.judge, (str, list, tuple)):
-        return cast(Judge, plan.judge)  # a plan takes lines or a judge
+        return cast(Judge, plan.judge)  # otherwise a plan contains a judge object
     return make_panel(
         plan.judge,
         how=plan.judge_panel,
@@ -267,7 +265,7 @@ def judge_of(
 
 # %% ../../nbs/runs/09_evaluation.ipynb #67f26519
 def _check_recorded(clients, samples, plan):
-    "Whether recorded answers are those of the samples."
+    "Check that recorded answers belong to the samples; return sentences for the manifest."
     asked = [c for c in clients if hasattr(c, "check_samples")]
     return [t for c in asked for t in c.check_samples(samples, repeats=plan.repeats, partial=plan.partial)]
 
@@ -277,7 +275,7 @@ def traffic_for(
     clients: Sequence,
     judge: Judge,
 ) -> Traffic:
-    "The lanes, limits and budget of all who will send calls."
+    "Return the lanes, limits and budget of all clients that will send calls."
     asked = [*clients, *clients_of(judge)]
     traffic = traffic_of(plan, make_budget(plan.max_calls, plan.max_usd, plan.prices, asked))
     for client in filter(pays, asked):
@@ -288,10 +286,10 @@ def traffic_for(
 def prepare_run(
     plan: RunPlan,
     *,
-    one_plan: bool = True,  # False: the folder may hold another plan, and its rows are replaced
-    in_haste: bool = False,  # True: `do_work` notes versions and revision, while answers are awaited
+    one_plan: bool = True,  # False: rows of another plan in the folder are replaced
+    in_haste: bool = False,  # True: `do_work` records versions and revision while answers are awaited
 ) -> Work:
-    "Check everything that a run needs, and spend nothing; raises `ValueError`."
+    "Check everything that a run needs without spending anything; raises `ValueError`."
     own = tuple(read_use_cases(plan.own_use_cases)) if plan.own_use_cases else ()
     with knowing(own), reading(plan.encoding) as files:
         areas, told, without = samples_of(plan)
@@ -338,7 +336,7 @@ def prepare_run(
 def scorer_key_of(
     work: Work,
 ) -> str:  # Another key scores anew
-    "What identifies the scoring of a run: the judge, its settings, and what the package scores with."
+    "Return what identifies the scoring of a run: judge, settings, metrics and scoring code."
     return digest(
         work.judge.name,
         settings_of(work.judge),
@@ -350,10 +348,10 @@ def scorer_key_of(
 def scoring_of(
     work: Work,
 ) -> dict:  # Further arguments of `answer_each`
-    "How the responses of a run are scored."
+    "Return how the responses of a run are scored."
     asked = read_metrics(work.plan.metrics)
     scoring = {"scorer": make_scorer(work.judge, asked), "scorer_key": scorer_key_of(work)}
-    # which metrics there are is known when they are loaded, which the first call does not wait for
+    # evaluated lazily, because the first call should not wait until metrics are loaded
     names = functools.cache(functools.partial(scored_names, asked, work.samples))
     scoring |= {"metrics": names, "prompt_of": prompt_of}
     return {**scoring, "rng": work.plan.seed}
@@ -361,7 +359,7 @@ def scoring_of(
 
 @contextlib.contextmanager
 def _noting_where(manifest):
-    "Versions and revision, read in a thread while answers are awaited: git alone may take a while."
+    "Record versions and revision, read in a thread while answers are awaited, because git is slow."
     if manifest.packages:
         yield
         return
@@ -409,12 +407,12 @@ async def arun(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
-    # True: an endpoint that cannot answer raises `EndpointFailed` at once; functions: the same, and they are
-    # called one after the other, in a thread, as long as the first answer, or the last ones, are awaited
+    # True: an endpoint that cannot answer raises `EndpointFailed` at once; functions: the same, and they
+    # are called in turn in a thread while the first or the last answers are awaited
     first_look: bool | Iterable[Callable[[], object]] = False,
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
-    "Answer and score samples with several systems, and leave a run folder; `ValueError` before any spending."
+    "Answer and score samples with several systems into a run folder; `ValueError` before any spending."
     told = changes if models is None else {"models": models, **changes}
     plan = make_plan(plan, **told)
     if plan.engine != "local":
@@ -422,23 +420,21 @@ async def arun(
             f"engine is {plan.engine!r}, which is for `run_sharded`; `run` works in this process"
         )
     if plan.batch:
-        raise ValueError(
-            "batch is True, which is for `run_batch`; `run` asks directly and comes back with a run"
-        )
+        raise ValueError("batch is True, which is for `run_batch`; `run` sends its calls directly")
     work = prepare_run(plan, in_haste=True)
-    check_none_wait(work.folder)  # it would ask again, and pay twice
+    check_none_wait(work.folder)  # otherwise the run would send the requests again and pay twice
     with knowing(work.own_use_cases):
         done = await do_work(work, progress, first_look)
-    make_known(done.manifest)  # as where the run is opened again
+    make_known(done.manifest)  # as in `open_run`
     return done
 
 
 def make_private(
-    folder: Path,  # Of a run
+    folder: Path,  # Folder of a run
 ) -> None:
-    "Make a folder that its owner alone can read, for what customers wrote; one that exists stays as it is."
+    "Create a folder readable only by its owner, for customer texts; an existing one is unchanged."
     if not folder.exists():
-        folder.mkdir(parents=True, mode=0o700)  # at once: nobody can have opened it before
+        folder.mkdir(parents=True, mode=0o700)  # mode set at creation, so that it is never readable by others
 
 
 async def do_work(
@@ -446,7 +442,7 @@ async def do_work(
     progress: Any = True,  # As in `arun`
     first_look: bool | Iterable[Callable[[], object]] = False,  # As in `arun`
 ) -> Run:
-    "Answer, score and write what `prepare_run` has checked."
+    "Answer, score and write the work checked by `prepare_run`."
     if work.plan.fresh:
         work.manifest.warnings += set_aside(work.folder)
     make_private(work.folder)
@@ -475,24 +471,24 @@ def _is_added(work):
 
 
 def _adds_to_large(work):
-    "Whether the folder holds more rows than should be lists."
+    "Whether the run is added to a folder with too many rows for lists."
     path = work.folder / "responses.parquet"
     return _is_added(work) and path.is_file() and len(table_of(path, Response)) >= LARGE
 
 
 def _note_traffic(work):
-    "Write into the manifest what happened in each lane, and what was spent."
+    "Record in the manifest what happened in each lane and what was spent."
     work.manifest.traffic = work.traffic.summary()
     budget = work.traffic.budget
     if budget is not None:
         spent = {"calls": budget.calls, "usd": round(budget.usd, 6), "reached": budget.reached}
         limits = work.manifest.budget
-        assert limits is not None  # `prepare_run` notes the limits of every budget
+        assert limits is not None  # `prepare_run` records the limits of every budget
         work.manifest.budget = {**limits, **spent}
 
 # %% ../../nbs/runs/09_evaluation.ipynb #4a5beadd
 async def _do_large(work, progress, first_look):
-    "As `do_work`, with every row on disk as soon as its turn comes."
+    "Do the same as `do_work`, writing each row to disk in order as it arrives."
     from crmeval.runs.row_writer import Earlier, RowWriter
 
     plan, m, folder = work.plan, work.manifest, work.folder
@@ -517,7 +513,7 @@ async def _do_large(work, progress, first_look):
 
 
 def _write_samples(work, earlier):
-    "The samples of a large run, those of an earlier plan before them."
+    "Write the samples of a large run, after those of an earlier plan."
     plan = work.plan
     with TableWriter(work.folder / "samples.parquet", Sample) as out:
         for s in chain(earlier.samples() if earlier else (), work.told):
@@ -525,7 +521,7 @@ def _write_samples(work, earlier):
 
 
 def _of_tasks(responses):
-    "Answers to what somebody wants done: a refused probe is no loss."
+    "Return the answers to tasks, because refusing a probe is no loss."
     return [r for r in responses if not is_probe(r) and not r.perturbation]
 
 # %% ../../nbs/runs/09_evaluation.ipynb #68f43167
@@ -543,12 +539,12 @@ def run(
     first_look: bool | Iterable[Callable[[], object]] = False,  # As in `arun`
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
-    "As `arun`, from a script, a notebook cell or a thread: waits until the run is done."
+    "Run `arun` from a script, notebook cell or thread and wait until it is done."
     return run_sync(arun(models, plan=plan, progress=progress, first_look=first_look, **changes))
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c05bf0a7
 def _others(folder, scores, responses, by_metric):
-    "Scores in the folder that others gave, or of other metrics, to responses that are the same: they stay."
+    "Return existing scores of unchanged responses by other judges or metrics, which are kept."
     if not (folder / "scores.parquet").is_file() or not (folder / "responses.parquet").is_file():
         return []
     texts = {r.key: r.text for r in read_parquet(folder / "responses.parquet", Response)}
@@ -557,7 +553,7 @@ def _others(folder, scores, responses, by_metric):
     signed = {(s.rater, s.metric if by_metric else "") for s in scores if s.method == "auto"}
 
     def stays(s):
-        # a rating by a person is never thrown away, unless its response has become another one
+        # a person's rating is dropped only if its response has changed
         if s.method == "manual":
             return s.key not in other
         return s.key in same and (s.rater, s.metric if by_metric else "") not in signed

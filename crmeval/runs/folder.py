@@ -40,7 +40,7 @@ from ..tasks.probes import is_probe
 from ..tasks.use_cases import EVERY, add_use_case, get_use_case, knowing, own_use_cases, use_cases
 
 # %% ../../nbs/runs/07_folder.ipynb #fa710155
-# who rates, and who is asked; everything that they import follows from there
+# modules that score; their imports are included in the fingerprint
 _SCORING = (
     "crmeval.metrics.accuracy",
     "crmeval.judges.embedded",
@@ -52,29 +52,29 @@ _OF_PROBES = ("crmeval.metrics.trust", "crmeval.metrics.protection_grades")
 
 
 def scoring_fingerprint(
-    trust: bool = False,  # True: of the scores of probes as well
+    trust: bool = False,  # True: include the scores of probes
 ) -> str:  # 16 hexadecimal digits
-    "Digest of everything shipped that a score depends on; raises `ValueError` where a part of it is missing."
+    "Return a digest of all shipped code and data behind scores; `ValueError` if a part is missing."
     return fingerprint(*_SCORING, *(_OF_PROBES if trust else []))
 
 # %% ../../nbs/runs/07_folder.ipynb #59681b2c
 @dataclass
 class Manifest:
-    "What somebody needs to repeat a run or to doubt it."
+    "Everything needed to repeat or audit a run."
 
     created: str  # UTC, ISO 8601
     samples: Mapping  # n, datasets, use_cases, digest, probes, twins
     clients: Sequence[Mapping]  # Name and settings of each system
-    judge: dict  # Name, settings, and `usage` once it has been asked
+    judge: dict  # Name, settings, and `usage` once it has been called
     scoring: str  # From `scoring_fingerprint`
-    plan: Mapping = field(default_factory=dict)  # From `plain_plan`: what differs from the default
+    plan: Mapping = field(default_factory=dict)  # From `plain_plan`: fields that differ from the default
     prompts: Mapping[str, str] = field(default_factory=dict)  # Use case -> digest of its prompt
-    # Use case, or 'USE_CASE [VARIANT]' -> template, so that two runs can be compared in words
+    # Use case, or 'USE_CASE [VARIANT]' -> template, so that the prompts of two runs can be compared
     templates: Mapping[str, str] = field(default_factory=dict)
-    own_use_cases: Sequence[Mapping] = ()  # Those that do not ship with the package
+    own_use_cases: Sequence[Mapping] = ()  # Use cases that are not part of the package
     areas: Sequence[str] = ()
-    metrics: Sequence[str] = ()  # Asked for beside those of the use cases, see `metrics/61_asked_metrics`
-    without_twin: object = None  # How many samples could not be changed, by kind
+    metrics: Sequence[str] = ()  # Requested in addition, see `metrics/61_asked_metrics`
+    without_twin: object = None  # Number of samples without a twin, by kind
     seed: int = 0
     repeats: int = 1
     concurrency: int = 8
@@ -95,10 +95,10 @@ class Manifest:
     system: str = field(default_factory=platform.system)
     packages: Mapping[str, str | None] = field(default_factory=lambda: package_versions())
     git_revision: str | None = field(default_factory=lambda: git_revision())
-    more: dict = field(default_factory=dict)  # What another version wrote beside it
+    more: dict = field(default_factory=dict)  # Fields written by another version
 
     def as_dict(self) -> dict:
-        "Plain data, without what does not apply."
+        "Return plain data, without optional fields that are None."
         said = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "more"}
         optional = {"budget", "traffic", "finished", "shards"}
         return {**{k: v for k, v in said.items() if v is not None or k not in optional}, **self.more}
@@ -107,8 +107,8 @@ class Manifest:
 _PACKAGES = ("openai", "datasets", "evaluate", "scikit-learn", "numpy", "pyarrow")
 
 
-def package_versions() -> dict[str, str | None]:  # None: it is not installed
-    "Versions of the packages that a result may depend on."
+def package_versions() -> dict[str, str | None]:  # None: not installed
+    "Return the versions of packages that results may depend on."
     return {p: _version(p) for p in _PACKAGES}
 
 
@@ -122,12 +122,12 @@ def _version(name):
 
 
 def now() -> str:  # UTC, ISO 8601, to the second
-    "The time as a manifest says it."
+    "Return the current time in the format of a manifest."
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def git_revision() -> str | None:  # None outside a repository
-    "Revision of the working directory, with a mark when it has changes."
+    "Return the revision of the working directory, marked '+changes' if it is not clean."
 
     def git(*words):
         return subprocess.run(["git", *words], capture_output=True, text=True, timeout=5)
@@ -147,7 +147,7 @@ def manifest_of(
     judge: Judge,
     **more,  # Further fields of `Manifest`
 ) -> Manifest:
-    "The manifest of a run that is about to start."
+    "Return the manifest of a run that is about to start."
     asked = dict.fromkeys(s.use_case for s in samples if not is_probe(s))
     prompts = {u: digest(get_use_case(u).prompt, get_use_case(u).instructions) for u in asked}
     return Manifest(
@@ -165,14 +165,14 @@ def manifest_of(
 
 
 def _templates(use_cases, clients):
-    "Templates of what was asked, a client's own ones under its variant's name."
+    "Return the prompt templates used; those of a prompt variant under its name."
     said = {u: get_use_case(u).prompt for u in use_cases}
     variants = (c.variant for c in clients if hasattr(c, "own_prompt"))
     return said | {f"{u} [{v.name}]": text for v in variants for u, text in v.prompts.items()}
 
 
 def _counts(samples):
-    "What a manifest says of the samples, in one pass; those of a large run are read from a file."
+    "Return the counts of samples in one pass, because those of a large run are read from a file."
     datasets, use_cases, twins, probes = Counter(), Counter(), Counter(), 0
     for s in samples:
         datasets[s.dataset] += 1
@@ -194,9 +194,9 @@ _GRADED = ("truthfulqa", "xstest")  # probes on whose recorded answers the embed
 
 def seen_in_training(
     samples: Sequence[Sample],
-    judge: Judge,  # May say in `trained_on` which sources it was trained on
+    judge: Judge,  # May list its training sources in `trained_on`
 ) -> list[str]:  # A sentence for each such source
-    "Scores of a judge on what it was trained on prove nothing; the run says so."
+    "Return warnings about scores of judges and graders on their own training data."
     asked = {s.dataset for s in samples if not is_probe(s)}
     probed = {s.dataset for s in samples if is_probe(s)}
     graded = [] if isinstance(judge, RecordingJudge) else sorted(probed & set(_GRADED))
@@ -223,8 +223,8 @@ class Run(Printed):
     "A finished run: its folder and its tables."
 
     folder: Path
-    manifest: Manifest = field(repr=False)  # Plain data becomes the record
-    # Lists of a run that fits into memory, `RecordTable`s of a larger one
+    manifest: Manifest = field(repr=False)  # A mapping is converted
+    # Lists for a run that fits into memory, `RecordTable`s for a larger one
     samples: Sequence[Sample] = field(repr=False)
     responses: Sequence[Response] = field(repr=False)
     scores: Sequence[Score] = field(repr=False)
@@ -235,7 +235,7 @@ class Run(Printed):
 
     @property
     def clients(self) -> list[str]:
-        "Names of the systems, in their order."
+        "Return the names of the systems in order."
         if isinstance(self.responses, RecordTable):
             batches = self.responses.batches(["client"])
             return list(dict.fromkeys(c for b in batches for c in b.column(0).unique().to_pylist()))
@@ -243,7 +243,7 @@ class Run(Printed):
 
     @property
     def in_tables(self) -> bool:
-        "Whether its rows stay in their files, since they may be more than memory holds."
+        "Whether rows stay in files because they may exceed memory."
         return isinstance(self.responses, RecordTable)
 
     def __str__(self):
@@ -256,7 +256,7 @@ class Run(Printed):
         )
 
     def its_use_cases(self) -> contextlib.AbstractContextManager:
-        "Within it, use cases are the run's own: another run that was opened does not change what they say."
+        "Return a context in which use cases are those of this run, even if other runs are open."
         return knowing(self.manifest.own_use_cases)
 
 # %% ../../nbs/runs/07_folder.ipynb #9def10f6
@@ -264,9 +264,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def in_terms_of_run(
-    function: _F,  # Its first argument is a `Run`, or the folder of one
+    function: _F,  # Its first argument is a `Run` or a run folder
 ) -> _F:
-    "A function of a run reads use cases as the run has them; a folder is opened first."
+    "Decorate a function so that it uses its run's use cases; a folder is opened first."
 
     @functools.wraps(function)
     def wrapped(run, *args, **kwargs):
@@ -284,9 +284,9 @@ def _folder_of(given) -> Path:
 
 
 def read_manifest(
-    folder: str | Path,  # Of a run
+    folder: str | Path,  # Folder of a run
 ) -> Manifest:
-    "Read a folder's manifest; a folder of another kind or of a newer version raises `ValueError`."
+    "Read a folder's manifest; another kind of folder or a newer version raises `ValueError`."
     folder = _folder_of(folder)
     path = folder / "manifest.json"
     if not path.is_file():
@@ -304,7 +304,7 @@ def read_manifest(
     return as_manifest(said)
 
 
-# what nobody said is not taken from the machine that reads it
+# missing fields must not be filled in from the machine that reads the manifest
 _UNSAID = {
     **{"created": "", "samples": {}, "clients": [], "judge": {}, "scoring": ""},
     **{"crmeval": "?", "python": "?", "system": "?", "packages": {}, "git_revision": None},
@@ -312,33 +312,33 @@ _UNSAID = {
 
 
 def as_manifest(
-    said: Mapping,  # As a manifest.json says it
-) -> Manifest:  # What it does not say is empty, what no field has is kept in `more`
-    "A manifest from plain data."
+    said: Mapping,  # Content of a manifest.json
+) -> Manifest:  # Missing fields are empty, unknown ones are kept in `more`
+    "Return a manifest from plain data."
     known = {f.name for f in fields(Manifest)} - {"more"}
     more = {k: v for k, v in said.items() if k not in known}
     return Manifest(**{**_UNSAID, **{k: v for k, v in said.items() if k in known}}, more=more)
 
 # %% ../../nbs/runs/07_folder.ipynb #8595f19e
 def make_known(
-    manifest: Manifest,  # Of a run that is in hand
+    manifest: Manifest,  # Manifest of an open run
 ) -> None:
-    "Its own use cases are known from now on, unless others of their names are; see `in_terms_of_run`."
+    "Register a run's own use cases unless their names are taken; see `in_terms_of_run`."
     for u in manifest.own_use_cases:
         if u.get("id") not in use_cases(EVERY):
             add_use_case(u)
 
 
-# responses from which a run stays in its files; below, its rows are lists in memory
+# number of responses from which rows stay in files instead of lists in memory
 LARGE = 50_000
 
 
 def open_run(
     folder: str | Path,  # Written by `run`
     *,
-    large: int | None = None,  # Responses from which its rows stay in their files; None: `LARGE`
+    large: int | None = None,  # Number of responses from which rows stay in files; None: `LARGE`
 ) -> Run:
-    "Open a run again; another kind of folder, a newer version, or missing rows raise `ValueError`."
+    "Open a run; another kind of folder, a newer version or missing rows raise `ValueError`."
     folder = _folder_of(folder).expanduser()
     manifest = read_manifest(folder)
     missing = [n for n in FILES if not (folder / f"{n}.parquet").is_file()]
@@ -360,7 +360,7 @@ def open_run(
 
 
 def _rows_in(path):
-    "Rows that a table says it has; 0 where that cannot be read, which whoever reads it says."
+    "Return the number of rows in a table's metadata; 0 if unreadable, reported when it is read."
     import pyarrow.parquet as pq
 
     try:
@@ -374,7 +374,7 @@ def table_of(
     path: Path,  # A table of a run folder
     kind: type,  # `Sample`, `Response` or `Score`
 ) -> RecordTable:
-    "A table of a run that stays in its file; damage is told with its remedy."
+    "Return a run's table that stays in its file; the error for a damaged file names the remedy."
     return _readable(RecordTable, path, kind)
 
 
@@ -386,7 +386,7 @@ def _readable(read, path, kind):
 
 
 def _check_table(path, kind):
-    "Every row of a small table can be read, and every group of a large one."
+    "Raise if any row of a small table, or any row group of a large one, is unreadable."
     if _rows_in(path) < LARGE:
         read_table(path, kind)
     else:
@@ -397,14 +397,14 @@ def read_table(
     path: Path,  # A table of a run folder
     kind: type,  # `Sample`, `Response` or `Score`
 ) -> list:
-    "Read a table of a run; damage is told with its remedy."
+    "Read a run's table; the error for a damaged file names the remedy."
     return _readable(read_parquet, path, kind)
 
 # %% ../../nbs/runs/07_folder.ipynb #c286c89e
 def write_run(
     run: Run,
-) -> Run:  # The same, with what was counted in its manifest
-    "Write a run's tables and its manifest; raises `OSError` with what is safe."
+) -> Run:  # The same run, with counts in its manifest
+    "Write a run's tables and manifest; an `OSError` says what is safe."
     m = run.manifest
     m.finished, m.responses = now(), dict(Counter(r.status for r in run.responses))
     m.scores = {f"{s}": n for s, n in sorted(Counter(s.status for s in run.scores).items())}
@@ -419,10 +419,10 @@ def write_run(
 
 
 def unwritable(
-    folder: Path,  # Of a run
+    folder: Path,  # Folder of a run
     error: OSError,
 ) -> OSError:
-    "The error of a folder that cannot be written, with what is safe."
+    "Return the error for a folder that cannot be written, which says what is safe."
     return OSError(
         f"cannot write {folder}: {error.strerror or error}; what was answered is safe in journal.jsonl, "
         "and the same command continues from there"
@@ -431,25 +431,25 @@ def unwritable(
 
 def write_json(
     value,  # Plain data
-    path: Path,  # Replaced in one step
+    path: Path,  # Replaced atomically
 ) -> None:
-    "Write JSON for people and programs."
+    "Write indented JSON."
     part = path.with_name(path.name + ".part")
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
-    if storable(text) != text:  # a file name of odd bytes: escaped, it can be written and read again
+    if storable(text) != text:  # e.g. a file name of invalid bytes, which can be stored escaped
         text = json.dumps(value, indent=1, default=str) + "\n"
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 # %% ../../nbs/runs/07_folder.ipynb #fe17a9ab
-# what a run that was killed may leave behind
+# files that a killed run may leave behind
 _OURS = {"journal.jsonl", "manifest.json", "batches.jsonl", "batches", *(f"{n}.parquet" for n in FILES)}
 
 
 def check_folder(
-    folder: Path,  # Where a run is to go
+    folder: Path,  # Target folder of a run
 ) -> None:
-    "Refuse a folder that is not a run's, or of another engine or a newer version, before anything is spent."
+    "Raise `ValueError` for a folder that a run cannot use; called before anything is spent."
     if (folder / "manifest.json").exists():
         if read_manifest(folder).engine == "ray":
             raise ValueError(

@@ -10,11 +10,11 @@ from array import array
 from bisect import bisect_left
 
 # %% ../../nbs/runs/02_hash_index.ipynb #56b42340
-RECENT = 2**16  # entries in the dictionary, before they go into the columns
+RECENT = 2**16  # entries kept in the dictionary before they are merged into the columns
 
 
 class HashIndex:
-    "Whole number of 64 bits -> place; the last place that was given counts."
+    "Compact mapping of 64-bit integers to places; the last place set for a key applies."
 
     def __init__(self, recent: int = RECENT):
         self.most, self.recent = recent, {}
@@ -25,16 +25,16 @@ class HashIndex:
         if len(self.recent) >= self.most:
             self._merge()
 
-    def get(self, key: int) -> int | None:  # None: never given
-        "The place of a key."
+    def get(self, key: int) -> int | None:  # None: no such key
+        "Return the place of a key."
         if (found := self.recent.get(key)) is not None:
             return found
         keys, places = self.columns
-        at = bisect_left(keys, key)  # of one key quicker than a search by numpy
+        at = bisect_left(keys, key)  # faster than a numpy search for a single key
         return int(places[at]) if at < len(keys) and keys[at] == key else None
 
     def _merge(self):
-        import numpy as np  # an ordinary run fills no dictionary
+        import numpy as np  # imported here because ordinary runs never fill the dictionary
 
         keys = np.fromiter(self.recent.keys(), np.int64, len(self.recent))
         places = np.fromiter(self.recent.values(), np.int64, len(self.recent))
@@ -42,7 +42,7 @@ class HashIndex:
         keys, places, (old, before) = keys[order], places[order], map(np.asarray, self.columns)
         stays = ~np.isin(old, keys, assume_unique=True)
         every = np.concatenate([old[stays], keys])
-        order = np.argsort(every, kind="stable")  # two sorted pieces: a merge
-        # in one step, and before the dictionary is emptied: another thread may look something up
+        order = np.argsort(every, kind="stable")  # a stable sort merges the two sorted parts
+        # one assignment, before the dictionary is emptied, because other threads may read meanwhile
         self.columns = every[order], np.concatenate([before[stays], places])[order]
         self.recent = {}

@@ -39,7 +39,7 @@ class Item:
 
 # %% ../../nbs/runs/04_items.ipynb #ac8120b2
 def work_items(samples: Iterable[Sample], clients: Sequence[Client], repeats: int) -> Iterable[Item]:
-    "All items, in the order of the results, made one at a time."
+    "Yield all items in the order of the results."
     position = 0
     for sample in samples:
         for client in clients:
@@ -54,7 +54,7 @@ def _twice(values):
 
 
 def _key_twice(samples):
-    "The first key that stands twice; of a million keys sixteen bytes each are kept."
+    "Return the first duplicate key, using an index of 16 bytes per key."
     seen = HashIndex()
     for s in samples:
         if seen.get(hash(s.key)) is not None:
@@ -71,7 +71,7 @@ def check_work(
     repeats: int = 1,
     retries: int = 0,
 ) -> None:
-    "Raise `ValueError` for work that cannot be meant; called before anything is spent."
+    "Raise `ValueError` for invalid work; called before anything is spent."
     if not samples:
         raise ValueError("there are no samples")
     if not clients:
@@ -83,7 +83,7 @@ def check_work(
         raise ValueError(f"two clients have the name {name!r}; give one of them another with name=")
     for name in filter(holds_key, (c.name for c in clients)):
         raise ValueError(
-            f"the client {without_keys(name)!r} is named after a key, and a name stands in every table; "
+            f"the client {without_keys(name)!r} is named after a key, and names appear in every table; "
             "give it another with name="
         )
     for what, value, least in (
@@ -96,40 +96,40 @@ def check_work(
 
 # %% ../../nbs/runs/04_items.ipynb #5a97ec92
 def scores_stay(
-    scores: Sequence[Score] | None,  # Recorded; None: there are none
+    scores: Sequence[Score] | None,  # Recorded scores; None: not recorded
     response: Response,
-) -> bool:  # False: they are asked for when a run continues
-    "Whether recorded scores of a response are final: nobody failed, and no judge declined."
+) -> bool:  # False: scored again when a run continues
+    "Whether recorded scores of a response are final: no call failed and no judge refused."
     again = {"api_error", "not_run"}
     if response.status != "refused":
-        again.add("refused")  # here it was the judge that refused
+        again.add("refused")  # in this case the judge refused
     return scores is not None and not any(s.status in again for s in scores)
 
 # %% ../../nbs/runs/04_items.ipynb #24a0f843
 FINAL = {"ok", "truncated", "undefined"}  # statuses that are not tried again when a run continues
-FREE = ("baseline", "replay")  # providers that answer without an endpoint: no lane, no budget
+FREE = ("baseline", "replay")  # providers without an endpoint: no lane, no budget
 
 
 def pays(
-    client,  # A client; one of your own need not name a provider
-) -> bool:  # True: its calls have a lane and count for the budget
+    client,  # A client; a custom one may lack a provider
+) -> bool:  # True: its calls use a lane and count towards the budget
     "Whether a client's answers come from an endpoint."
     return getattr(client, "provider", "") not in FREE
 
 
 def asked_prompt(
-    client,  # A client; one with `own_prompt` may say something else than the others are sent
+    client,  # A client; its `own_prompt`, if present, may replace the common prompt
     sample: Sample,
-    prompt_of: Callable[[Sample], str],  # What anybody is sent
+    prompt_of: Callable[[Sample], str],  # The common prompt
 ) -> str:
-    "What a client is sent for a sample."
+    "Return the prompt that a client is sent for a sample."
     own = getattr(client, "own_prompt", None)
     said = own(sample) if own is not None else None
     return prompt_of(sample) if said is None else said
 
 
 class _Timed:
-    "One client's call for one item: counts the tries and the time within them."
+    "One client's call for one item; counts tries and the time spent in them."
 
     def __init__(self, item, prompt, timer):
         self.once = getattr(item.client, "attempt", item.client.answer)
@@ -148,7 +148,7 @@ class _Timed:
         return {"tries": self.tries, "queue_s": round(waited, 6)}
 
     def failed(self, error, status, known=None):
-        "The row of a call without a usable answer; `known`: fields that its failure brings."
+        "Return the row of a call without a usable answer; `known`: fields from the failure."
         item = self.item
         told = {**(known or {}), "status": status, "repeat": item.repeat, **self.measured()}
         return failed_response(item.sample, item.client.name, error, **told)
@@ -166,9 +166,9 @@ async def answer_item(
     rng: random.Random,
     sleep: Callable = asyncio.sleep,
     traffic: Traffic | None = None,  # Lanes and budget; None: the call is sent at once
-    on_failure: Callable | None = None,  # Sees each `CallFailed`
+    on_failure: Callable | None = None,  # Called with each `CallFailed`
 ) -> Response:
-    "Answer one item, with retries; every failure is a row."
+    "Answer one item with retries; every failure becomes a row."
     call = _Timed(item, prompt, traffic.timer if traffic else time.perf_counter)
     once = _in_traffic(traffic, item, prompt, call) if traffic and pays(item.client) else call
     try:
@@ -184,12 +184,12 @@ async def answer_item(
         return call.failed(f"the client returned a {kind}, expected a Response", "api_error")
     place = _place(item, found) | (call.measured() if pays(item.client) else {})
     if found.error:
-        place["error"] = _told(found.error)  # of a client of the user's, which need not do so itself
+        place["error"] = _told(found.error)  # a custom client need not redact its own errors
     return replace(found, **place) if place else found
 
 
 def _in_traffic(traffic, item, prompt, call):
-    "The same call, sent in its turn."
+    "Return the call wrapped so that it is sent in its turn."
 
     async def once():
         return await send(traffic, item.client, call, prompt, getattr(item.client, "max_tokens", None))
@@ -198,7 +198,7 @@ def _in_traffic(traffic, item, prompt, call):
 
 
 def _place(item, found):
-    "What a client of one's own need not say about the row, and what it said wrongly."
+    "Return row fields that a custom client left empty or set wrongly."
     blank = {k: getattr(item.sample, k) for k in ("use_case", "perturbation") if not getattr(found, k)}
     key = {"sample_id": item.sample.id, "client": item.client.name, "repeat": item.repeat}
     return blank | {k: v for k, v in key.items() if getattr(found, k) != v}
@@ -207,17 +207,17 @@ def _place(item, found):
 def is_async(
     f: Callable,
 ) -> bool:
-    "Whether a function, or an object that is called like one, is a coroutine function."
+    "Whether a function or callable object is a coroutine function."
     return inspect.iscoroutinefunction(f) or inspect.iscoroutinefunction(type(f).__call__)
 
 
-Names = Sequence[str] | Callable[[], Sequence[str]]  # a function: known when something fails
+Names = Sequence[str] | Callable[[], Sequence[str]]  # a function is evaluated only when scoring fails
 
 
 def names_of(
     metrics: Names,
 ) -> Sequence[str]:
-    "Names of scores."
+    "Return the names of scores."
     return metrics() if callable(metrics) else metrics
 
 
@@ -240,7 +240,7 @@ async def score_item(
 
 
 async def _asked(scorer, sample, response, pool):
-    "What a scorer says; a plain one works in a thread, which knows what its caller knows."
+    "Return a scorer's result; a plain function runs in a thread with the caller's context variables."
     if is_async(scorer):
         return await scorer(sample, response)
     work = functools.partial(contextvars.copy_context().run, scorer, sample, response)
@@ -249,7 +249,7 @@ async def _asked(scorer, sample, response, pool):
 
 
 def _signed(score, response):
-    "The score with the key of its response."
+    "Return the score with the key of its response."
     names = ("sample_id", "client", "use_case", "perturbation")
     blank = {k: getattr(response, k) for k in names if not getattr(score, k)}
     if not blank and score.repeat == response.repeat:

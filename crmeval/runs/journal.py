@@ -30,7 +30,7 @@ JOURNAL_VERSION = 2
 
 @functools.lru_cache(maxsize=1)
 def _codec():
-    "Typed readers and the writer of lines; msgspec is loaded when a journal is opened."
+    "Return typed decoders and the encoder; msgspec is loaded only when a journal is opened."
     import msgspec
 
     def entry(value):
@@ -55,7 +55,7 @@ def _line(entry):
     except UnicodeEncodeError:
         pass  # a lone surrogate, from a model or a custom scorer
     text = json.dumps(entry, ensure_ascii=False, default=_as_json)
-    return (cast(str, storable(text)) + "\n").encode("utf-8")  # only None stays None
+    return (cast(str, storable(text)) + "\n").encode("utf-8")  # `storable` returns None only for None
 
 
 def _as_json(value):
@@ -97,11 +97,11 @@ def _check_kind(head, path):
 
 # %% ../../nbs/runs/03_journal.ipynb #227adad0
 class _File:
-    "The journal's file, its index and what its calls have used."
+    "File of a journal, its index and the usage of its calls."
 
     def _start(self, path, identity):
         self.path, self.entries, self.durable, self._guard = Path(path), 0, 0, threading.Lock()
-        self.index = HashIndex()  # hash of (kind, key, digest) -> where the entry begins
+        self.index = HashIndex()  # hash of (kind, key, digest) -> offset of the entry
         self.paid = {}  # see `Journal.usage`
         self.file = open_locked(self.path)
         try:
@@ -158,27 +158,27 @@ def _bare(entry):
 
 
 def journal_identity(
-    samples: Iterable[Sample],  # Of a run
-) -> dict[str, list[str]]:  # The names of its data sets
-    "What the journal of a run belongs to; one of other data is refused."
+    samples: Iterable[Sample],  # Samples of a run
+) -> dict[str, list[str]]:  # Names of its data sets
+    "Return what identifies a run's journal; a journal of other data is rejected."
     return {"data": sorted({s.dataset for s in samples})}
 
 
 class Journal(_File):
-    "Finished calls on disk: `find` by what was asked, `write` to add; one writer at a time."
+    "Finished calls on disk: `find` by request, `write` to add; one writer at a time."
 
     def __init__(
         self,
-        path: str | Path,  # JSON Lines file; made if absent
+        path: str | Path,  # JSON Lines file; created if missing
         *,
-        identity: Mapping | None = None,  # What identifies the run, plain data; another's journal is refused
+        identity: Mapping | None = None,  # Plain data that identifies the run; other journals are rejected
         texts: bool = True,  # False: entries are written without texts; see `runs.texts`
     ):
         self.texts = texts
         self._start(path, dict(identity or {}) | ({} if texts else {"texts": False}))
 
     def write(self, entries: Sequence[Mapping]) -> None:
-        "Append entries; when this returns they are on disk."
+        "Append entries; they are on disk when this returns."
         entries = entries if self.texts else list(map(_bare, entries))
         lines = [_line(e) for e in entries]
         with self._guard:
@@ -196,10 +196,10 @@ class Journal(_File):
         kind: str,  # 'response', 'call' or 'scores'
         key: Sequence,
         digest: str,
-    ):  # A `Response`, a `Completion` or a list of `Score`; None if there is none
-        "The value that was recorded last for this key and digest."
+    ):  # A `Response`, a `Completion` or a list of `Score`; None: not recorded
+        "Return the value recorded last for this key and digest."
         if kind == "call" and not self.texts:
-            return None  # what a judge replied is gone, so it has to be asked again
+            return None  # the judge's reply was not kept, so the call has to be repeated
         at = self.index.get(hash((kind, tuple(key), digest)))
         return None if at is None else _value(self, at, kind, key, digest)
 
@@ -213,9 +213,9 @@ class Journal(_File):
     def usage(
         self,
         kind: str = "call",  # Or 'response'
-        batched: bool | None = None,  # Only what came through a batch endpoint, or did not; None: all
+        batched: bool | None = None,  # True: batch calls only; False: other calls only; None: all
     ) -> dict[str, Counter]:  # Name of the client -> calls, input_tokens and output_tokens
-        "What all entries of a kind have used, over all sessions; failed tries are not in it."
+        "Return the usage of all entries of a kind over all sessions, without failed tries."
         found: dict[str, Counter] = {}
         for (k, name, by_batch), tally in self.paid.items():
             if k == kind and batched in (None, by_batch):
@@ -229,13 +229,13 @@ class Journal(_File):
 
 # %% ../../nbs/runs/03_journal.ipynb #3b0f5a67
 def _value(journal, at, kind, key, digest):
-    "Read one entry; a hash is no proof, so the whole key is compared."
+    "Read one entry; the whole key is compared, because hashes can collide."
     journal.reader.seek(at)
     line = journal.reader.readline()
     try:
         entry = _codec().read[kind].decode(line)
     except _codec().error as e:
-        remedy = "mend or remove that line, or start with another folder"
+        remedy = "repair or remove that line, or start with another folder"
         raise JournalError(f"{journal.path} is damaged at byte {at} ({e}); {remedy}") from None
     return entry.value if entry.digest == digest and entry.key == list(key) else None
 
@@ -245,11 +245,11 @@ class Writer:
 
     def __init__(self, journal: Journal | None):
         self.journal, self.waiting, self.task, self.error = journal, [], None, None
-        # a pool of its own: others may fill the loop's threads with work that waits for us
+        # its own pool: work in the loop's default pool may be waiting for this writer
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="crmeval-journal")
 
     async def put(self, entry: Mapping) -> None:
-        "Write one entry; raises the `JournalError` that stopped the writing."
+        "Write one entry; raises the error that stopped the writing."
         if self.journal is None:
             return
         if self.error:
@@ -261,7 +261,7 @@ class Writer:
         await done
 
     async def _flush(self):
-        assert self.journal is not None  # without one nothing waits
+        assert self.journal is not None  # without a journal nothing is queued
         loop = asyncio.get_running_loop()
         while self.waiting:
             batch, self.waiting = self.waiting, []
@@ -284,7 +284,7 @@ class Writer:
             done.set_result(None)
 
     async def finish(self) -> None:
-        "Wait until all that was handed in is on disk; nothing is handed in afterwards."
+        "Wait until all entries are on disk; `put` must not be called afterwards."
         if self.task is not None:
             await asyncio.wait({self.task})
         self.pool.shutdown(wait=False)

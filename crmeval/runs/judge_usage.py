@@ -15,12 +15,12 @@ from ..core.judging import CountingJudge, JointJudge, Judge, clients_of
 from .folder import Manifest, read_manifest
 
 # %% ../../nbs/runs/08_judge_usage.ipynb #f15efb5d
-_NO_MODELS = ("baseline", "embedded", "recorded", "replay")  # who answers without a model of that name
+_NO_MODELS = ("baseline", "embedded", "recorded", "replay")  # providers that do not call the model named
 _OTHER = "compare with another judge (crmeval score RUN --judge) or with people (crmeval rate)"
 
 
 def _models(told, name=""):
-    "(model without its provider's path, name of who answers) of each client in a record of settings."
+    "Yield (model without provider path, client name) of each client in a settings record."
     if isinstance(told, Mapping):
         name = name or str(told.get("name") or "")
         if told.get("model") and told.get("provider") not in (None, *_NO_MODELS):
@@ -34,9 +34,9 @@ def _models(told, name=""):
 
 def own_judgements(
     manifest: Manifest,
-    judge: Mapping | None = None,  # Settings of another judge than the manifest's
-) -> list[str]:  # A sentence for each system whose model is among those that judge
-    "Which systems are judged by their own model."
+    judge: Mapping | None = None,  # Settings of a judge other than the manifest's
+) -> list[str]:  # A sentence for each system whose model is also a judge
+    "Return warnings for systems that are judged by their own model."
     judging = {model for model, _ in _models(judge or manifest.judge)}
     own = [name for model, name in _models(list(manifest.clients)) if model in judging]
     return [
@@ -44,11 +44,11 @@ def own_judgements(
     ]
 
 # %% ../../nbs/runs/08_judge_usage.ipynb #8d2a7856
-_NO_SETTINGS = ("judge", "name", "usage", "when", "scoring", "metrics")  # of a record: who, when and how much
+_NO_SETTINGS = ("judge", "name", "usage", "when", "scoring", "metrics")  # keys that are no settings
 
 
 def _settings_in(told, place=""):
-    "(place, value) of all that shapes answers, in a record of settings."
+    "Return dotted name -> value of the settings in a record that affect answers."
     if not isinstance(told, Mapping):
         return {place: told}
     found = {}
@@ -59,7 +59,7 @@ def _settings_in(told, place=""):
 
 
 def _records_of(told):
-    "A record of settings and those of the judges within it."
+    "Yield a settings record and those nested in it."
     if isinstance(told, Mapping):
         yield told
         for value in told.values():
@@ -70,10 +70,10 @@ def _records_of(told):
 
 
 def replaced_scores(
-    manifest: Manifest,  # As it was before
-    judge: Mapping,  # Settings of a judge that has scored the run now, with its name
-) -> list[str]:  # One sentence, or none where nobody of that name scored, or with the same settings
-    "What a judge whose scores replace those of the same name has otherwise than before."
+    manifest: Manifest,  # Before the new scores
+    judge: Mapping,  # Name and settings of the judge that has now scored the run
+) -> list[str]:  # One sentence; empty: first scores of that name, or same settings
+    "Return how a judge's settings differ from those of the judge whose scores it replaces."
     name = judge.get("judge") or judge.get("name")
     records = [r for told in (manifest.judge, *manifest.rescored) for r in _records_of(told)]
     before = [r for r in records if name in (r.get("judge"), r.get("name"))]
@@ -81,7 +81,7 @@ def replaced_scores(
         return []
     old, new = _settings_in(before[-1]), _settings_in(judge)
     changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
-    if not changed or not (old and new):  # a judge may say nothing of its settings
+    if not changed or not (old and new):  # a judge may report no settings
         return []
     told = "; ".join(f"{k} was {old.get(k)!r:.60} and is {new.get(k)!r:.60}" for k in changed[:5])
     more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
@@ -92,7 +92,7 @@ def replaced_scores(
 
 # %% ../../nbs/runs/08_judge_usage.ipynb #b0bb611e
 class _Tally(Protocol):
-    "What a judge has used."
+    "Usage of a judge."
 
     calls: int
 
@@ -100,11 +100,11 @@ class _Tally(Protocol):
 
 
 def _tally_of(judge) -> _Tally:
-    return cast(_Tally, judge.usage)  # `CountingJudge` leaves the class of the tally open
+    return cast(_Tally, judge.usage)  # `CountingJudge` does not fix the class of the tally
 
 
 def _less(now_used: Mapping[str, Any], since: Mapping[str, Any]) -> dict[str, Any]:
-    "What was counted between two tallies."
+    "Return the difference of two tallies."
     return {k: _difference(v, since[k]) for k, v in now_used.items()}
 
 
@@ -116,8 +116,8 @@ def _difference(value, before):
     return value - before
 
 
-def _sum(a: Any, b: Any) -> Any:  # Numbers, tables of numbers, or yes and no
-    "One entry of a tally, over two sessions."
+def _sum(a: Any, b: Any) -> Any:  # Numbers, dictionaries of numbers, or booleans
+    "Return the sum of a tally's entry over two sessions."
     if isinstance(b, dict):
         return dict(Counter(a or {}) + Counter(b))
     if isinstance(b, bool):
@@ -127,13 +127,13 @@ def _sum(a: Any, b: Any) -> Any:  # Numbers, tables of numbers, or yes and no
 
 def judge_usage(
     judge: Judge,
-) -> dict | None:  # None: it counts nothing
-    "What a judge has used, as plain data; taken before a run, it tells later what the run used."
+) -> dict | None:  # None: the judge does not count
+    "Return a judge's usage as plain data; a snapshot before a run allows computing the run's usage."
     return _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None
 
 
 def _spent(judge, folder, since, paid):
-    "Calls and tokens of the judge, with those of earlier sessions on the same folder."
+    "Return calls and tokens of the judge, including earlier sessions in the same folder."
     used = _tally_of(judge).as_dict()
     used = _less(used, since) if since else used
     before = read_manifest(folder).judge if (folder / "manifest.json").is_file() else {}
@@ -143,7 +143,7 @@ def _spent(judge, folder, since, paid):
     names = {getattr(c, "name", "") for c in clients_of(judge)}
     mine = [t for name, t in paid.items() if name in names]
     if mine:
-        # the journal has every answer of every session, also of one that was killed before it could count
+        # the journal also contains answers of sessions that were killed before counting
         tokens = {k: sum(t[k] for t in mine) for k in ("input_tokens", "output_tokens")}
         used |= {"calls": sum(t["calls"] for t in mine) + used["failed_tries"], **tokens}
     return used
@@ -152,11 +152,11 @@ def _spent(judge, folder, since, paid):
 def note_judge(
     manifest: Manifest,  # Changed in place
     judge: Judge,
-    folder: Path,  # Of the run; an earlier manifest there has what was used before
+    folder: Path,  # Run folder; an earlier manifest in it contains the earlier usage
     since: Mapping | None = None,  # From `judge_usage`, before the run
-    paid: Mapping = {},  # noqa: B006 - it never changes; from `Journal.usage`
+    paid: Mapping = {},  # noqa: B006 - never changed; from `Journal.usage`
 ) -> None:
-    "Write into the manifest what the judge has used, who is judged by its own model, who stayed silent."
+    "Record the judge's usage in the manifest, and warn of self-judged systems and silent members."
     manifest.warnings = [*manifest.warnings, *own_judgements(manifest)]
     if isinstance(judge, CountingJudge):
         manifest.judge["usage"] = _spent(judge, folder, since, paid)

@@ -15,26 +15,26 @@ from .rate_limits import RateLimits
 from .shared_windows import NotesFolder, machine_clock
 
 # %% ../../nbs/runs/02_limit_desk.ipynb #e0c67744
-LEASE_S = 5.0  # seconds for which notes are lent; changing them takes milliseconds
+LEASE_S = 5.0  # seconds for which notes are lent; a change takes milliseconds
 
 
 class NotesDesk:
-    "Lends the notes of one machine; plain calls, so that any kind of process can hold it."
+    "Lends the notes of one machine; plain synchronous calls, so that any process can host it."
 
     def __init__(
         self,
-        place: NotesFolder | None = None,  # None: those of the user of this machine
+        place: NotesFolder | None = None,  # None: the current user's folder on this machine
         clock: Callable[[], float] = machine_clock,
     ):
         self.place, self.clock = place or NotesFolder(), clock
-        self.lent: dict[str, tuple] = {}  # name -> ticket, until when, notes, what ends the loan
+        self.lent: dict[str, tuple] = {}  # name -> ticket, expiry time, notes, stack that ends the loan
 
     def now(self) -> float:
-        "The time that all windows are counted in."
+        "Return the time used for all windows."
         return self.clock()
 
     def salt(self, make: bool) -> bytes | None:
-        "As `NotesFolder.salt`."
+        "Return the salt as `NotesFolder.salt` does."
         return self.place.salt(make)
 
     def is_known(self, name: str) -> bool:
@@ -43,19 +43,19 @@ class NotesDesk:
 
     def borrow(
         self,
-        name: str,  # Of an account
-    ) -> tuple[str, dict] | None:  # Ticket and notes; None: somebody has them
-        "Lend the notes of an account to one who changes them and gives them back at once."
+        name: str,  # Name of an account
+    ) -> tuple[str, dict] | None:  # Ticket and notes; None: already lent
+        "Lend the notes of an account to a caller who changes them and returns them at once."
         if name in self.lent and self.clock() >= self.lent[name][1]:
             self._end(name, keep=False)
         if name in self.lent:
             return None
         kept = self.place.at(name, make=True)
-        assert kept is not None  # they were to be made
+        assert kept is not None  # `make=True` always creates them
         with contextlib.ExitStack() as stack:
             try:
                 notes = stack.enter_context(kept.lent())
-            except BlockingIOError:  # a run of this machine is at them
+            except BlockingIOError:  # another run on this machine holds the lock
                 return None
             ticket = secrets.token_hex(8)
             self.lent[name] = ticket, self.clock() + LEASE_S, notes, stack.pop_all()
@@ -64,13 +64,13 @@ class NotesDesk:
     def give_back(
         self,
         name: str,
-        ticket: str,  # From `borrow`; one that has run out changes nothing
-        notes: dict | None,  # None: leave them as they were
+        ticket: str,  # From `borrow`; an expired ticket changes nothing
+        notes: dict | None,  # None: leave them unchanged
     ) -> None:
-        "Take the notes of an account back."
+        "Take back the notes of an account."
         if name in self.lent and self.lent[name][0] == ticket:
             if notes is not None:
-                kept, changed = self.lent[name][2], dict(notes)  # in one process it may be the same
+                kept, changed = self.lent[name][2], dict(notes)  # both may be one object within a process
                 kept.clear()
                 kept.update(changed)
             self._end(name, keep=notes is not None)
@@ -85,11 +85,11 @@ class NotesDesk:
 
 
 class _Unchanged(Exception):
-    "Ends a loan without writing."
+    "Raised to end a loan without writing."
 
 # %% ../../nbs/runs/02_limit_desk.ipynb #a9f18630
 class LimitDesk(Protocol):
-    "A way to a `NotesDesk`, which may live in another process on another machine."
+    "Access to a `NotesDesk`, which may run in another process on another machine."
 
     def now(self) -> float: ...
 
@@ -103,19 +103,19 @@ class LimitDesk(Protocol):
 
 
 class LentNotes:
-    "Notes of one account at a desk, as `SharedNotes`."
+    "Notes of one account at a desk, with the interface of `SharedNotes`."
 
     def __init__(self, desk: LimitDesk, name: str):
         self.desk, self.name = desk, name
 
     def change(
         self,
-        work: Callable[[dict], Any],  # As of `SharedNotes`
-    ) -> Any:  # What the work returns
+        work: Callable[[dict], Any],  # As in `SharedNotes.change`
+    ) -> Any:  # Return value of `work`
         "Change the dictionary; `BlockingIOError` while another process changes it."
         lent = self.desk.borrow(self.name)
         if lent is None:
-            raise BlockingIOError("another worker is at the notes")
+            raise BlockingIOError("another worker has locked the notes")
         ticket, notes = lent
         changed = None
         try:
@@ -127,7 +127,7 @@ class LentNotes:
 
 
 class _DeskPlace:
-    "What `NotesFolder` is to a file, to a desk."
+    "Counterpart of `NotesFolder` for a desk."
 
     def __init__(self, desk):
         self.desk = desk
@@ -140,10 +140,10 @@ class _DeskPlace:
 
 
 def share_limits(
-    limits: RateLimits,  # Of one worker, before its first call
+    limits: RateLimits,  # Limits of one worker, before its first call
     desk: LimitDesk,
 ) -> None:
-    "Have a worker's limits counted at the desk of the whole run, by the desk's clock."
+    "Count a worker's limits at the desk of the whole run, using the desk's clock."
     ahead = desk.now() - machine_clock()
 
     def clock():

@@ -19,9 +19,9 @@ from ..core.calls import retry_after_s
 from ..core.package_data import data_path
 
 # %% ../../nbs/runs/00_limit_headers.ipynb #84ca6caf
-LONGEST_S = 2 * 86_400.0  # a reset further away than this is not believed
+LONGEST_S = 2 * 86_400.0  # a longer reset is rejected
 _PARTS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)([a-zµ]{1,2})")
-_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,12})?")  # `\d` would take the figures of other scripts
+_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,12})?")  # `\d` would also match digits of other scripts
 
 
 @functools.lru_cache(maxsize=1)
@@ -34,7 +34,7 @@ def read_reset(
     *,
     now: float | None = None,  # Unix time; default: now
 ) -> float:  # Seconds from now, in [0, `LONGEST_S`]
-    "How long until a limit is free again; `ValueError` for what is no time, or one too far away."
+    "Return the seconds until a limit resets; `ValueError` if it is not a time or too far away."
     now, said = time.time() if now is None else now, text.strip()
     if len(said) > 40:
         raise ValueError(f"a reset of {len(said)} characters, expected a time such as '6m0s'")
@@ -45,7 +45,7 @@ def read_reset(
 
 
 def _seconds_of(said, now):
-    "Seconds from now; a date that has just passed is now."
+    "Return seconds from now; a date less than a minute ago counts as now."
     if _NUMBER.fullmatch(said):
         return _of_number(float(said), now)
     if parts := _PARTS.findall(said):
@@ -62,7 +62,7 @@ def _seconds_of(said, now):
 
 
 def _of_number(number, now):
-    "Seconds; a large number is a Unix time, a larger one has milliseconds."
+    "Return seconds from now; a number from 1e9 on is a Unix time, above 1e11 in milliseconds."
     if number < 1e9:
         return number
     return _passed((number / 1000 if number > 1e11 else number) - now)
@@ -74,25 +74,25 @@ def _passed(seconds):
 # %% ../../nbs/runs/00_limit_headers.ipynb #2f4b906e
 @dataclass(frozen=True)
 class ToldLimit:
-    "One limit as headers tell it."
+    "One limit as reported by response headers."
 
     what: str  # 'requests', 'tokens', 'input_tokens' or 'output_tokens'
-    limit: int  # In a window, from 1
-    remaining: int  # Of it, in [0, limit]
-    reset_s: float | None  # Seconds until all of it is free again; None: not said
-    window_s: float  # Seconds over which it counts
+    limit: int  # Allowed per window, at least 1
+    remaining: int  # Left of the limit, in [0, limit]
+    reset_s: float | None  # Seconds until the limit is fully restored; None: not reported
+    window_s: float  # Length of the window in seconds
 
 
 @dataclass(frozen=True)
 class HeardLimits:
-    "What the headers of one answer say about limits."
+    "Limits reported by the headers of one response."
 
     told: tuple[ToldLimit, ...] = ()
-    pause_s: float | None = None  # What a refusal asks to wait; None: nothing
-    refused: tuple[str, ...] = ()  # Names of headers whose value cannot be meant
+    pause_s: float | None = None  # Seconds that a refusal asks to wait; None: not given
+    refused: tuple[str, ...] = ()  # Names of headers with an invalid value
 
 # %% ../../nbs/runs/00_limit_headers.ipynb #54743aa4
-MOST = 10**12  # a limit above this is none
+MOST = 10**12  # a larger limit is rejected as invalid
 WINDOWS_S = (60.0, 3600.0, 86_400.0)
 
 
@@ -100,9 +100,9 @@ def window_of(
     limit: int,
     remaining: int,
     reset_s: float | None,
-    usual_s: float = 60.0,  # What the provider is known for
-) -> float:  # One of `WINDOWS_S`, or the usual one
-    "The window that a limit counts over."
+    usual_s: float = 60.0,  # The provider's usual window in seconds
+) -> float:  # Seconds: one of `WINDOWS_S`, or `usual_s`
+    "Return the window of a limit, inferred from its reset time."
     if reset_s is None or reset_s <= usual_s * 1.1 or remaining >= limit:
         return usual_s
     whole = reset_s * limit / (limit - remaining)
@@ -111,13 +111,13 @@ def window_of(
 
 # %% ../../nbs/runs/00_limit_headers.ipynb #cd9b4943
 def read_limits(
-    headers: Mapping[str, str],  # Of an answer; names in any case where the mapping does not mind
+    headers: Mapping[str, str],  # Of a response; case-insensitive if the mapping is
     *,
-    provider: str = "",  # As in the list of providers
+    provider: str = "",  # Name as in the list of providers
     status: int = 200,  # HTTP status
     now: float | None = None,  # Unix time; default: now
 ) -> HeardLimits:
-    "The limits that an answer tells of; never raises."
+    "Return the limits that a response reports; never raises."
     told, refused = [], []
     for dialect in _known()["dialects"]:
         windows = {**dialect.get("windows", {}), **_known()["windows"].get(provider, {})}
@@ -132,7 +132,7 @@ def read_limits(
 
 
 def _limit_of(headers, what, names, usual_s, refused, now):
-    "One limit, or None; the names of what cannot be meant go into `refused`."
+    "Return one limit, or None; names of headers with invalid values are added to `refused`."
     limit = _count_in(headers, names["limit"], refused)
     if not limit:
         refused += [names["limit"]] if limit == 0 else []
@@ -148,7 +148,7 @@ def _limit_of(headers, what, names, usual_s, refused, now):
 
 
 def _count_in(headers, name, refused):
-    "A whole number, or None."
+    "Return a whole number, or None; the name of an invalid header is added to `refused`."
     said = str(headers.get(name, "")).strip()
     if said.lower() in _known()["not_said"]:
         return None

@@ -25,30 +25,30 @@ _HOSTED = tuple(name for name in providers() if name != "openai")
 CLIENT_KINDS = ("openai", "local", "baseline", "replay", "any", "trusted", *_HOSTED)
 JUDGE_KINDS = ("openai", "recorded", "local", "any", *_HOSTED)
 _ANSWER = ("reference", "extractive", "lead", "rules", "template")
-DEFAULT_MODELS = tuple(f"baseline:{n}" for n in _ANSWER)  # systems of a run that names none
-EMBEDDED_LINES = ("embedded", "embedded:encoder")  # judges that ask nobody, by their whole line
-_FILES = ("replay", "recorded")  # kinds whose rest is a file
-_FREE = ("baseline", "replay", "recorded", "embedded", "local")  # kinds that ask no endpoint
+DEFAULT_MODELS = tuple(f"baseline:{n}" for n in _ANSWER)  # systems of a run without `models`
+EMBEDDED_LINES = ("embedded", "embedded:encoder")  # judges without an endpoint, as complete lines
+_FILES = ("replay", "recorded")  # kinds followed by a file
+_FREE = ("baseline", "replay", "recorded", "embedded", "local")  # kinds without an endpoint
 
 
-_AROUND = "trusted:"  # A line behind it names the system inside the trust layer
+_AROUND = "trusted:"  # prefix of a line that names the system inside the trust layer
 
 
 def kind_of(
     line: str,  # e.g. 'openai:gpt-4o-mini'
-) -> str:  # e.g. 'openai', also for 'trusted:openai:gpt-4o-mini'; '' where the line names none
-    "What stands before the colon; of a system in the trust layer its own kind."
+) -> str:  # e.g. 'openai', also for 'trusted:openai:gpt-4o-mini'; '': no kind
+    "Return the kind before the colon; for a system in the trust layer, the inner kind."
     kind, mark, rest = line.removeprefix(_AROUND).partition(":")
     return kind if mark and rest else ""
 
 
 def line_fault(
-    line: str,  # A system's or a judge's
-    kinds: Collection[str],  # That are known, such as `CLIENT_KINDS`
-    group: str,  # Of plug-ins: 'crmeval.clients' or 'crmeval.judges'
+    line: str,  # Line of a system or judge
+    kinds: Collection[str],  # Known kinds, such as `CLIENT_KINDS`
+    group: str,  # Plug-in group: 'crmeval.clients' or 'crmeval.judges'
     whole: Collection[str] = (),  # Lines without a kind, such as 'embedded'
-) -> str:  # What was expected instead; '' where nothing is wrong
-    "Whether a line can be meant, by its looks."
+) -> str:  # What was expected instead; '': no fault
+    "Return the fault of a line, judged by its form alone."
     if "trusted" in kinds:
         line = line.removeprefix(_AROUND)
     kind, rest = kind_of(line), line.partition(":")[2]
@@ -56,7 +56,7 @@ def line_fault(
         return "a name; put the key in an environment variable and name it with --api-key-env"
     if line in whole:
         return ""
-    known = kind in kinds or kind in plugins(group)  # what is installed is looked through where it has to be
+    known = kind in kinds or kind in plugins(group)  # plug-ins are searched only if necessary
     if not kind or not known or line.startswith(_AROUND):
         return _kinds_in_words(line, kinds, group, whole)
     if kind in _FILES and not _is_there(rest):
@@ -72,7 +72,7 @@ def _baseline_fault(name):
 
 
 def _kinds_in_words(line, kinds, group, whole):
-    "The kinds, and what was meant: another kind, or the name of a model without one."
+    "Return the known kinds in words, with a suggestion for a misspelt or missing kind."
     known = [*whole, *(f"{k}:{'FILE' if k in _FILES else 'NAME'}" for k in (*kinds, *plugins(group)))]
     kind, mark, rest = line.partition(":")
     if line.startswith(tuple(f"{w}:" for w in whole)):
@@ -86,14 +86,14 @@ def _kinds_in_words(line, kinds, group, whole):
 
 
 def _is_there(rest):
-    "Whether the file of a line exists, with or without a system behind '#'."
+    "Whether the file of a line exists, with or without a system after '#'."
     return any(Path(p).expanduser().is_file() for p in (rest, rest.rpartition("#")[0]) if p)
 
 # %% ../../nbs/runs/06_lines.ipynb #3f00b2d8
 def judge_lines(
     plan: RunPlan,
-) -> list[str]:  # Empty where the judge is an object
-    "The judges that a plan names by lines."
+) -> list[str]:  # Empty if the judge is an object
+    "Return the judges that a plan names by lines."
     judges = [plan.judge] if isinstance(plan.judge, str) else plan.judge
     return [j for j in judges if isinstance(j, str)] if isinstance(judges, (list, tuple)) else []
 
@@ -101,14 +101,14 @@ def judge_lines(
 def model_lines(
     plan: RunPlan,
 ) -> list[str]:
-    "The systems that a plan names by lines."
+    "Return the systems that a plan names by lines."
     return [m for m in plan.models or () if isinstance(m, str)]
 
 
 def check_lines(
     plan: RunPlan,
 ) -> None:
-    "Raise `PlanError` for a line that cannot be meant, or a file that is not there; nothing is loaded."
+    "Raise `PlanError` for an invalid line or setting, or a missing file; no model is loaded."
     _check_kept(plan)
     _check_addresses(plan)
     for line in model_lines(plan):
@@ -135,7 +135,7 @@ _AREAS = ("accuracy", "trust", "safety", "privacy", "truthfulness", "fairness", 
 
 
 def _check_kept(plan):
-    "Raise where a plan was written without its keys and nobody gave them again."
+    "Raise `PlanError` for a plan that was written without its keys and not given them again."
     for name, value in plain_plan(plan).items():
         told = (
             "the value with its key: keys are not written to files, so give this setting again with the plan"
@@ -143,11 +143,11 @@ def _check_kept(plan):
         _refuse(name, value, told if KEY_MARK in json.dumps(value) else "")
 
 
-_ADDRESS = re.compile(r"@(https?://.*)", re.IGNORECASE | re.DOTALL)  # behind the name in a line
+_ADDRESS = re.compile(r"@(https?://.*)", re.IGNORECASE | re.DOTALL)  # follows the name in a line
 
 
 def _check_addresses(plan):
-    "Raise for an address that can be read in two ways, without a letter of what may be secret."
+    "Raise `PlanError` for an ambiguous address, without quoting parts that may be secret."
     for name in ("base_url", "judge_base_url"):
         if (url := getattr(plan, name)) is not None:
             _refuse(name, public_url(url), _address_told(url.strip()))
@@ -160,13 +160,13 @@ def _check_addresses(plan):
 
 def _address_told(url):
     fault = address_fault(url)
-    if not fault and re.search(r'["<>\\]', url):  # a text that quotes it would not show where it ends
-        fault = "it holds a sign that no address does; a quote is %22, '<' is %3C, a backslash is %5C"
+    if not fault and re.search(r'["<>\\]', url):  # in a quoting message its end would be unclear
+        fault = "it contains a character that must be escaped; a quote is %22, '<' is %3C, a backslash is %5C"
     return f"an address such as 'http://localhost:8000/v1': {fault}" if fault else ""
 
 
 def _check_use_cases(plan):
-    "Raise for a use case that nobody knows, also beside those of one's own."
+    "Raise for an unknown use case, taking the user's own use cases into account."
     own: list = []
     if plan.own_use_cases:
         is_there = Path(plan.own_use_cases).expanduser().is_file()
@@ -177,7 +177,7 @@ def _check_use_cases(plan):
 
 
 def _check_metrics(plan):
-    "Raise for a metric that nobody knows; what metrics there are is loaded only where one is asked for."
+    "Raise for an unknown metric; the list of metrics is loaded only if the plan names one."
     if plan.metrics:
         from crmeval.metrics.asked_metrics import metric_fault
 
@@ -199,9 +199,9 @@ _OF_CALLS = ("max_calls", "max_usd", "retries", "requests_per_minute", "tokens_p
 
 def idle_settings(
     plan: RunPlan,
-    said: Iterable[str],  # Fields that were said on the command line
-) -> dict[str, str]:  # Field -> why it changes nothing
-    "Settings that were said and have no effect beside the others."
+    said: Iterable[str],  # Fields given on the command line
+) -> dict[str, str]:  # Field -> why it has no effect
+    "Return the given settings that have no effect in combination with the others."
     found = {}
     asks, judges_ask = _asks(model_lines(plan)), _asks(judge_lines(plan))
     for name in said:
@@ -214,12 +214,12 @@ def idle_settings(
 def asks_endpoint(
     plan: RunPlan,
 ) -> bool:
-    "Whether a system or a judge that a plan names by a line is asked over an endpoint."
+    "Whether a system or judge that a plan names by a line is called through an endpoint."
     return _asks([*model_lines(plan), *judge_lines(plan)])
 
 
 def _asks(lines):
-    "Whether a language model is among them; an object may be one."
+    "Whether any of the lines names a model behind an endpoint."
     return any(kind_of(x) not in _FREE and x not in _FREE for x in lines)
 
 
@@ -257,8 +257,8 @@ def _why_idle(name, plan, asks, judges_ask):
 
 def elsewhere(
     plan: RunPlan,
-) -> dict[str, str]:  # Field -> why it changes nothing; 'base_url', 'api_key_env' and those of a judge
-    "Address and key that nobody takes: all who are asked have their provider's, and texts would go there."
+) -> dict[str, str]:  # Field -> why it has no effect; 'base_url', 'api_key_env' and a judge's
+    "Return addresses and keys that no line uses, because all clients have their provider's own."
     found = {}
     for whose, lines in (("", model_lines(plan)), ("judge_", judge_lines(plan))):
         hosted = [x for x in lines if kind_of(x) in (*_HOSTED, "any")]

@@ -35,21 +35,19 @@ from .load_plan import LoadPlan, Shape, arrival_times, get_shape, shape_prompt
 # %% ../../nbs/runs/14_load.ipynb #3c5ec23c
 @dataclass(frozen=True)
 class Load:
-    "What one client did with the calls of one shape."
+    "Results of one client for the calls of one shape."
 
     client: str
     shape: Shape
     plan: LoadPlan
-    responses: list[Response]  # (calls,), in the order in which they were due; `queue_s` counts from there
-    due_s: list[float | None]  # (calls,) when each was due, seconds from the start; None: never
-    wall_s: float  # From the start to the last answer
+    responses: list[Response]  # (calls,), in the order in which they were due; `queue_s` counts from then
+    due_s: list[float | None]  # (calls,) due time in seconds from the start; None: never
+    wall_s: float  # Seconds from the start to the last answer
     most_in_flight: int
-    held: int  # Open loop: calls that found `max_in_flight` reached when they were due
-    late_s: float | None  # Open loop: most that this program itself was behind its schedule
-    warmup: Mapping[str, int] = field(
-        default_factory=dict
-    )  # Status -> warm-up calls; they count nowhere else
-    settings: Mapping = field(default_factory=dict)  # What the client says of itself; never a key
+    held: int  # Open loop: calls delayed because `max_in_flight` was reached
+    late_s: float | None  # Open loop: maximum seconds that this program was behind schedule
+    warmup: Mapping[str, int] = field(default_factory=dict)  # Status -> warm-up calls, counted only here
+    settings: Mapping = field(default_factory=dict)  # Settings of the client, without keys
 
     def __repr__(self):
         return (
@@ -58,7 +56,7 @@ class Load:
 
 # %% ../../nbs/runs/14_load.ipynb #a20d7dbe
 class _Session:
-    "The calls of one shape on their way."
+    "State of the calls of one shape."
 
     def __init__(self, client, samples, plan, timer, sleep, progress):
         self.client, self.samples, self.plan = client, samples, plan
@@ -88,7 +86,7 @@ class _Session:
             self.progress(self.rows[i])
 
     def load(self, shape, warmup):
-        "What came of it."
+        "Return the results."
         return Load(
             client=self.client.name,
             shape=shape,
@@ -111,14 +109,12 @@ async def _answer(client, sample, timer):
     except Exception as e:
         return failed_response(sample, client.name, redact(f"unexpected {type(e).__name__}: {e}"))
     if row.latency_s is None and row.text is not None and not row.cached:
-        return replace(
-            row, latency_s=timer() - start
-        )  # a client without a watch of its own is timed from here
+        return replace(row, latency_s=timer() - start)  # the client does not measure its latency itself
     return row
 
 # %% ../../nbs/runs/14_load.ipynb #0e5f9ae9
 async def _closed(session):
-    "Callers that take the next call when their former one has ended."
+    "Run callers that each take the next call when their previous one has ended."
     todo = iter(range(len(session.samples)))
 
     async def caller():
@@ -131,7 +127,7 @@ async def _closed(session):
 
 
 async def _open(session, times):
-    "Each call at its time; beyond `max_in_flight` it waits, and the wait is in its `queue_s`."
+    "Send each call at its time; waits because of `max_in_flight` are included in `queue_s`."
     gate, tasks = asyncio.Semaphore(session.plan.max_in_flight), []
 
     async def one(i, due):
@@ -159,7 +155,7 @@ def _sample(shape, index, seed):
 
 
 async def _warm_up(client, shape, plan, timer):
-    "Status -> calls."
+    "Send the warm-up calls and return status -> number of calls."
     gate = asyncio.Semaphore(plan.concurrency)
 
     async def one(i):
@@ -171,7 +167,7 @@ async def _warm_up(client, shape, plan, timer):
 
 
 async def _one_shape(client, shape, plan, done, options):
-    "Send the calls of one shape; what came of them is in `done` also when it is stopped."
+    "Send the calls of one shape; the results are added to `done` even if it is stopped."
     samples = [_sample(shape, i, plan.seed) for i in range(plan.calls)]
     warm = await _warm_up(client, shape, plan, options["timer"])
     session = _Session(client, samples, plan, **options)
@@ -187,15 +183,15 @@ async def _one_shape(client, shape, plan, done, options):
 
 # %% ../../nbs/runs/14_load.ipynb #dba45af7
 async def ameasure_load(
-    client: Client | Callable[[Shape], Client],  # Not a replay: recorded answers have no speed
+    client: Client | Callable[[Shape], Client],  # Not a replay, because recorded answers have no speed
     plan: LoadPlan | None = None,  # Default: `LoadPlan()`
     *,
-    out: str | Path | None = None,  # Folder to write, see `write_load`; written also when it is stopped
+    out: str | Path | None = None,  # Output folder, see `write_load`; also written if stopped
     timer: Callable[[], float] = time.perf_counter,  # Seconds
     sleep: Callable = asyncio.sleep,
-    progress: Callable[[Response], None] | None = None,  # Sees each counted call as it ends
+    progress: Callable[[Response], None] | None = None,  # Called with each measured call as it ends
 ) -> list[Load]:  # One for each shape, in the plan's order
-    "Send the calls of a plan, shape after shape, and keep what came of each."
+    "Send the calls of a plan, shape after shape, and return the results."
     plan, done = plan or LoadPlan(), []
     options = {"timer": timer, "sleep": sleep, "progress": progress}
     made = _clients(client, plan.shapes)
@@ -214,7 +210,7 @@ async def ameasure_load(
 
 
 def _clients(client, shapes):
-    "A client for each shape."
+    "Return a client for each shape."
     made = [client if isinstance(client, Client) else client(get_shape(s)) for s in shapes]
     if replays := [c.name for c in made if c.provider == "replay"]:
         raise ValueError(f"client is {replays[0]!r}: recorded answers have no speed of their own")
@@ -226,14 +222,14 @@ def measure_load(
     plan: LoadPlan | None = None,  # Default: `LoadPlan()`
     **options,  # As in `ameasure_load`
 ) -> list[Load]:
-    "`ameasure_load` from plain code or a notebook cell; the interrupt key stops it."
+    "Run `ameasure_load` from plain code or a notebook cell; an interrupt stops it."
     return run_sync(ameasure_load(client, plan, **options))
 
 # %% ../../nbs/runs/14_load.ipynb #d4504114
 def load_table(
     loads: Sequence[Load],
 ) -> list[dict]:  # For each shape and quantity: unit, n, mean, and p50 to p99 with low, high and status
-    "Percentiles of everything that could be timed; all but tokens per second are better when lower."
+    "Return percentiles of all timed quantities; lower is better except for tokens per second."
     return [
         {"client": x.client, "shape": x.shape.name, **_quantity(name, values)}
         for x in loads
@@ -242,7 +238,7 @@ def load_table(
 
 
 def _quantity(name, values):
-    "What was timed, in one row."
+    "Return one row for a timed quantity."
     mean = sum(values) / len(values) if values else None
     row = {"quantity": name, "unit": QUANTITIES[name], "n": len(values), "mean": mean}
     for p, e in percentiles(values).items():
@@ -253,8 +249,8 @@ def _quantity(name, values):
 # %% ../../nbs/runs/14_load.ipynb #377c913a
 def load_counts(
     load: Load,
-) -> dict:  # Counts, calls and tokens a second, growth
-    "What was sent, what failed, and what the measuring side did to it."
+) -> dict:  # Counts, calls and tokens per second, growth
+    "Return what was sent, what failed, and delays on the measuring side."
     kept, left_out = timed(load.responses)
     tokens = [r.usage.output_tokens for r in kept if r.usage.output_tokens is not None]
     return {
@@ -289,7 +285,7 @@ def _mean(values):
 
 
 def _growth(kept):
-    "Median response time of the last third by that of the first; None with fewer than 15 calls."
+    "Return the ratio of the last to the first third's median response time; None below 15 calls."
     seconds = timings(kept)["response_s"]
     if len(seconds) < 15:
         return None
@@ -326,8 +322,8 @@ def _cell(value, low=None, high=None):
 
 def format_load(
     loads: Sequence[Load],
-) -> str:  # Several lines: a table for each shape, then what to mind
-    "The figures for a terminal, with units."
+) -> str:  # Several lines: for each shape a table, then notes
+    "Return the figures with units for a terminal."
     out = []
     for x in loads:
         shape = f"{x.shape.input_tokens:,} tokens in, up to {x.shape.output_tokens} out"
@@ -338,7 +334,7 @@ def format_load(
 
 
 def _laid_out(table):
-    "A table as lines of equal columns; what nobody timed is left out."
+    "Return a table as aligned lines; quantities without timings are left out."
     cells = [["", "unit", "n", "mean", *_PERCENTILES]]
     for r in table:
         if r["n"]:
@@ -349,7 +345,7 @@ def _laid_out(table):
 
 # %% ../../nbs/runs/14_load.ipynb #b824b437
 def _notes(x):
-    "What a reader of the figures has to know, a line each."
+    "Return notes needed to read the figures, one per line."
     c = load_counts(x)
     return [_timed_note(c), *([_rate_note(c)] if c["timed"] else []), *_warnings(x, c), *_interval_note(c)]
 
@@ -369,7 +365,7 @@ def _rate_note(c):
 
 
 def _warnings(x, c):
-    "What spoils the figures."
+    "Yield warnings about what distorts the figures."
     wanted, most = x.shape.output_tokens, x.plan.max_in_flight
     if c["output_tokens"] is not None and c["output_tokens"] < 0.8 * wanted:
         yield f"mind: answers were shorter than the shape's {wanted} tokens, so the times are too"
@@ -409,7 +405,7 @@ def _prompts_hash(shape, plan):
 
 
 def _manifest(loads):
-    "What was sent to whom, as plain data."
+    "Return what was sent to which client as plain data."
     plan = loads[0].plan
     return {
         "schema_version": 1,
@@ -428,8 +424,8 @@ def _manifest(loads):
 
 # %% ../../nbs/runs/14_load.ipynb #8e98a3e0
 def write_load(
-    loads: Sequence[Load],  # At least one, all of one plan
-    out: str | Path,  # Folder; may exist, but must not hold a measurement
+    loads: Sequence[Load],  # At least one, all from the same plan
+    out: str | Path,  # Folder; may exist, but must not contain a measurement
 ) -> Path:  # The folder
     "Write responses.parquet, summary.json and manifest.json."
     folder = _free_folder(out)
@@ -440,5 +436,5 @@ def write_load(
     }
     write_parquet([r for x in loads for r in x.responses], folder / "responses.parquet", Response)
     write_json(summary, folder / "summary.json")
-    write_json(_manifest(loads), folder / "manifest.json")  # last: it says that the rest is there
+    write_json(_manifest(loads), folder / "manifest.json")  # last: marks the folder as complete
     return folder

@@ -21,7 +21,7 @@ from ..metrics.speed import SHAPES
 from ..tasks.load import load_demo
 
 # %% ../../nbs/runs/13_load_plan.ipynb #5f1a81e1
-LEAST_IN = 80  # Tokens that the frame of a prompt takes, with a little to talk about
+LEAST_IN = 80  # tokens of the prompt's frame and a little content
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Shape:
     "A request shape."
 
     name: str  # 'short', 'long', or for example '550/150'
-    input_tokens: int  # Of a whole prompt, as we estimate tokens
-    output_tokens: int  # Longest answer that is asked for
+    input_tokens: int  # Of the whole prompt, estimated
+    output_tokens: int  # Maximum length of the requested answer
 
 
 def get_shape(
-    name: str | Shape,  # 'short', 'long', or IN/OUT in tokens; a shape is passed through
+    name: str | Shape,  # 'short', 'long', or IN/OUT in tokens; a shape is returned as is
 ) -> Shape:
-    "Look a shape up; a `ValueError` lists what is possible."
+    "Return a shape by its name; a `ValueError` lists the possible ones."
     if isinstance(name, Shape):
         return name
     if name in SHAPES:
@@ -65,11 +65,11 @@ _TAIL = "\n\nDescribe in detail, in about {words} words, what the customers want
 
 def shape_prompt(
     shape: str | Shape,
-    index: int,  # Which call; each has another text
+    index: int,  # Number of the call; each has a different text
     *,
     seed: int = 0,
-) -> str:  # ASCII; exactly the shape's tokens in by `estimate_tokens`
-    "A prompt of a shape, the same for the same arguments."
+) -> str:  # ASCII; exactly the shape's input tokens by `estimate_tokens`
+    "Return a deterministic prompt of a shape."
     shape, rng = get_shape(shape), random.Random(f"{seed}/{index}")
     head = _HEAD.format(index=index, seed=seed)
     tail = _TAIL.format(words=max(1, round(0.8 * shape.output_tokens)))
@@ -83,13 +83,13 @@ ARRIVALS = ("poisson", "regular")
 
 
 def arrival_times(
-    calls: int,  # How many, 0 or more
+    calls: int,  # Number of calls, at least 0
     rate: float,  # Calls a second, above 0
     *,
     arrivals: str = "poisson",  # One of `ARRIVALS`
     seed: int = 0,
-) -> list[float]:  # (calls,) seconds from the start, rising
-    "When each call is due."
+) -> list[float]:  # (calls,) ascending seconds from the start
+    "Return when each call is due."
     if arrivals not in ARRIVALS:
         raise ValueError(f"arrivals is {arrivals!r}, expected {' or '.join(ARRIVALS)}")
     _check_rate("rate", rate)
@@ -114,17 +114,17 @@ def _check_count(what, value, least):
 # %% ../../nbs/runs/13_load_plan.ipynb #94246ed8
 @dataclass(frozen=True)
 class LoadPlan(Printed):
-    "What a measurement sends; with a `rate` the loop is open, else closed."
+    "What a load test sends; an open loop if `rate` is set, else a closed loop."
 
     shapes: Sequence[str] = ("short", "long")
-    calls: int = 100  # Counted calls of each shape
-    warmup: int = 2  # Calls of each shape before that, which do not count
-    concurrency: int = 1  # Closed loop: callers
+    calls: int = 100  # Measured calls of each shape
+    warmup: int = 2  # Earlier calls of each shape, not measured
+    concurrency: int = 1  # Closed loop: number of callers
     rate: float | None = None  # Open loop: arrivals a second
     arrivals: str = "poisson"  # Open loop: one of `ARRIVALS`
-    max_in_flight: int = 512  # Open loop: calls in flight at most; what it holds back is counted
-    stop_after_s: float | None = None  # Seconds for each shape, after which no call is sent any more
-    seed: int = 0  # Of the prompts and the arrivals
+    max_in_flight: int = 512  # Open loop: maximum of calls in flight; delayed calls are counted
+    stop_after_s: float | None = None  # Seconds for each shape after which no further call is sent
+    seed: int = 0  # For prompts and arrivals
 
     def __post_init__(self):
         object.__setattr__(self, "shapes", tuple(self.shapes))
@@ -147,7 +147,7 @@ class LoadPlan(Printed):
 
     @property
     def how(self) -> str:
-        "The loop in words."
+        "Return the loop in words."
         if self.loop == "closed":
             return f"closed loop, {self.concurrency} {'caller' if self.concurrency == 1 else 'callers'}"
         return f"open loop, {self.rate:g} calls/s, {self.arrivals}"
@@ -165,9 +165,9 @@ def _both_loops(concurrency, rate):
 # %% ../../nbs/runs/13_load_plan.ipynb #bd73788a
 def make_plan(
     shapes: Sequence[str] | None = None,  # Default: all of `SHAPES`
-    **settings,  # Fields of `LoadPlan`; None stands for the default
+    **settings,  # Fields of `LoadPlan`; None: default
 ) -> LoadPlan:
-    "A plan from what somebody said; a word about the other kind of loop raises `ValueError`."
+    "Return a plan from settings; a setting of the other kind of loop raises `ValueError`."
     said = {k: v for k, v in settings.items() if v is not None}
     if "rate" in said and "concurrency" in said:
         raise ValueError(_both_loops(said["concurrency"], said["rate"]))
@@ -179,8 +179,8 @@ def make_plan(
 # %% ../../nbs/runs/13_load_plan.ipynb #fb601e4c
 def planned_usage(
     plan: LoadPlan,
-) -> Usage:  # Estimated; the output is the most that can come
-    "Calls and tokens that a plan sends, warm-up included."
+) -> Usage:  # Estimated; output tokens are the maximum
+    "Return the calls and tokens of a plan, including warm-up."
     each, shapes = plan.calls + plan.warmup, [get_shape(s) for s in plan.shapes]
     return Usage(
         each * sum(s.input_tokens for s in shapes),
@@ -192,10 +192,10 @@ def planned_usage(
 
 def planned_words(
     plan: LoadPlan,
-    name: str,  # Of the client, such as 'openai:gpt-4o'
-    own: Mapping[str, Price | Sequence[float]] | None = None,  # Prices of the user, see `find_price`
+    name: str,  # Name of the client, such as 'openai:gpt-4o'
+    own: Mapping[str, Price | Sequence[float]] | None = None,  # User's prices, see `find_price`
 ) -> str:  # One line
-    "What will be sent, before it is sent."
+    "Return a description of what will be sent and its maximum cost."
     usage = planned_usage(plan)
     price = find_price(name, own) or find_price(name.split("@")[0].split(":", 1)[-1], own)
     usd = call_cost_usd(usage, price)

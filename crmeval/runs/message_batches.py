@@ -29,17 +29,17 @@ from ..systems.completions import plain_text
 from ..systems.openai import OpenAIClient
 
 # %% ../../nbs/runs/09_message_batches.ipynb #a1ccf5be
-USUAL_MOST = 4096  # tokens of an answer where no limit is set
+USUAL_MOST = 4096  # tokens of an answer if no limit is set
 _IGNORED = {"response_format", "logprobs", "top_logprobs", "seed", "stream", "stream_options"}
 _TAKEN = {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop"}
 
 
 def message_request(
-    body: Mapping,  # Of a chat completion
+    body: Mapping,  # Request body of a chat completion
 ) -> dict:  # 'params' of a request in a batch
-    "A chat request in Anthropic's form; what has no place there raises `CallFailed`."
+    "Convert a chat request to Anthropic's format; unsupported options raise `CallFailed`."
     if stray := [k for k in body if k not in _TAKEN | _IGNORED]:
-        raise CallFailed(f"{stray[0]!r} has no place in a batch of messages", status="not_run")
+        raise CallFailed(f"{stray[0]!r} is not supported in a batch of messages", status="not_run")
     said = [(m["role"], plain_text(m.get("content"))) for m in body["messages"]]
     system = [text for role, text in said if role in ("system", "developer")]
     most = body.get("max_tokens") or body.get("max_completion_tokens") or USUAL_MOST
@@ -48,7 +48,7 @@ def message_request(
     if system:
         out["system"] = "\n\n".join(system)
     if body.get("temperature") is not None:
-        out["temperature"] = min(1.0, body["temperature"])  # as the compatible endpoint does
+        out["temperature"] = min(1.0, body["temperature"])  # as Anthropic's compatible endpoint does
     if body.get("top_p") is not None:
         out["top_p"] = body["top_p"]
     if stop := body.get("stop"):
@@ -58,7 +58,7 @@ def message_request(
 # %% ../../nbs/runs/09_message_batches.ipynb #d1ead39b
 _ENDS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 _ENDS |= {"refusal": "content_filter", "model_context_window_exceeded": "length"}
-_ENDS["pause_turn"] = "length"  # the answer is not at its end, and nobody asks for the rest
+_ENDS["pause_turn"] = "length"  # the answer is incomplete and will not be continued
 _STATUS = {"invalid_request_error": 400, "authentication_error": 401, "billing_error": 402}
 _STATUS |= {"permission_error": 403, "not_found_error": 404, "request_too_large": 413}
 _STATUS |= {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529}
@@ -66,9 +66,9 @@ _OVER = {"expired": "batch_expired", "canceled": "batch_cancelled"}
 
 
 def completion_body(
-    message: Mapping,  # As documented, or anything
+    message: Mapping,  # As documented; other content is tolerated
 ) -> dict:  # Body of a chat completion
-    "A message in OpenAI's form."
+    "Convert a message to OpenAI's format."
     blocks = [b for b in message.get("content") or () if isinstance(b, Mapping)]
     said = {"role": "assistant", "content": "".join(_texts(blocks, "text"))}
     if thoughts := "".join(_texts(blocks, "thinking")):
@@ -83,7 +83,7 @@ def _texts(blocks, kind):
 
 
 def _usage(told):
-    "Tokens; those that were read from or written to a cache are tokens of the prompt."
+    "Return token counts; tokens read from or written to a cache count as prompt tokens."
     told = told if isinstance(told, Mapping) else {}
     names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
     counts = [told.get(name) or 0 for name in names]
@@ -93,8 +93,8 @@ def _usage(told):
 
 def answer_line(
     raw: bytes,  # A line of the results
-) -> bytes:  # Of an output file in OpenAI's form; the same where it is none of the documented ones
-    "A result as the reader of answers knows it."
+) -> bytes:  # Line of an output file in OpenAI's format; unknown lines are returned unchanged
+    "Convert a result line to OpenAI's format."
     try:
         line = json.loads(raw)
         result = line["result"]
@@ -125,8 +125,8 @@ class MessageBatches:
 
         self.client, self.sdk = client, client.sdk()
         self.head: dict[str, Any] = {"x-api-key": self.sdk.api_key, "anthropic-version": "2023-06-01"}
-        self.head["Authorization"] = openai.Omit()  # one key in one place
-        self.paths: dict[str, Path] = {}  # what stands for a file -> the file
+        self.head["Authorization"] = openai.Omit()  # the key is sent in one header only
+        self.paths: dict[str, Path] = {}  # stand-in identifier -> file
 
     async def _got(self, path, **params) -> dict:
         told: Any = {"headers": self.head, "params": params}
@@ -137,18 +137,18 @@ class MessageBatches:
         return found if isinstance(found, dict) else {}
 
     async def why_not(self) -> str:
-        "Why there are no batches here; '' where there are."
+        "Return why the endpoint has no batches; '' if it has."
         return await why_none(self._page(""))
 
     async def upload(self, path: Path, name: str) -> str:
-        "Look at a file; what stands for it."
+        "Register a file and return a stand-in identifier; nothing is uploaded."
         ids = [entry["custom_id"] for entry in _entries(path)]
         file = f"{len(ids)}.{ids[0]}"
         self.paths[file] = path
         return file
 
     async def submit(self, file: str, mark: Mapping[str, str]) -> str:
-        "Begin a batch; its identifier."
+        "Start a batch and return its identifier."
         entries = _entries(self.paths[file])
         asked = [{"custom_id": e["custom_id"], "params": message_request(e["body"])} for e in entries]
         told: Any = {"body": {"requests": asked}, "options": {"headers": self.head, "max_retries": 0}}
@@ -159,9 +159,9 @@ class MessageBatches:
         return checked_id(made.get("id") if isinstance(made, dict) else made, "a batch")
 
     async def find(self, mark: Mapping[str, str], file: str | None, since: float) -> str | None:
-        "The batch that was made of a file; where one under way may be it, `CallFailed`: it is waited for."
+        "Return the batch made from a file; `CallFailed` if one in progress may be it, to be retried later."
         if file is None:
-            return None  # nothing is handed in before its file was looked at
+            return None  # no batch is submitted before its file is registered
         size, _, first = file.partition(".")
         async for batch in self._listed(since):
             if sum(_counts(batch)) != int(size):
@@ -169,7 +169,7 @@ class MessageBatches:
             name = checked_id(batch.get("id"), "a batch")
             if batch.get("processing_status") != "ended":
                 raise CallFailed(
-                    f"{name} is as large and under way: whether it is this part shows when it has ended"
+                    f"{name} has the same size and is in progress: whether it is this part is not known yet"
                 )
             if await self._holds(name, first):
                 return name
@@ -179,7 +179,7 @@ class MessageBatches:
         return await self._got("/messages/batches", limit=100, **({"after_id": after} if after else {}))
 
     async def _listed(self, since):
-        "Batches that were made since a time, the newest first."
+        "Yield the batches created since a time, newest first."
         after, n = "", 0
         while n < MOST_LISTED:
             page = await self._page(after)
@@ -194,7 +194,7 @@ class MessageBatches:
             after = checked_id(rows[-1].get("id"), "a batch")
 
     async def _holds(self, batch, first):
-        "Whether a result is that of a request."
+        "Whether a batch contains the result of a request."
         wanted = json.dumps(first).encode()
         async for raw in self.lines(batch):
             if raw is not None and wanted in raw:
@@ -202,7 +202,7 @@ class MessageBatches:
         return False
 
     async def state(self, batch: str) -> BatchState:
-        "How far a batch is."
+        "Return the progress of a batch."
         found = await self._got(f"/messages/batches/{batch}")
         done, waiting, *failed = _counts(found)
         ended = found.get("processing_status") == "ended"
@@ -211,8 +211,8 @@ class MessageBatches:
         return BatchState(status, files, total=done + waiting + sum(failed), done=done, failed=sum(failed))
 
     async def lines(self, file: str) -> AsyncIterator[bytes | None]:
-        "The results of a batch as lines of OpenAI's form; None in place of one that is too long."
-        # the header is the package's own word for a download; it is not sent
+        "Yield the results of a batch as lines in OpenAI's format; None for a line that is too long."
+        # this header makes the SDK stream the response; it is not sent
         streamed: Any = {"headers": {**self.head, "X-Stainless-Raw-Response": "stream"}}
         try:
             path = f"/messages/batches/{file}/results"
@@ -236,7 +236,7 @@ def _entries(path: Path) -> Iterator[dict]:
 
 
 def _counts(batch):
-    "Requests that are answered, under way, and gone in three ways."
+    "Return the numbers of requests succeeded, processing, errored, canceled and expired."
     told = batch.get("request_counts")
     told = told if isinstance(told, dict) else {}
     names = ("succeeded", "processing", "errored", "canceled", "expired")
@@ -244,7 +244,7 @@ def _counts(batch):
 
 
 def _created(batch):
-    "Unix time; a batch without one may be of today."
+    "Return the Unix time of creation; infinite if unknown, so that the batch counts as recent."
     try:
         return datetime.fromisoformat(str(batch.get("created_at")).replace("Z", "+00:00")).timestamp()
     except ValueError:
@@ -254,7 +254,7 @@ def _created(batch):
 def batches_of(
     client: OpenAIClient,  # From `batch_client`
 ) -> BatchEndpoint:
-    "The batch endpoint of a client's address, in the form that its provider speaks."
+    "Return the batch endpoint of a client's address, in its provider's format."
     offer = batch_offer(client.base_url)
     is_messages = offer is not None and offer.form == "messages"
     return MessageBatches(client) if is_messages else OpenAIBatches(client)

@@ -22,14 +22,14 @@ from .same_plan import plan_differences
 # %% ../../nbs/runs/10_open_batches.ipynb #73f17ea0
 @dataclass(frozen=True)
 class OpenBatch(Printed):
-    "A batch whose answers are not there."
+    "A batch whose answers have not been collected."
 
-    client: str  # Name of the system, 'judge NAME' of a judge
+    client: str  # Name of the system, or 'judge NAME' for a judge
     part: int  # From 1, within the run
     requests: int
-    batch: str | None  # As the endpoint calls it; None: it could not be handed in yet
-    status: str  # As the endpoint says it
-    done: int = 0  # Requests that are through, failed ones included
+    batch: str | None  # The endpoint's id; None: not submitted yet
+    status: str  # As reported by the endpoint
+    done: int = 0  # Finished requests, including failed ones
 
     def __str__(self):
         if self.batch is None:
@@ -40,13 +40,13 @@ class OpenBatch(Printed):
 
 @dataclass(frozen=True)
 class BatchesOpen(Printed):
-    "A run that waits for its batches: nothing is scored yet, and the same call goes on."
+    "A run that waits for its batches; nothing is scored yet, and the same call continues it."
 
-    folder: Path  # Of the run
+    folder: Path  # Run folder
     batches: tuple[OpenBatch, ...]
-    submitted: int = 0  # Requests that this call has handed in
-    collected: int = 0  # Answers that this call has taken into the journal
-    usd: float | None = None  # What the requests handed in may cost, at the batch price; None without a price
+    submitted: int = 0  # Requests submitted by this call
+    collected: int = 0  # Answers written to the journal by this call
+    usd: float | None = None  # Maximum cost of the submitted requests at the batch price; None: no price
     notes: tuple[str, ...] = ()
 
     def __str__(self):
@@ -69,7 +69,7 @@ _OF_PLAN = ("clients", "samples", "prompts", "areas", "metrics", "repeats", "jud
 def plan_record(
     manifest: Manifest,
 ) -> dict:  # Plain data
-    "What of a plan its batches depend on."
+    "Return the parts of a plan that its batches depend on."
     told = {name: getattr(manifest, name) for name in _OF_PLAN}
     return json.loads(json.dumps(plain_without_keys(told), default=str))
 
@@ -81,9 +81,9 @@ def _as_planned(record: Mapping) -> Manifest:
 
 def check_open_plan(
     log: BatchLog,
-    manifest: Manifest,  # Of the run that is to go on
+    manifest: Manifest,  # Manifest of the run to continue
 ) -> None:
-    "Refuse a plan that is not that of the open batches, and write down the plan of those to come."
+    "Raise `ValueError` if open batches are of another plan; else log the plan of new batches."
     now = plan_record(manifest)
     if log.plan == now:
         return
@@ -108,9 +108,9 @@ _ODD = {
 
 def odd_lines(
     log: BatchLog,
-) -> list[str]:  # A sentence, or nothing
-    "What came back in the batches of a run and was none of its answers."
+) -> list[str]:  # One sentence; empty: none
+    "Return a sentence on lines in a run's batches that were not usable answers."
     counts: Counter = sum((Counter(p.counts) for p in log.parts.values()), Counter())
     told = [f"{counts[kind]} lines {words}" for kind, words in _ODD.items() if counts[kind]]
     told += [f"{counts['missing']} requests came back without a line"] if counts["missing"] else []
-    return [f"Of what the batches brought, {', '.join(told)}."] if told else []
+    return [f"In the output of the batches, {', '.join(told)}."] if told else []

@@ -26,9 +26,9 @@ def _signs():
 
 
 def why_hopeless(
-    failure: CallFailed,  # Of a first call
-) -> str:  # What to do about it; '' where another call may succeed
-    "What is wrong with an endpoint, in words of what was told to it."
+    failure: CallFailed,  # Failure of a first call
+) -> str:  # What to do; '' if another call may succeed
+    "Return what is wrong with an endpoint, in terms of the user's settings."
     text = str(failure)
     for statuses, words, says in _signs():
         if failure.http_status in statuses and words.search(text):
@@ -37,15 +37,15 @@ def why_hopeless(
 
 
 class EndpointFailed(RuntimeError):
-    "An endpoint that cannot answer, told before the work begins."
+    "An endpoint cannot answer; raised before the main work begins."
 
     def __init__(
         self,
-        name: str,  # Of the system or the judge
+        name: str,  # Name of the system or judge
         why: str,  # From `why_hopeless`
         failure: CallFailed,
         *,
-        others: bool = False,  # Further calls were on their way, to it or to a system that it judges
+        others: bool = False,  # Whether further calls were in flight, to it or to a system that it judges
     ):
         self.name, self.why, self.failure = name, why, failure
         rest = "Nothing more is asked, and answers that came are kept" if others else "Nothing more was asked"
@@ -54,24 +54,24 @@ class EndpointFailed(RuntimeError):
         )
 
 # %% ../../nbs/runs/04_opening.ipynb #c8d9d85c
-_SENT_S = 0.02  # seconds in which a first question is on its way
-HEAD_START_S = 0.5  # seconds in which an endpoint somewhere else refuses what it will not serve
-NEAR_S = 0.05  # the same on this machine
-PATIENCE_S = 5.0  # seconds after which whoever has not answered is told of, and no longer waited for
+_SENT_S = 0.02  # seconds after which a first request has been sent
+HEAD_START_S = 0.5  # seconds in which a remote endpoint rejects what it does not serve
+NEAR_S = 0.05  # the same for an endpoint on this machine
+PATIENCE_S = 5.0  # seconds after which silent endpoints are reported and no longer waited for
 
 
 def head_start_s(
-    client,  # One that answers through an endpoint
+    client,  # A client with an endpoint
 ) -> float:
-    "How long the first call to an endpoint goes alone, in seconds."
-    from crmeval.systems.wire import is_loopback  # loads what a run of baselines does without
+    "Return for how many seconds the first call to an endpoint runs alone."
+    from crmeval.systems.wire import is_loopback  # imported here because runs of baselines do not need it
 
     address = urlsplit(lane_key(client)[1])
     return NEAR_S if address.hostname and is_loopback(address.hostname) else HEAD_START_S
 
 
 class _Meanwhile:
-    "Steps that a thread takes as long as somebody is waited for; what is left then is left."
+    "Steps run in a thread while an endpoint is awaited; remaining steps are skipped."
 
     def __init__(self, steps):
         self.steps, self.waits, self.turn = iter(steps), False, threading.Lock()
@@ -84,27 +84,27 @@ class _Meanwhile:
         self.waits = False
 
     def _take(self):
-        with self.turn:  # the thread of an earlier wait may still be within a step
+        with self.turn:  # the thread of an earlier wait may still be running a step
             while self.waits and (step := next(self.steps, None)) is not None:
                 step()
 
 
 class Opening:
-    """Which endpoints have not answered yet, and who waits for them.
+    """Start of a run: tracks which endpoints have not answered yet and which calls wait for them.
 
-    Further answers wait until every system has answered or had its head start, and further questions of a
-    judge until it has.
+    Further answers wait until every system has answered or had its head start; further requests to a
+    judge wait until that judge has.
     """
 
     def __init__(
         self,
-        systems: Iterable = (),  # Clients that answer through an endpoint
-        judges: Iterable = (),  # Clients that judges ask
+        systems: Iterable = (),  # Clients with an endpoint
+        judges: Iterable = (),  # Clients of judges
         *,
-        tell: Callable[[str], object] | None = None,  # Told of whoever is slow
+        tell: Callable[[str], object] | None = None,  # Called with the names of slow endpoints
         patience_s: float = PATIENCE_S,
-        # Steps for a thread, one after the other, as long as nothing but the first answer, or the last
-        # ones, is awaited: in between it would take the interpreter from whoever has an answer to read
+        # Steps run in a thread while only the first or the last answers are awaited: in between, the
+        # thread would compete for the interpreter with tasks that read answers
         meanwhile: Iterable[Callable[[], object]] = (),
     ):
         systems = list(systems)
@@ -119,11 +119,11 @@ class Opening:
 
     @property
     def is_over(self) -> bool:
-        "Whether everybody may ask."
+        "Whether no call has to wait any more."
         return self.event.is_set() and all(first.is_set() for first in self.first.values())
 
     async def turn(self, client) -> None:
-        "Wait for a turn to ask: the first caller has it at once, the others after its head start."
+        "Wait for a turn to call a system: the first call goes at once, others after the head start."
         key = lane_key(client)
         if key in self.silent and key in self.asked:
             await self.event.wait()
@@ -131,7 +131,7 @@ class Opening:
         self._start()
 
     async def judge_turn(self, client) -> None:
-        "Wait for a turn to ask as a judge: the first question to a model goes at once, as in `turn`."
+        "Wait for a turn to call a judge: the first request to a model goes at once, as in `turn`."
         key = lane_key(client)
         if key in self.judges and key in self.asked:
             await self.first[key].wait()
@@ -143,7 +143,7 @@ class Opening:
         self._start()
 
     def failed(self, client, failure: CallFailed) -> None:
-        "A call brought nothing; where no other would, it is not tried again and the run is to end."
+        "Record a failed call; if no other could succeed, it is not retried and the run is to end."
         key = lane_key(client)
         if key not in {**self.silent, **self.judges} or self.failure is not None:
             return
@@ -151,10 +151,10 @@ class Opening:
             failure.retryable = False
             others = key not in self.silent or self.event.is_set()
             self.failure = EndpointFailed(client.name, why, failure, others=others)
-            self.close()  # whoever waits sees the failure
+            self.close()  # waiting calls see the failure
 
     def heard(self, client) -> None:
-        "An answer came, or a failure that says nothing about the next call."
+        "Record an answer, or a failure that does not predict the next call."
         key = lane_key(client)
         if self.silent.pop(key, None) is not None and not self.silent:
             self._meanwhile.end()
@@ -164,16 +164,16 @@ class Opening:
         self._look()
 
     def judged(self) -> None:
-        "A response is done with: no judge has to be waited for."
+        "Record that a response is complete, so no judge has to be awaited."
         for key in self.judges:
             self.first[key].set()
         self.judges.clear()
         self._look()
 
     def close(self) -> None:
-        "Stop waiting for anybody."
+        "Stop all waiting."
         self._meanwhile.end()
-        self._meanwhile = _Meanwhile(())  # nor is anything begun that the end of the process would wait for
+        self._meanwhile = _Meanwhile(())  # no new thread may start that would delay the end of the process
         self._over()
 
     def _over(self):
@@ -198,13 +198,13 @@ class Opening:
             self._meanwhile.begin()
 
     def last_asked(self) -> None:
-        "The last answers are on their way; nothing is waited for where everything was known."
+        "Resume the steps while the last answers are in flight, if any call was made at all."
         if self.timer is not None and not self._meanwhile.waits:
             self._meanwhile.begin()
 
     def _look(self):
         if not self.silent:
-            self.event.set()  # a judge is not waited for: answers are kept, whoever judges them
+            self.event.set()  # judges do not hold up answers, which are kept in any case
         if not self.silent and not self.judges:
             self._over()
 

@@ -23,18 +23,18 @@ METRICS = (*CRITERIA, "accuracy")
 # %% ../../nbs/runs/15_own_ratings.ipynb #8ea6463f
 @dataclass(frozen=True)
 class OwnRating:
-    "A column in which people rated the answers of a system on a scale of their own."
+    "A column with people's ratings of a system's answers on a custom scale."
 
     name: str  # e.g. 'csat'
     column: str
     scale: RatingScale
-    system: str | None = None  # Whose answers; None: of the only one
+    system: str | None = None  # Rated system; None: the only one
 
 
 def read_own_rating(
     line: str,  # NAME=COLUMN:RANGE or NAME@SYSTEM=COLUMN:RANGE, e.g. 'csat=Stars:1-5', 'effort=CES:1-7:lower'
 ) -> OwnRating:
-    "A rating column as somebody writes it; what cannot be meant raises `ValueError`."
+    "Parse the description of a rating column; an invalid one raises `ValueError`."
     named, mark, rest = line.partition("=")
     name, _, system = named.strip().partition("@")
     head, _, last = rest.rpartition(":")
@@ -52,10 +52,10 @@ def read_own_rating(
 
 def rating_of_system(
     rating: OwnRating,
-    systems: Sequence[str],  # Whose answers there are
+    systems: Sequence[str],  # Systems with answers
     present: Sequence[str],  # Columns of the table
 ) -> OwnRating:
-    "The rating with its system and column as they are; what is not there raises `ValueError`."
+    "Return the rating with its system filled in; an unknown system or column raises `ValueError`."
     if rating.column not in present:
         raise no_such_column(rating.column, present, "rating")
     if rating.system is None and len(systems) > 1:
@@ -69,10 +69,10 @@ def rating_of_system(
 
 def own_rating_scores(
     rating: OwnRating,  # From `rating_of_system`
-    rows: Sequence[tuple[str, Mapping]],  # (row as the user knows it, column -> cell), (n,)
-    samples: Sequence[Sample],  # (n,) of these rows
-) -> list[Score]:  # Of the cells that are not empty
-    "Scores by people; the number that was given stays as label. All cells that do not fit are told at once."
+    rows: Sequence[tuple[str, Mapping]],  # (n,) pairs (the user's label of the row, column -> cell)
+    samples: Sequence[Sample],  # (n,) samples of these rows
+) -> list[Score]:  # One per non-empty cell
+    "Return people's scores with the given number as label; all invalid cells are reported at once."
     scores, wrong = [], []
     for (label, row), sample in zip(rows, samples):
         try:
@@ -93,8 +93,8 @@ def with_own_ratings(
     done: Run,
     ratings: Sequence[OwnRating],
     scores: Sequence[Score],  # From `own_rating_scores`
-) -> Run:  # Written
-    "The run with people's ratings on their own scales; earlier ones of the same columns are replaced."
+) -> Run:  # Rewritten on disk
+    "Return the run with people's ratings; earlier ones from the same columns are replaced."
     mine = {(r.name, r.column) for r in ratings}
     scales = {f"{r.name}@{r.system}": str(r.scale) for r in ratings}
     done.manifest.more["rating_scales"] = scales
@@ -108,9 +108,9 @@ def with_own_ratings(
 
 def rating_means(
     ratings: Sequence[OwnRating],
-    scores: Sequence[Score],  # Of a run
-) -> list[dict]:  # One a rating: mean and interval on its own scale, n
-    "What people gave, on their own scales."
+    scores: Sequence[Score],  # Scores of a run
+) -> list[dict]:  # One per rating: mean and interval on its own scale, n
+    "Return the means of people's ratings on their own scales."
     out = []
     for r in ratings:
         mine = [s for s in scores if (s.metric, s.rater, s.client) == (r.name, r.column, r.system)]

@@ -26,24 +26,24 @@ from ..core.yaml_text import kind_in_words, load_yaml
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
 class Setting:
-    "What a field of a plan says about itself."
+    "Description of a field of a plan: help text, constraints and command-line form."
 
-    says: str  # One sentence, for help and for the comments of a file
-    group: str  # Where it stands in the help
-    low: float | None = None  # Least value of a number, itself allowed unless `above`
+    says: str  # One sentence for the help and for the comments of a plan file
+    group: str  # Section of the help
+    low: float | None = None  # Minimum of a number, inclusive unless `above`
     above: bool = False  # True: numbers must be larger than `low`
-    choices: tuple[str, ...] = ()  # Where only some texts are possible
-    nothing: tuple[str, ...] = ()  # Texts that mean None, where None is more than "not said"
-    word: str | None = None  # Of the command line; None: from the name; '': not on the command line
-    value: str = ""  # How its value is called in the help, e.g. 'FILE'
-    single: str = ""  # Of numbers by name: the name under which a single number stands
-    shapes: bool = True  # Whether it shapes answers, samples or scores; False: how fast, where to, how long
+    choices: tuple[str, ...] = ()  # Allowed texts; empty: any
+    nothing: tuple[str, ...] = ()  # Texts that mean None, where None is a value of its own
+    word: str | None = None  # Command-line option; None: derived from the name; '': not on the command line
+    value: str = ""  # Name of the value in the help, e.g. 'FILE'
+    single: str = ""  # For numbers by name: the key of a single number
+    shapes: bool = True  # Whether it affects answers, samples or scores; False: only speed or destination
 
 
-_LEFT = ("none", "endpoint")  # Texts for: what the endpoint takes when nothing is said
+_LEFT = ("none", "endpoint")  # texts that leave the value to the endpoint
 
 
-def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # as `dataclasses.field` does
+def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # typed like `dataclasses.field`
     setting = {"setting": Setting(says, group, **more)}
     if isinstance(default, (list, dict)):
         return field(default_factory=functools.partial(type(default), default), metadata=setting)
@@ -52,7 +52,7 @@ def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # a
 # %% ../../nbs/runs/00_plan.ipynb #093b5a5a
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    "All that a run is told, plain data where it comes from a file; what cannot be meant raises `ValueError`."
+    "All settings of a run, plain data if read from a file; invalid values raise `ValueError`."
 
     models: list | None = _setting(
         None,
@@ -80,7 +80,7 @@ class RunPlan:
     )
     use_cases: list | None = _setting(
         None,
-        "identifiers or published names; none: all that the data have",
+        "identifiers or published names; none: all in the data",
         "what is asked",
         word="--use-case",
         value="NAME",
@@ -107,7 +107,7 @@ class RunPlan:
     )
     encoding: str | None = _setting(
         None,
-        "of text files, e.g. cp1251; none: UTF-8, UTF-16 or Windows-1252 as the bytes tell",
+        "of text files, e.g. cp1251; none: UTF-8, UTF-16 or Windows-1252, detected from the bytes",
         "what is asked",
         value="NAME",
     )
@@ -136,11 +136,11 @@ class RunPlan:
         None, "samples per use case, and probes of each kind, at most", "what is asked", low=1, value="N"
     )
     repeats: int = _setting(1, "answers for each sample and system", "what is asked", low=1, value="N")
-    seed: int = _setting(0, "for the jitter of waits and the drawing of twins", "what is asked", value="N")
+    seed: int = _setting(0, "for the jitter of waits and the choice of twins", "what is asked", value="N")
     metrics: list = _setting(
         [],
-        "scored beside what the use cases are scored by, never part of accuracy: fluency, coherence, "
-        "brand_voice ...; only:NAME leaves the others away",
+        "scored in addition to the use cases' metrics, never part of accuracy: fluency, coherence, "
+        "brand_voice ...; only:NAME leaves out the others",
         "who judges",
         word="--metric",
         value="NAME",
@@ -171,7 +171,7 @@ class RunPlan:
     )
     judge_max_tokens: int | None = _setting(
         None,
-        "longest reply of a judge, thoughts included; none: the endpoint's limit",
+        "longest reply of a judge in tokens, reasoning included; none: the endpoint's limit",
         "who judges",
         low=1,
         value="N",
@@ -200,7 +200,7 @@ class RunPlan:
         0, "of the models; none leaves it to the endpoint", "the call", low=0, value="T", nothing=_LEFT
     )
     max_tokens: int | None = _setting(
-        None, "longest answer; none: the endpoint's limit", "the call", low=1, value="N"
+        None, "longest answer in tokens; none: the endpoint's limit", "the call", low=1, value="N"
     )
     stream: bool = _setting(False, "stream, which also measures the time to the first token", "the call")
     timeout_s: float | None = _setting(
@@ -222,11 +222,11 @@ class RunPlan:
     )
     client_options: dict = _setting({}, "further arguments of the openai models' client", "the call", word="")
     retries: int = _setting(
-        4, "further tries after a failure that may pass", "the call", low=0, value="N", shapes=False
+        4, "further tries after a transient failure", "the call", low=0, value="N", shapes=False
     )
     concurrency: int = _setting(
         8,
-        "calls in flight at once, at most, for each system and for each model that judges",
+        "maximum of calls in flight, for each system and for each judge model",
         "how it runs",
         low=1,
         value="N",
@@ -258,7 +258,7 @@ class RunPlan:
     )
     tokens_per_minute: dict = _setting(
         {},
-        "tokens a minute at most, of prompts and answers; as requests are counted",
+        "tokens a minute at most, of prompts and answers; counted like requests",
         "how it runs",
         value="N|NAME=N",
         single="*",
@@ -266,7 +266,7 @@ class RunPlan:
     )
     prices: dict = _setting(
         {},
-        "USD per million input and output tokens of a model, beside the list of the package",
+        "USD per million input and output tokens of a model, in addition to the package's list",
         "how it runs",
         word="--price",
         value="MODEL=IN,OUT",
@@ -290,13 +290,13 @@ class RunPlan:
     )
     add: bool = _setting(
         False,
-        "into a folder of another plan: systems and samples are added, what is there stays",
+        "into a folder of another plan: systems and samples are added, existing rows are kept",
         "how it runs",
         shapes=False,
     )
     fresh: bool = _setting(
         False,
-        "into a folder of another plan: start anew; what is there is moved beside it",
+        "into a folder of another plan: start anew; the existing run is moved aside",
         "how it runs",
         shapes=False,
     )
@@ -309,14 +309,14 @@ class RunPlan:
     )
     batch_wait: bool = _setting(
         False,
-        "with a batch: ask again and again until all is there",
+        "with a batch: poll until all answers are collected",
         "how it runs",
         word="--wait",
         shapes=False,
     )
     batch_judge: bool = _setting(
         False,
-        "with a batch: what a judge is asked goes by batch as well, once the answers are there",
+        "with a batch: judge requests go by batch as well, once the answers are collected",
         "how it runs",
         shapes=False,
     )
@@ -328,7 +328,7 @@ class RunPlan:
         shapes=False,
     )
     workers: int | None = _setting(
-        None, "for ray: shards in work at once; none: 2", "how it runs", low=1, value="N", shapes=False
+        None, "for ray: shards processed at once; none: 2", "how it runs", low=1, value="N", shapes=False
     )
     shard_size: int | None = _setting(
         None, "for ray: samples in a shard; none: 1000", "how it runs", low=1, value="N", shapes=False
@@ -348,7 +348,7 @@ class RunPlan:
             self._check_batch()
 
     def _check_batch(self):
-        "What cannot go through a batch endpoint."
+        "Raise `PlanError` for settings that a batch endpoint does not support."
         if not self.batch:
             raise PlanError(
                 "batch_wait" if self.batch_wait else "batch_judge", True, "nothing without 'batch'"
@@ -359,32 +359,30 @@ class RunPlan:
             raise PlanError("stream", True, "nothing beside 'batch', whose answers have no times")
         if self.no_texts:
             raise PlanError(
-                "batch", True, "nothing beside 'no_texts': requests stand in files until they are taken"
+                "batch", True, "nothing beside 'no_texts': requests are kept in files until collected"
             )
 
     def _check_without_texts(self):
-        "What needs texts after the answers are scored cannot go without."
+        "Raise `PlanError` for settings that need texts after the answers are scored."
         if self.engine != "local":
             raise PlanError(
-                "no_texts", True, "nothing beside engine 'ray', whose workers hand texts on in files"
+                "no_texts", True, "nothing beside engine 'ray', whose workers pass texts in files"
             )
         if self.add:
             raise PlanError(
                 "no_texts", True, "nothing beside 'add', which compares texts with those of the folder"
             )
         if {*(self.areas or ())} - {"accuracy"}:
-            raise PlanError(
-                "no_texts", True, "area accuracy alone: the others are measured on texts when they are shown"
-            )
+            raise PlanError("no_texts", True, "area accuracy alone: the others need the texts after scoring")
 
 # %% ../../nbs/runs/00_plan.ipynb #12b9ec0d
 class PlanError(ValueError):
-    "A setting that cannot be meant; it knows its field, so that each view can speak in its own words."
+    "An invalid setting; carries the field's name, so that each interface can word its own message."
 
     def __init__(
         self,
         name: str,  # Field of `RunPlan`
-        got,  # What arrived
+        got,  # The value given
         expected: str,  # What was expected, in words
     ):
         self.name, self.expected = name, expected
@@ -393,14 +391,14 @@ class PlanError(ValueError):
 
 
 @functools.cache
-def settings() -> dict[str, Setting]:  # Field -> what it says about itself, in order
-    "All settings of a run."
+def settings() -> dict[str, Setting]:  # Field -> its description, in order
+    "Return all settings of a run."
     return {f.name: f.metadata["setting"] for f in fields(RunPlan)}
 
 # %% ../../nbs/runs/00_plan.ipynb #45ad2aa3
 @functools.cache
 def kinds() -> dict[str, tuple[type, bool]]:  # Field -> (type, whether None is allowed)
-    "What the fields hold."
+    "Return the type of each field."
     return {name: _kind(hint) for name, hint in typing.get_type_hints(RunPlan).items()}
 
 
@@ -413,7 +411,7 @@ def _kind(hint):
 def expected_of(
     name: str,  # Field of `RunPlan`
 ) -> str:  # e.g. 'a whole number from 1'
-    "What a field wants, in words."
+    "Return in words what a field expects."
     kind, optional = kinds()[name]
     nothing = settings()[name].nothing
     more = f" or {nothing[0]}" if nothing else " or nothing"
@@ -421,7 +419,7 @@ def expected_of(
 
 
 def _expected(kind, setting):
-    "What a field wants, in words, leaving out that it may be left out."
+    "Return in words what a field expects, without saying whether it is optional."
     if setting.choices:
         return "one of " + ", ".join(map(repr, setting.choices))
     if setting.single:
@@ -449,7 +447,7 @@ def _fits(value, kind, setting):
 
 
 def _by_name(name, value, setting):
-    "Numbers by name; a single one stands for all."
+    "Return numbers by name; a single number applies to all names."
     is_single = isinstance(value, (int, float)) and not isinstance(value, bool)
     told = {setting.single: value} if is_single else value
     if told is not None and not isinstance(told, Mapping):
@@ -461,7 +459,7 @@ def _by_name(name, value, setting):
 
 
 def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
-    "The value in its one form, or a `PlanError`."
+    "Return the normalized value; raise `PlanError` if it is invalid."
     kind, optional = kinds()[name]
     if isinstance(value, str) and value.strip().lower() in setting.nothing:
         return None
@@ -481,15 +479,15 @@ def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
 
 # %% ../../nbs/runs/00_plan.ipynb #70a9f3b6
 def _unknown(name, known):
-    "The message for a name that is no field."
+    "Return the message for an unknown field name."
     return f"unknown setting {name!r}" + (did_you_mean(name, known) or f"; known: {', '.join(known)}")
 
 
 def make_plan(
     plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file; None: defaults
-    **changes,  # Fields of `RunPlan` that count instead
+    **changes,  # Fields of `RunPlan` that override the plan
 ) -> RunPlan:
-    "A plan from whatever says it; raises `ValueError`."
+    "Return a plan from a plan, mapping or file; invalid settings raise `ValueError`."
     if isinstance(plan, (str, Path)):
         plan = read_plan(plan)
     known = list(settings())
@@ -504,8 +502,8 @@ def make_plan(
 
 def read_plan(
     path: str | Path,  # YAML, or JSON, which is YAML
-) -> dict:  # Field -> value, as the file says; `make_plan` checks them
-    "Read the settings of a run from a file; paths in it are meant from where the command is given."
+) -> dict:  # Field -> value as in the file; `make_plan` validates them
+    "Read the settings of a run from a file; paths in it are relative to the working directory."
     import yaml
 
     path = Path(path).expanduser()
@@ -527,8 +525,8 @@ def read_plan(
 # %% ../../nbs/runs/00_plan.ipynb #420817ee
 def plain_plan(
     plan: RunPlan,
-) -> dict:  # Field -> plain value, only what differs from the default
-    "What a plan says, as plain data: for a manifest, a file, a worker. An object is told by its name."
+) -> dict:  # Field -> plain value, only where it differs from the default
+    "Return a plan as plain data for a manifest, file or worker; objects are given by name."
     return {
         f.name: _plain(getattr(plan, f.name))
         for f in fields(plan)
@@ -538,15 +536,15 @@ def plain_plan(
 
 def _is_default(f, value):
     usual = f.default if f.default is not MISSING else f.default_factory()
-    return type(value) is type(usual) and bool(value == usual)  # a frame is compared cell by cell
+    return type(value) is type(usual) and bool(value == usual)  # `==` of a data frame compares cell by cell
 
 
 def _plain(value):
-    "A value as data; samples are told by their digest, clients and judges by their name."
+    "Return a value as plain data: samples as their digest, clients and judges as their name."
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (str, Path)):
-        return storable(str(value))  # a path may hold bytes that are no text
+        return storable(str(value))  # a path may contain bytes that are not valid text
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, Sequence):
@@ -561,7 +559,7 @@ def _plain(value):
 def plan_command(
     plan: RunPlan,
 ) -> str:  # e.g. "crmeval run --model openai:m --limit 3"; quoted for a shell
-    "The command line that says what a plan says; in the place of a key or a password it says so."
+    "Return the command line equivalent to a plan, with keys and passwords masked."
     words = ["crmeval", "run"]
     for name, value in plain_plan(plan).items():
         word = settings()[name].word
@@ -576,7 +574,7 @@ def plan_command(
 
 
 def _words_of(value):
-    "A value as words, one for each time that it is said."
+    "Return a value as command-line arguments, one for each repetition of the option."
     if isinstance(value, dict) and set(value) & {"object", "samples", "rows"}:
         return [f"({', '.join(f'{k} {v}' for k, v in value.items())})"]
     if isinstance(value, dict):
@@ -589,12 +587,9 @@ def _words_of(value):
 def plan_text(
     plan: RunPlan | None = None,  # None: the defaults
 ) -> str:  # YAML with comments; `read_plan` reads it
-    "A plan as a file that explains itself; a key or a password is not in it."
+    "Return a plan as commented YAML, without keys and passwords."
     plan, said, group = plan or RunPlan(), plain_plan(plan or RunPlan()), None
-    lines = [
-        "# A run of crmeval: crmeval run THIS_FILE; words of the command line count instead of what stands "
-        "here."
-    ]
+    lines = ["# A run of crmeval: crmeval run THIS_FILE; options of the command line override this file."]
     for name, setting in settings().items():
         if setting.group != group:
             group = setting.group

@@ -45,7 +45,7 @@ def _default_of(f):
 def settings_doc(
     without: Collection[str] = (),  # Fields to leave out
 ) -> str:
-    "Every setting with its default and its sentence, by group."
+    "Return every setting with its default and description, by group."
     lines, group = [], None
     for f in fields(RunPlan):
         setting = f.metadata["setting"]

@@ -20,50 +20,50 @@ from ..core.show import printable
 def shown_s(
     seconds: float,
 ) -> str:  # e.g. '40 s', '4 min', '2.5 h'
-    "A length of time as a person says it."
+    "Return a duration in readable form."
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Watch:
-    "What each system has answered and what is being judged; others tell it, and it says how it stands."
+    "Progress of each system and of judging, updated by calls and shown as one line of text."
 
     def __init__(
         self,
-        totals: Mapping[str, int],  # System -> answers that are wanted
+        totals: Mapping[str, int],  # System -> number of answers expected
         *,
         timer: Callable[[], float] = time.monotonic,
-        most: int = 3,  # Systems that are named; of more only the number is said
+        most: int = 3,  # Systems to name; the others are only counted
     ):
         self.totals, self.timer, self.most = dict(totals), timer, most
-        self.since = {}  # System -> when it was first asked in this session
-        self.there, self.fresh = Counter(), Counter()  # answers in all, and those of this session
-        self.judging = {}  # what is being judged -> since when
+        self.since = {}  # System -> time of its first call in this session
+        self.there, self.fresh = Counter(), Counter()  # all answers; those of this session
+        self.judging = {}  # what is being judged -> start time
         self.lost = 0  # rows without an answer
 
     def asking(self, client: str) -> None:
-        "A system is being asked."
+        "Record that a system is being asked."
         self.since.setdefault(client, self.timer())
 
     def answered(self, client: str, recorded: bool = False) -> None:
-        "An answer is there; one that was recorded before says nothing about how long the others take."
+        "Count an answer; one recorded in an earlier session is not used to estimate the pace."
         self.there[client] += 1
         self.fresh[client] += not recorded
 
     def judges(self, what: Hashable) -> None:
-        "A judge is being asked."
+        "Record that a judge is being asked."
         self.judging[what] = self.timer()
 
     def judged(self, what: Hashable) -> None:
         self.judging.pop(what, None)
 
     def finished(self, row: Response) -> None:
-        "A row is complete."
+        "Record a complete row."
         self.lost += row.status not in ("ok", "truncated")
 
-    def left_s(self, client: str) -> float | None:  # None: not known yet
-        "Seconds until a system has answered everything, at the pace of this session."
+    def left_s(self, client: str) -> float | None:  # None: unknown so far
+        "Return the seconds until a system has answered everything, at the pace of this session."
         if not self.fresh[client] or client not in self.since:
             return None
         each = (self.timer() - self.since[client]) / self.fresh[client]
@@ -74,7 +74,7 @@ class Watch:
         return "; ".join([*told, f"{self.lost} without an answer"] if self.lost else told)
 
     def _systems(self):
-        "Who is still answering, longest first."
+        "Return a text for each system still answering, longest remaining time first."
         busy = [c for c in self.since if self.there[c] < self.totals.get(c, 0)]
         busy.sort(key=lambda c: self.left_s(c) or 0, reverse=True)
         told = [self._system(c) for c in busy[: self.most]]
@@ -93,22 +93,22 @@ class Watch:
         return [f"judging {len(self.judging)}" + (f" for {shown_s(longest)}" if longest >= 2 else "")]
 
 # %% ../../nbs/runs/04_progress.ipynb #b809b49b
-_HEARTBEAT_S = (1.0, 60.0)  # on a screen, and in a file
+_HEARTBEAT_S = (1.0, 60.0)  # on a terminal, and in a file
 
 
 class Shown:
-    "Shows nothing; what the others begin from."
+    "Progress display that shows nothing; base class of the others."
 
-    beat_s: float | None = None  # Seconds between two heartbeats; None: there are none
+    beat_s: float | None = None  # Seconds between two updates; None: no periodic updates
 
     def step(self, done: int, row: Response) -> None:
-        "A row is complete."
+        "Show that a row is complete."
 
     def beat(self) -> None:
-        "Time has passed."
+        "Update the display after time has passed."
 
     def tell(self, text: str) -> None:
-        "Something that whoever waits should know."
+        "Show a message to the user."
 
 
 class _Called(Shown):
@@ -141,7 +141,7 @@ def show_progress(
     watch: Watch,
     unit: str = "answer",
 ):
-    "A `Shown` while the work is done."
+    "Yield a `Shown` for the duration of the work."
     if callable(progress):
         yield _Called(progress, total)
     elif not progress:
@@ -157,7 +157,7 @@ def show_progress(
 async def beating(
     shown: Shown,
 ):
-    "Its heart beats while the work is done."
+    "Update a display periodically for the duration of the work."
     beats = asyncio.ensure_future(_beat(shown)) if shown.beat_s else None
     try:
         yield

@@ -19,19 +19,19 @@ from ..tasks.probes import is_probe
 from ..tasks.use_cases import UseCase, get_use_case, prompt_faults, render_prompt
 
 # %% ../../nbs/runs/06_prompts.ipynb #5a65d4e7
-SHIPPED = "shipped"  # In place of a file: the use case's own prompt
+SHIPPED = "shipped"  # Instead of a file: the use case's own prompt
 
 
 @dataclass(frozen=True)
 class PromptVariant:
-    "Prompts of one's own under a name; a use case that it does not name keeps its own."
+    "Named set of custom prompts; use cases without one keep their own prompt."
 
-    name: str  # Stands behind the system's name in every table
+    name: str  # Shown after the system's name in every table
     prompts: Mapping[str, str] = field(default_factory=dict, repr=False)  # Use case -> template
 
 
 def _template(case: UseCase, path: str) -> str:
-    "The text of a prompt's file, with the places that the use case fills."
+    "Return the text of a prompt file after checking its placeholders against the use case."
     file = Path(path).expanduser()
     if not file.is_file():
         raise ValueError(f"there is no file {path!r} (prompt of {case.id}); '{SHIPPED}' is the package's own")
@@ -45,7 +45,7 @@ def _template(case: UseCase, path: str) -> str:
 
 
 def _split(line: str) -> tuple[UseCase, str]:
-    "Use case and file of a line."
+    "Return the use case and file of a line."
     name, mark, path = line.partition("=")
     if not mark or not name.strip() or not path.strip():
         raise ValueError(f"prompts: {line!r} is not USE_CASE=FILE")
@@ -53,9 +53,9 @@ def _split(line: str) -> tuple[UseCase, str]:
 
 
 def read_variants(
-    lines: Sequence[str | PromptVariant],  # 'USE_CASE=FILE' or 'USE_CASE=shipped'; variants stay as they are
-) -> list[PromptVariant]:  # One for each name of a file, in the order named
-    "Prompts of one's own; what cannot be meant raises `ValueError` before anything is spent."
+    lines: Sequence[str | PromptVariant],  # 'USE_CASE=FILE' or 'USE_CASE=shipped'; variants are kept
+) -> list[PromptVariant]:  # One for each file name, in the order given
+    "Read custom prompts; invalid ones raise `ValueError` before anything is spent."
     prompts: dict[str, dict[str, str]] = {}
     for line in lines:
         if isinstance(line, PromptVariant):
@@ -71,20 +71,20 @@ def read_variants(
 
 # %% ../../nbs/runs/06_prompts.ipynb #c0d2004b
 class PromptedClient:
-    "A client under a variant of the prompts."
+    "Client that uses a variant of the prompts."
 
     def __init__(self, client: Client, variant: PromptVariant):
         self.client, self.variant = client, variant
         self.name = f"{client.name} [{variant.name}]"
 
-    def __getattr__(self, name: str) -> Any:  # what it does not say itself, the client says
-        if name in ("client", "variant"):  # not there yet: while it is copied or unpickled
+    def __getattr__(self, name: str) -> Any:  # other attributes come from the client
+        if name in ("client", "variant"):  # not set yet while copying or unpickling
             raise AttributeError(name)
         said = getattr(self.client, name)
         return self._renamed(said) if name == "attempt" else said
 
     def _renamed(self, ask):
-        "One try of the client, whose row carries this name."
+        "Wrap one try of the client, so that its row carries this name."
 
         async def attempt(*args, **options):
             return replace(await ask(*args, **options), client=self.name)
@@ -96,7 +96,7 @@ class PromptedClient:
         return {**self.client.settings(), **said}
 
     def own_prompt(self, sample: Sample) -> str | None:
-        "What is sent for a sample; None: what anybody is sent."
+        "Return the prompt for a sample; None: the common prompt."
         if is_probe(sample) or sample.use_case not in self.variant.prompts:
             return None
         return render_prompt(sample, template=self.variant.prompts[sample.use_case])
@@ -111,9 +111,9 @@ class PromptedClient:
 
 def with_prompts(
     clients: Sequence[Client],
-    variants: Sequence[PromptVariant],  # Where there is none, the clients stay as they are
+    variants: Sequence[PromptVariant],  # Empty: the clients are returned unchanged
 ) -> list:
-    "Each client under each variant; baselines ask nobody and stay as they are."
+    "Return each client with each variant; baselines use no prompt and stay unchanged."
     if not variants:
         return list(clients)
     out: list = []

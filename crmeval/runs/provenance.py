@@ -15,9 +15,9 @@ from ..tasks.row_forms import split_table
 
 # %% ../../nbs/runs/01_provenance.ipynb #447127fe
 def sha256_of(
-    path: Path,  # Of a file
+    path: Path,  # Path of a file
 ) -> str:  # 64 hexadecimal digits
-    "SHA-256 of a file, read piece by piece."
+    "Return the SHA-256 of a file, read in chunks."
     found = hashlib.sha256()
     with open(path, "rb") as f:
         while piece := f.read(2**20):
@@ -30,7 +30,7 @@ def _of_file(spec: str, path: Path) -> dict:
 
 
 def _of_folder(spec: str, folder: Path) -> dict:
-    "A folder of transcripts: the digest of its files' names and digests."
+    "Describe a folder of transcripts by the digest of its files' names and digests."
     files = sorted(p for p in folder.iterdir() if p.is_file())
     lines = [f"{sha256_of(p)} {p.name}" for p in files]
     whole = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
@@ -39,8 +39,8 @@ def _of_folder(spec: str, folder: Path) -> dict:
 
 def data_told(
     data: object,  # As in `RunPlan.data`
-) -> dict:  # name or type; of a file its bytes and sha256
-    "Which data a run was given."
+) -> dict:  # Name or type; for a file also its bytes and sha256
+    "Return a description of the data of a run."
     if isinstance(data, str | Path):
         path = split_table(str(Path(data).expanduser()))[0]
         if path.is_file():

@@ -37,7 +37,7 @@ from ..systems.providers import provider_at
 # %% ../../nbs/runs/01_rate_limits.ipynb #c469583b
 @dataclass(frozen=True)
 class RateLimit(Printed):
-    "How much of something may be used within a time."
+    "Number of requests or tokens allowed within a window."
 
     what: str  # 'requests', 'tokens', 'input_tokens' or 'output_tokens'
     amount: float  # Above 0
@@ -46,7 +46,7 @@ class RateLimit(Printed):
 
     @property
     def key(self) -> str:
-        "Limits with the same key count the same."
+        "Identifier; limits with the same key count the same usage."
         return f"{self.what}:{self.window_s:g}"
 
     def __str__(self):
@@ -54,15 +54,15 @@ class RateLimit(Printed):
         return f"{self.amount:,.10g} {self.what.replace('_', ' ')} {span} (from {self.source})"
 
     def as_dict(self) -> dict:
-        "Plain data for a manifest."
+        "Return plain data for a manifest."
         return {"what": self.what, "amount": self.amount, "window_s": self.window_s, "from": self.source}
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #67667e41
-ANY_MODEL = "*"  # the name under which a plan's single number stands
+ANY_MODEL = "*"  # key of a plan's single number for all models
 
 
-def limit_names(client) -> list[str]:  # First what says most
-    "The names by which a plan may mean a client."
+def limit_names(client) -> list[str]:  # Most specific first
+    "Return the names by which a plan can refer to a client."
     name, model = getattr(client, "name", ""), getattr(client, "model", "")
     known = provider_at(_address_of(client))
     providers = [known.name if known else "", getattr(client, "provider", ""), name.partition(":")[0]]
@@ -79,7 +79,7 @@ def planned_limits(
     tokens: Mapping[str, float],  # Name or '*' -> tokens a minute
     window_s: float = 60.0,
 ) -> list[RateLimit]:
-    "What a plan allows a client."
+    "Return the limits that a plan sets for a client."
     names, found = limit_names(client), []
     for what, told in ("requests", requests), ("tokens", tokens):
         named = [told[n] for n in names if n in told]
@@ -88,43 +88,41 @@ def planned_limits(
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #eea5b0af
 HEADERS = "response headers"
-PARTS = ("windows", "told", "planned", "waiting")  # of the notes
+PARTS = ("windows", "told", "planned", "waiting")  # keys of the notes
 ANOTHER = "the plan of another run"
-BELIEVED_S = 3600.0  # seconds after which what headers told is forgotten
-FADE = 3  # windows in which what a process has had fades to a third
-AHEAD = 0.05  # of a limit: what a process may take more than one that waits
-TRANSIT = 0.1  # of a limit: what may be on its way while an answer says what is left
-LONG_S = (
-    120.0  # a window longer than this is not counted; where it is used up, the gate is closed for a while
-)
-MOST_CLOSED_S = 60.0  # seconds for which an answer can close a gate
+BELIEVED_S = 3600.0  # seconds after which a limit from headers expires
+FADE = 3  # windows after which the past usage of a process has decayed to about a third
+AHEAD = 0.05  # of a limit: how much more a process may use than one that waits
+TRANSIT = 0.1  # of a limit: what may be in flight while a response reports the rest
+LONG_S = 120.0  # a longer window is not counted; once it is used up, the gate closes for a while
+MOST_CLOSED_S = 60.0  # seconds for which a response can close a gate, at most
 
 
 @dataclass
 class Booking:
-    "What was booked for one call."
+    "Amounts booked for one call."
 
     slices: dict[str, int] = field(default_factory=dict)  # Key of a limit -> slice
     amounts: dict[str, float] = field(default_factory=dict)
-    used: dict[str, float] = field(default_factory=dict)  # Key -> what counted then, this call included
+    used: dict[str, float] = field(default_factory=dict)  # Key -> usage at that time, this call included
     totals: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Wait:
-    "Why a call cannot go now."
+    "How long a call has to wait, and why."
 
     seconds: float
     why: str
 
 
 class Books:
-    "The books of one account at one moment."
+    "Usage accounting of one account at one moment."
 
     def __init__(
         self,
-        notes: dict,  # Is changed
-        now: float,  # Of `machine_clock`
+        notes: dict,  # Changed in place
+        now: float,  # Seconds from `machine_clock`
         planned: Sequence[RateLimit] = (),
     ):
         if not self._is_sound(notes, now):
@@ -140,13 +138,13 @@ class Books:
 
     @staticmethod
     def _is_sound(notes, now):
-        "Whether notes are of this version, and not of a time before the machine was started."
+        "Whether notes have this version and were written since the machine started."
         at, parts = notes.get("at"), [notes.get(p, {}) for p in PARTS]
         known = notes.get("version") == 1 and isinstance(at, float | int) and at <= now + 1
         return known and all(isinstance(p, dict) for p in parts)
 
     def _forget(self):
-        "Drop what is too old to count."
+        "Drop entries that are too old to count."
         told, waiting = self.notes["told"], self.notes["waiting"]
         for key in [k for k, t in told.items() if self.now - t[3] > BELIEVED_S]:
             del told[key]
@@ -157,7 +155,7 @@ class Books:
                 del self.notes["windows"][key], self.windows[key]
 
     def _planned_elsewhere(self, planned):
-        "Say what this run was told, and hear what others were told that are at work now."
+        "Publish the limits planned for this run and return those of other active runs."
         kept = self.notes["planned"]
         for limit in planned:
             kept[f"{limit.key}={limit.amount!r}"] = self.now + 2 * limit.window_s
@@ -172,7 +170,7 @@ class Books:
         return [RateLimit(what, told[0], float(s), HEADERS) for (what, _, s), told in named]
 
     def window(self, key: str) -> Window:
-        "What was used of a limit."
+        "Return the usage window of a limit."
         if key not in self.windows:
             kept = self.notes["windows"].get(key, {"slices": {}, "total": 0.0})
             slices = {int(i): n for i, n in kept["slices"].items()}
@@ -180,13 +178,13 @@ class Books:
         return self.windows[key]
 
     def close(self) -> None:
-        "Write down what has changed."
+        "Write the windows back to the notes."
         for key, window in self.windows.items():
             window.used(self.now)
             self.notes["windows"][key] = {"slices": window.slices, "total": window.total}
 
     def wait(self, limit: RateLimit, amount: float) -> float:  # Seconds; 0: now
-        "How long an amount has to wait for one limit; one larger than the limit waits for the whole."
+        "Return how long an amount waits for one limit; a larger amount waits for the whole limit."
         window, amount = self.window(limit.key), min(amount, limit.amount)
         wait = window.fits_in(self.now, amount, limit.amount)
         told = self.notes["told"].get(limit.key)
@@ -201,11 +199,11 @@ class Books:
 
     def take(
         self,
-        who: str,  # Of this process
-        amounts: Mapping[str, float],  # What -> how much
-        lease_s: float = 1.0,  # For how long others take it that this one still waits
+        who: str,  # Identifier of this process
+        amounts: Mapping[str, float],  # Kind -> amount
+        lease_s: float = 1.0,  # Seconds for which others assume that this process still waits
     ) -> Booking | Wait:
-        "Book a call, or say how long it has to wait."
+        "Book a call, or return how long it has to wait."
         wait = self._longest_wait(amounts)
         if wait is None and self._stands_back(who, amounts):
             wait = Wait(0.0, "another run on this machine has waited longer")
@@ -226,13 +224,13 @@ class Books:
         return longest if longest.seconds > 0 else None
 
     def _share(self, who):
-        "What a process has had lately, in windows."
+        "Return the recent usage of a process as a decaying share of its limits."
         share, at, _ = self.notes["waiting"].get(who, [0.0, self.now, 0.0])
         span = max([r.window_s for r in self.limits], default=60.0)
         return share * math.exp(-(self.now - at) / (FADE * span))
 
     def _stands_back(self, who, amounts):
-        "Whether another one that waits has had less."
+        "Whether another waiting process has used less."
         if not self.limits:
             return False
         once = max(amounts[r.what] / r.amount for r in self.limits)
@@ -241,14 +239,14 @@ class Books:
         return any(self._share(w) < mine for w in others)
 
     def adopt(self, booking: Booking, amounts: Mapping[str, float]) -> None:
-        "Book a call that was sent before anything was known; one that is booked stays as it is."
+        "Book a call that was sent before any limit was known, unless it is already booked."
         if not booking.slices:
             self._book(booking, amounts)
 
     def _book(self, done, amounts):
         for limit in self.limits:
             if limit.key in done.slices:
-                continue  # the plan and the headers limit the same
+                continue  # the plan and the headers set the same kind of limit
             window, amount = self.window(limit.key), amounts[limit.what]
             done.slices[limit.key] = window.book(self.now, amount)
             done.amounts[limit.key] = amount
@@ -256,7 +254,7 @@ class Books:
         return done
 
     def move(self, booking: Booking) -> None:
-        "The call goes out now; it was booked earlier."
+        "Move an earlier booking to the present, when the call is sent."
         for key, i in booking.slices.items():
             window = self.window(key)
             if i in window.slices and i != window.slice_at(self.now):
@@ -266,9 +264,9 @@ class Books:
     def settle(
         self,
         booking: Booking,
-        amounts: Mapping[str, float],  # What was really used
+        amounts: Mapping[str, float],  # Kind -> actual usage
     ) -> None:
-        "Correct what was booked."
+        "Correct a booking to the actual usage."
         for key, i in booking.slices.items():
             real = amounts.get(key.partition(":")[0], booking.amounts[key])
             self.window(key).change(i, real - booking.amounts[key])
@@ -277,9 +275,9 @@ class Books:
     def hear(
         self,
         told: ToldLimit,
-        booking: Booking | None = None,  # Of the call whose answer told it
+        booking: Booking | None = None,  # Of the call whose response reported the limit
     ) -> None:
-        "Take in what headers say about one limit."
+        "Record one limit that headers report."
         if told.window_s > LONG_S:
             if not told.remaining:
                 pause = max(1.0, told.window_s / told.limit)
@@ -306,20 +304,20 @@ class Books:
             self.notes["closed"] = [until, why]
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #9e89548e
-TELL_S = 30.0  # seconds of waiting that are worth a word
-FIRST_GUESS = 1000  # tokens of an answer before one has been seen, where the call does not limit it
-LOOK_S = 1.0  # seconds between two looks for what other processes have heard
-SHORT_PAUSE_S = 2.0  # a shorter pause that a refusal asks for is that call's own
+TELL_S = 30.0  # a longer wait is reported
+FIRST_GUESS = 1000  # assumed tokens of a first answer, if the call does not limit it
+LOOK_S = 1.0  # seconds between two checks for limits found by other processes
+SHORT_PAUSE_S = 2.0  # a shorter pause asked for by a refusal applies to that call alone
 
 
 class Gate:
-    "The limits of one account, for the calls of one run."
+    "Rate limiter of one account for the calls of one run."
 
     def __init__(
         self,
         name: str,  # For messages
         planned: Sequence[RateLimit],
-        notes: Callable[[bool], Any],  # Whether to make them -> `SharedNotes` or the like, or None
+        notes: Callable[[bool], Any],  # (whether to create them) -> `SharedNotes` or similar, or None
         *,
         provider: str = "",
         window_s: float = 60.0,
@@ -328,16 +326,16 @@ class Gate:
     ):
         self.name, self.planned, self.provider, self.window_s = name, list(planned), provider, window_s
         self.clock, self.sleep, self.told = clock, sleep, set()
-        self.tell: Callable[[str], object] | None = None  # Told once of each long wait
+        self.tell: Callable[[str], object] | None = None  # Called once for each reason of a long wait
         self.who, self._notes_of, self._notes = f"{os.getpid():x}-{secrets.token_hex(4)}", notes, None
         self.longest, self._looked, self._later = 0, -math.inf, []
         self.limits, self.waited_s, self.waits, self.refused = list(planned), 0.0, 0, 0
-        self._blind: dict = {}  # calls in flight that nothing was known for: (booking, amounts)
+        self._blind: dict = {}  # calls in flight, sent before any limit was known: (booking, amounts)
         self._turns: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
         self.poll_s = min(0.25, max(0.002, window_s / SLICES))
 
     def is_known(self) -> bool:
-        "Whether there is anything to keep; costs a look at the disk each second at most."
+        "Whether any limit is known; checks the disk at most once a second."
         if self.planned or self._notes is not None:
             return True
         now = self.clock()
@@ -349,18 +347,18 @@ class Gate:
         self,
         prompt: str,
         max_tokens: int | None = None,  # Longest answer, if the call limits it
-    ) -> dict[str, float]:  # What -> how much
-        "What a call may use."
+    ) -> dict[str, float]:  # Kind -> amount
+        "Return an estimate of what a call may use."
         sent, answer = estimate_tokens(prompt), max_tokens or self.longest or FIRST_GUESS
         return {"requests": 1, "tokens": sent + answer, "input_tokens": sent, "output_tokens": answer}
 
     async def through(
         self,
-        enter: Callable[[], Awaitable],  # Takes a place in the lane
+        enter: Callable[[], Awaitable],  # Acquires a slot for the call
         amounts: Mapping[str, float],  # From `amounts`
-        is_down: Callable[[], bool] = lambda: False,  # Whether waiting makes no sense any more
-    ) -> tuple:  # (what `enter` gave, `Booking`)
-        "Wait until a call may go, book it, and give it its place in the lane."
+        is_down: Callable[[], bool] = lambda: False,  # Whether waiting has become pointless
+    ) -> tuple:  # (result of `enter`, `Booking`)
+        "Wait until a call may be sent, book it and acquire its slot."
         if not self.is_known():
             booking = Booking()
             self._blind[id(booking)] = booking, amounts
@@ -372,7 +370,7 @@ class Gate:
         async with self._turn():
             booking = await self._granted(amounts, is_down)
             if not self.limits and not isinstance(self._notes, OwnNotes | None):
-                self._notes, self._looked = None, self.clock()  # nothing is known any more
+                self._notes, self._looked = None, self.clock()  # all known limits have expired
             try:
                 place = await enter()
             except BaseException:
@@ -402,13 +400,13 @@ class Gate:
         return Booking()
 
     def _pause_s(self, found):
-        "Seconds until another look is worth while."
+        "Return the seconds until the next attempt."
         if found is None:
             return 0.001
         return min(max(found.seconds, 0.001), self.poll_s) if found.seconds else self.poll_s
 
     def _taken(self, amounts):
-        "A booking or a wait; None where another process is just at the books."
+        "Return a booking or a wait; None while another process has locked the books."
 
         def take(books):
             found = books.take(self.who, amounts, lease_s=4 * self.poll_s + 0.25)
@@ -432,7 +430,7 @@ class Gate:
             self.tell(f"{self.name}: waiting for {wait.why}; the next call in {max(1, wait.seconds):.0f} s")
 
     def _change(self, work):
-        "Open the books, do what was left undone, and then something."
+        "Open the books, apply the deferred changes, then `work`."
         now = self.clock()
 
         def within(notes):
@@ -457,7 +455,7 @@ class Gate:
             return self._notes.change(within)
 
     def _do(self, work):
-        "Change the books now, or with the next change where another process is at them."
+        "Change the books now, or with the next change if another process has locked them."
         self._later.append(work)
         with contextlib.suppress(BlockingIOError):
             self._change(lambda books: None)
@@ -465,11 +463,11 @@ class Gate:
     def done(
         self,
         booking: Booking,  # From `through`
-        usage: Usage | None = None,  # None: there is no answer
+        usage: Usage | None = None,  # None: no answer
         failure: BaseException | None = None,
         heard: HeardLimits | None = None,
     ) -> None:
-        "A call has ended: correct what was booked, and take in what its headers told."
+        "Settle a finished call: correct its booking and record the limits in its headers."
         heard = heard or HeardLimits()
         self.refused += len(heard.refused)
         if usage is not None:
@@ -487,12 +485,12 @@ class Gate:
                 books.adopt(blind, wanted)
             books.settle(booking, amounts)
             if pause:
-                books.shut(pause, "the pause that a refusal asked for (retry-after)")
+                books.shut(pause, "the pause that the endpoint asked for (retry-after)")
 
         self._do(settle)
 
     def _pause(self, heard, failure):
-        "Seconds for which a refusal closes the gate for all; 0: it does not."
+        "Return the seconds for which a refusal closes the gate for all calls; 0: it does not."
         after_s = heard.pause_s
         if after_s is None and getattr(failure, "http_status", None) == 429:
             after_s = getattr(failure, "after_s", None)
@@ -501,7 +499,7 @@ class Gate:
         return after_s
 
     def summary(self) -> dict:
-        "What was kept and how long was waited, as plain data for a manifest; empty where nothing was known."
+        "Return limits and waits as plain data for a manifest; empty if no limit was known."
         if not (self.limits or self.waits or self.refused):
             return {}
         return {
@@ -513,7 +511,7 @@ class Gate:
 
 
 def _really_used(usage, failure):
-    "What a call has used, as far as it is known."
+    "Return the usage of a call as far as it is known."
     if usage is None:
         status = getattr(failure, "http_status", None)
         spent_nothing = status is not None and 400 <= status < 500
@@ -525,35 +523,35 @@ def _really_used(usage, failure):
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #15cbbe14
 class RateLimits:
-    "Gates by account; they learn from headers, and keep what a plan says."
+    "Gates by account, which apply the limits of a plan and those reported by headers."
 
     def __init__(
         self,
         requests_per_minute: Mapping[str, float] | None = None,  # Name or '*' -> number
         tokens_per_minute: Mapping[str, float] | None = None,  # Name or '*' -> number
         *,
-        folder: Path | None = None,  # Of the shared notes; default: `notes_folder()`
-        window_s: float = 60.0,  # How long a minute is
+        folder: Path | None = None,  # Folder of the shared notes; default: `notes_folder()`
+        window_s: float = 60.0,  # Seconds that count as a minute
         clock: Callable[[], float] = machine_clock,
         sleep: Callable[[float], Awaitable] = asyncio.sleep,
     ):
         self.requests, self.tokens = dict(requests_per_minute or {}), dict(tokens_per_minute or {})
-        self.place: Any = NotesFolder(folder)  # or what lends the notes of another machine
+        self.place: Any = NotesFolder(folder)  # or an object that provides the notes of another machine
         self.window_s, self.clock, self.sleep = window_s, clock, sleep
         self.gates: dict[tuple, Gate] = {}
-        self.asked: set[str] = set()  # all names of those who have asked or will
+        self.asked: set[str] = set()  # names of all clients that have sent or will send calls
 
     def expect(self, client) -> None:
-        "Know whoever will ask, so that `notes` are whole before anything is spent."
+        "Register a client in advance, so that `notes` is complete before anything is spent."
         self.asked |= set(limit_names(client))
 
     def gate(
         self,
         client,
         key: tuple,  # Provider, address and model; clients with the same key and account share a gate
-        tell: Callable[[str], object] | None = None,  # Told once of long waits
+        tell: Callable[[str], object] | None = None,  # Called once for each reason of a long wait
     ) -> Gate:
-        "The gate of a client."
+        "Return the gate of a client."
         if key not in self.gates:
             known = provider_at(_address_of(client))
             self.expect(client)
@@ -570,7 +568,7 @@ class RateLimits:
         return self.gates[key]
 
     def _notes(self, client, key, make):
-        "The notes of an account; None: there are none, and none are to be made. `OSError`: they cannot be."
+        "Return an account's notes; None: missing, and `make` is False; `OSError`: not writable."
         salt = None
         try:
             salt = self.place.salt(make)
@@ -585,24 +583,24 @@ class RateLimits:
         return self.place.at(name, make)
 
     def notes(self) -> list[str]:
-        "Limits of the plan whose name means nobody who has asked or will, in sentences."
+        "Return a sentence for each limit of the plan whose name matches no client."
         told = ("requests_per_minute", self.requests), ("tokens_per_minute", self.tokens)
         idle = [(field, name) for field, named in told for name in named if name not in self.asked]
-        said = "no system, model or provider that is asked is called"
+        said = "no system, model or provider of this run is named"
         names = ", ".join(map(repr, sorted(self.asked - {"*"})[:6]))
         return [f"{field}: {said} {name!r}; asked: {names}" for field, name in idle if self.asked]
 
     def summary(self, key: tuple) -> dict:
-        "What a gate has kept, as plain data; empty where there is none."
+        "Return the summary of a gate as plain data; empty if there is none."
         return self.gates[key].summary() if key in self.gates else {}
 
 
 def heard_limits(
     gate: Gate,
-    status: int | None,  # HTTP status; None: there was no answer
+    status: int | None,  # HTTP status; None: no response
     headers: Mapping[str, str] | None,
 ) -> HeardLimits:
-    "What an answer told about limits."
+    "Return the limits that a response reported."
     if headers is None:
         return HeardLimits()
     found = read_limits(headers, provider=gate.provider, status=status or 200)

@@ -17,12 +17,12 @@ from .folder import FILES, Run, now, table_of, unwritable, write_json, write_run
 
 # %% ../../nbs/runs/09_rewritten.ipynb #ccb1b1b4
 def rewrite_rows(
-    run: Run,  # In lists or in tables
-    stays: Mapping[str, Callable[[Mapping], bool]],  # 'samples', 'responses', 'scores' -> whether a row stays
-    fields: Mapping[str, tuple[str, ...]],  # The same names -> what of a row that is told by: plain fields
-    more: Iterable[Score] = (),  # Scores behind the others; a `RecordTable` is copied in columns
-) -> Run:  # Written, in the form that it had; a manifest that was changed is written with it
-    "A run without some of its rows, and with further scores."
+    run: Run,  # With lists or tables
+    stays: Mapping[str, Callable[[Mapping], bool]],  # 'samples', 'responses', 'scores' -> whether to keep it
+    fields: Mapping[str, tuple[str, ...]],  # The same names -> plain fields that `stays` needs
+    more: Iterable[Score] = (),  # Scores to append; a `RecordTable` is copied by columns
+) -> Run:  # Written in its previous form, with its manifest as changed
+    "Rewrite a run without some of its rows and with further scores."
     if not run.in_tables:
         kept = {n: _kept(getattr(run, n), stays.get(n), fields.get(n, ())) for n in FILES}
         return write_run(replace(run, **kept | {"scores": [*kept["scores"], *more]}))
@@ -36,14 +36,14 @@ def rewrite_rows(
 
 
 def _kept(records, stays, names):
-    "Records that stay."
+    "Return the records to keep."
     if stays is None:
         return list(records)
     return [r for r in records if stays({name: getattr(r, name) for name in names})]
 
 
 def _copied(run, name, stays, fields, more, files) -> Counter:
-    "Write a table anew, and count the statuses of its rows; the file has its name when all are written."
+    "Rewrite a table and count its statuses; the file is renamed once all tables are written."
     import pyarrow as pa
 
     statuses = Counter()
@@ -63,7 +63,7 @@ def _copied(run, name, stays, fields, more, files) -> Counter:
 
 
 def _append(out, more, statuses):
-    "Write further scores as they come, and count them."
+    "Write and count further scores as they arrive."
     if isinstance(more, RecordTable):
         for batch in more.batches():
             statuses.update(batch["status"].to_pylist())

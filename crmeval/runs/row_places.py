@@ -22,8 +22,8 @@ from ..tasks.columns import columns_apart
 # %% ../../nbs/runs/09_row_places.ipynb #2917946c
 def sample_places(
     samples: RecordTable,
-) -> HashIndex:  # Hash of a sample's key -> its number
-    "Where each sample stands."
+) -> HashIndex:  # Hash of a sample's key -> its index
+    "Return the position of each sample."
     places, n = HashIndex(), 0
     for batch in samples.batches(["id", "perturbation"]):
         for key in zip(batch["id"].to_pylist(), batch["perturbation"].to_pylist()):
@@ -33,22 +33,20 @@ def sample_places(
 
 
 def samples_of(
-    responses: Sequence[Response],  # Some of a run
+    responses: Sequence[Response],  # Responses of a run
     places: HashIndex,  # From `sample_places`
-    samples: NumberedRows,  # Of the run
-) -> dict[
-    tuple[str, str], Sample
-]:  # (sample id, perturbation) -> sample; those that the run lacks are left out
-    "The samples that some responses answer."
+    samples: NumberedRows,  # Samples of the run
+) -> dict[tuple[str, str], Sample]:  # (sample id, perturbation) -> sample; missing ones are left out
+    "Return the samples of some responses."
     keys = dict.fromkeys((r.sample_id, r.perturbation) for r in responses)
     known = {key: at for key in keys if (at := places.get(hash(key))) is not None}
     return dict(zip(known, samples.records(np.array(list(known.values()), int))))
 
 
 def with_samples(
-    run: Run,  # In lists or in tables
-) -> Iterator[tuple[Sample | None, Response]]:  # In the order of the responses
-    "Each response with the sample that it answers, as a model was asked; None where the run lacks it."
+    run: Run,  # With lists or tables
+) -> Iterator[tuple[Sample | None, Response]]:  # In the order of responses
+    "Yield each response with its sample as sent to the model; None if the run lacks the sample."
     samples = columns_apart(run.samples)[0]
     if not isinstance(samples, RecordTable):
         by_key = {s.key: s for s in samples}
@@ -63,12 +61,9 @@ def with_samples(
 # %% ../../nbs/runs/09_row_places.ipynb #59d0988a
 def score_places(
     columns: RunColumns,
-    rank: np.ndarray
-    | None = None,  # (names of 'by',) whose scores of a response come first; None: as they lie
-) -> tuple[
-    np.ndarray, np.ndarray
-]:  # (numbers of scores, a response's together; (responses + 1,) where each ends)
-    "Where the scores of each response stand; those of a response that the run lacks are left out."
+    rank: np.ndarray | None = None,  # (names of 'by',) order of judges within a response; None: stored order
+) -> tuple[np.ndarray, np.ndarray]:  # (score indices grouped by response; (responses + 1,) group bounds)
+    "Return the positions of each response's scores; scores without a response are left out."
     s, n = columns.scores, len(columns.responses)
     mine = np.flatnonzero(s.row >= 0)
     key = s.row[mine].astype(np.int64)
@@ -80,9 +75,9 @@ def score_places(
 
 def places_between(
     ends: np.ndarray,  # From `score_places`
-    rows: np.ndarray,  # (n,) numbers of responses
-) -> np.ndarray:  # Places in the order that `score_places` gave, those of the first response first
-    "Where the scores of some responses stand."
+    rows: np.ndarray,  # (n,) indices of responses
+) -> np.ndarray:  # Positions within the first result of `score_places`, by response
+    "Return the positions of the scores of some responses."
     counts = ends[rows + 1] - ends[rows]
     before = np.concatenate([[0], np.cumsum(counts)[:-1]]) if len(rows) else np.zeros(0, int)
     return np.repeat(ends[rows] - before, counts) + np.arange(int(counts.sum()))

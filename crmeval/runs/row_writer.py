@@ -24,16 +24,16 @@ _KEY = ("sample_id", "perturbation", "client", "repeat")
 
 
 def _hashes(table: RecordTable, columns: Sequence[str]) -> Iterator[int]:
-    "A hash of some columns, for each row."
+    "Yield a hash of some columns for each row."
     for batch in table.batches(columns):
         yield from map(hash, zip(*(batch.column(c).to_pylist() for c in columns)))
 
 
 def same_texts(
-    before: RecordTable,  # Responses
-    after: RecordTable,  # Those that take their place
-) -> HashIndex:  # Hash of a response's key -> 1 with the same text, 0 with another; those of both alone
-    "Which responses have become others."
+    before: RecordTable,  # Earlier responses
+    after: RecordTable,  # Responses that replace them
+) -> HashIndex:  # Hash of a key in both -> 1: same text, 0: other text
+    "Return which responses have kept their text."
     texts, same = HashIndex(), HashIndex()
     for key, text in zip(_hashes(before, _KEY), _hashes(before, ["text"])):
         texts[key] = text
@@ -44,13 +44,13 @@ def same_texts(
 
 
 class Earlier:
-    "The rows of a folder that a plan is added to, without those that the new plan replaces."
+    "Rows of an existing folder to which a plan is added, without those that the new plan replaces."
 
     def __init__(
         self,
         folder: Path,
-        samples: Iterable[Sample],  # Of the new plan
-        clients: Iterable[str],  # Names
+        samples: Iterable[Sample],  # Samples of the new plan
+        clients: Iterable[str],  # Names of the new plan's clients
         repeats: int,
     ):
         kinds = {"samples": Sample, "responses": Response, "scores": Score}
@@ -60,19 +60,19 @@ class Earlier:
             self.asked[hash(s.key)] = 1
 
     def keeps(self, sample_id: str, perturbation: str, client: str, repeat: int) -> bool:
-        "Whether the response of this key stays."
+        "Whether the response with this key is kept."
         replaced = client in self.names and repeat < self.repeats
         return not (replaced and self.asked.get(hash((sample_id, perturbation))))
 
     def samples(self) -> Iterator[Sample]:
-        "Samples that the new plan does not ask about."
+        "Yield the samples that are not in the new plan."
         return (s for s in self.tables["samples"] if not self.asked.get(hash(s.key)))
 
     def rows(
         self,
         name: str,  # 'responses' or 'scores'
     ) -> Iterator:  # `pyarrow.RecordBatch`
-        "Rows of the responses that stay."
+        "Yield the rows of the responses that are kept."
         for batch in self.tables[name].batches():
             keys = zip(*(batch.column(c).to_pylist() for c in _KEY))
             yield _where(batch, [self.keeps(*key) for key in keys])
@@ -85,23 +85,23 @@ def _where(batch, mask):
 
 # %% ../../nbs/runs/08_row_writer.ipynb #00ab6537
 class RowWriter:
-    "Writes responses and scores as they come; a context manager: the tables are there when it ends well."
+    "Context manager that writes responses and scores as they arrive; tables appear on success."
 
     def __init__(
         self,
-        folder: Path,  # Of the run
+        folder: Path,  # Run folder
         *,
         texts: bool = True,  # False: rows are written without texts
-        earlier: Earlier | None = None,  # Rows that stay, where a plan is added to
+        earlier: Earlier | None = None,  # Rows to keep, if the plan is added to a run
     ):
         self.folder, self.texts, self.earlier = folder, texts, earlier
-        self.statuses, self.score_statuses = Counter(), Counter()  # of all rows that are written
-        self.asked, self.batched = Counter(), Counter()  # of each system
+        self.statuses, self.score_statuses = Counter(), Counter()  # of all rows written
+        self.asked, self.batched = Counter(), Counter()  # per system
         self.kinds, self.unchecked, self.signed, self.mine = {}, {}, set(), set()
         self.files = contextlib.ExitStack()
 
     def __enter__(self):
-        with contextlib.ExitStack() as opening:  # what fails here leaves no half files
+        with contextlib.ExitStack() as opening:  # a failure here leaves no partial files
             self.scores = opening.enter_context(TableWriter(self.folder / "scores.parquet", Score))
             self.responses = opening.enter_context(TableWriter(self.folder / "responses.parquet", Response))
             if self.earlier is not None:
@@ -115,13 +115,13 @@ class RowWriter:
         return self.files.__exit__(*error)
 
     def _put(self, name, batch):
-        "Rows in columns."
+        "Write and count a batch of rows."
         told = batch.column("status").to_pylist()
         (self.statuses if name == "responses" else self.score_statuses).update(told)
         getattr(self, name).write_table(batch)
 
     def take(self, response: Response, scores: Sequence[Score]) -> None:
-        "Write a response with its scores, and count them."
+        "Write and count a response and its scores."
         if not self.texts:
             response, scores = bare_response(response), list(map(bare_score, scores))
         self.statuses[response.status] += 1
@@ -137,15 +137,15 @@ class RowWriter:
         self.scores.write(scores)
 
     def warnings(self) -> list[str]:
-        "Systems whose answers were often lost, and instructions that nothing could check."
+        "Return warnings on systems with many lost answers and on unchecked instructions."
         lost = [f"{c}: {u.sentence()}" for c, u in self.unchecked.items() if u.missed]
         return [*kind_warnings(self.kinds), *batch_notes(self.asked, self.batched), *lost]
 
     def keep_others(
         self,
-        by_metric: bool,  # True: also scores by the same judges of other metrics
+        by_metric: bool,  # True: also keep the same judges' scores of other metrics
     ) -> None:
-        "Behind the scores those that others gave to the same responses, after the last row."
+        "Append the existing scores by other judges of the same responses; called after the last row."
         self.responses.close()
         self.mine = self.signed if by_metric else {(r, "") for r, _ in self.signed}
         old = self.folder / "scores.parquet"
@@ -162,7 +162,7 @@ class RowWriter:
             self._put("scores", _where(batch, self._stay(batch, same, by_metric)))
 
     def _others_in(self, scores, by_metric):
-        "Whether there is any score that somebody else gave."
+        "Whether any score is by another judge or person."
         return any(
             any(
                 self._is_other(m, r, name, by_metric) for m, r, name in set(zip(*map(_listed, batch.columns)))
@@ -174,7 +174,7 @@ class RowWriter:
         return method == "manual" or (rater, metric if by_metric else "") not in self.mine
 
     def _stay(self, batch, same, by_metric):
-        "Of each old score whether it stays; a person's does unless its response has become another one."
+        "Yield whether each old score is kept; a person's score is, unless its response has changed."
         columns = [batch.column(c).to_pylist() for c in ("method", "rater", "metric", *_KEY)]
         for method, rater, metric, *key in zip(*columns):
             state = same.get(hash(tuple(key)))

@@ -27,33 +27,33 @@ from ..tasks.probes import is_probe
 # %% ../../nbs/runs/08_run_columns.ipynb #66ea956f
 @dataclass(eq=False)
 class ScoreColumns:
-    "Scores as arrays, each of (n,)."
+    "Scores as arrays, each of shape (n,)."
 
-    names: dict[str, Names]  # Of 'metric', 'by' (method, rater), 'use_case' and 'status'
-    row: np.ndarray  # Number of the response, from 0; -1 where the run has none
-    metric: np.ndarray  # Numbers of names, as the next three
+    names: dict[str, Names]  # For 'metric', 'by' (method, rater), 'use_case' and 'status'
+    row: np.ndarray  # Index of the response, from 0; -1: not in the run
+    metric: np.ndarray  # Index into the names, as in the next three
     by: np.ndarray
     use_case: np.ndarray
     status: np.ndarray
-    points: np.ndarray  # NaN where there are none
-    is_twin: np.ndarray  # Of a perturbed sample
-    instructions: np.ndarray  # Instructions in the evidence of instruction following
-    unchecked: np.ndarray  # Those of them that nothing could check
+    points: np.ndarray  # NaN: none
+    is_twin: np.ndarray  # Whether the sample is perturbed
+    instructions: np.ndarray  # Number of instructions in the evidence of instruction following
+    unchecked: np.ndarray  # Number of those that could not be checked
 
     def __len__(self):
         return len(self.row)
 
     @functools.cached_property
     def counted(self) -> np.ndarray:  # (n,) of bool
-        "Which scores count: of responses of the run; of several by one judge of a metric the last."
+        "Return which scores count: only of the run's responses, and only the last per judge and metric."
         key = (self.row.astype(np.int64) * len(self.names["by"]) + self.by) * len(self.names["metric"])
         _, last = np.unique((key + self.metric)[::-1], return_index=True)
         found = np.zeros(len(self), bool)
         found[len(self) - 1 - last] = True
         return found & (self.row >= 0)
 
-    def left_out(self) -> dict[str, int]:  # 'no response' and 'scored again', where there are any
-        "How many scores do not count, by the reason."
+    def left_out(self) -> dict[str, int]:  # 'no response' and 'scored again', if above 0
+        "Return how many scores do not count, by reason."
         orphans = int((self.row < 0).sum())
         told = {"no response": orphans, "scored again": int((~self.counted).sum()) - orphans}
         return {why: n for why, n in told.items() if n}
@@ -69,7 +69,7 @@ _KINDS = {
 
 # %% ../../nbs/runs/08_run_columns.ipynb #5e6b3c2f
 class _Keys:
-    "Finds the number of a response by its key."
+    "Finds the index of a response by its key."
 
     _FIELDS = ("sample_id", "perturbation", "client")
 
@@ -87,7 +87,7 @@ class _Keys:
         return key * self.repeats + repeat
 
     def rows(self, codes, repeat):
-        "Numbers of the responses, -1 for none."
+        "Return the indices of the responses, -1 for none."
         known = np.logical_and.reduce([c >= 0 for c in codes]) & (repeat < self.repeats) & (repeat >= 0)
         found = np.full(len(repeat), -1, np.int32)
         if len(self.keys) and known.any():
@@ -98,10 +98,10 @@ class _Keys:
 
 # %% ../../nbs/runs/08_run_columns.ipynb #a0490070
 def score_columns(
-    scores: Sequence[Score],  # A list, or a `RecordTable`
+    scores: Sequence[Score],  # A list or a `RecordTable`
     responses: ResponseColumns,  # Of the same run
 ) -> ScoreColumns:
-    "What figures need of scores."
+    "Return the columns of scores that figures need."
     names = {f: Names() for f in ("metric", "by", "use_case", "status")}
     arrays, keys = {f: np.zeros(len(scores), kind) for f, kind in _KINDS.items()}, _Keys(responses)
     if isinstance(scores, RecordTable):
@@ -113,7 +113,7 @@ def score_columns(
 
 
 def _fill(arrays, parts):
-    "Put parts into whole arrays, one behind the other."
+    "Copy parts into whole arrays, one after the other."
     at = 0
     for part in parts:
         n = len(part["instructions" if "points" not in part else "points"])
@@ -123,7 +123,7 @@ def _fill(arrays, parts):
 
 
 def _list_parts(scores, names, keys) -> Iterator[Mapping]:
-    "The columns of records."
+    "Yield the columns of records."
     scores = list(scores)
     codes = []
     for field, known in zip(keys._FIELDS, keys.names):
@@ -140,11 +140,11 @@ def _list_parts(scores, names, keys) -> Iterator[Mapping]:
 # %% ../../nbs/runs/08_run_columns.ipynb #537aec9d
 _OF_INSTRUCTIONS = "instruction_following"
 _TEXTS = ("metric", "status", "rater", "method", "sample_id", "client", "use_case", "perturbation")
-_ROWS = 64_000  # scores that are read at once, without their evidence
+_ROWS = 64_000  # scores read at once, without evidence
 
 
 def _table_parts(table, names, keys) -> Iterator[Mapping]:
-    "The columns of a table but for what its evidence says, some rows at a time."
+    "Yield the columns of a table without those from evidence, some rows at a time."
     for read in table.parts((*_TEXTS, "points", "repeat"), coded=_TEXTS, rows=_ROWS):
         part = {f: names[f].arrow_codes(read[f]) for f in ("metric", "use_case", "status")}
         part["by"] = _by_codes(read, names["by"])
@@ -158,20 +158,20 @@ def _table_parts(table, names, keys) -> Iterator[Mapping]:
 
 
 def _by_codes(read, names):
-    "Numbers of (method, rater)."
+    "Return the indices of (method, rater)."
     methods, raters = Names(), Names()
     method, rater = methods.arrow_codes(read["method"]), raters.arrow_codes(read["rater"])
     return names.numbered(list(product(methods.values, raters.values)), method * len(raters) + rater)
 
 # %% ../../nbs/runs/08_run_columns.ipynb #cdf4359c
 def _checked(evidence):
-    "(instructions, those that nothing could check)"
+    "Return (number of instructions, number of unchecked ones)."
     found = [e.kind for e in map(as_evidence, evidence) if e.about == "instruction"]
     return len(found), found.count("not checked")
 
 
 def _instruction_parts(table) -> Iterator[Mapping]:
-    "How many instructions a judge has seen, and how many nothing could check."
+    "Yield the numbers of instructions and of unchecked ones for each row."
     items = _items_decoder()
     for read in table.parts(("metric", "evidence"), coded=("metric", "evidence")):
         metrics, told = Names(), np.zeros((read.num_rows, 2), np.int16)
@@ -187,7 +187,7 @@ def _instruction_parts(table) -> Iterator[Mapping]:
 
 @functools.lru_cache(maxsize=1)
 def _items_decoder():
-    "Reads evidence that has its fields and no others, without what they say."
+    "Return a decoder for evidence with known fields only, which skips their contents."
     import msgspec
 
     bare = [(f.name, msgspec.Raw, msgspec.Raw()) for f in fields(Evidence) if f.name not in ("kind", "about")]
@@ -196,7 +196,7 @@ def _items_decoder():
 
 
 def _counted(text, items):
-    "As `_checked`, of a JSON text."
+    "Apply `_checked` to a JSON text."
     import msgspec
 
     try:
@@ -212,28 +212,26 @@ class RunColumns:
 
     responses: ResponseColumns
     scores: ScoreColumns
-    cluster: (
-        np.ndarray
-    )  # (responses,) number of the conversation of each response's sample; -1: not in the run
+    cluster: np.ndarray  # (responses,) index of the sample's conversation; -1: not in the run
 
     @property
     def clients(self) -> list[str]:
-        "Names of the systems, in their order."
+        "Return the names of the systems in order."
         return self.responses.names["client"].values
 
     def is_task(self) -> np.ndarray:  # (responses,) of bool
-        "Which responses are about a task: neither a probe of trust nor a twin of a sample."
+        "Return which responses are to tasks: neither probes of trust nor twins."
         return ~(self.is_probe() | ~self.responses.where("perturbation", ""))
 
     def is_probe(self) -> np.ndarray:  # (responses,) of bool
-        "Which responses are to probes of trust."
+        "Return which responses are to probes of trust."
         return self.responses.where("use_case", *_probes(self.responses.names["use_case"]))
 
     def raters(
         self,
         metric: str,
     ) -> list[str]:  # In order of appearance
-        "Automatic judges that scored a metric, of tasks, twins or probes."
+        "Return the automatic judges that scored a metric on tasks, twins or probes."
         s = self.scores
         mine = s.by[s.metric == s.names["metric"].index.get(metric, -1)]
         pairs = [s.names["by"].values[i] for i in _rows_of(mine)]
@@ -243,7 +241,7 @@ class RunColumns:
         self,
         metrics: Sequence[str],  # Names
     ) -> list[str]:  # In order of appearance
-        "Automatic judges that scored tasks or their twins by some metrics."
+        "Return the automatic judges that scored tasks or their twins by some metrics."
         s, codes = self.scores, self.scores.names["metric"].index
         probes = [s.names["use_case"].index[u] for u in _probes(s.names["use_case"])]
         mine = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~np.isin(s.use_case, probes)
@@ -253,8 +251,8 @@ class RunColumns:
     def judges(
         self,
         metrics: Sequence[str],  # Names
-    ) -> dict[tuple[str, str], dict[str, np.ndarray]]:  # (method, judge) -> metric -> numbers of its scores
-        "Who judged tasks by some metrics, in order of appearance; people who rated by hand are one judge."
+    ) -> dict[tuple[str, str], dict[str, np.ndarray]]:  # (method, judge) -> metric -> indices of scores
+        "Return the judges of tasks by some metrics, in order of appearance; all people are one judge."
         s = self.scores
         codes, given = s.names["metric"].index, {}
         told = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~s.is_twin
@@ -271,9 +269,9 @@ class RunColumns:
 
     def points(
         self,
-        rows: np.ndarray,  # Numbers of scores, from `judges`
-    ) -> tuple[np.ndarray, np.ndarray]:  # Both (responses,): points, NaN for none; whether it was judged
-        "What a judge gave each response; where several people rated it, as `people_points` has it."
+        rows: np.ndarray,  # Indices of scores, from `judges`
+    ) -> tuple[np.ndarray, np.ndarray]:  # Both (responses,): points, NaN: none; whether judged
+        "Return a judge's points for each response; ratings by several people as in `people_points`."
         s = self.scores
         rows = rows[s.row[rows] >= 0]
         points, given = np.full(len(self.responses), np.nan), np.zeros(len(self.responses), bool)
@@ -291,7 +289,7 @@ class RunColumns:
 
 
 def _rows_of(numbers):
-    "Number -> its rows, in order of first appearance; there are few numbers."
+    "Return number -> rows, in order of first appearance; suits few distinct numbers."
     rows = {int(n): np.flatnonzero(numbers == n) for n in np.unique(numbers)}
     return dict(sorted(rows.items(), key=lambda pair: pair[1][0]))
 
@@ -305,7 +303,7 @@ _KEPT: ContextVar[list | None] = ContextVar("crmeval_columns", default=None)
 
 @contextlib.contextmanager
 def keeping_columns() -> Iterator[None]:
-    "Within it nobody changes the lists of a run: its table and its report read them as arrays once."
+    "Cache the arrays of runs within a block in which no lists of a run are changed."
     token = _KEPT.set(_KEPT.get() or [])
     try:
         yield
@@ -315,8 +313,8 @@ def keeping_columns() -> Iterator[None]:
 
 def run_columns(
     run: Run,
-) -> RunColumns:  # Of a run in tables it is kept with the run, as long as its tables are these
-    "A run as arrays."
+) -> RunColumns:  # Cached with a run in tables, while its tables are the same
+    "Return a run as arrays."
     kept = run.__dict__.get("_columns")
     if kept and kept[0] is run.responses and kept[1] is run.scores:
         return kept[2]
@@ -333,7 +331,7 @@ def run_columns(
 
 
 def _clusters(samples, responses):
-    "The conversation of each response's sample."
+    "Return the index of the conversation of each response's sample."
     index, labels = responses.names["sample_id"].index, Names()
     of = np.full(len(index), -1, np.int32)
     for sample_id, cluster in _ids_and_clusters(samples):

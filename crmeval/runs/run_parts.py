@@ -19,9 +19,9 @@ from ..tasks.protection_probes import is_protection
 # %% ../../nbs/runs/09_run_parts.ipynb #e1c9118e
 def part_of(
     run: Run,
-    ids: Set[str],  # Of samples
-) -> Run:  # With lists, whatever the run has
-    "Some samples of a run, with their twins, responses and scores."
+    ids: Set[str],  # Sample ids
+) -> Run:  # Always with lists
+    "Return the part of a run with some samples, their twins, responses and scores."
     mine = {"sample_id": ids.__contains__}
     return replace(
         run,
@@ -33,16 +33,16 @@ def part_of(
 
 def ids_beside_tasks(
     run: Run,
-) -> set[str]:  # Empty where there are tasks alone
-    "Samples that are probes, or that have a twin."
+) -> set[str]:  # Empty: tasks only
+    "Return the ids of samples that are probes or have a twin."
     twins = pick(run.samples, {"perturbation": bool}, ["id"])
     return {s.id for s in (*twins, *pick(run.samples, {"use_case": _of_probe}, ["id"]))}
 
 
 def tasks_alone(
     run: Run,
-) -> Run:  # With lists, whatever the run has
-    "The run without probes and twins."
+) -> Run:  # Always with lists
+    "Return the run without probes and twins."
     task = {"use_case": lambda u: not _of_probe(u), "perturbation": lambda p: not p}
     parts = {name: list(pick(getattr(run, name), task)) for name in ("samples", "responses", "scores")}
     return replace(run, **parts)
@@ -58,9 +58,9 @@ def _of_protection(use_case):
 # %% ../../nbs/runs/09_run_parts.ipynb #cde2d58d
 def run_protection(
     run: Run,
-    judge: str | None = None,  # Whose accuracy counts; None: the first judge's
-) -> list[Protection]:  # A profile for each client; empty without probes of protection
-    "As `protection`, of a run; of a large one the fields are read that it needs."
+    judge: str | None = None,  # Judge whose accuracy counts; None: the first
+) -> list[Protection]:  # A profile for each client; empty: no protection probes
+    "Apply `protection` to a run, reading only the fields that it needs."
     if not any(True for _ in pick(run.samples, {"use_case": _of_protection}, ["id"])):
         return []
     samples = list(pick(run.samples, {}, ["id", "use_case", "cluster", "perturbation"]))

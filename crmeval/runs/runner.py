@@ -45,7 +45,7 @@ from ..tasks.use_cases import render_prompt
 
 # %% ../../nbs/runs/05_runner.ipynb #71991cd8
 class _Route:
-    "Sends the calls of one scoring; used as `ROUTE`."
+    "Sends the judge calls of one scoring; set as `ROUTE`."
 
     def __init__(self, engine):
         self.engine, self.taken, self.held = engine, {}, engine.held
@@ -54,26 +54,26 @@ class _Route:
         sent = self._sent(client, request, call)
         if asyncio.get_running_loop() is self.engine.loop:
             return await sent
-        # from a plain function's loop
+        # called from the event loop of a plain function
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sent, self.engine.loop))
 
     def _number(self, asked):
-        "The same question, asked again within one scoring, has the next number."
+        "Return the number of a request among identical ones within one scoring."
         taken = self.taken.setdefault(asked, set())
         taken.add(n := next(i for i in range(len(taken) + 1) if i not in taken))
         return n
 
     async def _sent(self, client, request, call):
         engine, asked = self.engine, digest(client.provider, client.base_url, request)
-        if engine.stopping:  # a thread may ask on after its scoring was cancelled
+        if engine.stopping:  # a thread may keep sending after its scoring was cancelled
             raise CallFailed("the run was stopped", status="not_run")
         key = client.name, self._number(asked)
         if engine.journal and (before := engine.journal.find("call", key, asked)) is not None:
             return replace(before, usage=Usage(0, 0, calls=0))
         if engine.ask_later is not None and engine.ask_later(client, key, asked, request):
-            raise CallFailed("no batch has brought an answer to this question yet", status="not_run")
+            raise CallFailed("no batch has returned a reply to this request yet", status="not_run")
 
-        async def kept():  # within the lane: what is not on disk yet still counts as in flight
+        async def kept():  # runs within the lane, so that a call counts as in flight until it is on disk
             done = await call()
             if done.status in FINAL:
                 value = replace(done, logprobs=needed_logprobs(done.logprobs))
@@ -101,13 +101,13 @@ def _longest_of(request):
     return request.get("max_tokens") or request.get("max_completion_tokens")
 
 # %% ../../nbs/runs/05_runner.ipynb #17b5b630
-_MOST_WORKERS = 4096  # a machine has no room for more calls at once, and a worker that waits takes memory
-_LANDING_S = 60.0  # seconds that answers on their way are waited for where a judge is refused: they are paid
+_MOST_WORKERS = 4096  # one machine cannot hold more calls at once, and idle workers take memory
+_LANDING_S = 60.0  # seconds to wait for answers in flight when an endpoint fails, because they are paid for
 
 
 @dataclass(eq=False)
 class _Engine:
-    "What the parts of one run share."
+    "State shared by the parts of one run."
 
     journal: Journal | None
     traffic: Traffic
@@ -128,7 +128,7 @@ class _Engine:
         self.loop, self.writer = asyncio.get_running_loop(), Writer(self.journal)
         self.concurrency = min(self.concurrency, _MOST_WORKERS)
         threads, self.pool = min(self.concurrency, 32), None
-        # the lanes limit the calls; the other half computes and writes
+        # half as many again as calls, because some workers compute and write meanwhile
         self.judges = self.concurrency + -(-self.concurrency // 2)
         if self.scorer and not is_async(self.scorer):
             self.pool, self.judges = ThreadPoolExecutor(threads, thread_name_prefix="crmeval-score"), threads
@@ -136,19 +136,19 @@ class _Engine:
         self.out = asyncio.Queue(4 * self.concurrency + 64)
         self.stopping, self.held, self.workers = False, set(), 0
         self.landing_told = False
-        self.flying, self.landed = 0, asyncio.Event()  # answers that are asked for, until they are kept
+        self.flying, self.landed = 0, asyncio.Event()  # answers requested and not yet stored
         self.settings = {}  # client name -> digest of its settings
         self.last = None, ""  # the last sample and its digest
 
     def asked(self, item, prompt):
-        "What was asked, as a digest."
+        "Return the digest of a request."
         name = item.client.name
         if name not in self.settings:
             self.settings[name] = digest(item.client.settings())
         return digest(self.settings[name], prompt, item.repeat)
 
     def wanted(self, item, response):
-        "What is to be scored, as a digest."
+        "Return the digest of what is to be scored."
         if self.last[0] is not item.sample:
             self.last = item.sample, digest(self.scorer_key, item.sample)
         text = response.text if self.texts else text_mark(response.text)
@@ -156,14 +156,14 @@ class _Engine:
 
     @property
     def texts(self):
-        "Whether the journal has the texts of what it recorded."
+        "Whether the journal keeps texts."
         return self.journal is None or self.journal.texts
 
     def recorded(self, item, asked):
         found = self.journal and self.journal.find("response", item.key, asked)
         if not found or found.status not in FINAL:
             return None
-        if self.scorer and is_mark(found.text):  # its text is gone: it counts where its scores are there, too
+        if self.scorer and is_mark(found.text):  # without its text it is usable only with its scores
             return found if self.judged(item, self.wanted(item, found), found) is not None else None
         return found
 
@@ -172,7 +172,7 @@ class _Engine:
         return found if scores_stay(found, response) else None
 
     async def answered(self, item, response):
-        "Hand a response on: to the judges, or out where that is not needed."
+        "Pass a response to the judges, or to the output if it needs no judging."
         wanted = self.wanted(item, response) if self.scorer else ""
         scores = self.judged(item, wanted, response) if self.scorer else []
         if scores is None:
@@ -182,7 +182,7 @@ class _Engine:
             await self.out.put((item.position, response, scores))
 
     def left_desk(self):
-        "A worker has nothing more to ask for; from a whole desk's on the last answers are on their way."
+        "Record that a worker is idle; with fewer than `concurrency` left, the last answers are in flight."
         self.workers -= 1
         if self.workers < self.concurrency:
             self.opening.last_asked()
@@ -194,7 +194,7 @@ class _Engine:
 
     @contextlib.contextmanager
     def in_flight(self):
-        "While an answer is asked for and written down."
+        "Count an answer as in flight while it is requested and stored."
         self.flying += 1
         try:
             yield
@@ -203,26 +203,26 @@ class _Engine:
             self.landed.set()
 
     def _tell_landing(self, failure):
-        "Say once why the end is not at once: whoever mistyped a key would look at nothing for a minute."
+        "Report once why the run does not end at once, so that the wait is not silent."
         if self.flying and self.opening.tell and not self.landing_told:
             self.landing_told = True
-            self.opening.tell(f"{failure.name}: {failure.why}; answers on their way are waited for.")
+            self.opening.tell(f"{failure.name}: {failure.why}; waiting for answers in flight.")
 
     async def check_opening(self):
-        "End the run where an endpoint cannot answer; answers that are on their way are waited for and kept."
+        "End the run if an endpoint cannot answer, after waiting for the answers in flight."
         if self.opening.failure is not None:
             self._tell_landing(self.opening.failure)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._all_landed(), _LANDING_S)
             await self.out.put((None, self.opening.failure, None))
-            await asyncio.Event().wait()  # until the run is taken down
+            await asyncio.Event().wait()  # until the run is cancelled
 
 # %% ../../nbs/runs/05_runner.ipynb #706e8b0e
 async def _feed(engine, items, desks):
-    "Lay each item on its client's desk; what is recorded goes past it."
+    "Put each item into its client's queue; recorded items skip the queue."
     for n, item in enumerate(items, 1):
         if n % 64 == 0:
-            await asyncio.sleep(0)  # recorded items alone would never let anybody else run
+            await asyncio.sleep(0)  # recorded items alone would never yield to other tasks
         if engine.window is not None:
             await engine.window.room(item.position)
         try:
@@ -258,13 +258,13 @@ async def _answering(engine, desk):
 
 
 async def _answer(engine, task, patience):
-    "The response to one task, which is in the journal then."
+    "Return the response to one task after storing it in the journal."
     item, prompt, asked, before = task
     engine.watch.asking(item.client.name)
     looks = functools.partial(engine.opening.failed, item.client)
     response = await answer_item(item, prompt, traffic=engine.traffic, on_failure=looks, **patience)
     if engine.opening.failure is not None and response.status not in FINAL:
-        return response  # the run ends, and this is asked again
+        return response  # the run ends, and a later one asks again
     engine.opening.heard(item.client)
     engine.watch.answered(item.client.name)
     if before is not None and (before.text, before.status) == (response.text, response.status):
@@ -277,7 +277,7 @@ async def _answer(engine, task, patience):
 async def _judging(engine):
     while (task := await engine.judging.get()) is not None:
         item, response, wanted = task
-        ROUTE.set(cast(Any, _Route(engine)))  # a route is whatever is called like one
+        ROUTE.set(cast(Any, _Route(engine)))  # any callable of the right signature is a route
         told = {"pool": engine.pool, "metrics": engine.metrics}
         engine.watch.judges(item.key)
         scores = await score_item(item.sample, response, engine.scorer, **told)
@@ -290,14 +290,14 @@ async def _judging(engine):
 
 # %% ../../nbs/runs/05_runner.ipynb #684b97ba
 async def _drive(engine, feed, desks):
-    "Run all desks to the end; put the end, or the error that ended the work, behind the last row."
+    "Run all queues to the end; then put the end, or the error that stopped the work, into the output."
     tasks, error = [], None
     try:
         await _all_desks(engine, feed, desks, tasks)
     except asyncio.CancelledError:
         if engine.stopping:
             raise
-        # without it whoever waits for rows would wait for ever
+        # without an error the consumer of rows would wait forever
         error = RuntimeError("a part of the run was cancelled from within")
     except Exception as e:
         error = e
@@ -309,7 +309,7 @@ async def _drive(engine, feed, desks):
 
 
 async def _all_desks(engine, feed, desks, tasks):
-    "Feed, answer and judge until all of it is done; `tasks` gets what was started."
+    "Feed, answer and judge until all is done; started tasks are added to `tasks`."
 
     def started(coro):
         tasks.append(asyncio.ensure_future(coro))
@@ -327,19 +327,19 @@ async def _all_desks(engine, feed, desks, tasks):
 
 
 async def _fed(engine, feed, desks):
-    await feed()  # called here: a run that is stopped before has nothing that waits to be awaited
+    await feed()  # called here, so that a run stopped earlier leaves no coroutine that was never awaited
     for desk in desks.values():
         await _close(desk, engine.concurrency)
 
 
 async def _close(desk, workers):
-    "Tell each worker at a desk that nothing more will come."
+    "Put one end marker into a queue for each of its workers."
     for _ in range(workers):
         await desk.put(None)
 
 
 async def _rows(engine, feed, desks):
-    "Yield (position, response, scores) of each item once it is durable, in the order of finishing."
+    "Yield (position, response, scores) of each item once it is stored, in the order of completion."
     driver = asyncio.ensure_future(_drive(engine, feed, desks))
     try:
         while True:
@@ -347,7 +347,7 @@ async def _rows(engine, feed, desks):
             if position is not None:
                 yield position, response, scores
             elif response is not None:
-                raise response  # ours: a client's or a scorer's errors have become rows
+                raise response  # an internal error: errors of clients and scorers are rows
             else:
                 return
     finally:
@@ -355,15 +355,15 @@ async def _rows(engine, feed, desks):
         engine.opening.close()
         driver.cancel()
         for waited in list(engine.held):
-            waited.cancel()  # of threads: a pause before another try would hold up the end
+            waited.cancel()  # threads in a pause before a retry would delay the end
         await asyncio.gather(driver, return_exceptions=True)
-        await engine.writer.finish()  # what came back before the run was stopped is kept
+        await engine.writer.finish()  # answers that arrived before the run was stopped are kept
         if engine.pool:
             engine.pool.shutdown(wait=False, cancel_futures=True)
 
 # %% ../../nbs/runs/05_runner.ipynb #e4a15420
 def _opening(clients, judges, traffic, meanwhile=()):
-    "The opening of a run; nobody waits where it was not asked for."
+    "Return the opening of a run; without `judges` nothing waits."
     if judges is None:
         return Opening()
     told = {"tell": traffic.tell, "meanwhile": meanwhile}
@@ -371,7 +371,7 @@ def _opening(clients, judges, traffic, meanwhile=()):
 
 
 def _count_earlier(budget, journal, clients):
-    "Count what earlier sessions of a run have spent."
+    "Count the spending of earlier sessions of a run."
     paying = {c.name for c in clients if pays(c)}
     for kind, batched in product(("response", "call"), (False, True)):
         for name, t in journal.usage(kind, batched).items():
@@ -381,29 +381,29 @@ def _count_earlier(budget, journal, clients):
 
 # %% ../../nbs/runs/05_runner.ipynb #fe285b3d
 async def answer_each(
-    samples: Iterable[Sample],  # May be a generator: items are made as workers get free
+    samples: Iterable[Sample],  # May be a generator: items are created as workers become free
     clients: Sequence[Client],
     *,
-    concurrency: int = 8,  # Calls in flight at once, at most, for each system and for each model that judges
+    concurrency: int = 8,  # Maximum of calls in flight, for each system and for each judge model
     repeats: int = 1,  # Answers for each sample and client
-    retries: int = 4,  # Further tries after a failure that may pass
+    retries: int = 4,  # Further tries after a transient failure
     journal: Journal | None = None,  # Open journal; None keeps nothing on disk
     scorer: Callable | None = None,  # (sample, response) -> scores; plain or coroutine function
-    scorer_key: str = "",  # What identifies the scorer (judge, version); another key scores anew
+    scorer_key: str = "",  # Identifies the scorer (judge, version); another key scores anew
     metrics: Names = ("scorer",),  # Names for the unscored rows of a scorer that raised
-    rng: random.Random | int = 0,  # Jitter of the waits
+    rng: random.Random | int = 0,  # Generator or seed for the jitter of waits
     prompt_of: Callable[[Sample], str] = render_prompt,
     sleep: Callable = asyncio.sleep,
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
-    watch: Watch | None = None,  # Told what is going on
-    first_look: Sequence | None = None,  # Clients that judges ask: each endpoint's first call goes alone
-    # With `first_look`: steps for a thread, as long as the first answer, or the last ones, are awaited
+    watch: Watch | None = None,  # Receives the progress
+    first_look: Sequence | None = None,  # Clients of judges: the first call to each endpoint runs alone
+    # With `first_look`: steps run in a thread while the first or the last answers are awaited
     meanwhile: Iterable[Callable[[], object]] = (),
-    window: Window | None = None,  # How far items may be begun before those ahead of them are through
-    # (client, journal key, digest, request) of a judge's question without an answer: whether it waits
+    window: Window | None = None,  # Limits how far items may start ahead of unfinished ones
+    # (client, journal key, digest, request) of an unanswered judge request -> whether it is deferred
     ask_later: Callable[[Any, tuple, str, Mapping], bool] | None = None,
-) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores), as they finish
-    "Answer and score items as they come; yields each row once it is durable."
+) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores)
+    "Answer and score items; yields each row once it is stored."
     rng = rng if isinstance(rng, random.Random) else random.Random(rng)
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
     asking = {"retries": retries, "rng": rng, "prompt_of": prompt_of, "sleep": sleep}
@@ -428,19 +428,19 @@ async def answer_all(
     samples: Sequence[Sample],  # Keys (id, perturbation) must differ
     clients: Sequence[Client],  # Names must differ
     *,
-    concurrency: int = 8,  # Calls in flight at once, at most, for each system and for each model that judges
+    concurrency: int = 8,  # Maximum of calls in flight, for each system and for each judge model
     repeats: int = 1,  # Answers for each sample and client
-    retries: int = 4,  # Further tries after a failure that may pass
+    retries: int = 4,  # Further tries after a transient failure
     journal: str
     | Path
     | Journal
-    | None = None,  # File to continue from, or an open journal, which stays open
-    identity: Mapping | None = None,  # What identifies the run; kept in the journal's header
+    | None = None,  # File to continue from, or an open journal, which is not closed
+    identity: Mapping | None = None,  # Identifies the run; stored in the journal's header
     progress=False,  # True: a bar; or a function (done, total, response)
-    into: Callable[[Response, list[Score]], object] | None = None,  # Takes each row in order; None: a list
+    into: Callable[[Response, list[Score]], object] | None = None,  # Called per row in order; None: list
     **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look: see `answer_each`
 ) -> list[tuple[Response, list[Score]]]:  # (samples x clients x repeats), in that order; empty with `into`
-    "Answer and score everything; every item gives one row, with a status where something failed."
+    "Answer and score all items; each gives one row, with a status if something failed."
     samples = samples if isinstance(samples, Sequence) else list(samples)
     clients = list(clients)
     how = {"concurrency": concurrency, "repeats": repeats, "retries": retries}
@@ -453,7 +453,7 @@ async def answer_all(
     try:
         with show_progress(progress, total, watch) as shown:
             traffic.tell = shown.tell
-            for said in traffic.limits.notes():  # now, not when a minute's calls have gone unlimited
+            for said in traffic.limits.notes():  # reported first, before any calls are sent unlimited
                 shown.tell(said)
             told = {"journal": kept, "traffic": traffic, "watch": watch, "window": window, **how, **options}
             answering = answer_each(samples, clients, **told)
@@ -479,7 +479,7 @@ def _where_it_stopped(done, total, journal):
 # %% ../../nbs/runs/05_runner.ipynb #3c62f6bd
 @dataclass(frozen=True)
 class _Answered:
-    "A client whose answer is there: nothing but its name is asked for."
+    "Stand-in for the client of an existing answer; only its name is used."
 
     name: str
 
@@ -490,24 +490,24 @@ async def _lay(engine, pairs):
             await asyncio.sleep(0)
         if engine.window is not None:
             await engine.window.room(n)
-        client = cast(Client, _Answered(response.client))  # an item to score, not to answer
+        client = cast(Client, _Answered(response.client))  # the item is scored, not answered
         item = Item(n, sample, client, response.repeat)
         await engine.answered(item, response)
 
 
 async def score_all(
-    pairs: Iterable[tuple[Sample, Response]],  # (n,) what is to be scored; read as it is needed
+    pairs: Iterable[tuple[Sample, Response]],  # (n,) pairs to score, read lazily
     scorer: Callable,  # (sample, response) -> scores; plain or coroutine function
     *,
-    scorer_key: str = "",  # What identifies the scorer; another key scores anew
-    concurrency: int = 8,  # Calls in flight at once, at most, for each model that judges
+    scorer_key: str = "",  # Identifies the scorer; another key scores anew
+    concurrency: int = 8,  # Maximum of calls in flight for each judge model
     journal: Journal | None = None,  # Open journal; None keeps nothing on disk
     metrics: Names = ("scorer",),  # Names for the unscored rows of a scorer that raised
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     progress=False,  # True: a bar; or a function (done, total, response)
     first_look: Sequence | None = None,  # As in `answer_each`
-    total: int | None = None,  # n, where `pairs` has no length
-    into: Callable[[list[Score]], object] | None = None,  # Takes the scores of each, in order; None: a list
+    total: int | None = None,  # n, if `pairs` has no length
+    into: Callable[[list[Score]], object] | None = None,  # Called with the scores of each; None: list
 ) -> list[list[Score]]:  # (n,) in the order of `pairs`; empty with `into`
     "Score stored responses."
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:

@@ -22,12 +22,12 @@ from ..tasks.columns import columns_apart
 
 # %% ../../nbs/runs/08_same_plan.ipynb #3897ef14
 def _named(manifest: Manifest) -> dict[str, dict]:
-    "Name of a system -> its settings."
+    "Return name of a system -> its settings."
     return {str(c.get("name")): {k: v for k, v in c.items() if k != "name"} for c in manifest.clients}
 
 
 def changed_systems(old: Manifest, new: Manifest) -> list[str]:
-    "Systems of one name with other settings, a sentence each."
+    "Return a text for each system of the same name with other settings."
     was, now = _named(old), _named(new)
     told = []
     for name in was:
@@ -39,7 +39,7 @@ def changed_systems(old: Manifest, new: Manifest) -> list[str]:
 
 
 def _changed_prompts(old: Manifest, new: Manifest) -> list[str]:
-    "Use cases of both whose prompt or instructions are others."
+    "Return a text for each common use case whose prompt or instructions changed."
     return [
         f"the prompt or the instructions of {u} changed"
         for u, said in old.prompts.items()
@@ -55,7 +55,7 @@ def _other_systems(old: Manifest, new: Manifest) -> list[str]:
 
 
 def _other_work(old: Manifest, new: Manifest) -> list[str]:
-    "Samples, areas and repeats that are others."
+    "Return texts on changed samples, areas, metrics and repeats."
     told = []
     if old.samples.get("digest") != new.samples.get("digest"):
         told.append(f"other samples ({old.samples.get('n')} -> {new.samples.get('n')})")
@@ -75,8 +75,8 @@ def _asked_in_words(manifest):
 def plan_differences(
     old: Manifest,
     new: Manifest,
-) -> list[str]:  # A sentence each; none: the same plan
-    "What two runs differ in, of all that shapes their answers."
+) -> list[str]:  # A text for each difference; empty: same plan
+    "Return the differences of two runs in what affects their answers."
     found = [*changed_systems(old, new), *_changed_prompts(old, new), *_other_systems(old, new)]
     return found + _other_work(old, new)
 
@@ -84,8 +84,8 @@ def plan_differences(
 def prompt_diff(
     a: Mapping[str, str],  # Use case, or 'USE_CASE [VARIANT]' -> template
     b: Mapping[str, str],
-) -> str:  # '' where all that both have is the same
-    "Templates of the same name as a unified diff."
+) -> str:  # '': no difference
+    "Return a unified diff of the templates with the same name."
     lines: list[str] = []
     for name in a:
         if name in b and a[name] != b[name]:
@@ -96,7 +96,7 @@ def prompt_diff(
 
 # %% ../../nbs/runs/08_same_plan.ipynb #ffa747bc
 def _moved_aside(folder: Path, manifest: Manifest) -> Path:
-    "Move a run beside itself, under a name with its time."
+    "Move a run folder to a name with its time in the same parent folder."
     stamp = "".join(c for c in manifest.created if c.isalnum())[:15] or "earlier"
     for n in range(1, 1000):
         place = folder.with_name(f"{folder.name}-before-{stamp}" + (f"-{n}" if n > 1 else ""))
@@ -106,39 +106,39 @@ def _moved_aside(folder: Path, manifest: Manifest) -> Path:
 
 
 def _unaddable(old: Manifest, new: Manifest) -> list[str]:
-    "What cannot stand beside what is there, because it has the same name."
+    "Return differences that prevent adding, because old and new have the same name."
     return [*changed_systems(old, new), *_changed_prompts(old, new)]
 
 
 class OtherPlan(ValueError):
-    "A folder holds a run of another plan; it knows what differs, for each view to say in its own words."
+    "A folder contains a run of another plan; carries the differences, for each interface to word."
 
     def __init__(
         self,
         folder: Path,
         differences: Sequence[str],
-        may_add: bool,  # Whether adding to it would help
+        may_add: bool,  # Whether adding to it would be possible
     ):
         self.folder, self.differences, self.may_add = folder, differences, may_add
         super().__init__(self.said())
 
     def said(
         self,
-        out: str = "out=",  # How these settings are called where the user is
+        out: str = "out=",  # Names of these settings in the user's interface
         add: str = "add=True",
         fresh: str = "fresh=True",
     ) -> str:
-        "What is the matter and what helps."
+        "Return the message: the problem and the remedies."
         adding = f", keep its rows and add to them with {add}" if self.may_add else ""
         return (
             f"{self.folder} holds a run of another plan ({'; '.join(self.differences)}). "
             f"Choose another folder with {out}{adding}, "
-            f"or start anew with {fresh}: what is there is then moved beside it"
+            f"or start anew with {fresh}: the existing run is then moved aside"
         )
 
 
 def _answered_nothing(folder: Path) -> set[str]:
-    "Systems that a folder has rows of and no text: nothing of theirs can be lost."
+    "Return systems with rows but no texts in a folder, so that nothing of them can be lost."
     path, asked, heard = folder / "responses.parquet", set(), set()
     for batch in table_of(path, Response).batches(["client", "text"]) if path.is_file() else ():
         clients = batch["client"].to_pylist()
@@ -153,12 +153,12 @@ def _that_matter(old: Manifest, silent: set[str]) -> Manifest:
 
 def check_same_plan(
     folder: Path,
-    new: Manifest,  # Of the run that is to start
+    new: Manifest,  # Of the run about to start
     *,
     add: bool = False,
     fresh: bool = False,
 ) -> list[str]:  # Sentences for the manifest
-    "Whether a folder may take a run; one with another plan is refused, or added to."
+    "Check whether a folder may take a run; `OtherPlan` for another plan that it cannot be added to."
     if fresh or not (folder / "manifest.json").is_file():
         return []
     silent = _answered_nothing(folder)
@@ -173,12 +173,12 @@ def check_same_plan(
 
 # %% ../../nbs/runs/08_same_plan.ipynb #a7971951
 def set_aside(
-    folder: Path,  # Where a run starts anew
-) -> list[str]:  # A sentence for the manifest, or nothing
-    "Move a run that lies in a folder beside it."
+    folder: Path,  # Folder in which a run starts anew
+) -> list[str]:  # A sentence for the manifest; empty: nothing moved
+    "Move an existing run folder aside."
     if not (folder / "manifest.json").is_file():
         return []
-    return [f"What lay in {folder} before is in {_moved_aside(folder, read_manifest(folder))}."]
+    return [f"The earlier content of {folder} is in {_moved_aside(folder, read_manifest(folder))}."]
 
 # %% ../../nbs/runs/08_same_plan.ipynb #b8e85808
 def _check_same_words(old: Sequence[Sample], new: Sequence[Sample], folder: Path) -> None:
@@ -188,27 +188,27 @@ def _check_same_words(old: Sequence[Sample], new: Sequence[Sample], folder: Path
     for sample in columns_apart(old)[0]:
         if now.get(hash(sample.key)) not in (None, _mark(sample)):
             raise ValueError(
-                f"sample {sample.id!r} in {folder} has other words than the new one: give it another id, "
+                f"sample {sample.id!r} in {folder} has other texts than the new one: give it another id, "
                 "or start anew with fresh"
             )
 
 
 def _mark(sample: Sample) -> int:
-    "Sixty bits of a sample's digest: of a million samples none is taken for another."
+    "Return 60 bits of a sample's digest, enough to avoid collisions among a million samples."
     return int(digest(sample)[:15], 16)
 
 
 def check_added(
     folder: Path,
-    samples: Sequence[Sample],  # Of the new plan
+    samples: Sequence[Sample],  # Samples of the new plan
 ) -> None:
-    "Refuse samples that are others than those of the same ids in a folder, before anything is spent."
+    "Raise `ValueError` if samples differ from a folder's samples with the same ids."
     if (folder / "samples.parquet").is_file():
         _check_same_words(table_of(folder / "samples.parquet", Sample), samples, folder)
 
 
 def _asked_by_both(old, new):
-    "What two plans ask for; 'only' stays where both say it, since what one of them has scored is there."
+    "Return the metrics of two plans; 'only:' is kept if both have it, as one plan scored the others."
     both = all(any(line.startswith(ONLY) for line in lines) for lines in (old, new))
     lines = [line if both else line.removeprefix(ONLY) for line in (*old, *new)]
     return list(dict.fromkeys(lines))
@@ -217,9 +217,9 @@ def _asked_by_both(old, new):
 def joined_manifest(
     old: Manifest,  # Of the earlier plan
     new: Manifest,  # Of the plan that is added
-    samples: Sequence[Sample],  # Of both
+    samples: Sequence[Sample],  # Samples of both
 ) -> Manifest:
-    "The new manifest with what stays of the old one."
+    "Return the new manifest with what remains valid of the old one."
     counts = {
         **new.samples,
         "datasets": dict(Counter(s.dataset for s in samples)),
@@ -242,10 +242,10 @@ def joined_manifest(
 
 
 def with_earlier_rows(
-    run: Run,  # Not written yet, or written anew
-    earlier: Run | None = None,  # What its folder held; None: what it still holds
+    run: Run,  # Not written yet, or about to be rewritten
+    earlier: Run | None = None,  # Earlier content of its folder; None: its current content
 ) -> Run:
-    "The run with the rows of its folder that it does not replace."
+    "Return the run with the rows of its folder that it does not replace."
     before = open_run(run.folder) if earlier is None else earlier
     old, samples, responses, scores = before.manifest, before.samples, before.responses, before.scores
     mine, asked = {r.key for r in run.responses}, {s.key for s in run.samples}

@@ -35,10 +35,10 @@ EMPTY = "the cell is empty"
 
 
 def response_columns(
-    responses: Mapping[str, str] | Sequence[str] | str,  # System -> column, or columns that are named alike
+    responses: Mapping[str, str] | Sequence[str] | str,  # System -> column, or columns as system names
     present: Sequence[str],  # Columns of the table
 ) -> dict[str, str]:  # System -> column
-    "Which column holds whose answers; a column that is not there raises `ValueError` with those that are."
+    "Return the column of each system's answers; a `ValueError` for a missing column lists the others."
     if isinstance(responses, str):
         responses = [responses]
     named = dict(responses) if isinstance(responses, Mapping) else {c: c for c in responses}
@@ -54,8 +54,8 @@ def response_columns(
 
 
 def _recorded(sample: Sample, system: str, cell: object) -> Response:
-    "A cell as an answer."
-    text = "" if cell is None or cell != cell else str(cell)  # what is not itself is no number
+    "Return a cell as a response."
+    text = "" if cell is None or cell != cell else str(cell)  # NaN is not equal to itself
     if not text.strip():
         return Response(sample.id, system, None, status="undefined", error=EMPTY)
     return Response(sample.id, system, text)
@@ -63,21 +63,21 @@ def _recorded(sample: Sample, system: str, cell: object) -> Response:
 # %% ../../nbs/runs/16_score_file.ipynb #ddfb3a64
 @dataclass
 class ScoredFile:
-    "What came of a table of answers: the run, and the user's rows with the points beside them."
+    "Result of scoring a table of answers: the run, and the user's rows with points added."
 
     run: Run
     rows: list[dict] = field(repr=False)  # The table's own columns, then 'SYSTEM: METRIC' and its reason
     ratings: list[dict] = field(default_factory=list)  # See `rating_means`
 
     def frame(self):  # `pandas.DataFrame`
-        "The rows as a frame."
+        "Return the rows as a data frame."
         import pandas
 
         return pandas.DataFrame(self.rows)
 
 
 def _points_cells(system: str, scores: Sequence[Score]) -> dict[str, object]:
-    "Column -> points or reason, of one system's scores of one row."
+    "Return column -> points or reason from one system's scores of one row."
     cells: dict[str, object] = {}
     for s in scores:
         cells[f"{system}: {s.metric}"] = s.points
@@ -89,11 +89,11 @@ def _points_cells(system: str, scores: Sequence[Score]) -> dict[str, object]:
 
 
 def wide_rows(
-    rows: Sequence[Mapping],  # (n,) as they were read
-    samples: Sequence[Sample],  # (n,) of these rows
+    rows: Sequence[Mapping],  # (n,) rows as read
+    samples: Sequence[Sample],  # (n,) samples of these rows
     done: Run,
 ) -> list[dict]:
-    "The user's rows with points and reasons by the run's judge; others' scores stay in the run folder."
+    "Return the user's rows with points and reasons by the run's judge; other scores are left out."
     of: dict[tuple[str, str], list[Score]] = {}
     for s in done.scores:
         if s.rater == done.manifest.judge.get("name"):
@@ -108,27 +108,27 @@ def wide_rows(
 
 
 def score_file(
-    data,  # File, or anything with rows that `read_rows` knows
+    data,  # File, or any rows that `read_rows` accepts
     responses: Mapping[str, str] | Sequence[str] | str,  # System -> column with its answers
     *,
-    use_case: str | None = None,  # For all rows; None: the table has a column for it
-    columns: Mapping[str, str] | None = None,  # Our name -> the table's column, e.g. {'conversation': 'Chat'}
-    limit: int | None = None,  # Rows at most, the first
-    ratings: Sequence[str | OwnRating] = (),  # People's own scales: lines for `read_own_rating`
+    use_case: str | None = None,  # For all rows; None: a column of the table
+    columns: Mapping[str, str] | None = None,  # Field -> the table's column, e.g. {'conversation': 'Chat'}
+    limit: int | None = None,  # Maximum of rows, from the first
+    ratings: Sequence[str | OwnRating] = (),  # Ratings on custom scales: lines for `read_own_rating`
     **plan,  # Further settings of `run`: judge, out, concurrency ...
 ) -> ScoredFile:
-    "Score answers that stand in a table; no model is called but the judge, if it is one."
+    "Score the answers in a table; no model is called except a judge that is one."
     asked = make_plan(plan.get("plan"), **{k: v for k, v in plan.items() if k in settings()})
     given = {"use_case": use_case, "columns": columns, "limit": limit, "ratings": ratings}
-    with reading(asked.encoding):  # what is noted of the file stands in the run's manifest
+    with reading(asked.encoding):  # notes on reading the file go into the run's manifest
         return _scored_table(data, responses, asked, plan, **given)
 
 
 def _scored_table(data, responses, asked, plan, *, use_case, columns, limit, ratings):
-    "As `score_file`, within the encoding that was said."
+    "Do the work of `score_file` within the given encoding."
     labelled = read_rows(data)[:limit]
     rows = [row for _, row in labelled]
-    is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
+    is_file = isinstance(data, str | Path) and str(data) != "-"  # other data may be readable only once
     told = {"use_case": use_case, "columns": columns, "keep": asked.slices}
     samples = load_file(data if is_file else rows, **told)[:limit]
     present = list(dict.fromkeys(c for row in rows for c in row))
@@ -150,12 +150,12 @@ def _scored_table(data, responses, asked, plan, *, use_case, columns, limit, rat
 
 
 def _without_reasons(rows):
-    "Points alone: a reason may quote an answer."
+    "Return rows with points only, because a reason may quote an answer."
     return [{k: v for k, v in row.items() if not k.endswith(", why")} for row in rows]
 
 
 def _command(data, mapping, ratings, asked):
-    "The command line that does the same."
+    "Return the equivalent command line."
     words = ["crmeval", "score-file", str(data_told(data).get("name", f"({type(data).__name__})"))]
     words += ["--use-case", mapping["use_case"]] if mapping["use_case"] else []
     words += [w for ours, theirs in mapping["columns"].items() for w in ("--column", f"{ours}={theirs}")]

@@ -32,7 +32,7 @@ _FIELDS = ("method", "rater", "metric", "sample_id", "perturbation", "client", "
 
 
 class _NewScores:
-    "Scores as they come: in a list, or of a run in tables in a file beside its own."
+    "Collects new scores in a list, or for a run in tables in a separate file."
 
     def __init__(self, run: Run):
         self.before, self.signed, self.out = _judges_in(run.scores), HashIndex(), None
@@ -58,19 +58,19 @@ class _NewScores:
 
 @contextlib.contextmanager
 def _new_scores(run: Run) -> Iterator[_NewScores]:
-    "Room for new scores, which is empty again when they are in the run, or cannot be."
+    "Yield a collector of new scores; its file is removed afterwards."
     new = _NewScores(run)
     try:
         yield new
     finally:
         if new.out is not None:
-            with contextlib.suppress(OSError):  # of a full disk, which was told already
+            with contextlib.suppress(OSError):  # e.g. a full disk, already reported
                 new.out.close()
             new.out.part.unlink(missing_ok=True)
 
 
 def _judges_in(scores):
-    "(judge, metric) of all scores."
+    "Return the set of (judge, metric) of all scores."
     if not isinstance(scores, RecordTable):
         return {(s.rater, s.metric) for s in scores}
     found = set()
@@ -84,10 +84,10 @@ async def ascore_run(
     judge: Judge,
     *,
     concurrency: int = 8,
-    metrics: Sequence[str] = (),  # As in a plan, beside those that the run has asked for
+    metrics: Sequence[str] = (),  # As in a plan, in addition to those of the run
     progress=False,  # True: a bar; or a function (done, total, response)
     first_look: bool = False,  # As in `arun`
-) -> Run:  # The run with the judge's scores; scores of other raters stay
+) -> Run:  # The run with the judge's scores; scores of other raters are kept
     "Score the stored responses of a run with a judge; a run without texts raises `ValueError`."
     need_texts(run.manifest.more, "be scored again")
     asked = read_metrics(metrics if read_metrics(metrics).only else [*run.manifest.metrics, *metrics])
@@ -151,6 +151,6 @@ async def _scored(run, judge, asked, into, concurrency, progress, first_look):
 
 
 def score_run(run: Run, judge: Judge, *, concurrency=8, metrics=(), progress=False, first_look=False) -> Run:
-    "As `ascore_run`, waiting until it is done."
+    "Run `ascore_run` and wait until it is done."
     told = {"concurrency": concurrency, "metrics": metrics, "progress": progress, "first_look": first_look}
     return run_sync(ascore_run(run, judge, **told))

@@ -22,14 +22,14 @@ from ..tasks.use_cases import expand_use_cases
 
 # %% ../../nbs/runs/08_selection.ipynb #8c7144df
 def select_samples(
-    data,  # 'demo', a source's name, a path; rows or samples, in memory or as a generator makes them
+    data,  # 'demo', a source's name, a path; rows or samples, in memory or from a generator
     use_cases: Sequence[str] | str | None = None,  # Identifiers or published names; None: all in the data
     *,
     columns: Mapping | None = None,  # For a file: our field -> its column
-    limit: int | None = None,  # Samples per use case at most
-    keep: Sequence[str] = (),  # For a file: columns that the samples keep, to be grouped by
-) -> Sequence[Sample]:  # At least one; many of a long file, a query or a generator: a `RecordTable`
-    "The samples of a run, checked."
+    limit: int | None = None,  # Maximum of samples per use case
+    keep: Sequence[str] = (),  # For a file: columns kept with the samples for grouping
+) -> Sequence[Sample]:  # At least one; a `RecordTable` for a long file, query or generator
+    "Return the checked samples of a run."
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
     named = [use_cases] if isinstance(use_cases, str) else use_cases
@@ -51,7 +51,7 @@ def select_samples(
 
 
 def _chosen(samples, wanted, limit):
-    "Samples of some use cases, the first of each."
+    "Yield the first `limit` samples of each wanted use case."
     held: Counter = Counter()
     for s in samples:
         held[s.use_case] += 1
@@ -60,7 +60,7 @@ def _chosen(samples, wanted, limit):
 
 
 def _is_table(data):
-    "Rows in memory, and not samples."
+    "Whether the data are rows in memory rather than samples."
     if (
         isinstance(data, NamedRows)
         or any(hasattr(data, name) for name in ("to_pylist", "to_dicts", "columns", "schema"))
@@ -75,8 +75,8 @@ def _checked_instructions(samples):
 
 
 def _checked(sample):
-    "An instruction that cannot be checked as written is the author's mistake, told before anything is spent."
-    gold_of(sample)  # a gold label that is none raises
+    "Return the sample; raise `ValueError` for invalid gold labels or instructions before any spending."
+    gold_of(sample)  # an invalid gold label raises
     for i in sample.instructions:
         try:
             _check_instruction(i)
@@ -93,5 +93,5 @@ def _check_instruction(instruction):
         if rule is None and not isinstance(instruction, str):
             instruction["text"]
     except KeyError:
-        said = dict(cast(Mapping, instruction))  # a text lacks no key
+        said = dict(cast(Mapping, instruction))  # only a mapping can raise `KeyError`
         raise ValueError(f"an instruction for the judge needs a 'text', got {said!r}") from None

@@ -55,9 +55,9 @@ from ..tasks.use_cases import knowing, own_use_cases, read_use_cases, use_cases
 
 # %% ../../nbs/runs/12_shards.ipynb #62c1249c
 def _line(spec, what):
-    "A line that means the same on every machine: a file in it by its whole path."
+    "Return a line that is valid on every machine: files in it have absolute paths."
     if not isinstance(spec, str):
-        got = f"got {type(spec).__name__}: an object of this process cannot travel to another machine"
+        got = f"got {type(spec).__name__}: an object of this process cannot be sent to another machine"
         raise ValueError(f"engine 'ray' takes {what} as lines such as 'openai:NAME', {got}")
     kind, _, rest = spec.partition(":")
     if kind not in ("replay", "recorded") or not rest:
@@ -76,11 +76,11 @@ def _check_plain(value, what):
         json.dumps(value)
     except TypeError:
         raise ValueError(
-            f"{what} is {value!r}, expected plain data that can travel to another machine"
+            f"{what} is {value!r}, expected plain data that can be sent to another machine"
         ) from None
 
 # %% ../../nbs/runs/12_shards.ipynb #0b35e84a
-# what the whole run needs and a shard does not
+# settings that only the whole run needs
 _OF_THE_WHOLE = {
     *("data", "use_cases", "own_use_cases", "columns", "areas", "probes", "limit", "baselines", "prices"),
     *("out", "engine", "workers", "shard_size", "max_calls", "max_usd"),
@@ -89,9 +89,9 @@ _OF_THE_WHOLE = {
 
 def make_work(
     plan: RunPlan,
-    samples: Sequence[Sample],  # All of them
+    samples: Sequence[Sample],  # All samples
 ) -> ShardWork:
-    "Check what every shard will be asked, and write it down as plain data; raises `ValueError`."
+    "Check the work of the shards and return it as plain data; raises `ValueError`."
     plan = _as_lines(plan, samples)
     clients = make_clients(plan.models, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
     judge = judge_of(plan)
@@ -103,18 +103,18 @@ def make_work(
 
 
 def _limits(plan, clients):
-    "The budget of the whole run as plain data, checked; None without one."
+    "Return the checked budget of the whole run as plain data; None without limits."
     if make_budget(plan.max_calls, plan.max_usd, plan.prices, clients) is None:
         return None
     return {k: plain_plan(plan).get(k) for k in ("max_calls", "max_usd", "prices")}
 
 
 def _as_lines(plan, samples):
-    "The same plan, as it means the same on every machine."
+    "Return the plan with lines and addresses that are valid on every machine."
     models = _lines(systems_of(plan, samples), "models")
     judge = _lines(plan.judge, "judges")
     _check_plain(plan.client_options, "client_options")
-    known = os.environ.get("OPENAI_BASE_URL")  # of this process: workers must not differ
+    known = os.environ.get("OPENAI_BASE_URL")  # fixed from this process, so that workers do not differ
     urls = {
         "base_url": plan.base_url or known or DEFAULT_BASE_URL,
         "judge_base_url": plan.judge_base_url or known,
@@ -123,7 +123,7 @@ def _as_lines(plan, samples):
 
 
 def _place(plan, samples, clients, judge):
-    "The folder of the whole run."
+    "Return the folder of the whole run."
     if plan.out is not None:
         return str(Path(plan.out).expanduser().resolve())
     place = default_folder(samples, clients, judge, plan)
@@ -139,13 +139,13 @@ def _starts(out, name):
 
 
 def evaluate_shard(
-    row: Mapping,  # {'shard': name, 'most': starts that the shard may have had before this one}
+    row: Mapping,  # {'shard': name, 'most': maximum of earlier starts}
     *,
     work: Mapping,  # out, plan, own_use_cases and budget of `ShardWork`
-    desk: Desk | None = None,  # Where the whole run's budget is counted; None: there is none
-    limits: LimitDesk | None = None,  # Where the whole run's limits a minute are; None: this machine's own
-) -> dict:  # {'shard': name, 'error': '' or what went wrong}
-    "Answer and score one shard, in whichever process this runs; what was paid for is in its journal."
+    desk: Desk | None = None,  # Budget desk of the whole run; None: no budget
+    limits: LimitDesk | None = None,  # Rate-limit desk of the whole run; None: this machine's
+) -> dict:  # {'shard': name, 'error': '' or the error}
+    "Answer and score one shard in the current process; paid calls are kept in its journal."
     name = str(row["shard"])
     path = Path(work["out"]) / "shards" / f"{name}.parquet"
     if not path.is_file():
@@ -170,28 +170,28 @@ def evaluate_shard(
 
 
 def _share_budget(ready, limits, desk, name):
-    "Give a shard's work the budget of the whole run."
+    "Connect a shard's work to the budget of the whole run."
     asked = [*ready.clients, *clients_of(ready.judge)]
     alone = make_budget(limits["max_calls"], limits["max_usd"], limits["prices"], asked)
-    assert alone is not None  # a desk stands only where there is a limit
+    assert alone is not None  # a budget desk exists only with a limit
     told = {"max_calls": alone.max_calls, "max_usd": alone.max_usd}
     ready.traffic.budget = SharedBudget(desk, name, price=alone.price, **told)
     ready.manifest.budget = told
 
 
 def _given_up(starts):
-    remedy = "memory is the usual reason, smaller shards or a lower concurrency the remedy"
+    remedy = "usually it lacks memory: try smaller shards or a lower concurrency"
     return f"its worker died each time it was started ({starts} times so far); {remedy}"
 
 
 def _for_workers(work):
-    "What travels."
+    "Return the part of the work that is sent to workers."
     told = {"out": work.out, "plan": work.plan, "own_use_cases": work.own_use_cases}
     return told | {"budget": work.budget}
 
 # %% ../../nbs/runs/12_shards.ipynb #6e844bfe
 def _ray():
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is reported to anybody
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # disables Ray's usage reports
     try:
         import ray
         import ray.data
@@ -201,7 +201,7 @@ def _ray():
 
 
 def _connect(ray, address, own, tries):
-    "A cluster's own start has half a minute, which a busy machine may exceed: it is tried again."
+    "Connect to a cluster, with retries because a local start may time out on a busy machine."
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as e:
@@ -214,7 +214,7 @@ def _connect(ray, address, own, tries):
 
 @contextlib.contextmanager
 def _cluster(ray, workers, address):
-    "A connection to a cluster; one that was there stays."
+    "Connect to a cluster for the block; an existing connection is kept open."
     if ray.is_initialized():
         if address:
             told = "this process is connected to a Ray cluster already; leave the address out"
@@ -232,7 +232,7 @@ def _cluster(ray, workers, address):
 # %% ../../nbs/runs/12_shards.ipynb #cb617e82
 @contextlib.contextmanager
 def _quiet(ray):
-    "Ray Data's own bars and notes are for those who build pipelines."
+    "Suppress Ray Data's own progress bars and log messages within the block."
     context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     before = context.enable_progress_bars, log.level
     context.enable_progress_bars = False
@@ -245,7 +245,7 @@ def _quiet(ray):
 
 
 class _RunDesk(BudgetDesk, NotesDesk):
-    "What all workers of a run share: its budget, and its limits a minute."
+    "Budget and rate limits shared by all workers of a run."
 
     def __init__(self, budget: dict):
         BudgetDesk.__init__(self, **budget)
@@ -253,7 +253,7 @@ class _RunDesk(BudgetDesk, NotesDesk):
 
 
 class _RayDesk:
-    "The way to a `_RunDesk` that is an actor of a Ray cluster."
+    "Client of a `_RunDesk` that runs as an actor in a Ray cluster."
 
     def __init__(self, actor):
         self.actor = actor
@@ -264,7 +264,7 @@ class _RayDesk:
     def begin(self, part: str, calls: int, usd: float) -> None:
         import ray
 
-        ray.get(self.actor.begin.remote(part, calls, usd))  # before a call is asked for
+        ray.get(self.actor.begin.remote(part, calls, usd))  # must be done before any call is reserved
 
     def settle(self, part: str, held: float, usd: float, calls: int) -> None:
         self.actor.settle.remote(part, held, usd, calls)
@@ -291,10 +291,10 @@ class _RayDesk:
 
 
 def _desk(ray, work):
-    "The desk of a run, on the driver's node: a node that goes takes it along only with the driver."
+    "Start a run's desk on the driver's node, so that it is lost only if the driver is."
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    # a wish alone (soft) is not kept: Ray puts an actor that needs no processor on any node
+    # not `soft`, because Ray would place an actor without a CPU on any node
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     told = {k: (work.budget or {}).get(k) for k in ("max_calls", "max_usd")}
     how = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": here}
@@ -309,13 +309,13 @@ def _desk(ray, work):
 
 
 def _counting(work):
-    "A function of a shard's folder: calls and dollars that its journal shows."
+    "Return a function: shard folder -> (calls, dollars) in its journal."
     plan, limits = make_plan(work.plan), work.budget
     clients = make_clients(plan.models, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
     asked = {c.name: c for c in [*clients, *clients_of(judge_of(plan))] if pays(c)}
     told = limits["max_calls"], limits["max_usd"], limits["prices"]
     budget = make_budget(*told, list(asked.values()))
-    assert budget is not None  # there is a desk where there is a limit
+    assert budget is not None  # called only with a limit
 
     def used_in(folder):
         calls, usd = 0, 0.0
@@ -329,7 +329,7 @@ def _counting(work):
 
 
 def _through_ray(ray, names, work, workers, restarts):
-    "Yield a row for each shard as it ends. One block a shard: a worker that died costs one start, not more."
+    "Yield a row for each finished shard; one block per shard limits a dead worker's cost to one start."
     rows = [{"shard": n, "most": _starts(work.out, n) + restarts} for n in names]
     desk = _desk(ray, work)
     shared = {"limits": desk} if work.budget is None else {"limits": desk, "desk": desk}
@@ -346,7 +346,7 @@ def _through_ray(ray, names, work, workers, restarts):
 
 # %% ../../nbs/runs/12_shards.ipynb #158699e9
 def _seen(work, shard, patience_s=10.0):
-    "What is wrong with a shard that a worker called done; '' if nothing."
+    "Return the fault of a shard that a worker reported as done; '' if none."
     folder, until = Path(work.out) / "shards" / shard.name, time.monotonic() + patience_s
     while not (folder / "manifest.json").is_file():
         if time.monotonic() >= until:
@@ -358,7 +358,7 @@ def _seen(work, shard, patience_s=10.0):
 
 # %% ../../nbs/runs/12_shards.ipynb #81954058
 def _map_shards(ray, work, todo, *, workers, address, restarts, step):
-    "Have Ray do what is not done; raise when a shard could not be finished."
+    "Process the unfinished shards with Ray; raise if any could not be finished."
     try:
         with _cluster(ray, workers, address), _quiet(ray):
             wrong = _faults(
@@ -376,7 +376,7 @@ def _map_shards(ray, work, todo, *, workers, address, restarts, step):
 
 
 def _faults(work, todo, rows, step):
-    "Shard -> what went wrong, of the rows that come back; `step` sees each shard that is finished."
+    "Return shard name -> error from the rows; `step` is called with each finished shard."
     by_name, wrong = {s.name: s for s in todo}, {}
     for row in rows:
         shard = by_name[row["shard"]]
@@ -395,7 +395,7 @@ def _ray_gave_up(error, out):
 
 @contextlib.contextmanager
 def _stepping(progress, total, done):
-    "A function that counts a finished shard."
+    "Yield a function that counts a finished shard."
     from tqdm.auto import tqdm
 
     finished = iter(range(done + 1, total + 1))
@@ -410,7 +410,7 @@ def _stepping(progress, total, done):
 
 # %% ../../nbs/runs/12_shards.ipynb #5bd0edf0
 def _lay_out(work, samples, size):
-    "(cut, shards, those to be done): writes the samples of what is to be done."
+    "Return (cut, shards, unfinished shards) after writing the samples of the unfinished ones."
     folder = Path(work.out)
     check_place(folder)
     cut, shards, todo = check_cut(folder, samples, size), [], []
@@ -430,12 +430,12 @@ def run_sharded(
     | None = None,  # Systems as lines, e.g. 'openai:NAME'; None: the embedded ones
     *,
     plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file to start from
-    restarts: int = 3,  # Times that a shard is started again after its worker died
-    address: str | None = None,  # Of a Ray cluster; None: $RAY_ADDRESS, else a cluster on this machine
+    restarts: int = 3,  # Maximum of restarts of a shard after its worker died
+    address: str | None = None,  # Address of a Ray cluster; None: $RAY_ADDRESS, else a local cluster
     progress=True,  # A bar of shards; or a function (shards done, shards, name)
     **changes,  # Fields of `RunPlan`; the engine is 'ray'
 ) -> Run:
-    "As `run`, over shards and the workers of a Ray cluster; finished shards are not done again."
+    "Run a plan in shards on the workers of a Ray cluster; finished shards are not repeated."
     if isinstance(restarts, bool) or not isinstance(restarts, int) or restarts < 0:
         raise ValueError(f"restarts is {restarts!r}, expected a whole number from 0")
     told = changes if models is None else {"models": models, **changes}
@@ -452,7 +452,7 @@ def _sharded(ray, plan, progress, **cluster):
         set_aside(Path(work.out))
     cut, shards, todo = _lay_out(work, samples, size)
     earlier = _earlier(work, samples, {**cut, "areas": areas}, plan)
-    del samples  # they lie in the folder now, and may be many
+    del samples  # written to the folder by now, and possibly large
     reused = len(shards) - len(todo)
     with _stepping(progress, len(shards), reused) as step:
         if todo:
@@ -469,7 +469,7 @@ def _sharded(ray, plan, progress, **cluster):
 
 
 def _earlier(work, samples, cut, plan):
-    "The run that the folder holds, where its rows are to stay; one of another plan is refused."
+    "Return the folder's earlier run if its rows are to be kept; another plan raises `OtherPlan`."
     folder, lines = Path(work.out), make_plan(work.plan)
     if not (folder / "manifest.json").is_file():
         return None

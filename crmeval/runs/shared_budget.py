@@ -18,7 +18,7 @@ from .budget import Budget, BudgetReached, most_usage
 
 # %% ../../nbs/runs/04_shared_budget.ipynb #694dac75
 class BudgetDesk:
-    "Counts what all parts of a run reserve and use; plain calls, so that any kind of process can hold it."
+    "Counts what all parts of a run reserve and use; synchronous, so that any process can host it."
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class BudgetDesk:
         return sum(calls for calls, _ in each), sum(usd for _, usd in each)
 
     def begin(self, part: str, calls: int, usd: float) -> None:
-        "A part starts, after having used this before; what an earlier start of it held counts as used."
+        "Start a part with its earlier usage; reservations of an earlier start count as used."
         (held_calls, held_usd), before = self.held.pop(part, (0, 0.0)), self.used.get(part, (0, 0.0))
         self.used[part] = [max(calls, before[0]) + held_calls, max(usd, before[1]) + held_usd]
 
-    def take(self, part: str, usd: float) -> str:  # '' to go on, 'wait', or why no call may be sent any more
+    def take(self, part: str, usd: float) -> str:  # '': reserved; 'wait'; or why no call may be sent
         "Reserve one call."
         calls, spent = self._total()
         calls_fit = self.max_calls is None or calls < self.max_calls
@@ -52,26 +52,26 @@ class BudgetDesk:
         return self.reached
 
     def settle(self, part: str, held: float, usd: float, calls: int) -> None:
-        "Give back a reservation and count what was used."
+        "Release a reservation and count the actual usage."
         self.held[part] = [self.held[part][0] - 1, self.held[part][1] - held]
         self.used[part] = [self.used[part][0] + calls, self.used[part][1] + usd]
 
     def told(self) -> str:
-        "How much is used, in words."
+        "Return in words how much is used."
         calls, usd = (sum(x) for x in zip((0, 0.0), *self.used.values()))
         limits = [] if self.max_calls is None else [f"{calls:,} of {self.max_calls:,} calls"]
         limits += [] if self.max_usd is None else [f"{usd:.4f} of {self.max_usd:g} US dollars"]
         return " and ".join(limits) + " are used"
 
     def summary(self) -> dict:
-        "Limits and what was used, for a manifest."
+        "Return limits and usage for a manifest."
         calls, usd = (sum(x) for x in zip((0, 0.0), *self.used.values()))
         limits = {"max_calls": self.max_calls, "max_usd": self.max_usd}
         return {**limits, "calls": calls, "usd": round(usd, 6), "reached": self.reached or None}
 
 # %% ../../nbs/runs/04_shared_budget.ipynb #0e34c804
 class Desk(Protocol):
-    "A way to a `BudgetDesk`, which may live in another process."
+    "Access to a `BudgetDesk`, which may run in another process."
 
     async def take(self, part: str, usd: float) -> str: ...
 
@@ -80,11 +80,11 @@ class Desk(Protocol):
     def settle(self, part: str, held: float, usd: float, calls: int) -> Any: ...
 
 
-WAIT_S = 0.2  # seconds after which a worker asks again, where others' calls may give something back
+WAIT_S = 0.2  # seconds after which a worker asks again, because other calls may release budget
 
 
 class SharedBudget(Budget):
-    "The budget of one part of a run: a desk has the last word."
+    "Budget of one part of a run, controlled by a desk shared by all parts."
 
     def __init__(
         self,
@@ -117,9 +117,9 @@ class SharedBudget(Budget):
 
 # %% ../../nbs/runs/04_shared_budget.ipynb #6b447d78
 def journal_usage(
-    path: str | Path,  # journal.jsonl of a run or of a shard; it may be written meanwhile
+    path: str | Path,  # journal.jsonl of a run or shard; may be written concurrently
 ) -> dict[tuple[str, str], Counter]:  # (kind, client) -> calls, input_tokens and output_tokens
-    "What the whole lines of a journal have used; one that is not there has used nothing."
+    "Return the usage in a journal's complete lines; a missing journal has used nothing."
     import msgspec
 
     if not Path(path).is_file():

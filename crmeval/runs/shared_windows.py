@@ -18,27 +18,27 @@ from pathlib import Path
 from typing import Any
 
 # %% ../../nbs/runs/00_shared_windows.ipynb #f1e6fb44
-SLICES = 60  # of a window
-KEPT = SLICES + 2  # slices that count: those of the window, the one that is being filled, one to spare
+SLICES = 60  # per window
+KEPT = SLICES + 2  # slices that count: a whole window, the current slice, one to spare
 
 
 class Window:
-    "How much was used within the last seconds."
+    "Sliding window over the amount used in the last seconds."
 
     def __init__(
         self,
         seconds: float,  # Above 0
-        slices: Mapping[int, float] | None = None,  # Number of a slice -> what was used in it
-        total: float = 0.0,  # What was ever booked as our own; it only grows
+        slices: Mapping[int, float] | None = None,  # Slice number -> amount used in it
+        total: float = 0.0,  # Sum of all own bookings; it only grows
     ):
         self.seconds, self.slices, self.total = seconds, dict(slices or {}), total
 
     def slice_at(self, now: float) -> int:
-        "The slice that is being filled."
+        "Return the number of the current slice."
         return int(now * SLICES // self.seconds)
 
     def used(self, now: float) -> float:
-        "What counts now; slices that no longer count are forgotten."
+        "Return the amount that counts now; expired slices are dropped."
         first = self.slice_at(now) - KEPT + 1
         self.slices = {i: n for i, n in self.slices.items() if i >= first and n > 0}
         return sum(self.slices.values())
@@ -47,16 +47,16 @@ class Window:
         self,
         now: float,  # May lie in the past
         amount: float,
-        own: bool = True,  # False: others have used it
-    ) -> int:  # The slice
-        "Count something as used."
+        own: bool = True,  # False: used by other processes
+    ) -> int:  # Number of the slice
+        "Record an amount as used."
         i = self.slice_at(now)
         self.slices[i] = self.slices.get(i, 0) + amount
         self.total += amount if own else 0
         return i
 
     def change(self, i: int, by: float) -> None:
-        "Correct what was booked in a slice, as far as it still counts."
+        "Correct the amount booked in a slice, if the slice still counts."
         if i in self.slices:
             self.slices[i] = max(0.0, self.slices[i] + by)
 
@@ -66,7 +66,7 @@ class Window:
         amount: float,  # At most `limit`
         limit: float,
     ) -> float:  # Seconds; 0: now
-        "When an amount fits, if nobody else uses anything."
+        "Return the time until an amount fits, if nothing else is used meanwhile."
         over = self.used(now) + amount - limit
         if over <= 1e-9:
             return 0.0
@@ -78,18 +78,18 @@ class Window:
 
 # %% ../../nbs/runs/00_shared_windows.ipynb #d47d40d1
 def machine_clock() -> float:
-    "Seconds since some moment that is the same for all processes of this machine; never goes back."
+    "Return the seconds of a monotonic clock shared by all processes of this machine."
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 # %% ../../nbs/runs/00_shared_windows.ipynb #171c49b9
 _HEAD = 16  # characters: length and checksum, in hexadecimal digits
-_FAR = 2**40  # where the byte lies that is locked on Windows
+_FAR = 2**40  # offset of the byte that is locked on Windows
 
 
 @contextlib.contextmanager
 def _locked(fd: int) -> Iterator[None]:
-    "An open file, locked; `BlockingIOError` where another has it. The lock goes with the process."
+    "Lock an open file until it is closed or the process ends; `BlockingIOError` if it is locked."
     try:
         import fcntl
     except ImportError:
@@ -97,15 +97,15 @@ def _locked(fd: int) -> Iterator[None]:
             yield
         return
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    yield  # closing the file opens the lock
+    yield  # closing the file releases the lock
 
 
 @contextlib.contextmanager
 def _locked_byte(fd):
-    "The same on Windows."
+    "Lock an open file on Windows."
     import msvcrt
 
-    lock: Any = msvcrt  # its functions are there on Windows alone
+    lock: Any = msvcrt  # its functions exist on Windows only
     os.lseek(fd, _FAR, os.SEEK_SET)
     try:
         lock.locking(fd, lock.LK_NBLCK, 1)
@@ -119,25 +119,25 @@ def _locked_byte(fd):
 
 
 class SharedNotes:
-    "A small dictionary of plain data that processes change in turn."
+    "A small dictionary of plain data in a file, changed by one process at a time."
 
     def __init__(
         self,
-        path: Path,  # Its folder exists
+        path: Path,  # File in an existing folder
     ):
         self.path = path
 
     def change(
         self,
-        work: Callable[[dict], Any],  # Gets the dictionary and changes it; short, waits for nothing
-    ) -> Any:  # What the work returns
+        work: Callable[[dict], Any],  # Receives the dictionary and changes it; must be short and never block
+    ) -> Any:  # Return value of `work`
         "Change the dictionary; `BlockingIOError` while another process changes it."
         with self.lent() as notes:
             return work(notes)
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[dict]:
-        "The dictionary, which is written when the block ends well; `BlockingIOError` as `change`."
+        "Yield the dictionary and write it if the block succeeds; `BlockingIOError` as in `change`."
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         fd = os.open(self.path, flags, 0o600)
         try:
@@ -168,7 +168,7 @@ def _write(fd, notes):
 
 
 class OwnNotes:
-    "The same for one process alone, where no file can be written."
+    "Replacement for `SharedNotes` within one process, if no file can be written."
 
     def __init__(self):
         self.notes: dict = {}
@@ -178,12 +178,12 @@ class OwnNotes:
         return work(self.notes)
 
 # %% ../../nbs/runs/00_shared_windows.ipynb #fc3cc875
-STALE_S = 2 * 86_400.0  # seconds after which a file that nobody changes is removed
+STALE_S = 2 * 86_400.0  # seconds after which an unchanged file is removed
 _SALT = "salt"
 
 
 def notes_folder() -> Path:
-    "$CRMEVAL_LIMITS, else below the user's runtime folder, else below the cache; it need not exist."
+    "Return $CRMEVAL_LIMITS, else a path in the runtime folder, else in the cache; it may be missing."
     if own := os.environ.get("CRMEVAL_LIMITS"):
         return Path(own).expanduser()
     if (place := os.environ.get("XDG_RUNTIME_DIR")) and os.path.isdir(place):
@@ -194,9 +194,9 @@ def notes_folder() -> Path:
 
 def salt_of(
     folder: Path,
-    make: bool = True,  # False: change nothing on the disk
-) -> bytes | None:  # None: there is none, and none was to be made
-    "The salt of a folder of notes; `OSError` where it cannot be kept."
+    make: bool = True,  # False: do not write to disk
+) -> bytes | None:  # None: missing, and `make` is False
+    "Return the salt of a notes folder; `OSError` if it cannot be stored."
     path = folder / _SALT
     if make:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -216,30 +216,30 @@ def salt_of(
 
 
 class NotesFolder:
-    "The notes of all accounts of one user on one machine."
+    "Notes of all accounts of one user on one machine."
 
     def __init__(
         self,
-        folder: Path | None = None,  # None: `notes_folder()` whenever it is asked for
+        folder: Path | None = None,  # None: `notes_folder()`, evaluated at each access
     ):
         self.folder = folder
 
     def salt(self, make: bool) -> bytes | None:
-        "As `salt_of`."
+        "Return the salt as `salt_of` does."
         return salt_of(self.folder or notes_folder(), make)
 
     def at(
         self,
         name: str,  # Of an account
-        make: bool,  # False: change nothing on the disk
-    ) -> SharedNotes | None:  # None: there are none, and none were to be made
-        "The notes of one account."
+        make: bool,  # False: do not write to disk
+    ) -> SharedNotes | None:  # None: missing, and `make` is False
+        "Return the notes of one account."
         path = (self.folder or notes_folder()) / name
         return SharedNotes(path) if make or path.is_file() else None
 
 
 def _first_salt(fresh, path):
-    "Of several processes that begin at once, the first one's salt counts."
+    "Store and return the salt; if several processes start at once, the first one's is used."
     try:
         os.link(fresh, path)
     except FileExistsError:

@@ -15,7 +15,7 @@ from .folder import FILES, Manifest, read_manifest
 # %% ../../nbs/runs/15_shelf.ipynb #603100c1
 @dataclass(frozen=True)
 class Shelved:
-    "A run's folder, as its manifest tells it; no table is opened."
+    "A run folder as described by its manifest; no table is opened."
 
     folder: Path
     state: str  # 'finished', 'unfinished', or 'unreadable'
@@ -26,8 +26,8 @@ class Shelved:
     samples: int | None = None
     responses: int | None = None
     failed: int | None = None  # Responses without an answer
-    size: int = 0  # Bytes, of all files
-    why: str = ""  # What is wrong with it
+    size: int = 0  # Bytes of all files
+    why: str = ""  # Why it is not finished or not readable
 
 
 def _size(folder: Path) -> int:
@@ -42,7 +42,7 @@ def _state(folder: Path, manifest: Manifest) -> tuple[str, str]:  # State, and w
 
 
 def _shelved(folder: Path) -> Shelved:
-    "One folder's entry."
+    "Return the entry of one folder."
     try:
         manifest = read_manifest(folder)
     except ValueError as e:
@@ -69,13 +69,13 @@ def _looks_like_run(folder: Path) -> bool:
 
 
 def list_runs(
-    folder: str | Path = "runs",  # Holds run folders, at any depth down to three
+    folder: str | Path = "runs",  # Contains run folders, up to three levels deep
 ) -> list[Shelved]:  # Newest first
-    "The runs below a folder; a folder that is not there raises `ValueError`."
+    "Return the runs below a folder; a missing folder raises `ValueError`."
     top = Path(folder).expanduser()
     if not top.is_dir():
         raise ValueError(f"there is no folder {top}; name the one that holds the runs")
     candidates = [top, *(p for depth in ("*", "*/*", "*/*/*") for p in top.glob(depth) if p.is_dir())]
-    # the work folders of a run in shards are parts of it
+    # folders of shards belong to their run
     runs = [p for p in candidates if _looks_like_run(p) and "shards" not in p.relative_to(top).parts]
     return sorted(map(_shelved, runs), key=lambda s: (s.created, str(s.folder)), reverse=True)

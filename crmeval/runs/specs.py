@@ -20,7 +20,7 @@ from ..systems.any_provider import any_client
 from ..systems.client_lines import LINE_MAKERS, PROVIDER_KINDS, maker_of, options_of_provider
 from ..systems.local import local_client
 
-if TYPE_CHECKING:  # the layer is loaded where a line asks for it
+if TYPE_CHECKING:  # the trust layer is loaded only if a line needs it
     from crmeval.layer.trust_layer import TrustLayer
 
 # %% ../../nbs/runs/07_specs.ipynb #9f6b048a
@@ -32,7 +32,7 @@ CLIENT_SPECS = (
 
 
 def _trusted(rest, *, policy=None, **options) -> "TrustLayer":
-    "The client of another line behind the trust layer."
+    "Return the client of a line wrapped in the trust layer."
     if rest.startswith("trusted:"):
         raise ValueError(f"client is 'trusted:{rest}': one layer is enough")
     from crmeval.layer.trust_layer import TrustLayer
@@ -44,19 +44,19 @@ CLIENT_MAKERS: dict[str, Callable[..., Client]] = {**LINE_MAKERS, "trusted": _tr
 
 
 def _expected(known, group):
-    "The forms that a message lists, with the kinds that plug-ins add."
+    "Return the line forms for a message, including the kinds of plug-ins."
     more = [f"{kind}:…" for kind in plugins(group)]
     return known + (f", or {', '.join(more)} of an installed package" if more else "")
 
 # %% ../../nbs/runs/07_specs.ipynb #13b1addd
 def make_client(
-    spec,  # A line such as 'openai:gpt-4o-mini'; a client is passed through
+    spec,  # A line such as 'openai:gpt-4o-mini'; a client is returned as is
     *,
-    base_url: str | None = None,  # For openai clients whose line has no URL
-    policy: Any = None,  # Of the trust layer, for trusted lines: a file or a policy; None: the default
-    **options,  # Further arguments of `OpenAIClient`; baselines and replays have no use for them
+    base_url: str | None = None,  # For openai clients without a URL in the line
+    policy: Any = None,  # For trusted lines: policy or file of the trust layer; None: the default
+    **options,  # Further arguments of `OpenAIClient`; ignored by baselines and replays
 ) -> Client:
-    "Make a client from its line; a `ValueError` lists what is possible."
+    "Make a client from its line; a `ValueError` lists the possible forms."
     if isinstance(spec, Client):
         return spec
     if hasattr(spec, "answer"):
@@ -83,7 +83,7 @@ def _recorded(rest, **options):
 
 
 def _provider_judge(kind, rest, *, base_url=None, api_key_env=None, **options) -> LLMJudge:
-    "A judge at a provider; `base_url` and `api_key_env` are for openai lines."
+    "Return a judge at a provider; `base_url` and `api_key_env` apply to openai lines only."
     return LLMJudge(rest, **{**options, **options_of_provider(kind, options)})
 
 
@@ -91,7 +91,7 @@ _OF_JUDGES = frozenset(inspect.signature(LLMJudge).parameters) - {"model", "base
 
 
 def _judge_of(maker, rest, *, base_url=None, **options) -> LLMJudge:
-    "A judge that asks another kind of client; what is said of judging is for the judge."
+    "Return a judge with another kind of client; judging options go to the judge, others to the client."
     judging = {k: v for k, v in options.items() if k in _OF_JUDGES}
     client = maker(rest, **{k: v for k, v in options.items() if k not in judging})
     return LLMJudge(client.model, client=client, **judging)
@@ -122,13 +122,13 @@ EMBEDDED: dict[str, Callable[[], Judge]] = {"embedded": _embedded, "embedded:enc
 
 
 def make_judge(
-    spec,  # A line as in `JUDGE_SPECS`; a judge is passed through
+    spec,  # A line as in `JUDGE_SPECS`; a judge is returned as is
     *,
-    base_url: str | None = None,  # For an openai judge whose line has no URL
+    base_url: str | None = None,  # For an openai judge without a URL in the line
     style: str = "fine",  # 'fine' or 'rubric', for an openai judge
     **options,  # Further arguments of `LLMJudge`
 ) -> Judge:
-    "Make a judge from its line; a `ValueError` lists what is possible."
+    "Make a judge from its line; a `ValueError` lists the possible forms."
     if not isinstance(spec, str) and isinstance(spec, Judge):
         return spec
     check_style(style)
@@ -148,13 +148,13 @@ def make_panel(
     specs: Sequence[Any],  # Lines as in `JUDGE_SPECS`, or judges
     *,
     how: str = "majority",  # 'majority' or 'mean'
-    quorum: int | None = None,  # Members that must answer; None: more than half of those that do not abstain
-    repeats: int = 1,  # Times that each language model is asked
-    base_url: str | None = None,  # For openai judges whose line has no URL
+    quorum: int | None = None,  # Members that must answer; None: over half of those not abstaining
+    repeats: int = 1,  # Number of times that each language model is called
+    base_url: str | None = None,  # For openai judges without a URL in the line
     style: str = "fine",  # 'fine' or 'rubric'
     **options: Any,  # Further arguments of `LLMJudge`, e.g. temperature
-) -> Judge:  # A `Panel`, a `Repeated` judge, or the one judge itself
-    "Make a panel from the lines of its judges; a `ValueError` says what is wrong with a line."
+) -> Judge:  # A `Panel`, a `Repeated` judge, or the single judge
+    "Make a panel from the lines of its judges; a `ValueError` says what is wrong."
     if how != "majority":
         from crmeval.judges.panel import check_how
 
@@ -167,7 +167,7 @@ def make_panel(
     judges = [make_judge(s, base_url=base_url, style=style, **options) for s in specs]
     if repeats == len(judges) == 1:
         return judges[0]
-    from crmeval.judges.panel import Panel, Repeated  # numpy comes with it: one judge needs none
+    from crmeval.judges.panel import Panel, Repeated  # loads numpy, which one judge does not need
 
     if repeats > 1:
         judges = [Repeated(j, repeats, how) if isinstance(j, RecordingJudge) else j for j in judges]

@@ -27,9 +27,9 @@ _MARK = re.compile(r"\[text not kept: [0-9a-f]{12}\]")
 
 
 def text_mark(
-    text: str | None,  # An answer, or the mark of one
-) -> str | None:  # '' and None stay, they are no text; a mark stays as well
-    "What stands in place of an answer."
+    text: str | None,  # An answer or its placeholder
+) -> str | None:  # '', None and placeholders are returned unchanged
+    "Return the placeholder of an answer."
     if not text or is_mark(text):
         return text
     return f"[text not kept: {digest(text)[:12]}]"
@@ -38,7 +38,7 @@ def text_mark(
 def is_mark(
     text: str | None,
 ) -> bool:
-    "Whether a text stands for one that was not kept."
+    "Whether a text is a placeholder for one that was not kept."
     return text is not None and (text == NOT_KEPT or _MARK.fullmatch(text) is not None)
 
 # %% ../../nbs/runs/02_texts.ipynb #e5b65a01
@@ -62,7 +62,7 @@ def _word(value):
 def bare_response(
     response: Response,
 ) -> Response:
-    "An answer with its figures and without its text."
+    "Return a response with its figures and without its text."
     r = response
     return replace(
         r,
@@ -77,7 +77,7 @@ def bare_response(
 def bare_score(
     score: Score,
 ) -> Score:
-    "A score without reason and quotes; of instructions it stays whether each was followed."
+    "Return a score without reason and quotes; whether each instruction was followed is kept."
     told = [Evidence(e.kind, about=e.about, fine=e.fine) for e in score.evidence if e.about == "instruction"]
     reason = "" if score.status == "ok" else _safe_error(score.reason, score.status)
     return replace(score, reason=reason or "", evidence=told)
@@ -85,9 +85,9 @@ def bare_score(
 
 def bare_sample(
     sample: Sample,
-    columns: Sequence[str] = (),  # That are grouped by; other tags go
+    columns: Sequence[str] = (),  # Columns to group by; other tags are dropped
 ) -> Sample:
-    "A sample without what a model or a judge was shown."
+    "Return a sample without the texts that a model or judge was shown."
     tags = {k: v for k, v in sample.tags.items() if k != KEPT}
     named = {c: tags[c] for name in columns if (c := same_column(name, list(tags))) is not None}
     if KEPT in sample.tags:
@@ -107,7 +107,7 @@ def bare_sample(
 def bare_completion(
     completion: Completion,
 ) -> Completion:
-    "A judge's reply: what it cost."
+    "Return a judge's reply without its text, keeping usage and cost."
     return replace(
         completion,
         text=NOT_KEPT,
@@ -120,14 +120,14 @@ def bare_completion(
 
 # %% ../../nbs/runs/02_texts.ipynb #ff0e53aa
 def _dictionary_of(column):
-    "As in `core.response_columns`, which brings numpy: a run that begins has no column yet."
+    "Call `core.response_columns.dictionary_of`, imported here because it loads numpy."
     from crmeval.core.response_columns import dictionary_of
 
     return dictionary_of(column)
 
 
 def _each(column, change):
-    "A column of texts with each value changed."
+    "Return a column of texts with `change` applied to each value."
     import pyarrow as pa
 
     values, at = _dictionary_of(column)
@@ -136,9 +136,9 @@ def _each(column, change):
 
 def with_columns(
     batch,  # `pyarrow.RecordBatch`
-    changes: Mapping[str, Any],  # Name -> array; those that the batch lacks are left out
+    changes: Mapping[str, Any],  # Name -> array; names missing from the batch are ignored
 ):  # `pyarrow.RecordBatch`
-    "A batch with other columns in the place of some."
+    "Return a batch with some of its columns replaced."
     import pyarrow as pa
 
     columns = [changes.get(name, column) for name, column in zip(batch.schema.names, batch.columns)]
@@ -148,7 +148,7 @@ def with_columns(
 def bare_responses(
     batch,  # `pyarrow.RecordBatch` of responses
 ):  # `pyarrow.RecordBatch`
-    "As `bare_response`, of many."
+    "Apply `bare_response` to a batch of responses."
     import pyarrow as pa
 
     told = zip(batch["error"].to_pylist(), batch["status"].to_pylist())
@@ -167,7 +167,7 @@ def bare_responses(
 def bare_scores(
     batch,  # `pyarrow.RecordBatch` of scores
 ):  # `pyarrow.RecordBatch`
-    "As `bare_score`, of many."
+    "Apply `bare_score` to a batch of scores."
     import pyarrow as pa
 
     told = zip(batch["reason"].to_pylist(), batch["status"].to_pylist())
@@ -177,7 +177,7 @@ def bare_scores(
 
 
 def _bare_evidence(column):
-    "Of a column of JSON texts; one that does not name instructions says nothing of them."
+    "Return a JSON evidence column without texts; only entries on instructions are parsed."
     import pyarrow as pa
 
     texts, at = _dictionary_of(column)
@@ -187,7 +187,7 @@ def _bare_evidence(column):
 
 # %% ../../nbs/runs/02_texts.ipynb #c009e925
 def journal_has_texts(
-    folder: Path,  # Of a run
+    folder: Path,  # Folder of a run
 ) -> bool | None:  # None: there is no journal yet
     "Whether the journal of a folder keeps texts."
     path = folder / "journal.jsonl"
@@ -198,14 +198,14 @@ def journal_has_texts(
     try:
         return json.loads(first)["run"].get("texts", True)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None  # whoever opens it says what is wrong with it
+        return None  # the error is reported when the journal is opened
 
 
 def check_texts(
     folder: Path,
-    no_texts: bool,  # What the plan says
+    no_texts: bool,  # Setting of the plan
 ) -> None:
-    "Refuse a folder of the other kind, and one with rating folders, which show answers to people."
+    "Raise `ValueError` if a folder's texts setting differs, or no_texts meets a plan of ratings."
     has = journal_has_texts(folder)
     if no_texts and any(folder.rglob("plan.json")):
         raise ValueError(
@@ -224,7 +224,7 @@ def need_texts(
     more: Mapping,  # `more` of a manifest
     what: str,  # e.g. 'be scored again'
 ) -> None:
-    "Refuse what cannot be done without texts."
+    "Raise `ValueError` for an operation on a run whose texts were not kept."
     if more.get("texts") == NOT_KEPT:
         raise ValueError(f"the texts of this run were not kept (no_texts), so its answers cannot {what}")
 
@@ -238,15 +238,15 @@ TEXTS_NOT_KEPT = (
 def bare_rows(
     samples: Sequence[Sample],
     rows: Sequence[tuple[Response, Sequence[Score]]],
-    columns: Sequence[str] = (),  # That are grouped by
+    columns: Sequence[str] = (),  # Columns to group by
 ) -> tuple[list[Sample], list[tuple[Response, list[Score]]]]:
-    "What a run has answered and scored, without texts."
+    "Return the samples, responses and scores of a run without texts."
     bare = [(bare_response(r), list(map(bare_score, scores))) for r, scores in rows]
     return [bare_sample(s, columns) for s in samples], bare
 
 
 def _bare_case(case: Mapping) -> dict:
-    "A use case without its words for a model; whether it wants a record stays."
+    "Return a use case without its prompt texts; instructions for a JSON object keep their kind."
     prompt = "\n".join(f"{{{name}}}" for name in (*case["inputs"], "instructions"))
     forms = [{**i, "text": NOT_KEPT} for i in case["instructions"] if i["kind"] == "json_object"]
     return {**case, "prompt": prompt, "instructions": forms}
@@ -255,7 +255,7 @@ def _bare_case(case: Mapping) -> dict:
 def bare_manifest(
     manifest,  # `runs.folder.Manifest`; changed in place
 ) -> None:
-    "A manifest without prompts, which says that texts were not kept."
+    "Remove the prompts from a manifest and record that texts were not kept."
     manifest.templates = {}
     manifest.own_use_cases = [_bare_case(u) for u in manifest.own_use_cases]
     manifest.more["texts"] = NOT_KEPT

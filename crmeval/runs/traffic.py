@@ -26,7 +26,7 @@ BUSY = (429, 503, 529)  # HTTP statuses that ask the caller to slow down
 def sign_of(
     failure: CallFailed,
 ) -> str:  # 'busy', 'slow', 'dead' or 'alive'
-    "What a failed call says about the endpoint itself."
+    "Classify the state of an endpoint from a failed call."
     if failure.http_status in BUSY:
         return "busy"
     if timed_out(failure):
@@ -36,24 +36,24 @@ def sign_of(
     return "dead" if failure.http_status is None or failure.http_status >= 500 else "alive"
 
 # %% ../../nbs/runs/02_traffic.ipynb #aaa8a4c0
-OPENING_S = 0.1  # seconds in which a fresh lane opens from half to whole
-SLOW_S = 30.0  # an answer that takes longer is worth a word, whatever the time allowed
-ALONE = 5  # calls in a row that ran out of time alone, after which a lane is given up
+OPENING_S = 0.1  # seconds in which a new lane opens from half to its full limit
+SLOW_S = 30.0  # a slower answer is reported, whatever the timeout
+ALONE = 5  # consecutive timeouts of a single call in flight after which a lane is given up
 
 
 class Lane:
-    "The calls to one endpoint and model: how many at once, and whether to ask at all."
+    "Adaptive concurrency limit and circuit breaker for one endpoint and model."
 
     def __init__(
         self,
-        most: int,  # Calls in flight at most
+        most: int,  # Maximum of calls in flight
         name: str = "the endpoint",  # For messages
         *,
-        trip: int = 10,  # Dead signs in a row that close the lane
-        cool_s: float = 0.5,  # First pause before a single call tries again; doubled each time
-        probes: int = 5,  # Tries of a closed lane before it is given up
-        patience_s: float | None = None,  # Time-out of a call; None: not known
-        whose: str = "",  # 'judge' where a judge is asked, for the words that help
+        trip: int = 10,  # Consecutive 'dead' failures that close the lane
+        cool_s: float = 0.5,  # First pause before a single call probes the endpoint; doubled each time
+        probes: int = 5,  # Probes of a closed lane before it is given up
+        patience_s: float | None = None,  # Timeout of a call; None: unknown
+        whose: str = "",  # 'judge' for a judge's lane, to name the right options in messages
     ):
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
             raise ValueError(f"most is {most!r}, expected a whole number from 1")
@@ -62,15 +62,15 @@ class Lane:
         self.in_flight, self.sent, self.cut_at, self.dead_row, self.failed_probes = 0, 0, 0, 0, 0
         self.state, self.waiters, self.last = "open", deque(), ""  # 'open', 'paused', 'probing' or 'down'
         self.busy, self.dead, self.lowest, self.peak = 0, 0, self.limit, 0
-        self.fresh, self.opening = True, None  # nothing has gone wrong yet; the timer that opens the lane
+        self.fresh, self.opening = True, None  # no failure so far; the timer that opens the lane
         self.patience_s, self.whose, self.step = patience_s, whose, 4.0  # slots that open in one round
-        self.slow, self.alone_row = 0, 0  # calls that ran out of time; those that did so alone, in a row
-        self.came = 0  # answers in time since the last cut
-        self.notes = {}  # kind of news -> what was told of it
-        self.tell = None  # Told of news once: a function of a text
+        self.slow, self.alone_row = 0, 0  # timeouts; consecutive ones with a single call in flight
+        self.came = 0  # answers since the last cut
+        self.notes = {}  # kind of message -> its text
+        self.tell = None  # called once for each kind of message, with its text
 
     def summary(self) -> dict:
-        "What happened in the lane, as plain data for a manifest."
+        "Return what happened in the lane as plain data for a manifest."
         return {
             "endpoint": self.name,
             "sent": self.sent,
@@ -83,7 +83,7 @@ class Lane:
         }
 
     async def enter(self) -> int:
-        "Wait for a slot; the number of the call. `CallFailed`, status 'not_run', where the endpoint is down."
+        "Wait for a slot and return the call's number; `CallFailed` ('not_run') if the endpoint is down."
         if self.state == "down":
             raise self._is_down()
         if self.waiters or not self._room():
@@ -94,7 +94,7 @@ class Lane:
         return self.sent
 
     async def _turn(self):
-        "Wait until a slot is given."
+        "Wait until a slot is assigned."
         turn = asyncio.get_running_loop().create_future()
         self.waiters.append(turn)
         self._open_soon()
@@ -115,7 +115,7 @@ class Lane:
         number: int = 0,  # From `enter`
         took_s: float = 0.0,
     ) -> None:
-        "An answer came."
+        "Record an answer."
         self._lives()
         self.came += 1
         share = took_s / self.patience_s if self.patience_s else 0.0
@@ -132,7 +132,7 @@ class Lane:
         number: int,  # From `enter`
         failure: CallFailed,
     ) -> None:
-        "No answer came."
+        "Record a failed call."
         sign = sign_of(failure)
         self.fresh = self.fresh and sign == "alive"
         if sign == "dead":
@@ -144,7 +144,7 @@ class Lane:
             self._narrow(number)
 
     def _lives(self):
-        "The endpoint has shown a sign of life; a closed lane opens, slowly."
+        "Reset the failure counts after a sign of life; a closed lane reopens with one slot."
         self.dead_row = self.failed_probes = self.alone_row = 0
         if self.state in ("probing", "paused"):
             self.state, self.limit = "open", 1.0
@@ -152,7 +152,7 @@ class Lane:
     def _narrow(self, number):
         self.busy += 1
         if number <= self.cut_at:
-            return  # sent before the last cut: it is the same news
+            return  # sent before the last cut, so it gives no new information
         self.limit = self.high = max(1.0, self.limit * 0.75)
         self.cut_at, self.lowest = self.sent, min(self.lowest, self.limit)
 
@@ -164,7 +164,7 @@ class Lane:
         self.high, self.cut_at, self.lowest = self.limit, self.sent, min(self.lowest, self.limit)
 
     def _too_slow(self, number, failure):
-        "A call ran out of time: fewer at once; alone, it is tried once more."
+        "Handle a timeout: lower the limit; limit the retries of a call that ran alone."
         self.slow, self.last = self.slow + 1, str(failure)
         alone = self.in_flight == 1 and int(self.limit) == 1
         self._note("alone" if alone else "timeout", str(failure))
@@ -181,7 +181,7 @@ class Lane:
             self._wake()
 
     def _what_helps(self, alone=False):
-        "The words of the command line, and of Python, that help a slow endpoint."
+        "Return the options of command line and Python that help with a slow endpoint."
         words = [("timeout", "timeout_s", "more time"), ("max-tokens", "max_tokens", "shorter answers")]
         dash, name = (self.whose + "-", self.whose + "_") if self.whose else ("", "")
         told = [f"--{dash}{word} ({name}{field}) for {what}" for word, field, what in words]
@@ -189,7 +189,7 @@ class Lane:
         return ", ".join([*told, *fewer])
 
     def _note(self, kind, news):
-        "Say once what is slow, and what helps."
+        "Report once per kind what is slow and which options help."
         if kind in self.notes:
             return
         allowed = f" of {self.patience_s:g} s allowed" if kind == "late" and self.patience_s else ""
@@ -234,7 +234,7 @@ class Lane:
         return self.state == "open" and self.in_flight < int(self.limit)
 
     def _wake(self):
-        "Give free slots to those who wait."
+        "Assign free slots to waiting calls."
         while self.waiters and (self.state == "down" or self._room()):
             turn = self.waiters.popleft()
             if turn.done():
@@ -261,7 +261,7 @@ class Lane:
 
 # %% ../../nbs/runs/02_traffic.ipynb #69249354
 def lane_key(client) -> tuple:
-    "Calls with the same key share a lane: provider, address and model."
+    "Return provider, address and model; calls with the same key share a lane."
     known = client.settings() if hasattr(client, "settings") else {}
     return (
         getattr(client, "provider", ""),
@@ -278,20 +278,20 @@ class Traffic:
         most: int,  # Calls in flight at once, for each endpoint and model
         *,
         budget: Budget | None = None,
-        limits: RateLimits | None = None,  # Of requests and tokens a minute; None: what headers tell
+        limits: RateLimits | None = None,  # Requests and tokens a minute; None: only what headers report
         timer: Callable[[], float] = time.perf_counter,
         **lane,  # Further arguments of `Lane`
     ):
         self.most, self.budget, self.timer, self.options, self.lanes = most, budget, timer, lane, {}
         self.limits = limits or RateLimits()
-        self.tell: Callable[[str], object] | None = None  # Told of a slow endpoint while it works
+        self.tell: Callable[[str], object] | None = None  # called with messages about slow endpoints
 
     def lane(
         self,
         client,
-        whose: str = "",  # 'judge' where a judge asks; the first to ask counts
+        whose: str = "",  # 'judge' for a judge; the first caller's value is kept
     ) -> Lane:
-        "The client's lane."
+        "Return the client's lane."
         key = lane_key(client)
         if key not in self.lanes:
             _, address, model = key
@@ -302,7 +302,7 @@ class Traffic:
         return self.lanes[key]
 
     def gate(self, client) -> Gate:
-        "The client's limits of requests and tokens."
+        "Return the gate with the client's limits of requests and tokens."
         return self.limits.gate(client, lane_key(client), self._tell)
 
     def _tell(self, text):
@@ -310,11 +310,11 @@ class Traffic:
             self.tell(text)
 
     def notes(self) -> list[str]:
-        "What was slow, and which limits mean nobody, in sentences."
+        "Return sentences on slow endpoints and on limits that match no client."
         return [said for lane in self.lanes.values() for said in lane.notes.values()] + self.limits.notes()
 
     def summary(self) -> list[dict]:
-        "What happened in each lane, and what its limits were, as plain data for a manifest."
+        "Return events and limits of each lane as plain data for a manifest."
         return [{**lane.summary(), **self.limits.summary(key)} for key, lane in self.lanes.items()]
 
 # %% ../../nbs/runs/02_traffic.ipynb #02f43498
@@ -322,7 +322,7 @@ def traffic_of(
     plan: RunPlan,
     budget: Budget | None = None,
 ) -> Traffic:
-    "The traffic of a run: its lanes, its limits and its budget."
+    "Return the traffic of a run: its lanes, limits and budget."
     limits = RateLimits(plan.requests_per_minute, plan.tokens_per_minute)
     return Traffic(plan.concurrency, budget=budget, limits=limits)
 
@@ -330,12 +330,12 @@ def traffic_of(
 async def send(
     traffic: Traffic,
     client,
-    call: Callable,  # () -> awaitable with `usage`
+    call: Callable,  # () -> awaitable of a result with `usage`
     prompt: str = "",  # All texts of the request, for the budget
     max_tokens: int | None = None,
-    whose: str = "",  # 'judge' where a judge asks
+    whose: str = "",  # 'judge' for a judge's call
 ) -> object:  # What the call returned
-    "Send one call in its turn; raises its `CallFailed`, or one with status 'not_run' where it was not sent."
+    "Send one call in its turn; raises its `CallFailed`, with status 'not_run' if it was not sent."
     lane, gate, budget = traffic.lane(client, whose), traffic.gate(client), traffic.budget
     held = await budget.hold(client, prompt, max_tokens) if budget else None
     usage, number = None, 0
@@ -352,7 +352,7 @@ async def send(
 
 
 async def _heard(gate, booking, send):
-    "Send a call that its gate has let through, and tell the gate what came of it."
+    "Send a call admitted by its gate, and report the outcome to the gate."
     told, usage, failure = [(None, None)], None, None
     listening = HEARD.set(lambda *answer: told.append(answer))
     try:
@@ -369,7 +369,7 @@ async def _heard(gate, booking, send):
 
 
 async def _in_lane(lane, number, call, timer):
-    "Make a call that has its slot, and tell the lane how it went."
+    "Make a call that holds a slot, and report the outcome to the lane."
     start = timer()
     try:
         found = await call()
@@ -377,7 +377,7 @@ async def _in_lane(lane, number, call, timer):
         lane.failed(number, e)
         raise
     else:
-        served = getattr(found, "latency_s", None)  # without a client's own wait for its turn
+        served = getattr(found, "latency_s", None)  # excludes waiting within the client
         lane.passed(number, served if isinstance(served, (int, float)) else timer() - start)
         return found
     finally:

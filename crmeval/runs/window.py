@@ -10,33 +10,33 @@ import asyncio
 from collections.abc import Callable
 
 # %% ../../nbs/runs/04_window.ipynb #a91f6a6e
-AHEAD = 10_000  # items that may have been begun behind one that is not through
+AHEAD = 10_000  # items that may be started beyond the first unfinished one
 
 
 class Window:
-    "Hands rows on in the order of their positions, and holds up whoever would begin too far ahead."
+    "Passes rows on in the order of their positions and delays items that would start too far ahead."
 
     def __init__(
         self,
-        hand_on: Callable[..., object],  # Takes the parts of each row, in order
-        ahead: int = AHEAD,  # Positions from the first that is not through to the last that may begin
+        hand_on: Callable[..., object],  # Called with the parts of each row, in order
+        ahead: int = AHEAD,  # Positions from the first unfinished one to the last that may start
     ):
         self.hand_on, self.ahead = hand_on, ahead
         self.next, self.done, self.waiting = 0, 0, {}
         self._moved = asyncio.Event()
 
     async def room(self, position: int) -> None:
-        "Wait until the item at a position may begin."
+        "Wait until the item at a position may start."
         while position - self.next >= self.ahead:
             self._moved.clear()
             await self._moved.wait()
 
     def take(
         self,
-        position: int,  # From 0, each once
+        position: int,  # From 0, each passed once
         row: tuple,
     ) -> None:
-        "A row that is finished."
+        "Accept a finished row."
         self.done += 1
         self.waiting[position] = row
         while self.next in self.waiting:

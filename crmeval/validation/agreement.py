@@ -31,15 +31,15 @@ from ..core.stats import Estimate
 # %% ../../nbs/validation/00_agreement.ipynb #05b75863
 @dataclass(frozen=True)
 class AgreementRow:
-    "One judge, one metric, one group of samples."
+    "Agreement for one judge, one metric and one group of samples."
 
-    rater: str  # Who judged
+    rater: str  # Name of the judge
     metric: str
     group: str  # 'all', or a name from `groups`
-    responses: int  # Responses that people rated
-    judge_undefined: int  # Of these, without points by the judge: failed, undefined, or never judged
+    responses: int  # Number of responses rated by people
+    judge_undefined: int  # Of these, without judge's points: failed, undefined, or not judged
     people_undefined: int  # Of these, without points by people
-    unrated: int  # Responses that the judge scored and no person rated; not used
+    unrated: int  # Responses scored by the judge and rated by no person; not used
     figures: Mapping[str, Estimate]  # Name of the statistic -> its value
     confusion: Confusion
 
@@ -64,7 +64,7 @@ _OF_ESTIMATE = ("value", "low", "high", "n", "undefined", "method", "confidence_
 def plain_estimate(
     e: Estimate,
 ) -> dict:  # value, low, high, n, undefined, method, confidence_level
-    "An estimate as a plain dictionary, for a file."
+    "Return an estimate as a plain dictionary for a file."
     return {k: getattr(e, k) for k in _OF_ESTIMATE}
 
 
@@ -90,7 +90,7 @@ class AgreementTable(Printed):
         return text_table([heads, *map(_shown_row, self.rows)], align="lr")
 
     def to_dicts(self) -> list[dict]:
-        "One plain dictionary per row and statistic, for a file or a data frame."
+        "Return one plain dictionary per row and statistic, for a file or a data frame."
         return [
             {"rater": r.rater, "metric": r.metric, "group": r.group, "statistic": name} | plain_estimate(e)
             for r in self.rows
@@ -101,12 +101,12 @@ class AgreementTable(Printed):
 def score_key(
     s: Score,
 ) -> tuple:  # (sample id, perturbation, client, metric, repeat)
-    "What a score is of, whoever gave it."
+    "Return what a score refers to, independent of the rater."
     return s.sample_id, s.perturbation, s.client, s.metric, s.repeat
 
 
 def _by_rater(scores):
-    "Rater -> key -> score; one rater scores a response once."
+    "Return rater -> key -> score; a second score by the same rater raises `ValueError`."
     out = {}
     for s in scores:
         mine = out.setdefault(s.rater, {})
@@ -118,7 +118,7 @@ def _by_rater(scores):
 
 
 def _whole(x):
-    return None if x is None else math.floor(x + 0.5)  # halves go up
+    return None if x is None else math.floor(x + 0.5)  # halves are rounded up
 
 
 def _points(scores, keys):
@@ -127,17 +127,17 @@ def _points(scores, keys):
 # %% ../../nbs/validation/00_agreement.ipynb #f8726da9
 @dataclass(frozen=True)
 class _Question:
-    "What a row asks: which judge, which metric, which responses."
+    "Specification of a row: judge, metric and responses."
 
     rater: str
     metric: str
     group: str
-    keys: Sequence[tuple]  # Responses that people rated
-    unrated: int  # Responses that only the judge scored
+    keys: Sequence[tuple]  # Keys of responses rated by people
+    unrated: int  # Number of responses scored only by the judge
 
 
 def _figures(judge, people, given, keys, usable, where):
-    "Name -> estimate of the pairs of points; `given` holds what each person gave."
+    "Return name -> estimate for the pairs of points; `given` contains each person's points."
     whole = [list(map(_whole, c)) for c in (judge, people)]
     fit = [_usable(c, usable) for c in (judge, people)]
     return {
@@ -157,7 +157,7 @@ def _usable(points, least):
 
 
 def _people_alpha(given, n, where):
-    "Whether people agree is asked before somebody settles it."
+    "Return the agreement among people, without adjudicated scores."
     by = [v for who, v in given.items() if not who.startswith(ADJUDICATED)]
     if len(by) > 1:
         return krippendorff_alpha(*by, **where)
@@ -183,13 +183,13 @@ def _row(question, mine, raters, cluster, usable, options):
 
 # %% ../../nbs/validation/00_agreement.ipynb #5b4beb75
 def _check_known(name, given, rated):
-    "Every rated sample stands in `given`."
+    "Raise `ValueError` if a rated sample is missing in `given`."
     if given is not None and (lost := [k[0] for k in rated if k[0] not in given]):
         raise ValueError(f"{name} has no entry for sample {lost[0]!r}")
 
 
 def _questions(rater, mine, rated, groups):
-    "What can be asked of one judge, by metric and group."
+    "Yield the possible rows of one judge, by metric and group."
     names = ["all", *dict.fromkeys(groups[k[0]] for k in rated)] if groups else ["all"]
     alone = set(mine) - set(rated)
     for metric in dict.fromkeys(k[3] for k in mine):
@@ -200,20 +200,20 @@ def _questions(rater, mine, rated, groups):
 
 
 def _selected(keys, metric, group, groups):
-    "Keys of one metric, and of one group unless it is 'all'."
+    "Return the keys of one metric, and of one group unless it is 'all'."
     return [k for k in keys if k[3] == metric and (group == "all" or groups.get(k[0]) == group)]
 
 # %% ../../nbs/validation/00_agreement.ipynb #83bb7e88
 def agreement(
-    scores: Sequence[Score],  # A judge's, or several judges'
+    scores: Sequence[Score],  # Scores by one or several judges
     people: Sequence[Score],  # People's scores of the same responses
     *,
-    clusters: Mapping[str, Hashable] | None = None,  # Sample id -> document; None: each sample is one
-    groups: Mapping[str, str] | None = None,  # Sample id -> source or use case; each gets a row beside 'all'
-    usable: float = 3,  # Least points of a usable response, for balanced accuracy
+    clusters: Mapping[str, Hashable] | None = None,  # Sample id -> document; None: the sample itself
+    groups: Mapping[str, str] | None = None,  # Sample id -> source or use case; each gets a row besides 'all'
+    usable: float = 3,  # Minimum points of a usable response, for balanced accuracy
     **options: Any,  # confidence_level, n_resamples, rng
-) -> AgreementTable:  # A row per judge, metric and group, over the responses that people rated
-    "Agreement of judges with people on the responses that both have scored; higher is better."
+) -> AgreementTable:  # A row per judge, metric and group, over the responses rated by people
+    "Return the agreement of judges with people on responses scored by both; higher is better."
     raters, rows = _by_rater(people), []
     rated = list(dict.fromkeys(map(score_key, people)))
     _check_known("clusters", clusters, rated)
@@ -223,6 +223,6 @@ def agreement(
         asked = list(_questions(rater, mine, rated, groups))
         if not asked:
             theirs = ", ".join(sorted({k[3] for k in rated})) or "none"
-            raise ValueError(f"people rated no metric that {rater!r} scored: theirs are {theirs}")
+            raise ValueError(f"people rated no metric that {rater!r} scored; they rated: {theirs}")
         rows += [_row(q, mine, raters, cluster, usable, options) for q in asked]
     return AgreementTable(tuple(rows))

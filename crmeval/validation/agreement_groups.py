@@ -20,7 +20,7 @@ from .agreement import plain_estimate, score_key
 def people_means(
     scores: Sequence[Score],
 ) -> dict[tuple, float | None]:  # Key -> points
-    "People's points of each response and metric: adjudicated where somebody settled it, else the mean."
+    "Return people's points for each response and metric: adjudicated if available, else the mean."
     found: dict[tuple, dict] = {}
     for s in scores:
         if s.method == "manual" and s.points is not None:
@@ -43,15 +43,15 @@ def _cells(row: GroupRow) -> list[str]:
 
 @dataclass(frozen=True)
 class GroupAgreement(Printed):
-    "How far a judge is from people in each group, and on which side; prints as two tables and two sentences."
+    "Distance and bias of judges relative to people in each group; prints as two tables and sentences."
 
     distance: Sequence[GroupRow] = field(repr=False)  # |judge - people| in points; lower is better
-    lean: Sequence[GroupRow] = field(repr=False)  # judge - people in points; above 0: the judge is kinder
-    looks: int  # Comparisons that were made, of both together
+    lean: Sequence[GroupRow] = field(repr=False)  # judge - people in points; above 0: judge more lenient
+    looks: int  # Number of comparisons made in both tables
 
     @property
     def statement(self) -> str:
-        "Where the judge is further from people, or leans otherwise, after correction."
+        "Return sentences on groups with a different distance or bias after correction."
         told = {"name": shown, "looks": self.looks, "sides": _SIDES}
         return " ".join(
             group_statement(rows, what=what, **told)
@@ -59,7 +59,7 @@ class GroupAgreement(Printed):
         )
 
     def to_dicts(self) -> list[dict]:
-        "One plain dictionary a group and question."
+        "Return one plain dictionary per group and question."
         parts = (("distance from people", self.distance), ("judge minus people", self.lean))
         return [_plain(row, name) for name, rows in parts for row in rows]
 
@@ -83,11 +83,11 @@ def _plain(row, statistic):
 # %% ../../nbs/validation/05_agreement_groups.ipynb #c0adcc1e
 def agreement_by_group(
     samples: Sequence[Sample],
-    auto: Sequence[Score],  # Of judges
+    auto: Sequence[Score],  # Scores by judges
     people: Mapping[tuple, float | None],  # From `people_means`
-    columns: Sequence[str],  # To group by
+    columns: Sequence[str],  # Columns to group by
 ) -> GroupAgreement:
-    "Distance and lean of each judge, by metric and group; a column that makes no groups raises `ValueError`."
+    "Return distance and bias of each judge by metric and group; `ValueError` for a column without groups."
     tasks = {s.id: s for s in samples if not s.perturbation}
     pairs: dict[tuple, list] = {}
     for s in auto:
@@ -109,7 +109,7 @@ def _named(row):
 
 
 def _both(column, group_of, found, *, of, by):
-    "Rows of the distance, whose name has a mark, and of the lean."
+    "Return the rows of the distance, marked by a '|' in their name, and of the bias."
     asked = [s for s, _ in found]
     told = {"clusters": [s.cluster or s.id for s in asked], "by": by}
     told["strata"] = None if column == "use_case" else [s.use_case for s in asked]

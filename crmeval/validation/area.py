@@ -15,28 +15,28 @@ from ..core.stats import Estimate, is_known
 
 # %% ../../nbs/validation/02_area.ipynb #df74229c
 def _area(x, y):
-    "Area of one sample; None where people gave one label only."
+    "Return the area of one sample; None if people gave only one label."
     if len(np.unique(y)) < 2:
         return None
     return float(_areas(np.ones((1, len(x))), x, y)[0])
 
 
 def _areas(w, x, y):
-    "Area of each resample (b,), from how often each row was drawn (b, n)."
+    "Return the area of each resample (b,) from row counts (b, n)."
     order = np.argsort(x, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(x[order]) > 0])  # rows of one score are one step
+    starts = np.flatnonzero(np.r_[True, np.diff(x[order]) > 0])  # rows with equal scores form one step
     right, wrong = (np.add.reduceat(w[:, order] * v, starts, axis=1) for v in (y[order], 1 - y[order]))
-    below = np.cumsum(wrong, 1) - wrong / 2  # of equal scores one half
+    below = np.cumsum(wrong, 1) - wrong / 2  # ties count one half
     pairs = right.sum(1) * wrong.sum(1)
     return np.divide((right * below).sum(1), pairs, out=np.full(len(w), np.nan), where=pairs > 0)
 
 
 def area_under_curve(
-    judge: Sequence[float | None],  # (n,) any score that rises with how likely a yes is
-    people: Sequence[bool | None],  # (n,) people's yes or no, same items, same order
+    judge: Sequence[float | None],  # (n,) any score that increases with the probability of a yes
+    people: Sequence[bool | None],  # (n,) labels by people, same items, same order
     **options,  # clusters, confidence_level, n_resamples, rng: see `cluster_bootstrap`
-) -> Estimate:  # 0 to 1, 0.5 is a coin
-    "Area under the ROC curve of a judge against people's yes and no, 0 to 1; higher is better."
+) -> Estimate:  # 0 to 1; 0.5: chance
+    "Return the area under a judge's ROC curve against people's labels, 0 to 1; higher is better."
     labels = [bool(v) for v in people if is_known(v)]
     if odd := [v for v in people if is_known(v) and v not in (0, 1)]:
         raise ValueError(f"a label of people is {odd[0]!r}, expected yes or no")

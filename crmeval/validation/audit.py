@@ -50,20 +50,20 @@ def _same_length(**columns):
 
 
 def _share_of_first(a, b):
-    "Share of a pair's choices that went to what stood in front; None where nothing was chosen."
+    "Return the share of a pair's choices for the response shown first; None if there was no choice."
     chosen = [float(c == place) for c, place in ((a, 1), (b, 2)) if c in (1, 2)]
     return sum(chosen) / len(chosen) if chosen else None
 
 # %% ../../nbs/validation/01_audit.ipynb #07470410
 def order_swap(
-    first: Sequence[Hashable | None],  # (n,) winner with response 1 shown first; None is unknown
-    swapped: Sequence[Hashable | None],  # (n,) winner with response 2 shown first, named by response, too
+    first: Sequence[Hashable | None],  # (n,) winner with response 1 shown first; None: unknown
+    swapped: Sequence[Hashable | None],  # (n,) winner with response 2 shown first, also by response
     gold: Sequence[Hashable | None] | None = None,  # (n,) the better response by people
     *,
     clusters: Sequence[Hashable] | None = None,  # (n,) item of each pair
     **options,  # confidence_level, n_resamples, rng: see `mean_estimate`
 ) -> dict[str, Estimate]:  # Shares, 0 to 1
-    "Accuracy in each order, position agreement (higher is better), preference for the first (0.5 is best)."
+    "Return accuracy per order, position agreement (higher is better), first preference (0.5 is best)."
     _same_length(first=first, swapped=swapped, gold=gold, clusters=clusters)
     shares = {}
     if gold is not None:
@@ -86,19 +86,19 @@ def flip_rate(
     again: Sequence[Hashable | None],  # (n,) verdicts on the same items, in another order or at another time
     *,
     clusters: Sequence[Hashable] | None = None,  # (n,) response of each verdict
-    **options,  # As for `order_swap`
+    **options,  # As in `order_swap`
 ) -> Estimate:  # 0 to 1; an item without one of the two is undefined
-    "Share of verdicts that changed, from 0 to 1; lower is better."
+    "Return the share of verdicts that changed, from 0 to 1; lower is better."
     _same_length(once=once, again=again, clusters=clusters)
     return _share(_both(once, again, lambda x, y: x != y), clusters, options)
 
 # %% ../../nbs/validation/01_audit.ipynb #458cd1ff
 def _partial(w, y, x, z):
-    "Coefficient of x in the regression of y on x and z, for each resample; w is (b, n)."
+    "Return the coefficient of x in the regression of y on x and z for each resample; w is (b, n)."
     total = w.sum(1, keepdims=True)
     dy, dx, dz = (v - (w * v).sum(1, keepdims=True) / total for v in (y, x, z))
     xx, zz, xz, xy, zy = ((w * a * b).sum(1) for a, b in ((dx, dx), (dz, dz), (dx, dz), (dx, dy), (dz, dy)))
-    flat = zz <= 1e-12 * (1 + (w * z * z).sum(1))  # people do not vary: nothing to hold equal
+    flat = zz <= 1e-12 * (1 + (w * z * z).sum(1))  # people's scores do not vary: no adjustment
 
     def at_equal_z(whole, product):
         return np.where(flat, whole, whole - np.divide(product, zz, out=np.zeros_like(zz), where=~flat))
@@ -108,7 +108,7 @@ def _partial(w, y, x, z):
 
 
 def _one(batch):
-    "The statistic of the rows as they are, from its form for many resamples."
+    "Return a function for the unresampled rows from a statistic written for many resamples."
     return lambda *c: batch(np.ones((1, len(c[0]))), *c)[0]
 
 # %% ../../nbs/validation/01_audit.ipynb #814e6d85
@@ -120,7 +120,7 @@ def length_slope(
     clusters: Sequence[Hashable] | None = None,  # (n,) document of each response
     **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> Estimate:  # In the judge's unit per doubling
-    "Judge's points per doubling of the length at equal human score; 0 is unbiased, above 0 favours length."
+    "Return the judge's points per doubled length at equal human score; 0: unbiased, above: favours length."
     if bad := [x for x in lengths if x is not None and x <= 0]:
         raise ValueError(f"a length is {bad[0]!r}, expected a number above 0")
     doublings = [None if x is None else math.log2(x) for x in lengths]
@@ -130,7 +130,7 @@ def length_slope(
 
 # %% ../../nbs/validation/01_audit.ipynb #b6f49c68
 def _noise(w, k, mean, var):
-    "Pooled standard deviation and ICC(1) of each resample (b,); one row an item: repeats, mean, variance."
+    "Return pooled standard deviation and ICC(1) of each resample (b,); item rows: repeats, mean, variance."
     total, within = (w * k).sum(1), (w * (k - 1)).sum(1)
     msw = (w * (k - 1) * var).sum(1) / within
     n = w.sum(1)
@@ -155,7 +155,7 @@ def _variance(values):
 
 
 def _answered(row):
-    "The answers of one item; None where there are fewer than two."
+    "Return the answers of one item; None if there are fewer than two."
     known = [float(x) for x in row if is_known(x)]
     return known if len(known) > 1 else None
 
@@ -165,12 +165,12 @@ def _each_item(f, answers):
 
 # %% ../../nbs/validation/01_audit.ipynb #900e2143
 def repeat_noise(
-    rows: Sequence[Sequence[float | None]],  # (n,) items, each the scores of its repeats; None: one failed
+    rows: Sequence[Sequence[float | None]],  # (n,) items, each with the scores of its repeats; None: failed
     *,
     clusters: Sequence[Hashable] | None = None,  # (n,) document of each item
-    **options,  # As for `length_slope`
+    **options,  # As in `length_slope`
 ) -> dict[str, Estimate]:  # n: items with at least two answers; undefined: the others
-    "A judge against itself: deviation, share changed (lower is better), correlation (higher, at most 1)."
+    "Return a judge's repeat noise: deviation, share changed (lower is better), correlation (higher)."
     _same_length(rows=rows, clusters=clusters)
     answers = list(map(_answered, rows))
     columns = [_each_item(f, answers) for f in (len, np.mean, _variance)]
@@ -192,21 +192,21 @@ def _read_families():
     return {family: tuple(prefixes) for family, prefixes in rows.items()}
 
 
-FAMILIES = _read_families()  # Family -> prefixes of its models' names
+FAMILIES = _read_families()  # family -> prefixes of its models' names
 
 
 def family_of(
-    name: str,  # A judge's or a system's name, e.g. 'openai:gpt-4o'
+    name: str,  # Name of a judge or system, e.g. 'openai:gpt-4o'
     families: Mapping[str, Sequence[str]] = FAMILIES,
-) -> str | None:  # None: not known
-    "The family that a model belongs to, by its name."
+) -> str | None:  # None: unknown
+    "Return the model family of a name."
     parts = [p for p in re.split(r"[:/@_\s]+", name.lower()) if p]
     found = [f for p in parts for f, prefixes in families.items() if p.startswith(tuple(prefixes))]
     return found[-1] if found else None
 
 # %% ../../nbs/validation/01_audit.ipynb #35961743
 def _gap(w, y, z, x):
-    "Mean of y - z where x is 1, minus that where x is 0, for each resample."
+    "Return the mean of y - z where x is 1, minus that where x is 0, for each resample."
     with np.errstate(invalid="ignore", divide="ignore"):
         own = (w * (y - z) * x).sum(1) / (w * x).sum(1)
         return own - (w * (y - z) * (1 - x)).sum(1) / (w * (1 - x)).sum(1)
@@ -223,9 +223,9 @@ def self_family_gap(
     *,
     adjust: bool = False,  # True: at equal human score
     clusters: Sequence[Hashable] | None = None,  # (n,) document of each response
-    **options,  # As for `length_slope`
+    **options,  # As in `length_slope`
 ) -> Estimate:  # In the scores' unit
-    "What a judge gives its family beyond people and beyond others; 0 is unbiased, above 0 favours its own."
+    "Return how much a judge favours its family relative to people and other families; 0: unbiased."
     mine = [None if x is None else float(x) for x in own]
     batch = _gap_at_equal_score if adjust else _gap
     why = "undefined: all responses are of its own family, or none is"
@@ -234,7 +234,7 @@ def self_family_gap(
 
 # %% ../../nbs/validation/01_audit.ipynb #985bb1a4
 def _ask_metrics(judge, case):
-    "Let the metrics ask a judge about a case, as far as its texts go."
+    "Apply the metrics that the texts of a case allow, with the given judge."
     response = case["response"]
     if case.get("source"):
         factuality(response, source=case["source"], judge=judge)
@@ -257,7 +257,7 @@ async def _each(cases, work, concurrency):
 
 
 async def _asked_both_ways(judge, case):
-    "(question, verdict, verdict in reverse order) of each item of one case."
+    "Return (question, verdict, verdict in reverse order) for each item of one case."
     heard, once, again = (new_record_of(judge) for _ in range(3))
     listening = ListeningJudge(heard)
     _ask_metrics(listening, case)
@@ -269,21 +269,21 @@ async def _asked_both_ways(judge, case):
 
 
 def _flips(rows, question, options):
-    "Share of verdicts that changed, of one question; rows (question, once, again, case)."
+    "Return the share of changed verdicts for one question; rows are (question, once, again, case)."
     once, again, clusters = zip(*(r[1:] for r in rows if r[0] == question))
     return flip_rate(list(once), list(again), clusters=list(clusters), **options)
 
 # %% ../../nbs/validation/01_audit.ipynb #239f48ac
 async def aorder_flips(
-    judge: Judge,  # Of the fine style
+    judge: Judge,  # A judge of style 'fine'
     cases: Sequence[Mapping],  # (n,) with 'response' and 'source' or 'key_facts'
     *,
-    concurrency: int = 8,  # Cases in work at once
-    **options,  # As for `flip_rate`
+    concurrency: int = 8,  # Cases processed at once
+    **options,  # As in `flip_rate`
 ) -> dict[str, Estimate]:  # 'supported' and 'stated': share of verdicts that changed
-    "Ask a judge about the same items in the order given and in reverse; lower is better."
+    "Return the share of verdicts that change when items are judged in reverse order; lower is better."
     if style_of(judge) != "fine":
-        why = "it has no list of items whose order could be turned"
+        why = "it has no list of items whose order could be reversed"
         raise ValueError(f"the judge {judge.name!r} rates by rubric: {why}")
     asked = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
     rows = [(q, a, b, i) for i, found in enumerate(asked) for q, a, b in found]
@@ -292,17 +292,17 @@ async def aorder_flips(
 
 
 def order_flips(*args, **kwargs) -> dict[str, Estimate]:
-    "As `aorder_flips`, from a script or a notebook cell."
+    "Run `aorder_flips` from a script or notebook cell."
     return run_sync(aorder_flips(*args, **kwargs))
 
 # %% ../../nbs/validation/01_audit.ipynb #6a14ae19
 def _asked_for(verdict_key):
-    "The question of a verdict; of a rating, its criterion."
+    "Return the question of a verdict, or the criterion of a rating."
     return verdict_key[1] if verdict_key[0] == "rated" else verdict_key[0]
 
 
 def _one_score(record, question):
-    "Points, or share of yes, of one record; None where a verdict is missing."
+    "Return points or share of yes of one record; None if a verdict is missing."
     found = [v for k, v in record._verdicts.items() if _asked_for(k) == question]
     if not found or any(v.status != "ok" for v in found):
         return None
@@ -317,12 +317,12 @@ def _repeats(record, question):
 
 async def arepeat_scores(
     judge: Judge,
-    cases: Sequence[Mapping],  # (n,) as for `aorder_flips`
-    repeats: int = 3,  # Times that each case is asked
+    cases: Sequence[Mapping],  # (n,) as in `aorder_flips`
+    repeats: int = 3,  # Number of times that each case is judged
     *,
     concurrency: int = 8,
 ) -> dict[str, list[list[float | None]]]:  # Question or criterion -> (n,) rows for `repeat_noise`
-    "Ask a judge the same several times over: shares of yes, or points."
+    "Judge the same cases several times and return shares of yes, or points."
     many = Repeated(judge, repeats)
 
     async def ask(case):
@@ -336,11 +336,11 @@ async def arepeat_scores(
 
 
 def repeat_scores(*args, **kwargs) -> dict[str, list[list[float | None]]]:
-    "As `arepeat_scores`, from a script or a notebook cell."
+    "Run `arepeat_scores` from a script or notebook cell."
     return run_sync(arepeat_scores(*args, **kwargs))
 
 # %% ../../nbs/validation/01_audit.ipynb #fd8d3a4b
-COLUMNS = {  # column of a row -> what it holds
+COLUMNS = {  # column of a row -> its content
     "score": "the judge's score",
     "people": "people's score in the same unit",
     "length": "length of the response; else words of 'response'",
@@ -367,7 +367,7 @@ UNBIASED = {
 
 
 def _audit_row(name, e):
-    "Cells of one figure."
+    "Return the cells of one figure."
     unbiased = f"{UNBIASED[name]:g}" if name in UNBIASED else ""
     return [name, number(e, ".3f"), interval(e, ".3f", none=""), unbiased, str(e.n), str(e.undefined)]
 
@@ -390,7 +390,7 @@ class Audit(Printed):
         return "\n".join([f"Audit of {self.judge}", text_table(rows, align="lr"), *why])
 
     def to_dicts(self) -> list[dict]:
-        "One plain dictionary a figure, for a file or a data frame."
+        "Return one plain dictionary per figure, for a file or a data frame."
         return [
             {
                 "judge": self.judge,
@@ -408,7 +408,7 @@ class Audit(Printed):
 
 # %% ../../nbs/validation/01_audit.ipynb #bd8fb421
 _REPEATS = ("repeat standard deviation", "changed on repeat", "repeat intraclass correlation")
-_FIGURES = (  # function, the columns that it takes, the figures that are missing without them
+_FIGURES = (  # function, its columns, the figures that are missing without them
     (order_swap, ("first", "swapped", "gold"), ("accuracy, mean",)),
     (order_swap, ("first", "swapped"), ("position agreement", "prefers the first")),
     (flip_rate, ("once", "again"), ("changed by order",)),
@@ -426,7 +426,7 @@ def _length(row):
 
 
 def _missing(rows, *columns):
-    "The estimate that says which columns no row has together."
+    "Return an undefined estimate that names the columns that no row has together."
     names = " and ".join(map(repr, columns))
     return Estimate(None, undefined=len(rows), method=f"undefined: no row has {names}")
 
@@ -436,7 +436,7 @@ def _having(rows, columns):
 
 
 def _clusters(rows):
-    "The item of each row; a row without one is its own."
+    "Return the cluster of each row: its item, or the row itself if it has none."
     return [("item", r["item"]) if r.get("item") is not None else ("row", i) for i, r in enumerate(rows)]
 
 
@@ -445,7 +445,7 @@ def _column(rows, name):
 
 
 def _figure(rows, f, columns, names, options):
-    "Figures that `f` computes from the rows that have the columns; what no row allows says so."
+    "Return the figures of `f` for the rows with the columns; undefined estimates if there are none."
     found = _having(rows, columns)
     if not found:
         return dict.fromkeys(names, _missing(rows, *columns))
@@ -454,14 +454,14 @@ def _figure(rows, f, columns, names, options):
 
 # %% ../../nbs/validation/01_audit.ipynb #878a75ad
 def audit(
-    rows: Sequence[Mapping],  # Mappings with columns of `COLUMNS`; 'response' may stand for 'length'
+    rows: Sequence[Mapping],  # With columns of `COLUMNS`; 'response' may replace 'length'
     *,
-    judge: str = "the judge",  # Its name; tells its family
+    judge: str = "the judge",  # Name of the judge, which implies its family
     family: str | None = None,  # The judge's family; default: `family_of` its name
     families: Mapping[str, Sequence[str]] = FAMILIES,
     **options,  # confidence_level, n_resamples, rng
-) -> Audit:  # A figure that cannot be computed is None, and its method says why
-    "All that some rows tell about a judge's biases."
+) -> Audit:  # Figures that cannot be computed are None, with the reason as method
+    "Return all bias figures of a judge that the rows allow."
     rows = [{**r, "length": _length(r)} for r in rows]
     figures = {}
     for f, columns, names in _FIGURES:

@@ -20,11 +20,11 @@ from ..core.stats import Estimate, is_known, mean_estimate, paired_difference
 
 # %% ../../nbs/validation/03_calibration.ipynb #1c93775a
 def rescale(
-    ratings: float | Sequence[float | None] | None,  # One rating, or one of each person; None: none was given
+    ratings: float | Sequence[float | None] | None,  # One rating, or one per person; None: not rated
     low: float,  # Worst rating of that scale
     high: float,  # Best rating; may be below `low`
-) -> float | None:  # 1 to 4; None without any rating
-    "Ratings of another scale as points from 1 to 4, averaged over people; higher is better."
+) -> float | None:  # 1 to 4; None: no rating
+    "Convert ratings on another scale to points from 1 to 4, averaged over people; higher is better."
     asked = ratings if isinstance(ratings, Iterable) else [ratings]
     given = [r for r in asked if is_known(r)]
     if low == high:
@@ -44,7 +44,7 @@ def _check_numbers(name, values):
 
 
 def _check_calibrator(c):
-    "A map that cannot be applied is told when it is made."
+    "Raise `ValueError` for a calibrator that could not be applied."
     if c.kind not in ("cuts", "isotonic"):
         raise ValueError(f"kind is {c.kind!r}, expected 'cuts' or 'isotonic'")
     _check_numbers("x", c.x)
@@ -80,7 +80,7 @@ def _check_head(data):
 
 
 def _check_fields(fields, known):
-    "What is unknown, missing or of another type is told."
+    "Raise `ValueError` for unknown or missing fields, or fields of a wrong type."
     if unknown := set(fields) - set(known):
         raise ValueError(f"unknown field {min(unknown)!r} in a calibrator")
     needed = ("kind", "x", "y") if fields.get("kind") == "isotonic" else ("kind", "x")
@@ -96,22 +96,22 @@ def _check_fields(fields, known):
 # %% ../../nbs/validation/03_calibration.ipynb #3ebd35e7
 @dataclass(frozen=True)
 class Calibrator(Printed):
-    "A monotone map from a judge's fraction or points to people's points, and what it was fitted on."
+    "A monotone map from a judge's fraction or points to people's points, with its origin."
 
     kind: str  # 'cuts' or 'isotonic'
-    x: Sequence[float]  # 'cuts': least fraction for 2, 3 and 4 points; 'isotonic': the judge's values, rising
-    y: Sequence[float] = ()  # 'isotonic': people's points at these values, rising, 1 to 4
-    of: str = "fraction"  # What it is applied to: 'fraction' or 'points'
-    metric: str = ""  # Applied to this metric only; '': to any
-    n: int = 0  # Pairs that it was fitted on
-    clusters: int = 0  # Documents that these came from
+    x: Sequence[float]  # 'cuts': minimum fraction for 2, 3, 4 points; 'isotonic': judge's values, ascending
+    y: Sequence[float] = ()  # 'isotonic': people's points at these values, ascending, 1 to 4
+    of: str = "fraction"  # Its input: 'fraction' or 'points'
+    metric: str = ""  # Applied to this metric only; '': any
+    n: int = 0  # Number of pairs it was fitted on
+    clusters: int = 0  # Number of documents of these pairs
     source: str = ""  # Judge and data, in words
 
     def __post_init__(self):
         _check_calibrator(self)
 
     def __call__(self, value: float | None) -> float | None:
-        "Points from 1 to 4; None stays None."
+        "Return points from 1 to 4; None stays None."
         if not is_known(value):
             return None
         return to_points(value, self.x) if self.kind == "cuts" else float(np.interp(value, self.x, self.y))
@@ -125,12 +125,12 @@ class Calibrator(Printed):
         return f"{what} (fitted on {self.n} pairs of {self.clusters} documents{source})"
 
     def to_dict(self) -> dict:
-        "Plain data for a JSON file."
+        "Return plain data for a JSON file."
         return {**FORMAT, **asdict(self), "x": list(self.x), "y": list(self.y)}
 
     @classmethod
     def from_dict(cls, data: Mapping) -> "Calibrator":
-        "The calibrator of `to_dict`; what is missing or cannot be is a `ValueError`."
+        "Return the calibrator from the output of `to_dict`; invalid data raise `ValueError`."
         _check_head(data)
         fields = {k: v for k, v in data.items() if k not in FORMAT}
         _check_fields(fields, cls.__dataclass_fields__)
@@ -146,7 +146,7 @@ def _same_responses(values, **columns):
 
 
 def _pairs(values, people, clusters, least):
-    "Values, people's points (both numpy) and documents of the responses that have both."
+    "Return values, people's points (both numpy) and documents of the responses that have both."
     _same_responses(values, human_points=people, clusters=clusters)
     rows = [i for i, (a, b) in enumerate(zip(values, people)) if is_known(a) and is_known(b)]
     if len(rows) < least:
@@ -160,18 +160,18 @@ def _pairs(values, people, clusters, least):
 
 # %% ../../nbs/validation/03_calibration.ipynb #8e841a61
 def _losses(at, h, n, points):
-    "What a cut above each of n - 1 places loses: responses below it get one point less than `points`."
+    "Return the loss of a cut above each of n - 1 places: responses below it get `points` - 1."
     return np.bincount(at, (h - points + 1) ** 2 - (h - points) ** 2, n).cumsum()[:-1]
 
 
 def _places(seen, now):
-    "Where the cut stands when it lies above seen[i], for each i: at its present place if that lies there."
+    "Return the position of a cut above seen[i] for each i, the current one if it lies there."
     places = np.clip(now, seen[:-1] + np.minimum(1e-6, np.diff(seen) / 2), seen[1:])
     return np.where(places == now, now, (seen[:-1] + seen[1:]) / 2)
 
 
 def _best_cuts(x, h, start):
-    "Three rising cuts with the least squared distance, the nearest to `start` where several do as well."
+    "Return three ascending cuts with the least squared distance; ties go to the nearest to `start`."
     seen = np.unique(np.concatenate([[0.0, 1.0], np.round(x, 9)]))
     at = np.searchsorted(seen, np.round(x, 9))
     best, cuts = np.zeros(1), []
@@ -188,15 +188,15 @@ def _best_cuts(x, h, start):
 
 # %% ../../nbs/validation/03_calibration.ipynb #feeda0b1
 def fit_cuts(
-    fractions: Sequence[float | None],  # (n,) judge's fractions, 0 to 1
-    human_points: Sequence[float | None],  # (n,) people's points, 1 to 4, whole or not; same order
+    fractions: Sequence[float | None],  # (n,) fractions by the judge, 0 to 1
+    human_points: Sequence[float | None],  # (n,) points by people, 1 to 4, may be fractional; same order
     *,
-    start: Sequence[float] = DEFAULT_CUTS,  # Present cuts, kept where the data do not care
+    start: Sequence[float] = DEFAULT_CUTS,  # Current cuts, kept where the data do not decide
     clusters: Sequence[Hashable] | None = None,  # (n,) documents; only counted here
     metric: str = "",
     source: str = "",  # Judge and data, in words
 ) -> Calibrator:  # Kind 'cuts'
-    "Three cut points with the least squared distance from people's points; exact and deterministic."
+    "Fit three cut points with the least squared distance from people's points, deterministically."
     x, h, groups = _pairs(fractions, human_points, clusters, 10)
     if wrong := [float(v) for v in x if not 0 <= v <= 1]:
         raise ValueError(f"fraction is {wrong[0]!r}, expected a number from 0 to 1")
@@ -209,23 +209,23 @@ _SCALES = {"fraction": (0, 1), "points": (1, 4)}
 
 
 def fit_points(
-    raw: Sequence[float | None],  # (n,) judge's points, or its fractions
-    human_points: Sequence[float | None],  # (n,) people's points, 1 to 4; same order
+    raw: Sequence[float | None],  # (n,) points or fractions by the judge
+    human_points: Sequence[float | None],  # (n,) points by people, 1 to 4; same order
     *,
     of: str = "points",  # What `raw` is: 'points' or 'fraction'
-    scale: tuple[float, float] | None = None,  # Ends of the judge's scale; None: 1 to 4, of fractions 0 to 1
+    scale: tuple[float, float] | None = None,  # Ends of the judge's scale; None: (1, 4), fractions (0, 1)
     clusters: Sequence[Hashable] | None = None,  # (n,) documents; only counted here
     metric: str = "",
     source: str = "",
 ) -> Calibrator:  # Kind 'isotonic'
-    "Rising map from a judge's values to people's mean points, by isotonic regression."
+    "Fit an ascending map from a judge's values to people's mean points by isotonic regression."
     from sklearn.isotonic import IsotonicRegression
 
     x, h, groups = _pairs(raw, human_points, clusters, 10)
     low, high = sorted(scale or _SCALES.get(of, _SCALES["points"]))
     if wrong := [float(v) for v in x if not low <= v <= high]:
         expected = f"expected a number from {low:g} to {high:g}"
-        raise ValueError(f"{of} is {wrong[0]!r}, {expected}; set scale=(lowest, highest) for another scale")
+        raise ValueError(f"{of} is {wrong[0]!r}, {expected}; give scale=(lowest, highest) for another scale")
     line = IsotonicRegression(y_min=1, y_max=4, out_of_bounds="clip").fit(x, h)
     corners = [tuple(round(float(v), 6) for v in c) for c in (line.X_thresholds_, line.y_thresholds_)]
     return Calibrator(
@@ -238,7 +238,7 @@ def _drawn_mean(w, x):
 
 
 def _concordance(w, a, b):
-    "Quadratic weighted kappa of each resample; w (b, n) how often each row was drawn."
+    "Return the quadratic weighted kappa of each resample; w (b, n): row counts."
     aa, bb, ma, mb = (_drawn_mean(w, x) for x in (a * a, b * b, a, b))
     far = aa - ma**2 + bb - mb**2 + (ma - mb) ** 2
     near = _drawn_mean(w, (a - b) ** 2)
@@ -250,12 +250,12 @@ def _concordance_change(w, old, new, people):
 
 
 def _bias_change(w, old, new):
-    "Change of the size of the mean; the columns are differences from people."
+    "Return the change of the absolute mean; the columns are differences from people."
     return np.abs(_drawn_mean(w, new)) - np.abs(_drawn_mean(w, old))
 
 
 def _resampled(batch, *columns, why="undefined", **options):
-    "The estimate of a statistic that is written for many resamples at once."
+    "Return the estimate of a statistic written for many resamples at once."
 
     def value(*kept):
         return float(batch(np.ones((1, len(kept[0]))), *kept)[0])
@@ -264,25 +264,25 @@ def _resampled(batch, *columns, why="undefined", **options):
 
 
 def _kappa(*columns, **options):
-    "Kappa of a with people, or the change from a to b when three columns are given."
+    "Return the kappa of a with people, or for three columns the change from a to b."
     batch = _concordance_change if len(columns) > 2 else _concordance
     return _resampled(batch, *columns, why="undefined: only one value was given", **options)
 
 # %% ../../nbs/validation/03_calibration.ipynb #180b2763
 @dataclass(frozen=True)
 class CalibrationGain(Printed):
-    "Agreement with people before and after calibration, on documents that were not used for fitting."
+    "Agreement with people before and after calibration, on held-out documents."
 
     # weighted_kappa and exact (higher is better), absolute_error and squared_error (lower), bias (0 is best)
-    before: Mapping[str, Estimate]  # Figure -> estimate as the points are given now
-    after: Mapping[str, Estimate]  # The same, from calibrators fitted on the other folds
-    change: Mapping[str, Estimate]  # After minus before, paired; for bias: of its size
-    calibrator: Calibrator  # Fitted on all pairs: the one to use
+    before: Mapping[str, Estimate]  # Figure -> estimate with the current points
+    after: Mapping[str, Estimate]  # The same with calibrators fitted on the other folds
+    change: Mapping[str, Estimate]  # After minus before, paired; for bias: of its absolute value
+    calibrator: Calibrator  # Fitted on all pairs, for use
     folds: int
 
     @property
     def gained(self) -> bool:
-        "Whether the squared error fell by more than chance explains."
+        "Whether the squared error decreased significantly."
         high = self.change["squared_error"].high
         return high is not None and high < 0
 
@@ -294,13 +294,13 @@ class CalibrationGain(Printed):
 
 # %% ../../nbs/validation/03_calibration.ipynb #2117dcff
 def _dealt(documents, folds, rng):
-    "Document -> its fold."
+    "Return document -> fold."
     order = np.random.default_rng(rng).permutation(len(documents))
     return {documents[i]: k % folds for k, i in enumerate(order)}
 
 
 def _held_out_points(x, h, groups, fold, fit):
-    "Points of each response from a calibrator that was fitted on the other folds."
+    "Return each response's points from a calibrator fitted on the other folds."
     at, new = np.array([fold[g] for g in groups]), np.zeros(len(x))
     for k in np.unique(at):
         rest = at != k
@@ -310,18 +310,18 @@ def _held_out_points(x, h, groups, fold, fit):
 
 
 def calibration_gain(
-    values: Sequence[float | None],  # (n,) judge's fractions or points
-    human_points: Sequence[float | None],  # (n,) people's points, 1 to 4; same order
+    values: Sequence[float | None],  # (n,) fractions or points by the judge
+    human_points: Sequence[float | None],  # (n,) points by people, 1 to 4; same order
     *,
     fit: Callable[..., Calibrator] = fit_cuts,  # (values, human_points, clusters=...) -> calibrator
-    before: Callable[[float], float | None] = to_points,  # Points as they are given now
-    clusters: Sequence[Hashable] | None = None,  # (n,) documents; none is both fitted and measured on
+    before: Callable[[float], float | None] = to_points,  # Current conversion to points
+    clusters: Sequence[Hashable] | None = None,  # (n,) documents; each is either fitted or measured on
     folds: int = 10,
     confidence_level: float = 0.95,
     n_resamples: int = 500,
     rng: int = 0,
 ) -> CalibrationGain:
-    "Cross-fitted gain of a calibration: error, kappa, equal points and bias on held-out documents."
+    "Return the cross-validated gain of a calibration: error, kappa, exact match and bias."
     x, h, groups = _pairs(values, human_points, clusters, 10)
     documents = list(dict.fromkeys(groups))
     if folds < 2 or len(documents) < 2:
@@ -335,10 +335,10 @@ def calibration_gain(
 
 # %% ../../nbs/validation/03_calibration.ipynb #292de840
 def _whole_points(x):
-    return np.floor(np.asarray(x) + 0.5)  # halves go up
+    return np.floor(np.asarray(x) + 0.5)  # halves are rounded up
 
 
-_PARTS = {  # figure -> (points, people) -> what each response adds to it
+_PARTS = {  # figure -> (points, people) -> contribution of each response
     "absolute_error": lambda p, h: np.abs(p - h),
     "squared_error": lambda p, h: (p - h) ** 2,
     "exact": lambda p, h: (_whole_points(p) == _whole_points(h)).astype(float),
@@ -362,10 +362,10 @@ def _compared(old, new, h, calibrator, folds, options):
 
 # %% ../../nbs/validation/03_calibration.ipynb #a5c62251
 def recalibrate(
-    scores: Iterable[Score],  # Any; a judge's scores of the calibrator's metric are changed
+    scores: Iterable[Score],  # Any scores; a judge's scores of the calibrator's metric are changed
     calibrator: Calibrator,
 ) -> list[Score]:  # In the same order
-    "The scores with points by a calibrator; fraction, evidence and rater stay."
+    "Return the scores with calibrated points; fraction, evidence and rater are kept."
     return [_recalibrated(s, calibrator) for s in scores]
 
 

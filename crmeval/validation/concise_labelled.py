@@ -30,9 +30,9 @@ def _is_needed(start, end, marked):
 
 
 def feedback_items(
-    rows: Iterable[dict],  # As in the file
+    rows: Iterable[dict],  # Rows as in the file
 ) -> Iterator[Labelled]:
-    "Answers in which a person marked what is irrelevant or redundant; one without a reference is left out."
+    "Yield answers with spans marked as irrelevant or redundant; answers without a reference are skipped."
     for i, r in enumerate(rows):
         facts = tuple(sentences(r["gold"]))
         marked = [(e["start"], e["end"]) for e in r["feedback"]["errors"] if e["error type"] in _NOT_NEEDED]
@@ -56,9 +56,9 @@ def _is_heading(line):
 
 
 def bullet_items(
-    rows: Iterable[dict],  # As in the file
+    rows: Iterable[dict],  # Rows as in the file
 ) -> Iterator[Labelled]:
-    "Summaries in bullets, each of which covers a reference insight or none."
+    "Yield summaries in bullets, each labelled by whether it covers a reference insight."
     for r in rows:
         named = {a["candidate_id"] for a in r["annotation"] if a["coverage"] != "not_covered"}
         asked = {a["insight_id"] for a in r["annotation"]}
@@ -82,10 +82,10 @@ _BY_PERSON = "human-summaries"
 
 
 def relevance_items(
-    detailed: Iterable[dict],  # As in the file: ratings by each person
-    named: Iterable[dict],  # As in the file: the systems' names
+    detailed: Iterable[dict],  # Rows as in the file: ratings by each person
+    named: Iterable[dict],  # Rows as in the file: names of the systems
 ) -> Iterator[Labelled]:
-    "Summaries of product reviews with three ratings of relevance from 1 to 5."
+    "Yield summaries of product reviews with three ratings of relevance from 1 to 5."
     for i, (r, names) in enumerate(zip(detailed, named, strict=True)):
         texts = dict(zip(names["summaries"], r["summaries"], strict=True))
         for system, given in zip(texts, r["re"], strict=True):
@@ -108,16 +108,16 @@ _REWRITTEN = ("context", "coref", "dependency", "no_context")
 
 
 def _dish_and_system(key):
-    "('', '') for texts that only checked whether people read."
+    "Return (dish, system); ('', '') for attention checks."
     found = [s for s in (*_REWRITTEN, "original") if key.endswith(f"_{s}")]
     system = max(found, key=len, default="")
     return (key.removesuffix(f"_{system}"), system) if system else ("", "")
 
 
 def recipe_items(
-    rows: Iterable[dict],  # As in the file
+    rows: Iterable[dict],  # Rows as in the file
 ) -> Iterator[Labelled]:
-    "Rewritten recipes with the ratings of how concise they are."
+    "Yield rewritten recipes with ratings of conciseness."
     of = {_dish_and_system(r["id"]): r for r in rows}
     for (dish, system), r in of.items():
         if system in _REWRITTEN and (dish, "original") in of:

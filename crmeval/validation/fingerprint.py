@@ -20,11 +20,11 @@ from pathlib import Path
 from ..core.package_data import data_path
 
 # %% ../../nbs/validation/05_fingerprint.ipynb #1e1cb8f3
-_TALK = frozenset({"title", "measures", "limits", "reference"})  # words of a card that no figure depends on
+_TALK = frozenset({"title", "measures", "limits", "reference"})  # card texts that do not affect any figure
 
 
 class _Bare(ast.NodeTransformer):
-    "A tree without docstrings, annotations, and what is only said to people."
+    "Removes docstrings, annotations and texts for people from a syntax tree."
 
     def _without_docstring(self, node):
         self.generic_visit(node)
@@ -61,13 +61,13 @@ class _Bare(ast.NodeTransformer):
 
 
 def _is_talk(statement):
-    "Whether a statement of a class only says what its limits are."
+    "Whether a statement of a class only sets its `LIMITS` text."
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     return any(isinstance(t, ast.Name) and t.id == "LIMITS" for t in targets)
 
 
 def _plain(node):
-    "A tree as text, the same in every version of Python: fields that are empty are left out."
+    "Return a tree as text that is equal in all Python versions, because empty fields are left out."
     if isinstance(node, ast.Constant):
         return repr(node.value)
     if isinstance(node, list):
@@ -79,16 +79,16 @@ def _plain(node):
 
 
 def plain_code(
-    source: str,  # Python
-) -> str:  # Its tree as text
-    "What a piece of code does: the same for other comments, docstrings, annotations and line breaks."
+    source: str,  # Python source
+) -> str:  # Its syntax tree as text
+    "Return code in a form independent of comments, docstrings, annotations and line breaks."
     return _plain(_Bare().visit(ast.parse(source)))
 
 # %% ../../nbs/validation/05_fingerprint.ipynb #6051a72b
 def module_text(
     name: str,  # Full name of a module
-) -> str:  # '' for what is no module of Python text
-    "The source text of a module, without importing it."
+) -> str:  # '': not a module with Python source
+    "Return the source of a module without importing it."
     try:
         spec = find_spec(name)
     except ModuleNotFoundError:
@@ -98,26 +98,26 @@ def module_text(
 
 
 class _Module:
-    "The definitions of a module, and where its other names come from."
+    "Definitions and imports of a module."
 
     def __init__(self, name, text):
         self.name, self.tree, self.plain, self.used = name, ast.parse(text), {}, {}
 
     def plain_text(self, statement):
-        "What a statement does, worked out once."
+        "Return the plain text of a statement, cached."
         if id(statement) not in self.plain:
             self.plain[id(statement)] = _plain(_Bare().visit(copy.deepcopy(statement)))
         return self.plain[id(statement)]
 
     def used_names(self, statement):
-        "Names that a statement uses, worked out once."
+        "Return the names that a statement uses, cached."
         if id(statement) not in self.used:
             self.used[id(statement)] = _used(statement)
         return self.used[id(statement)]
 
     @cached_property
     def definitions(self):
-        "Name -> the statements that make it, in order."
+        "Return name -> the statements that define it, in order."
         found = {}
         for statement in self.tree.body:
             if not isinstance(statement, (ast.Import, ast.ImportFrom)):
@@ -127,7 +127,7 @@ class _Module:
 
     @cached_property
     def imported(self):
-        "Name -> (module, name there), also of imports inside functions."
+        "Return name -> (module, name there), including imports inside functions."
         found = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.ImportFrom):
@@ -139,12 +139,12 @@ class _Module:
 
 @lru_cache(maxsize=128)
 def _module(name, text):
-    "A module, read once."
+    "Return a module, parsed once."
     return _Module(name, text)
 
 
 def _bound(statement):
-    "Names that a statement at the top of a module makes."
+    "Return the names that a top-level statement defines."
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return [statement.name]
     stored = (n for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
@@ -156,7 +156,7 @@ def _used(node):
 
 # %% ../../nbs/validation/05_fingerprint.ipynb #ddcd8d2d
 def _replacement(module, name):
-    "The text of what stands in a loaded module under this name, where it is not the module's own; else None."
+    "Return the source of a loaded module's replaced function; None if it is the module's own."
     there = inspect.unwrap(getattr(sys.modules.get(module), name, None) or object)
     code = getattr(there, "__code__", None)
     own = getattr(sys.modules.get(module), "__file__", None)
@@ -169,7 +169,7 @@ def _replacement(module, name):
 
 
 def _statements(module, name):
-    "(statement, its plain text) of each that makes a name."
+    "Yield (statement, plain text) for each statement that defines a name."
     if (other := _replacement(module.name, name)) is not None:
         yield ast.Pass(), other
         return
@@ -178,11 +178,11 @@ def _statements(module, name):
 
 # %% ../../nbs/validation/05_fingerprint.ipynb #54b1e952
 def reached(
-    roots: Sequence[tuple[str, str]],  # (module, name) from which to start
+    roots: Sequence[tuple[str, str]],  # (module, name) to start from
     *,
     read: Callable[[str], str] = module_text,  # Module -> its source text
-) -> dict[tuple[str, str], str]:  # (module, name) -> what it does, and which data it reads
-    "All definitions of this package that some of its definitions use, in the end."
+) -> dict[tuple[str, str], str]:  # (module, name) -> its plain text
+    "Return all definitions of this package that the roots use, directly or indirectly."
     modules, found, todo = {}, {}, list(roots)
     while todo:
         module, name = key = todo.pop()
@@ -206,7 +206,7 @@ def _known(module):
 
 
 def _home(module, name):
-    "Where a name that a module uses is defined, one step on."
+    "Return (module, name) where a name used in a module is defined or imported from."
     return (module.name, name) if name in module.definitions else module.imported[name]
 
 # %% ../../nbs/validation/05_fingerprint.ipynb #bb43973e
@@ -219,7 +219,7 @@ JUDGED = (
 
 
 def _data_of(statement):
-    "Files that a statement reads by `data_path` with fixed names, or all files of such a folder."
+    "Return the files that a statement reads by `data_path` with fixed names, including whole folders."
     paths = []
     for call in (n for n in ast.walk(statement) if isinstance(n, ast.Call)):
         if getattr(call.func, "id", "") == "data_path":
@@ -231,14 +231,14 @@ def _data_of(statement):
 
 @lru_cache(maxsize=64)
 def _plain_content(path, size, changed_ns):
-    "The content of one version of a data file; of JSON whatever its layout."
+    "Return the content of one version of a data file; JSON is normalized."
     text = path.read_text(encoding="utf-8")
     plain = json.dumps(json.loads(text), sort_keys=True) if path.suffix == ".json" else text
     return plain.encode()
 
 
 def _content(path):
-    "The content of a data file, read once as long as the file stays as it is."
+    "Return the content of a data file, cached until the file changes."
     if not path.is_file():
         return b"absent"
     now = path.stat()
@@ -250,10 +250,10 @@ def judge_fingerprint(
     *,
     read: Callable[[str], str] = module_text,  # Module -> its source text
 ) -> str:  # 16 hexadecimal digits, the same on every machine
-    "Digest of the code and the data that the embedded judge's answers depend on."
+    "Return a digest of the code and data that the embedded judge's answers depend on."
     code, h, files = reached(roots, read=read), hashlib.sha256(), set()
     if missing := [f"{m}.{n}" for m, n in roots if (m, n) not in code]:
-        raise ValueError(f"{missing[0]} is not found: what depends on it cannot be known")
+        raise ValueError(f"{missing[0]} is not found, so what it depends on is unknown")
     for module in sorted({m for m, _ in code}):
         here = _module(module, read(module))
         names = sorted(n for m, n in code if m == module)

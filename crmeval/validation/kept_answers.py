@@ -24,15 +24,15 @@ from ..runs.items import FINAL
 from ..runs.journal import Journal
 
 # %% ../../nbs/validation/08_kept_answers.ipynb #c09303ea
-GRACE_S = 1.0  # seconds for which replies on their way are waited for when the work is stopped
+GRACE_S = 1.0  # seconds to wait for replies in flight when the work is stopped
 
 
 def answers_file(
-    folder: str | Path,  # Holds the answers of any number of sets and judges
-    name: str,  # Of the labelled data set
+    folder: str | Path,  # Folder for the answers of all sets and judges
+    name: str,  # Name of the labelled data set
     judge: Judge,
 ) -> Path:  # FOLDER/SET-HASH.jsonl
-    "Where the answers of a judge on a set are kept; whatever changes an answer gives another file."
+    "Return the file of a judge's answers on a set; a setting that affects answers changes its name."
     return Path(folder).expanduser() / f"{name}-{digest(_identity(name, judge))[:12]}.jsonl"
 
 
@@ -42,7 +42,7 @@ def _identity(name, judge):
 
 
 def _made(path):
-    "Make a file that its owner alone can read, before anything stands in it."
+    "Create a file readable only by its owner, before anything is written to it."
     try:
         make_private(path.parent)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -58,15 +58,15 @@ def _put_aside(path):
 
 # %% ../../nbs/validation/08_kept_answers.ipynb #804dc7ac
 class KeptAnswers:
-    "The answers of one judge on one labelled data set, on disk; one process at a time has them open."
+    "Stored answers of one judge on one labelled data set; opened by one process at a time."
 
     def __init__(
         self,
-        folder: str | Path,  # Made, for its owner alone, if it is missing
-        name: str,  # Of the labelled data set
+        folder: str | Path,  # Created if missing, readable only by its owner
+        name: str,  # Name of the labelled data set
         judge: Judge,
         *,
-        fresh: bool = False,  # True: ask anew; the answers that are there are moved beside the file
+        fresh: bool = False,  # True: start anew; existing answers are moved aside
     ):
         self.path, identity = answers_file(folder, name, judge), _identity(name, judge)
         _made(self.path)
@@ -76,16 +76,16 @@ class KeptAnswers:
             _put_aside(self.path)
             _made(self.path)
             self._journal = Journal(self.path, identity=identity)
-        # a model on this machine has another port each time
+        # the address of a local model changes its port each time
         self._moving = {c.name for c in clients_of(judge) if getattr(c, "provider", "") == "local"}
-        # what is asked, in whatever form the endpoint takes it -> the reply
+        # request, independent of its form at the endpoint -> reply
         self._replies = {(*key[:2], key[3]): done for key, done in self._journal.each("call")}
 
     def __len__(self):
         return len(self._replies)
 
     def __bool__(self):
-        return True  # an empty one keeps what comes
+        return True  # truthy even when empty, so that it is used to store answers
 
     def __enter__(self):
         return self
@@ -94,24 +94,24 @@ class KeptAnswers:
         self.close()
 
     def close(self) -> None:
-        "Let another process have the file."
+        "Close the file, so that other processes can open it."
         self._journal.close()
 
     def asking(self) -> "Asking":
-        "One pass over the questions of the set."
+        "Return a new pass over the requests of the set."
         return Asking(self)
 
 # %% ../../nbs/validation/08_kept_answers.ipynb #40da7607
 class Asking:
-    "One pass of a judge over a set: a question that is asked twice in it has two answers."
+    "One pass of a judge over a set; a request repeated within it has separate answers."
 
     def __init__(self, kept: KeptAnswers):
         self._kept, self._taken, self.found = kept, {}, 0
         self._on_their_way: set[asyncio.Future] = set()
-        self.saved = Usage(0, 0, calls=0)  # what the kept replies took when they came
+        self.saved = Usage(0, 0, calls=0)  # usage of the stored replies when they were received
 
     def _key(self, client, request):
-        "(client, number, form), digest: the form is all of a request but its words."
+        "Return (client, number, form, words), words: digests of a request's options and of its messages."
         where = "" if client.name in self._kept._moving else getattr(client, "base_url", "")
         words = digest(where, request["messages"])
         form = digest({k: v for k, v in request.items() if k != "messages"})
@@ -122,15 +122,15 @@ class Asking:
     def known(
         self,
         client: ChatClient,
-        request: dict,  # With its messages
+        request: dict,  # Including messages
     ) -> Completion | None:
-        "The kept reply to a question in any form: an endpoint may have refused a field of the first one."
+        "Return the stored reply in any form, because an endpoint may have rejected a field of the first."
         (name, number, _, words), _ = self._key(client, request)
         before = self._kept._replies.get((name, number, words))
         return None if before is None else self._told(before)
 
     async def settle(self) -> None:
-        "Wait within the grace for the replies on their way in this loop."
+        "Wait up to `GRACE_S` for the replies in flight in this event loop."
         here = asyncio.get_running_loop()
         if mine := [t for t in self._on_their_way if t.get_loop() is here]:
             await asyncio.wait(mine, timeout=GRACE_S)
@@ -138,11 +138,11 @@ class Asking:
     async def answer(
         self,
         client: ChatClient,
-        request: dict,  # With its messages
-        send: Callable,  # async (call) -> Completion; its call is what brings the answer
+        request: dict,  # Including messages
+        send: Callable,  # async (call) -> Completion; awaits `call` for the answer
         call: Callable,  # async () -> Completion
     ) -> Completion:
-        "The kept reply, or the one that comes and is kept; a call that fails is not."
+        "Return the stored reply, or a new one, which is stored; failed calls are not."
         key, words = self._key(client, request)
         if (before := self._kept._journal.find("call", key, words)) is not None:
             return self._told(before)
@@ -168,23 +168,23 @@ class Asking:
             raise
 
     def _keep(self, key, words, done):
-        "At once and not in a thread: what has come is on disk when the work is stopped a moment later."
-        thoughts = None if done.text.strip() else done.reasoning  # they count where there is no answer
+        "Store a reply synchronously, so that it is on disk even if the work stops right after."
+        thoughts = None if done.text.strip() else done.reasoning  # reasoning is used if there is no answer
         value = replace(done, logprobs=needed_logprobs(done.logprobs), reasoning=thoughts)
         self._kept._journal.write([{"kind": "call", "key": key, "digest": words, "value": value}])
         self._kept._replies[key[0], key[1], words] = value
 
     def _told(self, done):
-        "A reply that was kept, counted."
+        "Count a stored reply and return it."
         self.found, self.saved = self.found + 1, _both(self.saved, done.usage)
         return done
 
 
 async def _late(on_its_way):
-    "The answer of a paid call that comes within the grace, though the work was stopped; None: it does not."
+    "Return a paid call's answer that arrives within `GRACE_S` after a stop; None: it does not."
     until = time.monotonic() + GRACE_S
     while not on_its_way.done() and (left := until - time.monotonic()) > 0:
-        with contextlib.suppress(asyncio.CancelledError):  # whoever waits may be told twice that it is over
+        with contextlib.suppress(asyncio.CancelledError):  # the waiting task may be cancelled twice
             await asyncio.wait([on_its_way], timeout=left)
     if not on_its_way.done():
         on_its_way.cancel()

@@ -27,20 +27,20 @@ from .side_by_side import drawn, plain_estimate
 # %% ../../nbs/validation/09_label_agreement.ipynb #4dac26ca
 @dataclass(frozen=True)
 class Graded:
-    "A text with the label that people gave it."
+    "A text with its label by people."
 
-    id: str  # Of this row alone: two models may give one answer
+    id: str  # Unique per row, because two models may give the same answer
     text: str
-    label: str | None  # None: people were of two minds
+    label: str | None  # None: tie among people
     cluster: str  # Texts of one cluster are not independent: a request, a conversation
     part: str = ""
-    prompt: str = ""  # What the text answers
-    people: tuple[str, ...] = ()  # Each person's label, where these were published
+    prompt: str = ""  # Prompt that the text answers
+    people: tuple[str, ...] = ()  # Each person's label, if published
     recorded: Mapping[str, str | None] = field(default_factory=dict)  # Another grader -> its label
 
     @property
     def key(self) -> str:
-        "Under which a training keeps its answer: the same for the same words."
+        "Key of the training's stored answer, equal for equal texts."
         return short_digest(self.prompt, self.text) if self.prompt else short_digest(self.text)
 
 
@@ -95,9 +95,9 @@ class GradedSet:
     source: str  # Name in the source registry
     metric: str  # 'refusal' or 'toxicity'
     load: Callable  # download (bool) -> texts
-    file: str  # One of the source's files: is it at hand?
-    about: str  # What people were asked
-    basis: str  # What the grader whose answers are kept had not seen
+    file: str  # A file of the source, to check whether the source is available locally
+    about: str  # The question that people answered
+    basis: str  # What was left out in training the grader of the stored answers
 
 
 _UNSEEN = "request left out"
@@ -131,15 +131,15 @@ GRADED = {
 
 def graded_named(
     name: str,  # A key of `GRADED`, or a source in the registry
-) -> list[str]:  # Keys of `GRADED`; empty where nothing is meant
-    "Which sets of labels a name means."
+) -> list[str]:  # Keys of `GRADED`; empty: no match
+    "Return the sets of labels that a name refers to."
     return [name] if name in GRADED else [k for k, s in GRADED.items() if s.source == name]
 
 
 def graded_at_hand(
     name: str,  # A key of `GRADED`
-) -> bool:  # True: it can be read without the network
-    "Whether a set of labels lies in one of the source folders."
+) -> bool:  # True: readable without the network
+    "Whether a set of labels is in one of the source folders."
     return find_file(get_source(GRADED[name].source), GRADED[name].file) is not None
 
 # %% ../../nbs/validation/09_label_agreement.ipynb #59b1cef5
@@ -148,42 +148,42 @@ _WEIGHTS = {"refusal": "refusal.json", "toxicity": "toxicity.json"}
 
 @dataclass(frozen=True)
 class KeptLabels:
-    "What the embedded grader said of texts that it had learned nothing of."
+    "Stored answers of the embedded grader on texts left out of its training."
 
     answers: Mapping[str, str | float]  # Digest of a text -> label, or probability of 'toxic'
-    current: bool  # False: other weights are shipped now
+    current: bool  # False: the shipped weights have changed since
 
 
 @lru_cache(maxsize=4)
 def kept_labels(
     metric: str,  # 'refusal' or 'toxicity'
 ) -> KeptLabels:
-    "Read what a training kept."
+    "Read the answers stored by a training."
     weights = data_path("judge", _WEIGHTS[metric])
     kept = json.loads(weights.with_name(f"{metric}_left_out.json").read_text(encoding="utf-8"))
     return KeptLabels(kept["answers"], kept["weights"] == _digest(weights))
 
 
 def _digest(path):
-    "The name by which the trainings tell weights apart."
+    "Return the digest by which trainings identify weights."
     return hashlib.sha1(path.read_bytes()).hexdigest()[:10]
 
 # %% ../../nbs/validation/09_label_agreement.ipynb #5ec52aae
-OFFENSIVE = frozenset({"insult", "profane", "sexual", "slur"})  # Classes of words of the list
+OFFENSIVE = frozenset({"insult", "profane", "sexual", "slur"})  # word classes of the list
 
 
 def by_words(
     text: str,
 ) -> str:  # 'toxic' or 'clean'
-    "What a list of words says of a text: the baseline of a detector."
+    "Label a text by a word list, as a baseline for detectors."
     words = readable(text).split()
     return _toxic(any(OFFENSIVE.intersection(word_classes(w.strip(".,;:!?\"'()"))) for w in words))
 
 
 def one_person(
     items: Sequence[Graded],
-) -> tuple[list[Graded], list[str]]:  # One for each person, labelled by the others; what this person said
-    "What one person's label is worth against the others'; who is alone or meets a tie is left out."
+) -> tuple[list[Graded], list[str]]:  # (rows labelled by the others, labels by the person)
+    "Return each person's label with the others' majority; single raters and ties are left out."
     rows, said = [], []
     for item in items:
         for k, mine in enumerate(item.people if len(item.people) > 2 else item.people[:1]):
@@ -207,13 +207,13 @@ class LabelLine:
     metric: str
     part: str  # 'all' or a part of the data set
     judge: str
-    basis: str  # What it had seen of such texts
+    basis: str  # What its training contained of such texts
     documents: int
-    figures: Mapping[str, Estimate]  # Of `FIGURES`, 0 to 1, higher is better; those that are defined
-    current: bool = True  # False: by an older version of the grader
+    figures: Mapping[str, Estimate]  # The defined ones of `FIGURES`, 0 to 1, higher is better
+    current: bool = True  # False: from an older version of the grader
 
     def to_dicts(self) -> list[dict]:
-        "One plain dictionary a figure."
+        "Return one plain dictionary per figure."
         of = {"data": self.dataset, "rater": self.judge, "metric": self.metric, "group": self.part}
         of |= {"basis": self.basis, "current": self.current}
         return [of | {"statistic": s} | plain_estimate(e) for s, e in self.figures.items()]
@@ -227,20 +227,20 @@ def _cells(line):
 
 
 class LabelTable(Printed, tuple):
-    "Lines in the order in which they are to be read; prints as a table."
+    "Lines in reading order; prints as a table."
 
-    answers: Sequence = ()  # Of a judge that was asked; kept answers are none
+    answers: Sequence = ()  # Answers of a called judge, not stored ones
 
     def __str__(self):
         return text_table([list(_HEAD), *map(_cells, self)])
 
     def to_dicts(self) -> list[dict]:
-        "All figures as plain dictionaries, for a file or a data frame."
+        "Return all figures as plain dictionaries, for a file or a data frame."
         return [d for line in self for d in line.to_dicts()]
 
 # %% ../../nbs/validation/09_label_agreement.ipynb #e95d9f4e
 def _kept_line(items, metric):
-    "(labels, probabilities or None) of the embedded grader."
+    "Return (labels, probabilities or None) of the embedded grader."
     kept = kept_labels(metric).answers
     said = [kept.get(i.key) for i in items]
     if metric == "refusal":
@@ -250,7 +250,7 @@ def _kept_line(items, metric):
 
 
 def _graders(items, s, others):
-    "(name, basis, texts, labels, probabilities or None) of all that are compared."
+    "Yield (name, basis, texts, labels, probabilities or None) of all graders compared."
     known = [i for i in items if i.label is not None]
     if not known:
         return
@@ -259,7 +259,7 @@ def _graders(items, s, others):
     said, chance = _kept_line(known, s.metric)
     yield "embedded (left out)", s.basis, known, said, chance
     if s.metric == "toxicity":
-        listed = [by_words(i.text) for i in known]  # its yes and no are an order of two steps
+        listed = [by_words(i.text) for i in known]  # yes and no serve as scores 1 and 0 for the area
         yield "word list", _SEEN, known, listed, [float(x == "toxic") for x in listed]
     for who in dict.fromkeys(w for i in known for w in i.recorded):
         yield who, "recorded", known, [i.recorded.get(who) for i in known], None
@@ -292,11 +292,11 @@ def _line(name, part, grader, options):
 
 def graded_items(
     name: str,  # A key of `GRADED`
-    limit: int | None = None,  # Texts at most, drawn from all over the data set
+    limit: int | None = None,  # Maximum of texts, drawn from the whole data set
     *,
     download: bool = True,  # False: never use the network
 ) -> list[Graded]:
-    "The texts of a set of labels."
+    "Return the texts of a set of labels."
     if name not in GRADED:
         raise ValueError(f"set of labels is {name!r}, expected one of {', '.join(GRADED)}")
     return drawn(list(GRADED[name].load(download)), limit)
@@ -305,14 +305,14 @@ def graded_items(
 def label_side_by_side(
     name: str,  # A key of `GRADED`
     *,
-    limit: int | None = None,  # Texts at most, drawn from all over the data set
+    limit: int | None = None,  # Maximum of texts, drawn from the whole data set
     download: bool = True,  # False: never use the network
-    groups: bool = True,  # False: the whole set alone, without its parts
+    groups: bool = True,  # False: only the whole set, without its parts
     others: Mapping[str, Mapping[str, str | None]]
     | None = None,  # Another grader -> id of a text -> its label
     **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> LabelTable:  # Lines, the whole set first; figures 0 to 1, higher is better
-    "How well graders give the label that people gave, beside what needs no grader; intervals over documents."
+    "Return graders' agreement with people's labels, next to baselines; intervals over documents."
     items = graded_items(name, limit, download=download)
     parts = list(dict.fromkeys(i.part for i in items if i.part)) if groups else []
     lines = []

@@ -34,9 +34,9 @@ async def aask_labels(
     items: Sequence[Graded],
     judge: Judge,
     *,
-    concurrency: int = 8,  # Texts in work at once
-) -> list[tuple[str | None, Answer]]:  # (label, what it took and why there is none), in order
-    "A judge's label of each answer to a request."
+    concurrency: int = 8,  # Texts processed at once
+) -> list[tuple[str | None, Answer]]:  # (label, answer with usage and reason), in order
+    "Return a judge's label for each answer to a prompt."
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency!r}, expected at least 1")
     at_once = asyncio.Semaphore(concurrency)
@@ -58,7 +58,7 @@ async def _asked(item, judge):
     known = await judge.arecord(ask) if isinstance(judge, RecordingJudge) else judge
     score, tally = ask(known), getattr(known, "usage", None)
     usage = Usage(0, 0, 0) if tally is None else tally.as_usage()
-    label = score.label if score.status == "ok" else None  # 'off the task' is none of the labels
+    label = score.label if score.status == "ok" else None  # 'off the task' is not one of the labels
     reason = "" if label else score.reason
     return label, Answer(1.0 if label else None, (), score.status, usage, reason)
 
@@ -72,26 +72,26 @@ async def _all_asked(items, judge, concurrency):
 
 def _check(name, judge):
     if GRADED[name].metric != "refusal":
-        raise ValueError(f"{name} has labels of {GRADED[name].metric}, and no judge is asked for these")
+        raise ValueError(f"{name} has labels of {GRADED[name].metric}, for which no judge can be used")
     if not is_new_to(GRADED[name].source, tuple(trained_on(judge))):
-        raise ValueError(f"{judge.name!r} learned from {GRADED[name].source}: agreement there proves nothing")
+        raise ValueError(f"{judge.name!r} was trained on {GRADED[name].source}: agreement proves nothing")
 
 # %% ../../nbs/validation/10_label_judges.ipynb #151e41da
-_UNITS = 2  # questions about an answer
+_UNITS = 2  # questions per answer
 
 
 def look_ahead_labels(
     name: str,  # A key of `GRADED`
     judge: Judge,
     *,
-    limit: int | None = None,  # Texts at most, the same that `measure_label_judge` will ask about
+    limit: int | None = None,  # Maximum of texts, the same as in `measure_label_judge`
     concurrency: int = 8,
-    prices: Mapping | None = None,  # Model -> US dollars per million tokens (in, out), beside the list
-    sample: int = 50,  # Texts at most whose questions are made; the rest is scaled
+    prices: Mapping | None = None,  # Model -> USD per million tokens (in, out), added to the list
+    sample: int = 50,  # Maximum of texts for which requests are built; then scaled up
     download: bool = True,  # False: never use the network
-    kept: KeptAnswers | None = None,  # Of this judge and set: what is there is not asked
+    kept: KeptAnswers | None = None,  # Stored replies of this judge and set, not requested again
 ) -> Ahead:
-    "What `measure_label_judge` with the same words will ask and cost; nothing is sent."
+    "Return what `measure_label_judge` with these arguments will send and cost; nothing is sent."
     _check(name, judge)
     items = graded_items(name, limit, download=download)
     how = {"sample": sample, "kept": kept, "concurrency": concurrency, "prices": prices}
@@ -106,16 +106,16 @@ def measure_label_judge(
     name: str,  # A key of `GRADED`
     judge: Judge,  # Of style 'fine'
     *,
-    limit: int | None = None,  # Texts at most, drawn from all over the data set
+    limit: int | None = None,  # Maximum of texts, drawn from the whole data set
     concurrency: int = 8,
-    max_calls: int | None = None,  # Never passed; what was not asked is counted
+    max_calls: int | None = None,  # Never exceeded; unsent requests are counted
     max_usd: float | None = None,
-    prices: Mapping | None = None,  # Model -> US dollars per million tokens (in, out), beside the list
+    prices: Mapping | None = None,  # Model -> USD per million tokens (in, out), added to the list
     download: bool = True,
-    kept: KeptAnswers | None = None,  # Of this judge and set: what is there is not asked
+    kept: KeptAnswers | None = None,  # Stored replies of this judge and set, not requested again
     **options,  # groups, confidence_level, n_resamples, rng
 ) -> MeasuredJudge:
-    "How often a judge gives the label that people gave, how many replies were read, what it took."
+    "Measure how often a judge gives people's label, its parse rate and cost."
     _check(name, judge)
     items, start = graded_items(name, limit, download=download), time.perf_counter()
     how = {"max_calls": max_calls, "max_usd": max_usd, "prices": prices, "kept": kept}
@@ -132,14 +132,14 @@ def measure_label_judge(
 
 # %% ../../nbs/validation/10_label_judges.ipynb #000bf5c3
 def label_trial(
-    metric: Callable[..., Score],  # Its scores have labels; the text comes first, `prompt` by keyword
+    metric: Callable[..., Score],  # Returns scores with labels; first argument: text, keyword `prompt`
     name: str,  # A key of `GRADED`, or its source
     *,
-    limit: int | None = None,  # Texts at most, drawn from all over the data set
+    limit: int | None = None,  # Maximum of texts, drawn from the whole data set
     download: bool = True,  # False: never use the network
     **options,  # groups, confidence_level, n_resamples, rng
-) -> LabelTable:  # The metric first, then the shipped grader left out, and what needs no grader
-    "How often a metric gives the label that people gave, beside the shipped grader; higher is better."
+) -> LabelTable:  # The metric, then the shipped grader (left out) and baselines
+    "Return how often a metric gives people's label, next to the shipped grader; higher is better."
     names = graded_named(name)
     if not names:
         raise ValueError(f"set of labels is {name!r}, expected one of {', '.join(GRADED)}")
@@ -162,7 +162,7 @@ def _name_of(metric):
 
 
 def _rows_for(metric, name, items):
-    "The arguments that a set of labels has, as rows for a metric."
+    "Return the arguments that a set of labels provides, as rows for a metric."
     first, *others = inspect.signature(metric).parameters.values()
     has = {"prompt"} if items and items[0].prompt else set()
     keys = [p for p in others if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]

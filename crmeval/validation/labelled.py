@@ -34,7 +34,7 @@ def _flag(x):
 
 
 def _votes(row, name):
-    "One row of labels a person; the person '3' labelled key facts only."
+    "Return one row of labels per person; person '3' labelled key facts only."
     votes = []
     for who, given in row["raw_annotations"].items():
         if name in given and not (name == "sentence_labels" and who == "3"):
@@ -51,7 +51,7 @@ def _yes(verdicts):
 
 
 def _read(request, text, pick):
-    "A recorded reply as an answer; calls and tokens are estimated from our own prompt for the question."
+    "Return a recorded reply as an answer; usage is estimated from the package's own prompt."
     usage = estimated_usage("\n".join(m["content"] for m in request.messages), text)
     verdicts = read_verdicts(request, text)
     if any(v is None for v in verdicts):
@@ -61,7 +61,7 @@ def _read(request, text, pick):
 
 
 def _merge(items):
-    "One item a response; several judges saw overlapping samples of them."
+    "Return one item per response, merging the answers of judges with overlapping samples."
     out = {}
     for i in items:
         out[i.id] = replace(out[i.id], answers={**out[i.id].answers, **i.answers}) if i.id in out else i
@@ -75,7 +75,7 @@ def _frank(download):
     for judge in FINESURE_JUDGES:
         for r in load_rows("finesure", f"fact-checking/frank-raw-data-by-{judge}.jsonl", download=download):
             votes = [_not(v) for v in _votes(r, "factuality_labels")]
-            units = _not(majority([_not(v) for v in votes]))  # an error needs a majority
+            units = _not(majority([_not(v) for v in votes]))  # an error label needs a majority
             request = check_request(r["sentences"], r["transcript"])
             yield Labelled(
                 short_digest(r["doc_id"], r["model"], r["sentences"]),
@@ -96,7 +96,7 @@ _LABELS = {"completeness": ("key_fact_labels", "key fact"), "conciseness": ("sen
 
 
 def _key_facts(download):
-    "Document -> its key facts."
+    "Return document -> its key facts."
     rows = load_rows("finesure", "human-keyfact-list.jsonl", download=download)
     return {r["doc_id"]: list(map(str, r["key_facts"])) for r in rows}
 
@@ -144,7 +144,7 @@ _COVERAGE = {
 
 
 def _coverage(entries, ids):
-    "Coverage of each insight, None where it is not given."
+    "Return the coverage of each insight; None if missing."
     told = [e for e in entries or () if isinstance(e, dict)]
     given = {e.get("insight_id"): _COVERAGE.get(e.get("coverage", "")) for e in told}
     return [given.get(i) for i in ids]
@@ -160,7 +160,7 @@ def _coverage_answer(entries, ids):
 
 # %% ../../nbs/validation/04_labelled.ipynb #333d71a9
 def _summhay_judges(row, ids):
-    "Recorded judge -> its answer."
+    "Return recorded judge -> its answer."
     answers = {}
     for k, entries in row.items():
         if k.startswith("predictions_"):
@@ -213,14 +213,14 @@ _WRONG = ("Wrong-Grounding", "Unverifiable")
 
 
 def _is_right(start, end, wrong):
-    "No wrong span reaches into the sentence; one shared character is the border."
+    "Whether no wrong span overlaps the sentence by more than one character."
     return not any(min(b, end) - max(a, start) >= 2 for a, b in wrong)
 
 
 def _feedback(download):
     for i, r in enumerate(load_rows("fine_grained_feedback", "qa_dev_feedback.jsonl", download=download)):
         if not any(r["passages"]):
-            continue  # two answers of 323 have no passage to be held against
+            continue  # two answers of 323 have no passage to check against
         wrong = [(e["start"], e["end"]) for e in r["feedback"]["errors"] if e["error type"] in _WRONG]
         marked = [(s, _is_right(a, b, wrong)) for s, a, b in placed_sentences(r["prediction 1"])]
         units = tuple(right for _, right in marked)
@@ -262,7 +262,7 @@ def _frank_key(row):
 
 
 def _metric_answers(row):
-    "Automatic metric -> its score; one of them counts to 100."
+    "Return automatic metric -> its score; BLEU is scaled from 100 to 1."
     return {
         k: Answer(float(v) / (100 if k == "Bleu" else 1))
         for k, v in row.items()
@@ -359,15 +359,15 @@ def _labelled_set(name):
 def check_has_texts(
     name: str,  # A key of `LABELLED`
 ) -> None:
-    "Raise `ValueError` for labelled data that no judge can be asked about; nothing is loaded for it."
+    "Raise `ValueError` for labelled data without texts; nothing is loaded."
     if name in LABELLED and not LABELLED[name].texts:
         raise ValueError(f"{name} comes without texts: only recorded judges can be measured on it")
 
 
 def at_hand(
     name: str,  # A key of `LABELLED`
-) -> bool:  # True: it can be read without the network
-    "Whether a labelled data set lies in one of the source folders."
+) -> bool:  # True: readable without the network
+    "Whether a labelled data set is in one of the source folders."
     found = _labelled_set(name)
     return find_file(get_source(found.source), found.file) is not None
 
@@ -375,10 +375,10 @@ def at_hand(
 def load_labelled(
     name: str,  # A key of `LABELLED`
     *,
-    limit: int | None = None,  # Responses at most; None: all
+    limit: int | None = None,  # Maximum of responses; None: all
     download: bool = True,  # False: never use the network
-) -> list[Labelled]:  # A response once, with the answers of all judges that saw it
-    "Responses with people's labels and recorded judges."
+) -> list[Labelled]:  # One per response, with the answers of all its recorded judges
+    "Return responses with people's labels and recorded judges' answers."
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit!r}, expected at least 1")
     return _merge(_labelled_set(name).load(download))[:limit]

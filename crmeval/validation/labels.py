@@ -22,41 +22,41 @@ from ..tasks.public import load_rows, sources
 # %% ../../nbs/validation/02_labels.ipynb #c04d9249
 @dataclass(frozen=True)
 class Answer:
-    "What a judge, recorded or asked, said about one response."
+    "Answer of a judge, recorded or called, on one response."
 
     fraction: float | None  # 0 to 1, higher is better; None: not answered
-    units: Sequence[bool | None] = ()  # One a unit, as in `Labelled.units`
+    units: Sequence[bool | None] = ()  # One per unit, as in `Labelled.units`
     status: str = "ok"  # One of `STATUSES`
     usage: Usage | None = None  # Calls and tokens; None: not recorded
-    reason: str = ""  # Why there is no answer
-    graded: Sequence[float | None] = ()  # How likely a yes is, one a unit; (): only yes and no is known
-    likely: float | None = None  # How likely a yes is, over the response; None: only yes and no is known
+    reason: str = ""  # Reason for a missing answer
+    graded: Sequence[float | None] = ()  # Probability of a yes per unit; (): only yes or no known
+    likely: float | None = None  # Probability of a yes for the response; None: only yes or no known
 
 
 @dataclass(frozen=True)
 class Labelled:
-    "One response, what people said of it, and what recorded judges said."
+    "One response with labels by people and answers of recorded judges."
 
     id: str
     metric: str  # 'factuality', 'completeness', 'conciseness' or 'fluency'
-    sentences: Sequence[str] = ()  # The response as people saw it
-    source: str | None = None  # What it may rely on
+    sentences: Sequence[str] = ()  # The response as shown to people
+    source: str | None = None  # Text that the response may rely on
     key_facts: Sequence[str] = ()
     people: float | None = None  # 0 to 1, higher is better: share of units with a yes, or the mean rating
-    units: Sequence[bool | None] = ()  # People's answers (majority); () where they rated on a scale
+    units: Sequence[bool | None] = ()  # People's answers (majority); (): rated on a scale
     unit: str = "sentence"  # 'sentence', 'key fact', 'response' or 'rating'
     raters: Sequence[float | None] = ()  # Each person's own fraction
-    system: str = ""  # Who wrote the response
-    cluster: Hashable = ""  # Document; responses to one document are not independent
-    group: str = ""  # Part of the data set, reported apart
+    system: str = ""  # System that wrote the response
+    cluster: Hashable = ""  # Document; responses to the same document are not independent
+    group: str = ""  # Part of the data set, reported separately
     answers: Mapping[str, Answer] = field(default_factory=dict)  # Recorded judge -> its answer
-    text: str = ""  # As written, where a judge is asked about what it claims in place of every sentence
+    text: str = ""  # Response as written, if its claims are judged instead of every sentence
 
 # %% ../../nbs/validation/02_labels.ipynb #1722b597
 def share(
     labels: Sequence[bool | None],
-) -> float | None:  # 0 to 1; None when there is no label or one is unknown
-    "Share of yes among labels; one unknown label leaves it unknown."
+) -> float | None:  # 0 to 1; None: no labels, or one is unknown
+    "Return the share of yes among labels."
     return None if not len(labels) or any(v is None for v in labels) else sum(map(bool, labels)) / len(labels)
 
 
@@ -66,17 +66,17 @@ def _voted(unit):
 
 
 def majority(
-    raters: Sequence[Sequence[bool | None]],  # One row of labels a person, all of one length
-) -> list[bool | None]:  # A tie is False; None where nobody labelled
-    "More than half of those who labelled a unit say yes."
+    raters: Sequence[Sequence[bool | None]],  # One row of labels per person, of equal lengths
+) -> list[bool | None]:  # A tie is False; None: no labels
+    "Return for each unit whether more than half of its labels are yes."
     return [_voted(unit) for unit in zip(*raters, strict=True)]
 
 # %% ../../nbs/validation/02_labels.ipynb #fa7cf55f
 def carrying_sentences(
-    verdicts: Sequence[Verdict],  # On facts, with the lines that state them
-    n: int,  # Sentences of the response
-) -> list[bool | None]:  # (n,); None throughout where a verdict is missing
-    "Which of n sentences a stated fact rests on."
+    verdicts: Sequence[Verdict],  # Verdicts on facts, with the lines that state them
+    n: int,  # Number of sentences in the response
+) -> list[bool | None]:  # (n,); all None if a verdict is missing
+    "Return which of n sentences state a fact."
     if any(v.yes is None for v in verdicts):
         return [None] * n
     named = {j for v in verdicts if v.yes for j in v.lines}
@@ -84,11 +84,11 @@ def carrying_sentences(
 
 # %% ../../nbs/validation/02_labels.ipynb #64307db4
 def on_unit_scale(
-    ratings: Sequence[float | None],  # One a person; None and NaN: not rated
-    low: float,  # The worst rating
-    high: float,  # The best one
+    ratings: Sequence[float | None],  # One per person; None or NaN: not rated
+    low: float,  # Worst rating
+    high: float,  # Best rating
 ) -> tuple[float | None, ...]:  # Each from 0 (worst) to 1 (best)
-    "Ratings on any scale as fractions; a rating outside its scale raises `ValueError`."
+    "Return ratings on any scale as fractions; a rating outside the scale raises `ValueError`."
     if wrong := [x for x in ratings if x is not None and x == x and not low <= x <= high]:
         raise ValueError(f"rating is {wrong[0]!r}, expected {low:g} to {high:g}")
     return tuple(None if x is None or x != x else (x - low) / (high - low) for x in ratings)
@@ -96,50 +96,48 @@ def on_unit_scale(
 
 def mean_known(
     values: Sequence[float | None],
-) -> float | None:  # None when nothing is known
-    "Mean of what is known."
+) -> float | None:  # None: no known value
+    "Return the mean of the known values."
     known = [v for v in values if v is not None]
     return sum(known) / len(known) if known else None
 
 
 def short_digest(
-    *parts,  # Of any JSON type
+    *parts,  # Values of any JSON type
 ) -> str:  # 12 hexadecimal digits
-    "A name for a response or a document that has none."
+    "Return a digest as identifier of a response or document that has none."
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 # %% ../../nbs/validation/02_labels.ipynb #dddda002
 @lru_cache(maxsize=1)
-def data_families() -> dict[str, str]:  # Source, or a part of one -> family
-    "Sources of the registry, and names of their parts, that are one family."
+def data_families() -> dict[str, str]:  # Source or part of a source -> family
+    "Return the data family of each source and part that belongs to one."
     told = json.loads(data_path("data_families.json").read_text(encoding="utf-8"))["families"]
     return {source: name for name, f in told.items() for source in (*f["sources"], *f.get("parts", ()))}
 
 
 def data_family(
-    source: str,  # Name in the source registry, or already a family's
-) -> str:  # The source's own name where it stands alone
-    "The family of a data set."
+    source: str,  # Name in the source registry, or of a family
+) -> str:  # The source's own name if it belongs to no family
+    "Return the family of a data set."
     return data_families().get(source, source)
 
 
 def check_families(
-    trained_on: Sequence[str],  # Sources or families that a judge learned from
+    trained_on: Sequence[str],  # Sources or families in a judge's training data
 ) -> frozenset[str]:  # Their families
-    "The families that a judge learned from; an unknown name hides one and raises `ValueError`."
+    "Return the families in a judge's training data; an unknown name raises `ValueError`."
     known = {*sources(), *data_families(), *data_families().values()}
     if unknown := [t for t in trained_on if t not in known]:
-        raise ValueError(
-            f"trained_on names {unknown[0]!r}, which is neither a source in the registry nor a family"
-        )
+        raise ValueError(f"trained_on names {unknown[0]!r}, which is neither a known source nor a family")
     return frozenset(map(data_family, trained_on))
 
 
 def is_new_to(
     source: str,  # Name in the source registry
-    trained_on: Sequence[str],  # Sources or families that a judge learned from
-) -> bool:  # True: an agreement measured here is one with new texts
-    "Whether nothing of a source's family was in the training of a judge."
+    trained_on: Sequence[str],  # Sources or families in a judge's training data
+) -> bool:  # True: agreement is measured on unseen texts
+    "Whether no data of a source's family were in a judge's training data."
     return data_family(source) not in check_families(trained_on)
 
 # %% ../../nbs/validation/02_labels.ipynb #ad590299
@@ -150,32 +148,30 @@ class LabelledSet:
     source: str  # Name in the source registry
     metric: str
     load: Callable  # download (bool) -> items
-    file: str  # One of the source's files: is it at hand?
-    about: str  # What people were asked
+    file: str  # A file of the source, to check whether the source is available locally
+    about: str  # The question that people answered
     texts: bool = True  # False: only recorded judges can be measured
 
     @property
     def family(self) -> str:
-        "Sets of one family share documents or the way they were made: a judge saw all of them, or none."
+        "Return the data family: sets that share documents or origin, held out together."
         return data_family(self.source)
 
 
 def reader(
-    make: Callable,  # The rows of each file -> items
+    make: Callable,  # (rows of each file) -> items
     source: str,  # Name in the source registry
-    *files: str,  # Read in this order
-    **more,  # For `make`
+    *files: str,  # Files, read in this order
+    **more,  # Further arguments of `make`
 ) -> Callable:  # download (bool) -> items
-    "How a set is read: each of its files, and what is made of their rows."
+    "Return a loader that reads the files of a set and converts their rows."
     return lambda download: make(*[load_rows(source, f, download=download) for f in files], **more)
 
 
 def placed_sentences(
     text: str,
-) -> Iterator[
-    tuple[str, int, int]
-]:  # (sentence, start, end); one that does not stand in the text is left out
-    "The sentences of a text and where they stand, for labels that people gave to spans."
+) -> Iterator[tuple[str, int, int]]:  # (sentence, start, end); sentences not found verbatim are left out
+    "Yield the sentences of a text with their positions, for labels on spans."
     end = 0
     for s in sentences(text):
         start = text.find(s, end)

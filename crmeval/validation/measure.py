@@ -50,7 +50,7 @@ from .labels import Answer, Labelled, carrying_sentences, share
 
 # %% ../../nbs/validation/05_measure.ipynb #73698b82
 def _asked(item, judge):
-    "Verdicts of the judge, and what they say in the item's own units."
+    "Return the judge's verdicts, and their meaning in the item's own units."
     said = list(item.sentences)
     if item.metric == "factuality":
         verdicts = judge.supported(_claimed(item) or said, source=item.source)
@@ -62,7 +62,7 @@ def _asked(item, judge):
 
 
 def _claimed(item):
-    "What the metric would ask about where people rated the whole response: no greeting and no question."
+    "Return the claims that the metric would check if people rated the whole response, else []."
     return claims(item.text, source=item.source or "") if item.text else []
 
 
@@ -83,10 +83,10 @@ def _units_said(item, said):
 
 
 def ask(
-    item: Labelled,  # With texts
-    judge: Judge,  # One that answers small questions
+    item: Labelled,  # Item with texts
+    judge: Judge,  # A judge of style 'fine'
 ) -> Answer:  # fraction: share of sentences or facts with a yes
-    "A judge's answer on a labelled response; what it could not answer has a status."
+    "Return a judge's answer on a labelled response, with a status if it failed."
     _check_askable(item, judge)
     verdicts, said = _asked(item, judge)
     tally = getattr(judge, "usage", None)
@@ -101,7 +101,7 @@ def ask(
 
 
 def _likely(item, verdicts):
-    "What the metric counts; of a response that is right as a whole or not at all, the geometric mean."
+    "Return the probability that the metric counts; for labels on whole responses, the geometric mean."
     sure = [v.probability for v in verdicts]
     if not sure or None in sure:
         return None
@@ -115,7 +115,7 @@ def _likely(item, verdicts):
 
 
 def _graded(item, verdicts):
-    "How likely a yes is, one a unit."
+    "Return the probability of a yes per unit."
     whole = _likely(item, verdicts)
     if whole is None or not item.units:
         return ()
@@ -125,14 +125,14 @@ def _graded(item, verdicts):
 
 
 def _carrying(item, verdicts):
-    "How much of each sentence carries a key fact; one that repeats another carries nothing."
+    "Return how much of each sentence states a key fact; 0 for repeated sentences."
     said = list(item.sentences)
     shares = carrying_shares(list(item.key_facts), verdicts, sentences=said)
     return [0.0 if again is not None else s for s, again in zip(shares, repeats(said))]
 
 # %% ../../nbs/validation/05_measure.ipynb #c6ab87e0
 async def _record(item, judge):
-    "All that the judge says of one item, one call a question; a judge without records answers as it is."
+    "Return the judge's recorded answers on one item; a judge that records nothing is returned as is."
     if not isinstance(judge, RecordingJudge):
         return judge
     return await judge.arecord(lambda listening: ask(item, listening))
@@ -142,10 +142,10 @@ async def aask_all(
     items: Sequence[Labelled],
     judge: Judge,
     *,
-    concurrency: int = 8,  # Responses in work at once
-    name: str | None = None,  # Under which the answers are kept; default: the judge's name
+    concurrency: int = 8,  # Responses processed at once
+    name: str | None = None,  # Name for the answers; default: the judge's name
 ) -> list[Labelled]:  # The items with the judge's answers added, in order
-    "Let a judge answer on labelled responses."
+    "Add a judge's answers to labelled responses."
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency!r}, expected at least 1")
     out, queue = {}, list(enumerate(items))[::-1]
@@ -166,7 +166,7 @@ async def aask_all(
 def ask_all(
     items: Sequence[Labelled], judge: Judge, *, concurrency: int = 8, name: str | None = None
 ) -> list[Labelled]:
-    "As `aask_all`, waiting until it is done, and releasing the judge's connections; also in a notebook cell."
+    "Run `aask_all` from a script or notebook cell, wait for it and close the judge's connections."
 
     async def asked():
         try:
@@ -187,7 +187,7 @@ def _held_out():
 
 
 class HeldOut:
-    "The embedded judge as it was without the document in question: its rules and its kept answers."
+    "The embedded judge trained without the document in question: its rules and stored answers."
 
     name, style = "embedded (held out)", "fine"
 
@@ -203,7 +203,7 @@ class HeldOut:
         return Verdict(p > 0.5, p, lines=tuple(lines))
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Held-out verdicts: is each sentence supported?"
+        "Return held-out verdicts on whether each sentence is supported."
         kept = [(s, self._verdict("supported", s, source)) for s in sentences]
         return [
             v if v.yes is None else rule_on_support(s, source, probability=v.probability) or v
@@ -211,7 +211,7 @@ class HeldOut:
         ]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
-        "Held-out verdicts: is each fact stated?"
+        "Return held-out verdicts on whether each fact is stated."
         said = list(sentences)
         kept = [(f, self._verdict("stated", f, said)) for f in facts]
         return [
@@ -220,14 +220,14 @@ class HeldOut:
         ]
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
-        "Nothing is held out on instructions."
+        "Return undefined verdicts, because there are no held-out answers on instructions."
         return [Verdict(None, status="undefined", reason=_NO_INSTRUCTIONS) for _ in instructions]
 
 # %% ../../nbs/validation/05_measure.ipynb #fec1de3a
 def metric_cuts(
-    metric: str,  # Name of a room of `crmeval.metrics`
-) -> tuple[float, ...]:  # (3,), from 0 to 1; the usual ones where the card has none
-    "Cut points of a metric's card."
+    metric: str,  # Name of a module of `crmeval.metrics`
+) -> tuple[float, ...]:  # (3,), from 0 to 1; the default ones if the card has none
+    "Return the cut points of a metric's card."
     has = find_spec(f"crmeval.metrics.{metric}") is not None
     cuts = import_module(f"crmeval.metrics.{metric}").CARD.cuts if has else None
     return cuts or (0.5, 0.75, 0.95)
@@ -244,16 +244,14 @@ class Measured:
     metric: str
     judge: str
     group: str  # 'all' or a part of the data set
-    responses: int  # That the judge was asked about
+    responses: int  # Number of responses judged
     documents: int
-    undefined: int  # Of the responses, without an answer by the judge
-    figures: Mapping[
-        str, Estimate
-    ]  # Each of `STATISTICS`, 'auc' and 'pearson_of_probabilities'; higher is better
-    calls: float | None  # A response, mean; None: not recorded
+    undefined: int  # Number of responses without an answer by the judge
+    figures: Mapping[str, Estimate]  # `STATISTICS`, 'auc', 'pearson_of_probabilities'; higher is better
+    calls: float | None  # Mean per response; None: not recorded
     input_tokens: float | None
     output_tokens: float | None
-    estimated: bool  # Tokens were counted by us
+    estimated: bool  # Whether token counts are estimates
     why: str = ""  # Reason of the first response without an answer
 
 # %% ../../nbs/validation/05_measure.ipynb #7a88d343
@@ -262,7 +260,7 @@ def _mean_known(values):
 
 
 def _cost(answers):
-    "Mean calls, input and output tokens of an answer, and whether estimated; a gap leaves a mean unknown."
+    "Return mean calls, input and output tokens, and whether estimated; a missing value gives None."
     known = [a.usage for a in answers]
     if not known or any(u is None for u in known):
         return None, None, None, False
@@ -279,7 +277,7 @@ def _undefined(items, why):
 
 
 def _unit_pairs(items, answers):
-    "(judge, people, document) of each unit."
+    "Yield (judge, people, document) for each unit."
     for item, answer in zip(items, answers):
         if answer.units:
             for said, label in zip(answer.units, item.units):
@@ -316,7 +314,7 @@ def _of_person(items, k):
 
 
 def _people_alpha(items, docs):
-    "Not every response was labelled by as many people."
+    "Return the agreement among people, whose number may vary between responses."
     most = max((len(i.raters) for i in items), default=0)
     if most < 2:
         return _undefined(items, "one label a unit")
@@ -339,7 +337,7 @@ def _figures(items, answers, cuts, options):
 
 
 def _unit_scores(items, answers):
-    "(score, label of people, document) of each unit; a judge of yes and no has two scores."
+    "Yield (score, people's label, document) for each unit; the scores of a yes-no judge are 0 and 1."
     for item, answer in zip(items, answers):
         units = answer.graded or [None if u is None else float(u) for u in answer.units]
         for said, label in zip(units, item.units):
@@ -371,15 +369,15 @@ def _measured(dataset, judge, group, items, cuts, options):
 
 
 def measure(
-    dataset: str,  # A key of `LABELLED`, for the row's name and the cut points
+    dataset: str,  # Key of `LABELLED`, the name in each row
     items: Sequence[Labelled],
     *,
     judges: Sequence[str] | None = None,  # Names in `answers`; None: all
-    groups: bool = True,  # A row for each part of the data set as well
-    cuts: Sequence[float] = (0.5, 0.75, 0.95),  # From fraction to points, for judge and people alike
+    groups: bool = True,  # Whether to add a row for each part of the data set
+    cuts: Sequence[float] = (0.5, 0.75, 0.95),  # From fraction to points, for both judge and people
     **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> list[Measured]:
-    "Agreement of judges with people on labelled responses; higher is better."
+    "Return the agreement of judges with people on labelled responses; higher is better."
     there, out = list(dict.fromkeys(j for i in items for j in i.answers)), []
     for judge in there if judges is None else judges:
         seen = [i for i in items if judge in i.answers]
@@ -397,7 +395,7 @@ _HEADS = ("data", "judge", "part", "n", "lost", *(s.replace("_", " ") for s in S
 
 
 def _cost_cells(r):
-    "Calls, and tokens in and out."
+    "Return the cells for calls and tokens in and out."
     if r.calls is None:
         return ["-", "-"]
     tokens = "-"
@@ -413,6 +411,6 @@ def _measured_cells(r):
 
 def measured_table(
     rows: Sequence[Measured],
-) -> str:  # Plain text, a line a row
-    "Rows as a table with intervals."
+) -> str:  # Plain text, one line per row
+    "Return rows as a table with intervals."
     return text_table([[*_HEADS, "calls", "tokens in + out"], *map(_measured_cells, rows)])

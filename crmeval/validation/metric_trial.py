@@ -39,7 +39,7 @@ from .stored import trained_families
 def fair_judge(
     name: str,  # A key of `LABELLED`
 ) -> tuple[EmbeddedJudge, str]:  # The judge, and a key of `BASES`
-    "The built-in judge that has learned nothing from a data set's family."
+    "Return the built-in judge without a data set's family in its training."
     family = data_family(LABELLED[name].source)
     if family not in trained_families(EmbeddedJudge()):
         return EmbeddedJudge(), "left out"
@@ -47,23 +47,23 @@ def fair_judge(
 
 
 def _judged(name, judge):
-    "(judge, its training): one of the embedded family is replaced by the one that has not seen the texts."
+    "Return (judge, key of `BASES`); an embedded judge is replaced by one without the data's family."
     if LABELLED[name].metric == "fluency" and not is_new_to(LABELLED[name].source, FLUENCY_SEEN):
         raise ValueError(
-            f"the shipped fluency learned from the family of {name}: its agreement proves nothing"
+            f"the shipped fluency was trained on the family of {name}: its agreement proves nothing"
         )
     if judge is None or isinstance(judge, EmbeddedJudge):
         return fair_judge(name)
     if data_family(LABELLED[name].source) in trained_families(judge):
-        raise ValueError(f"{judge.name!r} learned from the family of {name}: its agreement proves nothing")
+        raise ValueError(f"{judge.name!r} was trained on the family of {name}: its agreement proves nothing")
     return judge, "untrained"
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #8d106a73
-_HANDED = ("source", "key_facts")  # what labelled responses have, as arguments of a metric
+_HANDED = ("source", "key_facts")  # arguments of a metric that labelled responses provide
 
 
 def _wants(metric, name):
-    "The arguments of a metric that labelled data give; one that they lack raises `ValueError`."
+    "Return the metric's arguments that labelled data provide; a missing one raises `ValueError`."
     first, *others = inspect.signature(metric).parameters.values()
     keys = [p for p in others if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = "source" if LABELLED[name].metric == "factuality" else "key_facts"
@@ -80,12 +80,12 @@ def _name(metric):
 
 
 def metric_scores(
-    metric: Callable[..., Score],  # What is judged comes first, the rest by keyword
+    metric: Callable[..., Score],  # First argument: the text to score; others by keyword
     name: str,  # A key of `LABELLED`
-    items: Sequence[Labelled],  # (n,), of that data set
-    judge: Judge,  # Handed over where the metric takes one
-) -> list[Score]:  # (n,); a response that made the metric fail has a status and the failure as its reason
-    "What a metric gives for labelled responses."
+    items: Sequence[Labelled],  # (n,) items of that data set
+    judge: Judge,  # Passed to the metric if it takes a judge
+) -> list[Score]:  # (n,); a failure gives a score with status and reason
+    "Return a metric's scores for labelled responses."
     first, others, asks = _wants(metric, name)
     rows = [{first: i.text or " ".join(i.sentences), **_context(i, others)} for i in items]
     return as_metric(metric).batch(rows, judge=judge) if asks else as_metric(metric).batch(rows)
@@ -97,35 +97,35 @@ def _context(item, names):
 # %% ../../nbs/validation/13_metric_trial.ipynb #7380897b
 @dataclass(frozen=True)
 class TrialRow:
-    "A metric on a data set, or on one of its sources."
+    "Figures of a metric on a data set or one of its sources."
 
     metric: str
     data: str
     part: str  # 'all' or a source
-    n: int  # Responses
-    lost: int  # Of them, without a fraction
+    n: int  # Number of responses
+    lost: int  # Number of responses without a fraction
     agreement: Estimate  # Pearson's correlation with people, -1 to 1; higher is better
-    shipped: Estimate  # That of the shipped metric
-    change: Estimate  # The difference on the responses that both have scored; above 0: nearer to people
-    same: bool  # Every score is the shipped one's
-    seconds: float | None = None  # Of the metric on all responses; None for a part
+    shipped: Estimate  # Correlation of the shipped metric
+    change: Estimate  # Difference on responses scored by both; above 0: closer to people
+    same: bool  # Whether all scores equal the shipped metric's
+    seconds: float | None = None  # Time of the metric on all responses; None for a part
 
 
 @dataclass(frozen=True)
 class Moved:
-    "A response whose score went away from people's."
+    "A response whose score moved away from people's."
 
     id: str
     text: str
-    source: str  # What it was held against
-    people: float  # 0 to 1, as are the others
+    source: str  # Source or key facts that it was scored against
+    people: float  # 0 to 1, like the next two
     shipped: float
     now: float
-    reason: str  # Of the score now
+    reason: str  # Reason of the current score
 
     @property
     def further(self) -> float:  # Above 0
-        "How much further away from people it is than before."
+        "Return how much further the score is from people's than before."
         return abs(self.now - self.people) - abs(self.shipped - self.people)
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #5ad0bcb1
@@ -169,22 +169,22 @@ def _cells(row):
     return [row.metric, row.data, row.part, str(row.n), str(row.lost), *figures, took]
 
 
-_MINDS = 5  # reasons that are told
+_MINDS = 5  # number of reasons shown
 
 
 @dataclass(frozen=True)
 class Trial(Printed):
-    "A metric beside the shipped one on labelled data; prints as one small table."
+    "A metric next to the shipped one on labelled data; prints as a small table."
 
     rows: tuple[TrialRow, ...]  # Each data set, followed by its sources
-    moved: tuple[Moved, ...]  # Scores that went away from people, the furthest first
-    judge: str  # Who was asked
+    moved: tuple[Moved, ...]  # Scores that moved away from people, furthest first
+    judge: str  # Name of the judge used
     basis: str  # A key of `BASES`
     why: Mapping[str, int] = field(default_factory=dict)  # Reason -> responses without a score
 
     @property
     def sentence(self) -> str:
-        "What the table says, in words."
+        "Return the result in words."
         return " ".join(_in_words(r, self.rows) for r in self.rows if r.part == "all")
 
     def __str__(self):
@@ -203,7 +203,7 @@ class Trial(Printed):
         return f"<div>{html_table([_HEAD, *map(_cells, self.rows)])}{told}{_moved_html(self.moved)}</div>"
 
     def to_dicts(self) -> list[dict]:
-        "A plain dictionary a row, for a file or a data frame; no texts."
+        "Return one plain dictionary per row, for a file or a data frame, without response texts."
         return [_plain(r) for r in self.rows]
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #b5ae97be
@@ -219,7 +219,7 @@ def _in_words(row, rows):
     if row.same:
         return f"{row.metric} gives on {row.data} what the shipped metric gives."
     if row.change.value is None:
-        return f"On {row.data} no change can be computed: {row.change.method}."
+        return f"On {row.data} no change can be determined: {row.change.method}."
     sure = row.change.low is not None and (row.change.low > 0 or row.change.high < 0)
     way = "nearer to people" if row.change.value > 0 else "further from people"
     start = f"On {row.data} {row.metric} is {way} than the shipped metric"
@@ -250,7 +250,7 @@ _COLUMN = "white-space:pre-wrap;text-align:left;vertical-align:top;width:50%"
 
 
 def _details(m):
-    "Response and what it was held against, side by side; colours are those of the page."
+    "Return response and source side by side as HTML; colours are inherited from the page."
     texts = (escape(shown(text, 4000, multiline=True)) for text in (m.text, m.source))
     cells = "".join(f'<td style="{_COLUMN}">{text}</td>' for text in texts)
     head = "<tr><th>response</th><th>held against</th></tr>"
@@ -277,17 +277,17 @@ def _shipped_scores(name, limit, download):
     )
 
 
-_WAYS = defaultdict(lambda: cycle((-1, 1)))  # Data set -> the way of the next pass
+_WAYS = defaultdict(lambda: cycle((-1, 1)))  # data set -> direction of the next pass
 
 
 def _there_and_back(metric, name, items, judge):
-    "Scores in the order of the responses; a pass begins where the last ended, at what a judge still holds."
+    "Return scores in order; passes alternate direction to start with what a judge has cached."
     way = next(_WAYS[name])
     return metric_scores(metric, name, items[::way], judge)[::way]
 
 
 def _trial(metric, name, judge, how, options):
-    "(rows, responses, scores, those of the shipped metric) of one data set."
+    "Return (rows, responses, scores, scores of the shipped metric) of one data set."
     items, before = _items(name, *how), _shipped_scores(name, *how)
     started = time.perf_counter()
     scores = _there_and_back(metric or _shipped_metric(name), name, items, judge)
@@ -297,7 +297,7 @@ def _trial(metric, name, judge, how, options):
 
 
 def _reasons(scores):
-    "Reason -> responses without a score, the commonest first."
+    "Return reason -> number of responses without a score, most frequent first."
     return dict(Counter(s.reason for s in scores if s.fraction is None).most_common())
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #a5df314e
@@ -311,7 +311,7 @@ def _names(on):
             raise ValueError(f"{told}: `agreement(METRIC, on={labels[0]!r})` alone counts them without it")
         if name not in LABELLED:
             known = f"{', '.join(LABELLED)}{did_you_mean(name, LABELLED)}"
-            raise ValueError(f"{name!r} is not labelled data; there are {known}")
+            raise ValueError(f"{name!r} is no labelled data; there are {known}")
     return names
 
 
@@ -325,23 +325,21 @@ def _metric_and_judge(of, judge):
             f"of is {type(of).__name__}, expected a metric, which is called with a response, or a judge"
         )
     if inspect.iscoroutinefunction(of):
-        raise TypeError(f"{_name(of)} is a coroutine function; expected its synchronous form")
+        raise TypeError(f"{_name(of)} is a coroutine function; expected a plain function")
     return of, judge
 
 
 def trial(
-    of: Callable[..., Score]
-    | Judge,  # A metric, also one written a cell above; or a judge for the shipped one
+    of: Callable[..., Score] | Judge,  # A metric, or a judge for the shipped metric
     on: str | Sequence[str],  # Keys of `LABELLED`
     *,
-    judge: Judge
-    | None = None,  # Who decides for a metric; default: the built-in judge without the data's family
-    limit: int | None = None,  # Responses at most of each data set, drawn from all over it
+    judge: Judge | None = None,  # Judge for a metric; default: the built-in one without the data's family
+    limit: int | None = None,  # Maximum of responses per data set, drawn from the whole set
     download: bool = True,  # False: never use the network
-    most: int = 10,  # Responses shown whose score moved furthest away from people
+    most: int = 10,  # Maximum of shown responses whose score moved away from people
     **options: Any,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> Trial:
-    "How far a metric, a judge or both agree with people, and how far that moved from what is shipped."
+    "Return the agreement of a metric or judge with people, and its change from the shipped one."
     metric, asked = _metric_and_judge(of, judge)
     rows, moved, lost, told = [], [], [], {}
     for name in _names(on):
@@ -382,14 +380,14 @@ def agreement(
 
 
 def agreement(
-    of: Any,  # Scores of one judge or several; or a metric or a judge, which is tried on labelled data
-    people: Any = None,  # People's scores of the same responses; None: labelled data are named by `on`
+    of: Any,  # Scores by judges; or a metric or judge, tried on labelled data
+    people: Any = None,  # People's scores of the same responses; None: labelled data, see `on`
     *,
     on: str | Sequence[str] | None = None,  # Labelled data, e.g. 'feedback-factuality', or several
-    judge: Judge | None = None,  # Who decides for a metric; default: the embedded one without the family
-    **options: Any,  # As for `validation.agreement.agreement`, or for `trial`
-):  # `AgreementTable` of scores, `Trial` of a metric or a judge, `LabelTable` of a metric on sets of labels
-    "How far judges agree with people: in scores that are there, or of a metric as it is on labelled data."
+    judge: Judge | None = None,  # Judge for a metric; default: the embedded one without the data's family
+    **options: Any,  # As in `validation.agreement.agreement` or `trial`
+):  # `AgreementTable` for scores, `Trial` for a metric or judge, `LabelTable` for sets of labels
+    "Return judges' agreement with people: of given scores, or of a metric or judge on labelled data."
     if on is not None:
         if people is not None:
             raise TypeError(
@@ -406,7 +404,7 @@ def agreement(
 
 
 def _label_trial(of, on, judge, options):
-    "A metric on a set of labels; a judge of one's own is asked by the command, which tells the cost first."
+    "Try a metric on a set of labels; a judge is rejected, because the command shows its cost first."
     metric, asked = _metric_and_judge(of, judge)
     if metric is None or asked is not None:
         raise ValueError(f"{on} has labels: a judge is asked by `crmeval agreement {on} --judge NAME`")

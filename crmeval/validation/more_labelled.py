@@ -31,7 +31,7 @@ def _domain(collection):
 
 
 def _mtrag_fits(row, metric):
-    "Whether there is something that the answer can be held against."
+    "Whether the row has the source or reference that the metric needs."
     if metric == "factuality":
         return bool(row["source"].strip())
     return metric == "fluency" or bool(row["reference"].strip()) and row["system"] != "reference"
@@ -56,19 +56,19 @@ def _mtrag_item(row, metric, rated):
 
 
 def mtrag_items(
-    rows: Iterable[dict],  # As in the file
+    rows: Iterable[dict],  # Rows as in the file
     metric: str,  # 'factuality', 'completeness' or 'fluency'
 ) -> Iterator[Labelled]:
-    "Answers of a support assistant with three ratings from 1 to 4."
+    "Return an iterator of answers of a support assistant with three ratings from 1 to 4."
     rated = {"factuality": "faithfulness", "completeness": "completeness", "fluency": "naturalness"}[metric]
     return (_mtrag_item(r, metric, rated) for r in rows if _mtrag_fits(r, metric))
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #78a795ef
 def dstc9_items(
-    turns: Iterable[dict],  # As in the file: the FAQ entry of each turn
-    ratings: Iterable[dict],  # As in the file
+    turns: Iterable[dict],  # Rows as in the file: FAQ entry of each turn
+    ratings: Iterable[dict],  # Rows as in the file
 ) -> Iterator[Labelled]:
-    "Service replies with three ratings of accuracy from 1 to 5."
+    "Yield service replies with three ratings of accuracy from 1 to 5."
     of = {t["turn"]: t for t in turns}
     for r in ratings:
         marks = on_unit_scale(r["accuracy"], 1, 5)
@@ -88,10 +88,10 @@ def dstc9_items(
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #325229fb
 def diasumfact_items(
-    dialogues: Iterable[dict],  # As in the file
-    rows: Iterable[dict],  # Sentences of summaries, as in the file
+    dialogues: Iterable[dict],  # Rows as in the file
+    rows: Iterable[dict],  # Rows as in the file: sentences of summaries
 ) -> Iterator[Labelled]:
-    "Summaries of meetings with a label for each sentence."
+    "Yield summaries of meetings with a label for each sentence."
     sources, found = {d["doc"]: d["source"] for d in dialogues}, {}
     for r in rows:
         found.setdefault((r["doc"], r["system"]), []).append((r["sentence"], bool(r["supported"])))
@@ -125,19 +125,19 @@ def _whole(key, text, source, right, group="", written=""):
 
 
 def begin_items(
-    rows: Iterable[dict],  # As in the file
+    rows: Iterable[dict],  # Rows as in the file
 ) -> Iterator[Labelled]:
-    "Replies that are attributable to their snippet, or not."
+    "Yield replies labelled by whether they are attributable to their snippet."
     for i, r in enumerate(rows):
         said = r["response"]
         yield _whole(f"{r['part']} {i}", said, r["source"], r["attributable"], r["part"], said)
 
 
 def bump_items(
-    articles: Iterable[dict],  # As in the file
-    pairs: Iterable[dict],  # As in the file
+    articles: Iterable[dict],  # Rows as in the file
+    pairs: Iterable[dict],  # Rows as in the file
 ) -> Iterator[Labelled]:
-    "Right and minimally wrong summaries; a right one that stands in several pairs comes once."
+    "Yield right and minimally wrong summaries; one that is in several pairs is yielded once."
     sources, seen = {a["doc"]: a["source"] for a in articles}, set()
     for r in pairs:
         for text, right in ((r["right"], True), (r["wrong"], False)):
@@ -148,18 +148,18 @@ def bump_items(
 
 
 def summedits_items(
-    rows: Iterable[dict],  # As in the file
+    rows: Iterable[dict],  # Rows as in the file
     domain: str,  # e.g. 'podcast'
 ) -> Iterator[Labelled]:
-    "Summaries that are consistent with their document, or were edited into error."
+    "Return an iterator of summaries labelled by whether they are consistent with their document."
     return (_whole(f"{domain} {r['id']}", r["summary"], r["doc"], r["label"], domain) for r in rows)
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #d042d69e
 def nlg_items(
-    rows: Iterable[dict],  # As in the file
+    rows: Iterable[dict],  # Rows as in the file
     domain: str,  # 'hotels' or 'restaurants'
 ) -> Iterator[Labelled]:
-    "Sentences with a rating of their naturalness from 1 to 6."
+    "Yield sentences with a rating of their naturalness from 1 to 6."
     for r in rows:
         (mark,) = on_unit_scale([r["scores"]["naturalness"]], 1, 6)
         yield Labelled(
@@ -174,7 +174,7 @@ def nlg_items(
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #aa93f63a
 def _parts(make, source, files):
-    "As `reader`, for files of one form that are parts of a set."
+    "Return a loader as `reader` does, for files of one format that are parts of a set."
 
     def load(download):
         for file, part in files.items():

@@ -18,19 +18,19 @@ from .labels import Answer, Labelled
 def word_overlap(
     response: str,
     *,
-    source: str,  # What the response may rely on
-) -> float | None:  # 0 to 1; None: the response has no content word
-    "Share of the response's content words (stems, each occurrence) that stand in the source, 0 to 1."
+    source: str,  # Text that the response may rely on
+) -> float | None:  # 0 to 1; None: no content word in the response
+    "Return the share of the response's content words (stems, with repeats) found in the source."
     said, known = content_words(response), set(content_words(source))
     return sum(w in known for w in said) / len(said) if said else None
 
 # %% ../../nbs/validation/05_overlap.ipynb #12d80afa
-CUTS = {"factuality": 0.9, "completeness": 0.7, "conciseness": 0.7}  # Least share of words for a yes
+CUTS = {"factuality": 0.9, "completeness": 0.7, "conciseness": 0.7}  # minimum share of words for a yes
 OVERLAP = "word overlap"
 
 
 def _sides(item):
-    "Pieces of the response or the key facts, one a unit, and the text that they are looked for in."
+    "Return the pieces to look up, one per unit, and the text in which to look them up."
     said, facts = list(item.sentences), list(item.key_facts)
     if item.metric == "factuality":
         return said, item.source or ""
@@ -40,9 +40,9 @@ def _sides(item):
 
 
 def overlap_answer(
-    item: Labelled,  # With texts
-) -> Answer:  # fraction: share of all words; units and graded: one a unit
-    "What word overlap says of a labelled response; 'undefined' where there is nothing to count."
+    item: Labelled,  # Item with texts
+) -> Answer:  # fraction: share of all words; units and graded: one per unit
+    "Return the word-overlap answer for a labelled response; 'undefined' without content words."
     pieces, context = _sides(item) if item.metric in CUTS else ([], "")
     whole = word_overlap("\n".join(pieces), source=context) if context.strip() else None
     if whole is None:
@@ -59,7 +59,7 @@ def overlap_answer(
 def with_overlap(
     items: Sequence[Labelled],
 ) -> list[Labelled]:  # In order, with an answer of `OVERLAP` added
-    "Let word overlap answer on labelled responses; items without texts stay as they are."
+    "Add word-overlap answers to labelled responses; items without texts are unchanged."
     return [
         replace(i, answers={**i.answers, OVERLAP: overlap_answer(i)}) if i.sentences else i for i in items
     ]
@@ -73,11 +73,9 @@ def _log_words(item):
 
 
 def line_of_words(
-    items: Sequence[Labelled],  # Rated responses with texts, of other sets than the one in question
-) -> (
-    tuple[float, float] | None
-):  # (slope, intercept) on log(1 + words); None: none is rated, or all are as long
-    "The line by which length tells people's rating, by least squares."
+    items: Sequence[Labelled],  # Rated responses with texts, from other sets than the measured one
+) -> tuple[float, float] | None:  # (slope, intercept) on log(1 + words); None: no ratings or equal lengths
+    "Fit people's rating as a line of the response length by least squares."
     rated = [(_log_words(i), i.people) for i in items if i.sentences and i.people is not None]
     if not rated:
         return None
@@ -91,9 +89,9 @@ def line_of_words(
 
 def with_word_count(
     items: Sequence[Labelled],
-    line: tuple[float, float],  # As `line_of_words` gives it
-) -> list[Labelled]:  # In order, with an answer of `WORDS` added; its fraction is in [0, 1]
-    "Let the number of words answer on labelled responses; items without texts stay as they are."
+    line: tuple[float, float],  # From `line_of_words`
+) -> list[Labelled]:  # In order, with an answer of `WORDS`; fraction in [0, 1]
+    "Add word-count answers to labelled responses; items without texts are unchanged."
     return [replace(i, answers={**i.answers, WORDS: _by_words(i, line)}) if i.sentences else i for i in items]
 
 

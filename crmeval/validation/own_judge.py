@@ -33,7 +33,7 @@ from .overlap import OVERLAP, with_overlap
 from .side_by_side import check_has_texts, drawn, side_by_side
 
 # %% ../../nbs/validation/09_own_judge.ipynb #23b49bd3
-TOKENS_A_UNIT = 40  # Assumed of a reply, for each sentence or fact asked about
+TOKENS_A_UNIT = 40  # assumed tokens of a reply per sentence or fact
 _SPEED = {
     "local": (20, 100, 0.1),
     "": (60, 5000, 0.8),
@@ -46,7 +46,7 @@ def _replies(n):
 
 @dataclass(frozen=True)
 class Ahead(Printed):
-    "What it takes to measure a judge; prints as a sentence."
+    "Expected cost of measuring a judge; prints as a sentence."
 
     judge: str
     dataset: str
@@ -55,17 +55,17 @@ class Ahead(Printed):
     calls: int
     input_tokens: int  # Estimated
     output_tokens: int  # Assumed
-    usd: float | None  # At list price; None where there is none
-    minutes: float  # Assumed, as the speed of the endpoint is not known
-    interval_width: float | None  # Of the figure, from end to end; None where it cannot be told
+    usd: float | None  # US dollars at list price; None: no price
+    minutes: float  # Assumed, because the endpoint's speed is unknown
+    interval_width: float | None  # Full width of the figure's interval; None: unknown
     figure: str = "Pearson's correlation"
-    kept: int = 0  # Replies that are on disk from before; they are not among the calls
+    kept: int = 0  # Replies stored earlier, not counted as calls
 
     def __str__(self):
         cost = "no price is known" if self.usd is None else f"about {self.usd:.2f} US dollars"
         width = "cannot be told" if self.interval_width is None else f"about {self.interval_width:.2f} wide"
         who = judge_in_words(self.judge)
-        before = f" beside {_replies(self.kept)} kept from before" if self.kept else ""
+        before = f" in addition to {_replies(self.kept)} stored earlier" if self.kept else ""
         return (
             f"{who} on {self.dataset}: {self.responses} responses of {self.documents} documents, "
             f"{self.calls:,} calls{before}, about {self.input_tokens:,} tokens in and "
@@ -75,18 +75,18 @@ class Ahead(Printed):
 
 # %% ../../nbs/validation/09_own_judge.ipynb #d5f4957f
 def _fresh(judge):
-    "A judge that remembers nothing of what it was asked while its questions were counted."
+    "Return a copy of a judge, so that counting leaves no state in the original."
     if isinstance(judge, Panel):
         return Panel([_fresh(j) for j in judge.judges], judge.how, quorum=judge.quorum)
     return copy.copy(judge) if isinstance(judge, RecordingJudge) else judge
 
 
 def counted(
-    ask: Callable[[Judge], Awaitable],  # Asks a judge all that is to be asked, one question after the other
+    ask: Callable[[Judge], Awaitable],  # Sends all requests to a judge, one after the other
     judge: Judge,
-    known: Asking | None = None,  # Replies that are kept: they are given, and not counted
-) -> list[tuple[Any, int]]:  # (client, tokens of the request) of each question
-    "What a judge would be asked; nothing is sent."
+    known: Asking | None = None,  # Stored replies, which are returned and not counted
+) -> list[tuple[Any, int]]:  # (client, tokens of the request) of each request
+    "Return the requests that a judge would send; nothing is sent."
 
     async def count():
         with counting_calls(known.known if known else None) as asked:
@@ -97,7 +97,7 @@ def counted(
 
 
 def _cost(client, usage, prices):
-    "US dollars; what runs on this machine costs nothing."
+    "Return US dollars; models on this machine cost nothing."
     if getattr(client, "provider", "") == "local":
         return 0.0
     return call_cost_usd(usage, price_of(client, prices or None))
@@ -127,18 +127,18 @@ def _width(name, items):
 
 # %% ../../nbs/validation/09_own_judge.ipynb #f4e8fe70
 def foreseen(
-    asked: Sequence[tuple[Any, int]],  # As `counted` gives it
+    asked: Sequence[tuple[Any, int]],  # From `counted`
     judge: Judge,
     *,
-    scale: float,  # Questions that will be asked for one that was counted
-    units: int,  # Sentences, facts or instructions asked about in all
+    scale: float,  # Number of requests per counted request
+    units: int,  # Total of sentences, facts or instructions
     concurrency: int,
     prices: Mapping | None,
 ) -> tuple[int, int, int, float | None, float]:  # calls, tokens in, tokens out, US dollars, minutes
-    "What questions will take; tokens of replies and speed are assumed."
+    "Return the expected cost of requests; reply tokens and speed are assumed."
     said = round(units * TOKENS_A_UNIT / max(1, len(clients_of(judge))))
     usd, seconds, tokens_in, tokens_out = 0.0, 0.0, 0, 0
-    named = {c.name: c for c in clients_of(judge)}  # a local client sends through another
+    named = {c.name: c for c in clients_of(judge)}  # a local client sends through a second one
     for name_of_client in dict.fromkeys(c.name for c, _ in asked):
         mine = [n for c, n in asked if c.name == name_of_client]
         client = named.get(name_of_client, name_of_client)
@@ -151,16 +151,16 @@ def foreseen(
 
 
 def foreseen_beside(
-    items: Sequence,  # All that are asked about
+    items: Sequence,  # All items
     judge: Judge,
     ask: Callable,  # (items, judge, concurrency=) -> awaitable
-    units: int,  # Sentences, facts or instructions asked about in all
+    units: int,  # Total of sentences, facts or instructions
     *,
-    sample: int,  # Items at most whose questions are made, where no reply is kept
+    sample: int,  # Maximum of items for which requests are built, if no replies are stored
     kept: KeptAnswers | None,
     **how,  # concurrency, prices
-) -> tuple[tuple[int, int, int, float | None, float], int]:  # (as `foreseen` gives it, replies kept)
-    "What is missing beside the replies that are kept; with some of them each question is made, to be exact."
+) -> tuple[tuple[int, int, int, float | None, float], int]:  # (result of `foreseen`, stored replies)
+    "Return the cost of the replies not stored yet; exact, not sampled, if there are stored ones."
     some = items if kept is not None and len(kept) else items[:: max(1, -(-len(items) // sample))]
     known = None if kept is None else kept.asking()
     asked, scale = counted(lambda j: ask(some, j, concurrency=1), judge, known), len(items) / len(some)
@@ -173,14 +173,14 @@ def look_ahead(
     name: str,  # A key of `LABELLED`
     judge: Judge,
     *,
-    limit: int | None = None,  # Responses at most, the same that `measure_judge` will ask about
+    limit: int | None = None,  # Maximum of responses, the same as in `measure_judge`
     concurrency: int = 8,
-    prices: Mapping | None = None,  # Model -> US dollars per million tokens (in, out), beside the list
-    sample: int = 50,  # Responses at most whose questions are made; the rest is scaled
+    prices: Mapping | None = None,  # Model -> USD per million tokens (in, out), added to the list
+    sample: int = 50,  # Maximum of responses for which requests are built; then scaled up
     download: bool = True,  # False: never use the network
-    kept: KeptAnswers | None = None,  # Of this judge and set: what is there is not asked
+    kept: KeptAnswers | None = None,  # Stored replies of this judge and set, not requested again
 ) -> Ahead:
-    "What `measure_judge` with the same words will ask and cost; nothing is sent."
+    "Return what `measure_judge` with these arguments will send and cost; nothing is sent."
     _check_small_questions(name)
     items = drawn(load_labelled(name, download=download), limit)
     documents = len({i.cluster for i in items})
@@ -190,7 +190,7 @@ def look_ahead(
 
 # %% ../../nbs/validation/09_own_judge.ipynb #b8e3b029
 class _Budgeted:
-    "A route on which calls keep their lane and the budget, and replies are kept."
+    "Route that applies lane and budget to calls and stores replies."
 
     def __init__(self, traffic, asking: Asking | None):
         self.traffic, self.held, self.asking = traffic, set(), asking
@@ -200,7 +200,7 @@ class _Budgeted:
         return await (send(call) if self.asking is None else self.asking.answer(client, request, send, call))
 
     async def settle(self):
-        "Wait a moment for replies on their way, so that nobody closes the connections before."
+        "Wait briefly for replies in flight before connections are closed."
         if self.asking is not None:
             await self.asking.settle()
 
@@ -215,12 +215,12 @@ def within_budget(
     judge: Judge,
     *,
     concurrency: int = 8,
-    max_calls: int | None = None,  # Never passed; None: no limit
+    max_calls: int | None = None,  # Never exceeded; None: no limit
     max_usd: float | None = None,
-    prices: Mapping | None = None,  # Model -> US dollars per million tokens (in, out), beside the list
-    kept: KeptAnswers | None = None,  # Of this judge and set: what is there is not asked
-) -> Iterator[Asking | None]:  # Counts the replies that were found
-    "Inside, whatever a judge asks keeps its lane and the budget, and is on disk before it counts."
+    prices: Mapping | None = None,  # Model -> USD per million tokens (in, out), added to the list
+    kept: KeptAnswers | None = None,  # Stored replies of this judge and set, not requested again
+) -> Iterator[Asking | None]:  # Counts the stored replies used
+    "Apply lane and budget to a judge's calls within the block, and store replies in `kept`."
     budget = make_budget(max_calls, max_usd, prices, clients_of(judge))
     asking = None if kept is None else kept.asking()
     token = ROUTE.set(cast(Any, _Budgeted(Traffic(concurrency, budget=budget), asking)))
@@ -235,23 +235,23 @@ UNREAD = ("parse_error", "truncated")
 
 @dataclass(frozen=True)
 class MeasuredJudge(Printed):
-    "A judge's agreement, and what it took; prints as a table and a sentence."
+    "A judge's agreement and its cost; prints as a table and a sentence."
 
-    lines: Any  # A table of lines: `SideBySide` of shares and points, or one of labels
-    answers: Sequence[Answer]  # One a response
+    lines: Any  # `SideBySide` for shares and points, or `LabelTable` for labels
+    answers: Sequence[Answer]  # One per response
     calls: int
-    usd: float | None  # None where there is no price
+    usd: float | None  # None: no price
     seconds: float
-    kept: int = 0  # Replies that were on disk from before; they are not among the calls
+    kept: int = 0  # Replies stored earlier, not counted as calls
 
     @property
     def statuses(self) -> dict[str, int]:
-        "How many answers have which status."
+        "Return the number of answers by status."
         return dict(Counter(a.status for a in self.answers))
 
     @property
     def parse_rate(self) -> float | None:
-        "Share of the replies that could be read, 0 to 1, higher is better; None where nothing came back."
+        "Return the share of readable replies, 0 to 1, higher is better; None: no replies."
         came = [a for a in self.answers if a.status in ("ok", *UNREAD)]
         return sum(a.status == "ok" for a in came) / len(came) if came else None
 
@@ -261,7 +261,7 @@ class MeasuredJudge(Printed):
         )
         cost = "no price is known" if self.usd is None else f"{self.usd:.4f} US dollars"
         told = ", ".join(f"{n} {s}" for s, n in sorted(self.statuses.items()))
-        before = f" beside {_replies(self.kept)} kept from before" if self.kept else ""
+        before = f" in addition to {_replies(self.kept)} stored earlier" if self.kept else ""
         return f"{self.lines}\n\n{rate} ({told}); {self.calls} calls{before}, {cost}, {self.seconds:.0f} s"
 
 
@@ -271,11 +271,11 @@ def _sum(used, of):
 
 def spent_on(
     answers: Sequence[Answer],
-    clients: Sequence,  # Of the judge
+    clients: Sequence,  # Clients of the judge
     prices: Mapping | None,
-    asking: Asking | None = None,  # Knows which replies were kept: they are not paid again
-) -> tuple[int, float | None]:  # (calls, US dollars); None where there is no price
-    "What all answers took now; a panel of several prices has no price by answer."
+    asking: Asking | None = None,  # Counts stored replies, which are not paid again
+) -> tuple[int, float | None]:  # (calls, US dollars); None: no price
+    "Return calls and cost of new answers; a panel with different prices has no cost."
     used = [a.usage for a in answers if a.usage is not None]
     before = asking.saved if asking else Usage(0, 0, 0)
     tokens_in = max(0, _sum(used, "input_tokens") - (before.input_tokens or 0))
@@ -289,15 +289,15 @@ def measure_judge(
     name: str,  # A key of `LABELLED`
     judge: Judge,  # Of style 'fine'
     *,
-    limit: int | None = None,  # Responses at most, drawn from all over the data set
+    limit: int | None = None,  # Maximum of responses, drawn from the whole data set
     concurrency: int = 8,
-    max_calls: int | None = None,  # Never passed; what was not asked is counted
+    max_calls: int | None = None,  # Never exceeded; unsent requests are counted
     max_usd: float | None = None,
-    prices: Mapping | None = None,  # Model -> US dollars per million tokens (in, out), beside the list
-    kept: KeptAnswers | None = None,  # Of this judge and set: what is there is not asked
+    prices: Mapping | None = None,  # Model -> USD per million tokens (in, out), added to the list
+    kept: KeptAnswers | None = None,  # Stored replies of this judge and set, not requested again
     **options,  # download, groups, confidence_level, n_resamples, rng
 ) -> MeasuredJudge:
-    "How well a judge agrees with people on a labelled data set, how many replies were read, what it took."
+    "Measure a judge's agreement with people on a labelled data set, its parse rate and cost."
     _check_small_questions(name)
     how = {"max_calls": max_calls, "max_usd": max_usd, "prices": prices, "kept": kept}
     start = time.perf_counter()

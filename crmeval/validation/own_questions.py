@@ -20,7 +20,7 @@ from ..tasks.rows import read_rows
 from .retrievers import with_conversation
 
 # %% ../../nbs/validation/14_own_questions.ipynb #f2af6404
-_COLUMNS = {  # ours -> as they may be called
+_COLUMNS = {  # field -> accepted column names
     "text": ("text", "question", "query"),
     "documents": ("documents", "document", "required_documents"),
     "passages": ("passages", "relevant"),
@@ -29,17 +29,17 @@ _COLUMNS = {  # ours -> as they may be called
 
 @dataclass(frozen=True)
 class Questions:
-    "Questions and what answers them."
+    "Questions with the documents or passages that answer them."
 
     name: str
-    queries: tuple[Query, ...]  # Without anything relevant: nothing answers it
-    by_document: bool  # Whether ids are of documents, else of passages
+    queries: tuple[Query, ...]  # A query without relevant ids is unanswerable
+    by_document: bool  # Whether ids refer to documents; False: passages
 
 
 def read_questions(
-    path: str | Path,  # .csv, .jsonl, .json, .xlsx or .parquet: a question a row, and what answers it
+    path: str | Path,  # .csv, .jsonl, .json, .xlsx or .parquet: one question per row, with its answers' ids
 ) -> Questions:
-    "Questions of one's own; a row that lacks something raises `ValueError` with its number."
+    "Read questions from a table; an incomplete row raises `ValueError` with its number."
     rows = read_rows(path)
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     text = _column(path, names, "text", needed=True)
@@ -47,7 +47,7 @@ def read_questions(
     if bool(documents) == bool(passages):
         both = "both documents and passages" if documents else "neither documents nor passages"
         raise ValueError(
-            f"{path} has {both}: expected one column of what answers a question; it has {', '.join(names)}"
+            f"{path} has {both}: expected one column with the answers' ids; it has {', '.join(names)}"
         )
     answers = documents or passages
     queries = tuple(
@@ -62,7 +62,7 @@ def read_questions(
 
 
 def _column(path, names, kind, needed=False):
-    "How a table calls a column of ours; None: not at all."
+    "Return the table's name of a field's column; None: missing."
     found = [name for name in names if name.strip().lower() in _COLUMNS[kind]]
     if len(found) > 1:
         raise ValueError(f"{path} has {' and '.join(found)}, expected one of them")
@@ -85,7 +85,7 @@ _MORE = {"messages": list, "where": dict}
 
 
 def _data(value, kind, where):
-    "What a cell says in JSON."
+    "Return the JSON content of a cell."
     if value in (None, ""):
         return kind()
     try:
@@ -100,7 +100,7 @@ def _data(value, kind, where):
 
 
 def _listed(value):
-    "Ids in a cell: a list, a list in JSON, or a text with ';' between them."
+    "Return the ids in a cell: a list, a JSON list, or a text separated by ';'."
     if isinstance(value, str):
         said = value.strip()
         value = _data(said, list, "ids") if said.startswith("[") else said.split(";")
@@ -108,11 +108,11 @@ def _listed(value):
     return [str(v).strip() for v in found if v is not None and str(v).strip()]
 
 # %% ../../nbs/validation/14_own_questions.ipynb #158ef121
-_PASSAGES_EACH = 5  # of a document, at most, among those that are looked at
+_PASSAGES_EACH = 5  # passages per document to retrieve when ranking documents
 
 
 def _search(index, questions, k, more, options):
-    "A search by queries that gives ids of what the questions name."
+    "Return a search by query whose ids are of the questions' kind."
     many = k * _PASSAGES_EACH if questions.by_document else k
     inner = searcher(index, k=many, words=with_conversation, more=more, **options)
     if not questions.by_document:
@@ -131,8 +131,8 @@ def check_known(
     index: Index,
     questions: Questions,
     who: Sequence[str] | None = None,
-) -> int:  # How many of the ids that are wanted this reader may not see
-    "What is not in an index at all can never be found, and is a ValueError that names it."
+) -> int:  # Number of wanted ids that this reader may not see
+    "Raise `ValueError` for a wanted id that is not in the index; count those hidden from a reader."
     name = "document" if questions.by_document else "id"
     with index.file.reading() as base:
         there = {own for (own,) in base.execute(f"SELECT DISTINCT {name} FROM passages")}
@@ -141,13 +141,13 @@ def check_known(
         if i not in there:
             what = "document" if questions.by_document else "passage"
             meant = _meant(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
-            raise ValueError(f"question {q.id!r} wants {i!r}, and the index has no such {what}{meant}")
+            raise ValueError(f"question {q.id!r} needs {i!r}, and the index has no such {what}{meant}")
     seen = {i for i in {i for i, _ in wanted} if index.count({name: i}, who=who)}
     return sum(i not in seen for i, _ in wanted)
 
 
 def _meant(word, there):
-    "The name that was meant: a document is often named without its folder."
+    "Return a suggestion for a name, because documents are often given without their folder."
     whole = [name for name in there if name.endswith(f"/{word}")]
     return f"; did you mean {whole[0]!r}?" if len(whole) == 1 else did_you_mean(word, there)
 
@@ -156,15 +156,13 @@ def measure_index(
     index: Index,
     questions: Questions,
     *,
-    how: Sequence[
-        str
-    ] = (),  # 'words', 'meaning', 'both'; (): words, and the others where there is an encoder
-    k: int = 10,  # Documents or passages that are found for a question
-    who: Sequence[str] | None = None,  # As whom; None: what everybody may read
-    where: Mapping[str, Any] | None = None,  # For every question, beside its own
-    told: Callable[[str], object] | None = None,  # Called with each way before it is asked
-) -> list[RetrievalTable]:  # One a way
-    "What an index finds for questions of one's own: nDCG, recall, MRR and hit rate at `k`."
+    how: Sequence[str] = (),  # 'words', 'meaning', 'both'; (): words, with an encoder all three
+    k: int = 10,  # Number of documents or passages retrieved per question
+    who: Sequence[str] | None = None,  # Names of the reader; None: only what everybody may read
+    where: Mapping[str, Any] | None = None,  # Filter for every question, in addition to its own
+    told: Callable[[str], object] | None = None,  # Called with each way before it is measured
+) -> list[RetrievalTable]:  # One per way
+    "Measure an index on questions: nDCG, recall, MRR and hit rate at `k`."
     if isinstance(k, bool) or k < 1:
         raise ValueError(f"k is {k!r}, expected a whole number from 1")
     tables = []

@@ -40,30 +40,30 @@ def _place(match):
 
 
 def read_choice(
-    text: str,  # A judge's reply on two responses, called a and b or 1 and 2
-) -> int | None:  # 1: the one shown first; 2: the other; None: no choice can be read
-    "The response that a reply calls better, by the place where it was shown."
+    text: str,  # A judge's reply on two responses, named a and b or 1 and 2
+) -> int | None:  # 1: the one shown first; 2: the other; None: no readable choice
+    "Return the position of the response that a reply prefers."
     found = _ALONE.fullmatch(text.strip()) or next(reversed(list(_BETTER.finditer(text))), None)
     return None if found is None else _place(found)
 
 # %% ../../nbs/validation/02_pairwise.ipynb #99501f3f
 def by_response(
-    choice: int | None,  # By place: 1, 2, 0 or None
+    choice: int | None,  # By position: 1, 2, 0 (tie) or None
     swapped: bool,  # Whether response 2 was shown first
 ) -> int | None:  # By response
-    "Turn 'the one shown first' into 'response 1'."
+    "Convert a choice by position into a choice by response."
     return 3 - choice if swapped and choice in (1, 2) else choice
 
 
 async def _asked(ask, *texts):
-    "The choice by place; a plain function is asked in a thread."
+    "Return the choice by position; a plain function runs in a thread."
     if inspect.iscoroutinefunction(ask) or inspect.iscoroutinefunction(type(ask).__call__):
         return await ask(*texts)
     return await asyncio.to_thread(ask, *texts)
 
 
 async def _asked_twice(ask, pair):
-    "The row of one pair, asked in both orders."
+    "Return the row of one pair, judged in both orders."
     texts = pair["instruction"], pair["response1"], pair["response2"]
     a, b = await asyncio.gather(_asked(ask, *texts), _asked(ask, texts[0], texts[2], texts[1]))
     if bad := [c for c in (a, b) if c not in (0, 1, 2, None)]:
@@ -73,12 +73,12 @@ async def _asked_twice(ask, pair):
 
 # %% ../../nbs/validation/02_pairwise.ipynb #479b5455
 async def aboth_orders(
-    ask: Callable,  # (instruction, first, second) -> 1, 2, 0 or None, by place; may be async
-    pairs: Sequence[Mapping],  # (n,) with 'instruction', 'response1', 'response2'; perhaps 'gold' and 'item'
+    ask: Callable,  # (instruction, first, second) -> 1, 2, 0 or None, by position; may be async
+    pairs: Sequence[Mapping],  # (n,) 'instruction', 'response1', 'response2'; optional 'gold', 'item'
     *,
-    concurrency: int = 8,  # Pairs in work at once
-) -> list[dict]:  # (n,) 'first', 'swapped' by response, and 'gold', 'item' where given
-    "Ask which of two responses is better, in both orders."
+    concurrency: int = 8,  # Pairs processed at once
+) -> list[dict]:  # (n,) 'first', 'swapped' by response, and 'gold', 'item' if given
+    "Return the choice between two responses in both orders for each pair."
     gate = asyncio.Semaphore(concurrency)
 
     async def one(pair):
@@ -89,13 +89,13 @@ async def aboth_orders(
 
 
 def both_orders(*args, **kwargs) -> list[dict]:
-    "As `aboth_orders`, from a script or a notebook cell."
+    "Run `aboth_orders` from a script or notebook cell."
     return run_sync(aboth_orders(*args, **kwargs))
 
 # %% ../../nbs/validation/02_pairwise.ipynb #e8e931e3
 @lru_cache(maxsize=1)
 def _prompt():
-    "Texts of the question and the form of the reply."
+    "Return the prompt texts and the reply format."
     data = json.loads(data_path("prompts", "compare.json").read_text(encoding="utf-8"))
     return {**data, "system": " ".join(data["system"]), "user": "\n".join(data["user"])}
 
@@ -110,7 +110,7 @@ def _messages(ticket, instruction, first, second):
 
 
 def _better_of(value):
-    "What a JSON value says is better; None when it says nothing."
+    "Return the preferred response named in a JSON value; None if there is none."
     if isinstance(value, dict) and "better" in value:
         return str(value["better"]).strip().lower()
 
@@ -119,7 +119,7 @@ _CHOICES = {"a": 1, "b": 2, "tie": 0}
 
 
 def _choice(text, ticket, cut=False):
-    "The signed choice of a JSON reply; in words only when there is no JSON choice and one response is named."
+    "Return the signed choice of a JSON reply; without one, the choice in words if only one is named."
     if any(_better_of(v) for v in strict_values(text)) or find_answer(text, _better_of, ""):
         better = find_answer(text, _better_of, ticket, cut=cut)
         return _CHOICES.get(better) if isinstance(better, str) else None
@@ -128,19 +128,19 @@ def _choice(text, ticket, cut=False):
 
 # %% ../../nbs/validation/02_pairwise.ipynb #36e6f04e
 class PairwiseJudge:
-    "Asks a chat client which of two responses is better; call it with `await`, or hand it to `both_orders`."
+    "Asks a chat client which of two responses is better; awaitable call, or argument of `both_orders`."
 
     def __init__(
         self,
-        client,  # With `async chat(messages, response_format=)`, e.g. of `make_client('openai:NAME')`
+        client,  # With `async chat(messages, response_format=)`, as from `make_client('openai:NAME')`
         *,
-        retries: int = 4,  # Further tries after a failure that may pass
+        retries: int = 4,  # Further tries after a transient failure
     ):
         self.client, self.retries, self.usage = client, retries, Tally()
         self.name = f"{getattr(client, 'name', 'client')} (pairwise)"
 
     async def __call__(self, instruction: str, first: str, second: str) -> int | None:
-        "1 or 2 by place, 0 for a tie, None when there is no answer; `usage` counts why."
+        "Return 1 or 2 by position, 0 for a tie, None without an answer; `usage` counts the reasons."
         ticket = make_ticket([instruction, first, second])
         messages = _messages(ticket, instruction, first, second)
         try:
@@ -171,12 +171,12 @@ def _unread_as_none(choices):
 
 
 def _known_value(share):
-    assert share.value is not None  # a choice that could not be read is wrong here, not a gap
+    assert share.value is not None  # an unreadable choice counts as wrong here, not as missing
     return share.value
 
 
 def _llmbar_shares(first, swapped, gold):
-    "Shares as LLMBar spells them."
+    "Return shares in LLMBar's format."
     found, n = order_swap(first, swapped, gold, n_resamples=2), len(gold)
 
     def said(name):
@@ -201,8 +201,8 @@ def llmbar_figures(
     first: Sequence[int | None],  # (n,) winner by response, 1 or 2
     swapped: Sequence[int | None],  # (n,) with response 2 shown first
     gold: Sequence[int],  # (n,)
-) -> dict[str, str | float | None]:  # As in `statistics.json` of LLMBar
-    "The statistics that LLMBar publishes for an evaluator, by its rules and in its spelling."
+) -> dict[str, str | float | None]:  # As in LLMBar's `statistics.json`
+    "Return the statistics that LLMBar publishes for an evaluator, by its rules and in its format."
     one, two = _unread_as_none(first), _unread_as_none(swapped)
     # upstream codes the winner 1 as 1, else 0
     codes = [list(map(int, (x == 1 for x in c))) for c in (one, two)]
@@ -217,8 +217,8 @@ def llmbar_figures(
 # %% ../../nbs/validation/02_pairwise.ipynb #75069cf1
 def majority_choice(
     votes: Sequence[int | None],  # Choices of several people
-) -> int | None:  # The choice of more than half of those who chose; None: there is none
-    "The majority of some choices."
+) -> int | None:  # The choice of more than half of the known votes; None: no majority
+    "Return the majority choice."
     known = [v for v in votes if v is not None]
     top = Counter(known).most_common(1)
     return top[0][0] if top and 2 * top[0][1] > len(known) else None
@@ -229,7 +229,7 @@ def judge_against(
     people: Sequence[int | None],  # (n,) majority of people
     **options,  # clusters, n_resamples, rng, confidence_level
 ) -> dict[str, Estimate]:
-    "Accuracy, balanced accuracy (0 to 1), kappa (at most 1) of choices against people's; higher is better."
+    "Return accuracy, balanced accuracy and kappa of choices against people's; higher is better."
     hit = [None if a is None or b is None else float(a == b) for a, b in zip(judge, people, strict=True)]
     return {
         "accuracy": mean_estimate(hit, bounds=(0, 1), **options),

@@ -20,12 +20,12 @@ def _share_cell(x):
 
 @dataclass(frozen=True)
 class SpanScore(Printed):
-    "Counts of one entity; a share without a denominator is None."
+    "Counts for one entity type; a share without a denominator is None."
 
     entity: str
-    gold: int  # Marked spans
+    gold: int  # Number of marked spans
     found: int  # Marked spans that overlap a finding of the same entity
-    predicted: int  # Findings
+    predicted: int  # Number of findings
     right: int  # Findings that overlap a marked span of the same entity
 
     @property
@@ -37,7 +37,7 @@ class SpanScore(Printed):
         return self.right / self.predicted if self.predicted else None
 
     def f_beta(self, beta: float = 2) -> float | None:
-        "Weighted mean of precision and recall, 0 to 1; `beta` 2 weighs recall four times; None: no marks."
+        "Return the F-beta score, 0 to 1; `beta` 2 weights recall fourfold; None: no marked spans."
         p, r = self.precision, self.recall
         if r is None:
             return None
@@ -49,7 +49,7 @@ class SpanScore(Printed):
 
 # %% ../../nbs/validation/07_pii_scores.ipynb #bf3d2181
 def _overlaps(span, others, compared_as):
-    "Whether one of the other spans is of the same entity and overlaps."
+    "Whether any of the other spans is of the same entity and overlaps."
     entity = compared_as(span.entity)
     return any(entity == compared_as(o.entity) and span.start < o.end and o.start < span.end for o in others)
 
@@ -68,9 +68,9 @@ def span_scores(
     found: Sequence[Sequence[Span]],  # (n,) findings of each text
     gold: Sequence[Sequence[Span]],  # (n,) marked spans of each text, same order
     *,
-    same: Mapping[str, str] | None = None,  # Entity -> the entity it is compared as; others stay as they are
-) -> dict[str, SpanScore]:  # Entity as marked -> score, in order of name; then 'all'
-    "Precision, recall, F-beta of each marked entity and of all, by overlap; higher is better."
+    same: Mapping[str, str] | None = None,  # Entity -> entity to compare it as; others unchanged
+) -> dict[str, SpanScore]:  # Entity as marked -> score, sorted by name; then 'all'
+    "Return precision, recall and F-beta by overlap for each marked entity and all; higher is better."
     if len(found) != len(gold):
         expected = "expected the same texts in the same order"
         raise ValueError(f"found has {len(found)} texts and gold has {len(gold)}, {expected}")
@@ -81,7 +81,7 @@ def span_scores(
     counts = {k: Counter() for k in ("gold", "found", "predicted", "right")}
     wanted = {compared_as(s.entity) for spans in gold for s in spans}
     for ours, theirs in zip(found, gold):
-        # kinds that nobody marked cannot be judged here
+        # entity types without any marked span cannot be evaluated
         ours = [s for s in ours if compared_as(s.entity) in wanted]
         _count_text(counts, ours, theirs, compared_as)
     scores = {}

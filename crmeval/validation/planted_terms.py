@@ -17,20 +17,20 @@ from ..metrics.term_precision import term_precision
 # %% ../../nbs/validation/12_planted_terms.ipynb #c37134aa
 @dataclass(frozen=True)
 class Planted:
-    "A text in which one term was exchanged for what it is confused with."
+    "A text with one term replaced by a term it is confused with."
 
     text: str
-    was: str  # The term that stood there
-    put: str  # What stands there now
+    was: str  # The original term
+    put: str  # The replacement
 
 
 def plant_terms(
-    text: str,  # A sound text
+    text: str,  # A correct text
     *,
     glossary: Glossary,
-    plain: bool = True,  # Also in place of a term's plain words
-) -> list[Planted]:  # One for each place and each confusion, in order
-    "All texts that differ from a sound one by one confused term."
+    plain: bool = True,  # Whether to replace plain wordings of a term as well
+) -> list[Planted]:  # One per position and confusion, in order
+    "Return all texts that differ from a correct one by one confused term."
     made = []
     for found in find_terms(text, glossary=glossary):
         for rival in glossary.rivals(found.name) if plain or not found.plain else ():
@@ -51,9 +51,9 @@ def flags_terms(
 
 
 def planted_shares(
-    samples: Sequence[Sample],  # With references and the tag 'domain'
+    samples: Sequence[Sample],  # Samples with references and the tag 'domain'
 ) -> dict[str, Estimate]:  # Shares in [0, 1]: 'found', 'found, source has both', 'flagged'
-    "Planted confusions that are found (higher is better), sound texts that are flagged (lower is better)."
+    "Return shares of planted confusions found (higher is better) and correct texts flagged (lower)."
     seen: dict[str, list[bool]] = {"found": [], "found, source has both": [], "flagged": []}
     for s in samples:
         glossary, text = read_glossary(str(s.tags["domain"])), s.reference or ""

@@ -18,21 +18,21 @@ from .measure import ask_all, measure
 
 # %% ../../nbs/validation/10_prompt_effects.ipynb #a515d4c3
 def turned(
-    item: Labelled,  # With labels of its sentences
-) -> Labelled:  # The same with its last sentence first
-    "A response with its sentences in the opposite order; its labels go with them."
+    item: Labelled,  # Item with labels of its sentences
+) -> Labelled:  # Last sentence first
+    "Return a response with its sentences and their labels in reverse order."
     return replace(item, sentences=tuple(item.sentences)[::-1], units=tuple(item.units)[::-1])
 
 
 def _at_both_places(items, once, again):
-    "(verdict in order, verdict when turned, document) of each sentence."
+    "Yield (verdict in order, verdict in reverse order, document) for each sentence."
     for item, a, b in zip(items, once, again):
         for x, y in zip(a.units, tuple(b.units)[::-1]):
             yield x, y, item.cluster
 
 
 def _ends(items, once, again):
-    "Yes where a sentence is shown first less yes where it is shown last, for each end of a response."
+    "Yield yes when shown first minus yes when shown last, for the two end sentences of a response."
     for item, a, b in zip(items, once, again):
         if len(item.sentences) > 1 and a.units and None not in (*a.units, *b.units):
             first, last = (a.units[0], b.units[0]), (b.units[-1], a.units[-1])
@@ -45,13 +45,13 @@ def _lengths(items):
 
 # %% ../../nbs/validation/10_prompt_effects.ipynb #5b438001
 def prompt_effects(
-    items: Sequence[Labelled],  # Of factuality, with labels of sentences
+    items: Sequence[Labelled],  # Items of factuality with labels of sentences
     judge: Judge,  # Of style 'fine'
     *,
     concurrency: int = 4,
     **options,  # confidence_level, n_resamples, rng
 ) -> dict[str, Estimate]:  # Shares from 0 to 1, differences from -1 to 1, correlations
-    "How a judge's replies read, how place and length sway its verdicts, and how it agrees with people."
+    "Return a judge's parse rate, effects of position and length, and agreement with people."
     if not items or any(i.metric != "factuality" or i.unit != "sentence" for i in items):
         raise ValueError("expected responses whose sentences people labelled as factual or not")
     asked = ask_all(items, judge, concurrency=concurrency)
@@ -62,7 +62,7 @@ def prompt_effects(
 
 
 def _all_units(rows):
-    "Yes as 1 and no as 0, of all units that are known."
+    "Return all known units, yes as 1 and no as 0."
     return [float(u) for r in rows for u in r.units if u is not None]
 
 

@@ -29,18 +29,18 @@ from .pairwise import aboth_orders
 # %% ../../nbs/validation/11_prompt_trials.ipynb #7fd8a825
 @dataclass(frozen=True)
 class TrialCase:
-    "A source, a response to it, and what is true of the two."
+    "A source, a response to it, and items with known truth."
 
     id: str
     source: str
-    response: Sequence[str]  # Its sentences
-    worse: Sequence[str]  # A response to the same source that is wrong
-    items: Mapping[str, Sequence[tuple[str, bool]]]  # 'check', 'align', 'follow' -> (what is asked, truth)
-    before: Sequence[str] = ()  # Sentences that are true, change nothing and make a text longer
+    response: Sequence[str]  # Sentences of the response
+    worse: Sequence[str]  # A wrong response to the same source
+    items: Mapping[str, Sequence[tuple[str, bool]]]  # 'check', 'align', 'follow' -> (item, truth)
+    before: Sequence[str] = ()  # True sentences that lengthen a text without changing its content
     after: Sequence[str] = ()
 
     def longer(self, sentences: Sequence[str]) -> list[str]:
-        "The same sentences between others that change nothing."
+        "Return the sentences with padding before and after."
         return [*self.before, *sentences, *self.after]
 
 
@@ -48,7 +48,7 @@ _LISTS = {"check": ("true", "false"), "align": ("stated", "unstated"), "follow":
 
 
 def _mixed(yes, no, yes_first):
-    "(text, truth) in turn."
+    "Return (text, truth) pairs, alternating between true and false."
     pairs = zip([(t, True) for t in yes], [(t, False) for t in no], strict=True)
     return tuple(x for pair in pairs for x in (pair if yes_first else pair[::-1]))
 
@@ -65,7 +65,7 @@ def _trial_data():
 
 
 def trial_cases() -> list[TrialCase]:
-    "The cases of ours, invented, in their order."
+    "Return the package's invented cases in order."
     data = _trial_data()
     return [_trial_case(k, row, data["padding"]) for k, row in enumerate(data["cases"])]
 
@@ -75,21 +75,21 @@ WAYS = ("once", "turned", "longer")
 
 @dataclass(frozen=True)
 class ItemTrial:
-    "What a judge said of one item, asked in three ways; None: no answer."
+    "A judge's verdicts on one item asked in three ways; None: no answer."
 
     case: str
     prompt: str  # 'check', 'align' or 'follow'
     truth: bool
-    place: int  # From 0, in order; turned it is `of - 1 - place`
-    of: int  # Items in the list
+    place: int  # From 0, in order; reversed it is `of - 1 - place`
+    of: int  # Number of items in the list
     once: bool | None
     turned: bool | None
     longer: bool | None
-    statuses: Sequence[str] = ("ok", "ok", "ok")  # Of the three verdicts, as `WAYS`
+    statuses: Sequence[str] = ("ok", "ok", "ok")  # Statuses of the three verdicts, as in `WAYS`
 
 
 def _ask_list(judge, case, prompt, texts, longer):
-    "The verdicts on a list of texts, in its order."
+    "Return the verdicts on a list of texts, in order."
     said = case.longer(case.response) if longer else list(case.response)
     if prompt == "check":
         half, more = len(texts) // 2, [*case.before, *case.after] if longer else []
@@ -104,8 +104,8 @@ def try_items(
     case: TrialCase,
     judge: Judge,  # Of style 'fine'
     prompt: str,  # 'check', 'align' or 'follow'
-) -> list[ItemTrial]:  # One an item, in order
-    "Ask a judge about a case's list in order, turned round and in a longer text: three questions."
+) -> list[ItemTrial]:  # One per item, in order
+    "Judge a case's list in order, in reverse order and with a longer text: three requests."
     if prompt not in _LISTS:
         raise ValueError(f"prompt is {prompt!r}, expected one of {', '.join(_LISTS)}")
     texts, truths = (list(c) for c in zip(*case.items[prompt]))
@@ -145,8 +145,8 @@ def try_points(
     case: TrialCase,
     judge: Judge,  # Of style 'rubric'
     criteria: Sequence[str] | None = None,  # Default: the four of the rubric
-) -> list[PointTrial]:  # One a criterion
-    "Let a judge rate a response as it is, longer, and a wrong one; a judge may answer all criteria at once."
+) -> list[PointTrial]:  # One per criterion
+    "Rate a response, its longer version and a wrong one; a judge may answer all criteria at once."
     responses = case.response, case.longer(case.response), case.worse
     return [_point_trial(judge, case, c, responses) for c in criteria or rubric()["criteria"]]
 
@@ -159,10 +159,10 @@ def _point_trial(judge, case, criterion, responses):
 # %% ../../nbs/validation/11_prompt_trials.ipynb #8a1c195b
 @dataclass(frozen=True)
 class PairTrial:
-    "The choice between two responses, by response: 1, 2, 0 (a tie) or None."
+    "Choice between two responses, by response: 1, 2, 0 (a tie) or None."
 
     case: str
-    kind: str  # 'wrong': response 2 is wrong; 'longer': response 2 says the same in more sentences
+    kind: str  # 'wrong': response 2 is wrong; 'longer': response 2 is the same with padding
     first: int | None  # With response 1 shown first
     swapped: int | None  # With response 2 shown first
 
@@ -175,11 +175,11 @@ def _pairs(case, task):
 
 def try_pairs(
     cases: Sequence[TrialCase],
-    ask: Callable,  # (instruction, first, second) -> 1, 2, 0 or None by place, e.g. a `PairwiseJudge`
+    ask: Callable,  # (instruction, first, second) -> 1, 2, 0 or None by position, e.g. a `PairwiseJudge`
     *,
     concurrency: int = 4,
-) -> list[PairTrial]:  # Two a case
-    "Ask which of two responses is better, in both orders."
+) -> list[PairTrial]:  # Two per case
+    "Return the choice between two responses in both orders."
     pairs = [p for c in cases for p in _pairs(c, _trial_data()["task"])]
     rows = run_sync(_asked_in_both_orders(ask, pairs, concurrency))
     return [_pair_trial(r["item"], r["first"], r["swapped"]) for r in rows]
@@ -191,7 +191,7 @@ def _pair_trial(item, first, swapped):
 
 
 async def _asked_in_both_orders(ask, pairs, concurrency):
-    "The choices; connections are closed in the event loop that opened them."
+    "Return the choices; connections are closed in the event loop that opened them."
     try:
         return await aboth_orders(ask, pairs, concurrency=concurrency)
     finally:
@@ -212,14 +212,14 @@ def _mean(values, rows, bounds, options):
 
 
 def _first_less_last(row):
-    "Of an item at an end of the list; None for one between."
+    "Return yes when first minus yes when last for an item at an end of the list, else None."
     if row.place not in (0, row.of - 1) or row.of < 2:
         return None
     return _minus(row.once, row.turned) if row.place == 0 else _minus(row.turned, row.once)
 
 
 def _replies(rows):
-    "Whether each reply, one a case and way, was read whole, None where none came; and its case."
+    "Return for each case and way whether its reply was readable (None: no reply), and the cases."
     seen = {}
     for r in rows:
         for k, status in enumerate(r.statuses):
@@ -242,10 +242,10 @@ def _right(rows, options):
 
 
 def item_effects(
-    rows: Sequence[ItemTrial],  # Of one prompt
+    rows: Sequence[ItemTrial],  # Trials of one prompt
     **options,  # confidence_level, n_resamples, rng
 ) -> dict[str, Estimate]:  # Shares from 0 to 1 and differences from -1 to 1
-    "Replies read, verdicts right (0.5 is chance), and what the place and the length change (0 is best)."
+    "Return parse rate, accuracy (0.5 is chance), and effects of position and length (0 is best)."
     if len({r.prompt for r in rows}) != 1:
         raise ValueError(f"expected trials of one prompt, got {sorted({r.prompt for r in rows})}")
     ends = [r for r in rows if r.place in (0, r.of - 1)]
@@ -264,9 +264,9 @@ def item_effects(
 # %% ../../nbs/validation/11_prompt_trials.ipynb #93b57d1c
 def point_effects(
     rows: Sequence[PointTrial],
-    **options,  # As for `item_effects`
+    **options,  # As in `item_effects`
 ) -> dict[str, Estimate]:  # Points from 1 to 4, differences from -3 to 3
-    "Replies read; by criterion the points, and those of the right response less those of the wrong one."
+    "Return the parse rate, and by criterion points, right minus wrong, and longer minus short."
     found = {"replies read": _read_share(rows, options)}
     for criterion in dict.fromkeys(r.criterion for r in rows):
         mine = [r for r in rows if r.criterion == criterion]
@@ -282,16 +282,16 @@ _PREFERS_LONG = "prefers the longer of two that say the same"
 
 
 def _for_longer(row):
-    "Share of the two orders in which the longer one won; a tie is half, and no choice in either is None."
+    "Return the share of orders in which the longer one won; a tie counts half; None: no choice."
     known = [c for c in (row.first, row.swapped) if c is not None]
     return sum({1: 0.0, 2: 1.0}.get(c, 0.5) for c in known) / len(known) if known else None
 
 
 def pair_effects(
     rows: Sequence[PairTrial],
-    **options,  # As for `item_effects`
+    **options,  # As in `item_effects`
 ) -> dict[str, Estimate]:  # Shares from 0 to 1
-    "Replies read, right choices, the same choice in both orders, and what is preferred (0.5 is unbiased)."
+    "Return parse rate, accuracy, agreement between orders, and preferences (0.5 is unbiased)."
     wrong = [r for r in rows if r.kind == "wrong"]
     longer = [r for r in rows if r.kind == "longer"]
     read = [float(c is not None) for r in rows for c in (r.first, r.swapped)]
@@ -311,7 +311,7 @@ _UNSWAYED = {_PLACE: 0.0, _LENGTH: 0.0, "prefers the first": 0.5, _PREFERS_LONG:
 
 
 def _unswayed(effect):
-    "The value of an unbiased judge; None where none is known: conciseness has to fall with the length."
+    "Return the value of an unbiased judge; None if unknown, as conciseness should fall with length."
     if effect.endswith(": longer less short"):
         return None if effect.startswith("conciseness") else 0.0
     return _UNSWAYED.get(effect)
@@ -320,7 +320,7 @@ def _unswayed(effect):
 def swayed_by(
     effects: Mapping[str, Estimate],  # From `item_effects`, `point_effects` or `pair_effects`
 ) -> list[str]:  # Names of effects, in their order
-    "The effects of place and length whose interval leaves out the value of a judge that nothing sways."
+    "Return the effects of position and length whose interval excludes the value of an unbiased judge."
     out = []
     for name, e in effects.items():
         still = _unswayed(name)
@@ -332,13 +332,13 @@ def swayed_by(
 def prompt_trials(
     cases: Sequence[TrialCase],
     *,
-    fine: Judge | None = None,  # Of style 'fine': the prompts check, align and follow
-    rubric: Judge | None = None,  # Of style 'rubric': rate
-    compare: Callable | None = None,  # As for `try_pairs`
-    concurrency: int = 4,  # Cases in work at once
-    **options,  # As for `item_effects`
+    fine: Judge | None = None,  # Judge of style 'fine': prompts check, align and follow
+    rubric: Judge | None = None,  # Judge of style 'rubric': prompt rate
+    compare: Callable | None = None,  # As in `try_pairs`
+    concurrency: int = 4,  # Cases processed at once
+    **options,  # As in `item_effects`
 ) -> dict[str, dict[str, Estimate]]:  # Prompt -> effect -> figure
-    "What place and length do to a judge's answers, by prompt; whoever is not given is not asked."
+    "Return the effects of position and length on judges' answers, by prompt; None skips a judge."
     if not cases:
         raise ValueError("there is no case to try")
     found = {}
@@ -359,7 +359,7 @@ def _flat(groups: Iterable[Sequence]) -> list:
 
 # %% ../../nbs/validation/11_prompt_trials.ipynb #1117a9d2
 def prompt_figures() -> dict:  # model, settings, date, trials, people, 'without a schema', spent
-    "Figures of all prompts with a real model, as `benchmarks/judge_prompts.py` writes them; no texts."
+    "Return figures of all prompts with a real model, written by `benchmarks/judge_prompts.py`."
     return json.loads(data_path("judge", "prompt_figures.json").read_text(encoding="utf-8"))
 
 
@@ -371,9 +371,9 @@ def _shown(e):
 
 
 def prompt_table(
-    kept: Mapping,  # As `prompt_figures`
+    kept: Mapping,  # As from `prompt_figures`
 ) -> str:
-    "The figures of all prompts with their intervals, and what sways the model, as text."
+    "Return a table of all prompts' figures with intervals, marking effects that sway the model."
     rows = []
     for prompt, effects in kept["trials"]["effects"].items():
         sways = kept["trials"]["swayed_by"][prompt]

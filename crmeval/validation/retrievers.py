@@ -39,12 +39,12 @@ from crmeval.tasks.retrieval_sets import (
 
 # %% ../../nbs/validation/13_retrievers.ipynb #1fd7d28e
 def last_turn(query: Query) -> Asked:
-    "The question as it was said."
+    "Return the question alone."
     return Asked(query.text)
 
 
 def with_conversation(query: Query) -> Asked:
-    "The question, and words of the two turns before it with less weight."
+    "Return the question with the two previous turns at lower weight."
     return Asked(query.text, tuple(m["content"] for m in query.messages[-2:]))
 
 
@@ -55,17 +55,15 @@ EVERYBODY = "*"
 
 
 def _names(passage):
-    "Who may read a passage; everybody where it does not say."
+    "Return the names that may read a passage; everybody if it lists none."
     told = passage.get("allowed")
     return {told} if isinstance(told, str) else set(told or ()) or {EVERYBODY}
 
 
 def readers_of_set(
     passages: Sequence[Mapping[str, Any]],
-) -> dict[
-    str, list[str] | None
-]:  # How a reader is called in tables -> names she reads under; None: nobody known
-    "As whom the passages are searched: one reader where all may read all, else a customer and one who may."
+) -> dict[str, list[str] | None]:  # Label of a reader in tables -> names; None: an unknown reader
+    "Return the readers to search as: one if all may read all, else a customer and a permitted reader."
     named = sorted(set().union(*map(_names, passages)) - {EVERYBODY})
     return {"customer": None, ", ".join(named): named} if named else {"": None}
 
@@ -73,25 +71,25 @@ def readers_of_set(
 def hidden_found(
     table: RetrievalTable,
     passages: Sequence[Mapping[str, Any]],
-    who: Sequence[str] | None = None,  # Names under which was searched
-) -> list[tuple[str, str]]:  # (query, id of a passage); [] is as it should be
-    "Passages that were found for somebody who may not read them."
+    who: Sequence[str] | None = None,  # Names of the reader
+) -> list[tuple[str, str]]:  # (query, passage id); should be empty
+    "Return passages found for a reader who may not read them."
     mine = {EVERYBODY, *(who or ())}
     hidden = {p["id"] for p in passages if not _names(p) & mine}
     return [(f.query, i) for f in table.found for i in f.ids if i in hidden]
 
 # %% ../../nbs/validation/13_retrievers.ipynb #ddc7b527
-SYSTEMS: dict[str, Mapping[str, Any]] = {  # name -> further words of the index's search
+SYSTEMS: dict[str, Mapping[str, Any]] = {  # name -> further arguments of the index's search
     "lexical": {"how": "words"},
-    "meaning": {"how": "meaning"},  # this and the next need an encoder
+    "meaning": {"how": "meaning"},  # this and the next one need an encoder
     "both": {"how": "both"},
 }
 
 
 def find_set(
-    of: str | Path,  # Name of a public set, or a folder of one's own
+    of: str | Path,  # Name of a public set, or a folder
 ) -> RetrievalSet:
-    "A set by its name or its folder."
+    "Return a set by its name or folder."
     if str(of) in retrieval_sets():
         return retrieval_set(str(of))
     if Path(of).expanduser().is_dir():
@@ -103,14 +101,14 @@ def find_set(
 
 @dataclass(frozen=True)
 class RetrieversMeasured(Printed):
-    "Systems on one set."
+    "Figures of retrieval systems on one set."
 
     of: str
     about: str
     tables: tuple[RetrievalTable, ...]
-    known: tuple[KnownFigure, ...]  # What was measured elsewhere
-    gains: Mapping[str, Difference]  # Of each system against the first one, nDCG@10 where it was asked for
-    hidden: int  # Passages that were found for somebody who may not read them
+    known: tuple[KnownFigure, ...]  # Figures measured elsewhere
+    gains: Mapping[str, Difference]  # Each system against the first one, by the first figure
+    hidden: int  # Number of passages found for readers who may not read them
 
     def __str__(self):
         parts = [f"{self.of}: {self.about}", retrieval_text(self.tables), *self._compared(), *self._more()]
@@ -130,7 +128,7 @@ class RetrieversMeasured(Printed):
         return [*told, *([f"known from elsewhere:\n{text_table([head, *rows])}"] if rows else [])]
 
     def to_dicts(self) -> list[dict]:
-        "A row for each figure of each system, then those from elsewhere."
+        "Return a row for each figure of each system, then those from elsewhere."
         rows = [{"set": self.of, **r} for t in self.tables for r in t.to_dicts()]
         known = [
             {"set": self.of, "system": f.system, "figure": f.figure, "value": f.value} for f in self.known
@@ -144,17 +142,17 @@ def _p(difference):
 
 
 def measure_retrievers(
-    of: str | Path | RetrievalSet,  # A set, its name, or a folder of one's own
+    of: str | Path | RetrievalSet,  # A set, its name, or a folder
     *,
-    systems: Sequence[str] = ("lexical",),  # Of `SYSTEMS`
-    views: Sequence[str] = ("last", "conversation"),  # Of `VIEWS`; one where no query has a conversation
-    index: str | Path | Index | None = None,  # That holds the passages; None: made for the measurement
-    with_encoder: bool = False,  # True: one that is made, or is opened from a path, reads by meaning as well
+    systems: Sequence[str] = ("lexical",),  # Names in `SYSTEMS`
+    views: Sequence[str] = ("last", "conversation"),  # Names in `VIEWS`; the first without conversations
+    index: str | Path | Index | None = None,  # Index with the passages; None: created for the measurement
+    with_encoder: bool = False,  # True: a created or opened index also searches by meaning
     figures: Sequence[str] = DEFAULT_FIGURES,
-    limit: int | None = None,  # Queries at most, the first ones of both kinds
-    told: Callable[[str], object] | None = None,  # Called with the name of each system before it is asked
+    limit: int | None = None,  # Maximum of queries, the first ones of each kind
+    told: Callable[[str], object] | None = None,  # Called with the name of each system before it is measured
 ) -> RetrieversMeasured:
-    "Systems on the queries of a set, with what the record knows and without, as each reader."
+    "Measure systems on the queries of a set, with and without filters, as each reader."
     s = of if isinstance(of, RetrievalSet) else find_set(of)
     _check_names(systems, SYSTEMS, "system")
     _check_names(views, VIEWS, "view")
@@ -179,7 +177,7 @@ def _check_names(asked, known, what):
 
 
 def _opened(path, s, folder, with_encoder):
-    "The index at a path, or one that is made of the set's passages."
+    "Return the index at a path, or a new one of the set's passages."
     encoder = shared_encoder() if with_encoder else None
     if path is not None:
         return Index(Path(path).expanduser(), must_exist=True, encoder=encoder)
@@ -189,12 +187,12 @@ def _opened(path, s, folder, with_encoder):
 
 
 def _tables(s, shelf, named, figures, limit, told):
-    "(tables, passages found for those who may not read them) of every combination that the set allows."
+    "Return (tables, number of hidden passages found) for every combination that the set allows."
     tables, hidden, ids = [], 0, {p["id"] for p in s.passages}
     for name, search, who, filtered in _searches(s, shelf, *named):
         if told is not None:
             told(name)
-        # a filter on the answerable ones alone would tell them from the others
+        # a filter on answerable queries only would distinguish them from the others
         queries = (*s.queries[:limit], *(() if filtered else s.unanswerable[:limit]))
         table = evaluate_retriever(search, queries, figures=figures, name=name, known=ids)
         hidden += len(hidden_found(table, s.passages, who))
@@ -203,7 +201,7 @@ def _tables(s, shelf, named, figures, limit, told):
 
 
 def _searches(s, shelf, systems, views):
-    "(name, search, reader, filtered) of every combination that the queries of the set allow."
+    "Yield (name, search, reader, filtered) for every combination that the set's queries allow."
     fields = any(q.where for q in s.queries)
     turns = any(q.messages for q in s.queries)
     for system in systems:

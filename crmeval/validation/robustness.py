@@ -18,26 +18,26 @@ from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.columns import KEPT
 
 # %% ../../nbs/validation/11_robustness.ipynb #fd6c5eaa
-LEAST_PAIRS = 6  # with fewer, no p-value of signs is below 0.05
-ALL = "all"  # The group of all pairs
+LEAST_PAIRS = 6  # with fewer pairs, no sign test gives a p-value below 0.05
+ALL = "all"  # group of all pairs
 
 
 @dataclass(frozen=True)
 class WordingGap:
-    "How one system fares with the one wording against the other, in one group of cases."
+    "Difference of one system between two wordings, in one group of cases."
 
     system: str
-    by: str  # Who judged
+    by: str  # Name of the judge
     group: str  # A domain, or `ALL`
     pairs: int  # Cases with a value in both wordings
-    lone: int  # Cases without a value in one of them
+    lone: int  # Cases without a value in one wording
     difference: Difference | None = None  # First minus second wording, in points; None: not compared
-    status: str = "ok"  # 'undefined' where nothing is compared
-    reason: str = ""  # Why not
+    status: str = "ok"  # 'undefined': not compared
+    reason: str = ""  # Reason for 'undefined'
 
     @property
     def words(self) -> str:
-        "What can be said."
+        "Return the result in words."
         d = self.difference
         if d is None or d.value is None:
             return self.reason
@@ -51,17 +51,17 @@ ALIGN = "lllrrrrrl"
 
 @dataclass(frozen=True)
 class Robustness:
-    "Differences between two wordings of the same cases; prints as a table. Empty where there are no pairs."
+    "Differences between two wordings of the same cases; prints as a table; empty without pairs."
 
     rows: Sequence[WordingGap] = field(repr=False)
     metric: str
-    first: str  # The wording whose points come first in the difference
+    first: str  # The wording from which the second is subtracted
     second: str
-    status: str = "ok"  # 'undefined' where the run has no pairs
+    status: str = "ok"  # 'undefined': no pairs in the run
     reason: str = ""
 
     def lines(self) -> list[list[str]]:
-        "The head, then the cells of the rows as texts."
+        "Return the header and the rows as texts."
         head = [
             "group",
             "system",
@@ -76,7 +76,7 @@ class Robustness:
         return [head, *map(_cells, self.rows)]
 
     def to_dicts(self) -> list[dict]:
-        "One plain dictionary a row."
+        "Return one plain dictionary per row."
         return [_plain_row(row, self) for row in self.rows]
 
     def __len__(self):
@@ -112,7 +112,7 @@ _ENDS = {"difference": "value", "low": "low", "high": "high", "p (Holm)": "p_val
 
 # %% ../../nbs/validation/11_robustness.ipynb #22a2b296
 def _tag(sample: Sample, name: str) -> str:
-    "A tag, or a column that was kept beside the sample; '' without one."
+    "Return a tag, or a column kept with the sample; '' if missing."
     kept = sample.tags.get(KEPT)
     value = sample.tags.get(name, kept.get(name) if isinstance(kept, Mapping) else None)
     return value.strip() if isinstance(value, str) else ""
@@ -123,9 +123,9 @@ def wording_pairs(
     *,
     first: str = "trade",  # A value of the tag
     second: str = "plain",
-    tag: str = "wording",  # Tag or column that says which wording a sample is
+    tag: str = "wording",  # Tag or column with the wording of a sample
 ) -> list[tuple[Sample, Sample]]:  # (first, second), in the order of the samples
-    "Samples that are the same case in two wordings."
+    "Return the pairs of samples that are the same case in two wordings."
     asked = [s for s in samples if not s.perturbation and s.cluster]
     found: dict[tuple, dict[str, Sample]] = {}
     for s in asked:
@@ -135,7 +135,7 @@ def wording_pairs(
 
 
 def _mean_points(scores: Sequence[Score], metric: str) -> dict[tuple[str, str], dict[str, float | None]]:
-    "(system, judge) -> sample -> mean points of its repeats; None where one of them has none."
+    "Return (system, judge) -> sample -> mean points of its repeats; None if one has no points."
     every: dict[tuple[str, str], dict[str, list]] = {}
     for s in scores:
         if s.metric == metric and not s.perturbation:
@@ -152,7 +152,7 @@ def _mean(points):
 
 # %% ../../nbs/validation/11_robustness.ipynb #d2372546
 def _gap(who: tuple[str, str], group: str, pairs, points: Mapping[str, float | None]) -> WordingGap:
-    "The difference of one system in one group."
+    "Return the difference of one system in one group."
     a, b = ([points.get(s.id) for s in side] for side in zip(*pairs))
     known = sum(None not in two for two in zip(a, b))
     row = WordingGap(*who, group, known, len(pairs) - known)
@@ -163,7 +163,7 @@ def _gap(who: tuple[str, str], group: str, pairs, points: Mapping[str, float | N
 
 
 def _corrected(rows: Sequence[WordingGap]) -> list[WordingGap]:
-    "The rows with p-values after Holm, over these rows."
+    "Return the rows with p-values after Holm correction over these rows."
     tested = {i: p for i, r in enumerate(rows) if (p := _p_of(r)) is not None}
     after = dict(zip(tested, holm(list(tested.values()))))
     return [_with_p(r, after[i]) if i in after else r for i, r in enumerate(rows)]
@@ -179,15 +179,15 @@ def _with_p(row, p):
 
 @in_terms_of_run
 def robustness(
-    run: Run | str | Path,  # A run whose data hold cases in two wordings, or its folder
+    run: Run | str | Path,  # A run with cases in two wordings, or its folder
     *,
-    metric: str = "accuracy",  # Any metric that the run has scores of
-    by: str = "domain",  # Tag that makes groups; '': all pairs alone
+    metric: str = "accuracy",  # Any metric with scores in the run
+    by: str = "domain",  # Tag to group by; '': only all pairs together
     first: str = "trade",  # Values of the tag: the difference is first minus second
     second: str = "plain",
     tag: str = "wording",
-) -> Robustness:  # Points, first minus second; below 0 where the first wording costs something
-    "How systems fare with one wording of the same cases against the other; a run without pairs has no rows."
+) -> Robustness:  # Points, first minus second; below 0: the first wording is worse
+    "Return the differences of systems between two wordings of the same cases; no rows without pairs."
     run = run if isinstance(run, Run) else open_run(run)
     pairs = wording_pairs(run.samples, first=first, second=second, tag=tag)
     if not pairs:

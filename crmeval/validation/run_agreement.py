@@ -44,7 +44,7 @@ class Rows(Printed, tuple):
 
 
 def _held_out(judge, name, items):
-    "The built-in judge, alone or in a panel, without what it was trained on."
+    "Return the judge with embedded judges, also in a panel, replaced by their held-out version."
     family = data_family(LABELLED[name].source)
     if is_new_to(LABELLED[name].source, getattr(judge, "trained_on", ())):
         return judge
@@ -59,14 +59,14 @@ def _held_out(judge, name, items):
 
 
 def judge_agreement(
-    name: str,  # A key of `LABELLED`
-    judge: Judge | None = None,  # Of style 'fine'; None: the recorded judges and the embedded one
+    name: str,  # Key of `LABELLED`
+    judge: Judge | None = None,  # Style 'fine'; None: the recorded judges and the embedded one
     *,
-    limit: int | None = None,  # Responses at most
-    concurrency: int = 8,  # Responses in work at once, for judges that ask over the network
+    limit: int | None = None,  # Maximum of responses
+    concurrency: int = 8,  # Responses processed at once, for judges on the network
     **options,  # confidence_level, n_resamples, rng, groups: see `measure`
 ) -> Rows:  # A row for each judge and part of the data; higher is better
-    "How well a judge agrees with people on a public labelled data set."
+    "Return the agreement of a judge with people on a public labelled data set."
     items, data = load_labelled(name, limit=limit), LABELLED[name]
     if judge is not None:
         check_has_texts(name)
@@ -79,7 +79,7 @@ def judge_agreement(
 # %% ../../nbs/validation/06_run_agreement.ipynb #a6156fad
 @dataclass(frozen=True)
 class CorrectedRow:
-    "Mean of one system on one metric, by the judge alone, by people alone, and by both."
+    "Mean of one system on one metric by the judge alone, people alone and both."
 
     judge: str
     metric: str
@@ -87,7 +87,7 @@ class CorrectedRow:
     mean: CorrectedEstimate  # Points, 1 to 4; higher is better
 
 
-METRICS = (*CRITERIA, "accuracy")  # beside them: scales of people's own
+METRICS = (*CRITERIA, "accuracy")  # other metrics are people's own scales
 
 _MEANS_HEAD = (
     "judge",
@@ -117,24 +117,24 @@ _WHY_NOT = {
 
 @dataclass(frozen=True)
 class RunAgreement(Printed):
-    "How a run's judges agree with the people who rated it, and the corrected means; prints as two tables."
+    "Agreement of a run's judges with people, and corrected means; prints as two tables."
 
     table: AgreementTable
     means: Sequence[CorrectedRow]
-    groups: GroupAgreement | None = None  # Where slices were asked for
-    left_out: Mapping[str, int] = field(default_factory=dict)  # Why scores do not count -> how many
+    groups: GroupAgreement | None = None  # With slices only
+    left_out: Mapping[str, int] = field(default_factory=dict)  # Reason for not counting -> number of scores
 
     def __str__(self):
         cut = f"\n\n{self.groups}" if self.groups else ""
         cut += "".join(f"\n\nnot counted: {n:,} {_WHY_NOT[why]}" for why, n in self.left_out.items())
-        if not self.means:  # people rated on scales of their own alone
+        if not self.means:  # people rated only on their own scales
             return f"{self.table}{cut}"
         means = text_table([_MEANS_HEAD, *map(_mean_cells, self.means)])
         return f"{self.table}{cut}\n\n{_MEANS_TITLE}\n{means}"
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #98ec7e2e
 def _corrected(people, mine, keys, clusters):
-    "Mean of one system on one metric."
+    "Return the corrected mean of one system on one metric."
     judged, documents = [mine[k] for k in keys], [clusters[k[0]] for k in keys]
     return corrected_mean([people.get(k) for k in keys], judged, clusters=documents, bounds=(1, 4))
 
@@ -152,7 +152,7 @@ def _means(run, judge, clusters):
 
 
 def _rated_by_people(c):
-    "(metric, client) -> number of a response -> people's points, in the order in which they rated."
+    "Return (metric, client) -> response index -> people's points, in the order of rating."
     s, names, found = c.scores, c.scores.names, {}
     people = [k for k, (method, _) in enumerate(names["by"].values) if method == "manual"]
     metrics = [k for k, m in enumerate(names["metric"].values) if m in METRICS]
@@ -165,7 +165,7 @@ def _rated_by_people(c):
 
 
 def _means_of_columns(c, judge) -> Iterator[CorrectedRow]:
-    "As `_means`, of arrays."
+    "Yield the rows of `_means` from arrays."
     s, by = c.scores, c.scores.names["by"].index.get(("auto", judge), -1)
     metrics, clients = s.names["metric"].values, c.responses.names["client"].values
     for (metric, client), people in _rated_by_people(c).items():
@@ -180,7 +180,7 @@ def _means_of_columns(c, judge) -> Iterator[CorrectedRow]:
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #7c217b5d
 def _kinds_of(c, *, valued=False) -> dict[tuple[str, str], int]:
-    "(judge, metric) -> number of its first score, in the order of appearance; `valued`: with points."
+    "Return (judge, metric) -> index of its first score, in order; `valued`: only with points."
     s, m = c.scores, len(c.scores.names["metric"])
     auto = [k for k, (method, _) in enumerate(s.names["by"].values) if method == "auto"]
     mine = np.flatnonzero(s.counted & np.isin(s.by, auto) & (~np.isnan(s.points) if valued else True))
@@ -191,7 +191,7 @@ def _kinds_of(c, *, valued=False) -> dict[tuple[str, str], int]:
 
 
 def _said_by_judges(run, names, people):
-    "Scores by some judges; of a run in tables those of the samples that people rated, and one of each kind."
+    "Return some judges' scores; for a run in tables only of rated samples, plus one of each kind."
     if not run.in_tables:
         return [s for s in run.scores if s.method == "auto" and s.rater in names]
     rated, kinds = {s.sample_id for s in people}, _kinds_of(run_columns(run))
@@ -209,7 +209,7 @@ def _said_by_judges(run, names, people):
 
 
 def _that_count(run, scores):
-    "Scores of responses that the run has; of several by one judge of a metric the last."
+    "Return the scores of the run's responses, only the last per judge and metric."
     ids = {s.sample_id for s in scores}
     told = ["sample_id", "client", "perturbation", "repeat"]
     keys = {r.key for r in pick(run.responses, {"sample_id": ids.__contains__}, told)}
@@ -219,7 +219,7 @@ def _that_count(run, scores):
 
 
 def _by_kind(run, said):
-    "Scores in an order in which judges and metrics come as they do in the whole run."
+    "Return scores sorted by the order of judges and metrics in the whole run."
     if not run.in_tables:
         return said
     order = {kind: k for k, kind in enumerate(_kinds_of(run_columns(run)))}
@@ -228,7 +228,7 @@ def _by_kind(run, said):
 
 
 def _with_all_unrated(run, rows, auto, against, groups=None):
-    "Rows that count the responses that a judge alone scored, where not all of these were read."
+    "Return rows with the full counts of unrated responses, not all of which were read."
     if not run.in_tables:
         return tuple(rows)
     read = Counter((s.rater, s.metric, g) for s in auto for g in _groups_of(s, groups))
@@ -249,7 +249,7 @@ def _with_unrated(row, scored, read, against):
 
 
 def _n_scored(c, judge, metric, group, groups):
-    "How many responses a judge scored by a metric, of all or of the samples of a group."
+    "Return the number of responses that a judge scored by a metric, in all or in a group."
     s = c.scores
     mine = (s.by == s.names["by"].index[("auto", judge)]) & (s.metric == s.names["metric"].index[metric])
     mine &= s.counted
@@ -262,7 +262,7 @@ def _n_scored(c, judge, metric, group, groups):
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #f3e12cb9
 def _judges_of(run, wanted):
-    "Judges of a run, without those who grade probes; one that is wanted and not there raises."
+    "Return the judges of a run without graders of probes; a missing wanted one raises `ValueError`."
     if run.in_tables:
         found = [r for r, m in _kinds_of(run_columns(run)) if m in METRICS]
     else:
@@ -278,13 +278,13 @@ def _judges_of(run, wanted):
 def run_agreement(
     run: Run,
     *,
-    judges: Sequence[str] | None = None,  # Who signed the scores; None: all judges of the run
-    slices: Sequence[str] | str | None = None,  # Columns to group by; None: those of the run's plan
+    judges: Sequence[str] | None = None,  # Names of judges; None: all judges of the run
+    slices: Sequence[str] | str | None = None,  # Columns to group by; None: those of the plan
     **options,  # confidence_level, n_resamples, rng, groups: see `agreement`
 ) -> RunAgreement:
-    "Agreement of judges with people who rated a run, and corrected means; no ratings raise `ValueError`."
+    "Return agreement of a run's judges with people, and corrected means; `ValueError` without ratings."
     clusters = {s.id: s.cluster or s.id for s in pick(run.samples, {}, ["id", "cluster"])}
-    # the folder may keep ratings of samples that this run left out
+    # the folder may contain ratings of samples that are not in this run
     left_out = run_columns(run).scores.left_out()
     run = run if run.in_tables else replace(run, scores=_that_count(run, run.scores))
     people = [s for s in pick(run.scores, {"method": {"manual"}.__contains__}) if s.sample_id in clusters]
@@ -316,7 +316,7 @@ def _tasks(run):
 
 
 def _of_groups(run, column, auto, people, clusters, options, against):
-    "Agreement in each group of a column."
+    "Return the agreement in each group of a column."
     name, group_of = groups_by(_tasks(run), column)
     groups = {i: f"{name} = {group_of[i]}" for i in group_of}
     theirs = [s for s in people if s.sample_id in groups]
@@ -327,7 +327,7 @@ def _of_groups(run, column, auto, people, clusters, options, against):
 
 
 def _on_own_scales(run, said, names, people):
-    "What people rated on scales of their own is held against the judge's accuracy, or what it has instead."
+    "Pair people's ratings on own scales with the judge's accuracy, or its first scored criterion."
     if run.in_tables:
         valued = {m for r, m in _kinds_of(run_columns(run), valued=True) if r in names}
     else:
@@ -341,8 +341,8 @@ def _on_own_scales(run, said, names, people):
 # %% ../../nbs/validation/06_run_agreement.ipynb #b42eba01
 def figures_of(
     found,  # `Rows` or `RunAgreement`
-) -> list[dict]:  # One plain dictionary a figure
-    "Every figure with value, interval, number of values and method."
+) -> list[dict]:  # One plain dictionary per figure
+    "Return every figure with value, interval, number of values and method."
     figures = []
     if isinstance(found, RunAgreement):
         for r in found.means:

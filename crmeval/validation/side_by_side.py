@@ -40,7 +40,7 @@ SHOWN = ("pearson", "pearson_of_probabilities", "auc", "balanced_accuracy", "wei
 
 @dataclass(frozen=True)
 class Line:
-    "One judge on one part of a data set; what was not measured has a note and no figures."
+    "One judge on one part of a data set; an unmeasured one has a note and no figures."
 
     dataset: str
     metric: str
@@ -48,11 +48,11 @@ class Line:
     judge: str
     basis: str  # A key of `BASES`
     measured: Measured | None
-    note: str = ""  # Why there is no figure, or what to mind
-    current: bool = True  # False: by an older version of the judge
+    note: str = ""  # Reason for a missing figure, or a caveat
+    current: bool = True  # False: from an older version of the judge
 
     def to_dicts(self) -> list[dict]:
-        "One plain dictionary a figure; of what was not measured one without a value."
+        "Return one plain dictionary per figure; for an unmeasured judge one without a value."
         of = {"data": self.dataset, "rater": self.judge, "metric": self.metric, "group": self.part}
         of |= {"basis": self.basis, "current": self.current, "note": self.note}
         if self.measured is None:
@@ -77,9 +77,9 @@ def _cells(line):
 
 
 class SideBySide(Printed, tuple):
-    "Lines in the order in which they are to be read; prints as a table with notes below."
+    "Lines in reading order; prints as a table with notes below."
 
-    answers: Sequence[Answer] = ()  # What a judge of one's own said, one a response
+    answers: Sequence[Answer] = ()  # Answers of a custom judge, one per response
 
     def __str__(self):
         head = [h.replace("_", " ") for h in _HEAD]
@@ -88,13 +88,13 @@ class SideBySide(Printed, tuple):
 
     @property
     def notes(self) -> list[str]:
-        "What has to be said beside the figures, once each."
+        "Return the distinct notes on the figures."
         return list(
             dict.fromkeys(f"{x.dataset}, {judge_in_words(x.judge)}: {x.note}" for x in self if x.note)
         )
 
     def to_dicts(self) -> list[dict]:
-        "All figures as plain dictionaries, for a file or a data frame."
+        "Return all figures as plain dictionaries, for a file or a data frame."
         return [d for line in self for d in line.to_dicts()]
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #63b11120
@@ -103,8 +103,8 @@ PERSON = "one person"
 
 def person_items(
     items: Sequence[Labelled],
-) -> list[Labelled]:  # One for each person of a response that somebody else rated as well
-    "Each person's rating as a judge's answer, with the mean of the others as people's."
+) -> list[Labelled]:  # One per person and response with several raters
+    "Return each person's rating as a judge's answer, with the others' mean as people's rating."
     out = []
     for i in items:
         for k, mine in enumerate(i.raters):
@@ -138,11 +138,11 @@ _ANEW = (
 )
 
 
-_AT_HAND = 100  # Responses that all judges answer before the next ones, so that their sources are read once
+_AT_HAND = 100  # responses per block that all judges answer in turn, so that sources are read once
 
 
 def _ask_kept(items, judges):
-    "The responses with the answers of all judges that have kept some."
+    "Return the responses with the answers of all judges with stored answers."
     out = []
     for i in range(0, len(items), _AT_HAND):
         some = items[i : i + _AT_HAND]
@@ -157,7 +157,7 @@ def _has_answer(item, judge):
 
 
 def _stored_line(name, asked, stored, judge, options, basis):
-    "Lines of kept answers: measured, marked as older, or 'not measured'."
+    "Return the lines of stored answers: measured, marked as older, or 'not measured'."
     metric = LABELLED[name].metric
     if not any(_has_answer(i, judge) for i in asked):
         why = f"not measured: {stored.file} has no answers on it" if stored.answers else stored.note
@@ -168,7 +168,7 @@ def _stored_line(name, asked, stored, judge, options, basis):
 
 
 def _answered(items, asked, judge):
-    "(the responses, the same as asked) that a judge has an answer on; all, where it has none."
+    "Return the responses with an answer by the judge, and the same with answers; all if it has none."
     pairs = [(i, a) for i, a in zip(items, asked) if _has_answer(a, judge)] or list(zip(items, asked))
     return [i for i, _ in pairs], [a for _, a in pairs]
 
@@ -180,12 +180,12 @@ def _has_learned(name, left_out):
 def answered_alike(
     name: str,  # A key of `LABELLED`
     items: Sequence[Labelled],
-    answers: Stored,  # Kept answers, those with the family left out
-) -> list[Labelled]:  # The rows on which all lines can be compared
-    """The rows that have a kept answer; all, where none has one or the judge is asked anew.
+    answers: Stored,  # Stored answers with the family left out
+) -> list[Labelled]:  # Rows on which all lines can be compared
+    """Return the rows with a stored answer; all if there are none or the judge is called anew.
 
-    Of a large data set answers to a part of the rows are kept. Word overlap and a person on the other rows
-    would be figures of other texts.
+    For a large data set, answers are stored for a part of the rows only. Word overlap and one person
+    measured on the other rows would not be comparable.
     """
     if not answers.answers or not _has_learned(name, answers):
         return list(items)
@@ -199,7 +199,7 @@ def _left_out_lines(name, items, judge, options):
 
 
 def _embedded_part(name, items, options, left_out, within):
-    "(rows as of `answered_alike`, lines): the embedded judge, the family left out, then cross-validated."
+    "Return (rows as in `answered_alike`, lines) of the embedded judge: left out, then cross-validated."
     if not _has_learned(name, left_out):
         return items, _left_out_lines(name, items, EmbeddedJudge(), options)
     without, held = LeftOut(left_out.answers), HeldOut(within.answers)
@@ -214,10 +214,10 @@ def _embedded_part(name, items, options, left_out, within):
 # %% ../../nbs/validation/08_side_by_side.ipynb #223ef258
 def metric_answers(
     items: Sequence[Labelled],
-    score: Callable[[str], Score],  # Of a response's text
-    name: str,  # Under which the answers are kept
+    score: Callable[[str], Score],  # (text of a response) -> score
+    name: str,  # Name for the answers
 ) -> list[Labelled]:
-    "Let a metric answer that needs nothing but the response."
+    "Add answers of a metric that needs only the response."
     return [replace(i, answers={**i.answers, name: _scored(score(" ".join(i.sentences)))}) for i in items]
 
 
@@ -228,18 +228,18 @@ def _scored(score):
 
 
 def _sets_of_others(name):
-    "Labelled sets of the same metric at hand that are of another family."
+    "Return the available labelled sets of the same metric from other families."
     metric, family = LABELLED[name].metric, data_family(LABELLED[name].source)
     same = (k for k, s in LABELLED.items() if s.metric == metric and s.texts and at_hand(k))
     return [k for k in same if data_family(LABELLED[k].source) != family]
 
 
 def _word_lines(name, items, options):
-    "The number of words, by the line that other families' texts taught."
+    "Return the lines of the word-count baseline, fitted on other families."
     others = _sets_of_others(name)
     line = line_of_words([i for k in others for i in load_labelled(k, download=False)])
     if line is None:
-        why = "no labelled set of another family is at hand that its line could be fitted on"
+        why = "no labelled set of another family is available to fit its line on"
         return [Line(name, LABELLED[name].metric, "all", WORDS, "left out", None, f"not measured: {why}")]
     found = measure(name, with_word_count(items, line), judges=[WORDS], **options)
     note = f"the line from length to rating was fitted on {' and '.join(others)}"
@@ -260,7 +260,7 @@ def _fluency_lines(name, items, options):
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #c156738a
 def _encoder_lines(name, items, options, kept):
-    "The embedded judge with an encoder: the family absent from its weights and from the answers it weighs."
+    "Return the encoder judge's lines, with the family left out of its weights and stored answers."
     family = data_family(LABELLED[name].source)
     if family not in trained_families(EmbeddedJudge(), kept):
         judge, note = EncoderJudge(), ""
@@ -274,7 +274,7 @@ def _encoder_lines(name, items, options, kept):
 
 
 def _fair(name, judge, within):
-    "(the judge to ask, what its training was, what to mind)"
+    "Return (judge without the family in training, key of `BASES`, note)."
     family = data_family(LABELLED[name].source)
     if family not in trained_families(judge):
         return judge, "left out" if trained_on(judge) else "untrained", ""
@@ -287,7 +287,7 @@ def _fair(name, judge, within):
         return Panel(members, judge.how, quorum=judge.quorum), "cross-validated", within.note
     source = LABELLED[name].source
     raise ValueError(
-        f"{judge.name!r} learned from the family of {source!r}: its agreement there proves nothing"
+        f"{judge.name!r} was trained on the family of {source!r}: its agreement there proves nothing"
     )
 
 
@@ -300,10 +300,10 @@ def _own_lines(name, items, judge, concurrency, options, within):
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #5c859525
 def drawn(
-    items: Sequence[Any],  # `Labelled`, or what has an id of its own
+    items: Sequence[Any],  # `Labelled`, or other objects with an id
     limit: int | None,  # None: all
-) -> list[Any]:  # In their order; the same for the same data and limit
-    "Some responses from all over a data set, chosen by a digest of their ids."
+) -> list[Any]:  # In their order; deterministic for data and limit
+    "Return a subset from the whole data set, chosen by a digest of the ids."
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit!r}, expected at least 1")
     if limit is None or limit >= len(items):
@@ -324,24 +324,23 @@ def _overlap_lines(name, items, options):
 
 
 def _by_part(lines):
-    "All parts of a data set, each with its judges in order."
+    "Return the lines sorted by part, each with its judges in order."
     parts = list(dict.fromkeys(x.part for x in lines))
     return SideBySide(x for p in parts for x in lines if x.part == p)
 
 
 def side_by_side(
     name: str,  # A key of `LABELLED`
-    judge: Judge
-    | None = None,  # A judge of one's own, of style 'fine'; None: the embedded and the recorded ones
+    judge: Judge | None = None,  # Custom judge of style 'fine'; None: the embedded and the recorded ones
     *,
-    limit: int | None = None,  # Responses at most, drawn from all over the data set
+    limit: int | None = None,  # Maximum of responses, drawn from the whole data set
     download: bool = True,  # False: never use the network
-    concurrency: int = 8,  # Responses in work at once, for judges that ask over the network
-    left_out: Stored | None = None,  # Kept answers; default: the shipped ones
+    concurrency: int = 8,  # Responses processed at once, for judges on the network
+    left_out: Stored | None = None,  # Stored answers; default: the shipped ones
     within: Stored | None = None,
     **options,  # confidence_level, n_resamples, rng, groups: see `measure`
-) -> SideBySide:  # Lines, those with new texts first; higher is better
-    "How well judges agree with people on a labelled data set, beside word overlap and one person."
+) -> SideBySide:  # Lines, those on unseen texts first; higher is better
+    "Return judges' agreement with people on a labelled data set, next to simple baselines."
     if judge is not None:
         check_has_texts(name)
     items = drawn(load_labelled(name, download=download), limit)
@@ -371,6 +370,6 @@ def side_by_side(
 # %% ../../nbs/validation/08_side_by_side.ipynb #2c5841c8
 def sets_named(
     name: str,  # A key of `LABELLED`, or a source in the registry
-) -> list[str]:  # Keys of `LABELLED`; empty where nothing is meant
-    "Which labelled data sets a name means."
+) -> list[str]:  # Keys of `LABELLED`; empty: no match
+    "Return the labelled data sets that a name refers to."
     return [name] if name in LABELLED else [k for k, s in LABELLED.items() if s.source == name]

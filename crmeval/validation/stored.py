@@ -29,26 +29,26 @@ WITHIN, LEFT_OUT = "held_out.json", "left_out.json"
 
 @dataclass(frozen=True)
 class Stored:
-    "Answers of the embedded judge that were kept by its training."
+    "Stored held-out answers of the embedded judge from its training."
 
     file: str
     state: str  # A key of `STATES`
     answers: Mapping[str, Sequence | float] = field(default_factory=dict, repr=False)
-    trained_on: tuple[str, ...] = ()  # Families that the shipped weights learned from, where the file says so
+    trained_on: tuple[str, ...] = ()  # Families in the training data of the shipped weights, if recorded
 
     @property
     def note(self) -> str:
-        "What has to be said beside a figure of these answers; '' where they are the present judge's."
+        "Return the note for figures of these answers; '' if they are from the current judge."
         return STATES[self.state]
 
 
 def stored_answers(
     file: str = LEFT_OUT,  # `LEFT_OUT` or `WITHIN`
     *,
-    folder: str | Path | None = None,  # Default: that of the shipped weights
-    fingerprint: str | None = None,  # Of the judge that is here; default: computed
-) -> Stored:  # state 'absent' where there is no such file
-    "Read kept answers, and tell whether they are those of the present judge."
+    folder: str | Path | None = None,  # Default: folder of the shipped weights
+    fingerprint: str | None = None,  # Of the current judge; default: computed
+) -> Stored:  # state 'absent': no such file
+    "Read stored answers and determine whether they are from the current judge."
     path = Path(folder or data_path("judge")) / file
     if not path.is_file():
         return Stored(file, "absent")
@@ -61,7 +61,7 @@ def stored_answers(
 
 # %% ../../nbs/validation/06_stored.ipynb #8bea8dee
 class LeftOut(HeldOut):
-    "The embedded judge as it was without the whole family of the data set: its rules and its kept answers."
+    "The embedded judge trained without the data set's whole family: its rules and stored answers."
 
     name = "embedded (left out)"
 
@@ -70,10 +70,10 @@ class LeftOut(HeldOut):
 
 
 def trained_families(
-    judge: Judge,  # One that tells what it was trained on, or one that was not trained
-    left_out: Stored | None = None,  # Default: read; what it tells of the training counts as well
-) -> frozenset[str]:  # Empty for a judge that learned from no data set
-    "Families of data sets that a judge learned from, by the record of its weights."
+    judge: Judge,  # Any judge; a trained one lists its training data
+    left_out: Stored | None = None,  # Default: read; its training data are included
+) -> frozenset[str]:  # Empty: not trained on any data set
+    "Return the families of data sets in a judge's training data, as recorded with its weights."
     of_judge = trained_on(judge)
     also = (left_out or stored_answers()).trained_on if of_judge else ()
     return check_families((*of_judge, *also))
