@@ -426,7 +426,7 @@ def _say_nothing(text):
 @command(
     place("plan", "a plan as `crmeval plan` writes it; words beside it count", default=None),
     *setting_words(),
-    flag("dry_run", "say how many calls, tokens and dollars it would take, and send nothing"),
+    flag("dry_run", "print how many calls, tokens and dollars it would take, and send nothing"),
     TABLE,
     PUBLISHED,
     NO_PROGRESS,

@@ -147,7 +147,7 @@ def read_document(
     if not isinstance(found, Found):
         one = next(iter(find_documents(found)))
         return one if isinstance(one, Unread) else read_document(one, limits)
-    return read_changed(found, limits) or Unread(found.id, "is as it was")
+    return read_changed(found, limits) or Unread(found.id, "is unchanged")
 
 
 def read_changed(
