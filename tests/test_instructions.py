@@ -279,7 +279,7 @@ CASES = {
         ["Invest.\n\nCapital is at risk.", "**CAPITAL  IS\nAT RISK.**"],
         {
             "Capital is in danger.": "the required wording is missing",
-            "Capital is at": "behind 'capital is at'",
+            "Capital is at": "after 'capital is at'",
         },
     ),
     "no_claims": (
