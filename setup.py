@@ -56,10 +56,10 @@ setup(
         "local": cfg["local_requirements"].split(),
         # spans of the audit trail for an exporter of OpenTelemetry
         "otel": cfg["otel_requirements"].split(),
-        # the trust layer: dates and money by locale, personal values encrypted
+        # the trust layer by itself: calls, policies, dates and money by locale, personal values encrypted
         "layer": cfg["layer_requirements"].split(),
         # the trust layer as a server, `crmeval gateway`
-        "gateway": [*cfg["run_requirements"].split(), *cfg["gateway_requirements"].split()],
+        "gateway": " ".join(cfg[f"{e}_requirements"] for e in ("run", "layer", "gateway")).split(),
         # which language a text is in, for IFEval's language instructions
         "language": cfg["language_requirements"].split(),
         # databases and files asked in SQL where they lie, and the connectors of web interfaces

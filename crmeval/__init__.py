@@ -74,25 +74,27 @@ _WHERE = {
 __all__ = sorted([*_WHERE, "__version__"])
 
 
-# Metrics need only `pip install crmeval`; these wings need the extra `run`, detected by its packages
-_RUN_WINGS = ("layer", "runs", "validation", "people", "pages", "cli")
-_RUN_PACKAGES = ("aiohttp", "cyclopts", "datasets", "matplotlib", "openai", "pyarrow", "scipy", "yaml")
+# Metrics need only `pip install crmeval`; other wings need an extra, detected by its packages
+_PACKAGES = {
+    "layer": ("aiohttp", "openai", "yaml"),
+    "run": ("aiohttp", "cyclopts", "datasets", "matplotlib", "openai", "pyarrow", "scipy", "yaml"),
+}
+_EXTRA_OF = {"layer": "layer", **dict.fromkeys(("runs", "validation", "people", "pages", "cli"), "run")}
 
 
-def _need_extra_run(what):
-    "Raise `ImportError` with the install command where packages of the extra `run` are missing."
-    missing = [name for name in _RUN_PACKAGES if _find_spec(name) is None]
+def _need_extra(extra, what):
+    "Raise `ImportError` with the install command where packages of an extra are missing."
+    missing = [name for name in _PACKAGES[extra] if _find_spec(name) is None]
     if missing:
-        raise ImportError(
-            f"{what} needs packages that are not installed ({', '.join(missing)}): pip install 'crmeval[run]'"
-        )
+        absent = f"packages that are not installed ({', '.join(missing)})"
+        raise ImportError(f"{what} needs {absent}: pip install 'crmeval[{extra}]'")
 
 
 def __getattr__(name):
     if name not in _WHERE:
         raise AttributeError(f"module 'crmeval' has no attribute {name!r}; it has {', '.join(__all__)}")
-    if _WHERE[name].partition(".")[0] in _RUN_WINGS:
-        _need_extra_run(f"crmeval.{name}")
+    if extra := _EXTRA_OF.get(_WHERE[name].partition(".")[0]):
+        _need_extra(extra, f"crmeval.{name}")
     found = getattr(_import_module(f"crmeval.{_WHERE[name]}"), name)
     return _explain(found) if isinstance(found, _Function) else found
 

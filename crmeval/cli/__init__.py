@@ -18,10 +18,10 @@ def main(words=None):
 def _run(words):
     import sys
 
-    from crmeval import _need_extra_run
+    from crmeval import _need_extra
 
     try:
-        _need_extra_run("the command line")
+        _need_extra("run", "the command line")
     except ImportError as error:
         print(f"crmeval: {error}", file=sys.stderr)
         return 2
