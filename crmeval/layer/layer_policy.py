@@ -196,7 +196,7 @@ def _beside(path, named):
     return str(found) if found.exists() or not Path(named).expanduser().exists() else named
 
 
-@needs_extra("run")
+@needs_extra("layer")
 def _read_yaml(path):
     "Read a YAML file; raises ValueError if it cannot be read or parsed."
     import yaml
