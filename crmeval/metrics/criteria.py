@@ -238,7 +238,7 @@ def criteria() -> dict[str, Criterion]:  # Name -> entry: shipped, then added, t
         ):
             raise ValueError(
                 f"the entry point {name!r} of crmeval.metrics is {point.value}, "
-                f"expected a `Criterion` of that name, which is none of {', '.join(found)}"
+                f"expected a `Criterion` of that name, which is not one of {', '.join(found)}"
             )
         found[name] = entry
     return found
