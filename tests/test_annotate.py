@@ -451,7 +451,7 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
     )
     too_many = ["--raters", "ann", "--per-rater", "99", "--out", str(tmp_path / "x")]
     for words, said in [
-        ([], "say either --raters A,B"),
+        ([], "give either --raters A,B"),
         (["--import", str(home / "ann"), "--adjudicate", "", "--out", str(home)], "rater is ''"),
         (["--raters", "x", "--adjudicate", "kim"], "--adjudicate goes with --import"),
         (["--raters", "eve", "--out", str(home)], "holds another plan"),

@@ -129,7 +129,7 @@ def test_views_of_a_plan(tmp_path):
         ("fluensy", "--metric is 'fluensy', expected some of factuality"),
         ("fluensy", "did you mean 'fluency'?"),
         ("only:coherance", "did you mean 'coherence'?"),
-        ("cost", "cost is no score of one text: cost and speed are in every run"),
+        ("cost", "cost is not a score of one text: cost and speed are in every run"),
         ("safety", "trust has --areas"),
         ("", "--metric is '', expected some of factuality"),
     ],

@@ -212,7 +212,7 @@ def test_nobody_is_forgotten_while_another_process_writes(tmp_path):
     path = tmp_path / "t.jsonl"
     with AuditTrail(path) as writer:
         writer.append("reply", person="ana", private="a")
-        with AuditTrail(path) as other, pytest.raises(AuditError, match="nobody was forgotten"):
+        with AuditTrail(path) as other, pytest.raises(AuditError, match="no one was erased"):
             other.erase("ana")
         writer.append("reply", person="ana", private="b")
         assert [r.private for r in writer.records()] == ["a", "b"]

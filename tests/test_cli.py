@@ -307,7 +307,7 @@ def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, serve
     assert done.returncode == 2
     assert not pause or done.stderr.count("waiting for answers in flight") == 1
     server.pause = 0
-    assert "answers that came are kept" in done.stderr and "Nothing more was asked" not in done.stderr
+    assert "answers received are kept" in done.stderr and "No more requests were sent" not in done.stderr
     assert len(server.bodies) > 2, "answers continued meanwhile"
     run(tmp_path, *words, "--judge", "embedded", "--fresh")
     asked = Counter(json.loads(body)["model"] for body in server.bodies)

@@ -387,7 +387,7 @@ BAD = {
     ),
     "noid.csv": (HEAD + ",a,\n", r"row 1 \(line 2\), column 'id': the id is empty"),
     "column.csv": ("id,chat\n1,a\n", "no column for the input 'conversation' .* the columns are id, chat"),
-    "double.csv": ("id,id,conversation\n1,2,a\n", "'id' stands twice"),
+    "double.csv": ("id,id,conversation\n1,2,a\n", "'id' appears twice"),
     "line.jsonl": ('{"conversation": "a"}\n{"conversation": \n', r"row 2 \(line 2\): not JSON"),
     "list.jsonl": ("[1]\n", r"row 1 \(line 1\): expected an object"),
     "object.json": ('{"conversation": "a"}', "expected a list of objects"),

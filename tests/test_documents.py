@@ -44,7 +44,7 @@ def ill_files():
     bomb = zip_bytes([(word, b"0" * 3_000_000)])
     many = zip_bytes([(f"f{n}", b"") for n in range(60)])
     return {
-        "bomb.docx": (bomb, "says that it holds 3,000,000 bytes"),
+        "bomb.docx": (bomb, "declares 3,000,000 bytes"),
         "liar.docx": (
             bomb.replace((3_000_000).to_bytes(4, "little"), (9).to_bytes(4, "little")),
             "is broken",
@@ -54,12 +54,12 @@ def ill_files():
         "renamed.docx": (b"%PDF-1.4", "is broken"),
         "old.docx": (b"\xd0\xcf\x11\xe0" + bytes(600), "before 2007"),
         "half.pdf": (b"%PDF-1.7\n1 0 obj\n<<", "is broken"),
-        "renamed.pdf": (good, "is no PDF"),
-        "picture.txt": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(90), "is no text"),
+        "renamed.pdf": (good, "is not a PDF"),
+        "picture.txt": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(90), "is not text"),
         "empty.md": (b"", "is empty"),
         "blank.html": (b"<html><body>  </body></html>", "is empty"),
         "large.txt": (b"a" * 300_000, "has 300,000 bytes, more than 200,000"),
-        "notes.vtt": (b"Agent: good morning", "is no transcript"),
+        "notes.vtt": (b"Agent: good morning", "is not a transcript"),
         "list.xyz": (b"a", "of no known kind (.xyz)"),
         "noend": (b"a", "of no known kind (no ending)"),
     }

@@ -248,5 +248,5 @@ def test_a_measure_that_ends_while_rows_go_on_is_told(kind, good, bad):
         for i in range(40)
     ]
     ended, goes_on = drift(rows, [Measure("x", kind), Measure("y")]).series[:1], drift(rows, [Measure("y")])
-    assert "no usable value in the last 5 weeks: nothing is watched there" in ended[0].notes
+    assert "no usable value in the last 5 weeks: this series is not monitored" in ended[0].notes
     assert not any("nothing is watched" in note for note in goes_on.series[0].notes)

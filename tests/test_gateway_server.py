@@ -402,7 +402,7 @@ def test_who_may_not_call_is_told(endpoint, upstream, capfd):
             ask(client, "Hello")
         with calling(address, "batch") as client:
             assert ask(client, "Hello").choices[0].message.content == "Hello"
-            with pytest.raises(openai.PermissionDeniedError, match="may not speak for"):
+            with pytest.raises(openai.PermissionDeniedError, match="may not act for"):
                 ask(client, "Hello", more={"crmeval": {"user": "jessica"}})
             with pytest.raises(openai.NotFoundError, match="there are m"):
                 client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": "x"}])
@@ -1020,7 +1020,7 @@ def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
             time.sleep(0.01)
         assert upstream.paused.wait(20)  # otherwise the slow call would be an echo
         upstream.mode = "echo"
-        with pytest.raises(openai.InternalServerError, match="being forgotten"):
+        with pytest.raises(openai.InternalServerError, match="being erased"):
             ask(client, "Hello", more={"crmeval": {"person": "p5"}})
         ask(client, "Hello", more={"crmeval": {"person": "p6"}})
         assert erasing.is_alive()

@@ -192,7 +192,7 @@ def test_a_file_of_keys_that_is_no_file_is_told_at_once(kind, tmp_path):
         os.mkfifo(path)
     else:
         path.mkdir()
-    with pytest.raises(ValueError, match="cannot be read: it is no file"):
+    with pytest.raises(ValueError, match="cannot be read: it is not a file"):
         read_keys(path)
 
 

@@ -212,6 +212,6 @@ def test_all_words_of_a_long_question_count(tmp_path):
 @pytest.mark.parametrize("unmarked", ["everybody", "nobody"])
 def test_readers_in_other_capitals_open_nothing(tmp_path, name, unmarked):
     index = Index(tmp_path / "i", unmarked=unmarked)
-    with pytest.raises(ValueError, match="who may read it is said in 'allowed'"):
+    with pytest.raises(ValueError, match="'allowed' lists who may read it"):
         index.add([{"id": "1", "text": "secret", "document": "d", name: ["staff"]}])
     assert index.count(who="staff") == index.count() == 0

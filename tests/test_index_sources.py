@@ -206,7 +206,7 @@ def test_from_a_folder_to_figures(desk, capsys):
         ("index {0}/help --out {0}/kb --size ten", "--size is 'ten', expected a whole number"),
         ("index {0}/help --out {0}/kb --where product", "expected FIELD=VALUE"),
         ("index {0}/help --out {0}/help", "is a folder, expected a file"),
-        ("index {0}/help --out {0}/asked.jsonl", "is no index"),
+        ("index {0}/help --out {0}/asked.jsonl", "is not an index"),
         ("retrieval {0}/asked.jsonl", "--index is missing"),
         ("retrieval {0}/asked.jsonl --index {0}/kb", "there is no index"),
         ("retrieval {0}/asked.jsonl --index {0}/kb --how sense", "--how is 'sense', expected one of words"),

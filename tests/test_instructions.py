@@ -279,7 +279,7 @@ CASES = {
         ["Invest.\n\nCapital is at risk.", "**CAPITAL  IS\nAT RISK.**"],
         {
             "Capital is in danger.": "the required wording is missing",
-            "Capital is at": "behind 'capital is at'",
+            "Capital is at": "after 'capital is at'",
         },
     ),
     "no_claims": (
@@ -295,7 +295,7 @@ CASES = {
     "price_terms": (
         {"terms": ["plus delivery"]},
         ["€20, plus delivery.", "A lamp.", "Plus  delivery: €20"],
-        {"Now €20.": "'€20' stands without 'plus delivery'"},
+        {"Now €20.": "'€20' appears without 'plus delivery'"},
     ),
     "only_prices": (
         {"prices": ["€20", "$5"]},

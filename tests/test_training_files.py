@@ -205,7 +205,7 @@ def test_what_an_evaluation_set_holds_is_in_no_file(tmp_path):
     for name in done.files:
         assert leaks_in_file(tmp_path / "t" / name, {"held": held}).clean
     sheet = (tmp_path / "t" / "datasheet.md").read_text(encoding="utf-8")
-    assert f"{len(held)} examples held samples of them" in sheet
+    assert f"{len(held)} examples contained samples of these sets" in sheet
 
 
 def test_nobody_is_in_a_file_who_is_in_a_record(tmp_path):

@@ -65,7 +65,7 @@ def _check_bound(bound, low, high, name):
 def _as_score(metric, args, kwargs) -> Score:
     if isinstance(metric, Score):
         if args or kwargs:
-            raise TypeError("a score was given, and arguments for a metric beside it; give one of the two")
+            raise TypeError("a score was given together with arguments for a metric; give one of the two")
         return metric
     if not callable(metric):
         raise TypeError(f"expected a metric or a Score, got {metric!r:.60} ({type(metric).__name__})")

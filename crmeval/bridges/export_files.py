@@ -88,9 +88,9 @@ def _card(run: Run, n_rows: int, texts: bool) -> str:
         f"{n_rows} responses of {len(run.clients)} systems, made {m.created or 'at an unknown time'} with "
         f"crmeval {m.crmeval}. {what}",
         "",
-        f"- Data: {sets or 'unknown'}. Their licences hold for what is taken from them.",
-        f"- Judge: {md_words(m.judge.get('name', 'unknown'))}. A score that is missing could not be scored; "
-        "the column beside it says why.",
+        f"- Data: {sets or 'unknown'}. Their licences apply to the material taken from them.",
+        f"- Judge: {md_words(m.judge.get('name', 'unknown'))}. A missing score could not be computed; "
+        "the next column gives the reason.",
         *(f"- {md_words(warning)}" for warning in m.warnings),
         "",
     ]

@@ -206,7 +206,7 @@ def _lacking(metric, given) -> str:
     return f"The sample has nothing for {lost[0]}; looked for {', '.join(NAMES.get(lost[0], (lost[0],)))}."
 
 
-_HELD_TO_PROMPT = "Held against the prompt, for the sample names no source."
+_HELD_TO_PROMPT = "Checked against the prompt, because the sample has no source."
 
 
 def judge_of(

@@ -85,7 +85,7 @@ _WANDB = "`wandb login` keeps a key, WANDB_MODE=offline writes to disk and sends
 
 def _not_taken(tool, error, hint) -> ValueError:
     told = without_keys(" ".join(str(error).split()))
-    return ValueError(f"{tool} did not take the run: {told[:700].rstrip('.')}. {hint}")
+    return ValueError(f"{tool} did not accept the run: {told[:700].rstrip('.')}. {hint}")
 
 
 @needs_extra("mlflow")

@@ -193,7 +193,7 @@ def _whose(error):
     "Return a note that the error is a bug in crmeval; '' if a package is missing and can be installed."
     if isinstance(error, ImportError) and "pip install" in str(error):
         return ""
-    return f" ({type(error).__name__}, a mistake in crmeval and not in your words; --verbose says where)"
+    return f" ({type(error).__name__}, an error in crmeval, not in your input; --verbose shows where)"
 
 
 def _by_its_word(said, words):
@@ -297,7 +297,7 @@ def _in_our_words(error, words):
     if kind == "UnusedCliTokensError":
         return f"{name} has no place for {' '.join(map(repr, error.unused_tokens or ()))}"
     if kind == "RepeatArgumentError" and word:
-        return f"{word} is said more than once"
+        return f"{word} is given more than once"
     if kind == "CoercionError" and token is not None:
         return f"{word or error.argument.name} is {token.value!r}, expected {_expected(error)}"
     if kind == "MissingArgumentError":
@@ -325,7 +325,7 @@ def _expected(error):
     if error.msg is None and choices and all(isinstance(c, str) for c in choices):
         value = error.token.value if error.token else ""
         return f"one of {', '.join(map(repr, choices))}{did_you_mean(value, choices)}"
-    return error.msg or "nothing behind '=': the word alone, or true or false"
+    return error.msg or "nothing after '=': give the option alone, or true or false"
 
 
 def _missing(error, name):

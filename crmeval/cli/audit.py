@@ -268,7 +268,7 @@ def _key_in(name):
 
 @command(
     place("trail", "its file; left out with --gateway", None),
-    text_word("person", "whom to forget, as the company names them"),
+    text_word("person", "the person to erase, by the company's name for them"),
     text_word(
         "gateway", "address of the gateway that writes the trail now, such as http://127.0.0.1:8000/v1"
     ),
@@ -277,7 +277,9 @@ def _key_in(name):
 def erase_command(trail=None, *, person=None, gateway=None, api_key_env=None, json=False) -> int:
     "Forget a person: destroy the key of their sealed data. The chain stays intact."
     if not person:
-        raise ValueError("crmeval audit erase needs --person: whom to forget, as the company names them")
+        raise ValueError(
+            "crmeval audit erase needs --person: the person to erase, by the company's name for them"
+        )
     if (trail is None) == (gateway is None):
         raise ValueError("crmeval audit erase needs a trail, or --gateway: who writes it now, and not both")
     if api_key_env and not gateway:

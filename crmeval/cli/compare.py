@@ -38,7 +38,7 @@ def _is_same_folder(a, b):
 @command(
     place("a", "RUN or RUN#SYSTEM"),
     place("b", "RUN or RUN#SYSTEM"),
-    text_word("judge", "whose scores; default: the first judge that both have"),
+    text_word("judge", "judge whose scores count; default: the first judge that both runs have"),
     text_word("html", "write the comparison as a self-contained page as well", is_path=True),
     *setting_words(["slices"]),
     TABLE,

@@ -26,7 +26,7 @@ def _write(out, name, path, text):
     ),
     text_word("client", "system in RUN; may be left out when there is one"),
     text_word("base_client", "system in the base; default: the one of the same name, or the only one"),
-    text_word("judge", "whose scores; default: the first judge that both have"),
+    text_word("judge", "judge whose scores count; default: the first judge that both runs have"),
     text_word("samples", "samples listed for each broken rule, the worst first", int, 5),
     text_word("junit", "write the outcome as JUnit XML as well", is_path=True),
     text_word("markdown", "write the outcome as Markdown as well", is_path=True),
@@ -52,7 +52,7 @@ def gate_command(
     from crmeval.pages.gate_policy import DEFAULT_POLICY, read_gate_policy
 
     if not against:
-        raise ValueError("--against is missing: the folder of the run to hold against")
+        raise ValueError("--against is missing: the folder of the run to compare with")
     check_whole("--samples", samples, 0)
     for word, path in (("--junit", junit), ("--markdown", markdown)):
         if path:

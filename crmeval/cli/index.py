@@ -119,9 +119,9 @@ def _check_taken(place, done, *, where, sql):
         return
     unread = [u for one in done for u in one.unread]
     if where:
-        raise ValueError(f"--where {' '.join(where)}: no document that can be read says so")
+        raise ValueError(f"--where {' '.join(where)}: no readable document matches")
     if sql:
-        raise ValueError("--sql gives no row with text, expected at least one document")
+        raise ValueError("--sql returns no row with text, expected at least one document")
     raise _nothing_read(place, unread)
 
 
@@ -168,7 +168,7 @@ def _tell(out, done):
         "allowed", "who may read these documents; may repeat; default: everybody", list[str], negative=()
     ),
     text_word("only", "a source of the catalogue by its name; may repeat", list[str], negative=()),
-    text_word("name", "what the source is called in the index; default: the name of the folder"),
+    text_word("name", "name of the source in the index; default: the name of the folder"),
     text_word("sql", "index rows of a query over the catalogue: columns id, text, title, any fields"),
     text_word("size", "characters of a passage at most", int, 1200),
 )

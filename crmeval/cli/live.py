@@ -48,7 +48,7 @@ def _say(out, report, page):
         out.say(f"arms: {ratio}", arms={"seen": dict(ratio.seen), "p": ratio.p, "ok": ratio.ok})
     arrived, used = report.events["events that arrived"], report.events.get("… used", 0)
     out.say(
-        f"events: {arrived:,} arrived, {used:,} used; what became of the others is on the page",
+        f"events: {arrived:,} arrived, {used:,} used; the page reports on the others",
         events=dict(report.events),
     )
     alarms = [] if report.drift is None else [str(a) for a in report.drift.alarms]
@@ -89,7 +89,7 @@ _OUTCOMES = "handling_time, acceptance_rate, csat, reopen_rate, error_rate, ... 
     text_word("control", "arm to compare with"),
     text_word(
         "share",
-        "ARM=SHARE as it was asked for, for the check of the sizes; may repeat",
+        "ARM=SHARE as intended, to check the sizes of the arms; may repeat",
         list[str],
         negative=(),
     ),

@@ -90,7 +90,7 @@ def diff_command(a, b, *, words=False, store="prompts", json=False) -> int:
     by_word = "\n".join(f"{done}: {was!r} -> {now!r}" for done, was, now in steps)
     shown = by_word if words else lines
     safe = "\n".join(printable(line) for line in shown.splitlines())
-    out.say(safe or "the two say the same", a=old.id, b=new.id, diff=lines, words=steps)
+    out.say(safe or "the two versions are identical", a=old.id, b=new.id, diff=lines, words=steps)
     return out.done(0)
 
 # %% ../../nbs/cli/06_prompts.ipynb #d8358d9f
@@ -114,7 +114,7 @@ _SETTINGS = [
 @command(
     place("version", "its id, or the beginning of it"),
     text_word("model", "what answers: openai:NAME, replay:FILE, ... as for crmeval run"),
-    text_word("base", "the version to hold against; default: the parent"),
+    text_word("base", "the version to compare with; default: the parent"),
     text_word("base_model", "what answers to the base prompt; default: the same model"),
     flag("no_note", "do not keep the outcome in the store"),
     _STORE,

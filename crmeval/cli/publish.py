@@ -17,9 +17,7 @@ from .words import PRICE, Output, command, flag, prices_of, text_word
 _RUNS = inspect.Parameter(
     "runs",
     inspect.Parameter.VAR_POSITIONAL,
-    annotation=Annotated[
-        str, Parameter(help="folders of the runs; the newest is what the first page speaks of")
-    ],
+    annotation=Annotated[str, Parameter(help="folders of the runs; the first page shows the newest")],
 )
 
 
@@ -29,7 +27,7 @@ def _say_what_became(out, done):
     out.say(f"edition {done.edition}: {state}", edition=done.edition, is_new=done.is_new)
     out.say(f"site: {done.page}", page=done.page, is_newest=done.is_newest)
     if not done.is_newest:
-        out.say(f"the first page goes on showing the newer edition {done.editions[0]}")
+        out.say(f"the first page still shows the newer edition {done.editions[0]}")
     if len(done.editions) > 1:
         out.say(f"editions: {', '.join(done.editions)}")
     out.say("\n".join(done.changes), editions=done.editions, changes=done.changes)
@@ -37,7 +35,7 @@ def _say_what_became(out, done):
 
 @command(
     _RUNS,
-    text_word("name", "whose site it is, e.g. ACME"),
+    text_word("name", "owner of the site, e.g. ACME"),
     text_word("out", "folder of the site; an earlier edition in it stays", default="site", is_path=True),
     text_word("config", "YAML file with the settings of the site", is_path=True),
     text_word("licence", "how others may use the pages, e.g. 'CC BY 4.0'"),

@@ -144,7 +144,7 @@ def rate_command(
     if files == []:
         raise ValueError("--import names no file, expected sheets, sessions or raters' folders")
     if bool(raters) == bool(files):
-        raise ValueError("say either --raters A,B to write a plan, or --import FILE... to bring ratings in")
+        raise ValueError("give either --raters A,B to write a plan, or --import FILE... to bring ratings in")
     if adjudicate is not None and not files:
         raise ValueError("--adjudicate goes with --import: it needs the ratings")
     if encoding is not None and not files:

@@ -25,7 +25,7 @@ def _of_questions(of, out, *, index, encoder, how, k, who, where, limit):
     from crmeval.validation.own_questions import check_known, measure_index, read_questions
 
     if not index:
-        raise ValueError(f"--index is missing: the index that {of} is asked of, as crmeval index makes it")
+        raise ValueError(f"--index is missing: the index to search for {of}, as crmeval index makes it")
     questions = read_questions(of)
     questions = replace(questions, queries=questions.queries[:limit])
     held = open_index(index, with_encoder=encoder, must_exist=True)
@@ -110,7 +110,7 @@ def retrieval_command(
     if Path(questions).expanduser().is_file():
         tables = _of_questions(questions, out, who=who, where=fields, **words)
     elif who or fields:
-        raise ValueError("--who and --where are for a table of questions; a set says both itself")
+        raise ValueError("--who and --where are for a table of questions; a set contains both")
     else:
         tables = _of_set(questions, out, **words)
     if path:

@@ -181,12 +181,12 @@ def _say_budget(run, out):
     if unasked:
         out.mind(
             f"{len(unasked)} of {len(run.responses)} answers were not asked for: {unasked[-1].error}. "
-            "What was answered is kept; the same command goes on, with a larger budget if that was the reason"
+            "The answers are kept; the same command continues, with a larger budget if that was the reason"
         )
     elif reached:
         out.mind(
             f"the judge could not be asked about everything: {reached}. "
-            "The same command with a larger budget goes on"
+            "The same command with a larger budget continues"
         )
     return bool(unasked)
 
@@ -426,7 +426,7 @@ def _say_nothing(text):
 @command(
     place("plan", "a plan as `crmeval plan` writes it; words beside it count", default=None),
     *setting_words(),
-    flag("dry_run", "say how many calls, tokens and dollars it would take, and send nothing"),
+    flag("dry_run", "print how many calls, tokens and dollars it would take, and send nothing"),
     TABLE,
     PUBLISHED,
     NO_PROGRESS,

@@ -137,5 +137,5 @@ def erase_command(run, *, sample=None, match=None, json=False) -> int:
     out = Output(json)
     gone = erase(run, sample=sample or (), match=match)
     out.say(gone, **vars(gone))
-    out.say(f"what lies outside {run} (other pages, copies, backups) is not touched")
+    out.say(f"nothing outside {run} (other pages, copies, backups) is changed")
     return out.done(1 if gone.left else 0)

@@ -78,7 +78,7 @@ _MODEL = own_word(
     text_word("api_key_env", "environment variable that holds the key; default: OPENAI_API_KEY"),
     PRICE,
     text_word("out", "folder for the calls and the figures; must not hold a measurement", is_path=True),
-    flag("dry_run", "say what would be sent, and stop"),
+    flag("dry_run", "print what would be sent, and stop"),
 )
 def speed_command(
     *,

@@ -36,11 +36,11 @@ _RUN_WORDS = text_word("run_words", "number of consecutive words that counts as 
 
 
 @command(
-    place("file", "a training file, .jsonl; rows.jsonl beside it tells conversations"),
+    place("file", "a training file, .jsonl; a rows.jsonl beside it names the conversations"),
     _AGAINST,
     _NEAR,
     _RUN_WORDS,
-    text_word("format", "hold the file against the form of a provider as well: openai or trl"),
+    text_word("format", "also check the file against the format of a provider: openai or trl"),
 )
 def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=None, json=False) -> int:
     "Check a training file for samples of evaluation sets; exit code 1 if there are any, or a format fault."
@@ -48,7 +48,7 @@ def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=Non
     from crmeval.live.training_forms import file_faults
 
     if not against:
-        raise ValueError("--against is missing: a data set, a file, or the folder of a run to hold against")
+        raise ValueError("--against is missing: a data set, a file, or the folder of a run to check against")
     if not Path(file).expanduser().is_file():
         raise FileNotFoundError(f"there is no file {file}")
     out = Output(json)
@@ -87,7 +87,7 @@ def _gathered(data, ratings, feedback, asked):
 
 def _check_sources(data, ratings, feedback, asked):
     if not (data or ratings or feedback):
-        raise ValueError("nothing to write: say --data, --ratings or --feedback")
+        raise ValueError("nothing to write: give --data, --ratings or --feedback")
     if bool(feedback) != bool(asked):
         raise ValueError(
             "--feedback and --asked belong together: what people did, and what the replies were asked with"
@@ -106,7 +106,7 @@ def _check_sources(data, ratings, feedback, asked):
     text_word("format", "openai or trl", default="openai"),
     text_word("validation", "share of conversations for validation", float, 0.1),
     text_word("seed", "random seed of the split", int, 0),
-    text_word("basis", "legal basis other than consent for your own data, if nobody was asked"),
+    text_word("basis", "legal basis for your own data, if not consent"),
     text_word(
         "salt", "of the draw that keeps conversations for evaluation, training or examples", default=""
     ),
@@ -154,7 +154,8 @@ def training_files_command(
     told.say(f"\ndata sheet: {done.folder / 'datasheet.md'}", data_sheet=done.folder / "datasheet.md")
     if sets is None:
         told.mind(
-            "no --against: the files were held against no evaluation set, so no score of a tuned model holds"
+            "no --against: the files were not checked against an evaluation set, "
+            "so no score of a tuned model is valid"
         )
     if not done.rows:
         told.mind("nothing was left to write")

@@ -199,7 +199,7 @@ def command(
 
 _MANNERS = (
     flag("json", "print one JSON document instead of tables", name="--json"),
-    flag("quiet", "print nothing but what went wrong", name=["--quiet", "-q"]),
+    flag("quiet", "print errors only", name=["--quiet", "-q"]),
     flag("verbose", "print settings, calls and missing results on standard error", name=["--verbose", "-v"]),
 )
 _MANNER: ContextVar[tuple[bool, bool]] = ContextVar("crmeval_manner", default=(False, False))
@@ -231,7 +231,9 @@ PRICE = text_word(
 )
 NO_PROGRESS = flag("no_progress", "no progress bar")
 TABLE = text_word("table", "write the figures as .csv, .xlsx, .md, .tex, .json or .jsonl as well")
-ENCODING = text_word("encoding", "of text files; default: UTF-8, UTF-16 or Windows-1252 as their bytes tell")
+ENCODING = text_word(
+    "encoding", "of text files; default: UTF-8, UTF-16 or Windows-1252, detected from the bytes"
+)
 PUBLISHED = flag("published", "show the published trust figures of 2024 as reference rows")
 
 # %% ../../nbs/cli/00_words.ipynb #25d3ef7d

@@ -208,9 +208,7 @@ def entries_of(
     sources = {check_name(name): make_source(name, entry, folder) for name, entry in said["sources"].items()}
     lowered = [name.lower() for name in sources]
     if twice := next((name for name in sources if lowered.count(name.lower()) > 1), None):
-        raise BadCatalogue(
-            f"{what} has two sources called {twice!r}, which SQL does not tell apart by capitals"
-        )
+        raise BadCatalogue(f"{what} has two sources called {twice!r}, which SQL does not distinguish by case")
     copies = said.get("copies") or []
     if not isinstance(copies, list):
         raise BadCatalogue(f"{what}: copies: expected a list, each with from: and to:")

@@ -158,7 +158,7 @@ def iso(when: datetime) -> str:
 def checked_name(name: object) -> str:
     "Return a valid field name; anything else raises `BadQuery`."
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise BadQuery(f"{str(name)[:80]!r} is no name of a field")
+        raise BadQuery(f"{str(name)[:80]!r} is not the name of a field")
     return name
 
 

@@ -120,7 +120,7 @@ def _tried(data: bytes, encoding: str) -> str | None:
 
 def _check_controls(head: bytes) -> None:
     if len(head) - len(head.translate(None, _CONTROLS)) > len(head) / 50:
-        raise NotReadable("is no text: it holds control characters")
+        raise NotReadable("is not text: it contains control characters")
 
 
 def decoded(
@@ -132,7 +132,7 @@ def decoded(
     if not marked and data[:4000].count(0):
         marked = _without_mark_utf16(data)
         if not marked:
-            raise NotReadable("is no text: it holds zero bytes")
+            raise NotReadable("is not text: it contains zero bytes")
     if not marked:
         _check_controls(data[:20_000])
     for encoding in filter(None, (marked, "utf-8", "" if marked else said)):

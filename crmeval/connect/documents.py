@@ -67,7 +67,7 @@ def _why_not(id: str, entry: os.DirEntry, root: Path) -> str:
         inside = Path(os.path.realpath(entry.path)).is_relative_to(root)
         return "is a link to another place in the folder" if inside else "is a link that leaves the folder"
     if not entry.is_file(follow_symlinks=False):
-        return "is no ordinary file"
+        return "is not a regular file"
     ending = PurePosixPath(id).suffix
     if ending.lower() not in DOCUMENT_KINDS:
         return f"is of no known kind ({ending or 'no ending'}); known are {', '.join(DOCUMENT_KINDS)}"
@@ -112,7 +112,7 @@ def _file_bytes(path: str, limits: DocumentLimits) -> tuple[bytes, float]:
     with os.fdopen(os.open(path, _FLAGS), "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
-            raise NotReadable("is no ordinary file")
+            raise NotReadable("is not a regular file")
         if about.st_size > limits.file_bytes:
             raise NotReadable(f"has {about.st_size:,} bytes, more than {limits.file_bytes:,}")
         data = file.read(limits.file_bytes + 1)
@@ -147,7 +147,7 @@ def read_document(
     if not isinstance(found, Found):
         one = next(iter(find_documents(found)))
         return one if isinstance(one, Unread) else read_document(one, limits)
-    return read_changed(found, limits) or Unread(found.id, "is as it was")
+    return read_changed(found, limits) or Unread(found.id, "is unchanged")
 
 
 def read_changed(

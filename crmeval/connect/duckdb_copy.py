@@ -96,7 +96,9 @@ class DuckCopy:
         names = self._db.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         tables = {name.lower() for (name,) in names}
         if found is None and self.table.lower() in tables:
-            raise ConnectError(f"{self.path} has a table {self.table!r} that is no copy; choose another name")
+            raise ConnectError(
+                f"{self.path} has a table {self.table!r} that is not a copy; choose another name"
+            )
         if found is None:
             return Held()
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found[1])))

@@ -598,8 +598,6 @@ def connect(
         return Catalogue(Entries({check_name(name): Source(name, "arrow", data=uri)}))
     kind = settings.pop("kind", None) or kind_of(str(uri))
     if kind is None:
-        raise BadCatalogue(
-            f"source {name!r}: {str(uri)!r} does not tell what it is; say kind=, such as 'csv'"
-        )
+        raise BadCatalogue(f"source {name!r}: {str(uri)!r} does not show its kind; set kind=, such as 'csv'")
     source = make_source(name, {**settings, "kind": kind, "address": str(uri)}, Path.cwd())
     return Catalogue(Entries({name: source}))

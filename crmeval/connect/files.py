@@ -310,7 +310,7 @@ def file_tables(
         names = list(source.read or {source.name: None})
         if len(names) > 1:
             told_names = f"source {source.name!r} is one table, and read lists {', '.join(names)}"
-            raise BadCatalogue(f"{told_names}; say which files are which, tables: {{NAME: PATTERN}}")
+            raise BadCatalogue(f"{told_names}; assign the files with tables: {{NAME: PATTERN}}")
         return {names[0]: source}
     assert isinstance(said, Mapping)
     found = {}
@@ -402,4 +402,6 @@ def _as_arrow(source: Source, name: str, table) -> object:
     try:
         return make()
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise BadData(f"source {source.name!r}: {name} is no table: {' '.join(str(error).split())}") from None
+        raise BadData(
+            f"source {source.name!r}: {name} is not a table: {' '.join(str(error).split())}"
+        ) from None

@@ -119,7 +119,7 @@ def _check_order(values, last, where: str) -> None:
     separators = {v[10] for v in said if len(v) > 10 and v[10] in "T " and moment_of(v)}
     problem = ""
     if numerals and (len(numerals) > 1 or min(numerals) < 8):
-        problem = "numbers, and as text 10 stands before 9"
+        problem = "numbers, and as text 10 sorts before 9"
     elif any(map(_DAY_FIRST.fullmatch, said)):
         problem = "dates that do not begin with the year"
     elif any(map(_ZONE.fullmatch, said)):

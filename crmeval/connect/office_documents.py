@@ -42,7 +42,7 @@ def _check_members(archive: zipfile.ZipFile, limits: DocumentLimits, needed: str
         raise NotReadable(f"holds {len(members):,} files, more than {limits.members:,}")
     size = sum(member.file_size for member in members)
     if size > limits.inflated_bytes:
-        raise NotReadable(f"says that it holds {size:,} bytes, more than {limits.inflated_bytes:,}")
+        raise NotReadable(f"declares {size:,} bytes, more than {limits.inflated_bytes:,}")
     if any(member.flag_bits & 1 for member in members):
         raise NotReadable("is protected by a password")
     if needed not in archive.namelist():
@@ -285,7 +285,7 @@ def read_pdf(data: bytes, limits: DocumentLimits) -> Contents:
     import pypdf  # noqa: F401  # a missing package must not look like a broken file
 
     if b"%PDF-" not in data[:1024]:
-        raise NotReadable("is no PDF: it does not begin as one")
+        raise NotReadable("is not a PDF: it does not start like one")
     try:
         with _heard("pypdf") as said:
             reader = _opened(data, limits)

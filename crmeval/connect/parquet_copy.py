@@ -154,14 +154,14 @@ def _read_held(version: Path) -> Held:
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["schema"])))
         return Held(schema, said["state"], said["parts"])
     except (OSError, ValueError, KeyError) as error:
-        told = f"{version} is no version of a copy ({type(error).__name__})"
-        raise ConnectError(f"{told}; remove the copy and what lies beside it, and copy anew") from None
+        told = f"{version} is not a version of a copy ({type(error).__name__})"
+        raise ConnectError(f"{told}; remove the copy and the files beside it, and copy again") from None
 
 
 def _present_version(path: Path) -> Path | None:
     if not path.is_symlink():
         if path.exists():
-            raise ConnectError(f"{path} exists and is no copy; choose another place under to:")
+            raise ConnectError(f"{path} exists and is not a copy; choose another place under to:")
         return None
     return Path(os.path.realpath(path))
 

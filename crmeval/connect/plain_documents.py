@@ -272,7 +272,7 @@ def read_eml(data: bytes, limits: DocumentLimits) -> Contents:
     try:
         message = email.message_from_bytes(data, policy=email.policy.default)
         if not message.keys():
-            raise NotReadable("is no mail: it has no headers")
+            raise NotReadable("is not a mail: it has no headers")
         body, attached = _bodies(message)
     except NotReadable:
         raise
@@ -344,7 +344,7 @@ def read_vtt(data: bytes, limits: DocumentLimits) -> Contents:
     text = checked_text(text, limits)
     lines = text.split("\n")
     if not lines[0].startswith("WEBVTT"):
-        raise NotReadable("is no transcript: its first line is not WEBVTT")
+        raise NotReadable("is not a transcript: its first line is not WEBVTT")
     cues = [cue for cue in _cues(lines[1:]) if cue[2]]
     title = lines[0].removeprefix("WEBVTT").strip(" \t-")[:500]
     body = checked_text("\n".join(_turns(cues)), limits)

@@ -261,8 +261,8 @@ def changes_in(
 
 def _change(record: object, op: str) -> Change | str:
     if not isinstance(record, Mapping):
-        return "is no record"
+        return "is not a record"
     does = operation(record.get(op))
     if does is None:
-        return f"{op} says none of insert, update and delete"
+        return f"{op} is not insert, update or delete"
     return Change(does, {str(k): v for k, v in record.items() if k != op})

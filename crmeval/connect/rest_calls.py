@@ -89,7 +89,7 @@ def place_of(
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or not host:
-        raise NotAllowed(f"{redact(url)!r} is no https address")
+        raise NotAllowed(f"{redact(url)!r} is not an https address")
     if parts.scheme == "http" and not is_own_host(host):
         raise NotAllowed(f"{parts.scheme}://{host} is not encrypted; expected https")
     return parts.scheme, host, parts.port or {"http": 80, "https": 443}[parts.scheme]

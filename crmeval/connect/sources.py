@@ -198,7 +198,7 @@ def path_of(
     path = Path(os.path.abspath(folder / said))
     if not said.is_absolute() and not path.is_relative_to(folder):
         told = f"source {source.name!r}: the path {source.address!r} leaves the folder of the catalogue"
-        raise NotAllowed(f"{told}; a place elsewhere is written as a whole path")
+        raise NotAllowed(f"{told}; write a place elsewhere as an absolute path")
     return path
 
 # %% ../../nbs/connect/01_sources.ipynb #86bebc69

@@ -92,7 +92,7 @@ def _check_bounds(bounds):
 
 def _check_finite(name, values):
     if wrong := [x for x in values if is_known(x) and not math.isfinite(x)]:
-        expected = "expected finite numbers, or None where there is none"
+        expected = "expected finite numbers, or None for a missing value"
         raise ValueError(f"{name} has the value {wrong[0]!r}, {expected}")
 
 
@@ -101,7 +101,7 @@ def _check_inside(name, values, bounds):
         return
     low, high = bounds
     if wrong := [x for x in values if is_known(x) and not low <= x <= high]:
-        raise ValueError(f"{name} has the value {wrong[0]!r}, expected {low:g} to {high:g} as bounds say")
+        raise ValueError(f"{name} has the value {wrong[0]!r}, expected {low:g} to {high:g}, as set by bounds")
 
 
 def _check_values(bounds, human, judge, names=("human", "judge")):

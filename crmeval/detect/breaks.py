@@ -111,9 +111,7 @@ def dangling(
     for i, s in enumerate(said[:MOST_SENTENCES]):
         before = alone and i == 0
         if before and (_begins("leans_back", s) or _finds("points_up", s)):
-            yield Break(
-                "dangling reference", i, "the text begins with a reference to what stands before it", 0.3
-            )
+            yield Break("dangling reference", i, "the text begins with a reference to an earlier text", 0.3)
         if i == len(said) - 1 and _finds("points_down", s):
             yield Break("dangling reference", i, "it announces something that does not follow", 0.4)
     text = " ".join(said)
@@ -254,7 +252,7 @@ def turn_breaks(
     if ours and _finds("offers_help", said[0] if said else ""):
         yield Break("turn", 0, "it begins as if nothing had been said", 0.4)
     if _begins("speaks_as", written or text):
-        yield Break("turn", 0, "it speaks as the customer", 0.5)
+        yield Break("turn", 0, "it speaks as if it were the customer", 0.5)
     if _is_elsewhere(written or text, " ".join(t.text for t in turns)):
         yield Break("turn", 0, "it has no word of the conversation and addresses no one in it", 0.4)
     yield from _against_ours(said, ours)
@@ -280,10 +278,10 @@ def _against_ours(said, ours):
         if same is not None and same < len(ours) and len(said[i].split()) > 4
     ]
     if again and len(again) >= 0.6 * len(said):
-        yield Break("turn", again[0], "its side has said that before", 0.6, ours[earlier[again[0]]])
+        yield Break("turn", again[0], "the same side has already said this", 0.6, ours[earlier[again[0]]])
     for j, s in enumerate(said[:MOST_SENTENCES]):
         if found := next(((o, c) for o in ours if (c := _conflict(o, s))), None):
-            says = f"{found[1]}; its side said before: {found[0][:120]!r}"
+            says = f"{found[1]}; the same side said before: {found[0][:120]!r}"
             yield Break("contradiction", j, says, 0.6, found[0])
 
 # %% ../../nbs/detect/09_breaks.ipynb #fd2af0d4

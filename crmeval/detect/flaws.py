@@ -199,7 +199,7 @@ def _article_flaws(sentence) -> Iterator[Flaw]:
             yield Flaw("article", m[0], says, _lexicon()["article"]["severity"], m.start())
 
 # %% ../../nbs/detect/07_flaws.ipynb #4b9cd35e
-_TWICE = {"kind": "repeated word", "severity": 0.3, "says": "the word stands twice"}
+_TWICE = {"kind": "repeated word", "severity": 0.3, "says": "the word is repeated"}
 
 
 def _repeated_words(sentence, tokens) -> Iterator[Flaw]:

@@ -277,7 +277,7 @@ def _checked(told):
     if not isinstance(told, Mapping):
         raise _wrong("it", told, "a mapping with 'terms'")
     if unknown := [k for k in told if k not in _HEAD]:
-        raise ValueError(f"glossary: {unknown[0]!r} is no key; known: {', '.join(_HEAD)}")
+        raise ValueError(f"glossary: {unknown[0]!r} is not a key; known: {', '.join(_HEAD)}")
     rows = told.get("terms")
     if isinstance(rows, str) or not isinstance(rows, Sequence) or not rows:
         raise _wrong("terms", rows, "a list of at least one term")

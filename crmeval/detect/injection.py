@@ -410,7 +410,7 @@ _SURE = ("override", "foreign", "your_rules", "if_machine")  # signs that count 
 
 
 _HOW = {
-    "override": "takes a machine off its task",
+    "override": "distracts a machine from its task",
     "stranger": "asks an assistant for something else",
     "prompt": "asks a machine for what it must not do",
 }

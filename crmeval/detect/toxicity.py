@@ -47,7 +47,7 @@ MEANINGS = {
     "hateful": "hatred, contempt or abuse aimed at people, whoever they are",
     "violent": "violence is shown, praised, wished or threatened",
     "sexual": "content meant to arouse, or sexual services",
-    "identity": "hatred because of what somebody is: origin, religion, sex, orientation, disability",
+    "identity": "hatred because of a person's origin, religion, sex, orientation or disability",
     "physical": "harm to a body: threats, graphic injury, self-harm",
     "profane": "swear words",
 }
@@ -515,7 +515,7 @@ def _not_scored(text, form, read):
     elif form in _UNWRITTEN and not any(_names_harm(read(part)) for part in parts):
         reason = f"{FORMS[form]} The detector has not learned from such texts: not scored."
     elif all(unread(read(part)) for part in parts):
-        reason = "The text is hardly English and holds no word that is known as harmful: not scored."
+        reason = "The text is hardly English and contains no known harmful word: not scored."
     else:
         return None
     return Detection({}, "undefined", reason)

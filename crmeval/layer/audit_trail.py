@@ -104,14 +104,14 @@ def _fault(line, expected_n):
     "Describe the fault of a line whose code does not follow from the line before."
     body, mac = _parts(line)
     if not mac:
-        return "is no record"
+        return "is not a record"
     try:
         n = msgspec.json.decode(body + b"}")["n"]
     except (ValueError, KeyError, TypeError):  # also for bytes that are not text
-        return "is no record"
+        return "is not a record"
     if n == expected_n:
         return "was changed, or the record before it was"
-    return f"record {n} stands where record {expected_n} belongs: records were removed, added or moved"
+    return f"record {n} is where record {expected_n} should be: records were removed, added or moved"
 
 
 class _Codes:
@@ -159,9 +159,9 @@ def _head_fault(codes):
     if records > codes.n:
         lost = records - codes.n
         missing = "1 record is" if lost == 1 else f"{lost} records are"
-        return Finding(codes.n + 1, f"{missing} missing at the end: the head knows {records}")
+        return Finding(codes.n + 1, f"{missing} missing at the end: the head counts {records}")
     if records and codes.at_known != mac:
-        return Finding(records, "is not the record that the head knows")
+        return Finding(records, "is not the record that the head names")
     return None
 
 # %% ../../nbs/layer/11_audit_trail.ipynb #baecba3b
@@ -270,7 +270,7 @@ class AuditTrail:
         if private is not None and person is None:
             raise AuditError("private data need a person: append(kind, person=..., private=...)")
         if not isinstance(kind, str) or not kind:
-            raise AuditError(f"kind is {kind!r}, expected what the record tells of, such as 'prompt'")
+            raise AuditError(f"kind is {kind!r}, expected what the record is about, such as 'prompt'")
         with self._lock:
             if self._file is None:
                 self._open()
@@ -344,7 +344,7 @@ class AuditTrail:
                     self._open()
         except JournalError as e:
             raise AuditError(
-                f"nobody was forgotten: {e}. Stop the program that writes it, and erase then; a gateway that "
+                f"no one was erased: {e}. Stop the program that writes it, and erase then; a gateway that "
                 "runs does it itself: crmeval audit erase --gateway ADDRESS --person PERSON"
             ) from e
         with self._lock:
@@ -396,7 +396,7 @@ class AuditTrail:
             try:
                 record = self._record(line)
             except (ValueError, KeyError, TypeError) as e:
-                raise AuditError(f"{self.path}, line {n} is no record; run crmeval audit verify") from e
+                raise AuditError(f"{self.path}, line {n} is not a record; run crmeval audit verify") from e
             if _wanted(record, kind, name, since, until, content):
                 yield record
 
@@ -405,7 +405,7 @@ def _read_row(line, path, n):
     try:
         return msgspec.json.decode(line, type=dict)
     except ValueError as e:
-        raise AuditError(f"{path}, line {n} is no record; run crmeval audit verify") from e
+        raise AuditError(f"{path}, line {n} is not a record; run crmeval audit verify") from e
 
 
 def _wanted(record, kind, name, since, until, content):
@@ -442,7 +442,7 @@ def _last(path):
     try:
         return msgspec.json.decode(body + b"}")["n"], mac or _FIRST
     except (ValueError, KeyError, TypeError) as e:
-        raise AuditError(f"the last line of {path} is no record; run crmeval audit verify") from e
+        raise AuditError(f"the last line of {path} is not a record; run crmeval audit verify") from e
 
 
 def _set_aside(file, path):

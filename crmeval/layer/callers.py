@@ -54,11 +54,11 @@ def read_keys(
     "Read callers from a key file; a ValueError gives the number of an invalid line, without its content."
     path = Path(path).expanduser()
     if path.exists() and not path.is_file():  # reading a device or pipe might never end
-        raise ValueError(f"the file of keys {path} cannot be read: it is no file")
+        raise ValueError(f"the file of keys {path} cannot be read: it is not a file")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:
-        told = getattr(e, "strerror", None) or "it is no text"
+        told = getattr(e, "strerror", None) or "it is not text"
         raise ValueError(f"the file of keys {path} cannot be read: {told}") from None
     found: dict[str, Caller] = {}
     for number, line in enumerate(lines, 1):
@@ -149,7 +149,7 @@ class Callers:
 def _new_ones(policy):
     found = read_keys(policy.keys)
     if twice := sorted(set(found) & set(policy.callers)):
-        raise ValueError(f"the caller {twice[0]} stands in the policy and in the file of keys {policy.keys}")
+        raise ValueError(f"the caller {twice[0]} is both in the policy and in the file of keys {policy.keys}")
     return found
 
 

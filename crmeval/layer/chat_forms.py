@@ -282,7 +282,7 @@ def _check_choice(options):
     choice, there = options.get("tool_choice"), [t["function"]["name"] for t in options.get("tools", ())]
     named = choice["function"]["name"] if isinstance(choice, Mapping) else None
     if (choice == "required" and not there) or (named is not None and named not in there):
-        told = f"names {named!r}, which is no function of tools" if named else "needs tools to choose from"
+        told = f"names {named!r}, which is not a function in tools" if named else "needs tools to choose from"
         raise Refused(400, f"tool_choice {told}", param="tool_choice")
 
 
@@ -367,7 +367,7 @@ def _about(given):
     for name in _ABOUT[1:]:
         if given.get(name) is not None and not (isinstance(given[name], str) and len(given[name]) <= 200):
             raise Refused(
-                400, f"crmeval.{name} is no text of at most 200 characters", param=f"crmeval.{name}"
+                400, f"crmeval.{name} is not a text of at most 200 characters", param=f"crmeval.{name}"
             )
     if not isinstance(given.get("record"), (Mapping, list, type(None))):
         raise Refused(400, "crmeval.record is an object with the values of a record", param="crmeval.record")

@@ -178,7 +178,7 @@ def _keeps(agreement, provider, today):
         return ""
     if agreement.confirmed and agreement.confirmed <= today:
         return ""
-    return f"{provider} may keep what it receives: {known.to_forbid} Then say confirmed: DAY in the policy"
+    return f"{provider} may keep what it receives: {known.to_forbid} Then set confirmed: DAY in the policy"
 
 # %% ../../nbs/layer/15_gateway.ipynb #1d611ad0
 def with_options(

@@ -191,8 +191,8 @@ class Index:
             (held,) = base.execute("SELECT value FROM meta WHERE name = 'encoder'").fetchone()
         if held != mine:
             raise IndexProblem(
-                f"{self.file.told} holds directions of another encoder, or of one that was given texts in "
-                "another way; make a new index for this one"
+                f"{self.file.told} holds vectors of another encoder, or of one that got its texts in "
+                "another form; make a new index for this one"
             )
 
     def read_on(self) -> int:  # Number of encoded passages

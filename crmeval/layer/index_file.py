@@ -102,7 +102,7 @@ def row_of(
     fields = {stored_text(k): v for k, v in given.items() if k not in _OWN}
     for name, value in fields.items():
         if name.strip().lower() == "allowed":  # a warehouse with names in capitals would open all passages
-            raise ValueError(f"passage {own} has a field {name!r}; who may read it is said in 'allowed'")
+            raise ValueError(f"passage {own} has a field {name!r}; 'allowed' lists who may read it")
         field_values(value, f"field {name!r} of passage {own}")
     return Row(
         own,
@@ -197,7 +197,7 @@ class IndexFile:
                 elif mark != _APPLICATION:
                     raise IndexProblem(f"{self.told} is a database of something else, not an index")
         except sqlite3.DatabaseError as e:
-            raise IndexProblem(f"{self.told} is no index: {e}") from None
+            raise IndexProblem(f"{self.told} is not an index: {e}") from None
         if self.meta("format") != _FORMAT:
             raise IndexProblem(f"{self.told} has format {self.meta('format')!r}, expected {_FORMAT}")
 

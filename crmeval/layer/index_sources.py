@@ -144,7 +144,7 @@ def _before(index, source, taken):
     if said and said["place"] != place:
         raise ValueError(
             f"the index holds documents of another folder under the name {source.name!r}; "
-            "give this one a name of its own, or make a new index"
+            "give this one another name, or make a new index"
         )
     return said.get("state", {}), place
 

@@ -129,7 +129,7 @@ class Policy:
         object.__setattr__(self, "answer", _steps(self.answer, ANSWER_STEPS, "answer"))
         if "gateway" in self.prompt[:-1]:
             raise ValueError(
-                "prompt has steps behind 'gateway', which decides about what leaves: put it last"
+                "prompt has steps behind 'gateway', which decides about what is sent: put it last"
             )
         for name, kind in _PARTS.items():
             object.__setattr__(self, name, policy_part(kind, getattr(self, name), name))

@@ -449,7 +449,7 @@ def _masked_text(text, session, stays):
         masked = writer.written(tried)
         if _comes_back(text, masked, session):
             return masked, writer.counts
-    raise ValueError(f"a text of {len(text)} characters could not be masked so that it comes back as it was")
+    raise ValueError(f"a text of {len(text)} characters could not be masked so that unmasking restores it")
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def written(
     if isinstance(value, (Mapping, list, tuple)):
         return _lines(value, locale)
     raise MergeError(
-        f"a value of type {type(value).__name__} has no form in a prompt; give text, number or date"
+        f"a value of type {type(value).__name__} cannot be written in a prompt; give text, number or date"
     )
 
 # %% ../../nbs/layer/00_merge_values.ipynb #976923fb
@@ -107,7 +107,7 @@ def _as_date(value):
     try:
         return datetime.fromisoformat(str(value).strip())
     except ValueError:
-        raise MergeError("is no date: expected one such as 2026-05-17 or 2026-05-17T09:30") from None
+        raise MergeError("is not a date: expected one such as 2026-05-17 or 2026-05-17T09:30") from None
 
 
 def _date(value, argument, locale):
@@ -122,11 +122,11 @@ def _date(value, argument, locale):
 
 def _as_number(value):
     if isinstance(value, bool):
-        raise MergeError("is no number")
+        raise MergeError("is not a number")
     try:
         return _plain(value) if isinstance(value, (Real, Decimal)) else Decimal(str(value).strip())
     except InvalidOperation:
-        raise MergeError("is no number: expected digits with a point, such as 1249.00") from None
+        raise MergeError("is not a number: expected digits with a point, such as 1249.00") from None
 
 
 @needs_extra("layer")
@@ -172,7 +172,7 @@ def _field(value, argument, locale):
         raise MergeError("needs a field, such as field: subject")
     rows = _entries(value)
     if not all(isinstance(row, Mapping) and argument in row for row in rows):
-        raise MergeError(f"wants a list of records that all have {argument!r}")
+        raise MergeError(f"needs a list of records that all have {argument!r}")
     return [row[argument] for row in rows]
 
 

@@ -76,7 +76,7 @@ class Persons:
             yield
             return
         if self._erased[person]:
-            raise Refused(503, "this person is being forgotten", code="being_erased", after_s=1)
+            raise Refused(503, "this person is being erased", code="being_erased", after_s=1)
         self._running[person] += 1
         try:
             yield
@@ -96,7 +96,7 @@ class Persons:
             await asyncio.wait_for(self._until_none_runs(person), within_s)
             return await asyncio.shield(asyncio.to_thread(self.trail.erase, person))
         except (asyncio.TimeoutError, TimeoutError):
-            said = "calls about this person still run, so nobody was forgotten"
+            said = "calls about this person still run, so no one was erased"
             raise Refused(503, said, code="calls_run", after_s=5) from None
         finally:
             _take_one(self._erased, person)
@@ -119,7 +119,9 @@ def person_in(
     "Return the person to erase; raises `Refused` for an invalid body."
     person = body.get("person")
     if set(body) != {"person"} or not isinstance(person, str) or not 0 < len(person) <= 200:
-        raise Refused(400, "person is missing: whom to forget, as the company names them", param="person")
+        raise Refused(
+            400, "person is missing: the person to erase, by the company's name for them", param="person"
+        )
     return person
 
 

@@ -139,7 +139,7 @@ class PersonKeys:
                 row = msgspec.json.decode(line)
                 yield {"person": row["person"], "key": row["key"], "made": row["made"]}
             except (ValueError, KeyError, TypeError) as e:
-                raise AuditError(f"{self.path}, line {n} is no key; bring back a copy of the file") from e
+                raise AuditError(f"{self.path}, line {n} is not a key; bring back a copy of the file") from e
 
     def __len__(self) -> int:
         return len(self._wrapped)

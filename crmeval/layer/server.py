@@ -160,7 +160,7 @@ class Gateway:
     def asked(self, door: Door, request: ChatRequest, session: MaskingSession) -> Asked:
         "Return the context of a request; raises `Refused` if the caller may not act for the user."
         if not door.caller.may_speak_for(request.user):
-            raise Refused(403, f"the caller {door.name} may not speak for this user", param="crmeval.user")
+            raise Refused(403, f"the caller {door.name} may not act for this user", param="crmeval.user")
         return Asked(
             user=request.user or door.name,
             roles=(door.name, *door.caller.roles),
@@ -372,9 +372,9 @@ async def _feedback(gateway: Gateway, request, door: Door):
     if "action" not in given:
         raise Refused(400, f"action is missing: one of {', '.join(FEEDBACK_ACTIONS)}", param="action")
     if not isinstance(given.get("user", ""), str) or not door.caller.may_speak_for(given.get("user", "")):
-        raise Refused(403, f"the caller {door.name} may not speak for this user", param="user")
+        raise Refused(403, f"the caller {door.name} may not act for this user", param="user")
     if not gateway.is_reply(name, door):
-        raise Refused(404, "there is no answer of this id", param="reply", code="reply_not_found")
+        raise Refused(404, "there is no answer with this id", param="reply", code="reply_not_found")
     if "edited" in given and not shown:
         said = "shown is missing: the answer as it was shown, to compute what the edit changed"
         raise Refused(400, said, param="shown")

@@ -55,7 +55,7 @@ class Caller:
         if not isinstance(self.key_env, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*|", self.key_env):
             raise ValueError("key_env is the name of an environment variable, not the key itself")
         if self.key_hash and not is_key_hash(self.key_hash):
-            raise ValueError("key_hash is no hash of a key; `crmeval gateway --new-key NAME` prints one")
+            raise ValueError("key_hash is not the hash of a key; `crmeval gateway --new-key NAME` prints one")
         for name in ("users", "roles"):
             object.__setattr__(self, name, names_in(getattr(self, name), name))
         for name in ("requests_per_minute", "at_once"):

@@ -319,6 +319,6 @@ def export_spans(
     result = exporter.export(from_us)
     if getattr(result, "name", "SUCCESS") != "SUCCESS":
         raise RuntimeError(
-            f"the exporter {type(exporter).__name__} took none of {len(from_us)} spans: {result}"
+            f"the exporter {type(exporter).__name__} accepted none of {len(from_us)} spans: {result}"
         )
     return len(from_us)

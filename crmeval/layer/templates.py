@@ -80,7 +80,7 @@ def _filters(words, where):
     for word in words:
         match = _FILTER.fullmatch(word)
         if not match:
-            raise MergeError(f"{where}: {word.strip()!r} is no filter; expected one such as date: long")
+            raise MergeError(f"{where}: {word.strip()!r} is not a filter; expected one such as date: long")
         argument = match[2].strip() if match[2] is not None else None
         if argument and argument[0] in "\"'":
             argument = argument[1:-1]
@@ -195,7 +195,7 @@ def _within(value, key, where, so_far):
             raise MergeError(f"{where}: {so_far} has {len(value)} entries, there is no number {key} (from 0)")
         return value[int(key)]
     if not isinstance(value, Mapping):
-        raise MergeError(f"{where}: {so_far} is no record, so it has no field {key!r}")
+        raise MergeError(f"{where}: {so_far} is not a record, so it has no field {key!r}")
     if key not in value:
         kind = "object" if so_far == "the record" else "field"
         near = did_you_mean(key, [str(k) for k in value])
@@ -253,7 +253,7 @@ def _text_of(merge, record, rules, locale, name):
     except MergeError as e:
         raise MergeError(f"{where}: {merge.name}: {e}") from None
     except RecursionError:
-        raise MergeError(f"{where}: {merge.name} is nested too deeply, or holds itself") from None
+        raise MergeError(f"{where}: {merge.name} is nested too deeply, or contains itself") from None
 
 
 def _filtered_text(merge, value, rules, locale):

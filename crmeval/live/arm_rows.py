@@ -79,10 +79,10 @@ def arms_to_compare(
     there = ", ".join(map(repr, labels)) or "none"
     others = [a for a in labels if a != control and a != "holdout"]
     if control not in labels:
-        raise ValueError(f"no row of the control arm {control!r}; the rows have {there}: say control=...")
+        raise ValueError(f"no row of the control arm {control!r}; the rows have {there}: set control=...")
     if treatment is None and len(others) != 1:
         raise ValueError(
-            f"the rows have the arms {there}: say which is compared with {control!r}, treatment=..."
+            f"the rows have the arms {there}: set treatment=... to the arm to compare with {control!r}"
         )
     chosen = others[0] if treatment is None else treatment
     if chosen not in labels or chosen == control:

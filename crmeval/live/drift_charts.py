@@ -149,7 +149,7 @@ class Alarm(Printed):
 
     def __str__(self):
         told = f"{self.series} went {self.direction} from {self.before:.3g} to {self.after:.3g}"
-        return f"{told}, probably since the week of {self.since}; told in the week of {self.week}"
+        return f"{told}, probably since the week of {self.since}; alarm in the week of {self.week}"
 
 
 @dataclass(frozen=True)
@@ -314,7 +314,9 @@ def _notes(weeks, usable, scores, kind, charts):
 def _ended(weeks, last_week):
     "Return a note if a series has no values in the last weeks, which is not the same as no drift."
     silent = 0 if last_week is None or not weeks else (last_week - max(weeks)) // 7
-    return (f"no usable value in the last {silent} weeks: nothing is watched there",) if silent > 0 else ()
+    return (
+        (f"no usable value in the last {silent} weeks: this series is not monitored",) if silent > 0 else ()
+    )
 
 
 def _weekday_note(weeks, kind, charts):

@@ -422,7 +422,7 @@ def _load_replies(engine, replies):
     if missing := [name for name in ("reply", "time") if name not in columns]:
         raise ValueError(f"replies have no column {missing[0]!r}; they have {', '.join(columns)}")
     if taken := sorted(set(columns) & set(FACTS)):
-        raise ValueError(f"replies have the column {taken[0]!r}, which the join makes: rename it")
+        raise ValueError(f"replies have the column {taken[0]!r}, which the join adds: rename it")
     rest = "".join(f"{name_in_sql(c)}, " for c in columns if c not in ("reply", "time"))
     texts = {"reply": _id_of(engine, reached, "reply"), "time": _text_of(columns, "time")}
     engine.execute(_REPLIES.format(**texts, rest=rest, source=reached))

@@ -304,7 +304,9 @@ class LeakCheck(Printed):
 
     def __str__(self):
         said = (
-            "no row holds a sample of them" if self.clean else f"{len(self.leaking_rows)} rows hold samples"
+            "no row contains a sample of these sets"
+            if self.clean
+            else f"{len(self.leaking_rows)} rows contain samples"
         )
         head = f"{self.rows} rows against {len(self.sets)} evaluation sets: {said}"
         body = text_table(self.table(), align="lrrrrrrr", rule=True) if self.sets else ""

@@ -184,7 +184,7 @@ def _open_words(result, units):
         else:
             points = " percentage points" if unit == "share" else ""
             ends = f"{_end(d.low, unit)} to {_end(d.high, unit)}{points}"
-            parts.append(f"the difference in {printable(name)[:60]} is {ends}, which holds 0")
+            parts.append(f"the difference in {printable(name)[:60]} is {ends}, which includes 0")
     return "; ".join(parts)
 
 
@@ -193,7 +193,7 @@ def _guard_words(result):
         return ""
     count = Counter(g.verdict for g in result.guardrails)
     if count["held"] == len(result.guardrails):
-        return " What was guarded held."
+        return " All guardrails held."
     told = [f"{count[v]} {v}" for v in ("broken", "not decided yet", "held") if count[v]]
     return f" Guardrails: {', '.join(told)}."
 

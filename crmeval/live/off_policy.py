@@ -28,7 +28,7 @@ class PolicyEstimate(Estimate):
     notes: tuple[str, ...] = ()  # Caveats
 
     def __str__(self):
-        worth = f"{self.format('.4g')}, worth {self.effective_n:.0f} rows"
+        worth = f"{self.format('.4g')}, effective sample size {self.effective_n:.0f} rows"
         return "; ".join([worth, *self.notes])
 
 
@@ -52,7 +52,7 @@ def _log(reward, logged, target, clusters):
     r, p, q = (numbers(v, name) for name, v in columns.items())
     if not len(r) == len(p) == len(q):
         raise ValueError(
-            f"reward, logged and target have {len(r)}, {len(p)} and {len(q)} values, expected as many"
+            f"reward, logged and target have {len(r)}, {len(p)} and {len(q)} values, expected equal numbers"
         )
     for name, values, low in (("logged", p, 0.0), ("target", q, -1.0)):
         wrong = np.flatnonzero((values <= low) | (values < 0) | (values > 1 + 1e-9))
@@ -167,9 +167,11 @@ def _minded(log, worth):
     if n > 1 and off > max(4 * error, 1e-6):
         notes.append(f"the mean weight is {log.weight.mean():.3g} and not 1: are the propensities right?")
     if worth < FEWEST_WORTH:
-        notes.append(f"the log is worth {worth:.1f} rows to this policy: no interval")
+        notes.append(f"the effective sample size for this policy is {worth:.1f} rows: no interval")
     elif worth < 100:
-        notes.append(f"the log is worth {worth:.0f} rows to this policy: too few for the interval")
+        notes.append(
+            f"the effective sample size for this policy is {worth:.0f} rows: too few for the interval"
+        )
     rare = int(np.count_nonzero(log.reward))
     if rare < 20:
         notes.append(f"only {rare} rows have a reward: too few for the interval")

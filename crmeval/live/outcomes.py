@@ -525,7 +525,7 @@ def _two_arms(table, arm, baseline, treatment):
     if baseline not in there or (treatment is None and len(others) != 1) or treatment not in (None, *others):
         has = ", ".join(map(repr, there)) or "no value"
         told = f"{arm} has {has}, expected the baseline {baseline!r} and one other"
-        raise ValueError(f"{told}: say baseline= and treatment=")
+        raise ValueError(f"{told}: set baseline= and treatment=")
     return baseline, others[0] if treatment is None else treatment
 
 

@@ -307,7 +307,7 @@ def _sides(version, base, model, base_model, make):
             "or give a system with the answers to the base prompt as --base-model"
         )
     notes = [
-        f"{c.name} reads no prompt: its answers stand for those of a model" for c in dict.fromkeys(silent)
+        f"{c.name} reads no prompt: its answers are used in place of a model's" for c in dict.fromkeys(silent)
     ]
     return [_Named(c, v) for c, v in zip(clients, (version, base))], tuple(notes)
 

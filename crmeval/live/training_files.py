@@ -90,13 +90,13 @@ class TrainingFiles(Printed):
         out = [["left out", "examples"], *([printable(k), f"{n}"] for k, n in self.left_out.items())]
         parts = [text_table(lines, align="lr", rule=True)]
         parts += [text_table(out, align="lr", rule=True)] if self.left_out else []
-        parts += [str(self.leaks)] if self.leaks is not None else ["held against no evaluation set"]
+        parts += [str(self.leaks)] if self.leaks is not None else ["not checked for leaks"]
         parts += [f"{name}: {fault}" for name, told in self.faults.items() for fault in told[:3]]
         return "\n\n".join(parts)
 
 
 _LIMITS = (
-    "A paraphrase of an evaluation sample is not found. Masking finds what detector and records know. "
+    "A paraphrase of an evaluation sample is not found. Masking covers only detected and recorded values. "
     "`rows.jsonl` names the conversations behind the rows by pseudonyms: keep it, and do not upload it."
 )
 
@@ -114,10 +114,10 @@ def _table(head, rows):
 def _leak_section(files):
     check = files.leaks
     if check is None:
-        return "The examples were held against no evaluation set: no score of a tuned model can be trusted."
-    said = "No example held a sample of them."
+        return "The examples were not checked for leaks: no score of a tuned model can be trusted."
+    said = "No example contained a sample of these sets."
     if not check.clean:
-        said = f"{len(check.leaking_rows)} examples held samples of them and were left out."
+        said = f"{len(check.leaking_rows)} examples contained samples of these sets and were left out."
     how = (
         f"Near: at least {check.near:g} of three-word runs in common; part: {check.run_words} words in a row."
     )
@@ -159,7 +159,7 @@ def data_sheet(
         "## Masking\n\nPersonal values are placeholders, the same in question and answer.\n\n"
         + (_table(["kind", "places"], sorted(files.masked.items())) if files.masked else "None was found."),
         f"## Form\n\n{_form_section(files)}",
-        f"## What it does not say\n\n{_LIMITS}",
+        f"## Limits\n\n{_LIMITS}",
     ]
     return "\n\n".join(p for p in parts if p) + "\n"
 

@@ -150,7 +150,7 @@ def file_faults(
     for n, (row, kind) in enumerate(zip(rows, kinds), 1):
         if kind is None:
             faults.append(
-                f"row {n}: has {', '.join(map(repr, row)) or 'nothing'}, which is no form of {format}"
+                f"row {n}: has {', '.join(map(repr, row)) or 'nothing'}, which does not fit {format}"
             )
         else:
             faults += [f"row {n}: {f}" for f in row_faults(row, kind, format=format)]
@@ -158,5 +158,5 @@ def file_faults(
     if len(several) > 1:
         faults.append(f"rows of several kinds of training: {', '.join(several)}")
     if len(rows) < least:
-        faults.append(f"{len(rows)} rows, and {format} takes a file from {least} rows")
+        faults.append(f"{len(rows)} rows, and {format} needs at least {least}")
     return faults

@@ -56,7 +56,7 @@ def abstention_figures(
     "Return how well a system abstains from unanswerable questions; failures count as undefined."
     if len(abstained) != len(answerable):
         raise ValueError(
-            f"there are {len(abstained)} answers and {len(answerable)} questions, expected as many"
+            f"there are {len(abstained)} answers and {len(answerable)} questions, expected equal numbers"
         )
     left = [None if a is None else float(a) for a in abstained]
     nothing = [float(not a) for a in answerable]
@@ -95,7 +95,7 @@ def abstain_below(
     "Return the score below which to abstain, by best F1 of abstaining; the lowest one if there are ties."
     if len(top_scores) != len(answerable):
         raise ValueError(
-            f"there are {len(top_scores)} scores and {len(answerable)} questions, expected as many"
+            f"there are {len(top_scores)} scores and {len(answerable)} questions, expected equal numbers"
         )
     order = sorted({s for s in top_scores if s is not None})
     between = [(a + b) / 2 for a, b in zip(order, order[1:])]

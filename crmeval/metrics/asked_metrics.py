@@ -66,7 +66,7 @@ def metric_fault(
     from crmeval.metrics.catalogue import all_cards  # only for the message
 
     if wrong[0] in all_cards():
-        more = f"; {wrong[0]} is no score of one text: cost and speed are in every run, trust has --areas"
+        more = f"; {wrong[0]} is not a score of one text: cost and speed are in every run, trust has --areas"
     else:
         more = did_you_mean(wrong[0], known)
     return f"some of {', '.join(known)}, or {ONLY}NAME{more}"

@@ -57,11 +57,11 @@ def not_english(
     "Report text in another language, or whose language cannot be determined."
     text = own_text(response)
     if told := mostly_foreign(text):
-        return f"The rules know English; the response seems to be in {told}."
+        return f"The rules are for English; the response seems to be in {told}."
     words, share = len(re.findall(r"[^\W\d_]{2,}", text[:READ])), english_word_share(text)
     if words >= FEW_WORDS and share < LEAST_SHARE:
-        return "The rules know English; the response holds hardly a word by which they could tell that it is."
-    return "" if share or words >= 2 else "The rules know English; these words may be of any language."
+        return "The rules are for English; too few words of the response can be recognised as English."
+    return "" if share or words >= 2 else "The rules are for English; these words may be of any language."
 
 # %% ../../nbs/metrics/04_asking.ipynb #3b531247
 def fraction_of(

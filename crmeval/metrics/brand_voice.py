@@ -325,7 +325,7 @@ def read_guide(
     if unknown := [k for k in told if k not in GUIDE_KEYS]:
         hint = did_you_mean(unknown[0], GUIDE_KEYS, least=0.5)
         raise ValueError(
-            f"style guide: {unknown[0]!r} is no key{hint or '; known: ' + ', '.join(GUIDE_KEYS)}"
+            f"style guide: {unknown[0]!r} is not a key{hint or '; known: ' + ', '.join(GUIDE_KEYS)}"
         )
     rules = [r for k, read in _KEYS.items() if told.get(k) is not None for r in read(k, told[k])]
     if not rules:

@@ -172,7 +172,7 @@ def _instruction_following(sample, text, judge):
 
 
 def _no_record(sample, text, judge):
-    return Score("record_update", None, status="undefined", reason="The use case wants no record.")
+    return Score("record_update", None, status="undefined", reason="The use case does not ask for a record.")
 
 
 _SHIPPED = (
@@ -238,7 +238,7 @@ def criteria() -> dict[str, Criterion]:  # Name -> entry: shipped, then added, t
         ):
             raise ValueError(
                 f"the entry point {name!r} of crmeval.metrics is {point.value}, "
-                f"expected a `Criterion` of that name, which is none of {', '.join(found)}"
+                f"expected a `Criterion` of that name, which is not one of {', '.join(found)}"
             )
         found[name] = entry
     return found

@@ -247,7 +247,7 @@ def case_number(
 def _like_pattern(response, pattern):
     "Check a response against the author's regular expression."
     try:
-        return "" if re.search(pattern, response) else f"nothing like {pattern!r} is there"
+        return "" if re.search(pattern, response) else f"nothing matches {pattern!r}"
     except re.error as e:
         raise ValueError(f"pattern is {pattern!r}, expected a regular expression: {e}") from None
 

@@ -158,7 +158,7 @@ def _groups(clusters, n):
     "Return the cluster of each case; without clusters each case is its own."
     groups = list(range(n)) if clusters is None else list(clusters)
     if len(groups) != n:
-        raise ValueError(f"there are {len(groups)} clusters and {n} cases, expected as many")
+        raise ValueError(f"there are {len(groups)} clusters and {n} cases, expected equal numbers")
     return groups
 
 

@@ -41,7 +41,9 @@ def _check_lengths(said, gold):
         if isinstance(column, (str, bytes)):
             raise ValueError(f"the {name} are {column[:40]!r}, expected a list")
     if len(said) != len(gold):
-        raise ValueError(f"there are {len(said)} predictions and {len(gold)} true values, expected as many")
+        raise ValueError(
+            f"there are {len(said)} predictions and {len(gold)} true values, expected equal numbers"
+        )
 
 
 def _label_columns(said, gold):

@@ -130,7 +130,7 @@ def price_terms(response: str, terms: Sequence[str], within: str = "text") -> st
     for block in [b for b in blocks if _price_in(b)]:
         there = whole if within == "text" else _plainly(f"{block}\n{notes if '*' in block else ''}")
         if missing := [t for t in terms if _plainly(t) not in there]:
-            return f"{_price_in(block)!r} stands without {', '.join(map(repr, missing))}"
+            return f"{_price_in(block)!r} appears without {', '.join(map(repr, missing))}"
     return ""
 
 

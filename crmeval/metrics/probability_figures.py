@@ -66,7 +66,7 @@ def said_and_happened(
     "Return (probability, outcome) pairs; raise `ValueError` for invalid values."
     if len(probabilities) != len(outcomes):
         raise ValueError(
-            f"there are {len(probabilities)} probabilities and {len(outcomes)} outcomes, expected as many"
+            f"got {len(probabilities)} probabilities and {len(outcomes)} outcomes, expected equal numbers"
         )
     p, happened = _checked(probabilities), list(outcomes)
     if wrong := [y for y in happened if not isinstance(y, (Real, np.bool_)) or y not in (0, 1)]:

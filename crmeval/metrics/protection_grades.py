@@ -127,7 +127,7 @@ def _restored(sample, response):
     there = [v in text for v in wanted]
     kinds = {p["value"]: p["entity"] for p in sample.tags["planted"]}
     swapped = [not t and _has_another(text, kinds.get(v, ""), wanted) for v, t in zip(wanted, there)]
-    reason = f"{sum(there)} of {len(there)} wanted values stand in the answer."
+    reason = f"{sum(there)} of {len(there)} wanted values are in the answer."
     reason += f" {sum(swapped)} were replaced by another value of the same type." if any(swapped) else ""
     told = [
         as_evidence({"kind": "wanted", "entity": kinds.get(v, ""), "whole": t, "swapped": s})

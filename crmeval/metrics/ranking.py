@@ -41,7 +41,7 @@ def without_doubles(
 def _found_gains(ranking, worth, scores):
     "Return the relevance at each position; tied positions share the mean."
     if scores is not None and len(scores) != len(ranking):
-        raise ValueError(f"there are {len(ranking)} ids and {len(scores)} scores, expected as many")
+        raise ValueError(f"there are {len(ranking)} ids and {len(scores)} scores, expected equal numbers")
     score_of = dict(zip(reversed(ranking), reversed(scores))) if scores is not None else {}
     ids = without_doubles(ranking)
     gains = [worth.get(i, 0.0) for i in ids]

@@ -169,7 +169,7 @@ def clean_svg(
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if made is None or made.tag != "svg":
-        raise ValueError("it is no SVG")
+        raise ValueError("it is not an SVG")
     if "viewBox" not in made.attrib and not {"width", "height"} <= set(made.attrib):
         raise ValueError("it has no size: neither a viewBox nor width and height")
     made.set("xmlns", _SVG)
@@ -213,7 +213,7 @@ def read_logo(
         return Logo(kind, data)
     text = data.decode("utf-8-sig", "replace")
     if "<svg" not in text[:5000]:
-        raise ValueError(f"{where} {path.name!r} is no PNG, JPEG, WebP or SVG, by its first bytes")
+        raise ValueError(f"{where} {path.name!r} is not a PNG, JPEG, WebP or SVG, judging by its first bytes")
     try:
         return Logo("image/svg+xml", clean_svg(text).encode("utf-8"))
     except ValueError as e:

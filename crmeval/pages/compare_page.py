@@ -41,7 +41,7 @@ def verdict(
         told = f"In {what} {d.n} pairs of answers do not tell the two apart: they differ by {_size(d)}."
     else:
         told = f"In {what} {shown(ahead, 60)} is better than {shown(behind, 60)}: ahead by {_size(d)}."
-    without = "" if first == "accuracy" else f" Of accuracy nothing is known: {both}."
+    without = "" if first == "accuracy" else f" Accuracy is not known: {both}."
     return f"{told} {_beyond_chance(c)}{without}"
 
 

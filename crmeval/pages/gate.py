@@ -372,7 +372,7 @@ def _named(run, client, what):
     if len(fits) == 1:
         return fits[0]
     near = did_you_mean(client, [*run.clients, *(c.split(":", 1)[-1] for c in run.clients)])
-    wanted = f"; {shown(client, 80)!r} is none of them{near}" if client else ""
+    wanted = f"; {shown(client, 80)!r} is not one of them{near}" if client else ""
     held = ", ".join(shown(c, 80) for c in run.clients) or "no system"
     word = "--" + what.replace("_", "-")
     raise ValueError(f"{run.folder} holds {held}; name one with {word} (in Python, {what}){wanted}")

@@ -160,7 +160,7 @@ def _name_of(where, given):
     known = gate_names()
     if not isinstance(given, str) or given not in known:
         near = did_you_mean(given, known) or f"; known: {', '.join(known)}"
-        raise ValueError(f"{where}: metric is {_told(given)}, which is none{near}")
+        raise ValueError(f"{where}: metric is {_told(given)}, which is not a metric{near}")
     return given
 
 
@@ -186,7 +186,7 @@ def _words_of(where, said, of):
         _known_key(where, key, (*_RULE_KEYS, *mine))
     words = [w for w in mine if w in said]
     if not words:
-        raise ValueError(f"{where} says no limit: write one of {', '.join(mine)}")
+        raise ValueError(f"{where} has no limit: add one of {', '.join(mine)}")
     return words
 
 
@@ -237,7 +237,7 @@ def _all_rules(name, entries, certainty):
     seen = set()
     for r in rules:
         if (r.of, r.word, r.use_case) in seen:
-            raise ValueError(f"{name}: {r.word} of {r.of} is said twice")
+            raise ValueError(f"{name}: {r.word} of {r.of} is given twice")
         seen.add((r.of, r.word, r.use_case))
     return tuple(rules)
 

@@ -137,7 +137,7 @@ def _series(s):
 
 _FORETOLD = {
     "yes": "▲ better scores, better outcomes",
-    "no": "– not told apart from chance",
+    "no": "– not distinguishable from chance",
     "against": "▼ better scores, worse outcomes",
 }
 

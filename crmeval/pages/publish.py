@@ -73,11 +73,11 @@ def changes_since(
     was, is_now = _named(before["systems"]), _named(after["systems"])
     new, gone = [n for n in is_now if n not in was], [n for n in was if n not in is_now]
     told = [f"New: {', '.join(new)}."] if new else []
-    told += [f"No longer there: {', '.join(gone)}."] if gone else []
+    told += [f"Removed: {', '.join(gone)}."] if gone else []
     if reasons := apart(before["asked"], after["asked"]):
         return [*told, f"Not to be compared with the edition {before['id']}: {', '.join(reasons)}."]
     moved = [line for n in is_now if n in was for line in _moved(n, was[n], is_now[n])]
-    return [*told, *moved] or ["Nothing that the figures show."]
+    return [*told, *moved] or ["No change in the figures."]
 
 # %% ../../nbs/pages/22_publish.ipynb #492b8b5e
 RECORD = "editions.json"
@@ -174,9 +174,7 @@ def editions_parts(
     entries: Sequence[Mapping[str, Any]],  # From `read_editions`, newest first
 ) -> list[Part]:
     "Return the page parts on what was published when, and what changed."
-    parts: list[Part] = [
-        Paragraph("Everything that was published, the newest first. What was published stays as it was.")
-    ]
+    parts: list[Part] = [Paragraph("All editions, newest first. A published edition is never changed.")]
     for entry, before in _with_before(entries):
         link = Link(f"Leaderboard of {entry['id']}", f"editions/{entry['id']}/index.html")
         told = f"runs until {entry['dated'][:10] or 'an unknown date'}, published {entry['published'][:10]}"
@@ -305,7 +303,7 @@ def _check_free(out, edition, digests, known, may_replace):
     if there and not may_replace:
         raise ValueError(
             f"{out} holds an edition {edition.id!r} with other pages; "
-            "give this one a name of its own with edition, or say replace"
+            "give this one another name with edition, or use replace"
         )
     return False
 

@@ -21,7 +21,7 @@ from .brand import DARK, LIGHT, Logo, check_colour, read_logo, readable_colour
 
 # %% ../../nbs/pages/17_site_settings.ipynb #f0c1b7de
 REQUIRED = {
-    "name": "whose site it is, e.g. ACME",
+    "name": "owner of the site, e.g. ACME",
     "contact": "whom readers write to: an e-mail address, or an address that begins with https://",
     "licence": "how others may use the pages, e.g. CC BY 4.0",
 }  # key -> purpose

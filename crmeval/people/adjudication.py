@@ -38,7 +38,7 @@ def _table(ratings, plan, *, attention=False, settled=False):
         mine = out.setdefault((r.item, r.criterion), {})
         if r.rater in mine:
             told = f"{r.rater!r} rated {r.criterion} of item {r.item!r} twice"
-            raise ValueError(f"{told}; bring in one file of each rater")
+            raise ValueError(f"{told}; import one file per rater")
         mine[r.rater] = r
     return out
 

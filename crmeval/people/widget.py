@@ -99,7 +99,7 @@ def _said_of_rate(session, message, result):
         return f"{saved}{_in_words(after[0])} is next.", after[0]
     if left := [c for c in criteria if c not in session.given]:
         return f"{saved}Still open: {', '.join(map(_in_words, left))}.", criterion
-    return saved + "All rated; Enter goes on.", criterion
+    return saved + "All rated; Enter continues.", criterion
 
 
 def _said_of_next(session, message, result):

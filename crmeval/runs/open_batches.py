@@ -60,7 +60,7 @@ class BatchesOpen(Printed):
         lines += [f"open: {len(self.batches)} batches in {self.folder}", *(f"  {b}" for b in self.batches)]
         lines += [f"mind: {note}" for note in self.notes]
         end = "Nothing is scored yet. A batch takes up to 24 hours; the same command collects what is there"
-        return "\n".join([*lines, f"{end} and goes on when all is (--wait waits for it)."])
+        return "\n".join([*lines, f"{end} and continues when all is there (--wait waits for it)."])
 
 # %% ../../nbs/runs/10_open_batches.ipynb #5500193b
 _OF_PLAN = ("clients", "samples", "prompts", "areas", "metrics", "repeats", "judge")

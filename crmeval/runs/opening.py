@@ -48,7 +48,11 @@ class EndpointFailed(RuntimeError):
         others: bool = False,  # Whether further calls were in flight, to it or to a system that it judges
     ):
         self.name, self.why, self.failure = name, why, failure
-        rest = "Nothing more is asked, and answers that came are kept" if others else "Nothing more was asked"
+        rest = (
+            "No further requests are sent; answers received are kept"
+            if others
+            else "No more requests were sent"
+        )
         super().__init__(
             f"{name}: {why}. It said: {failure}. {rest}; correct it and run the same command again"
         )

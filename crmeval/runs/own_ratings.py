@@ -60,10 +60,12 @@ def rating_of_system(
         raise no_such_column(rating.column, present, "rating")
     if rating.system is None and len(systems) > 1:
         whose = f"{rating.name}@{systems[0]}={rating.column}"
-        raise ValueError(f"rating {rating.name!r}: say whose answers were rated, as {whose}:...")
+        raise ValueError(f"rating {rating.name!r}: give the system whose answers were rated, as {whose}:...")
     system = rating.system or systems[0]
     if system not in systems:
-        raise ValueError(f"rating {rating.name!r}: there is no system {system!r}, but {', '.join(systems)}")
+        raise ValueError(
+            f"rating {rating.name!r}: there is no system {system!r}; there are {', '.join(systems)}"
+        )
     return replace(rating, system=system)
 
 

@@ -122,7 +122,7 @@ class RunPlan:
     areas: list | None = _setting(
         ["accuracy"],
         "accuracy, trust, protection, or some of safety, privacy, truthfulness, fairness; "
-        "fairness wants repeats of 2 or more",
+        "fairness needs repeats of 2 or more",
         "what is asked",
         value="A,B",
     )

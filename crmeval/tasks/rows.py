@@ -80,7 +80,7 @@ def _wrong_cells(row, cells, header):
 def _csv_header(path, cells):
     header = [c.strip().strip("\ufeff") for c in cells]
     if twice := {h for h in header if header.count(h) > 1}:
-        raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
+        raise ValueError(f"{path}: the column {sorted(twice)[0]!r} appears twice in the header")
     return header
 
 
@@ -120,7 +120,7 @@ def _xlsx_rows(path):
     names = [None if is_missing(h) else str(h).strip() for h in header]
     named = [n for n in names if n]
     if twice := {n for n in named if named.count(n) > 1}:
-        raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
+        raise ValueError(f"{path}: the column {sorted(twice)[0]!r} appears twice in the header")
     return [(_row_name(n, at), _named_cells(names, cells)) for n, (at, cells) in enumerate(lines, 1)]
 
 

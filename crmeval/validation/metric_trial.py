@@ -229,7 +229,7 @@ def _in_words(row, rows):
 def _within(row, rows):
     parts = [r for r in rows if r.data == row.data and r.part != "all" and r.change.value is not None]
     alike = sum(r.change.value * row.change.value > 0 for r in parts)
-    return f" So it is within {alike} of {len(parts)} sources." if parts else ""
+    return f" The direction is the same in {alike} of {len(parts)} sources." if parts else ""
 
 
 def _heading(m):
@@ -253,7 +253,7 @@ def _details(m):
     "Return response and source side by side as HTML; colours are inherited from the page."
     texts = (escape(shown(text, 4000, multiline=True)) for text in (m.text, m.source))
     cells = "".join(f'<td style="{_COLUMN}">{text}</td>' for text in texts)
-    head = "<tr><th>response</th><th>held against</th></tr>"
+    head = "<tr><th>response</th><th>checked against</th></tr>"
     table = f'<table style="width:100%">{head}<tr>{cells}</tr></table>'
     reason = f"<p>{escape(shown(m.reason, 400))}</p>"
     return f"<details><summary>{escape(_heading(m))}</summary>{table}{reason}</details>"
@@ -311,7 +311,7 @@ def _names(on):
             raise ValueError(f"{told}: `agreement(METRIC, on={labels[0]!r})` alone counts them without it")
         if name not in LABELLED:
             known = f"{', '.join(LABELLED)}{did_you_mean(name, LABELLED)}"
-            raise ValueError(f"{name!r} is no labelled data; there are {known}")
+            raise ValueError(f"{name!r} is not labelled data; there are {known}")
     return names
 
 

@@ -191,9 +191,7 @@ def robustness(
     run = run if isinstance(run, Run) else open_run(run)
     pairs = wording_pairs(run.samples, first=first, second=second, tag=tag)
     if not pairs:
-        why = (
-            f"no case stands in both wordings ({tag} {first!r} and {second!r}, the same use case and cluster)"
-        )
+        why = f"no case has both wordings ({tag} {first!r} and {second!r}, the same use case and cluster)"
         return Robustness((), metric, first, second, "undefined", why)
     values = _mean_points(run.scores, metric)
     if not values:

@@ -116,7 +116,7 @@ function render({ model, el: host }) {
 
   function quote(text) {
     const where = text && ["response", "source"].find((w) => view.item[w].includes(text));
-    if (!where) return say(`\u201c${text}\u201d stands neither in the response nor in the source.`, true);
+    if (!where) return say(`\u201c${text}\u201d is neither in the response nor in the source.`, true);
     span(where, view.item[where].indexOf(text), text);
   }
   function span(where, start16, text) {
