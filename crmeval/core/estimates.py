@@ -52,8 +52,9 @@ def is_number(
     high: float = math.inf,
 ) -> bool:
     "Whether a value is a finite number from `low` to `high`; True and False are no numbers."
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return plain and low <= value <= high and abs(value) < math.inf
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return low <= value <= high and abs(value) < math.inf
 
 
 def known_mean(

@@ -132,10 +132,7 @@ def _reason(found, n):
     if not found:
         return f"No break was found in {sentences}."
     worst = max(found, key=lambda b: b.severity)
-    return (
-        f"{how_many(len(found), 'break')} in {sentences}; the gravest: "
-        f"{worst.kind}, {worst.says:.120}."
-    )
+    return f"{how_many(len(found), 'break')} in {sentences}; the gravest: {worst.kind}, {worst.says:.120}."
 
 # %% ../../nbs/metrics/12_coherence.ipynb #465aaa7c
 def _by_questions(response, shown, judge):
