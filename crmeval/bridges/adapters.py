@@ -15,15 +15,12 @@ from typing import Any
 
 from .assertions import evidence_lines
 from .fields import bridged_metric, judge_of, plain_evidence, score_fields, unit_value
+from ..core.estimates import is_number
 from ..core.keys import without_keys
 
 # %% ../../nbs/bridges/14_adapters.ipynb #bc3b7a33
 def _told(score) -> str:
     return "\n".join([score.reason or score.status, *evidence_lines(score)])
-
-
-def _is_number(value, low, high) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
 def get_assert(
@@ -35,7 +32,7 @@ def get_assert(
     name, bound = config.pop("metric", None), config.pop("at_least", 3)
     if name is None:
         raise ValueError("the assertion names no metric: config needs 'metric', e.g. {metric: factuality}")
-    if not _is_number(bound, 1, 4):
+    if not is_number(bound, 1, 4):
         raise ValueError(f"at_least is {without_keys(f'{bound!r:.60}')}, expected points from 1 to 4")
     fields = {"prompt": context.get("prompt"), **dict(context.get("vars") or {})}
     text = output if output is None or isinstance(output, str) else json.dumps(output, ensure_ascii=False)
@@ -76,7 +73,7 @@ def deepeval_metric(
 ):  # A `deepeval.metrics.BaseMetric`
     "Return a metric for DeepEval's test cases; a score without a value is an error there, not a zero."
     bridged_metric(name)
-    if not _is_number(threshold, 0, 1):
+    if not is_number(threshold, 0, 1):
         raise ValueError(f"threshold is {threshold!r}, expected a number from 0 to 1")
     how = {**how, "judge": judge_of(judge)}
     _require("deepeval")

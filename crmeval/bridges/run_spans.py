@@ -6,7 +6,6 @@
 __all__ = ['run_spans', 'write_run_spans']
 
 # %% ../../nbs/bridges/22_run_spans.ipynb #4fb0435d
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -20,16 +19,13 @@ from ..connect.connector_files import moment_of
 from ..core.picked_records import NumberedRows
 from ..core.record_table import GROUP
 from ..core.records import Response, Score
-from ..layer.spans import TraceSpan, otlp_lines
+from ..core.whole_file import replacing
+from ..layer.spans import TraceSpan, hex_id, otlp_lines
 from ..runs.folder import Run, in_terms_of_run
 from ..runs.row_places import places_between, score_places
 from ..runs.run_columns import run_columns
 
 # %% ../../nbs/bridges/22_run_spans.ipynb #f27a1d4b
-def _id(size: int, *parts) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:size]
-
-
 def _ended(response: Response, otherwise: str) -> int:
     "Return when an answer was complete, in nanoseconds since 1970."
     told = response.created or otherwise
@@ -88,13 +84,13 @@ def _spans_of(run) -> Iterator[list[TraceSpan]]:
     "Yield the spans of each answer: its own, then those of its scores."
     for r, scores in _with_scores(run):
         key = (run.manifest.created, *r.key)
-        trace, top, end = _id(32, *key), _id(16, *key), _ended(r, run.manifest.created)
+        trace, top, end = hex_id(32, *key), hex_id(16, *key), _ended(r, run.manifest.created)
         start = end - round(1e9 * (r.latency_s or 0))
         error = "" if r.status in ("ok", "truncated") else r.status
         name = f"chat {r.client.partition(':')[2] or r.client}"
         found = [TraceSpan(name, trace, top, "", start, end, True, _call_attributes(r), error)]
         for n, s in enumerate(scores):
-            own = _id(16, *key, n, s.metric, s.rater)
+            own = hex_id(16, *key, n, s.metric, s.rater)
             found.append(TraceSpan("evaluate", trace, own, top, end, end, False, _score_attributes(s)))
         yield found
 
@@ -114,14 +110,9 @@ def write_run_spans(
 ) -> int:  # Spans written
     "Write a run of any size as traces in the format that a collector reads (`otlpjsonfile`)."
     need_responses(run)
-    n, path = 0, Path(path)
-    part = path.with_name(f"{path.name}.part")  # the file appears when it is complete
-    try:
-        with part.open("w", encoding="utf-8") as out:
-            for spans in _spans_of(run):
-                n += len(spans)
-                out.writelines(f"{line}\n" for line in otlp_lines(spans, service="crmeval.run"))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    n = 0
+    with replacing(path) as part, part.open("w", encoding="utf-8") as out:
+        for spans in _spans_of(run):
+            n += len(spans)
+            out.writelines(f"{line}\n" for line in otlp_lines(spans, service="crmeval.run"))
     return n

@@ -10,25 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import metadata
 
 from .document import Document, Unread
 from .documents import Found, find_documents, limits_of, read_changed
 from .sources import Source, path_of
 from ..core.log import digest
+from ..core.package_data import installed_version
 
 # %% ../../nbs/connect/24_changed_documents.ipynb #9831fa7d
 @lru_cache(maxsize=1)
 def _releases() -> tuple[str, ...]:
     "Return the releases of the packages that read documents."
-    return tuple(f"{name} {_release(name)}" for name in ("crmeval", "pypdf", "python-docx"))
-
-
-def _release(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "none"
+    return tuple(
+        f"{name} {installed_version(name) or 'none'}" for name in ("crmeval", "pypdf", "python-docx")
+    )
 
 
 def read_with(

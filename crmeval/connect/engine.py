@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from crmeval.connect.sources import (
     SourceGone,
     TooMuch,
 )
-from ..core.package_data import data_path, needs_extra
+from ..core.package_data import data_path, installed_version, needs_extra
 
 # %% ../../nbs/connect/04_engine.ipynb #ada48ad3
 def name_in_sql(
@@ -52,11 +51,10 @@ def text_in_sql(
 # %% ../../nbs/connect/04_engine.ipynb #e3b7e965
 def _engine_release() -> str:
     "Return the installed DuckDB version; a missing package raises with the install command."
-    try:
-        return version("duckdb")
-    except PackageNotFoundError:
-        told = "queries of sources need the engine duckdb: pip install 'crmeval[connect]'"
-        raise MissingPackage(told) from None
+    release = installed_version("duckdb")
+    if release is None:
+        raise MissingPackage("queries of sources need the engine duckdb: pip install 'crmeval[connect]'")
+    return release
 
 
 @lru_cache

@@ -12,18 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .draws import label_codes
+from .draws import known_codes, label_codes
 from .quantiles import normal_share, student_quantile
 from .stats import Difference, Estimate, holm, mean_estimate, number_column
+from .views import how_many
 
 # %% ../../nbs/core/05_groups.ipynb #0fb0dc41
-def _codes(labels: Sequence[Hashable] | np.ndarray, known: np.ndarray) -> np.ndarray:
-    "Return integer codes from 0 for the labels of the known values, by first appearance."
-    if isinstance(labels, np.ndarray):
-        return label_codes(labels[known])
-    return label_codes(c for c, k in zip(labels, known) if k)
-
-
 @dataclass(frozen=True)
 class _Sides:
     "Known values with their stratum, cluster and side."
@@ -177,8 +171,8 @@ def group_difference(
     lost, side = int((every & ~known).sum()), every[known]
     if not side.any() or side.all():
         return Difference(None, n=int(side.sum()), undefined=lost, method=NOTHING_ALIKE)
-    layer = np.zeros(len(side), int) if strata is None else _codes(strata, known)
-    cluster = np.arange(len(side)) if clusters is None else _codes(clusters, known)
+    layer = np.zeros(len(side), int) if strata is None else known_codes(strata, known)
+    cluster = np.arange(len(side)) if clusters is None else known_codes(clusters, known)
     sides = _Sides(x[known], side, layer, cluster)
     value, weight = _joined(*sides.counted())
     if not weight > 0:
@@ -248,7 +242,7 @@ def group_rows(
     "Return the groups of a column with means and, from `FLOOR` clusters on, differences from the others."
     x, rows = number_column(values), []
     every = np.ones(len(x), bool)
-    cluster, layer = _codes(clusters, every), None if strata is None else _codes(strata, every)
+    cluster, layer = known_codes(clusters, every), None if strata is None else known_codes(strata, every)
     index = {g: k for k, g in enumerate(sorted(set(groups)))}
     code, known = np.fromiter((index[g] for g in groups), int, len(x)), ~np.isnan(x)
     for group, k in index.items():
@@ -316,7 +310,7 @@ def group_statement(
 ) -> str:  # Sentences
     "Return sentences on the significant group differences, or that there are none."
     words, found = dict(sides or {"higher": "higher", "lower": "lower"}), [r for r in rows if r.told]
-    made = f"{looks} comparison{'s' if looks != 1 else ''}, corrected after Holm"
+    made = f"{how_many(looks, 'comparison')}, corrected after Holm"
     told = [_difference_in_words(r, what, words, name) for r in found]
     said = f"No group differs for certain in {what} ({made})."
     if told:

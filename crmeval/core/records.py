@@ -19,7 +19,8 @@ from typing import overload
 
 from .evidence import Evidence, as_evidence
 from .package_data import needs_extra
-from .views import RecordView, judge_in_words, prints_itself
+from .views import RecordView, how_many, judge_in_words, prints_itself
+from .whole_file import replacing
 
 # %% ../../nbs/core/01_records.ipynb #f66bf3d7
 SCHEMA_VERSION = 2  # raised when a stored column changes its meaning; a reader refuses a newer one
@@ -107,8 +108,7 @@ def _sample_view(s):
     if tags.get("unsafe"):
         return RecordView("Sample", about, f"{s.use_case}: [unsafe text]", facts=facts)
     told = {str(k): str(v) for k, v in s.inputs.items()}
-    inputs = "1 input" if len(told) == 1 else f"{len(told)} inputs"
-    figure = f"{s.use_case}: {sum(map(len, told.values())):,} characters in {inputs}"
+    figure = f"{s.use_case}: {sum(map(len, told.values())):,} characters in {how_many(len(told), 'input')}"
     told |= {"key facts": "\n".join(map(str, s.key_facts)), "reference": s.reference or ""}
     told |= {"instructions": "\n".join(map(str, s.instructions))}
     told |= {k: str(dict(v)) for k, v in _mappings(s, tags).items()}
@@ -512,10 +512,8 @@ def write_parquet(
 
     path = Path(path)
     table = arrow_table(records, kind)
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as f:  # opened here: Arrow refuses paths that are not valid text
+    with replacing(path) as part, open(part, "wb") as f:  # Arrow refuses paths that are not valid text
         pq.write_table(table, f)
-    part.replace(path)
     return path
 
 # %% ../../nbs/core/01_records.ipynb #13aed7ca

@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from .records import storable
+from .whole_file import replacing
 
 # %% ../../nbs/core/17_table_file.ipynb #e3871cde
 def _columns(rows: Sequence[Mapping]) -> list[str]:
@@ -195,15 +196,11 @@ def write_table(
     "Write rows as a table in the format of the file extension."
     path = check_table_path(path)
     plain = [{storable(str(k)): _cell(v) for k, v in row.items()} for row in rows]
-    target = path.resolve()  # follows a symbolic link, which stays
-    part = target.with_name(target.name + ".part")  # an older table stays until the new one is complete
     try:
-        _WRITERS[path.suffix.lower()](plain, part)
-        part.replace(target)
+        with replacing(path.resolve()) as part:  # resolved: a symbolic link stays
+            _WRITERS[path.suffix.lower()](plain, part)
     except OSError as e:
         raise OSError(e.errno, e.strerror, str(path)) from None
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 
@@ -219,17 +216,12 @@ def write_rows(
     path = check_table_path(path)
     if path.suffix.lower() not in STREAMED:
         raise ValueError(f"table is {str(path)!r}, expected a name that ends in {', '.join(STREAMED)}")
-    part = path.with_name(path.name + ".part")
     plain = ({storable(str(k)): _cell(v) for k, v in row.items()} for row in rows)
-    try:
-        with open(part, "w", encoding="utf-8", newline="") as f:
-            if path.suffix.lower() == ".csv":
-                names = [storable(str(name)) for name in head]
-                f.write("\ufeff")
-                _write_csv(f, names, ([row.get(name) for name in names] for row in plain))
-            else:
-                f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in plain)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as f:
+        if path.suffix.lower() == ".csv":
+            names = [storable(str(name)) for name in head]
+            f.write("\ufeff")
+            _write_csv(f, names, ([row.get(name) for name in names] for row in plain))
+        else:
+            f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in plain)
     return path

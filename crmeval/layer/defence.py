@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
+from ..core.estimates import is_number
 from ..core.fence import block, make_ticket, neutral
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
@@ -47,17 +48,13 @@ class DefencePolicy:
             if getattr(self, name) not in known:
                 hint = did_you_mean(getattr(self, name), known) or f"; expected one of {', '.join(known)}"
                 raise ValueError(f"defence policy: {name} is {getattr(self, name)!r}{hint}")
-        if not _is_share(self.attack_below):
+        if not is_number(self.attack_below, 0, 1):
             raise ValueError(
                 f"defence policy: attack_below is {self.attack_below!r}, expected a number from 0 to 1"
             )
         for name in ("sandwich", "canary"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"defence policy: {name} is {getattr(self, name)!r}, expected true or false")
-
-
-def _is_share(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def defence_policy(

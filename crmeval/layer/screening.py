@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
+from ..core.estimates import is_number
 from ..core.memo import forgetting
 from ..core.text import words
 from ..detect.hidden_value import core, find_value
@@ -79,7 +80,7 @@ class ScreeningPolicy:
 
 
 def _check_share(value, name):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if not is_number(value, 0, 1):
         raise ValueError(f"{name} is {value!r}, expected a number from 0 to 1")
 
 # %% ../../nbs/layer/14_screening.ipynb #3034959e

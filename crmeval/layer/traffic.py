@@ -78,6 +78,4 @@ def _escaped(value):
 
 def _line(name, key, value):
     end, labels = key if isinstance(key, tuple) else ("", key)
-    return (
-        f"{PREFIX}{name}{end}{labels} {value:g}" if value < 1e6 else f"{PREFIX}{name}{end}{labels} {value!r}"
-    )
+    return f"{PREFIX}{name}{end}{labels} {value}"  # all digits: sums of seconds over months stay exact

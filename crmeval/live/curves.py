@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.stats import wilson_interval
+
 # %% ../../nbs/live/02_curves.ipynb #4385a269
 @dataclass(frozen=True)
 class Curve:
@@ -114,16 +116,11 @@ def interval_ends(
 
     q, error = float(t.ppf((1 + confidence_level) / 2, df)), math.sqrt(max(0.0, variance))
     if kind == "share":
-        return _wilson(value, variance, df + 1, q)
+        p = min(1.0, max(0.0, value))
+        # the effective sample size; without variance, the number of clusters
+        n = p * (1 - p) / variance if variance > 1e-15 and 0 < p < 1 else df + 1
+        return wilson_interval(p, n, q)
     if kind == "time" and value > 0:
         factor = math.exp(min(700.0, q * error / value))
         return value / factor, value * factor
     return max(bounds[0], value - q * error), min(bounds[1], value + q * error)
-
-
-def _wilson(p, variance, clusters, q):
-    "Return Wilson's interval with the effective sample size; without variance, with the number of clusters."
-    p = min(1.0, max(0.0, p))
-    n = p * (1 - p) / variance if variance > 1e-15 and 0 < p < 1 else clusters
-    centre, half = p + q * q / (2 * n), q * math.sqrt(p * (1 - p) / n + q * q / (4 * n * n))
-    return max(0.0, (centre - half) / (1 + q * q / n)), min(1.0, (centre + half) / (1 + q * q / n))

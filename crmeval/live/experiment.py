@@ -8,7 +8,6 @@ __all__ = ['FEWEST', 'MOST_LOOKS', 'sequential_difference', 'ArmOutcome', 'compa
            'assign']
 
 # %% ../../nbs/live/13_experiment.ipynb #647d39ef
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any, cast, overload
 
 import numpy as np
 
+from ..core.estimates import is_number
 from ..core.stats import is_known, simultaneous
 from ..core.views import Printed
 from .arm_rows import ArmRows, arm_rows
@@ -265,7 +265,7 @@ def _day(value, name):
         value = value.astype("datetime64[us]").item() if value.dtype.kind == "M" else value.item()
     if isinstance(value, date):  # includes datetime
         return date(value.year, value.month, value.day)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if is_number(value):
         return value
     text = value.strip() if isinstance(value, str) else ""
     if re.fullmatch(r"-?\d{1,7}", text):

@@ -8,7 +8,6 @@ __all__ = ['VERSION', 'LoopState', 'read_loop', 'Round', 'round_figures', 'week_
 # %% ../../nbs/live/24_feedback_loop.ipynb #d890081d
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timezone
@@ -19,6 +18,7 @@ from ..core.log import digest, open_locked
 from ..core.records import Sample, read_jsonl, write_jsonl
 from ..core.show import Printed, judge_in_words, printable, text_table
 from ..core.stats import Estimate, mean_estimate
+from ..core.whole_file import replacing
 from ..layer.feedback import Feedback
 from ..layer.masking import MaskingPolicy
 from crmeval.live.feedback_samples import (
@@ -72,9 +72,8 @@ def read_loop(
 
 def _write_loop(folder, samples, state):
     "Write samples before the state: samples without a state are run again, the reverse would lose them."
-    part = folder / "samples.jsonl.part"
-    write_jsonl(samples, part)
-    os.replace(part, folder / "samples.jsonl")
+    with replacing(folder / "samples.jsonl") as part:
+        write_jsonl(samples, part)
     write_json(asdict(state), folder / "state.json")
 
 

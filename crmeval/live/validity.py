@@ -16,7 +16,7 @@ import numpy as np
 from ..connect.engine import columns_in, name_in_sql
 from ..core.package_data import needs_extra
 from ..core.raters import kendall, spearman
-from ..core.stats import Estimate, expanded_tails
+from ..core.stats import Estimate, expanded_tails, is_known
 from ..core.views import Printed
 from .curves import restricted_mean
 from .events import Joined, reach, sums_engine
@@ -111,7 +111,7 @@ def concordance(
 
 def _as_labels(clusters):
     "Return sortable labels; a row without a label is its own cluster."
-    return np.array([f"row {i}" if c is None else f"in {c}" for i, c in enumerate(clusters)])
+    return np.array([f"in {c}" if is_known(c) else f"row {i}" for i, c in enumerate(clusters)])
 
 # %% ../../nbs/live/06_validity.ipynb #fb6e05db
 @dataclass(frozen=True)

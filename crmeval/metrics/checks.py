@@ -11,8 +11,8 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 
+from ..core.estimates import is_number
 from ..core.html_text import html_to_text, is_html
 from ..core.languages import foreign_part
 
@@ -70,7 +70,7 @@ _WANTED = {
 
 
 def _read_number(value, kind):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+    if not is_number(value):
         return None
     return None if kind is int and (value < 0 or value != int(value)) else kind(value)
 

@@ -13,6 +13,7 @@ from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge
 from ..core.records import Score
+from ..core.views import how_many
 from ..core.written import own_text, parts_said
 from ..detect.breaks import Break, Turn, breaks, read_turns
 from ..judges.requests import written_rubric
@@ -127,14 +128,11 @@ def _evidence(b: Break, said):
 
 def _reason(found, n):
     "Return the reason of the score."
-    sentences = f"{n} sentence{'s' if n > 1 else ''}"
+    sentences = how_many(n, "sentence")
     if not found:
         return f"No break was found in {sentences}."
     worst = max(found, key=lambda b: b.severity)
-    return (
-        f"{len(found)} break{'s' if len(found) > 1 else ''} in {sentences}; the gravest: "
-        f"{worst.kind}, {worst.says:.120}."
-    )
+    return f"{how_many(len(found), 'break')} in {sentences}; the gravest: {worst.kind}, {worst.says:.120}."
 
 # %% ../../nbs/metrics/12_coherence.ipynb #465aaa7c
 def _by_questions(response, shown, judge):

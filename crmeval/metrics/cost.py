@@ -18,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..core.cards import MetricCard
+from ..core.estimates import is_number
 from ..core.package_data import data_path
 from ..core.records import Response, Usage
 from ..core.response_columns import ResponseColumns, as_columns
@@ -63,7 +64,7 @@ class Price:
         ]
         for name in names:
             v = getattr(self, name)
-            if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v < float("inf"):
+            if not is_number(v, 0):
                 raise ValueError(
                     f"{name} of {self.model!r} is {v!r}, expected USD per million tokens, 0 or more"
                 )

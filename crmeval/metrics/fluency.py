@@ -13,6 +13,7 @@ from ..core.evidence import Evidence
 from ..core.judging import Judge
 from ..core.records import Score
 from ..core.text import Part
+from ..core.views import how_many
 from ..core.written import own_text, parts_said
 from ..detect.expected import stumbles, word_ease
 from ..detect.flaws import Flaw, foreign_sentence, sentence_flaws, text_flaws
@@ -144,10 +145,10 @@ def _whole_evidence(flaw):
 def _reason(n, flaws, whole, hard):
     "Return the reason: the flaws, or else the sentences with unusual word order."
     found = [f for fs in flaws for f in fs] + whole
-    of = f"{n} sentence{'s' if n > 1 else ''}"
+    of = how_many(n, "sentence")
     if found:
         worst = max(found, key=lambda f: f.severity)
-        said = f"{len(found)} flaw{'s' if len(found) > 1 else ''} in {of}"
+        said = f"{how_many(len(found), 'flaw')} in {of}"
         return f"{said}; the gravest: {worst.says} ({worst.quote[:60]!r})."
     odd = sum(EASE_COST * h > TELLING for h in hard)
     return f"No flaw was found in {of}" + (f", but {odd} with words in an order seldom seen." if odd else ".")

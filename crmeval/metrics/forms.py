@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from ..core.call_forms import check_whole, named_arguments
 from ..core.cards import MetricCard, unscored
+from ..core.estimates import known_mean
 from ..core.judging import Judge, RubricJudge, Verdict, style_of
 from ..core.package_data import data_path, needs_extra
 from ..core.records import Score
@@ -357,14 +358,9 @@ def summary(
 def _mean_of(scores, told, name):
     "Return the mean and each row's value; for labels, the share of the label named like the metric."
     if not told or any(s.points is not None for s in told):
-        return _mean([s.points for s in told]), {f"{name}_points": [s.points for s in scores]}
+        return known_mean([s.points for s in told]), {f"{name}_points": [s.points for s in scores]}
     labels = {f"{name}_labels": [s.label for s in scores]} if any(s.label for s in told) else {}
     if any(s.fraction is not None for s in told):
         values = [s.fraction for s in told]
-        return _mean(values), {f"{name}_fractions": [s.fraction for s in scores], **labels}
-    return _mean([float(s.label == name) for s in told]), labels
-
-
-def _mean(values):
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
+        return known_mean(values), {f"{name}_fractions": [s.fraction for s in scores], **labels}
+    return known_mean([float(s.label == name) for s in told]), labels

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
+from ..core.estimates import known_mean
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate
 from .forms import evaluate_classes
@@ -275,12 +276,7 @@ def _mean_of_scenes(rows):
 
 
 def _mean_of_parts(parts):
-    return _known_mean([_known_mean(values) for values in parts.values()])
-
-
-def _known_mean(values):
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
+    return known_mean([known_mean(values) for values in parts.values()])
 
 # %% ../../nbs/metrics/31_privacy.ipynb #2b6dd0bf
 def privacy_table(

@@ -41,7 +41,7 @@ def _pattern(name):
 
 
 def count_syllables(
-    word: str,  # One English word; non-letters are ignored
+    word: str,  # One English word; digits and other non-letters are ignored
 ) -> int:  # 1 or more; a word without a vowel counts as one
     "Return the number of syllables of an English word, by rules."
     w = "".join(c for c in squeezed(word) if c.isalpha())

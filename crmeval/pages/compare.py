@@ -35,6 +35,7 @@ from crmeval.core.show import (
     text_table,
 )
 from ..core.stats import Difference, paired_difference, simultaneous
+from ..core.views import how_many
 from .evidence import evidence_spans, marked_text, problems
 from .leaderboard import METRICS
 from .paired import answer_name, paired_answers
@@ -177,7 +178,7 @@ def _group_row(row):
 def _groups_in_words(rows):
     tested = [r for r in rows if r.difference is not None]
     ahead = [f"{_side_of(r)} in {shown(r.column, 60)} = {shown(r.group, 60)}" for r in tested if r.told]
-    made = f"{len(tested)} comparison{'s' if len(tested) != 1 else ''}, corrected after Holm"
+    made = f"{how_many(len(tested), 'comparison')}, corrected after Holm"
     few = len(rows) - len(tested)
     what = rows[0].of.replace("_", " ")
     told = f" {few} of {len(rows)} groups are too few to tell: fewer than {FLOOR} conversations or cases."

@@ -24,6 +24,7 @@ from ..core.record_table import RecordTable
 from ..core.records import Response, Sample, Score, Usage, record_schema, records_of, to_dict
 from ..core.response_columns import dictionary_of
 from ..core.views import Printed
+from ..core.whole_file import replacing
 from .report import write_report
 from ..people.plan import Plan, read_plan
 from ..runs.batch_log import waiting_in
@@ -115,16 +116,18 @@ def _samples_with(run: Run, text: str) -> set[str]:
 # %% ../../nbs/pages/12_erase.ipynb #d93caa0a
 def _write_text(path: Path, text: str) -> None:
     "Replace a file atomically."
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8", newline="", errors="surrogatepass") as f:
+    with (
+        replacing(path) as part,
+        open(part, "w", encoding="utf-8", newline="", errors="surrogatepass") as f,
+    ):
         f.write(text)
-    part.replace(path)
 
 
 def _rewrite_lines(path: Path, keeps: Callable[[dict], bool]) -> int:  # Lines removed
     "Remove lines from a JSON Lines file; keeps the head, drops a truncated last line."
-    part, n, kept = path.with_name(path.name + ".part"), 0, 0
+    n = kept = 0
     with (
+        replacing(path) as part,
         open(path, encoding="utf-8", newline="\n", errors="surrogatepass") as lines,
         open(part, "w", encoding="utf-8", newline="\n", errors="surrogatepass") as out,
     ):
@@ -134,7 +137,6 @@ def _rewrite_lines(path: Path, keeps: Callable[[dict], bool]) -> int:  # Lines r
             if line.endswith("\n") and keeps(json.loads(line)):
                 out.write(line)
                 kept += 1
-    part.replace(path)
     return n - kept
 
 

@@ -19,7 +19,7 @@ def round_ticks(
     low: float,
     high: float,  # At least `low`
     most: int = 5,  # Maximum number of ticks, at least 2
-) -> list[float]:  # Ascending, inside [low, high]
+) -> list[float]:  # Ascending, inside [low, high], at least one
     "Return axis ticks at round numbers."
     if not (math.isfinite(low) and math.isfinite(high)) or high < low or most < 2:
         raise ValueError(
@@ -29,7 +29,14 @@ def round_ticks(
         return [low]
     rough = (high - low) / (most - 1)
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)
+    steps = [power * m for m in (1, 2, 5, 10)]
+    wide = next(i for i, step in enumerate(steps) if step >= rough * 0.999)
+    # a step wider than the axis may have no multiple on it; the next finer one then has one or two
+    return _multiples(low, high, steps[wide]) or _multiples(low, high, steps[max(0, wide - 1)])
+
+
+def _multiples(low, high, step):
+    "Return the multiples of a step on an axis."
     first = math.ceil(low / step - 1e-9)
     return [round(step * i, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 

@@ -28,6 +28,7 @@ from crmeval.core.show import (
     whole,
 )
 from ..core.stats import Estimate
+from ..core.whole_file import replacing
 
 # %% ../../nbs/pages/02_template.ipynb #5275d5d2
 def cost(
@@ -135,8 +136,6 @@ def write_page(
     content: str | bytes,  # Text is written as UTF-8
 ) -> Path:  # The file
     "Write a page or another file atomically."
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    part.replace(path)
-    return path
+    with replacing(path) as part:
+        part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return Path(path)

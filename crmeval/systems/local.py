@@ -28,6 +28,7 @@ from typing import NoReturn
 from urllib.request import ProxyHandler, build_opener
 
 from ..core.calls import CallFailed, Completion, TryingClient
+from ..core.package_data import installed_version
 from ..core.records import Response, Sample
 from .openai import OpenAIClient
 
@@ -390,12 +391,7 @@ class LocalClient(TryingClient):
 
 def _server_version() -> str:
     "Return name and version of the server, which affect answers as the weights do."
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"xllamacpp {version('xllamacpp')}"
-    except PackageNotFoundError:
-        return "xllamacpp"
+    return f"xllamacpp {installed_version('xllamacpp') or ''}".rstrip()
 
 # %% ../../nbs/systems/07_local.ipynb #e1b57000
 _TAKEN = ("context", "threads", "temperature", "seed", "max_tokens", "timeout_s", "name", "extra")

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ..core.calls import CallFailed, call_failure, public_url, with_retries
+from ..core.estimates import is_number
 from ..core.loops import run_in_background
 from ..detect.toxicity import CATEGORIES, Detection
 from .openai import DEFAULT_BASE_URL
@@ -32,17 +33,13 @@ ENDPOINT_CATEGORIES = {
 }
 
 
-def _is_share(v):
-    return isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1
-
-
 def _known_scores(result):
     "Return the endpoint's category scores that are not null; `ValueError` if the result is malformed."
     raw = result.get("category_scores") if isinstance(result, Mapping) else None
     if not isinstance(raw, Mapping) or not raw:
         raise ValueError("the result has no category_scores")
     known = {k: v for k, v in raw.items() if v is not None}
-    if not known or not all(map(_is_share, known.values())):
+    if not known or not all(is_number(v, 0, 1) for v in known.values()):
         raise ValueError("a category score is not a number from 0 to 1")
     return known
 
