@@ -9,6 +9,7 @@ __all__ = ['KEPT', 'UNSCORED', 'evidence_lines', 'value_text', 'assert_score', '
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from ..core.estimates import is_number
 from ..core.evidence import Evidence
 from ..core.records import Score
 from ..core.show import judge_in_words, shown
@@ -58,7 +59,7 @@ UNSCORED = ("fail", "pass")
 
 
 def _check_bound(bound, low, high, name):
-    if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not low <= bound <= high:
+    if not is_number(bound, low, high):
         raise ValueError(f"{name} is {bound!r}, expected a number from {low} to {high}")
 
 

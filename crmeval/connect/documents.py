@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from crmeval.connect.document import (
     USUAL_LIMITS,
@@ -147,7 +148,7 @@ def read_document(
     if not isinstance(found, Found):
         one = next(iter(find_documents(found)))
         return one if isinstance(one, Unread) else read_document(one, limits)
-    return read_changed(found, limits) or Unread(found.id, "is unchanged")
+    return cast("Document | Unread", read_changed(found, limits))  # None only for a known digest
 
 
 def read_changed(

@@ -70,7 +70,6 @@ class Request:
     url: str
     query: Mapping[str, object] = field(default_factory=dict)
     body: Mapping[str, object] | None = None
-    form: bool = False
 
 
 @dataclass(frozen=True)

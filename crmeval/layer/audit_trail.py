@@ -21,6 +21,7 @@ import msgspec
 from ..core.log import JournalError, open_locked, read_lines
 from ..core.records import plain_value
 from ..core.show import Printed
+from ..core.views import how_many
 from .person_keys import AuditError, PersonKeys, drawn_key, master_key
 
 # %% ../../nbs/layer/11_audit_trail.ipynb #651b3942
@@ -96,7 +97,7 @@ class Verification(Printed):
             return f"{self.records} records, the chain holds{torn}"
         told = "; ".join(f"line {f.line}: {f.what}" for f in self.findings[:5])
         more = f"; and {len(self.findings) - 5} more" if len(self.findings) > 5 else ""
-        faults = "1 fault" if len(self.findings) == 1 else f"{len(self.findings)} faults"
+        faults = how_many(len(self.findings), "fault")
         return f"{self.records} records, {faults}: {told}{more}{torn}"
 
 
@@ -158,7 +159,7 @@ def _head_fault(codes):
     records, mac = codes.known
     if records > codes.n:
         lost = records - codes.n
-        missing = "1 record is" if lost == 1 else f"{lost} records are"
+        missing = f"{how_many(lost, 'record')} {'is' if lost == 1 else 'are'}"
         return Finding(codes.n + 1, f"{missing} missing at the end: the head counts {records}")
     if records and codes.at_known != mac:
         return Finding(records, "is not the record that the head names")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.calls import CallFailed, Completion, timed_out
+from ..core.estimates import is_number
 from ..core.near import did_you_mean
 from ..core.records import Usage, storable
 from .reply import Reply
@@ -57,13 +58,9 @@ class Refused(Exception):
         return told | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
 
 # %% ../../nbs/layer/19_chat_forms.ipynb #a6450c7d
-def _number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _between(low, high):
     "Return (check, description) of a number in a range."
-    return (lambda value: _number(value) and low <= value <= high), f"a number from {low} to {high}"
+    return (lambda value: is_number(value, low, high)), f"a number from {low} to {high}"
 
 
 def _whole(value):
@@ -92,7 +89,7 @@ def _word(value):
 
 def _biases(value):
     return isinstance(value, Mapping) and all(
-        re.fullmatch(r"\d{1,9}", k) and _number(v) and -100 <= v <= 100 for k, v in value.items()
+        re.fullmatch(r"\d{1,9}", k) and is_number(v, -100, 100) for k, v in value.items()
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import column_names, dense, groups, numbers, read_column
+from .columns import column_names, dense, groups, missing_as_singletons, numbers, read_column
 
 # %% ../../nbs/live/10_arm_rows.ipynb #8c22b40a
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _clusters(rows, by, keep, treated, named):
     codes = groups(read_column(rows, by))[0][keep]
     unknown = codes < 0
     notes = [f"{int(unknown.sum())} rows without {by}, each taken alone"] if unknown.any() else []
-    codes[unknown] = codes.max(initial=-1) + 1 + np.arange(unknown.sum())
+    codes = missing_as_singletons(codes)
     sizes = np.bincount(codes)
     if sizes.max(initial=0) <= 1 and not named:
         return None, notes

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.show import p_value, printable
 from ..core.stats import Estimate
-from .columns import groups, numbers, read_column
+from .columns import dense, groups, missing_as_singletons, numbers, read_column
 from .drift import Drift
 from .experiment import ArmOutcome, ExperimentResult, Looks
 from .validity import Validity
@@ -71,7 +71,7 @@ def weekly_outcome(
     *,
     time: str = "time",  # Column of dates or timestamps
     arm: str = "arm",
-    unit_column: str | None = "unit",  # Column of independent units; None or missing: each row is one
+    unit_column: str | None = "unit",  # Column of independent units; None or missing: each row is its own
     unit: str = "",
     about: str = "",
 ) -> WeeklyOutcome:
@@ -92,7 +92,7 @@ def _units_of(rows, column, n):
     if column is None:
         return np.arange(n)
     try:
-        return groups(read_column(rows, column))[0]
+        return missing_as_singletons(groups(read_column(rows, column))[0])
     except ValueError:
         return np.arange(n)
 
@@ -111,7 +111,7 @@ def _weeks_between(mondays):
 def _level(y, below, units, here):
     "Return the estimate for the rows of one arm and week."
     known = here & ~np.isnan(y) & ~np.isnan(below)
-    codes = np.unique(units[known], return_inverse=True)[1]
+    codes = dense(units[known])[0]
     return ratio_estimate(y[known], below[known], codes, undefined=int(here.sum() - known.sum()))
 
 # %% ../../nbs/live/30_live_report.ipynb #a459bc96

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core.stats import Estimate
-from .columns import groups, numbers
+from .columns import dense, groups, missing_as_singletons, numbers
 from .fixed import check_level
 
 # %% ../../nbs/live/14_off_policy.ipynb #a33f2136
@@ -62,7 +62,7 @@ def _log(reward, logged, target, clusters):
                 f"{name} is {values[wrong[0]]:g} in row {wrong[0]}, expected a probability {least} to 1"
             )
     known = ~(np.isnan(r) | np.isnan(p) | np.isnan(q))
-    cluster = None if clusters is None else np.unique(groups(clusters)[0][known], return_inverse=True)[1]
+    cluster = None if clusters is None else dense(missing_as_singletons(groups(clusters)[0][known]))[0]
     return _Log(r[known], q[known] / p[known], known, cluster)
 
 # %% ../../nbs/live/14_off_policy.ipynb #a158f207
@@ -74,7 +74,7 @@ def inverse_propensity(
     logged: Sequence[float] | np.ndarray,  # (n,) logged probability of the choice, in (0, 1]
     target: Sequence[float] | np.ndarray,  # (n,) probability of the choice under the target policy, 0 to 1
     *,
-    clusters: Sequence[Hashable] | None = None,  # (n,) such as the customer; None: each row its own
+    clusters: Sequence[Hashable] | None = None,  # (n,) such as the customer; None, also of a row: its own
     confidence_level: float = 0.95,
 ) -> PolicyEstimate:  # In the reward's unit
     "Estimate the mean reward of the target policy by inverse propensity scoring (IPS)."

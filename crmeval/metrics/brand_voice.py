@@ -26,7 +26,7 @@ from ..core.written import own_text
 from ..core.yaml_text import load_yaml
 from ..detect.language import LANGUAGES
 from .asking import RULES, check_text, judged_by_rule, not_prose
-from .crm_instructions import outside
+from .crm_instructions import filled_lines, outside
 from .forms import evaluate_classes
 from .instruction_following import check_instruction
 from .metric import awaited, metric
@@ -93,12 +93,8 @@ def _sentence_length(most, text):
     return f"a sentence of {n} words, at most {most} allowed: {longest[:60]!r}" if n > most else ""
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #7cfaa8cd
-def _lines_of(text):
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 def _begins_with(phrases, text):
-    first = " ".join(_lines_of(text)[:2]).casefold()
+    first = " ".join(filled_lines(text)[:2]).casefold()
     return (
         ""
         if any(p.casefold() in first[:120] for p in phrases)
@@ -107,7 +103,7 @@ def _begins_with(phrases, text):
 
 
 def _ends_with(phrases, text):
-    last = " ".join(_lines_of(text)[-4:]).casefold()
+    last = " ".join(filled_lines(text)[-4:]).casefold()
     return (
         ""
         if any(p.casefold() in last[-300:] for p in phrases)

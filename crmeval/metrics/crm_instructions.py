@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['outside', 'max_words', 'min_words', 'word_count', 'sentence_count', 'bullets', 'plain_text', 'sections', 'squeezed',
            'includes', 'excludes', 'record_numbers', 'case_number', 'no_placeholders', 'no_contact_data',
-           'known_phrases', 'phrase_pattern', 'subject_line', 'greeting', 'sign_off', 'json_object', 'json_schema',
-           'named_fields', 'loose_forms']
+           'known_phrases', 'phrase_pattern', 'filled_lines', 'subject_line', 'greeting', 'sign_off', 'json_object',
+           'json_schema', 'named_fields', 'loose_forms']
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #9c3d442a
 import json
@@ -306,7 +306,10 @@ def _word(token):
     return "(?:" + "|".join(r"\w*".join(map(re.escape, w.split("*"))) for w in token.split("/")) + ")"
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #f8ced485
-def _filled_lines(response):
+def filled_lines(
+    response: str,
+) -> list[str]:  # Without blank ones and surrounding spaces
+    "Return the lines of a text."
     return [line.strip() for line in response.splitlines() if line.strip()]
 
 
@@ -323,7 +326,7 @@ def _quoted_start(text):
 
 @check(loose=True)
 def subject_line(response: str, max_words: int | None = None) -> str:
-    first = next(iter(_filled_lines(response)), "")
+    first = next(iter(filled_lines(response)), "")
     subject = _subject(first)
     if not subject:
         return f"no line 'Subject: ...' at the start; it begins with {_quoted_start(first)}"
@@ -335,7 +338,7 @@ _HYPHENED = re.compile(r"[-\u2010\u2011]\w")  # "hi-res" is not a greeting, and 
 
 @check(loose=True)
 def greeting(response: str, name: str | None = None) -> str | None:
-    head = next((line for line in _filled_lines(response) if _subject(line) is None), "").lstrip("*_ ")
+    head = next((line for line in filled_lines(response) if _subject(line) is None), "").lstrip("*_ ")
     start, called = squeezed(head[:120]), squeezed(name or "")
     greets = _begins_with_greeting(start) or greeting_length(head) > 0
     if not greets and not (name and _begins_with_name(start, called)):
@@ -373,8 +376,8 @@ def _closes(line):
 def _signed_lines(response):
     "Return the lines searched for a sign-off: the last five, or all of a longer signature."
     mail = read_mail(response[-6000:])
-    lines = _filled_lines(f"{mail.new}\n{mail.signature}") or _filled_lines(response)
-    return lines[-max(5, len(_filled_lines(mail.signature))) :]
+    lines = filled_lines(f"{mail.new}\n{mail.signature}") or filled_lines(response)
+    return lines[-max(5, len(filled_lines(mail.signature))) :]
 
 
 @check(loose=True)
@@ -461,7 +464,7 @@ def _fields(response):
     "Return the response's field names (text before them counts as one) and whether it is JSON."
     if (value := read_object(response)) is not None:
         return list(map(str, value)), True
-    labels = [(split_label(_BULLET_MARK.sub("", line))[0], line) for line in _filled_lines(response)]
+    labels = [(split_label(_BULLET_MARK.sub("", line))[0], line) for line in filled_lines(response)]
     written = [(label, line) for i, (label, line) in enumerate(labels) if label or i == 0]
     return [label or f"the text {_quoted_start(line)}" for label, line in written], False
 

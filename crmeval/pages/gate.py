@@ -16,6 +16,7 @@ import numpy as np
 from ..core.near import did_you_mean
 from ..core.show import Printed, judge_in_words, printable, shown, text_table
 from ..core.stats import Difference, Estimate, mean_estimate, paired_difference
+from ..core.views import how_many
 from ..metrics.trust import TRUST, client_trust, trust
 from .gate_policy import DEFAULT_POLICY, TRUST_NAMES, GatePolicy, GateRule
 from .paired import PairedAnswers, answer_name, paired_answers
@@ -78,7 +79,7 @@ class Gate(Printed):
         "The outcome in one sentence."
         counts = [(k, sum(v.verdict == k for v in self.verdicts)) for k in ("passed", "failed", "undefined")]
         told = ", ".join(f"{n} {k}" for k, n in counts if n)
-        many = f"{len(self.verdicts)} rule{'s' if len(self.verdicts) != 1 else ''}"
+        many = how_many(len(self.verdicts), "rule")
         return f"the gate {'opens' if self.opens else 'stays closed'}: of {many} {told}"
 
     def rows(self) -> list[dict[str, str]]:

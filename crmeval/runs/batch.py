@@ -24,6 +24,7 @@ from ..core.keys import without_keys
 from ..core.loops import run_sync
 from ..core.records import Response, Usage
 from ..core.show import judge_in_words
+from ..core.whole_file import replacing
 from .batch_desk import Collected, Desk, JudgeDesk, judge_desk_name, spent_so_far
 from .batch_endpoint import BatchEndpoint, BatchState, batch_client
 from .batch_file import BatchAnswer, cut_parts, read_answer_line
@@ -141,12 +142,11 @@ class _Call:
 def _write_part(path: Path, lines: Sequence[tuple[str, bytes]]) -> str:  # SHA-256 of the file
     "Write a file of requests atomically."
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, found = path.with_suffix(".part"), hashlib.sha256()
-    with open(part, "wb") as f:
+    found = hashlib.sha256()
+    with replacing(path) as part, open(part, "wb") as f:
         for _, line in lines:
             f.write(line)
             found.update(line)
-    part.replace(path)
     return found.hexdigest()
 
 

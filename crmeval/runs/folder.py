@@ -24,7 +24,7 @@ from typing import Any, TypeVar, cast
 from .. import __version__
 from ..core.judging import Judge, RecordingJudge, settings_of, trained_on
 from ..core.log import digest
-from ..core.package_data import fingerprint
+from ..core.package_data import fingerprint, installed_version
 from ..core.record_table import RecordTable
 from crmeval.core.records import (
     SCHEMA_VERSION,
@@ -36,6 +36,7 @@ from crmeval.core.records import (
     write_parquet,
 )
 from ..core.show import Printed
+from ..core.whole_file import replacing
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import EVERY, add_use_case, get_use_case, knowing, own_use_cases, use_cases
 
@@ -109,16 +110,7 @@ _PACKAGES = ("openai", "datasets", "evaluate", "scikit-learn", "numpy", "pyarrow
 
 def package_versions() -> dict[str, str | None]:  # None: not installed
     "Return the versions of packages that results may depend on."
-    return {p: _version(p) for p in _PACKAGES}
-
-
-def _version(name):
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return {p: installed_version(p) for p in _PACKAGES}
 
 
 def now() -> str:  # UTC, ISO 8601, to the second
@@ -434,12 +426,11 @@ def write_json(
     path: Path,  # Replaced atomically
 ) -> None:
     "Write indented JSON."
-    part = path.with_name(path.name + ".part")
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
     if storable(text) != text:  # e.g. a file name of invalid bytes, which can be stored escaped
         text = json.dumps(value, indent=1, default=str) + "\n"
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 # %% ../../nbs/runs/07_folder.ipynb #fe17a9ab
 # files that a killed run may leave behind

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..core.calls import Client, failed_response, redact
+from ..core.estimates import known_mean
 from ..core.loops import run_sync
 from ..core.records import Response, Sample, write_parquet
 from ..core.stats import quantile_estimate
@@ -265,8 +266,8 @@ def load_counts(
         "wall_s": load.wall_s,
         "calls_per_s": _per_s(len(kept), load),
         "output_tokens_per_s": _per_s(sum(tokens), load) if tokens else None,
-        "input_tokens": _mean([r.usage.input_tokens for r in kept]),
-        "output_tokens": _mean(tokens),
+        "input_tokens": known_mean([r.usage.input_tokens for r in kept]),
+        "output_tokens": known_mean(tokens),
         "estimated_tokens": sum(r.usage.estimated for r in kept),
         "most_in_flight": load.most_in_flight,
         "held": load.held,
@@ -277,11 +278,6 @@ def load_counts(
 
 def _per_s(n, load):
     return n / load.wall_s if load.wall_s > 0 else None
-
-
-def _mean(values):
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _growth(kept):

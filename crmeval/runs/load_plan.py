@@ -16,6 +16,7 @@ from functools import lru_cache
 from ..core.keys import without_keys
 from ..core.records import Usage
 from ..core.show import Printed
+from ..core.views import how_many
 from ..metrics.cost import Price, call_cost_usd, find_price
 from ..metrics.speed import SHAPES
 from ..tasks.load import load_demo
@@ -149,7 +150,7 @@ class LoadPlan(Printed):
     def how(self) -> str:
         "Return the loop in words."
         if self.loop == "closed":
-            return f"closed loop, {self.concurrency} {'caller' if self.concurrency == 1 else 'callers'}"
+            return f"closed loop, {how_many(self.concurrency, 'caller')}"
         return f"open loop, {self.rate:g} calls/s, {self.arrivals}"
 
     def __str__(self):

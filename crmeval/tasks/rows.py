@@ -18,6 +18,7 @@ from urllib.request import getproxies
 
 from ..core.package_data import needs_extra
 from ..core.records import storable
+from ..core.views import how_many
 from crmeval.tasks.row_forms import (
     PACKED,
     SQLITE,
@@ -52,7 +53,7 @@ def raise_problems(
     "Raise one `ValueError` that names up to ten problems."
     if not problems:
         return
-    lines = [f"{where}: {len(problems)} problem{'s' if len(problems) > 1 else ''}"]
+    lines = [f"{where}: {how_many(len(problems), 'problem')}"]
     lines += [f"- {p}" for p in problems[:MAX_PROBLEMS]]
     if len(problems) > MAX_PROBLEMS:
         lines.append(f"- and {len(problems) - MAX_PROBLEMS} more")

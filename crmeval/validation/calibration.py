@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from ..core.cards import DEFAULT_CUTS, to_points
+from ..core.estimates import is_number
 from ..core.raters import cluster_bootstrap
 from ..core.records import Score
 from ..core.show import Printed, text_table
@@ -34,12 +35,8 @@ def rescale(
     return 1 + 3 * (math.fsum(given) / len(given) - low) / (high - low) if given else None
 
 # %% ../../nbs/validation/03_calibration.ipynb #b8ff0b76
-def _is_number(v):
-    return isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
-
-
 def _check_numbers(name, values):
-    if isinstance(values, str) or not isinstance(values, Sequence) or not all(map(_is_number, values)):
+    if isinstance(values, str) or not isinstance(values, Sequence) or not all(map(is_number, values)):
         raise ValueError(f"{name} is {values!r}, expected a list of finite numbers")
 
 

@@ -8,11 +8,11 @@ __all__ = ['CONCISE_LABELLED', 'feedback_items', 'bullet_items', 'relevance_item
 # %% ../../nbs/validation/03_concise_labelled.ipynb #89ad96b1
 from collections.abc import Iterable, Iterator
 
+from ..core.estimates import known_mean
 from ..core.text import sentences
 from crmeval.validation.labels import (
     Labelled,
     LabelledSet,
-    mean_known,
     on_unit_scale,
     placed_sentences,
     reader,
@@ -96,7 +96,7 @@ def relevance_items(
                     "conciseness",
                     tuple(sentences(texts[system])),
                     key_facts=tuple(sentences(texts[_BY_PERSON])),
-                    people=mean_known(marks),
+                    people=known_mean(marks),
                     unit="rating",
                     raters=marks,
                     system=system,
@@ -127,7 +127,7 @@ def recipe_items(
                 "conciseness",
                 tuple(_steps(r["text"])),
                 key_facts=tuple(_steps(of[dish, "original"]["text"])),
-                people=mean_known(marks),
+                people=known_mean(marks),
                 unit="rating",
                 raters=marks,
                 system=system,

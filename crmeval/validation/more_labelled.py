@@ -10,17 +10,10 @@ __all__ = ['MORE_LABELLED', 'mtrag_items', 'dstc9_items', 'diasumfact_items', 'b
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from ..core.estimates import known_mean
 from ..core.text import sentences
 from ..tasks.public import load_rows
-from crmeval.validation.labels import (
-    Labelled,
-    LabelledSet,
-    mean_known,
-    on_unit_scale,
-    reader,
-    share,
-    short_digest,
-)
+from .labels import Labelled, LabelledSet, on_unit_scale, reader, share, short_digest
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #3b9516fc
 _DOMAINS = {"govt": "government", "ibmcloud": "cloud support", "fiqa": "finance", "clapnq": "encyclopedia"}
@@ -45,7 +38,7 @@ def _mtrag_item(row, metric, rated):
         tuple(sentences(row["response"])),
         row["source"] if metric == "factuality" else None,
         tuple(sentences(row["reference"])) if metric == "completeness" else (),
-        mean_known(marks),
+        known_mean(marks),
         unit="rating",
         raters=marks,
         system=row["system"],
@@ -77,7 +70,7 @@ def dstc9_items(
             "factuality",
             tuple(sentences(r["response"])),
             of[r["turn"]]["source"],
-            people=mean_known(marks),
+            people=known_mean(marks),
             unit="rating",
             raters=marks,
             system=r["system"],

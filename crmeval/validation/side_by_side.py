@@ -13,6 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from ..core.estimates import known_mean
 from ..core.judging import Judge, trained_on
 from ..core.records import Score
 from ..core.show import Printed, judge_in_words, text_table, with_interval
@@ -23,7 +24,7 @@ from ..judges.family_weights import left_out_families
 from ..judges.panel import Panel
 from .agreement import plain_estimate
 from .labelled import LABELLED, at_hand, check_has_texts, load_labelled
-from .labels import Answer, Labelled, data_family, is_new_to, mean_known, short_digest
+from .labels import Answer, Labelled, data_family, is_new_to, short_digest
 from .measure import HeldOut, Measured, ask_all, measure, metric_cuts
 from .overlap import OVERLAP, WORDS, line_of_words, with_overlap, with_word_count
 from .stored import LEFT_OUT, WITHIN, LeftOut, Stored, stored_answers, trained_families
@@ -108,7 +109,7 @@ def person_items(
     out = []
     for i in items:
         for k, mine in enumerate(i.raters):
-            others = mean_known([r for j, r in enumerate(i.raters) if j != k])
+            others = known_mean([r for j, r in enumerate(i.raters) if j != k])
             if mine is not None and others is not None:
                 out.append(replace(i, people=others, units=(), raters=(), answers={PERSON: Answer(mine)}))
     return out
