@@ -42,6 +42,12 @@ class Stored:
         return STATES[self.state]
 
 
+def _kept(file, folder=None):
+    "What a training has stored; nothing where there is no such file."
+    path = Path(folder or data_path("judge")) / file
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def stored_answers(
     file: str = LEFT_OUT,  # `LEFT_OUT` or `WITHIN`
     *,
@@ -49,10 +55,9 @@ def stored_answers(
     fingerprint: str | None = None,  # Of the judge that is here; default: computed
 ) -> Stored:  # state 'absent' where there is no such file
     "Read kept answers, and tell whether they are those of the present judge."
-    path = Path(folder or data_path("judge")) / file
-    if not path.is_file():
+    kept = _kept(file, folder)
+    if not kept:
         return Stored(file, "absent")
-    kept = json.loads(path.read_text(encoding="utf-8"))
     then = kept.get("fingerprint")
     state = "unrecorded"
     if then is not None:
@@ -66,7 +71,7 @@ class LeftOut(HeldOut):
     name = "embedded (left out)"
 
     def __init__(self, answers: Mapping[str, Sequence | float] | None = None):
-        super().__init__(stored_answers(LEFT_OUT).answers if answers is None else answers)
+        super().__init__(_kept(LEFT_OUT).get("answers", {}) if answers is None else answers)
 
 
 def trained_families(
@@ -75,5 +80,8 @@ def trained_families(
 ) -> frozenset[str]:  # Empty for a judge that learned from no data set
     "Families of data sets that a judge learned from, by the record of its weights."
     of_judge = trained_on(judge)
-    also = (left_out or stored_answers()).trained_on if of_judge else ()
+    if not of_judge:
+        return frozenset()
+    # whether the answers are those of the present judge does not matter here, and takes seconds to find out
+    also = _kept(LEFT_OUT).get("trained_on", ()) if left_out is None else left_out.trained_on
     return check_families((*of_judge, *also))
