@@ -52,7 +52,9 @@ def cluster(apart):
     sys.path.pop(0)
     for tries in 1, 2, 3:
         try:
-            head = {**node_options(), "include_dashboard": False}
+            # the autoscaler and the log monitor each take two CPU seconds to start
+            head = {**node_options(), "include_dashboard": False, "no_monitor": True}
+            head["include_log_monitor"] = False
             os.environ["CRMEVAL_LIMITS"] = str(apart / "head")  # as on separate machines
             nodes = Cluster(initialize_head=True, head_node_args=head)
             os.environ["CRMEVAL_LIMITS"] = str(apart / "other")
@@ -244,13 +246,18 @@ def test_one_limit_a_minute_for_all_nodes(tmp_path, cluster, server, apart):
 
 
 def test_what_the_workers_share_stays_on_the_node_of_the_driver(cluster):
-    "Losing a node must lose only its own work."
+    "Losing a node must lose only its own work; six draws, since one desk could be there by luck."
     import ray
 
-    desks = [shards._desk(ray, SimpleNamespace(budget=None)) for _ in range(6)]
-    assert all(desk.now() > 0 for desk in desks), "every actor must answer"
-    found = [ray._private.state.actors(desk.actor._actor_id.hex()) for desk in desks]
-    assert {a["Address"]["NodeID"] for a in found} == {ray.get_runtime_context().get_node_id()}
+    def nodes_of_desks():
+        actors = ray._private.state.actors().values()
+        desks = [a for a in actors if a["ActorClassName"] == "_RunDesk" and a["State"] == "ALIVE"]
+        return [desk["Address"]["NodeID"] for desk in desks]
+
+    own = [shards._desk(ray, SimpleNamespace(budget=None)) for _ in range(max(2, 6 - len(nodes_of_desks())))]
+    assert all(desk.now() > 0 for desk in own), "every actor must answer"
+    found = nodes_of_desks()
+    assert len(found) >= 6 and set(found) == {ray.get_runtime_context().get_node_id()}
 
 
 def test_a_killed_driver_is_started_again(tmp_path, cluster, server):
