@@ -186,7 +186,8 @@ def sheet(run, folder):
 WIDGET = """
 const heard = []; let view = %s;
 const none = () => {};
-const model = { get: () => view, send: none, on: (_, f) => heard.push(f), off: none, save_changes: none };
+const get = (name) => (name === "view" ? view : {});
+const model = { get, set: none, send: none, on: (_, f) => heard.push(f), off: none, save_changes: none };
 render({ model, el: document.getElementById("host") });
 """
 
@@ -202,7 +203,7 @@ def widget(name, view, folder):
 
 def rating(run, folder):
     view = view_of(Session(packet(run, folder)))
-    return [widget("widget", view | {"turn": 1, "dom": "crm-1"}, folder)]
+    return [widget("widget", view | {"turn": 1}, folder)]
 
 
 def feedback(run, folder):

@@ -377,6 +377,34 @@ def test_a_printed_page_holds_the_whole_leaderboard(visit):
     assert last["x"] + last["width"] <= 720 and not page.locator("#board .cm-filters").is_visible()
 
 
+def test_paper_shows_what_folds_and_pages_hide(visit):
+    page = visit("big", viewport={"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    showing, chosen = rows_told(page), page.locator("#samples tbody tr").count()
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    printed = page.locator("#samples tbody tr:not(.cm-detail)").count()
+    assert printed == min(showing, 1000) > chosen, "every row that is chosen, up to a thousand"
+    closed = """() => [...document.querySelectorAll("details:not([open])")]
+      .filter((d) => d.checkVisibility() && !d.closest(".cm-filters"))
+      .filter((d) => ![...d.children].filter((c) => c.tagName !== "SUMMARY")
+        .some((c) => c.checkVisibility() && c.getBoundingClientRect().height > 0))
+      .map((d) => d.innerText.slice(0, 60))"""
+    assert page.locator("details:not([open])").count() > 2 and page.evaluate(closed) == []
+    cut = """() => [...document.querySelectorAll("table")].filter((t) => t.checkVisibility())
+      .map((t) => t.getBoundingClientRect().right).filter((right) => right > innerWidth)"""
+    assert page.evaluate(cut) == []
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#samples tbody tr").count() == chosen
+
+
+def test_a_printed_link_says_its_address(visit):
+    page = visit("demo")
+    page.evaluate("document.querySelector('p').innerHTML = '<a href=\"https://kb.example/a?b\">here</a>'")
+    page.emulate_media(media="print")
+    told = page.locator("p > a").first.evaluate("a => getComputedStyle(a, '::after').content")
+    assert "https://kb.example/a?b" in told
+
+
 NAMED = "[A-Za-z0-9]{2,14}"
 
 

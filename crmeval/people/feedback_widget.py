@@ -15,6 +15,7 @@ from ..layer.feedback import Feedback, feedback_reasons
 from ..layer.links import plain_address
 from ..layer.policy_part import check_text, names_in
 from ..layer.source_links import SourceLink
+from .plan import writable_state
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #7da76248
 class FeedbackForm:
@@ -49,7 +50,7 @@ class FeedbackForm:
         error: str = "",
     ) -> dict[str, Any]:
         "Return the state that the widget draws."
-        return {
+        state = {
             "shown": self.shown,
             **self._said,
             "reasons": list(self._said["reasons"]),
@@ -59,6 +60,7 @@ class FeedbackForm:
             "say": say,
             "error": error,
         }
+        return writable_state(state)
 
     def answer(
         self,
@@ -163,6 +165,7 @@ def _widget_class():
         _esm = data_path("rating", "feedback.js").read_text(encoding="utf-8")
         _css = data_path("rating", "feedback.css").read_text(encoding="utf-8")
         view = traitlets.Dict().tag(sync=True)
+        draft = traitlets.Dict().tag(sync=True)  # what is being written, for a page that is loaded again
 
         def __init__(self, form):
             self.form, self.turn = form, 0

@@ -7,59 +7,78 @@ function el(tag, attrs = {}, ...children) {
   return node;
 }
 
+const whole = (text) => text.replace(/\p{Surrogate}/gu, "\ufffd"); // half of a character cannot be sent
+
+const lines = (text) => text.replace(/\r\n?/g, "\n"); // as a text area returns them
+
 function render({ model, el: host }) {
   const root = el("div", { class: "crm-feedback", role: "group", "aria-label": "Feedback on a reply", "data-lm-suppress-shortcuts": "true" });
   const body = el("div"), live = el("div", { role: "status", "aria-live": "polite" });
-  let view = null, waiting = null, editor = null, words = null, sent = null, drawing = false;
+  // late: answers that are still to come
+  let view = null, waiting = null, editor = null, words = null, sent = null, drawing = false, late = 0, drafting = null;
   host.append(root);
   root.append(body, live);
 
   const say = (text, bad) => { live.textContent = text; live.classList.toggle("crm-fb-bad", !!bad); };
   function send(message) {
     clearTimeout(waiting);
-    waiting = setTimeout(() => say("The kernel does not answer, so nothing was saved. Restart it and run the cell again.", true), 4000);
+    waiting = setTimeout(() => { late = 0; say("The kernel does not answer, so nothing is saved so far. If it is busy, wait. If it was restarted, run the cell again.", true); }, 4000);
+    late += 1;
     model.send(message);
   }
   const button = (name, label, pressed, act) => el("button", { type: "button", "data-do": name, "aria-pressed": String(!!pressed), text: label, onclick: act });
 
-  // Only what Python called a link becomes one, and only to http(s).
+  // Only what Python called a link becomes one, and only to http(s). The host says where it leads, whatever the title says;
+  // bdi keeps a title that turns the direction of writing from turning what stands after it.
   function source(s) {
-    const link = /^https?:\/\//i.test(s.url) && el("a", { href: s.url, target: "_blank", rel: "noopener noreferrer", text: s.title });
-    return el("li", { value: s.number }, link || el("span", { text: s.title }));
+    const title = el("bdi", { text: s.title });
+    const link = /^https?:\/\//i.test(s.url) && URL.canParse(s.url);
+    if (!link) return el("li", { value: s.number }, el("span", {}, title));
+    return el("li", { value: s.number }, el("a", { href: s.url, target: "_blank", rel: "noopener noreferrer" }, title, el("span", { text: ` (${new URL(s.url).host})` })));
   }
-  const list = (title, tag, items) => items.length && el("section", { "aria-label": title }, el("h4", { text: title }), el(tag, {}, ...items));
+  const list = (title, tag, items) => items.length && el("section", { "aria-label": title }, el("h4", { text: title }), el(tag, { tabindex: "0", "aria-label": title }, ...items));
 
   const reasons = () => [...body.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.value);
-  const why = () => drawing || send({ do: "why", reasons: reasons(), words: words.value });
+  const why = () => drawing || send({ do: "why", reasons: reasons(), words: whole(words.value) });
 
-  function edit() {
-    const area = el("textarea", { rows: 10, "aria-label": "Your text (Ctrl+Enter saves, Escape cancels)" });
-    area.value = view.edited ?? view.shown;
+  // What is being written is kept in the kernel, so that a page that is loaded again shows it.
+  function draft() {
+    clearTimeout(drafting);
+    model.set("draft", { edit: editor && whole(editor.value), words: whole(words.value) });
+    model.save_changes();
+  }
+  const later = () => { clearTimeout(drafting); drafting = setTimeout(draft, 250); };
+
+  function edit() { open(view.edited ?? view.shown).focus(); }
+  function open(text) {
+    if (editor) return editor; // what was written stays
+    const area = el("textarea", { rows: 10, "aria-label": "Your text (Ctrl+Enter saves, Escape cancels)", oninput: later });
+    area.value = text;
     const box = body.querySelector(".crm-fb-editor");
     box.replaceChildren(area, button("save", "Save (Ctrl+Enter)", false, () => save()), button("cancel", "Cancel (Esc)", false, () => close()));
-    editor = area;
-    area.focus();
+    return editor = area;
   }
   // The editor stays until Python says that its text was saved: what was written outlives a full disk and a dead kernel.
-  function save() { if (!editor) return; sent = editor.value; send({ do: "edit", text: sent }); }
-  function close() { editor = sent = null; body.querySelector(".crm-fb-editor").replaceChildren(); body.querySelector("[data-do=edit]").focus(); }
+  function save() { if (!editor) return; const from = view.edited ?? view.shown; sent = editor.value === lines(from) ? from : whole(editor.value); send({ do: "edit", text: sent }); }
+  function close() { editor = sent = null; draw(); draft(); body.querySelector("[data-do=edit]").focus(); }
 
   function draw() {
     const on = document.activeElement, inside = root.contains(on), had = inside && on.getAttribute("data-do");
-    const typing = had === "words" ? words.value : null; // the answer to an earlier click takes no word away
+    const typed = words && words.value !== words.defaultValue ? words.value : null; // no answer takes away what is not saved
     const box = (r) => {
       const input = el("input", { type: "checkbox", value: r.name, "data-do": `reason-${r.name}`, onchange: why });
       input.checked = view.reasons.includes(r.name);
       return el("label", {}, input, document.createTextNode(` ${r.title}`));
     };
-    words = el("input", { type: "text", "aria-label": "In your words", "data-do": "words", placeholder: "In your words", onchange: why });
-    words.value = typing ?? view.words;
+    words = el("input", { type: "text", "aria-label": "In your words", "data-do": "words", placeholder: "In your words", onchange: why, oninput: later });
+    words.defaultValue = view.words;
+    words.value = typed ?? view.words;
     const shown = view.action === "edit" ? view.edited : view.shown;
     drawing = true; // a field that is taken out while somebody types in it says 'change'
     body.replaceChildren(...[
       el("section", { "aria-label": "Reply" }, el("h4", { text: view.action === "edit" ? "Reply, as edited" : "Reply" }), el("div", { class: "crm-fb-text", tabindex: "0", text: shown })),
       list("Sources", "ol", view.sources.map(source)),
-      list("What was masked", "ul", view.masked.map((m) => el("li", { text: `${m.kind}: ${m.count}` }))),
+      list("What was masked", "ul", view.masked.map((m) => el("li", {}, el("bdi", { text: m.kind }), el("span", { text: `: ${m.count}` })))),
       el("div", { class: "crm-fb-editor" }),
       el("div", {},
         button("accept", "Accept (a)", view.action === "accept", () => send({ do: "accept" })),
@@ -73,6 +92,11 @@ function render({ model, el: host }) {
     drawing = false;
     // the focus stays where it was, or goes to the reply: never out of the form
     if (inside) ((had && body.querySelector(`[data-do="${CSS.escape(had)}"]`)) || body.querySelector(".crm-fb-text")).focus();
+  }
+
+  function press() { // what stands around an open editor
+    const on = { accept: view.action === "accept", edit: view.action === "edit", ignore: view.action === "ignore", up: view.thumb === "up", down: view.thumb === "down" };
+    for (const [name, pressed] of Object.entries(on)) body.querySelector(`[data-do=${name}]`).setAttribute("aria-pressed", String(pressed));
   }
 
   root.addEventListener("keydown", (event) => {
@@ -89,20 +113,28 @@ function render({ model, el: host }) {
     if (event.ctrlKey || event.metaKey || (target.tagName === "INPUT" && target.type === "text")) return;
     const acts = { a: () => send({ do: "accept" }), e: edit, i: () => send({ do: "ignore" }), "+": () => send({ do: "thumb", thumb: "up" }), "-": () => send({ do: "thumb", thumb: "down" }) };
     if (!acts[key]) return;
-    acts[key]();
+    if (!event.repeat) acts[key](); // a key that is held down acts once
     event.preventDefault();
   });
 
   function show() {
-    clearTimeout(waiting);
+    late = Math.max(0, late - 1);
+    if (!late) clearTimeout(waiting);
     view = model.get("view");
-    if (editor && sent !== null && !view.error && view.edited === sent) editor = sent = null;
-    if (!editor) draw(); // what somebody is writing is not taken away
+    const saved = editor && sent !== null && !view.error && view.edited === sent;
+    if (saved && whole(editor.value) === lines(sent)) editor = sent = null;
+    // What somebody is writing or has just ticked is not taken away: the answer to it is still to come.
+    if (editor || late) press();
+    else draw();
+    if (saved && !editor) draft();
     say(view.error || view.say, !!view.error);
   }
   model.on("change:view", show);
   show();
-  return () => { model.off("change:view", show); clearTimeout(waiting); };
+  const left = model.get("draft");
+  if (typeof left?.edit === "string") open(left.edit);
+  if (left?.words) words.value = left.words;
+  return () => { model.off("change:view", show); clearTimeout(waiting); clearTimeout(drafting); };
 }
 
 export default { render };

@@ -61,6 +61,17 @@ async function start(box) {
     box.classList.toggle("cm-few", recordsTotal <= 10);
     box.querySelector(".dt-paging nav")?.setAttribute("aria-label", `Pages: ${spec.label}`);
   });
+  // Nobody turns a page on paper: up to a thousand rows are printed, and the count below them says if some are missing.
+  let turned = null;
+  window.addEventListener("beforeprint", () => {
+    if (turned || table.page.info().pages < 2) return;
+    turned = { length: table.page.len(), page: table.page() };
+    table.page.len(1000).page(0).draw("page");
+  });
+  window.addEventListener("afterprint", () => {
+    if (turned) table.page.len(turned.length).page(turned.page).draw("page");
+    turned = null;
+  });
   table.search.fixed("crmeval", (text, data, i) => sets.every((s, k) => !s.size || s.has(spec.keys[i][k])));
   const fit = () => {   // the columns of the view; the name of their group stands above the first of them
     const other = spec.columns.map((c, k) => k).filter(k => table.column(k).visible() !== seen(spec.columns[k]));
