@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..core.cards import SCALE
 from ..core.package_data import data_path
-from .plan import scale_of
+from .plan import scale_of, writable, writable_state
 from .session import Session
 
 # %% ../../nbs/people/04_widget.ipynb #94728ea0
@@ -48,7 +48,7 @@ def view_of(
 ) -> dict:
     "Return the state that the widget draws."
     item, said, given, p = session.current, session.said, session.given, session.progress
-    return {
+    state = {
         "rater": session.rater,
         "item": _item_view(item),
         "criteria": [_criterion_view(c, given.get(c)) for c in (item.criteria if item else ())],
@@ -60,6 +60,7 @@ def view_of(
         "error": error,
         "focus": focus,
     }
+    return writable_state(state)
 
 # %% ../../nbs/people/04_widget.ipynb #57476ab6
 _ACTIONS = {
@@ -74,20 +75,36 @@ _ACTIONS = {
 
 def answer_message(
     session: Session,
-    message: Mapping,  # 'do' is one of rate, next, undo, skip, comment, evidence; the rest are its arguments
+    # 'do' is one of rate, next, undo, skip, comment, evidence; the rest are its arguments and,
+    # optionally, 'item': the id of the item on the screen, which must be the current one (None: all finished)
+    message: Mapping,
 ) -> dict:  # New state to draw
     "Apply a rater's action and return the new state, or the error."
     try:
         do = message.get("do") if isinstance(message, Mapping) else None
-        if do not in _ACTIONS:
+        if not isinstance(do, str) or do not in _ACTIONS:
             raise ValueError(f"action is {do!r}, expected one of {', '.join(_ACTIONS)}")
         if lost := [k for k in _ACTIONS[do] if k not in message]:
             raise ValueError(f"{do} lacks {lost[0]!r}")
+        _check_seen(session, message)
         result = getattr(session, do)(**{k: message[k] for k in _ACTIONS[do]})
     except (ValueError, RuntimeError, OSError) as e:
-        return view_of(session, error=str(e))
+        return view_of(session, error=str(e), focus=_criterion_of(message))
     say, focus = _SAID[do](session, message, result)
     return view_of(session, say=say, focus=focus)
+
+
+def _check_seen(session, message):
+    "Raise if the message was meant for another item, as a key pressed before the next item was drawn."
+    current = writable(session.current.id) if session.current else None  # as the view has it
+    if message.get("item", current) != current:
+        raise ValueError("nothing was saved: another item is shown now; look at it and press the key again")
+
+
+def _criterion_of(message):
+    "Return the criterion that a refused rating was for, which gets the focus back."
+    criterion = message.get("criterion") if isinstance(message, Mapping) else None
+    return criterion if isinstance(criterion, str) else None
 
 # %% ../../nbs/people/04_widget.ipynb #0b5f1b67
 def _said_of_rate(session, message, result):
@@ -154,10 +171,11 @@ def _widget_class():
         _esm = data_path("rating", "widget.js").read_text(encoding="utf-8")
         _css = data_path("rating", "widget.css").read_text(encoding="utf-8")
         view = traitlets.Dict().tag(sync=True)
+        draft = traitlets.Dict().tag(sync=True)  # what is being written, for a page that is loaded again
 
-        def __init__(self, session):
+        def __init__(self, session, draft):
             self.session, self.turn = session, 0
-            super().__init__(view=self._turned(view_of(session)))
+            super().__init__(view=self._turned(view_of(session)), draft=draft)
             self.on_msg(self._answer)
 
         def _answer(self, _, message, buffers):
@@ -165,7 +183,7 @@ def _widget_class():
 
         def _turned(self, view):
             self.turn += 1  # makes every state differ, so that the browser receives it
-            return view | {"turn": self.turn, "dom": f"crm-{id(self):x}"}
+            return view | {"turn": self.turn}
 
     return RatingWidget
 
@@ -179,9 +197,10 @@ def rating_widget(
     clock: Callable[[], float] = time.time,  # Seconds since 1970
 ):  # Shown if it is the last line of a cell
     "Return a rating widget for JupyterLab; every action is saved, and a cell run again resumes."
-    make, where = _widget_class(), Path(folder).resolve()
+    make, where, draft = _widget_class(), Path(folder).resolve(), {}
     if (old := _OPEN.pop(where, None)) is not None:
+        draft = old.draft
         old.session.close()
         old.close()
-    _OPEN[where] = make(Session(folder, clock=clock))
+    _OPEN[where] = make(Session(folder, clock=clock), draft)
     return _OPEN[where]
