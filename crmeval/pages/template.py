@@ -137,6 +137,11 @@ def write_page(
     "Write a page or another file atomically."
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    part.replace(path)
+    try:
+        part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        part.replace(path)
+    except OSError as e:  # such as a full disk: an older page stays, and no half of a new one
+        raise OSError(e.errno, e.strerror, str(path)) from None
+    finally:
+        part.unlink(missing_ok=True)
     return path

@@ -15,13 +15,14 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 
 from ..core.keys import plain_without_keys, without_keys
 from ..core.log import digest
 from ..core.near import did_you_mean
 from ..core.records import Sample, storable
-from ..core.yaml_text import kind_in_words, load_yaml
+from ..core.yaml_text import kind_in_words, load_yaml, not_yaml
 
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class RunPlan:
         "for a file: the column of each field, e.g. conversation=chat_text",
         "what is asked",
         word="--column",
-        value="OURS=THEIRS",
+        value="FIELD=COLUMN",
     )
     encoding: str | None = _setting(
         None,
@@ -389,7 +390,16 @@ class PlanError(ValueError):
     ):
         self.name, self.expected = name, expected
         self.got = without_keys(got) if isinstance(got, str) else got
-        super().__init__(without_keys(f"{name} is {self.got!r:.200}, expected {expected}"))
+        super().__init__(without_keys(f"{name} is {self.arrived}, expected {expected}"))
+
+    @property
+    def arrived(self) -> str:  # At most 200 characters
+        "What arrived, as its author wrote it: a plan may be a file, whose author knows no Python."
+        if isinstance(self.got, Mapping):
+            return f"{', '.join(map(repr, self.got))} with values"[:200] if self.got else "empty"
+        if isinstance(self.got, date):
+            return str(self.got)
+        return "nothing" if self.got is None else f"{self.got!r:.200}"
 
 
 @functools.cache
@@ -467,13 +477,18 @@ def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
         return None
     if setting.single:
         return _by_name(name, value, setting)
+    if name == "data" and isinstance(value, str) and not value.strip():  # would be the current folder
+        raise PlanError(name, value, "a file, a folder, or the name of a data set")
     if kind is object or (value is None and optional):
         return value
     if kind is list:
         value = [value] if isinstance(value, str) or hasattr(value, "answer") else value
-        value = list(value) if isinstance(value, Sequence) or hasattr(value, "__iter__") else value
+        is_list = hasattr(value, "__iter__") and not isinstance(value, Mapping)
+        value = list(value) if is_list else value
     if kind is dict and (value is None or isinstance(value, Mapping)):
         value = dict(value or {})
+    if isinstance(value, str) and not value.strip():  # as of an unset shell variable
+        raise PlanError(name, value, expected_of(name).replace("text", "text that is not blank"))
     if not _fits(value, kind, setting):
         meant = did_you_mean(value, setting.choices) if setting.choices else ""
         raise PlanError(name, value, expected_of(name) + meant)
@@ -516,7 +531,7 @@ def read_plan(
     except OSError as e:
         raise ValueError(f"the plan {path} cannot be read: {e.strerror or e}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ValueError(f"the plan {path} is not YAML: {' '.join(str(e).split())}") from None
+        raise ValueError(f"the plan {path} {not_yaml(e)}") from None
     if said is None:
         return {}
     if not isinstance(said, dict):

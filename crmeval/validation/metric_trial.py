@@ -388,6 +388,8 @@ def agreement(
     on: str | Sequence[str] | None = None,  # Labelled data, e.g. 'feedback-factuality', or several
     judge: Judge | None = None,  # Who decides for a metric; default: the embedded one without the family
     **options: Any,  # As for `validation.agreement.agreement`, or for `trial`
+) -> (
+    Any
 ):  # `AgreementTable` of scores, `Trial` of a metric or a judge, `LabelTable` of a metric on sets of labels
     "How far judges agree with people: in scores that are there, or of a metric as it is on labelled data."
     if on is not None:
