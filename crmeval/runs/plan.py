@@ -22,7 +22,7 @@ from ..core.keys import plain_without_keys, without_keys
 from ..core.log import digest
 from ..core.near import did_you_mean
 from ..core.records import Sample, storable
-from ..core.yaml_text import kind_in_words, load_yaml, not_yaml
+from ..core.yaml_text import kind_in_words, read_yaml
 
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Setting:
     shapes: bool = True  # Whether it shapes answers, samples or scores; False: how fast, where to, how long
 
 
+_NAMED = {"data": "a file, a folder, or the name of a data set", "out": "the name of a folder"}
 _LEFT = ("none", "endpoint")  # Texts for: what the endpoint takes when nothing is said
 
 
@@ -397,9 +398,7 @@ class PlanError(ValueError):
         "What arrived, as its author wrote it: a plan may be a file, whose author knows no Python."
         if isinstance(self.got, Mapping):
             return f"{', '.join(map(repr, self.got))} with values"[:200] if self.got else "empty"
-        if isinstance(self.got, date):
-            return str(self.got)
-        return "nothing" if self.got is None else f"{self.got!r:.200}"
+        return str(self.got) if isinstance(self.got, date) else f"{self.got!r:.200}"
 
 
 @functools.cache
@@ -477,8 +476,9 @@ def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
         return None
     if setting.single:
         return _by_name(name, value, setting)
-    if name == "data" and isinstance(value, str) and not value.strip():  # would be the current folder
-        raise PlanError(name, value, "a file, a folder, or the name of a data set")
+    is_blank = isinstance(value, str) and not value.strip()  # as of an unset shell variable
+    if is_blank and (name == "data" or kind is str):  # blank data would be the current folder
+        raise PlanError(name, value, _NAMED.get(name, "text that is not blank"))
     if kind is object or (value is None and optional):
         return value
     if kind is list:
@@ -487,8 +487,6 @@ def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
         value = list(value) if is_list else value
     if kind is dict and (value is None or isinstance(value, Mapping)):
         value = dict(value or {})
-    if isinstance(value, str) and not value.strip():  # as of an unset shell variable
-        raise PlanError(name, value, expected_of(name).replace("text", "text that is not blank"))
     if not _fits(value, kind, setting):
         meant = did_you_mean(value, setting.choices) if setting.choices else ""
         raise PlanError(name, value, expected_of(name) + meant)
@@ -521,17 +519,9 @@ def read_plan(
     path: str | Path,  # YAML, or JSON, which is YAML
 ) -> dict:  # Field -> value, as the file says; `make_plan` checks them
     "Read the settings of a run from a file; paths in it are meant from where the command is given."
-    import yaml
-
     path = Path(path).expanduser()
-    try:
-        said = load_yaml(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"there is no plan {without_keys(str(path))!r}; `crmeval plan` writes one") from None
-    except OSError as e:
-        raise ValueError(f"the plan {path} cannot be read: {e.strerror or e}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ValueError(f"the plan {path} {not_yaml(e)}") from None
+    missing = f"there is no plan {without_keys(str(path))!r}; `crmeval plan` writes one"
+    said = read_yaml(path, f"the plan {path}", missing)
     if said is None:
         return {}
     if not isinstance(said, dict):
