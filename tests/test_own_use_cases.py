@@ -86,7 +86,7 @@ def test_from_a_file_to_a_report(tmp_path, capsys, monkeypatch):
 def test_a_file_that_cannot_work_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.json").write_text(json.dumps([{**CHURN, "prompt": "Say something."}]))
     code, said = here(capsys, monkeypatch, tmp_path, "run", "--own-use-cases", "mine.json")
-    assert code and "mine.json: use case 'sales_churn_note': prompt fills []" in said
+    assert code and "mine.json: use case 'sales_churn_note': prompt fills no field in braces" in said
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def _print_key(name, out):
     "Print a new key once, and its line for the key file."
     from crmeval.layer.callers import key_hash, new_key
 
+    if not name.strip() or len(name.split()) > 1:  # the line of a key file is NAME HASH, or NAME HASH TENANT
+        raise ValueError(f"--new-key is {name!r}, expected the name of a caller, without blanks")
     key = new_key()
     out.say(f"key of {name}, shown this once: {key}", key=key)
     out.say(f"line for the file of keys: {name} {key_hash(key)}", line=f"{name} {key_hash(key)}")
@@ -81,8 +83,10 @@ def gateway_command(
 ) -> int:
     "Serve the trust layer as an OpenAI-compatible endpoint until it is stopped."
     out = Output(json)
-    if new_key:
+    if new_key is not None:
         return _print_key(new_key, out)
+    if not 0 <= port <= 65535:
+        raise ValueError(f"--port is {port}, expected a port from 0 (any free one) to 65535")
     if not model:
         raise ValueError("crmeval gateway needs --model: what answers, such as openai:gpt-4o-mini")
     return _with_extra(_serve, model, policy, host, port, trail, base_url, api_key_env, out)

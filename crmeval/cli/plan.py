@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 
 from .run import plan_of
-from .words import Output, command, place, setting_words, text_word, word_of
+from .words import Output, command, new_file, place, setting_words, text_word, word_of
 from ..core.keys import plain_without_keys
 from ..runs.plan import plain_plan, plan_text
 
@@ -34,6 +34,8 @@ def plan_command(plan=None, *, file=None, json=False, **words) -> int:
     "Write a plan with a comment for every setting: for `crmeval run FILE`."
     out = Output(json)
     told = plan_of(plan, words)
+    if file is not None:
+        new_file("--file", Path(file).expanduser())
     text = plan_text(told)
     _say_keys(told, out)
     if file is None:
@@ -42,7 +44,11 @@ def plan_command(plan=None, *, file=None, json=False, **words) -> int:
     path = Path(file).expanduser()
     if path.exists():
         raise ValueError(f"{path} exists already; choose another file, or remove it")
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as e:  # half a plan would be refused as one that exists
+        path.unlink(missing_ok=True)
+        raise OSError(e.errno, e.strerror, str(path)) from None
     out.say(
         f"written: {path}; run it with: crmeval run {shlex.quote(str(path))}",
         plan=plain_without_keys(plain_plan(told)),

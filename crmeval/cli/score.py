@@ -17,6 +17,7 @@ from crmeval.cli.words import (
     TABLE,
     Output,
     command,
+    new_file,
     number_of,
     place,
     prices_of,
@@ -136,6 +137,7 @@ def report_command(
 ) -> int:
     "Write a run's report again, and print its leaderboard."
     wanted = _wanted_samples(samples)
+    page = new_file("--out", out) if out else None
     said, table = Output(json), table_path(table)
     code = finish(
         open_run(run),
@@ -143,7 +145,7 @@ def report_command(
         prices=prices_of(price),
         published=published,
         use_cases=use_case,
-        page=out,
+        page=page,
         table=table,
         slices=slices,
         site=site or "",

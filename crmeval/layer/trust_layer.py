@@ -58,7 +58,8 @@ class TrustLayer(TryingClient):
         self.client: Any = client_of_line(client, **options) if isinstance(client, str) else client
         if not hasattr(self.client, "answer") and not hasattr(self.client, "chat"):
             raise ValueError(
-                f"client is a {type(client).__name__}, expected one with answer or chat, or a line"
+                f"client is a {type(client).__name__}, expected an object with a method answer or chat, "
+                "or text such as 'openai:NAME'"
             )
         self.policy = read_policy(policy)
         self.retriever, self.tenant = retriever or policy_retriever(self.policy.grounding), tenant

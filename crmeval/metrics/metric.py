@@ -529,6 +529,9 @@ def as_metric(
     "Return a plain function as a metric; a metric is returned unchanged."
     if hasattr(function, "form"):
         return cast(Metric[...], function)
+    if not callable(function):
+        arrived = f"{function!r:.60} ({type(function).__name__})"
+        raise TypeError(f"metric is {arrived}, expected a metric such as crmeval.factuality, or a function")
     name = getattr(function, "__name__", "score")
     card = card or MetricCard(name, name, inspect.getdoc(function) or "", (), "", "")
     return metric(card)(_checked(function, name))

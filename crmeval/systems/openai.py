@@ -99,16 +99,18 @@ def _address(model, base_url, api_key_env, timeout_s):
     if not timeout_s > 0:
         raise ValueError(f"timeout_s is {timeout_s!r}, expected a positive number of seconds")
     url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).strip()
+    said_by = "base_url" if base_url else "the environment variable OPENAI_BASE_URL"
     parts = urlsplit("" if address_fault(url) else url)
     fault = address_fault(url)
     if fault or parts.scheme not in ("http", "https") or not parts.hostname:
         told = "expected an address such as 'http://localhost:8000/v1'" + (f": {fault}" if fault else "")
-        raise ValueError(f"base_url is {public_url(url)!r}, {told}")
+        raise ValueError(f"{said_by} is {public_url(url)!r}, {told}")
     key = (os.environ.get(api_key_env) or "").strip() if api_key_env else None  # may end in a newline
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         needed = api_key_env or "OPENAI_API_KEY"
         message = (
-            f"no key: set the environment variable {needed}, or pass base_url for an endpoint that needs none"
+            f"no key: set the environment variable {needed}; for an endpoint that needs none, "
+            "give its address (--base-url, in Python base_url)"
         )
         key_missing(needed, message)
     return base_of(url), key or "no-key-needed"

@@ -156,7 +156,7 @@ def read_probes(
     "Read probes from a file; the first problem raises `ValueError` with its line."
     path, probes = Path(path).expanduser(), []
     if not path.is_file():
-        raise ValueError(f"there is no probe file {path.name!r} in {path.parent.name!r}")
+        raise ValueError(f"there is no probe file {path.name!r} in the folder {path.parent.name or '.'!r}")
     for i, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SQLITE', 'TRANSCRIPTS', 'DOCUMENTS', 'PACKED', 'table_objects', 'memory_rows', 'split_table', 'sqlite_rows',
-           'caption_text', 'folder_rows', 'unpacked', 'standard_input']
+           'caption_text', 'json_fault', 'folder_rows', 'unpacked', 'standard_input']
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #84678f5d
 import contextlib
@@ -124,11 +124,22 @@ def caption_text(
     return "\n".join(line for line in out if line)
 
 
+def json_fault(
+    error: ValueError,  # From `json.loads`
+    lines: bool = False,  # Whether the line counts; False: the text is one line, whose number the caller says
+) -> str:  # Such as 'Expecting value at line 3, column 8'
+    "Return in words where a text is not JSON."
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    at = f"line {error.lineno}, column {error.colno}" if lines else f"column {error.colno}"
+    return f"{error.msg} at {at}"
+
+
 def _json_cells(path: Path, text: str) -> dict:
     try:
         value = json.loads(text)
     except ValueError as e:
-        raise ValueError(f"{path}: not JSON ({e})") from None
+        raise ValueError(f"{path}: not JSON ({json_fault(e, lines=True)})") from None
     return dict(value) if isinstance(value, dict) else {"text": value}
 
 
@@ -250,9 +261,10 @@ def _form_of(data: bytes) -> str:
 @contextlib.contextmanager
 def standard_input() -> Iterator[Path]:
     "Write standard input to a temporary file."
-    data = sys.stdin.buffer.read()
+    data = b"" if sys.stdin is None else sys.stdin.buffer.read()  # None: it was closed (`<&-`)
     if not data.strip():
-        raise ValueError("standard input is empty, expected rows: CSV, JSON, JSON Lines or Parquet")
+        is_what = "closed" if sys.stdin is None else "empty"
+        raise ValueError(f"standard input is {is_what}, expected rows: CSV, JSON, JSON Lines or Parquet")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"stdin{_form_of(data)}"
         path.write_bytes(data)

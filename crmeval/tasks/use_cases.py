@@ -211,6 +211,10 @@ def _faults(u):
     yield from prompt_faults(u)
 
 
+def _braced(names):
+    return " and ".join(f"{{{name}}}" for name in sorted(names)) or "no field in braces"
+
+
 def prompt_faults(
     u: UseCase,
 ) -> Iterator[str]:  # A sentence each
@@ -218,7 +222,8 @@ def prompt_faults(
     if not isinstance(u.inputs, Mapping) or not u.inputs:
         yield f"inputs is {u.inputs!r}, expected field -> what it holds"
     elif (found := set(_FIELD.findall(str(u.prompt)))) != (wanted := {*u.inputs, "instructions"}):
-        yield f"prompt fills {sorted(found)}, expected {sorted(wanted)}: each input and the instructions"
+        told = f"prompt fills {_braced(found)}, expected {_braced(wanted)}"
+        yield f"{told}: each input and the instructions"
     for i in u.instructions:
         if not isinstance(i, Mapping) or not i.get("kind") or not i.get("text"):
             yield f"instruction {i!r:.80}, expected an object with 'kind' and 'text'"
