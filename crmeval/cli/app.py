@@ -182,11 +182,40 @@ def main(
             raise
         return 0 if e.code == 1 else int(e.code or 0)
     except (ValueError, OSError, RuntimeError) as e:
-        print(f"crmeval: {_by_its_word(_one_line(e, words), words)}{_where(e, words)}", file=sys.stderr)
-        return 2
+        said = _by_its_word(_one_line(e, words), words)
+        return _refused(f"{said}{_meant_option(said, words)}{_where(e, words)}")
     except Exception as e:
-        print(f"crmeval: {_one_line(e, words)}{_whose(e)}{_where(e, words)}", file=sys.stderr)
-        return 2
+        return _refused(f"{_one_line(e, words)}{_whose(e)}{_where(e, words)}")
+
+
+def _refused(said):
+    "Print an error and return the exit code; a full disk behind standard error does not change the code."
+    with contextlib.suppress(OSError):
+        print(f"crmeval: {said}", file=sys.stderr, flush=True)
+    return 2
+
+
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # set by word processors instead of hyphens
+
+
+def _plan_options():
+    from crmeval.runs.plan import settings
+
+    return [s.word or f"--{n.replace('_', '-')}" for n, s in settings().items() if s.word != ""]
+
+
+def _meant_option(said, words):
+    "Return a note if a word was taken for an argument but looks like an option; '' if none does."
+    if not any(told in said for told in ("there is no plan", "has no place for", "is not a run folder")):
+        return ""
+    for word in words[1:]:
+        bare = word.lstrip(_DASHES)
+        if word != bare and bare[:1].isalpha():
+            return f"; {printable(word[0])} is no hyphen: write --{without_keys(printable(bare))}"
+        name = word.partition("=")[0]
+        if "=" in word and f"--{name}" in _plan_options():
+            return f"; did you mean --{without_keys(printable(word))}?"
+    return ""
 
 
 def _whose(error):
@@ -199,9 +228,19 @@ def _whose(error):
 def _by_its_word(said, words):
     "Replace an argument's name in an error message by the option that was typed."
     name = said.partition(" is ")[0]
-    word = "--" + name.replace("_", "-")
     typed = {w.partition("=")[0] for w in words}
-    return f"{word}{said.removeprefix(name)}" if name.isidentifier() and word in typed else said
+    own = "--" + name.replace("_", "-")
+    word = next((w for w in (own, _OPTION_OF.get(name, own)) if w in typed), "")
+    return f"{word}{said.removeprefix(name)}" if name.isidentifier() and word else said
+
+
+_OPTION_OF = {
+    "prompts": "--prompt",
+    "client": "--model",
+    "scale": "--rating",
+    "timeout_s": "--timeout",
+    "area": "--areas",
+}
 
 
 def _where(error, words):
@@ -238,6 +277,8 @@ def _one_line(error, words):
     "Return an error message in one line, safe for a terminal."
     in_words = getattr(error, "said", None)  # set if the folder has another plan
     said = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
+    for long in (part for w in words for part in {w, w.partition("=")[2]} if len(part) > 200):
+        said = said.replace(long, f"{long[:60]}... ({len(long):,} characters)")
     if isinstance(error, MissingExtra) and error.package:  # names the command, not an inner function
         said = str(MissingExtra(_command_of(words), error.package, error.extra))
     if isinstance(error, OSError) and error.strerror and error.filename:
@@ -305,8 +346,14 @@ def _in_our_words(error, words):
     if kind == "UnknownOptionError" and word.startswith("--"):
         return f"{name} has no option {word}. {_near_option(error, word, name)}"
     said = " ".join(str(error).split())
+    single = next((w for w in words if w in said and w[:1] == "-" and w[1:2].isalpha() and w[2:]), "")
+    if kind == "UnknownOptionError" and single:
+        return f"{name} has no option {single}. {_near_option(error, single, name)}"
     if kind == "UnknownCommandError" and name.startswith("-"):
         return f"{name} is before the command; write it after one, such as: crmeval run {name}"
+    if kind == "UnknownCommandError" and name.lower() in ("help", *COMMANDS):
+        meant = "crmeval --help" if name.lower() == "help" else f"crmeval {name.lower()}"
+        return f'no command "{name}". Did you mean "{meant}"?'
     return said.replace("Unknown option: ", f"{name} has no option ").replace(
         "Unknown command ", "no command "
     )
@@ -315,6 +362,8 @@ def _in_our_words(error, words):
 def _near_option(error, word, name):
     "Suggest the option that was probably meant; leading hyphens do not count."
     names = [n for a in error.argument_collection or () if a.parse for n in a.names]
+    if not names and name in ("run", "plan"):  # the parser names none for an option with one hyphen
+        names = _plan_options()
     near = nearest(word.partition("=")[0], names)
     return f"Did you mean {near}?" if near else f"crmeval {name} --help lists what it has"
 

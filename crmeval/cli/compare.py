@@ -13,6 +13,7 @@ from crmeval.cli.words import (
     TABLE,
     Output,
     command,
+    new_file,
     place,
     prices_of,
     setting_words,
@@ -57,6 +58,7 @@ def compare_command(
 
     (run_a, client_a), (run_b, client_b) = _side(a), _side(b)
     out, table = Output(json), table_path(table)
+    page = new_file("--html", html) if html else None
     found = compare(
         run_a,
         None if _is_same_folder(run_a, run_b) else run_b,
@@ -73,10 +75,10 @@ def compare_command(
     out.know(**({"slices": found.groups, "slices_say": found.groups_say} if found.groups else {}))
     if pairs := side_by_side(found, samples):
         out.say(f"\nside by side, evidence in brackets:\n\n{pairs}")
-    if html:
+    if page:
         from crmeval.pages.compare_page import write_comparison
 
-        path = write_comparison(found, html)
+        path = write_comparison(found, page)
         out.say(f"\npage: {path}", page=path)
     if table:
         groups = {f"{g.of}, {g.column} = {g.group}": g.difference or g.estimate for g in found.groups}

@@ -7,6 +7,7 @@ __all__ = ['speed_command']
 
 # %% ../../nbs/cli/07_speed.ipynb #5f89294b
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -100,6 +101,10 @@ def speed_command(
     from crmeval.runs.load_plan import make_plan, planned_words
 
     _check_model(model)
+    if timeout <= 0:
+        raise ValueError(f"--timeout is {timeout:g}, expected seconds above 0")
+    if out is not None and Path(out).exists() and not Path(out).is_dir():
+        raise ValueError(f"--out is {str(out)!r}, which is a file, expected a folder")
     said = Output(json)
     plan = make_plan(shape, stop_after_s=stop_after, **load)
     said.say(f"{plan}\n{planned_words(plan, model, prices_of(price))}", planned=plan)

@@ -27,7 +27,22 @@ def _sets(specs):
     return {spec: samples_of_data(spec) for spec in specs or ()}
 
 
+def _check_rows(path):
+    "Raise `ValueError` unless a training file is text with rows: no leak in nothing is no result."
+    try:
+        with open(path, encoding="utf-8-sig") as f:
+            has_rows = any(line.strip() for line in f)
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{path} is not UTF-8 text ({e.reason}); expected JSON Lines") from None
+    if not has_rows:
+        raise ValueError(f"{path} holds no rows, expected a training file in JSON Lines")
+
+
 def _limits(near, run_words):
+    if not 0 < near < 1:
+        raise ValueError(f"--near is {near}, expected a share above 0 and below 1")
+    if run_words < 4:
+        raise ValueError(f"--run-words is {run_words}, expected a whole number from 4")
     return {k: v for k, v in {"near": near, "run_words": run_words}.items() if v is not None}
 
 
@@ -45,17 +60,21 @@ _RUN_WORDS = text_word("run_words", "number of consecutive words that counts as 
 def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=None, json=False) -> int:
     "Check a training file for samples of evaluation sets; exit code 1 if there are any, or a format fault."
     from crmeval.live.leak_check import leaks_in_file
-    from crmeval.live.training_forms import file_faults
+    from crmeval.live.training_forms import file_faults, training_format
 
     if not against:
         raise ValueError("--against is missing: a data set, a file, or the folder of a run to check against")
-    if not Path(file).expanduser().is_file():
+    path = Path(file).expanduser()
+    if not path.is_file():
         raise FileNotFoundError(f"there is no file {file}")
+    _check_rows(path)
+    if format:
+        training_format(format)
     out = Output(json)
-    found = leaks_in_file(Path(file).expanduser(), _sets(against), **_limits(near, run_words))
+    found = leaks_in_file(path, _sets(against), **_limits(near, run_words))
     out.say(found, rows=found.rows, clean=found.clean, leaking_rows=found.leaking_rows)
     out.know(leaked_samples=found.leaked_samples, leaks=found.leaks)
-    faults = file_faults(Path(file).expanduser(), format) if format else []
+    faults = file_faults(path, format) if format else []
     out.know(faults=faults)
     if faults:
         out.mind("\n".join(printable(f) for f in faults[:20]))

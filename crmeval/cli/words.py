@@ -241,11 +241,27 @@ def pairs_of(
     lines: Sequence[str],  # Each OURS=THEIRS
     word: str,  # Option, for the message
 ) -> dict[str, str]:
-    "Parse lines with an equals sign to a dictionary."
+    "Parse lines with an equals sign to a dictionary; a name given twice raises `ValueError`."
+    pairs: dict[str, str] = {}
     for line in lines:
-        if not line.partition("=")[0].strip() or "=" not in line:
-            raise ValueError(f"{word} is {line!r}, expected OURS=THEIRS")
-    return {k.strip(): v.strip() for k, _, v in (line.partition("=") for line in lines)}
+        name, has_value, value = (part.strip() for part in line.partition("="))
+        if not (name and has_value and value):
+            raise ValueError(f"{word} is {line!r}, expected {_PAIRS.get(word, 'NAME=VALUE')}")
+        _check_new(pairs, name, word)
+        pairs[name] = value
+    return pairs
+
+
+_PAIRS = {
+    "--column": "FIELD=COLUMN such as conversation=chat_text",
+    "--responses": "SYSTEM=COLUMN such as ours=reply, or the name of a column",
+}
+
+
+def _check_new(found, name, word):
+    "Raise `ValueError` if a name has a value already: of two values, neither is silently dropped."
+    if name in found:
+        raise ValueError(f"{word} is given twice for {name!r}; give it once")
 
 
 def prices_of(
@@ -261,6 +277,7 @@ def prices_of(
             paid_in = paid_out = math.nan
         if not model or not all(0 <= usd < math.inf for usd in (paid_in, paid_out)):
             raise ValueError(f"--price is {line!r}, expected MODEL=IN,OUT such as my-model=0.5,1.5")
+        _check_new(prices, model, "--price")
         prices[model] = (paid_in, paid_out)
     return prices
 
@@ -279,6 +296,10 @@ def numbers_of(
         if not is_good or (has_name and not name.strip()):
             said = "expected a number above 0, or NAME=NUMBER such as openai=60"
             raise ValueError(f"{word} is {line!r}, {said}")
+        if has_name:
+            _check_new(found, name.strip(), word)
+        elif every in found:
+            raise ValueError(f"{word} is given twice without a name; give it once")
         found[name.strip() or every] = int(number) if number == int(number) else number
     return found
 
@@ -317,7 +338,7 @@ def told_settings(
     for name in [n for n in told if settings()[n].single]:
         told[name] = numbers_of(told[name], word_of(name), settings()[name].single)
     if "areas" in told:
-        told["areas"] = [a.strip() for line in told["areas"] for a in line.split(",") if a.strip()]
+        told["areas"] = [a.strip() for line in told["areas"] for a in line.split(",") if a.strip()] or [""]
     return told
 
 
@@ -338,7 +359,7 @@ def in_words():
         expected = e.expected.removesuffix(" or nothing")  # an option cannot be given as nothing
         for name in settings():
             expected = expected.replace(f"{name!r}", word_of(name)).replace(f"{name}=", f"{word_of(name)} ")
-        got = "said" if e.got is True else f"{e.got!r:.200}"
+        got = "said" if e.got is True else e.arrived
         raise ValueError(f"{word_of(e.name)} is {got}, expected {expected}") from None
 
 # %% ../../nbs/cli/00_words.ipynb #d6d1f2f4

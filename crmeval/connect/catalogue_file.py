@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .sources import BadCatalogue, Limit, Source, known_kinds, limit_of
 from ..core.package_data import needs_extra
-from ..core.yaml_text import kind_in_words, load_yaml
+from ..core.yaml_text import kind_in_words, load_yaml, not_yaml
 
 # %% ../../nbs/connect/02_catalogue_file.ipynb #54a65fbf
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -192,7 +192,7 @@ def read_yaml(
     except OSError as error:
         raise BadCatalogue(f"the catalogue {path} cannot be read: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise BadCatalogue(f"the catalogue {path} is not YAML: {' '.join(str(error).split())}") from None
+        raise BadCatalogue(f"the catalogue {path} {not_yaml(error)}") from None
 
 
 def entries_of(

@@ -186,6 +186,8 @@ def check_table_path(
         raise ValueError(f"{said_as} is {str(path)!r}, expected a name that ends in {', '.join(_WRITERS)}")
     if not path.parent.is_dir():
         raise ValueError(f"{said_as} is {str(path)!r}, and there is no folder {str(path.parent)!r}")
+    if path.is_dir():
+        raise ValueError(f"{said_as} is {str(path)!r}, which is a folder, expected a file")
     return path
 
 

@@ -7,19 +7,28 @@ __all__ = ['replacing']
 
 # %% ../../nbs/core/00_whole_file.ipynb #a7d1e003
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 # %% ../../nbs/core/00_whole_file.ipynb #a7d1e005
+# errors of a write, which name no file
+_WRITING = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO")} - {None}
+
+
 @contextlib.contextmanager
 def replacing(
     path: str | Path,  # File to write; its folder must exist
 ) -> Iterator[Path]:  # The path to write to, in the same folder
-    "Give a path to write a file to; it replaces the file when the block ends, and is removed on an error."
+    "Yield a path to write to; it replaces the file when the block ends, and is removed on an error."
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
     try:
         yield part
         part.replace(path)
+    except OSError as e:
+        if e.filename != str(part) and not (e.filename is None and e.errno in _WRITING):
+            raise
+        raise type(e)(e.errno, e.strerror, str(path)) from None  # the file that was meant
     finally:
         part.unlink(missing_ok=True)

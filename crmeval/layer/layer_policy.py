@@ -15,7 +15,7 @@ from typing import Any
 from ..core.keys import without_keys
 from ..core.log import digest
 from ..core.package_data import needs_extra
-from ..core.yaml_text import load_yaml
+from ..core.yaml_text import load_yaml, not_yaml
 from .defence import DefencePolicy
 from .gateway import GatewayPolicy
 from .masking import MaskingPolicy
@@ -207,4 +207,4 @@ def _read_yaml(path):
         told = without_keys(str(path))
         raise ValueError(f"the policy {told} cannot be read: {e.strerror or type(e).__name__}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ValueError(f"the policy {path} is not YAML: {' '.join(str(e).split())}") from None
+        raise ValueError(f"the policy {path} {not_yaml(e)}") from None

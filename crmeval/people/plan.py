@@ -153,7 +153,8 @@ def check_raters(
     for r in raters:
         _check_name(r)
     if not raters or len(set(map(_folded, raters))) < len(raters):
-        raise ValueError(f"raters are {raters!r}, expected at least one, all different")
+        named = ", ".join(raters) or "nobody"
+        raise ValueError(f"raters are {named}, expected at least one, all different")
     return raters
 
 # %% ../../nbs/people/00_plan.ipynb #c2c5535e
@@ -181,7 +182,7 @@ def _sizes(n, raters, per_rater, overlap):
     if not 0 <= overlap <= 1:
         raise ValueError(f"overlap is {overlap!r}, expected a share from 0 to 1")
     if per_rater is not None and not _is_whole(per_rater, 1):
-        raise ValueError(f"per_rater is {per_rater!r}, expected a whole number from 1, or None")
+        raise ValueError(f"per_rater is {per_rater!r}, expected a whole number from 1")
     if per_rater is None:
         if n > MOST:
             raise ValueError(

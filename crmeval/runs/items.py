@@ -80,7 +80,8 @@ def check_work(
         more = f" and the perturbation {key[1]!r}" if key[1] else ""
         raise ValueError(f"two samples have the id {key[0]!r}{more}")
     if (name := _twice(c.name for c in clients)) is not None:
-        raise ValueError(f"two clients have the name {name!r}; give one of them another with name=")
+        told = "leave one out, or in Python give it another name with name="
+        raise ValueError(f"two clients have the name {name!r}; {told}")
     for name in filter(holds_key, (c.name for c in clients)):
         raise ValueError(
             f"the client {without_keys(name)!r} is named after a key, and names appear in every table; "

@@ -15,13 +15,14 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 
 from ..core.keys import plain_without_keys, without_keys
 from ..core.log import digest
 from ..core.near import did_you_mean
 from ..core.records import Sample, storable
-from ..core.yaml_text import kind_in_words, load_yaml
+from ..core.yaml_text import kind_in_words, read_yaml
 
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Setting:
     shapes: bool = True  # Whether it affects answers, samples or scores; False: only speed or destination
 
 
+_NAMED = {"data": "a file, a folder, or the name of a data set", "out": "the name of a folder"}
 _LEFT = ("none", "endpoint")  # texts that leave the value to the endpoint
 
 
@@ -103,7 +105,7 @@ class RunPlan:
         "for a file: the column of each field, e.g. conversation=chat_text",
         "what is asked",
         word="--column",
-        value="OURS=THEIRS",
+        value="FIELD=COLUMN",
     )
     encoding: str | None = _setting(
         None,
@@ -387,7 +389,14 @@ class PlanError(ValueError):
     ):
         self.name, self.expected = name, expected
         self.got = without_keys(got) if isinstance(got, str) else got
-        super().__init__(without_keys(f"{name} is {self.got!r:.200}, expected {expected}"))
+        super().__init__(without_keys(f"{name} is {self.arrived}, expected {expected}"))
+
+    @property
+    def arrived(self) -> str:  # At most 200 characters
+        "What arrived, as its author wrote it: a plan may be a file, whose author knows no Python."
+        if isinstance(self.got, Mapping):
+            return f"{', '.join(map(repr, self.got))} with values"[:200] if self.got else "empty"
+        return str(self.got) if isinstance(self.got, date) else f"{self.got!r:.200}"
 
 
 @functools.cache
@@ -465,11 +474,15 @@ def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
         return None
     if setting.single:
         return _by_name(name, value, setting)
+    is_blank = isinstance(value, str) and not value.strip()  # as of an unset shell variable
+    if is_blank and (name == "data" or kind is str):  # blank data would be the current folder
+        raise PlanError(name, value, _NAMED.get(name, "text that is not blank"))
     if kind is object or (value is None and optional):
         return value
     if kind is list:
         value = [value] if isinstance(value, str) or hasattr(value, "answer") else value
-        value = list(value) if isinstance(value, Sequence) or hasattr(value, "__iter__") else value
+        is_list = hasattr(value, "__iter__") and not isinstance(value, Mapping)
+        value = list(value) if is_list else value
     if kind is dict and (value is None or isinstance(value, Mapping)):
         value = dict(value or {})
     if not _fits(value, kind, setting):
@@ -504,17 +517,9 @@ def read_plan(
     path: str | Path,  # YAML, or JSON, which is YAML
 ) -> dict:  # Field -> value as in the file; `make_plan` validates them
     "Read the settings of a run from a file; paths in it are relative to the working directory."
-    import yaml
-
     path = Path(path).expanduser()
-    try:
-        said = load_yaml(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"there is no plan {without_keys(str(path))!r}; `crmeval plan` writes one") from None
-    except OSError as e:
-        raise ValueError(f"the plan {path} cannot be read: {e.strerror or e}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ValueError(f"the plan {path} is not YAML: {' '.join(str(e).split())}") from None
+    missing = f"there is no plan {without_keys(str(path))!r}; `crmeval plan` writes one"
+    said = read_yaml(path, f"the plan {path}", missing)
     if said is None:
         return {}
     if not isinstance(said, dict):

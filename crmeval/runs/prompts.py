@@ -15,6 +15,7 @@ from typing import Any
 from ..core.calls import Client
 from ..core.log import digest
 from ..core.records import Response, Sample
+from .plan import PlanError
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import UseCase, get_use_case, prompt_faults, render_prompt
 
@@ -48,7 +49,7 @@ def _split(line: str) -> tuple[UseCase, str]:
     "Return the use case and file of a line."
     name, mark, path = line.partition("=")
     if not mark or not name.strip() or not path.strip():
-        raise ValueError(f"prompts: {line!r} is not USE_CASE=FILE")
+        raise PlanError("prompts", line, "USE_CASE=FILE or USE_CASE=shipped")
     return get_use_case(name.strip()), path.strip()
 
 

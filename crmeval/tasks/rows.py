@@ -19,10 +19,12 @@ from urllib.request import getproxies
 from ..core.package_data import needs_extra
 from ..core.records import storable
 from ..core.views import how_many
+from ..core.yaml_text import kind_in_words
 from crmeval.tasks.row_forms import (
     PACKED,
     SQLITE,
     folder_rows,
+    json_fault,
     memory_rows,
     split_table,
     sqlite_rows,
@@ -148,11 +150,11 @@ def _json_rows(path):
     read = _json_line_values if path.suffix.lower() in (".jsonl", ".ndjson") else _json_list_values
     for row, value, fault in read(path):
         if fault:
-            wrong.append(f"{row}: not JSON ({fault})")
+            wrong.append(f"{row}: not JSON ({json_fault(fault)})")
         elif isinstance(value, dict):
             rows.append((row, value))
         else:
-            wrong.append(f"{row}: expected an object (column: value), got {type(value).__name__}")
+            wrong.append(f"{row}: expected an object (column: value), got {kind_in_words(value)}")
     raise_problems(str(path), wrong)
     return rows
 
@@ -177,8 +179,8 @@ def _json_list_values(path):
             "one object a line is JSON Lines, ending .jsonl"
         ) from None
     if not isinstance(values, list):
-        kind = "object" if isinstance(values, dict) else type(values).__name__
-        raise ValueError(f"{path} holds a JSON {kind}, expected a list of objects")
+        kind = "a JSON object" if isinstance(values, dict) else kind_in_words(values)
+        raise ValueError(f"{path} holds {kind}, expected a list of objects")
     return [(f"row {i}", v, None) for i, v in enumerate(values, 1)]
 
 # %% ../../nbs/tasks/05_rows.ipynb #e5f329a2
@@ -347,9 +349,9 @@ def _object_of(line, where):
         told = "a long file is read as UTF-8, unless --encoding (encoding=) is set"
         raise ValueError(f"{where}: byte 0x{line[e.start]:02x} is not UTF-8; {told}") from None
     except ValueError as e:
-        raise ValueError(f"{where}: not JSON ({e})") from None
+        raise ValueError(f"{where}: not JSON ({json_fault(e)})") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected an object (column: value), got {type(value).__name__}")
+        raise ValueError(f"{where}: expected an object (column: value), got {kind_in_words(value)}")
     return value
 
 
@@ -400,7 +402,12 @@ def _named_rows(spec: str) -> list[tuple[str, dict]]:
     if spec == "-":
         with standard_input() as path:
             return _file_rows(path, spec)
+    if not spec.strip():  # would be the current folder
+        raise ValueError(f"data is {spec!r}, expected a file, a folder, or the name of a data set")
     path, table = split_table(str(Path(spec).expanduser()))
+    if table is not None and path.exists() and path.suffix.lower() not in SQLITE:
+        told = f"only a database holds several tables ({', '.join(SQLITE)})"
+        raise ValueError(f"{spec!r} asks for the table {table!r}, but {told}; expected {str(path)!r}")
     if path.is_dir():
         return folder_rows(path)
     if not path.is_file():

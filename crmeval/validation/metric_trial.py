@@ -386,7 +386,7 @@ def agreement(
     on: str | Sequence[str] | None = None,  # Labelled data, e.g. 'feedback-factuality', or several
     judge: Judge | None = None,  # Judge for a metric; default: the embedded one without the data's family
     **options: Any,  # As in `validation.agreement.agreement` or `trial`
-):  # `AgreementTable` for scores, `Trial` for a metric or judge, `LabelTable` for sets of labels
+) -> Any:  # `AgreementTable` for scores, `Trial` for a metric or judge, `LabelTable` for sets of labels
     "Return judges' agreement with people: of given scores, or of a metric or judge on labelled data."
     if on is not None:
         if people is not None:
