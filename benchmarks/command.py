@@ -85,7 +85,7 @@ def whole(url, args, data, folder):
     words += ["--model", "openai:generator", "--base-url", url, "--concurrency", str(args.concurrency)]
     words += ["--judge", "openai:judge", "--judge-base-url", url, "--judge-style", "rubric"]
     words += ["--out", str(folder)]
-    marks = [("run", " x 1 systems"), ("table", "openai:generator  "), ("report", "report: ")]
+    marks = [("run", " x 1 system"), ("table", "openai:generator  "), ("report", "report: ")]
     found = timed([sys.executable, "-m", "crmeval", *words], marks)
     assert "not scored" not in found["said"], found["said"]
     return found

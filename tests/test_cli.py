@@ -426,7 +426,7 @@ def test_recorded_responses_are_a_system(tmp_path, lead):
     words = ("--model", "replay:old.jsonl", "--use-case", CASE, "--limit", 2, "--out", "s")
     assert "no response for 1 of 2 samples" in run(tmp_path, *words, code=2).stderr
     done = run(tmp_path, *words, "--partial")
-    assert "1 samples have no recorded answer" in done.stdout + done.stderr
+    assert "1 sample without a recorded answer" in done.stdout + done.stderr
     assert sorted(r.status for r in open_run(tmp_path / "s").responses) == ["ok", "undefined"]
     write_jsonl([{"sample_id": "17", "text": ""}], tmp_path / "none.jsonl")
     none = run(tmp_path, "--model", "replay:none.jsonl", *words[2:-1], "t", "--partial", code=2).stderr

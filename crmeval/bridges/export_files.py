@@ -19,6 +19,7 @@ from ..core.picked_records import pick
 from ..core.record_table import GROUP
 from ..core.records import storable
 from ..core.table_file import STREAMED, md_words, write_rows, write_table
+from ..core.views import how_many
 from ..core.yaml_text import yaml_quoted
 from ..pages.leaderboard import leaderboard, table_lines
 from ..runs.folder import Run, in_terms_of_run
@@ -85,8 +86,8 @@ def _card(run: Run, n_rows: int, texts: bool) -> str:
     )
     lines = [
         *("---", front, "tags: [crmeval]", _CONFIG, "---", "", "# A run of crmeval", ""),
-        f"{n_rows} responses of {len(run.clients)} systems, made {m.created or 'at an unknown time'} with "
-        f"crmeval {m.crmeval}. {what}",
+        f"{how_many(n_rows, 'response')} of {how_many(len(run.clients), 'system')}, "
+        f"made {m.created or 'at an unknown time'} with crmeval {m.crmeval}. {what}",
         "",
         f"- Data: {sets or 'unknown'}. Their licences apply to the material taken from them.",
         f"- Judge: {md_words(m.judge.get('name', 'unknown'))}. A missing score could not be computed; "

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.picked_records import pick
 from ..core.show import points, shown, whole
+from ..core.views import how_many
 from ..metrics.trust import TRUST
 from .answer import REFERENCES, answer_sentence
 from .board import RANK_NOTE, UNITS_NOTE, LeaderboardTable, table_of_rows
@@ -184,7 +185,7 @@ def _run_line(entry):
     run = entry.run
     n = sum(map(is_task, pick(run.samples, {}, ["use_case", "perturbation"])))
     time = shown(_time_of(run)[:10] or "unknown date", 20)
-    return f"{whole(n)} samples \u00d7 {len(run.clients)} systems, {time}"
+    return f"{whole(n)} sample{'' if n == 1 else 's'} \u00d7 {how_many(len(run.clients), 'system')}, {time}"
 
 
 def _soft_line(entries, edition):

@@ -23,7 +23,7 @@ from ..core.picked_records import pick
 from ..core.record_table import RecordTable
 from ..core.records import Response, Sample, Score, Usage, record_schema, records_of, to_dict
 from ..core.response_columns import dictionary_of
-from ..core.views import Printed
+from ..core.views import Printed, how_many
 from ..core.whole_file import replacing
 from .report import write_report
 from ..people.plan import Plan, read_plan
@@ -241,8 +241,8 @@ class Erased(Printed):
 
     def __str__(self):
         told = (
-            f"removed {self.samples} samples, {self.responses} responses, {self.scores} scores, "
-            f"{self.journal} lines of the journal and {self.items} items of ratings"
+            f"removed {how_many(self.samples, 'sample')}, {how_many(self.responses, 'response')}, "
+            f"{how_many(self.scores, 'score')}, {how_many(self.journal, 'line')} of the journal "
         )
         return told + (f"; still in {', '.join(self.left)}" if self.left else "")
 

@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 from ..core.records import storable
 from ..core.show import interval, points, printable, shown
 from ..core.stats import Estimate
+from ..core.views import how_many
 from .brand import social_picture
 from .edition import Edition, SitePage, make_edition
 from .site_parts import Frame, Heading, Items, Link, Paragraph, Part, in_frame, page_html
@@ -165,7 +166,7 @@ def edition_files(
     "Return all files of an edition's folder."
     base = f"editions/{edition.id}/"
     made = {p.file: _html_of(p, _frame(p, base + p.file, settings, edition)).encode() for p in edition.pages}
-    said = f"Edition {edition.id}. {len(edition.systems)} systems."
+    said = f"Edition {edition.id}. {how_many(len(edition.systems), 'system')}."
     card = social_picture(settings.name, settings.title, said, edition.best, settings.accent)
     return made | {"social.png": card}
 

@@ -22,6 +22,7 @@ from ..core.log import digest
 from ..core.loops import ROUTE, run_sync
 from ..core.records import Response, Sample, Usage
 from ..core.show import Printed
+from ..core.views import how_many
 from ..metrics.asked_metrics import read_metrics
 from ..metrics.cost import batch_price, call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
@@ -70,7 +71,7 @@ class DryRun(Printed):
     def __str__(self):
         head = f"{'':<40}{'calls':>9}{'recorded':>10}{'tokens in':>13}{'out (assumed)':>15}{'USD':>12}"
         cost = "" if self.usd is None else f", about {self.usd:.2f} US dollars"
-        end = f"{self.samples} samples, {self.calls:,} calls{cost}. {self.note}"
+        end = f"{how_many(self.samples, 'sample')}, {self.calls:,} calls{cost}. {self.note}"
         keys = [f"The run needs a key: set the environment variable {name}." for name in self.keys]
         return "\n".join([head, *map(_as_line, self.rows), end, *keys])
 

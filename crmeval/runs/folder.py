@@ -36,6 +36,7 @@ from crmeval.core.records import (
     write_parquet,
 )
 from ..core.show import Printed
+from ..core.views import how_many
 from ..core.whole_file import replacing
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import EVERY, add_use_case, get_use_case, knowing, own_use_cases, use_cases
@@ -242,10 +243,9 @@ class Run(Printed):
         told = self.manifest.responses if self.in_tables else Counter(r.status for r in self.responses)
         lost = {s: n for s, n in told.items() if s != "ok"}
         told = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
-        return (
-            f"{len(self.samples)} samples x {len(self.clients)} systems = {len(self.responses)} responses"
-            f"{f' ({told})' if told else ''}, {len(self.scores)} scores in {self.folder}"
-        )
+        made = f"{how_many(len(self.responses), 'response')}{f' ({told})' if told else ''}"
+        asked = f"{how_many(len(self.samples), 'sample')} x {how_many(len(self.clients), 'system')}"
+        return f"{asked} = {made}, {how_many(len(self.scores), 'score')} in {self.folder}"
 
     def its_use_cases(self) -> contextlib.AbstractContextManager:
         "Return a context in which use cases are those of this run, even if other runs are open."
@@ -346,7 +346,8 @@ def open_run(
     said = sum(manifest.responses.values()) if manifest.responses else len(run.responses)
     if said != len(run.responses):
         raise ValueError(
-            f"{folder} holds {len(run.responses)} responses and its manifest says {said}: {REBUILD}"
+            f"{folder} holds {how_many(len(run.responses), 'response')} and its manifest says {said}: "
+            f"{REBUILD}"
         )
     return run
 

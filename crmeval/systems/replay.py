@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.records import storable
+from ..core.views import how_many
 from ..tasks.tables import column_key, csv_rows, read_text
 
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
@@ -184,8 +185,12 @@ class ReplayClient:
                     else ". With --partial (partial=True) these are rows without an answer"
                 )
             )
-        told = [f"{self.name}: {len(missing)} samples have no recorded answer."] if missing else []
-        return told + ([f"{self.name}: {len(unused)} recorded answers are not used."] if unused else [])
+        told = (
+            [f"{self.name}: {how_many(len(missing), 'sample')} without a recorded answer."] if missing else []
+        )
+        return told + (
+            [f"{self.name}: {how_many(len(unused), 'recorded answer')} not used."] if unused else []
+        )
 
     def _missing(self, sample, repeat):
         "Return the row for a sample without a recorded answer."
