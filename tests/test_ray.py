@@ -249,15 +249,20 @@ def test_what_the_workers_share_stays_on_the_node_of_the_driver(cluster):
     "Losing a node must lose only its own work; six draws, since one desk could be there by luck."
     import ray
 
-    def nodes_of_desks():
-        actors = ray._private.state.actors().values()
-        desks = [a for a in actors if a["ActorClassName"] == "_RunDesk" and a["State"] == "ALIVE"]
-        return [desk["Address"]["NodeID"] for desk in desks]
+    assert not _living_desks(), "a run ends its own desk"
+    desks = [shards._desk(ray, SimpleNamespace(budget=None)) for _ in range(6)]
+    assert all(desk.now() > 0 for desk in desks), "every actor must answer"
+    found = [desk["Address"]["NodeID"] for desk in _living_desks()]
+    assert len(found) == 6 and set(found) == {ray.get_runtime_context().get_node_id()}
+    for desk in desks:
+        ray.kill(desk.actor)
 
-    own = [shards._desk(ray, SimpleNamespace(budget=None)) for _ in range(max(2, 6 - len(nodes_of_desks())))]
-    assert all(desk.now() > 0 for desk in own), "every actor must answer"
-    found = nodes_of_desks()
-    assert len(found) >= 6 and set(found) == {ray.get_runtime_context().get_node_id()}
+
+def _living_desks():
+    import ray
+
+    actors = ray._private.state.actors().values()
+    return [a for a in actors if a["ActorClassName"] == "_RunDesk" and a["State"] == "ALIVE"]
 
 
 def test_a_killed_driver_is_started_again(tmp_path, cluster, server):

@@ -333,16 +333,19 @@ def _through_ray(ray, names, work, workers, restarts):
     rows = [{"shard": n, "most": _starts(work.out, n) + restarts} for n in names]
     desk = _desk(ray, work)
     shared = {"limits": desk} if work.budget is None else {"limits": desk, "desk": desk}
-    yield from (
-        ray.data.from_items(rows, override_num_blocks=len(names))
-        .map(
-            evaluate_shard,
-            fn_kwargs={"work": _for_workers(work), **shared},
-            num_cpus=1,
-            compute=ray.data.TaskPoolStrategy(size=min(workers, len(names))),
+    try:
+        yield from (
+            ray.data.from_items(rows, override_num_blocks=len(names))
+            .map(
+                evaluate_shard,
+                fn_kwargs={"work": _for_workers(work), **shared},
+                num_cpus=1,
+                compute=ray.data.TaskPoolStrategy(size=min(workers, len(names))),
+            )
+            .iter_rows()
         )
-        .iter_rows()
-    )
+    finally:
+        ray.kill(desk.actor)  # its process would stay until the driver leaves a cluster of the user's own
 
 # %% ../../nbs/runs/12_shards.ipynb #158699e9
 def _seen(work, shard, patience_s=10.0):
@@ -360,10 +363,12 @@ def _seen(work, shard, patience_s=10.0):
 def _map_shards(ray, work, todo, *, workers, address, restarts, step):
     "Process the unfinished shards with Ray; raise if any could not be finished."
     try:
-        with _cluster(ray, workers, address), _quiet(ray):
-            wrong = _faults(
-                work, todo, _through_ray(ray, [s.name for s in todo], work, workers, restarts), step
-            )
+        with (
+            _cluster(ray, workers, address),
+            _quiet(ray),
+            contextlib.closing(_through_ray(ray, [s.name for s in todo], work, workers, restarts)) as rows,
+        ):
+            wrong = _faults(work, todo, rows, step)
     except KeyboardInterrupt:
         safe = f"finished shards and all journals are in {work.out}/shards"
         raise KeyboardInterrupt(f"stopped; {safe}; run the same again to continue") from None
