@@ -132,7 +132,11 @@ def _trusted():
     import certifi
 
     file = os.environ.get("SSL_CERT_FILE") or certifi.where()
-    return ssl.create_default_context(cafile=file, capath=os.environ.get("SSL_CERT_DIR"))
+    try:
+        return ssl.create_default_context(cafile=file, capath=os.environ.get("SSL_CERT_DIR"))
+    except OSError as e:  # also of the TLS library, for a file without certificates
+        why = "it has no certificate" if isinstance(e, ssl.SSLError) else e.strerror
+        raise CallFailed(f"SSL_CERT_FILE is {file!r}, expected a file of CA certificates: {why}") from None
 
 
 def request_headers(
