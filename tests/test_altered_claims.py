@@ -236,3 +236,11 @@ def test_many_parties_and_conditions_take_little_time():
     for check in (near_miss, roles_exchanged, fact_denied):
         check(text, [text] * 200, range(3))
     assert time.process_time() - started < 4
+
+
+@pytest.mark.parametrize("digit", "² ① ٣ ½ Ⅷ 〇 ২ ⁵/₆".split())
+def test_a_digit_of_any_kind_is_read_or_left_alone(digit):
+    for form in ("{} days", "half past {}", "one in {}", "5 {} euros a month", "from {} to 3{}", "by {}"):
+        claim = "The lift is checked " + form.format(digit, digit) + "."
+        assert factuality(claim, source=f"{claim} The tenant knows it.").points >= 3
+        assert 1 <= factuality(claim, source="The lift is checked 2 days after rain.").points <= 4

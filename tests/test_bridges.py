@@ -193,7 +193,7 @@ def test_a_source_is_never_guessed(name, spelled, is_empty):
     found = score_fields("factuality", claim, fields)
     assert (found.status, found.points) == (("undefined", None) if is_empty else ("ok", 4))
     asked = score_fields("factuality", claim, {"input": claim, "other": "When?"})
-    assert asked.points == 4 and "Held against the prompt" in asked.reason
+    assert asked.points == 4 and "Checked against the prompt" in asked.reason
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -107,7 +107,7 @@ def test_salesforce_pages_and_bound_values(server):
         r"SELECT Id, Subject FROM Case WHERE Subject = 'x\' OR Id != \''"
         " AND SystemModstamp >= 2026-01-01T00:00:00Z ORDER BY SystemModstamp, Id"
     )
-    with pytest.raises(ConnectError, match="is no name"):
+    with pytest.raises(ConnectError, match="is not the name"):
         crm.rows("cases", where={"Id FROM User": 1})
 
 

@@ -256,7 +256,7 @@ def test_data_without_pairs_say_nothing_of_wordings(tmp_path, capsys):
     done = run(
         ["baseline:lead"], limit=1, use_cases=["service_call_summary"], out=tmp_path / "r", progress=False
     )
-    assert not len(robustness(done)) and "no case stands in both wordings" in robustness(done).reason
+    assert not len(robustness(done)) and "no case has both wordings" in robustness(done).reason
     assert main(["report", str(tmp_path / "r")]) == 0
     assert "plain words" not in capsys.readouterr().out
 

@@ -793,7 +793,7 @@ NO_ANSWER = [
     (said("The ord", "abort"), "api_error", "finish_reason 'abort'"),
     (said("The ord", "insufficient_system_resource"), "api_error", "insufficient_system_resource"),
     (said("The ord", "MALFORMED_FUNCTION_CALL"), "api_error", "MALFORMED_FUNCTION_CALL"),
-    (said("The ord", "purple"), "parse_error", "'purple' is not known"),
+    (said("The ord", "purple"), "parse_error", "'purple' is unknown"),
     ({"error": {"message": "rate limited", "code": "429"}}, "api_error", "rate limited"),
     ({"error": "upstream timed out"}, "api_error", "upstream timed out"),
     ({"object": "error", "message": "no such model", "code": 404}, "api_error", "no such model"),

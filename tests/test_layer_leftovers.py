@@ -163,4 +163,4 @@ def test_a_missing_package_is_no_mistake_of_ours(monkeypatch, capsys):
         raise ModuleNotFoundError("No module named 'crmeval.nothing'", name="crmeval.nothing")
 
     monkeypatch.setattr("crmeval.cli.app._called", broken)
-    assert main(["run"]) == 2 and "a mistake in crmeval" in capsys.readouterr().err
+    assert main(["run"]) == 2 and "an error in crmeval" in capsys.readouterr().err

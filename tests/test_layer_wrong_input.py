@@ -51,7 +51,7 @@ def test_a_step_says_what_arrived(name, wrong):
 def test_a_trail_says_what_arrived(tmp_path):
     with AuditTrail(tmp_path / "t.jsonl") as trail:
         for kind in ("", None, 5):
-            with pytest.raises(AuditError, match="kind is .*, expected what the record tells of"):
+            with pytest.raises(AuditError, match="kind is .*, expected what the record is about"):
                 trail.append(kind)
         for call in (lambda: trail.append("prompt", person=17), lambda: trail.erase(None)):
             with pytest.raises(AuditError, match="person is (int|NoneType), expected text"):

@@ -406,7 +406,7 @@ def test_a_figure_of_probabilities_takes_numbers_counts_gaps_and_refuses_the_res
 
 @pytest.mark.parametrize("figure", [hit_share, macro_f1])
 def test_labels_that_could_never_meet_are_no_zero(figure):
-    with pytest.raises(ValueError, match="expected one kind"):
+    with pytest.raises(ValueError, match="expected one type"):
         figure(["1", "2", None], [1, 2, 2])
     assert figure([1, 2.0, None], [1, 2, 2]).value == 1
 

@@ -259,7 +259,7 @@ def test_old_addresses_lead_to_pages(prepared):
 def test_functions_are_documented_where_they_are_explained(prepared):
     text, _ = site_checks.page_text(prepared / "metrics/10_factuality.ipynb")
     assert re.search(r"^### factuality$", text, re.M) and "__getattr__" not in text
-    assert "Share of the claims that the source supports" in text
+    assert "share of claims that the source supports" in text
     cells = site_checks.cells_of(prepared / "metrics/10_factuality.ipynb")
     assert not any("#| export" in source for _, source, _ in cells)
 

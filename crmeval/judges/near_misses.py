@@ -114,7 +114,10 @@ def _number(token):
     if ":" in token or token.count(".") > 1:
         return None
     plain = token.replace(",", "") if _GROUPED.fullmatch(token) else token.replace(",", ".")
-    return float(plain) if plain.count(".") < 2 else None
+    try:
+        return float(plain) if plain.count(".") < 2 else None
+    except ValueError:  # digits that are no decimals, such as '²' and '①'
+        return None
 
 
 class _Sentence:
