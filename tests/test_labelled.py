@@ -25,11 +25,11 @@ PAGE = Path(__file__).parent.parent / "nbs" / "reports" / "agreement.ipynb"
 # SHA-256 of the printed table of each labelled set, with the embedded judge held out from its training data;
 # spacing between columns is ignored
 AGREEMENT = {
-    "finesure-factuality": "e70b699b4762965bf3c2bb3e12fec147317149fa1dbd415e224a05f52f352c00",
-    "finesure-completeness": "2a6acc9aa649588ce2c75d62b68d40fc9481c400373b2aad8b8dec09011a0dd8",
+    "finesure-factuality": "530adf4ec96c08664879b7acd26d144b8a895b47d4d0bf4092803cd8895ac73a",
+    "finesure-completeness": "1b1e8c42dd9baba4d75283d9b27affeea0978141a4523dfcd32d7d917793a527",
     "finesure-conciseness": "f7b3e93e471ad6fdfe59c27a8e68189e25d0dab4f6cbad97e79619ed5f78895a",
     "summhay-completeness": "24dc2661603f1cb06a68a31b6352445e6dd0c56c05683582f8ed060c1ad6215c",
-    "summedits-factuality": "96b09907b106457d8f57acc416c8347baef9a35820e15e71c3a66367673a95fc",
+    "summedits-factuality": "66ade97bcd5da47c9e2321ae33a1a655263e4ecd073cf35e214c9245d2cc983f",
     "feedback-factuality": "40bf0759f80b83f457461bb236bb2b0ab3afc22099708f51243c7125da148971",
     "reviews-factuality": "236681dbbdf709b629a0cdd4f6076ab546ccc9f9cd38fd8f13c78077e399d152",
 }
