@@ -301,7 +301,7 @@ def finish(
     prices: Mapping | None = None,
     published: bool = False,  # Whether to add the published trust figures
     use_cases: Sequence[str] | None = None,  # Print tables of these instead of the overall one
-    page: str | None = None,  # Path of the report; None: in the run folder
+    page: str | Path | None = None,  # Path of the report; None: in the run folder
     table: str | Path | None = None,  # File for the leaderboard as a table; None: none
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str = "",  # Address of the site that the run is published on
