@@ -9,9 +9,8 @@ A training or a long measurement whose inputs are unchanged since it last passed
 proven.py) unless it is named; `CRMEVAL_PROVE=1` runs them all and records what they read.
 
 While other checks run (`CRMEVAL_BESIDE` names a file that appears when they have ended), one notebook runs
-at a time on the idle capacity, and a second one only while half a core is idle, as when tests wait for a
-server or a cluster. Notebooks are many and short: the remaining ones then fill both cores to the end, where
-tests would leave one core idle at the end.
+at a time on the idle capacity. Notebooks are many and short: the remaining ones then fill both cores to the
+end, where tests would leave one core idle at the end.
 """
 
 import gc
@@ -59,8 +58,6 @@ LARGE = (
 )
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 2
-IDLE = 0.5  # cores: from here on a second notebook may run beside the tests
-LOOK = 0.4  # seconds over which it is counted
 LONG = ("reports", "training", "tutorials", "validation")
 
 
@@ -116,42 +113,18 @@ def needed(paths: list[Path]) -> list[Path]:
     return kept
 
 
-def idled() -> float:
-    "Return the idle seconds of all cores since the machine started, or 0 where they are not reported."
-    try:
-        told = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=6)
-        return (int(told[4]) + int(told[5])) / os.sysconf("SC_CLK_TCK")  # with nothing to do, or for a disk
-    except (OSError, ValueError, IndexError):
-        return 0.0
-
-
-class Cores:
-    "Measures how many cores have been idle recently."
-
-    def __init__(self):
-        self.seen, self.before, self.idle = time.monotonic(), idled(), 0.0
-
-    def look(self) -> float:
-        passed = time.monotonic() - self.seen
-        if passed >= LOOK:
-            now = idled()
-            self.idle = (now - self.before) / passed
-            self.seen, self.before = self.seen + passed, now
-        return self.idle
-
-
-def at_once(cores: Cores) -> int:
+def at_once() -> int:
     "Return how many notebooks may run at once at the moment."
     beside = os.environ.get("CRMEVAL_BESIDE")
-    return WORKERS if not beside or Path(beside).exists() or cores.look() >= IDLE else 1
+    return WORKERS if not beside or Path(beside).exists() else 1
 
 
 def outcomes(paths: list[Path]) -> Iterator[tuple[Path, bool, float, dict[str, str]]]:
     "Yield the outcome of each notebook when it ends."
-    waiting, running, ended, cores = deque(paths), 0, SimpleQueue(), Cores()
+    waiting, running, ended = deque(paths), 0, SimpleQueue()
     with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
         while waiting or running:
-            while waiting and running < at_once(cores):
+            while waiting and running < at_once():
                 pool.apply_async(tested, (waiting.popleft(),), callback=ended.put, error_callback=ended.put)
                 running += 1
             try:

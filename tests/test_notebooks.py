@@ -43,38 +43,10 @@ def pretended(path: Path):
 
 def test_one_at_a_time_beside_the_tests_and_two_when_they_have_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(notebooks, "tested", pretended)
-    monkeypatch.setattr(notebooks, "idled", lambda: 7.0)  # none since
     monkeypatch.setenv("CRMEVAL_BESIDE", str(tmp_path / "ended"))
     names = ["a", "b", "c", "the tests end", "pair 1", "pair 2"]
     told = {path.name: passed for path, passed, *_ in notebooks.outcomes([tmp_path / n for n in names])}
     assert told == dict.fromkeys(names, True)
-
-
-def test_two_beside_tests_that_leave_cores_idle(tmp_path, monkeypatch):
-    monkeypatch.setattr(notebooks, "tested", pretended)
-    monkeypatch.setenv("CRMEVAL_BESIDE", str(tmp_path / "never"))
-    monkeypatch.setattr(notebooks, "idled", lambda: 2 * time.monotonic())  # both cores, all the time
-    pair = [tmp_path / "pair 1", tmp_path / "pair 2"]
-    assert [passed for _, passed, *_ in notebooks.outcomes(pair)] == [True, True]
-
-
-@pytest.mark.parametrize("share, most", [(0.0, 1), (0.4, 1), (0.6, 2), (2.0, 2)])
-def test_how_many_follows_the_cores_that_idle(tmp_path, monkeypatch, share, most):
-    monkeypatch.setenv("CRMEVAL_BESIDE", str(tmp_path / "never"))
-    cores = notebooks.Cores()
-    assert notebooks.at_once(cores) == 1, "nothing is known yet"
-    cores.seen -= 30.0
-    monkeypatch.setattr(notebooks, "idled", lambda: cores.before + share * 30.0)
-    assert notebooks.at_once(cores) == most
-    monkeypatch.setattr(notebooks, "idled", lambda: 1e9)
-    assert notebooks.at_once(cores) == most, "the time since then is too short to tell anything else"
-
-
-def test_a_machine_tells_how_long_its_cores_have_idled():
-    if not Path("/proc/stat").exists():
-        pytest.skip("this system does not tell")
-    before = notebooks.idled()
-    assert 0 < before <= notebooks.idled() <= os.cpu_count() * time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def test_without_tests_beside_them_two_run_at_once(tmp_path, monkeypatch):
