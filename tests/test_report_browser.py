@@ -375,6 +375,11 @@ def test_a_printed_page_holds_the_whole_leaderboard(visit):
     page.emulate_media(media="print")
     last = page.locator("#board thead th").last.bounding_box()
     assert last["x"] + last["width"] <= 720 and not page.locator("#board .cm-filters").is_visible()
+    size = "e => parseFloat(getComputedStyle(e).fontSize)"
+    small = page.locator("#board tbody td small").first
+    assert small.evaluate(size) < small.locator("xpath=ancestor::td").evaluate(size), (
+        "an interval stays small"
+    )
 
 
 def test_paper_shows_what_folds_and_pages_hide(visit):
