@@ -117,7 +117,7 @@ def test_a_dash_of_a_word_processor_is_named(dash, here, capsys):
     option = RANDOM.choice(["limit=3", "model=baseline:lead", "seed=1"])
     for words in ((f"{dash}{option}",), (dash + option.partition("=")[0], option.partition("=")[2])):
         said = refused(capsys, "run", *words)
-        assert f"is no hyphen: write --{option.partition('=')[0]}" in said
+        assert f"is not a hyphen: write --{option.partition('=')[0]}" in said
 
 
 def test_an_option_without_hyphens_or_with_one(here, capsys):

@@ -211,7 +211,7 @@ def _meant_option(said, words):
     for word in words[1:]:
         bare = word.lstrip(_DASHES)
         if word != bare and bare[:1].isalpha():
-            return f"; {printable(word[0])} is no hyphen: write --{without_keys(printable(bare))}"
+            return f"; {printable(word[0])} is not a hyphen: write --{without_keys(printable(bare))}"
         name = word.partition("=")[0]
         if "=" in word and f"--{name}" in _plan_options():
             return f"; did you mean --{without_keys(printable(word))}?"
