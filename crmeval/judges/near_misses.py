@@ -22,20 +22,20 @@ from .reading import read_sentence
 # %% ../../nbs/judges/05_near_misses.ipynb #cc87a88f
 @dataclass(frozen=True)
 class Mark:
-    "A word or phrase of a sentence that excludes others of its kind."
+    "A word or phrase that excludes others of its kind."
 
-    kind: str  # As the table names it: 'unit', 'share', 'day', ...
-    value: Any  # Number of its group; of a unit (what it measures, the amount, the number)
+    kind: str  # Name in the table: 'unit', 'share', 'day', ...
+    value: Any  # Group number; for a unit (quantity, amount, number)
     begin: int  # Position of its first token
-    end: int  # Behind its last one
-    head: str = ""  # The stem or number that it goes with, '' where the kind asks for none
+    end: int  # Position after its last token
+    head: str = ""  # Stem or number of its head; '' if the kind needs none
     text: str = ""
-    is_denied: bool = False  # A 'not' stands shortly before it; of some kinds: the sentence denies
+    is_denied: bool = False  # Negated shortly before it; for some kinds: anywhere in the sentence
 
 
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Marks by kind, with source and date."
+    "Return the table of marks by kind, with source and date."
     return json.loads(data_path("lexicons", "near_misses.json").read_text(encoding="utf-8"))
 
 
@@ -46,13 +46,13 @@ def _words_of(name):
 
 @lru_cache(maxsize=1)
 def _kinds():
-    "Kind -> its entry in the table."
+    "Return kind -> entry of the table."
     return {entry["kind"]: entry for entry in _lexicon()["kinds"]}
 
 
 @lru_cache(maxsize=1)
 def _units():
-    "Unit -> (what it measures, how many of the smallest unit)."
+    "Return unit -> (quantity measured, size in the smallest unit)."
     return {u: (what, n) for what, units in _lexicon()["units"].items() for u, n in units.items()}
 
 
@@ -71,7 +71,7 @@ def _phrases():
 
 @lru_cache(maxsize=1)
 def _readers():
-    "Token -> the methods that may read a mark from it on; figures are under ''."
+    "Return token -> methods that may read a mark starting there; digits are under ''."
     known = _lexicon()
     out: dict[str, tuple[str, ...]] = {"": ("_quantity", "_clock", "_share", "_phrase")}
     for method, tokens in (
@@ -94,13 +94,13 @@ _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[%.,;:!?()]")
 _STOPS = frozenset(".,;:!?()")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _CLOCK = re.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
-_DENIED = 5  # words behind a "not" that it may deny
+_DENIED = 5  # words after a "not" that it may negate
 _SURE, _PERHAPS = (3, 8), 2  # groups of 'will', 'is' and 'may' among the kinds of duty
-_LOOSELY = 9  # and of a 'will' in a sentence like 'it looks as if it will'
-_FLIPPED = 6  # words behind an "if" in which a "not" turns it into an "unless"
-_HEAD = 4  # words behind a mark in which its head stands
+_LOOSELY = 9  # group of 'will' in a hedged sentence: 'it looks as if it will'
+_FLIPPED = 6  # words after "if" in which "not" makes it an "unless"
+_HEAD = 4  # words after a mark in which its head is searched
 _SIDE = 5  # words of "from ... to ..." on either side
-_MOST = 300  # tokens of a sentence that are read
+_MOST = 300  # tokens read per sentence
 
 
 def _negates(token):
@@ -108,7 +108,7 @@ def _negates(token):
 
 
 def _number(token):
-    "What a token counts; None for other words."
+    "Return the number that a token stands for, or None."
     if not token[0].isdigit():
         return _lexicon()["numbers"].get(token)
     if ":" in token or token.count(".") > 1:
@@ -121,7 +121,7 @@ def _number(token):
 
 
 class _Sentence:
-    "The tokens of a sentence, where its words stand, and its marks."
+    "Tokens, word positions and marks of a sentence."
 
     def __init__(self, text):
         said = text[:3000].casefold().replace("’", "'")
@@ -130,7 +130,7 @@ class _Sentence:
 
     @cached_property
     def words(self):
-        "Stem of a content word, or number -> its positions."
+        "Return stem or number -> positions."
         out: dict = {}
         for i, t in enumerate(self.tokens):
             if t[0].isdigit() or t[0].isalpha() and t not in STOP_WORDS:
@@ -139,7 +139,7 @@ class _Sentence:
 
     @cached_property
     def keys(self):
-        "What a word may be met by -> positions."
+        "Return near-stem key -> positions."
         out: dict = {}
         for s, at in self.words.items():
             for key in near_keys(s):
@@ -148,12 +148,12 @@ class _Sentence:
 
     @cached_property
     def negators(self):
-        "Positions of the words that deny."
+        "Return the positions of negation words."
         return [i for i, t in enumerate(self.tokens) if _negates(t)]
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
-        "Marks in order."
+        "Return the marks in order."
         out, behind, readers = [], 0, _readers()
         for i, t in enumerate(self.tokens):
             methods = readers.get("" if t[0].isdigit() else t)
@@ -177,7 +177,7 @@ class _Sentence:
         return Mark(kind, value, begin, end, head, " ".join(self.tokens[begin:end]), denied)
 
     def _rate(self, i):
-        "'A month' right behind an amount: for each of them."
+        "Read 'a month' directly after an amount: a rate."
         before, then = self.tokens[max(0, i - 2) : i], self._token(i + 1)
         counts = any(_number(t) is not None for t in before if t not in ("a", "an"))
         if not counts or _units().get(then, ("",))[0] != "time":
@@ -188,7 +188,7 @@ class _Sentence:
         return self.tokens[i] if i < len(self.tokens) else ""
 
     def _quantity(self, i):
-        "'5 working days'; of 'a day' it is not said that it is one and no more."
+        "Read '5 working days'; 'a day' is not taken as exactly one."
         n, j = _number(self.tokens[i]), i + 1
         while self._token(j) in _words_of("between number and unit"):
             j += 1
@@ -204,7 +204,7 @@ class _Sentence:
         return self._mark("unit", (what, n * factor, said), i, j + 1)
 
     def _period(self, i):
-        "'Monthly', 'every month', 'per user'."
+        "Read 'monthly', 'every month', 'per user'."
         first, then = self.tokens[i], self._token(i + 1)
         if first in _lexicon()["periods"]:
             return self._mark("period", _lexicon()["periods"][first], i, i + 1)
@@ -221,7 +221,7 @@ class _Sentence:
         return self._mark("per", _lexicon()["counted"][then], i, i + 2)
 
     def _clock(self, i):
-        "'10:30' and 'half past ten', whichever half of the day."
+        "Read '10:30' and 'half past ten', on a twelve-hour clock."
         t, past = self.tokens[i], self._token(i + 1)
         if (m := _CLOCK.fullmatch(t)) and (":" in t or past in ("am", "pm")):
             return self._mark("clock", (int(m[1]) * 60 + int(m[2])) % 720, i, i + 1)
@@ -234,7 +234,7 @@ class _Sentence:
         return self._mark("clock", (h * 60 + (part if past == "past" else -part)) % 720, i, i + 3)
 
     def _is_hour(self, i):
-        "'Seven' of 'seven in the morning', 'seven o'clock' and 'at seven.'"
+        "Whether a number is an hour: 'seven in the morning', 'seven o'clock', 'at seven.'"
         if _number(self.tokens[i]) not in range(1, 13) or self.tokens[i] in ("a", "an"):
             return False
         then = self.tokens[i + 1 : i + 4]
@@ -246,7 +246,7 @@ class _Sentence:
         return ends and not self.tokens[i][0].isdigit() and i > 0 and self.tokens[i - 1] == "at"
 
     def _share(self, i):
-        "'Two thirds', 'one in four', '3 out of 5'."
+        "Read 'two thirds', 'one in four', '3 out of 5'."
         n, then = _number(self.tokens[i]), self._token(i + 1)
         if n is None or self._token(i - 1) in _words_of("bounding"):
             return None
@@ -261,18 +261,18 @@ class _Sentence:
         return None if self._token(j + 1) in _units() else self._part(n / whole, i, j + 1)
 
     def _is_ordinal(self, end):
-        "'A third letter' is no third of it."
+        "Whether a fraction word is an ordinal: 'a third letter'."
         last, then = self.tokens[end - 1], self._token(end)
         is_plain = not then or not then.isalpha() or then in STOP_WORDS
         return not is_plain and last in _lexicon()["fractions"] and last not in _words_of("no ordinals")
 
     def _part(self, value, begin, end):
-        "A share: how large, and whether only about so."
+        "Return a mark for a share: its size, and whether it is approximate."
         about = not _words_of("inexact").isdisjoint(self.tokens[max(0, begin - 2) : begin])
         return self._mark("share", (value, about), begin, end)
 
     def _numbered(self, i):
-        "'Step 3' is the third step; of other numbers than 1 to 10 it is only the number with its noun."
+        "Read 'step 3' as an ordinal from 1 to 10; other numbers only with their noun."
         noun, number = self.tokens[i], self._token(i + 1)
         n = _number(number) if number else None
         if n is not None and n in range(1, 11) and "." not in number:
@@ -280,7 +280,7 @@ class _Sentence:
         return None if n is None else self._mark("numbered", number, i + 1, i + 2, stem(noun))
 
     def _way(self, i):
-        "'From A to B': the words of either side."
+        "Read 'from A to B': the words of each side."
         if self.tokens[i] != "from" or "to" not in (there := self.tokens[i + 1 : i + 2 + _SIDE]):
             return None
         to = i + 1 + there.index("to")
@@ -295,7 +295,7 @@ class _Sentence:
         return self._mark("from to", (frozenset(a - b), frozenset(b - a)), i, end)
 
     def _phrase(self, i):
-        "The longest phrase of the table; one without its head, or of an inexact share, says nothing."
+        "Read the longest phrase of the table; without the head that its kind needs it is no mark."
         known, lengths = _phrases()
         for length in lengths.get(self.tokens[i], ()):
             end = min(i + length, len(self.tokens))
@@ -317,7 +317,7 @@ class _Sentence:
         return None
 
     def _is_loose(self, kind, begin, end):
-        "'Nearly half' is no half, 'not all' not all; 'up to 24 hours before' is at least 24 hours."
+        "Whether a mark is inexact or relative: 'nearly twice', 'not all', 'up to 24 hours before'."
         before = self.tokens[max(0, begin - 3) : begin]
         if kind in ("share", "multiple"):
             loose = _words_of("bounding") | (_words_of("inexact") if kind == "multiple" else frozenset())
@@ -332,7 +332,7 @@ class _Sentence:
         return amount is not None and amount.value[0] == "time"
 
     def _turned(self, kind, n, end):
-        "'If it is not ...' is 'unless it is ...'; 'it is probably ...' is 'it may be ...'."
+        "Return the group after negation or hedging: 'if it is not ...' is 'unless it is ...'."
         if kind == "condition" and n < 2 and any(map(_negates, self.tokens[end : end + _FLIPPED])):
             return 1 - n
         if kind != "duty or leave" or n not in _SURE:
@@ -342,20 +342,20 @@ class _Sentence:
         return _LOOSELY if n == _SURE[0] and not _words_of("hedging").isdisjoint(self.tokens) else n
 
     def _is_open(self, i):
-        "Whether a word stands in an 'if' or 'whether': 'you asked whether she may'."
+        "Whether a word is inside an 'if' or 'whether' clause: 'you asked whether she may'."
         before = self.tokens[max(0, i - _FLIPPED) : i]
         opens = [k for k, t in enumerate(before) if t in ("if", "whether")]
         return bool(opens) and _STOPS.isdisjoint(before[opens[-1] :])
 
     def _is_month(self, i):
-        "Whether a 'may' is the month: 'in May', '3 May', 'May 5'."
+        "Whether 'may' is the month: 'in May', '3 May', 'May 5'."
         before, after = self._token(i - 1) if i else "", self._token(i + 1)
         if before and before[0].isdigit() or after and after[0].isdigit():
             return True
         return before in _words_of("before a month") and after not in ("be", "not", "have")
 
     def _head(self, begin, end, kind):
-        "What a mark goes with: the next content word, or the next number or day."
+        "Return the head of a mark: the next content word, number or day."
         needs = _kinds()[kind]["head"]
         if " ".join(self.tokens[begin:end]) in _words_of("needs a date"):
             needs = "number"
@@ -388,20 +388,20 @@ def _read(sentence):
 def marks_of(
     sentence: str,
 ) -> tuple[Mark, ...]:  # In order
-    "The marks of a sentence, read once."
+    "Return the marks of a sentence, cached."
     return _read(sentence).marks
 
 # %% ../../nbs/judges/05_near_misses.ipynb #d7aaef21
-_OPEN = ("*", "?")  # heads that stand for any
-_SAME = 0.1  # by how much equal amounts may differ: four weeks are a month
-_EXACT, _ABOUT = 0.02, 0.07  # by how much shares may: a third is 33 %, "about half" may be 45 %
+_OPEN = ("*", "?")  # heads that match any head
+_SAME = 0.1  # relative tolerance of equal amounts: four weeks are a month
+_EXACT, _ABOUT = 0.02, 0.07  # tolerance of shares: a third is 33 %, "about half" may be 45 %
 
 
 def agrees(
     mine: Mark,  # Of the claim
     theirs: Mark,  # Of the same kind, of the source
 ) -> bool:
-    "Whether two marks can be said of the same thing."
+    "Whether two marks are compatible."
     a, b = mine.value, theirs.value
     if mine.kind in ("unit", "period"):
         what, (x, y) = (a[0] == b[0], (a[1], b[1])) if mine.kind == "unit" else (True, (a, b))
@@ -417,7 +417,7 @@ def agrees(
 
 
 def _answers_the_same(mine, theirs):
-    "Whether two marks of a kind speak of one thing: the same number, head and 'not'."
+    "Whether two marks of a kind refer to the same thing: same number, head and negation."
     if mine.is_denied != theirs.is_denied:
         return False
     if mine.kind == "unit":
@@ -432,14 +432,14 @@ _GLUED = re.compile(r"\d[a-zA-Z]{1,3}\b")  # 20GB
 
 
 def _signs_in(words):
-    "Forms by which the longest word of a phrase is met, the last one of equals: 'yet' of 'has yet to'."
+    "Return the forms of a phrase's longest word, the last of equals: 'yet' for 'has yet to'."
     longest = max(reversed(words), key=len)
     return longest, longest + "'s", "".join(words)
 
 
 @lru_cache(maxsize=1)
 def _signs():
-    "Kind -> words of which a sentence with such a mark has one; of a phrase the longest word."
+    "Return kind -> words, one of which every sentence with such a mark contains."
     known, out = _lexicon(), {}
     for words, (kind, _) in _phrases()[0].items():
         out.setdefault(kind, set()).update(_signs_in(words))
@@ -458,7 +458,7 @@ def _signs_of(kinds):
 
 @lru_cache(maxsize=1024)
 def _signs_against(marks):
-    "Words of which a sentence has one that can have a mark which differs from one of (kind, value)."
+    "Return words, one of which every sentence with a mark other than (kind, value) contains."
     out = set()
     for kind, value in marks:
         groups, agree = _kinds()[kind].get("groups"), _kinds()[kind].get("agree", ())
@@ -473,7 +473,7 @@ def _signs_against(marks):
 
 
 def _may_oppose(sentence, marks):
-    "Whether a sentence can have a mark that differs from one of these."
+    "Whether a sentence can contain a mark that differs from one of these."
     plain = frozenset((m.kind, m.value if isinstance(m.value, int) else None) for m in marks)
     if not _signs_against(plain).isdisjoint(read_sentence(sentence).tokens):
         return True
@@ -490,18 +490,18 @@ def _every_kind():
 
 
 def _may_have(sentence, kinds):
-    "Whether a sentence can have a mark of some kinds."
+    "Whether a sentence can contain a mark of some kinds."
     if not _signs_of(kinds).isdisjoint(read_sentence(sentence).tokens):
         return True
     return "clock" in kinds and ":" in sentence or "unit" in kinds and bool(_GLUED.search(sentence))
 
 
-_CLOSE, _APART, _NEXT = 8, 0.75, 0.4  # words; what counts a word further away, and one of the next sentence
-_NUMBER, _NAME = 0.7, 0.5  # what a number counts, and of a name's rarity
+_CLOSE, _APART, _NEXT = 8, 0.75, 0.4  # words; weight of a word further away, and of one in the next sentence
+_NUMBER, _NAME = 0.7, 0.5  # weight of a number, and factor for a name's rarity
 
 
 def _weights(claim, mark):
-    "The claim's other words and what each counts."
+    "Return the claim's other words with their weights."
     read, names = _read(claim), read_sentence(claim).capitals
     out = {}
     for s, at in read.words.items():
@@ -511,7 +511,7 @@ def _weights(claim, mark):
 
 
 def _company(mark, line, pieces, weights):
-    "The share of the claim's other words that a mark of a sentence has around it."
+    "Return the weighted share of the claim's other words near a mark of a sentence."
     here, total = _read(pieces[line]).keys, 0.0
     beside = [_read(pieces[j]).keys for j in (line - 1, line + 1) if 0 <= j < len(pieces)]
     for s, w in weights.items():
@@ -525,20 +525,20 @@ def _company(mark, line, pieces, weights):
 # %% ../../nbs/judges/05_near_misses.ipynb #93bce3bd
 @dataclass(frozen=True)
 class NearMiss:
-    "What the source says in place of a mark of the claim."
+    "A mark of the source that conflicts with one of the claim."
 
-    kind: str  # 'value'; 'opposite' for quantifiers and directions; 'hedge' where the source only thinks so
+    kind: str  # 'value'; 'opposite' for quantifiers and directions; 'hedge' if the source is less certain
     reason: str
-    line: int  # The sentence of the source that says otherwise
+    line: int  # Index of the conflicting sentence
 
 
-_MOVED, _AHEAD = 0.8, 0.15  # company of another mark, and by how much it is better, where the source has both
-_LEAD = 3  # words before a mark in which the word stands that leads to it: "ready at 11:30"
+_MOVED, _AHEAD = 0.8, 0.15  # shared words of a rival mark, and its lead, if the source contains both
+_LEAD = 3  # words before a mark that may introduce it: "ready at 11:30"
 _MOST_PIECES = 2000
 
 
 def _rivals(mark, marks, pieces, lines):
-    "(mark, line) of the sentences near to the claim that answer the same in another way."
+    "Return (mark, line) of nearby sentences that conflict with a mark of the claim."
     said = [m for m in marks if m.kind == mark.kind]
     for j in lines:
         for r in () if _read(pieces[j]).asks else marks_of(pieces[j]):
@@ -548,7 +548,7 @@ def _rivals(mark, marks, pieces, lines):
 
 
 def _leads_to(sentence, mark):
-    "The content word shortly before a mark; None where there is none."
+    "Return the content word shortly before a mark, or None."
     for t in reversed(_read(sentence).tokens[max(0, mark.begin - _LEAD) : mark.begin]):
         if t in _STOPS:
             return None
@@ -558,7 +558,7 @@ def _leads_to(sentence, mark):
 
 
 def _worse(claim, mark, best, pieces, weights):
-    "Whether nothing in the source agrees with a mark, or only in clearly worse company than the best rival."
+    "Whether no mark of the source agrees, or only one with far fewer shared words than the best rival."
     kind = frozenset({mark.kind})
     kept = [
         (m, j)
@@ -567,7 +567,7 @@ def _worse(claim, mark, best, pieces, weights):
         if m.kind == mark.kind and agrees(mark, m) and (mark.kind == "unit" or _answers_the_same(mark, m))
     ]
     entry = _kinds()[mark.kind]
-    if not kept:  # an hour in figures is a value that is looked for elsewhere
+    if not kept:  # an hour in digits is a value, which is checked elsewhere
         return best >= entry["least"] and not (mark.kind == "clock" and mark.text[0].isdigit())
     lead = _leads_to(claim, mark)
     if not entry["moves"] or best < _MOVED or lead and any(_leads_to(pieces[j], m) == lead for m, j in kept):
@@ -578,9 +578,9 @@ def _worse(claim, mark, best, pieces, weights):
 def near_miss(
     claim: str,  # One sentence without the label of its speaker
     pieces: Sequence[str],  # Sentences of the source
-    lines: Sequence[int],  # Those that say most of it; their neighbours are read, too
+    lines: Sequence[int],  # Indices of the best matching ones; adjacent ones are read too
 ) -> NearMiss | None:
-    "Does the source say it with another unit, share, day, ordinal, quantifier or direction?"
+    "Return a conflict in unit, share, day, ordinal, quantifier, direction or the like; None without one."
     if len(pieces) > _MOST_PIECES or not _may_have(claim, _every_kind()) or _read(claim).asks:
         return None
     marks = marks_of(claim)

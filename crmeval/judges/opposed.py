@@ -311,7 +311,7 @@ _ROLE_TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[.;:!?()]")
 
 @lru_cache(maxsize=8192)
 def _deeds(sentence):
-    "(who, stem of the verb, to whom, whether 'from' leads to the latter) as far as word order tells."
+    "Return (actor, verb stem, other party, whether introduced by 'from'), from word order."
     names = read_sentence(sentence).capitals
     said = [
         t.casefold().removesuffix("'s").removesuffix("’s") for t in _ROLE_TOKEN.findall(sentence[:2000])[:200]
@@ -337,7 +337,7 @@ def _roles():
 
 
 def _party(token, names):
-    "What a word stands for if it is somebody: a name, a role, 'we'."
+    "Return the party that a word names (a name, a role, 'we'), or ''."
     if token in ("we", "us"):
         return "we"
     s = stem(token)
@@ -347,9 +347,9 @@ def _party(token, names):
 def roles_exchanged(
     claim: str,  # One sentence without the label of its speaker
     pieces: Sequence[str],  # Sentences of the source
-    lines: Sequence[int],  # Those that say most of it; their neighbours are read, too
+    lines: Sequence[int],  # Indices of the best matching ones; adjacent ones are read too
 ) -> Objection | None:
-    "Does the source say that the other one did it?"
+    "Return an objection if the source states the same action with the parties exchanged."
     read = read_sentence(claim)
     somebody = {s for s, first in read.capitals.items() if not first} | (read.bag & _roles())
     if len(somebody) + (not {"we", "us"}.isdisjoint(read.tokens)) < 2 or not (mine := _deeds(claim)):
@@ -380,7 +380,7 @@ def denied_alike(
     claim: str,  # One sentence without the label of its speaker
     pieces: Sequence[str],  # Sentences of the source
 ) -> bool:
-    "Whether a sentence denies what the claim denies, perhaps in another way: 'failed to', 'could not'."
+    "Whether a sentence negates what the claim negates, in any wording: 'failed to', 'could not'."
     mine = [c for c in clauses_of(claim) if c.is_denied]
     denied = [c for p in pieces if may_negate(read_sentence(p).tokens) for c in clauses_of(p) if c.is_denied]
     return any(
@@ -391,9 +391,9 @@ def denied_alike(
 def fact_denied(
     fact: str,  # A key fact, one sentence
     pieces: Sequence[str],  # Sentences of a response
-    lines: Sequence[int],  # Those that say most of it; their neighbours are read, too
+    lines: Sequence[int],  # Indices of the best matching ones; adjacent ones are read too
 ) -> Objection | None:
-    "Does a response say the opposite of a fact, or deny most of it with all of its values?"
+    "Return an objection if a response says the opposite of a fact, or negates most of it and all its values."
     found = opposite_said(fact, pieces, lines)
     if found is None or found.kind == "opposite":
         return found
@@ -409,7 +409,7 @@ def contradiction(
     source: str,
     lines: Sequence[int],  # Best matching sentences of the source, as from `sentences_in`
 ) -> Objection | None:
-    "What in the source contradicts a claim: its opposite, another place, or the roles exchanged."
+    "Return an objection if the source contradicts a claim: opposite, another place, or exchanged parties."
     pieces = sentences_in(source)
     found = opposite_said(claim, pieces, lines) or another_place_said(claim, source)
     return found or roles_exchanged(claim, pieces, lines)
