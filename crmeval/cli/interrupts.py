@@ -51,10 +51,12 @@ def _watch(pipe):
 
 
 def _start_watch():
-    "Watch the interrupt key in a separate thread; returns False if the user's program handles it."
+    "Watch the interrupt key in a thread; returns False if the program handles it or the system cannot."
     if threading.current_thread() is not threading.main_thread():
         return False
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return False
+    if not hasattr(signal, "pthread_kill"):  # Windows: the interrupt arrives after the blocking read
         return False
     read, write = os.pipe()
     os.set_blocking(write, False)

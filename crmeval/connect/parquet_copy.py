@@ -36,13 +36,12 @@ def reached(point: str) -> None:
 
 def _sync(path: Path) -> None:
     "Flush a file or a folder to disk."
-    held = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(held)
-    except OSError:  # some file systems cannot sync folders
-        pass
-    finally:
-        os.close(held)
+    with contextlib.suppress(OSError):  # some systems cannot open or sync folders
+        held = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(held)
+        finally:
+            os.close(held)
 
 
 def _write_json(path: Path, said: dict) -> None:

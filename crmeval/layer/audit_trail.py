@@ -267,7 +267,11 @@ class AuditTrail:
         private: Any = None,  # Personal data (JSON), sealed with the person's key
         **content: Any,  # Other data (JSON), stored in clear text
     ) -> int:  # Number of the record, once it is stored
-        "Append a record; raises `AuditError` for private data without a person, OSError if the disk is full."
+        """Append a record; raises `AuditError` for private data without a person, OSError if the disk fills.
+
+        Only `private` is encrypted and can be erased. `content` is readable in the file for good: it holds
+        times, decisions, counts and pseudonyms, no personal data.
+        """
         if private is not None and person is None:
             raise AuditError("private data need a person: append(kind, person=..., private=...)")
         if not isinstance(kind, str) or not kind:
@@ -287,7 +291,8 @@ class AuditTrail:
             self._write(line)
             self._n, self._before = n, mac
             assert self._head is not None
-            os.pwrite(self._head.fileno(), _head_bytes(self._chain, n, mac), 0)
+            self._head.seek(0)
+            self._head.write(_head_bytes(self._chain, n, mac))
             return n
 
     def _write(self, line):

@@ -162,7 +162,8 @@ class PersonKeys:
         made = datetime.now(timezone.utc).isoformat(timespec="seconds")
         line = msgspec.json.encode({"person": name, "key": wrapped, "made": made}) + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        binary = getattr(os, "O_BINARY", 0)  # without it Windows would write another end of line
+        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | binary, 0o600)
         try:
             end = os.fstat(fd).st_size
             if os.write(fd, line) != len(line):  # half a line would corrupt the next one

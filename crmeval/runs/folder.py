@@ -123,7 +123,8 @@ def git_revision() -> str | None:  # None outside a repository
     "Return the revision of the working directory, marked '+changes' if it is not clean."
 
     def git(*words):
-        return subprocess.run(["git", *words], capture_output=True, text=True, timeout=5)
+        how = {"encoding": "utf-8", "errors": "replace", "timeout": 5}  # names of files in any language
+        return subprocess.run(["git", *words], capture_output=True, **how)
 
     try:
         head, status = git("rev-parse", "HEAD"), git("status", "--porcelain")

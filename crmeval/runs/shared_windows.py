@@ -207,7 +207,8 @@ def salt_of(
     if not make:
         return None
     fresh = folder / f"{_SALT}-{secrets.token_hex(8)}"
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    fd = os.open(fresh, flags, 0o600)
     try:
         os.write(fd, secrets.token_bytes(16))
     finally:
