@@ -176,6 +176,52 @@ def test_every_metric_can_be_asserted_by_promptfoo_and_none_passes_for_nothing()
             assert not told["pass"], name
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    st.sampled_from(sorted(bridged_metrics())),
+    st.sampled_from(["", "It arrives on Monday."]),
+    st.sampled_from(["python", "not-python"]),
+    st.integers(0, 2),
+)
+def test_an_inverted_assertion_of_promptfoo_never_passes_without_a_score(name, text, kind, sets_around):
+    "promptfoo makes a success of a failure under `not-python`; an error remains a failure."
+    check = {"type": kind, "value": "file://crmeval_assert.py", "config": {"metric": name}}
+    other = {"type": "not-contains", "value": "Friday", "config": None}
+    for _ in range(sets_around):
+        check = {"type": "assert-set", "threshold": 0.5, "assert": [other, check]}
+    case = {"vars": {}, "config": {"metric": name}}
+    told = get_assert(text, case)
+    whole = {**case, "test": {"vars": {}, "assert": [other, check]}}
+    if kind == "not-python" and "could not be scored" in told["reason"]:
+        with pytest.raises(ValueError, match=f"cannot hold without a score. {name} could not be scored"):
+            get_assert(text, whole)
+    else:
+        assert get_assert(text, whole) == told
+
+
+@pytest.mark.parametrize("test", [None, {}, {"assert": None}, {"assert": ["file://asserts.yaml"]}, "x", []])
+def test_promptfoo_may_describe_its_test_in_any_way(test):
+    case = {"vars": {}, "config": {"metric": "completeness"}, "test": test}
+    assert get_assert("Hello.", case)["reason"].startswith("completeness could not be scored")
+
+
+def test_the_file_for_promptfoo_in_the_tutorial_does_what_is_said():
+    "The real promptfoo runs the same file in benchmarks/bridges."
+    yaml = pytest.importorskip("yaml")
+    path = Path(__file__).parents[1] / "nbs" / "tutorials" / "other_tools.ipynb"
+    cells = [c["source"] for c in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    page = "\n".join(map("".join, cells))
+    config = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    checks = config["defaultTest"]["assert"]
+    assert config["prompts"] == ["{{reply}}"] and len(checks) == 2
+    found = []
+    for test in config["tests"]:
+        given = {"vars": test["vars"], "prompt": test["vars"]["reply"], "test": {**test, "assert": checks}}
+        found.append([get_assert(given["prompt"], {**given, "config": c["config"]}) for c in checks])
+    assert [[r["pass"] for r in row] for row in found] == [[True, True], [False, False]]
+    assert found[1][0]["reason"].startswith("factuality: 1 of 4, expected at least 3. ")
+
+
 # files of a run
 
 

@@ -23,25 +23,51 @@ def _told(score) -> str:
     return "\n".join([score.reason or score.status, *evidence_lines(score)])
 
 
+def _is_inverted(test, name) -> bool:
+    "Whether an assertion of a test on this metric is a `not-python`, for which a failure is a success."
+    if not isinstance(test, Mapping):
+        return False
+    if str(test.get("type", "")).startswith("not-"):
+        config = test.get("config")
+        return isinstance(config, Mapping) and config.get("metric") == name
+    return any(_is_inverted(item, name) for item in test.get("assert") or [])
+
+
+def _named_fields(config, fields) -> tuple[dict[str, str], dict[str, Any]]:  # (argument -> field, fields)
+    "Return the names of fields, and the fields with the values of a configuration that are not names."
+    own = {f"config.{key}": value for key, value in config.items() if not isinstance(value, str)}
+    names = {key: value if isinstance(value, str) else f"config.{key}" for key, value in config.items()}
+    return names, {**fields, **own}
+
+
 def get_assert(
     output: Any,  # Answer of the model; data that promptfoo parsed is scored as JSON
-    context: Mapping[str, Any],  # From promptfoo: `vars`, `prompt`, and the assertion's `config`
+    context: Mapping[str, Any],  # From promptfoo: `vars`, `prompt`, `test`, and the assertion's `config`
 ) -> dict[str, Any]:  # `pass`, `score` from 0 to 1, `reason`
     "Return the result of a promptfoo assertion; a mistake in its configuration raises `ValueError`."
     config = dict(context.get("config") or {})
-    name, bound = config.pop("metric", None), config.pop("at_least", 3)
+    name, bound, judge = config.pop("metric", None), config.pop("at_least", 3), config.pop("judge", None)
     if name is None:
         raise ValueError("the assertion names no metric: config needs 'metric', e.g. {metric: factuality}")
     if not is_number(bound, 1, 4):
         raise ValueError(f"at_least is {without_keys(f'{bound!r:.60}')}, expected points from 1 to 4")
     fields = {"prompt": context.get("prompt"), **dict(context.get("vars") or {})}
+    names, fields = _named_fields(config, fields)
     text = output if output is None or isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-    score = score_fields(name, text, fields, names=config or None)
+    score = score_fields(name, text, fields, names=names or None, judge=judge_of(judge))
     value = unit_value(score)
     if value is None:
-        return {"pass": False, "score": 0.0, "reason": f"{name} could not be scored: {_told(score)}"}
+        reason = f"{name} could not be scored: {_told(score)}"
+        if _is_inverted(context.get("test"), name):  # promptfoo makes a success of a failure, not of an error
+            raise ValueError(f"not-python cannot hold without a score. {reason}")
+        return {"pass": False, "score": 0.0, "reason": reason}
     points = score.points if score.points is not None else 1 + 3 * value
-    return {"pass": points >= bound, "score": value, "reason": f"{name}: {_told(score)}"}
+    missed = "" if points >= bound else f", expected at least {bound:g}"
+    return {
+        "pass": not missed,
+        "score": value,
+        "reason": f"{name}: {points:.3g} of 4{missed}. {_told(score)}",
+    }
 
 # %% ../../nbs/bridges/14_adapters.ipynb #8c4ab9cd
 def case_fields(
