@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 import crmeval
 from crmeval import run
-from crmeval.bridges.adapters import get_assert
+from crmeval.bridges.adapters import deepeval_metric, get_assert
 from crmeval.bridges.export_files import ENDINGS, export_file
 from crmeval.bridges.fields import NAMES, bridged_metrics, score_fields, unit_value
 from crmeval.bridges.lm_eval_tasks import mean_of_scored
@@ -220,6 +221,47 @@ def test_the_file_for_promptfoo_in_the_tutorial_does_what_is_said():
         found.append([get_assert(given["prompt"], {**given, "config": c["config"]}) for c in checks])
     assert [[r["pass"] for r in row] for row in found] == [[True, True], [False, False]]
     assert found[1][0]["reason"].startswith("factuality: 1 of 4, expected at least 3. ")
+
+
+@pytest.fixture
+def stand_in_for_deepeval(tmp_path, monkeypatch):
+    "The two names that the adapter imports; the real package runs in benchmarks/bridges."
+    folder = tmp_path / "deepeval"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "errors.py").write_text("class MissingTestCaseParamsError(Exception): ...\n")
+    (folder / "metrics.py").write_text("class BaseMetric: ...\n")
+    for name in [n for n in sys.modules if n.partition(".")[0] == "deepeval"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [n for n in sys.modules if n.partition(".")[0] == "deepeval"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("mark", ["[/red]", "[bold]", "[link=http://a]b[/link]", "[", "\\[/x]", "\\", "[/]"])
+def test_no_answer_ends_the_report_of_deepeval(stand_in_for_deepeval, mark):
+    "DeepEval prints reasons with rich, which reads [/red] as a mark and stops at one that was not opened."
+    rich_text = pytest.importorskip("rich.text").Text
+    answer = f"It arrives on Monday {mark} and costs 40 euros."
+    case = SimpleNamespace(input="When?", actual_output=answer, retrieval_context=["It arrives on Friday."])
+    metric = deepeval_metric("factuality")
+    assert metric.measure(case) < 0.5 and not metric.is_successful()
+    shown = rich_text.from_markup(metric.reason).plain
+    plain = get_assert(
+        answer, {"vars": {"source": "It arrives on Friday."}, "config": {"metric": "factuality"}}
+    )
+    assert mark in shown and plain["reason"].endswith(shown)
+
+
+def test_deepeval_is_sent_an_error_for_what_has_no_score(stand_in_for_deepeval):
+    from deepeval.errors import MissingTestCaseParamsError
+
+    metric = deepeval_metric("completeness")
+    case = SimpleNamespace(input="When?", actual_output="On Friday.", retrieval_context=["It arrives."])
+    with pytest.raises(MissingTestCaseParamsError, match="completeness could not be scored: undefined"):
+        metric.measure(case)
+    assert metric.score is None and not metric.is_successful()
 
 
 # files of a run

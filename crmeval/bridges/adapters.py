@@ -105,6 +105,7 @@ def deepeval_metric(
     _require("deepeval")
     from deepeval.errors import MissingTestCaseParamsError  # pyright: ignore[reportMissingImports]
     from deepeval.metrics import BaseMetric  # pyright: ignore[reportMissingImports]
+    from rich.markup import escape
 
     class Bridged(BaseMetric):
         "Measures one test case."
@@ -115,8 +116,9 @@ def deepeval_metric(
 
         def measure(self, test_case, *_, **__) -> float | None:
             found = score_fields(name, test_case.actual_output, case_fields(test_case), **how)
-            self.score, self.reason = unit_value(found), _told(found)
-            self.error = f"{found.status}: {found.reason}" if self.score is None else None
+            # DeepEval prints both as markup of rich, in which an answer's '[/b]' would end the report
+            self.score, self.reason = unit_value(found), escape(_told(found))
+            self.error = escape(f"{found.status}: {found.reason}") if self.score is None else None
             self.success = self.score is not None and self.score >= self.threshold
             self.score_breakdown = {"points": found.points, "evidence": plain_evidence(found)}
             if self.error:
