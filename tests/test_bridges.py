@@ -1,5 +1,6 @@
 "Bridges to other tools: pytest assertions, exported run files, functions that other tools call."
 
+import asyncio
 import csv
 import json
 import math
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 import crmeval
 from crmeval import run
-from crmeval.bridges.adapters import deepeval_metric, get_assert
+from crmeval.bridges.adapters import deepeval_metric, get_assert, mlflow_scorer, ragas_metric
 from crmeval.bridges.export_files import ENDINGS, export_file
 from crmeval.bridges.fields import NAMES, bridged_metrics, score_fields, unit_value
 from crmeval.bridges.lm_eval_tasks import mean_of_scored
@@ -223,24 +224,39 @@ def test_the_file_for_promptfoo_in_the_tutorial_does_what_is_said():
     assert found[1][0]["reason"].startswith("factuality: 1 of 4, expected at least 3. ")
 
 
+STAND_INS = {  # the names that an adapter imports; the real packages run in benchmarks/bridges
+    "deepeval/errors.py": "class MissingTestCaseParamsError(Exception): ...",
+    "deepeval/metrics.py": "class BaseMetric: ...",
+    "ragas/metrics/base.py": (
+        "from dataclasses import dataclass\n"
+        "class MetricType: SINGLE_TURN = 'single'\n"
+        "@dataclass\n"
+        "class SingleTurnMetric: name: str\n"
+    ),
+    "mlflow/entities.py": "from types import SimpleNamespace as Feedback",
+    "mlflow/genai/scorers.py": "def scorer(function, name): function.name = name; return function",
+}
+
+
 @pytest.fixture
-def stand_in_for_deepeval(tmp_path, monkeypatch):
-    "The two names that the adapter imports; the real package runs in benchmarks/bridges."
-    folder = tmp_path / "deepeval"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    (folder / "errors.py").write_text("class MissingTestCaseParamsError(Exception): ...\n")
-    (folder / "metrics.py").write_text("class BaseMetric: ...\n")
-    for name in [n for n in sys.modules if n.partition(".")[0] == "deepeval"]:
+def stand_ins(tmp_path, monkeypatch):
+    ours = {file.partition("/")[0] for file in STAND_INS}
+    for name in [n for n in sys.modules if n.partition(".")[0] in ours]:
         monkeypatch.delitem(sys.modules, name)
+    for file, text in STAND_INS.items():
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        for folder in list(path.parents)[: file.count("/")]:
+            (folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     yield
-    for name in [n for n in sys.modules if n.partition(".")[0] == "deepeval"]:
+    for name in [n for n in sys.modules if n.partition(".")[0] in ours]:
         del sys.modules[name]
 
 
 @pytest.mark.parametrize("mark", ["[/red]", "[bold]", "[link=http://a]b[/link]", "[", "\\[/x]", "\\", "[/]"])
-def test_no_answer_ends_the_report_of_deepeval(stand_in_for_deepeval, mark):
+def test_no_answer_ends_the_report_of_deepeval(stand_ins, mark):
     "DeepEval prints reasons with rich, which reads [/red] as a mark and stops at one that was not opened."
     rich_text = pytest.importorskip("rich.text").Text
     answer = f"It arrives on Monday {mark} and costs 40 euros."
@@ -254,7 +270,7 @@ def test_no_answer_ends_the_report_of_deepeval(stand_in_for_deepeval, mark):
     assert mark in shown and plain["reason"].endswith(shown)
 
 
-def test_deepeval_is_sent_an_error_for_what_has_no_score(stand_in_for_deepeval):
+def test_deepeval_is_sent_an_error_for_what_has_no_score(stand_ins):
     from deepeval.errors import MissingTestCaseParamsError
 
     metric = deepeval_metric("completeness")
@@ -262,6 +278,48 @@ def test_deepeval_is_sent_an_error_for_what_has_no_score(stand_in_for_deepeval):
     with pytest.raises(MissingTestCaseParamsError, match="completeness could not be scored: undefined"):
         metric.measure(case)
     assert metric.score is None and not metric.is_successful()
+
+
+def test_ragas_gets_nan_and_the_reason_as_a_warning(stand_ins):
+    sample = SimpleNamespace(user_input="When?", response="It arrives on Friday.", rubrics=None)
+    with pytest.warns(UserWarning, match="completeness could not be scored: The sample has nothing for key"):
+        value = asyncio.run(ragas_metric("completeness")._single_turn_ascore(sample))
+    assert math.isnan(value)
+    sample.rubrics = {"first": "on Friday"}
+    assert asyncio.run(ragas_metric("completeness")._single_turn_ascore(sample)) > 0.9
+
+
+@pytest.mark.parametrize(
+    "outputs, fraction",
+    [
+        ("It arrives on Friday.", 1),
+        ({"response": "It arrives on Friday."}, 1),
+        ({"choices": [{"message": {"content": "It arrives on Friday."}}]}, 1),
+        ({"messages": [{"content": "When?"}, {"content": "It arrives on Friday."}]}, 1),
+        ("It is sent.", 0),
+        ("", 0),
+        (None, None),
+        ({"messages": [], "choices": None}, 0),
+        ([], 0),
+    ],
+)
+def test_mlflow_gets_a_value_or_an_error(stand_ins, outputs, fraction):
+    scorer = mlflow_scorer("completeness")
+    told = scorer(
+        inputs={"question": "When?"}, outputs=outputs, expectations={"expected_facts": ["on Friday"]}
+    )
+    assert scorer.name == told.name == "completeness"
+    if fraction is None:
+        assert "completeness could not be scored: There is no answer" in str(told.error)
+        assert not hasattr(told, "value") and told.metadata == {"status": "undefined"}
+    else:
+        assert abs(told.value - fraction) < 0.1 and told.metadata == {"status": "ok"}
+
+
+def test_mlflow_without_facts_is_no_zero(stand_ins):
+    for row in ({}, {"inputs": {}, "expectations": {}}, {"inputs": {"expected_facts": []}}):
+        told = mlflow_scorer("completeness")(outputs="It arrives on Friday.", **row)
+        assert "nothing for key_facts" in str(told.error) and not hasattr(told, "value")
 
 
 # files of a run
