@@ -82,6 +82,7 @@ def evaluated(folder, file):
     )
     if not out.is_file():
         sys.exit(f"promptfoo ended with {done.returncode} and wrote no results: {shown_instead(done)}")
+    assert done.returncode == 100, done.returncode  # in both files a test fails
     return json.loads(out.read_text(encoding="utf-8"))["results"]["results"]
 
 
