@@ -2,11 +2,13 @@
 a row counts its calls, frameworks that are not installed are skipped."""
 
 import json
+import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -173,3 +175,65 @@ def test_the_whole_command_is_timed_by_what_it_says(tmp_path, monkeypatch):
     assert [r["id"] for r in rows] == ["c0", "c1", "c2"] and all(r["key_facts"] for r in rows)
     with pytest.raises(SystemExit, match="ended with 3"):
         command.timed([sys.executable, "-c", "import sys; sys.exit(3)"])
+
+
+BRIDGES = BENCHMARKS / "bridges"
+
+
+def environment_that_prints(folder, name, script):
+    "An environment of a tool whose Python is a shell script."
+    python = folder / name / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    python.chmod(0o755)
+
+
+@pytest.fixture
+def bridges():
+    spec = spec_from_file_location("bridges_run", BRIDGES / "run.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "script, why",
+    [
+        ("echo first >&2; printf '\\033[31mError:  no  Node.js\\033[0m\\n' >&2; exit 1", "Error: no Node.js"),
+        ("exit 3", "it said nothing"),
+        ("echo 'all is well'", "it said nothing"),
+    ],
+)
+def test_a_trial_that_fails_states_what_its_tool_printed(bridges, tmp_path, script, why):
+    environment_that_prints(tmp_path, "promptfoo", script)
+    assert bridges.tried("promptfoo", tmp_path) == {"package": "promptfoo", "holds": False, "why": why}
+
+
+def test_a_trial_that_does_not_end_is_a_failure(bridges, tmp_path, monkeypatch):
+    environment_that_prints(tmp_path, "ragas", "exec sleep 60")
+    monkeypatch.setattr(bridges, "MOST_S", 0.2)
+    assert bridges.tried("ragas", tmp_path)["why"] == "it did not end within 0.2 seconds"
+    assert bridges.tried("wandb", tmp_path) is None
+
+
+def test_promptfoo_without_results_is_quoted_in_one_line(tmp_path):
+    "The trial runs here with a stand-in for promptfoo, as it would with a Node.js that is too old."
+    printed = "\033[33mpromptfoo requires a supported Node.js runtime.\n\nDetected: v20.20.2\033[0m"
+    stand_in = tmp_path / "npm" / "node_modules" / ".bin" / "promptfoo"
+    stand_in.parent.mkdir(parents=True)
+    stand_in.write_text(f"#!/bin/sh\nprintf '{printed}' >&2\nexit 1\n", encoding="utf-8")
+    stand_in.chmod(0o755)
+    code = f"import runpy, sys; sys.prefix = {str(tmp_path)!r}; runpy.run_path('promptfoo_tool.py')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=BRIDGES, capture_output=True, text=True)
+    told = "promptfoo requires a supported Node.js runtime. Detected: v20.20.2"
+    assert done.returncode and done.stderr.splitlines() == [
+        f"promptfoo ended with 1 and wrote no results: {told}"
+    ]
+
+
+def test_every_tool_of_the_bridges_has_a_trial_and_its_versions_pinned(bridges):
+    for name in bridges.TOOLS:
+        assert (BRIDGES / f"{name}_tool.py").is_file(), name
+        for path in (BENCHMARKS / "requirements").glob(f"{name}*.txt"):
+            assert all(re.search(r"(==|@)\d", line) for line in bridges.pins(path)), path
+        assert bridges.pins(BENCHMARKS / "requirements" / f"{name}.txt"), name

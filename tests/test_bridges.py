@@ -1,5 +1,6 @@
 "Bridges to other tools: pytest assertions, exported run files, functions that other tools call."
 
+import asyncio
 import csv
 import json
 import math
@@ -9,6 +10,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 import crmeval
 from crmeval import run
-from crmeval.bridges.adapters import get_assert
+from crmeval.bridges.adapters import deepeval_metric, get_assert, mlflow_scorer, ragas_metric
 from crmeval.bridges.export_files import ENDINGS, export_file
 from crmeval.bridges.fields import NAMES, bridged_metrics, score_fields, unit_value
 from crmeval.bridges.lm_eval_tasks import mean_of_scored
@@ -174,6 +176,150 @@ def test_every_metric_can_be_asserted_by_promptfoo_and_none_passes_for_nothing()
         assert 0 <= told["score"] <= 1 and told["reason"].startswith(name)
         if name not in ("toxicity", "privacy"):  # an empty answer is neither toxic nor a leak
             assert not told["pass"], name
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.sampled_from(sorted(bridged_metrics())),
+    st.sampled_from(["", "It arrives on Monday."]),
+    st.sampled_from(["python", "not-python"]),
+    st.integers(0, 2),
+)
+def test_an_inverted_assertion_of_promptfoo_never_passes_without_a_score(name, text, kind, sets_around):
+    "promptfoo makes a success of a failure under `not-python`; an error remains a failure."
+    check = {"type": kind, "value": "file://crmeval_assert.py", "config": {"metric": name}}
+    other = {"type": "not-contains", "value": "Friday", "config": None}
+    for _ in range(sets_around):
+        check = {"type": "assert-set", "threshold": 0.5, "assert": [other, check]}
+    case = {"vars": {}, "config": {"metric": name}}
+    told = get_assert(text, case)
+    whole = {**case, "test": {"vars": {}, "assert": [other, check]}}
+    if kind == "not-python" and "could not be scored" in told["reason"]:
+        with pytest.raises(ValueError, match=f"cannot hold without a score. {name} could not be scored"):
+            get_assert(text, whole)
+    else:
+        assert get_assert(text, whole) == told
+
+
+@pytest.mark.parametrize("test", [None, {}, {"assert": None}, {"assert": ["file://asserts.yaml"]}, "x", []])
+def test_promptfoo_may_describe_its_test_in_any_way(test):
+    case = {"vars": {}, "config": {"metric": "completeness"}, "test": test}
+    assert get_assert("Hello.", case)["reason"].startswith("completeness could not be scored")
+
+
+def test_the_file_for_promptfoo_in_the_tutorial_does_what_is_said():
+    "The real promptfoo runs the same file in benchmarks/bridges."
+    yaml = pytest.importorskip("yaml")
+    path = Path(__file__).parents[1] / "nbs" / "tutorials" / "other_tools.ipynb"
+    cells = [c["source"] for c in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    page = "\n".join(map("".join, cells))
+    config = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    checks = config["defaultTest"]["assert"]
+    assert config["prompts"] == ["{{reply}}"] and len(checks) == 2
+    found = []
+    for test in config["tests"]:
+        given = {"vars": test["vars"], "prompt": test["vars"]["reply"], "test": {**test, "assert": checks}}
+        found.append([get_assert(given["prompt"], {**given, "config": c["config"]}) for c in checks])
+    assert [[r["pass"] for r in row] for row in found] == [[True, True], [False, False]]
+    assert found[1][0]["reason"].startswith("factuality: 1 of 4, expected at least 3. ")
+
+
+STAND_INS = {  # the names that an adapter imports; the real packages run in benchmarks/bridges
+    "deepeval/errors.py": "class MissingTestCaseParamsError(Exception): ...",
+    "deepeval/metrics.py": "class BaseMetric: ...",
+    "ragas/metrics/base.py": (
+        "from dataclasses import dataclass\n"
+        "class MetricType: SINGLE_TURN = 'single'\n"
+        "@dataclass\n"
+        "class SingleTurnMetric: name: str\n"
+    ),
+    "mlflow/entities.py": "from types import SimpleNamespace as Feedback",
+    "mlflow/genai/scorers.py": "def scorer(function, name): function.name = name; return function",
+}
+
+
+@pytest.fixture
+def stand_ins(tmp_path, monkeypatch):
+    ours = {file.partition("/")[0] for file in STAND_INS}
+    for name in [n for n in sys.modules if n.partition(".")[0] in ours]:
+        monkeypatch.delitem(sys.modules, name)
+    for file, text in STAND_INS.items():
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        for folder in list(path.parents)[: file.count("/")]:
+            (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [n for n in sys.modules if n.partition(".")[0] in ours]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("mark", ["[/red]", "[bold]", "[link=http://a]b[/link]", "[", "\\[/x]", "\\", "[/]"])
+def test_no_answer_ends_the_report_of_deepeval(stand_ins, mark):
+    "DeepEval prints reasons with rich, which reads [/red] as a mark and stops at one that was not opened."
+    rich_text = pytest.importorskip("rich.text").Text
+    answer = f"It arrives on Monday {mark} and costs 40 euros."
+    case = SimpleNamespace(input="When?", actual_output=answer, retrieval_context=["It arrives on Friday."])
+    metric = deepeval_metric("factuality")
+    assert metric.measure(case) < 0.5 and not metric.is_successful()
+    shown = rich_text.from_markup(metric.reason).plain
+    plain = get_assert(
+        answer, {"vars": {"source": "It arrives on Friday."}, "config": {"metric": "factuality"}}
+    )
+    assert mark in shown and plain["reason"].endswith(shown)
+
+
+def test_deepeval_is_sent_an_error_for_what_has_no_score(stand_ins):
+    from deepeval.errors import MissingTestCaseParamsError
+
+    metric = deepeval_metric("completeness")
+    case = SimpleNamespace(input="When?", actual_output="On Friday.", retrieval_context=["It arrives."])
+    with pytest.raises(MissingTestCaseParamsError, match="completeness could not be scored: undefined"):
+        metric.measure(case)
+    assert metric.score is None and not metric.is_successful()
+
+
+def test_ragas_gets_nan_and_the_reason_as_a_warning(stand_ins):
+    sample = SimpleNamespace(user_input="When?", response="It arrives on Friday.", rubrics=None)
+    with pytest.warns(UserWarning, match="completeness could not be scored: The sample has nothing for key"):
+        value = asyncio.run(ragas_metric("completeness")._single_turn_ascore(sample))
+    assert math.isnan(value)
+    sample.rubrics = {"first": "on Friday"}
+    assert asyncio.run(ragas_metric("completeness")._single_turn_ascore(sample)) > 0.9
+
+
+@pytest.mark.parametrize(
+    "outputs, fraction",
+    [
+        ("It arrives on Friday.", 1),
+        ({"response": "It arrives on Friday."}, 1),
+        ({"choices": [{"message": {"content": "It arrives on Friday."}}]}, 1),
+        ({"messages": [{"content": "When?"}, {"content": "It arrives on Friday."}]}, 1),
+        ("It is sent.", 0),
+        ("", 0),
+        (None, None),
+        ({"messages": [], "choices": None}, 0),
+        ([], 0),
+    ],
+)
+def test_mlflow_gets_a_value_or_an_error(stand_ins, outputs, fraction):
+    scorer = mlflow_scorer("completeness")
+    told = scorer(
+        inputs={"question": "When?"}, outputs=outputs, expectations={"expected_facts": ["on Friday"]}
+    )
+    assert scorer.name == told.name == "completeness"
+    if fraction is None:
+        assert "completeness could not be scored: There is no answer" in str(told.error)
+        assert not hasattr(told, "value") and told.metadata == {"status": "undefined"}
+    else:
+        assert abs(told.value - fraction) < 0.1 and told.metadata == {"status": "ok"}
+
+
+def test_mlflow_without_facts_is_no_zero(stand_ins):
+    for row in ({}, {"inputs": {}, "expectations": {}}, {"inputs": {"expected_facts": []}}):
+        told = mlflow_scorer("completeness")(outputs="It arrives on Friday.", **row)
+        assert "nothing for key_facts" in str(told.error) and not hasattr(told, "value")
 
 
 # files of a run

@@ -1,12 +1,14 @@
 "A run becomes runs of Weights & Biases, which stay on the disk."
 
+import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true")
 
-from told import tell
+from told import ran, tell
 
 from crmeval import run
 from crmeval.bridges.trackers import export_wandb
@@ -17,4 +19,10 @@ with tempfile.TemporaryDirectory() as folder:
     )
     ids = export_wandb(done, mode="offline", folder=folder)
     assert len(ids) == 1 and list(Path(folder, "wandb").glob(f"offline-run-*{ids[0]}")), ids
-tell("wandb", "a run of its own for each system, kept on the disk")
+    other = Path(folder, "other")
+    other.mkdir()
+    command = str(Path(sys.executable).with_name("crmeval"))
+    told = json.loads(ran(command, "export", f"{folder}/r", "--to", "wandb", "--json", cwd=other))
+    files = list(Path(folder).rglob("offline-run-*/run-*.wandb"))
+    assert len(files) == 2 and all(f.stat().st_size > 1000 for f in files), (told, files)
+tell("wandb", "export in Python and by command: a run for each system, kept on the disk")

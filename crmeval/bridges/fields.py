@@ -85,7 +85,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         ),
         *("passage", "passages", "article", "conversation", "dialogue", "transcript", "input"),
     ),
-    "key_facts": ("key_facts", "facts", "keyfacts", "rubrics"),
+    "key_facts": ("key_facts", "facts", "keyfacts", "rubrics", "expected_facts"),
     "instructions": ("instructions", "constraints"),
     "conversation": ("conversation", "dialogue", "messages"),
     "passages": ("passages", "retrieval_context", "retrieved_contexts", "contexts", "documents"),
