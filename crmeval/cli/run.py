@@ -305,8 +305,7 @@ def finish(
     table: str | Path | None = None,  # File for the leaderboard as a table; None: none
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str = "",  # Address of the site that the run is published on
-    samples: int | str | None = None,  # Samples in the report, or 'all'; None: all of a run in lists
-    order: str | None = None,  # Metric that orders the answers over all pages
+    **shown,  # samples, order: see `write_report`
 ) -> int:  # 0, or 1 if answers or verdicts failed or were not asked for
     "Print the leaderboard, write the report, and list what is missing."
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
@@ -331,7 +330,6 @@ def finish(
     _say_judge(run, out)
     failed = _say_failures(run, out)
     unasked = _say_budget(run, out)
-    shown = {"samples": samples, "order": order}
     path = write_report(run, page, prices=prices or {}, slices=slices, site=site, **shown)
     out.say(f"\nreport: {path}", report=path)
     if table:

@@ -187,7 +187,7 @@ class Work:
     paid: dict = field(default_factory=dict, repr=False)  # Usage in the journal, over all sessions
     own_use_cases: tuple = field(default=(), repr=False)
     told: Sequence[Sample] = field(default=(), repr=False)  # The samples with columns for grouping
-    ask_later: Callable | None = field(default=None, repr=False)  # As for `answer_each`
+    ask_later: Callable | None = field(default=None, repr=False)  # As in `Hooks`
 
     @property
     def n_responses(self) -> int:
@@ -347,7 +347,7 @@ def scorer_key_of(
 
 def scoring_of(
     work: Work,
-) -> dict:  # Further arguments of `answer_each`
+) -> dict:  # Further arguments of `answer_all`
     "Return how the responses of a run are scored."
     asked = read_metrics(work.plan.metrics)
     scoring = {"scorer": make_scorer(work.judge, asked), "scorer_key": scorer_key_of(work)}
