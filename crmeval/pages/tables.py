@@ -159,7 +159,7 @@ class Behind:
     details: Sequence[str] = ()  # Packed details behind the rows' buttons, `chunk` rows in each
     chunk: int = 100
     by: Sequence[tuple[str, int, str]] = ()  # Sort orders of a pane: (name in the URL, column, title)
-    pane: str = ""  # HTML between filters and table that shows one row at a time
+    pane: str = ""  # Markup between filters and table that shows one row at a time
 
 
 def _data_column(k, c, titles):
