@@ -36,7 +36,7 @@ from crmeval.core.records import (
     write_parquet,
 )
 from ..core.show import Printed
-from ..core.views import how_many
+from ..core.views import RecordView, how_many, judge_in_words, prints_itself
 from ..core.whole_file import replacing
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import EVERY, add_use_case, get_use_case, knowing, own_use_cases, use_cases
@@ -104,6 +104,21 @@ class Manifest:
         said = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "more"}
         optional = {"budget", "traffic", "finished", "shards"}
         return {**{k: v for k, v in said.items() if v is not None or k not in optional}, **self.more}
+
+
+def _manifest_view(m):
+    figure = f"{how_many(m.samples.get('n', 0), 'sample')} x {how_many(len(m.clients), 'system')}"
+    facts = {
+        "from": ", ".join(m.samples.get("datasets") or {}),
+        "judged by": judge_in_words(str(m.judge.get("name", "nobody"))),
+        "crmeval": m.crmeval,
+        "revision": m.git_revision,
+    }
+    systems = [("systems",), *([str(c.get("name", ""))] for c in m.clients)]
+    return RecordView("Manifest", m.created, figure, "", facts, {"warnings": "\n".join(m.warnings)}, systems)
+
+
+prints_itself(Manifest, _manifest_view)
 
 # %% ../../nbs/runs/07_folder.ipynb #25d3bc41
 _PACKAGES = ("openai", "datasets", "evaluate", "scikit-learn", "numpy", "pyarrow")
