@@ -25,6 +25,9 @@ def _signs():
     return [(s["statuses"], re.compile(s["words"], re.IGNORECASE), s["says"]) for s in told["signs"]]
 
 
+_AT_PROXY = re.compile(r" at the proxy \S+ of (\w+|the system's proxy setting)")  # from `systems.wire`
+
+
 def why_hopeless(
     failure: CallFailed,  # Failure of a first call
 ) -> str:  # What to do; '' if another call may succeed
@@ -32,7 +35,10 @@ def why_hopeless(
     text = str(failure)
     for statuses, words, says in _signs():
         if failure.http_status in statuses and words.search(text):
-            return says
+            proxy = _AT_PROXY.search(text)
+            return (
+                f"the proxy that {proxy[1]} names cannot be reached; correct or unset it" if proxy else says
+            )
     return ""
 
 
