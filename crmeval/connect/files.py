@@ -100,14 +100,14 @@ def date_forms(
 
 def _dates_said(source: Source) -> tuple[str, dict[str, str]]:
     "Return (order for the whole file, order by column)."
-    said = source.options.get("dates", "")
-    by_column = dict(said) if isinstance(said, Mapping) else {}
-    for order in [*by_column.values(), *([said] if isinstance(said, str) and said else [])]:
+    dates = source.options.get("dates", "")
+    by_column = dict(dates) if isinstance(dates, Mapping) else {}
+    for order in [*by_column.values(), *([dates] if isinstance(dates, str) and dates else [])]:
         try:
             date_forms(str(order))
         except ValueError as error:
             raise BadCatalogue(f"source {source.name!r}: {error}") from None
-    return (said if isinstance(said, str) else ""), by_column
+    return (dates if isinstance(dates, str) else ""), by_column
 
 
 def _types_said(source: Source) -> str:
@@ -164,10 +164,10 @@ def _csv_words(source: Source, files: list[Path]) -> list[str]:
 
 def _csv_call(files: list[Path], words: list[str], form: str = "", time: str = "") -> str:
     types = [*_PLAIN_TYPES[:-1], *(["DATE", "TIMESTAMP"] if form else []), "VARCHAR"]
-    said = [f"auto_type_candidates = [{', '.join(text_in_sql(t) for t in types)}]", *words]
+    options = [f"auto_type_candidates = [{', '.join(text_in_sql(t) for t in types)}]", *words]
     if form:
-        said += [f"dateformat = {text_in_sql(form)}", f"timestampformat = {text_in_sql(f'{form} {time}')}"]
-    return f"read_csv({_listed(files)}, {', '.join(said)})"
+        options += [f"dateformat = {text_in_sql(form)}", f"timestampformat = {text_in_sql(f'{form} {time}')}"]
+    return f"read_csv({_listed(files)}, {', '.join(options)})"
 
 
 def _dated_csv(engine, source: Source, files: list[Path], words: list[str], order: str) -> str:
@@ -219,8 +219,8 @@ _NO_INTEGER = r"[+-]?0[xXbB].*"
 
 def _csv_texts(engine, source: Source, files: list[Path], words: list[str]) -> list[str]:
     "Return the options with columns of number-like codes typed as text."
-    said = {str(c): str(k) for c, k in dict(source.options.get("types") or {}).items()}  # type: ignore
-    known = {column.lower() for column in said}
+    types_given = {str(c): str(k) for c, k in dict(source.options.get("types") or {}).items()}  # type: ignore
+    known = {column.lower() for column in types_given}
     kinds = {"DOUBLE": _NO_CSV_DOUBLE, "BIGINT": _NO_INTEGER}
     there = columns_in(engine, _csv_call(files, words))
     asked = {c: kinds[kind] for c, kind in there.items() if kind in kinds and c.lower() not in known}
@@ -229,7 +229,7 @@ def _csv_texts(engine, source: Source, files: list[Path], words: list[str]) -> l
     codes = _codes(engine, (f"read_csv({_listed([file])}, {said_text})" for file in files), asked)
     if not codes:
         return words
-    types = {**said, **dict.fromkeys(codes, "VARCHAR")}
+    types = {**types_given, **dict.fromkeys(codes, "VARCHAR")}
     listed = ", ".join(f"{text_in_sql(c)}: {text_in_sql(k)}" for c, k in types.items())
     return [*plain, f"types = {{{listed}}}"]
 
@@ -249,9 +249,9 @@ def _json(engine, source: Source, files: list[Path]) -> str:
     _types_said(source)
     call, there = _json_texts(engine, files)
     cast = {str(c): f"CAST({name_in_sql(str(c))} AS {kind})" for c, kind in types.items()}
-    said = {column.lower() for column in cast}
+    names = {column.lower() for column in cast}
     for column, kind in there.items():
-        if kind == "JSON" and column.lower() not in said:
+        if kind == "JSON" and column.lower() not in names:
             # a column of mixed types: return strings unquoted, independent of the other rows
             name = name_in_sql(column)
             cast[column] = (
@@ -305,16 +305,16 @@ def file_tables(
 ) -> dict[str, Source]:  # Table -> a source with the address of this table
     "Return the tables of a file source by name."
     check_options(source, _OPTIONS[source.kind])
-    said = source.options.get("tables")
-    if not said:
+    tables = source.options.get("tables")
+    if not tables:
         names = list(source.read or {source.name: None})
         if len(names) > 1:
             told_names = f"source {source.name!r} is one table, and read lists {', '.join(names)}"
             raise BadCatalogue(f"{told_names}; assign the files with tables: {{NAME: PATTERN}}")
         return {names[0]: source}
-    assert isinstance(said, Mapping)
+    assert isinstance(tables, Mapping)
     found = {}
-    for name, pattern in said.items():
+    for name, pattern in tables.items():
         if not isinstance(pattern, str) or ".." in Path(pattern).parts or Path(pattern).is_absolute():
             raise BadCatalogue(
                 f"source {source.name!r}: tables: {name}: {pattern!r}; expected a path below it"

@@ -101,9 +101,9 @@ class Manifest:
 
     def as_dict(self) -> dict:
         "Return plain data, without optional fields that are None."
-        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "more"}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "more"}
         optional = {"budget", "traffic", "finished", "shards"}
-        return {**{k: v for k, v in said.items() if v is not None or k not in optional}, **self.more}
+        return {**{k: v for k, v in values.items() if v is not None or k not in optional}, **self.more}
 
 
 def _manifest_view(m):
@@ -174,9 +174,9 @@ def manifest_of(
 
 def _templates(use_cases, clients):
     "Return the prompt templates used; those of a prompt variant under its name."
-    said = {u: get_use_case(u).prompt for u in use_cases}
+    prompts = {u: get_use_case(u).prompt for u in use_cases}
     variants = (c.variant for c in clients if hasattr(c, "own_prompt"))
-    return said | {f"{u} [{v.name}]": text for v in variants for u, text in v.prompts.items()}
+    return prompts | {f"{u} [{v.name}]": text for v in variants for u, text in v.prompts.items()}
 
 
 def _counts(samples):
@@ -255,10 +255,10 @@ class Run(Printed):
         return isinstance(self.responses, RecordTable)
 
     def __str__(self):
-        told = self.manifest.responses if self.in_tables else Counter(r.status for r in self.responses)
-        lost = {s: n for s, n in told.items() if s != "ok"}
-        told = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
-        made = f"{how_many(len(self.responses), 'response')}{f' ({told})' if told else ''}"
+        counts = self.manifest.responses if self.in_tables else Counter(r.status for r in self.responses)
+        lost = {s: n for s, n in counts.items() if s != "ok"}
+        counts = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
+        made = f"{how_many(len(self.responses), 'response')}{f' ({counts})' if counts else ''}"
         asked = f"{how_many(len(self.samples), 'sample')} x {how_many(len(self.clients), 'system')}"
         return f"{asked} = {made}, {how_many(len(self.scores), 'score')} in {self.folder}"
 
@@ -299,16 +299,16 @@ def read_manifest(
     if not path.is_file():
         raise ValueError(f"{folder} is not a run folder: it has no manifest.json")
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as e:
         raise ValueError(f"{path} cannot be read: {e}") from None
-    found = said.get("schema_version") if isinstance(said, dict) else None
+    found = content.get("schema_version") if isinstance(content, dict) else None
     if type(found) is not int or found > SCHEMA_VERSION:
         raise ValueError(
             f"{folder} has schema version {found!r}; this crmeval reads up to {SCHEMA_VERSION}. "
             "Update crmeval, or choose another folder"
         )
-    return as_manifest(said)
+    return as_manifest(content)
 
 
 # missing fields must not be filled in from the machine that reads the manifest
@@ -319,12 +319,12 @@ _UNSAID = {
 
 
 def as_manifest(
-    said: Mapping,  # Content of a manifest.json
+    content: Mapping,  # Content of a manifest.json
 ) -> Manifest:  # Missing fields are empty, unknown ones are kept in `more`
     "Return a manifest from plain data."
     known = {f.name for f in fields(Manifest)} - {"more"}
-    more = {k: v for k, v in said.items() if k not in known}
-    return Manifest(**{**_UNSAID, **{k: v for k, v in said.items() if k in known}}, more=more)
+    more = {k: v for k, v in content.items() if k not in known}
+    return Manifest(**{**_UNSAID, **{k: v for k, v in content.items() if k in known}}, more=more)
 
 # %% ../../nbs/runs/07_folder.ipynb #8595f19e
 def make_known(
@@ -358,10 +358,10 @@ def open_run(
     most = LARGE if large is None else large
     reading = table_of if _rows_in(folder / "responses.parquet") >= most else read_table
     run = Run(folder, manifest, *(reading(folder / f"{n}.parquet", kind) for n, kind in FILES.items()))
-    said = sum(manifest.responses.values()) if manifest.responses else len(run.responses)
-    if said != len(run.responses):
+    expected = sum(manifest.responses.values()) if manifest.responses else len(run.responses)
+    if expected != len(run.responses):
         raise ValueError(
-            f"{folder} holds {how_many(len(run.responses), 'response')} and its manifest says {said}: "
+            f"{folder} holds {how_many(len(run.responses), 'response')} and its manifest says {expected}: "
             f"{REBUILD}"
         )
     return run

@@ -40,11 +40,11 @@ def message_request(
     "Convert a chat request to Anthropic's format; unsupported options raise `CallFailed`."
     if stray := [k for k in body if k not in _TAKEN | _IGNORED]:
         raise CallFailed(f"{stray[0]!r} is not supported in a batch of messages", status="not_run")
-    said = [(m["role"], plain_text(m.get("content"))) for m in body["messages"]]
-    system = [text for role, text in said if role in ("system", "developer")]
+    turns = [(m["role"], plain_text(m.get("content"))) for m in body["messages"]]
+    system = [text for role, text in turns if role in ("system", "developer")]
     most = body.get("max_tokens") or body.get("max_completion_tokens") or USUAL_MOST
     out = {"model": body["model"], "max_tokens": most}
-    out["messages"] = [{"role": r, "content": t} for r, t in said if r not in ("system", "developer")]
+    out["messages"] = [{"role": r, "content": t} for r, t in turns if r not in ("system", "developer")]
     if system:
         out["system"] = "\n\n".join(system)
     if body.get("temperature") is not None:
@@ -70,11 +70,11 @@ def completion_body(
 ) -> dict:  # Body of a chat completion
     "Convert a message to OpenAI's format."
     blocks = [b for b in message.get("content") or () if isinstance(b, Mapping)]
-    said = {"role": "assistant", "content": "".join(_texts(blocks, "text"))}
+    answer = {"role": "assistant", "content": "".join(_texts(blocks, "text"))}
     if thoughts := "".join(_texts(blocks, "thinking")):
-        said["reasoning_content"] = thoughts
+        answer["reasoning_content"] = thoughts
     reason = message.get("stop_reason")
-    choice = {"index": 0, "message": said, "finish_reason": _ENDS.get(str(reason), reason)}
+    choice = {"index": 0, "message": answer, "finish_reason": _ENDS.get(str(reason), reason)}
     return {"model": message.get("model"), "choices": [choice], "usage": _usage(message.get("usage"))}
 
 
@@ -82,13 +82,13 @@ def _texts(blocks, kind):
     return [b[kind] for b in blocks if b.get("type") == kind and isinstance(b.get(kind), str)]
 
 
-def _usage(told):
+def _usage(given):
     "Return token counts; tokens read from or written to a cache count as prompt tokens."
-    told = told if isinstance(told, Mapping) else {}
+    given = given if isinstance(given, Mapping) else {}
     names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    counts = [told.get(name) or 0 for name in names]
-    known = all(type(n) is int for n in counts) and "input_tokens" in told
-    return {"prompt_tokens": sum(counts) if known else None, "completion_tokens": told.get("output_tokens")}
+    counts = [given.get(name) or 0 for name in names]
+    known = all(type(n) is int for n in counts) and "input_tokens" in given
+    return {"prompt_tokens": sum(counts) if known else None, "completion_tokens": given.get("output_tokens")}
 
 
 def answer_line(
@@ -129,9 +129,9 @@ class MessageBatches:
         self.paths: dict[str, Path] = {}  # stand-in identifier -> file
 
     async def _got(self, path, **params) -> dict:
-        told: Any = {"headers": self.head, "params": params}
+        options: Any = {"headers": self.head, "params": params}
         try:
-            found: Any = await self.sdk.get(path, cast_to=object, options=told)
+            found: Any = await self.sdk.get(path, cast_to=object, options=options)
         except Exception as e:
             raise self.client.failure(e) from None
         return found if isinstance(found, dict) else {}
@@ -151,9 +151,9 @@ class MessageBatches:
         "Start a batch and return its identifier."
         entries = _entries(self.paths[file])
         asked = [{"custom_id": e["custom_id"], "params": message_request(e["body"])} for e in entries]
-        told: Any = {"body": {"requests": asked}, "options": {"headers": self.head, "max_retries": 0}}
+        options: Any = {"body": {"requests": asked}, "options": {"headers": self.head, "max_retries": 0}}
         try:
-            made: Any = await self.sdk.post("/messages/batches", cast_to=object, **told)
+            made: Any = await self.sdk.post("/messages/batches", cast_to=object, **options)
         except Exception as e:
             raise self.client.failure(e) from None
         return checked_id(made.get("id") if isinstance(made, dict) else made, "a batch")
@@ -237,10 +237,10 @@ def _entries(path: Path) -> Iterator[dict]:
 
 def _counts(batch):
     "Return the numbers of requests succeeded, processing, errored, canceled and expired."
-    told = batch.get("request_counts")
-    told = told if isinstance(told, dict) else {}
+    counts = batch.get("request_counts")
+    counts = counts if isinstance(counts, dict) else {}
     names = ("succeeded", "processing", "errored", "canceled", "expired")
-    return [n if type(n := told.get(name)) is int and n >= 0 else 0 for name in names]
+    return [n if type(n := counts.get(name)) is int and n >= 0 else 0 for name in names]
 
 
 def _created(batch):

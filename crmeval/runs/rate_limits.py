@@ -81,8 +81,8 @@ def planned_limits(
 ) -> list[RateLimit]:
     "Return the limits that a plan sets for a client."
     names, found = limit_names(client), []
-    for what, told in ("requests", requests), ("tokens", tokens):
-        named = [told[n] for n in names if n in told]
+    for what, settings in ("requests", requests), ("tokens", tokens):
+        named = [settings[n] for n in names if n in settings]
         found += [RateLimit(what, named[0], window_s)] if named else []
     return found
 
@@ -145,13 +145,13 @@ class Books:
 
     def _forget(self):
         "Drop entries that are too old to count."
-        told, waiting = self.notes["told"], self.notes["waiting"]
-        for key in [k for k, t in told.items() if self.now - t[3] > BELIEVED_S]:
-            del told[key]
+        limits, waiting = self.notes["told"], self.notes["waiting"]
+        for key in [k for k, t in limits.items() if self.now - t[3] > BELIEVED_S]:
+            del limits[key]
         for who in [w for w, (_, at, _) in waiting.items() if self.now - at > BELIEVED_S]:
             del waiting[who]
         for key in list(self.notes["windows"]):
-            if not self.window(key).used(self.now) and key not in told:
+            if not self.window(key).used(self.now) and key not in limits:
                 del self.notes["windows"][key], self.windows[key]
 
     def _planned_elsewhere(self, planned):
@@ -166,8 +166,8 @@ class Books:
         return [RateLimit(what, float(n), float(s), ANOTHER) for what, s, n in parts]
 
     def _told(self):
-        named = ((key.partition(":"), told) for key, told in self.notes["told"].items())
-        return [RateLimit(what, told[0], float(s), HEADERS) for (what, _, s), told in named]
+        named = ((key.partition(":"), entry) for key, entry in self.notes["told"].items())
+        return [RateLimit(what, entry[0], float(s), HEADERS) for (what, _, s), entry in named]
 
     def window(self, key: str) -> Window:
         "Return the usage window of a limit."
@@ -187,10 +187,10 @@ class Books:
         "Return how long an amount waits for one limit; a larger amount waits for the whole limit."
         window, amount = self.window(limit.key), min(amount, limit.amount)
         wait = window.fits_in(self.now, amount, limit.amount)
-        told = self.notes["told"].get(limit.key)
-        if not wait or limit.source != HEADERS or told is None:
+        entry = self.notes["told"].get(limit.key)
+        if not wait or limit.source != HEADERS or entry is None:
             return wait
-        _, remaining, total, _, free_at = told
+        _, remaining, total, _, free_at = entry
         left = limit.amount if self.now >= free_at else remaining
         spare = max(amount, TRANSIT * limit.amount)
         if left - (window.total - total) >= amount + spare:
@@ -274,27 +274,27 @@ class Books:
 
     def hear(
         self,
-        told: ToldLimit,
+        limit: ToldLimit,
         booking: Booking | None = None,  # Of the call whose response reported the limit
     ) -> None:
         "Record one limit that headers report."
-        if told.window_s > LONG_S:
-            if not told.remaining:
-                pause = max(1.0, told.window_s / told.limit)
-                self.shut(pause, f"{told.limit:,} {told.what} in {told.window_s / 3600:g} h are used up")
+        if limit.window_s > LONG_S:
+            if not limit.remaining:
+                pause = max(1.0, limit.window_s / limit.limit)
+                self.shut(pause, f"{limit.limit:,} {limit.what} in {limit.window_s / 3600:g} h are used up")
             return
-        key = f"{told.what}:{told.window_s:g}"
+        key = f"{limit.what}:{limit.window_s:g}"
         window = self.window(key)
         used, total = window.used(self.now), window.total
         if booking is not None and key in booking.used:
             used, total = booking.used[key] + window.total - booking.totals[key], booking.totals[key]
-        reset_s = told.window_s if told.reset_s is None else min(told.reset_s, told.window_s)
-        others = told.limit - told.remaining - used
+        reset_s = limit.window_s if limit.reset_s is None else min(limit.reset_s, limit.window_s)
+        others = limit.limit - limit.remaining - used
         if others > 0:
-            window.book(self.now - (told.window_s - reset_s), others, own=False)
+            window.book(self.now - (limit.window_s - reset_s), others, own=False)
         before = self.notes["told"].get(key)
         if before is None or total >= before[2]:
-            self.notes["told"][key] = [told.limit, told.remaining, total, self.now, self.now + reset_s]
+            self.notes["told"][key] = [limit.limit, limit.remaining, total, self.now, self.now + reset_s]
             self.limits = [*self.planned, *self._told()]
 
     def shut(self, seconds: float, why: str) -> None:
@@ -479,8 +479,8 @@ class Gate:
         amounts = _really_used(usage, failure)
 
         def settle(books):
-            for told in heard.told:
-                books.hear(told, booking)
+            for limit in heard.told:
+                books.hear(limit, booking)
             for blind, wanted in list(self._blind.values()) if heard.told else ():
                 books.adopt(blind, wanted)
             books.settle(booking, amounts)
@@ -518,8 +518,8 @@ def _really_used(usage, failure):
         return dict.fromkeys(("tokens", "input_tokens", "output_tokens"), 0) if spent_nothing else {}
     if None in (usage.input_tokens, usage.output_tokens):
         return {}
-    told = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-    return {**told, "tokens": usage.input_tokens + usage.output_tokens}
+    kinds = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    return {**kinds, "tokens": usage.input_tokens + usage.output_tokens}
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #15cbbe14
 class RateLimits:
@@ -578,17 +578,17 @@ class RateLimits:
         if salt is None:
             return None
         mark = client.key_mark(salt) if hasattr(client, "key_mark") else ""
-        told = "\n".join([*map(str, key), mark])
-        name = hashlib.blake2b(told.encode("utf-8", "replace"), key=salt, digest_size=16).hexdigest()
+        identity = "\n".join([*map(str, key), mark])
+        name = hashlib.blake2b(identity.encode("utf-8", "replace"), key=salt, digest_size=16).hexdigest()
         return self.place.at(name, make)
 
     def notes(self) -> list[str]:
         "Return a sentence for each limit of the plan whose name matches no client."
-        told = ("requests_per_minute", self.requests), ("tokens_per_minute", self.tokens)
-        idle = [(field, name) for field, named in told for name in named if name not in self.asked]
-        said = "no system, model or provider of this run is named"
+        options = ("requests_per_minute", self.requests), ("tokens_per_minute", self.tokens)
+        idle = [(field, name) for field, named in options for name in named if name not in self.asked]
+        reason = "no system, model or provider of this run is named"
         names = ", ".join(map(repr, sorted(self.asked - {"*"})[:6]))
-        return [f"{field}: {said} {name!r}; asked: {names}" for field, name in idle if self.asked]
+        return [f"{field}: {reason} {name!r}; asked: {names}" for field, name in idle if self.asked]
 
     def summary(self, key: tuple) -> dict:
         "Return the summary of a gate as plain data; empty if there is none."
@@ -607,5 +607,5 @@ def heard_limits(
     scale = gate.window_s / 60
     if scale == 1:
         return found
-    told = [ToldLimit(t.what, t.limit, t.remaining, t.reset_s, t.window_s * scale) for t in found.told]
-    return HeardLimits(tuple(told), found.pause_s, found.refused)
+    limits = [ToldLimit(t.what, t.limit, t.remaining, t.reset_s, t.window_s * scale) for t in found.told]
+    return HeardLimits(tuple(limits), found.pause_s, found.refused)

@@ -95,8 +95,8 @@ def _checked_proxy(name, address):
     if not fault and not urlsplit(address).hostname:
         fault = "it names no host"
     if fault:
-        told = "expected the address of a proxy, such as 'http://proxy.example:3128'"
-        raise ValueError(f"{name} is {public_url(address)!r}, {told}: {fault}")
+        expected = "expected the address of a proxy, such as 'http://proxy.example:3128'"
+        raise ValueError(f"{name} is {public_url(address)!r}, {expected}: {fault}")
     return name, address
 
 
@@ -188,13 +188,13 @@ def request_headers(
     own: Mapping[str, str] | None = None,  # Header -> value; overrides the defaults
 ) -> dict[str, str]:
     "Return the headers of every request."
-    told = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "crmeval"}
+    fields = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "crmeval"}
     if key is not None:
-        told["Authorization"] = f"Bearer {key}"
+        fields["Authorization"] = f"Bearer {key}"
     if host == "api.openai.com" or (host or "").endswith(".api.openai.com"):
         ids = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-        told |= {header: os.environ[name] for header, name in ids.items() if os.environ.get(name)}
-    return {**{k: v for k, v in told.items() if k.lower() not in _small(own)}, **(own or {})}
+        fields |= {header: os.environ[name] for header, name in ids.items() if os.environ.get(name)}
+    return {**{k: v for k, v in fields.items() if k.lower() not in _small(own)}, **(own or {})}
 
 
 def _small(headers):
@@ -302,11 +302,11 @@ def without_key(
 def _sent_elsewhere(answer, key):
     "Return the failure for an endpoint that redirects."
     there = public_url(answer.headers.get("location", "nowhere"))
-    said = (
+    message = (
         f"HTTP {answer.status}: the endpoint redirects to {there}; "
         "redirects are not followed, so set base_url to that address"
     )
-    return CallFailed(redact(said, key), http_status=answer.status)
+    return CallFailed(redact(message, key), http_status=answer.status)
 
 # %% ../../nbs/systems/00_wire.ipynb #77c32841
 _CALLS = re.compile(r"/(?:chat/completions|completions|responses|messages)/*\Z")
@@ -356,7 +356,7 @@ def sdk_of(
     parts = urlsplit(base_of(url))
     login = f"Basic {said_back(url, key)}" if parts.username else None
     own = request_headers(parts.hostname, None if login else key, headers)
-    told = {k: v for k, v in own.items() if k not in ("Content-Type", "Accept")}
+    kept = {k: v for k, v in own.items() if k not in ("Content-Type", "Accept")}
     left_out = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
     more = {"Authorization": login} if login else {}
     way = {"trust_env": False, "proxy": proxy_of(url), "follow_redirects": False}
@@ -364,7 +364,7 @@ def sdk_of(
     return openai.AsyncOpenAI(
         api_key=key or "no-key-needed",
         base_url=urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")),
-        default_headers={**left_out, **more, **told},  # type: ignore[dict-item]
+        default_headers={**left_out, **more, **kept},  # type: ignore[dict-item]
         default_query=dict(parse_qsl(parts.query)),
         timeout=600,
         http_client=openai.DefaultAsyncHttpxClient(**way),
@@ -384,8 +384,8 @@ def page_failure(
         return None
     title = re.search(r"<(?:title|h1)[^>]{0,80}>([^<]{1,120})", text[:20_000], re.IGNORECASE)
     named = f" ({' '.join(title[1].split())!r})" if title and title[1].strip() else ""
-    said = f"a web page came instead of an answer{named}: a proxy, a login, or not the interface's address"
-    return CallFailed(redact(said), status="parse_error", retryable=True, body=text[:2000])
+    message = f"a web page came instead of an answer{named}: a proxy, a login, or not the interface's address"
+    return CallFailed(redact(message), status="parse_error", retryable=True, body=text[:2000])
 
 # %% ../../nbs/systems/00_wire.ipynb #9fc515f7
 def event_data(
@@ -436,16 +436,16 @@ class Wire:
     def _ask(self, body, **headers):
         import aiohttp
 
-        told = {"data": _encoded(body), "headers": headers, "proxy": self.proxy}
+        options = {"data": _encoded(body), "headers": headers, "proxy": self.proxy}
         if not self.reached:  # fails fast if nothing listens there
-            told["timeout"] = aiohttp.ClientTimeout(total=None, sock_connect=_FIRST_CONNECT_S)
-        return self.session.post(self.address, allow_redirects=False, **told)
+            options["timeout"] = aiohttp.ClientTimeout(total=None, sock_connect=_FIRST_CONNECT_S)
+        return self.session.post(self.address, allow_redirects=False, **options)
 
     async def _checked(self, answer):
         "Raise `CallFailed` for a redirect or an error status."
         self.reached = True
-        if (heard := HEARD.get()) is not None:  # the run reads rate limits from headers
-            heard(answer.status, answer.headers)
+        if (listener := HEARD.get()) is not None:  # the run reads rate limits from headers
+            listener(answer.status, answer.headers)
         if 300 <= answer.status < 400:
             raise _sent_elsewhere(answer, self.key)
         if answer.status >= 400:

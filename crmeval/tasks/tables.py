@@ -53,8 +53,8 @@ _READING: ContextVar[Reading | None] = ContextVar("crmeval_reading", default=Non
 
 def told_encoding() -> str | None:  # None: not set
     "Return the encoding set for all text files in the current context."
-    told = _READING.get()
-    return told.encoding if told else None
+    state = _READING.get()
+    return state.encoding if state else None
 
 
 def check_encoding(
@@ -88,10 +88,10 @@ def reading(
 ) -> Iterator[Reading]:
     "Set the encoding of files within the context, and collect notes on guesses instead of warnings."
     outer = _READING.get()
-    told = Reading(check_encoding(encoding), outer.notes if outer else [])  # shared with the outer context
-    token = _READING.set(told)
+    state = Reading(check_encoding(encoding), outer.notes if outer else [])  # shared with the outer context
+    token = _READING.set(state)
     try:
-        yield told
+        yield state
     finally:
         _READING.reset(token)
 
@@ -100,11 +100,11 @@ def take_note(
     text: str,  # A sentence about the data read
 ) -> None:
     "Add a note to the context of `reading`; outside of it, issue a warning."
-    told = _READING.get()
-    if told is None:
+    state = _READING.get()
+    if state is None:
         warnings.warn(text, stacklevel=4)
-    elif text not in told.notes:
-        told.notes.append(text)
+    elif text not in state.notes:
+        state.notes.append(text)
 
 
 def _encoding(data):
@@ -158,8 +158,8 @@ def file_text(
     name: str,  # File name, for errors
 ) -> str:  # Without byte order mark
     "Decode a text file with the encoding of `reading` or a detected one; errors name the line."
-    told = _READING.get()
-    encoding = (told and told.encoding) or _encoding(data)
+    state = _READING.get()
+    encoding = (state and state.encoding) or _encoding(data)
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as e:
@@ -221,10 +221,10 @@ def csv_rows(
     separator: str | None = None,  # Character between cells; None: detected
 ) -> list[tuple[int, list[str]]]:  # (first line, cells) of each row, including empty ones
     "Split a table into cells."
-    said, first = _SAID.match(text), 1
-    if said:
-        text, first = text[said.end() :], 1 + said[0].count("\n")
-        separator = "\t" if said[1] == "\\t" else said[1]
+    sep_line, first = _SAID.match(text), 1
+    if sep_line:
+        text, first = text[sep_line.end() :], 1 + sep_line[0].count("\n")
+        separator = "\t" if sep_line[1] == "\\t" else sep_line[1]
     limit = csv.field_size_limit(_LONGEST_CELL)
     try:
         lines = io.StringIO(text, newline="")
@@ -246,8 +246,8 @@ def _numbered(lines, separator, first, name):
         raise ValueError(f"{name}, line {start}: {why}") from None
     except UnicodeDecodeError as e:
         why = f"byte 0x{e.object[e.start]:02x} is not {e.encoding.upper()}"
-        told = "a long file is read in the encoding of its beginning, unless --encoding (encoding=) is set"
-        raise ValueError(f"{name}, line {start} or soon after it: {why}; {told}") from None
+        advice = "a long file is read in the encoding of its beginning, unless --encoding (encoding=) is set"
+        raise ValueError(f"{name}, line {start} or soon after it: {why}; {advice}") from None
 
 
 _HEAD = 1_000_000  # bytes from which the encoding and the separator of a long table are detected
@@ -263,15 +263,15 @@ def csv_stream(
         head = f.read(_HEAD)
     encoding = _encoding(head)
     text = head.decode(encoding, errors="ignore").removeprefix("\ufeff")
-    said = _SAID.match(text)
-    if said:
-        separator = "\t" if said[1] == "\\t" else said[1]
+    sep_line = _SAID.match(text)
+    if sep_line:
+        separator = "\t" if sep_line[1] == "\\t" else sep_line[1]
     limit = csv.field_size_limit(_LONGEST_CELL)
     try:
         with open(path, encoding=encoding, newline="") as f:
             lines = _without_mark(f)
-            first = 1 + (said[0].count("\n") if said else 0)
-            rest = itertools.islice(lines, len(said[0].splitlines()) if said else 0, None)
+            first = 1 + (sep_line[0].count("\n") if sep_line else 0)
+            rest = itertools.islice(lines, len(sep_line[0].splitlines()) if sep_line else 0, None)
             yield from _numbered(rest, separator or _separator(text, ()), first, str(path))
     finally:
         csv.field_size_limit(limit)
@@ -336,8 +336,8 @@ def _check_unpacked(path):
         return
     if unpacked > _MOST_UNPACKED:
         most = f"{_MOST_UNPACKED / 1e9:.1f} GB"
-        told = f"{path.name} unpacks to {unpacked / 1e9:.1f} GB"
-        raise ValueError(f"{told}, expected {most} at most; take .csv or .parquet")
+        problem = f"{path.name} unpacks to {unpacked / 1e9:.1f} GB"
+        raise ValueError(f"{problem}, expected {most} at most; take .csv or .parquet")
 
 
 def _opened(path, **options):
