@@ -22,7 +22,7 @@ from crmeval.core.records import Response, Sample, Score
 from crmeval.judges.llm import LLMJudge
 from crmeval.runs.areas import make_scorer
 from crmeval.runs.journal import Journal
-from crmeval.runs.runner import answer_all, answer_each
+from crmeval.runs.runner import Asking, Scoring, answer_all, answer_each
 from crmeval.systems.openai import OpenAIClient
 
 USE_CASE = "service_conversation_summary"
@@ -150,10 +150,9 @@ async def _pass(path, n, client, scored, concurrency, text=conversation):
         async for _ in answer_each(
             samples(n, text=text),
             [client],
-            concurrency=concurrency,
+            asking=Asking(concurrency),
             journal=journal,
-            scorer=_score if scored else None,
-            scorer_key="instant",
+            scoring=Scoring(_score if scored else None, "instant"),
         ):
             rows += 1
     finally:
@@ -227,11 +226,9 @@ async def _faulty(args, path):
         async for row in answer_each(
             samples(args.samples),
             [client],
-            concurrency=args.concurrency,
-            retries=args.retries,
+            asking=Asking(args.concurrency, retries=args.retries),
             journal=journal,
-            scorer=make_scorer(judge),
-            scorer_key="rubric",
+            scoring=Scoring(make_scorer(judge), "rubric"),
         ):
             rows.append(row)
     finally:

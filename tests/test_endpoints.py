@@ -1135,6 +1135,49 @@ def test_proxies_by_other_names():
     assert proxy_of("http://llm.intern/v1", {}) is None
 
 
+@pytest.fixture
+def no_proxies(monkeypatch):
+    for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_that_cannot_be_read_is_blamed_before_anything_is_sent(name, no_proxies, monkeypatch):
+    monkeypatch.setenv(name, "http://user:hunter22@proxy:80:80")
+    with pytest.raises(
+        ValueError, match=f"^{name} is 'http://proxy:80:80', expected the address of a proxy"
+    ) as e:
+        OpenAIClient("m", base_url="https://llm.example.com/v1")
+    assert "hunter22" not in str(e.value) and "base" not in str(e.value)
+    OpenAIClient("m", base_url="http://127.0.0.1:9/v1")  # reached without the proxy
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://user:hunter22@127.0.0.1:9", "http://user:hunter22@proxy.invalid:1"]
+)
+def test_a_proxy_that_cannot_be_reached_is_named_with_its_variable(proxy, no_proxies, monkeypatch):
+    from crmeval.runs.opening import why_hopeless
+
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    client = OpenAIClient("m", base_url="https://llm.example.com/v1", timeout_s=20)
+
+    async def asked():
+        try:
+            with pytest.raises(CallFailed) as e:
+                await client.chat("hello")
+            return e.value
+        finally:
+            await client.aclose()
+
+    failure = asyncio.run(asked())
+    assert f"at the proxy http://{proxy.rpartition('@')[2]} of HTTPS_PROXY (asked: https://llm" in str(
+        failure
+    )
+    assert why_hopeless(failure).startswith("the proxy that HTTPS_PROXY names cannot be reached")
+    assert "hunter22" not in str(failure) and "base-url" not in why_hopeless(failure)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_asks_this_machine_directly(endpoint, monkeypatch, stream):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):

@@ -12,7 +12,8 @@ from markdown_it import MarkdownIt
 
 from crmeval.cli.words import Output, on_terminal
 from crmeval.core.show import json_on_terminal
-from crmeval.core.table_file import write_table
+from crmeval.core.table_file import md_table, write_table
+from crmeval.live.training_files import TrainingFiles, data_sheet
 
 SIGNS = [
     *"=+-@\t\r\n\x0b\x1b\x07\x08\x00\x9b\x9d\x9c\u202e\u2066\u2069\u200b\ufeff\u2028\x85\ud83d",
@@ -87,6 +88,33 @@ def test_a_name_in_a_markdown_table_is_words_alone(tmp_path):
         kinds = {c.type for c in cell.children}
         assert kinds <= {"text", "text_special"}, (text, cell.content, kinds)
         assert " ".join("".join(c.content for c in cell.children).split()) == in_words(text), cell.content
+
+
+def inline_cells(table):
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(table)
+    return [t for t in tokens if t.type == "inline"]
+
+
+@pytest.mark.parametrize("cell", [str, lambda text: f"[{text}](a.html)", lambda text: f"`{text}`"])
+def test_no_text_leaves_its_cell_whatever_a_caller_makes_of_it(cell):
+    told = [t.replace("\ud83d", "") for t in texts(17)]
+    table = md_table(["system", "n"], [[t, str(i)] for i, t in enumerate(told)], cell=cell)
+    assert len(table.splitlines()) == 2 + len(told)
+    cells = inline_cells(table)
+    assert len(cells) == 2 + 2 * len(told)
+    assert [c.content for c in cells[3::2]] == [cell(str(i)) for i in range(len(told))]
+
+
+def test_a_data_sheet_of_training_files_shows_names_as_words(tmp_path):
+    told = [t.replace("\ud83d", "") for t in texts(18, n=60)]
+    (tmp_path / "train.jsonl").write_text("{}\n", encoding="utf-8")
+    sources = {(t, "consent", "a person"): 1 for t in told}
+    done = TrainingFiles(tmp_path, "openai", {"train.jsonl": 1}, sources, {}, {}, None, {})
+    sheet = data_sheet(done)
+    table = sheet.partition("## Sources\n\n")[2].partition("\n\n")[0]
+    assert len(table.splitlines()) == 2 + len(sources)
+    for cell in inline_cells(table):
+        assert {c.type for c in cell.children} <= {"text", "text_special"}, cell.content
 
 
 def test_a_name_in_latex_holds_no_command(tmp_path):

@@ -215,6 +215,31 @@ def test_what_is_written_outlives_its_keys_its_neighbours_and_a_reload(browser):
         assert kept[-1].edited == "My own text." and area.count() == 0 and page.evaluate("draft.edit") is None
 
 
+@pytest.mark.parametrize("click", ["accept", "ignore", "save"])
+def test_a_cell_run_again_shows_what_was_typed_and_a_click_saves_it(browser, click):
+    with feedback(browser) as (kernel, page, form, kept):
+        page.locator("[data-do=up]").click()
+        kernel.run()
+        page.locator("[data-do=edit]").click()
+        page.locator("textarea").fill("My own text.")
+        page.get_by_label("In your words").fill("too sho")
+        page.wait_for_function("draft.edit === 'My own text.' && draft.words === 'too sho'")
+        again = FeedbackForm("r1", "Hello\r\nAna", kept.append)
+        page.evaluate("(d) => { window.draft = d; }", form.unsaved(page.evaluate("draft")))
+        again.take_over(form)
+        kernel.reload(again.view())
+        page.evaluate("sent.splice(0)")  # what the page of the earlier form sent while it was taken out
+        kernel.answer = again.answer
+        words = page.get_by_label("In your words")
+        assert (page.locator("textarea").input_value(), words.input_value()) == ("My own text.", "too sho")
+        assert page.locator("[data-do=up]").get_attribute("aria-pressed") == "true" and kept == []
+        page.locator(f"[data-do={click}]").click()
+        kernel.run()
+        edited = "My own text." if click == "save" else None
+        assert (kept[-1].words, kept[-1].thumb, kept[-1].edited) == ("too sho", "up", edited)
+        assert form.close() is None, "nothing is pending in the earlier form"
+
+
 def test_ticks_before_the_answer_count_all(browser):
     with feedback(browser) as (kernel, page, form, _):
         page.locator("[data-do=accept]").click()

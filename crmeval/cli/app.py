@@ -182,16 +182,16 @@ def main(
             raise
         return 0 if e.code == 1 else int(e.code or 0)
     except (ValueError, OSError, RuntimeError) as e:
-        said = _by_its_word(_one_line(e, words), words)
-        return _refused(f"{said}{_meant_option(said, words)}{_where(e, words)}")
+        message = _by_its_word(_one_line(e, words), words)
+        return _refused(f"{message}{_meant_option(message, words)}{_where(e, words)}")
     except Exception as e:
         return _refused(f"{_one_line(e, words)}{_whose(e)}{_where(e, words)}")
 
 
-def _refused(said):
+def _refused(message):
     "Print an error and return the exit code; a full disk behind standard error does not change the code."
     with contextlib.suppress(OSError):
-        print(f"crmeval: {said}", file=sys.stderr, flush=True)
+        print(f"crmeval: {message}", file=sys.stderr, flush=True)
     return 2
 
 
@@ -204,9 +204,9 @@ def _plan_options():
     return [s.word or f"--{n.replace('_', '-')}" for n, s in settings().items() if s.word != ""]
 
 
-def _meant_option(said, words):
+def _meant_option(message, words):
     "Return a note if a word was taken for an argument but looks like an option; '' if none does."
-    if not any(told in said for told in ("there is no plan", "has no place for", "is not a run folder")):
+    if not any(sign in message for sign in ("there is no plan", "has no place for", "is not a run folder")):
         return ""
     for word in words[1:]:
         bare = word.lstrip(_DASHES)
@@ -225,13 +225,13 @@ def _whose(error):
     return f" ({type(error).__name__}, an error in crmeval, not in your input; --verbose shows where)"
 
 
-def _by_its_word(said, words):
+def _by_its_word(message, words):
     "Replace an argument's name in an error message by the option that was typed."
-    name = said.partition(" is ")[0]
+    name = message.partition(" is ")[0]
     typed = {w.partition("=")[0] for w in words}
     own = "--" + name.replace("_", "-")
     word = next((w for w in (own, _OPTION_OF.get(name, own)) if w in typed), "")
-    return f"{word}{said.removeprefix(name)}" if name.isidentifier() and word else said
+    return f"{word}{message.removeprefix(name)}" if name.isidentifier() and word else message
 
 
 _OPTION_OF = {
@@ -249,8 +249,8 @@ def _where(error, words):
         return ""
     import traceback
 
-    told = "".join(traceback.format_tb(error.__traceback__)).splitlines()
-    return "".join("\n" + without_keys(printable(line)) for line in told)
+    frames = "".join(traceback.format_tb(error.__traceback__)).splitlines()
+    return "".join("\n" + without_keys(printable(line)) for line in frames)
 
 
 def _check_streams():
@@ -276,18 +276,18 @@ def _command_of(words):
 def _one_line(error, words):
     "Return an error message in one line, safe for a terminal."
     in_words = getattr(error, "said", None)  # set if the folder has another plan
-    said = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
+    message = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
     for long in (part for w in words for part in {w, w.partition("=")[2]} if len(part) > 200):
-        said = said.replace(long, f"{long[:60]}... ({len(long):,} characters)")
+        message = message.replace(long, f"{long[:60]}... ({len(long):,} characters)")
     if isinstance(error, MissingExtra) and error.package:  # names the command, not an inner function
-        said = str(MissingExtra(_command_of(words), error.package, error.extra))
+        message = str(MissingExtra(_command_of(words), error.package, error.extra))
     if isinstance(error, OSError) and error.strerror and error.filename:
-        said = f"{error.filename}: {error.strerror}"
+        message = f"{error.filename}: {error.strerror}"
     elif isinstance(error, OSError) and error.strerror and error.errno:
-        said = said.replace(f"[Errno {error.errno}] ", "")
+        message = message.replace(f"[Errno {error.errno}] ", "")
         if error.errno in _NO_ROOM:  # a failed write has no file name
-            said = f"{said}: the output could not be written; free some space and repeat the command"
-    return without_keys(printable(" ".join(said.split()))) or type(error).__name__
+            message = f"{message}: the output could not be written; free some space and repeat the command"
+    return without_keys(printable(" ".join(message.split()))) or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -345,8 +345,8 @@ def _in_our_words(error, words):
         return _missing(error, name)
     if kind == "UnknownOptionError" and word.startswith("--"):
         return f"{name} has no option {word}. {_near_option(error, word, name)}"
-    said = " ".join(str(error).split())
-    single = next((w for w in words if w in said and w[:1] == "-" and w[1:2].isalpha() and w[2:]), "")
+    message = " ".join(str(error).split())
+    single = next((w for w in words if w in message and w[:1] == "-" and w[1:2].isalpha() and w[2:]), "")
     if kind == "UnknownOptionError" and single:
         return f"{name} has no option {single}. {_near_option(error, single, name)}"
     if kind == "UnknownCommandError" and name.startswith("-"):
@@ -354,7 +354,7 @@ def _in_our_words(error, words):
     if kind == "UnknownCommandError" and name.lower() in ("help", *COMMANDS):
         meant = "crmeval --help" if name.lower() == "help" else f"crmeval {name.lower()}"
         return f'no command "{name}". Did you mean "{meant}"?'
-    return said.replace("Unknown option: ", f"{name} has no option ").replace(
+    return message.replace("Unknown option: ", f"{name} has no option ").replace(
         "Unknown command ", "no command "
     )
 

@@ -39,7 +39,8 @@ def _say(out, report, page):
     "Print the conclusion, table, alarms and location of the page; returns the exit code."
     from crmeval.pages.live_page import write_live_page
 
-    out.say(printable(report.says.replace("\u00a0", " ")), says=report.says)
+    conclusion = printable(report.says.replace("\u00a0", " "))
+    out.say(conclusion, says=report.says)
     out.say()
     out.table([_HEAD, *map(_cells, report.table())], "lrrrrrrl", outcomes=report.table())
     out.say()
@@ -58,7 +59,7 @@ def _say(out, report, page):
     verdict = "" if report.result is None else report.result.verdict
     out.say(f"page: {write_live_page(report, page)}", page=str(page), verdict=verdict)
     if verdict in ("not comparable", "guardrail broken"):
-        out.mind(printable(report.says))
+        out.mind(conclusion)
         return 1
     return 0
 

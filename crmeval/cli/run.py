@@ -47,13 +47,13 @@ def silent_systems(
     run: Run,
 ) -> dict[str, str]:  # System -> its first error
     "Return systems without any answer."
-    first, heard = {}, set()
+    first, answered = {}, set()
     for r in pick(run.responses, {}, ["client", "status", "error"]):
         if r.status in _FAILED:
             first.setdefault(r.client, r.error)
         else:
-            heard.add(r.client)
-    return {c: e for c, e in first.items() if c not in heard}
+            answered.add(r.client)
+    return {c: e for c, e in first.items() if c not in answered}
 
 
 def mute_judges(
@@ -94,11 +94,11 @@ def undefined_metrics(
     from crmeval.runs.run_columns import run_columns
 
     columns, found = run_columns(run), {}
-    scores, names, told = columns.scores, columns.scores.names, _of_texts(columns)
+    scores, names, of_texts = columns.scores, columns.scores.names, _of_texts(columns)
     lacking = scores.status == names["status"].index.get("undefined", -1)
     for n, (method, rater) in enumerate(names["by"].values):
         for metric, m in names["metric"].index.items():
-            mine = told & (scores.by == n) & (scores.metric == m)
+            mine = of_texts & (scores.by == n) & (scores.metric == m)
             if method == "auto" and metric != "accuracy" and mine.any() and lacking[mine].all():
                 rows = scores.row[mine][:_SHOWN].tolist()
                 reasons = _reasons(run, rater, rows, {"metric": metric.__eq__})
@@ -118,10 +118,10 @@ def _verdicts(run, metric=None):
 
     columns = run_columns(run)
     scores, names = columns.scores, columns.scores.names
-    told = _of_texts(columns)
-    told &= scores.metric == names["metric"].index.get(metric, -1) if metric else True
+    mask = _of_texts(columns)
+    mask &= scores.metric == names["metric"].index.get(metric, -1) if metric else True
     for n, (method, rater) in enumerate(names["by"].values):
-        mine = told & (scores.by == n)
+        mine = mask & (scores.by == n)
         if method == "auto" and mine.any():
             yield rater, scores.row[mine], [names["status"].values[i] for i in scores.status[mine]]
 
@@ -152,8 +152,8 @@ def _say_judge(run, out):
     missing = {"metric": "accuracy".__eq__, "points": lambda p: p is None}
     lost = Counter(s.status for s in pick(run.scores, missing, ["status"]))
     if lost:
-        told = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
-        out.say(f"\nnot scored: {told}; the report lists them")
+        counts = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
+        out.say(f"\nnot scored: {counts}; the report lists them")
     out.know(warnings=run.manifest.warnings, not_scored=lost)
     lacking = undefined_metrics(run) if lost else {}
     for reason in dict.fromkeys(lacking.values()):
@@ -198,7 +198,7 @@ def _say_failures(run, out):
     silent, mute = silent_systems(run), mute_judges(run)
     lost = lost_verdicts(run)
     failed = failures(pick(run.responses, {"status": lambda s: s != "ok"}, ["client", "status", "error"]))
-    asked = {client: told["wanted"] for client, told in _answers(run).items()}
+    asked = {client: counts["wanted"] for client, counts in _answers(run).items()}
     for name, error in silent.items():
         out.mind(f"{name} answered none of {asked[name]} samples: {error}. {_AGAIN}")
     for name, (n, cause) in failed.items():
@@ -256,8 +256,8 @@ def _say_protection(run, out):
     from crmeval.runs.run_parts import run_protection
 
     if profiles := run_protection(run):
-        told = protection_rows(profiles)
-        out.say(f"\nwhat a layer prevents and costs\n{protection_table(profiles)}", protection=told)
+        rows = protection_rows(profiles)
+        out.say(f"\nwhat a layer prevents and costs\n{protection_table(profiles)}", protection=rows)
 
 
 def _say_robustness(run, out):
@@ -305,8 +305,7 @@ def finish(
     table: str | Path | None = None,  # File for the leaderboard as a table; None: none
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str = "",  # Address of the site that the run is published on
-    samples: int | str | None = None,  # Samples in the report, or 'all'; None: all of a run in lists
-    order: str | None = None,  # Metric that orders the answers over all pages
+    **shown,  # samples, order: see `write_report`
 ) -> int:  # 0, or 1 if answers or verdicts failed or were not asked for
     "Print the leaderboard, write the report, and list what is missing."
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
@@ -331,7 +330,6 @@ def finish(
     _say_judge(run, out)
     failed = _say_failures(run, out)
     unasked = _say_budget(run, out)
-    shown = {"samples": samples, "order": order}
     path = write_report(run, page, prices=prices or {}, slices=slices, site=site, **shown)
     out.say(f"\nreport: {path}", report=path)
     if table:
@@ -349,10 +347,10 @@ def plan_of(
 ) -> RunPlan:
     "Return the plan of a command line, checked without loading data; errors name its options."
     with in_words():
-        said = told_settings(words)
-        plan = make_plan(path, **said)
+        given = told_settings(words)
+        plan = make_plan(path, **given)
         check_lines(plan)
-    for name, why in idle_settings(plan, said).items():
+    for name, why in idle_settings(plan, given).items():
         raise ValueError(f"{word_of(name)} changes nothing: {why}")
     return plan
 
@@ -437,20 +435,20 @@ def run_command(
     "Answer samples with systems, score the answers, print the leaderboard, write a report."
     out, table = Output(json), table_path(table)
     prices_of(words.get("prices"))  # a mistyped price is reported before the run, not after it
-    told = plan_of(plan, words)
-    if told.out is not None and told.engine == "local":
-        check_folder(Path(told.out).expanduser())  # before samples are read
+    settled = plan_of(plan, words)
+    if settled.out is not None and settled.engine == "local":
+        check_folder(Path(settled.out).expanduser())  # before samples are read
     if dry_run and (table or published):
         raise ValueError(f"{'--table' if table else '--published'} changes nothing: --dry-run has no figures")
-    for name, value in plain_without_keys(plain_plan(told)).items():
+    for name, value in plain_without_keys(plain_plan(settled)).items():
         out.more(f"{word_of(name)}: {value}")
     if dry_run:
         from crmeval.runs.dry_run import dry_run as look_ahead
 
-        planned = look_ahead(plan=told)
+        planned = look_ahead(plan=settled)
         out.say(planned, planned=planned, calls=planned.calls, usd=planned.usd)
         return out.done(0)
-    done = work_on(told, progress=not (no_progress or json))
+    done = work_on(settled, progress=not (no_progress or json))
     if not isinstance(done, Run):
         out.say(
             done, run=done.folder, batches=done.batches, submitted=done.submitted, collected=done.collected
@@ -460,4 +458,4 @@ def run_command(
         return out.done(1)  # a pipeline must not go on to a report or a gate of nothing
     out.say(f"{done}\n")
     _say_calls(done, out)
-    return out.done(finish(done, out, prices=told.prices, published=published, table=table))
+    return out.done(finish(done, out, prices=settled.prices, published=published, table=table))

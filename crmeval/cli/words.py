@@ -49,11 +49,11 @@ def _annotation(name):
     choices = f" ({' or '.join(setting.choices)})" if setting.choices else ""
     several = kind in (list, dict) or name == "judge"
     number = kind if kind in (int, float) else None
-    said = {int: int | None, float: float | None, bool: bool | None}.get(kind, str | None)
+    annotation = {int: int | None, float: float | None, bool: bool | None}.get(kind, str | None)
     if setting.choices:
-        said = Optional[Literal[setting.choices]]  # noqa: UP045  # also for completion
+        annotation = Optional[Literal[setting.choices]]  # noqa: UP045  # also for completion
     return Annotated[
-        list[str] | None if several else said,
+        list[str] | None if several else annotation,
         Parameter(
             name=word_of(name),
             help=setting.says + choices + ("; may repeat" if several else ""),
@@ -294,8 +294,8 @@ def numbers_of(
         number = number_of(typed.strip().replace("_", ""), float)
         is_good = isinstance(number, float) and 0 < number < math.inf
         if not is_good or (has_name and not name.strip()):
-            said = "expected a number above 0, or NAME=NUMBER such as openai=60"
-            raise ValueError(f"{word} is {line!r}, {said}")
+            expected = "expected a number above 0, or NAME=NUMBER such as openai=60"
+            raise ValueError(f"{word} is {line!r}, {expected}")
         if has_name:
             _check_new(found, name.strip(), word)
         elif every in found:
@@ -330,16 +330,16 @@ def told_settings(
     words: Mapping,  # Field -> value of its option, None if not given
 ) -> dict:  # Field -> value for `make_plan`
     "Return the plan settings given by options."
-    told = {k: v for k, v in words.items() if v is not None and k in settings()}
-    if "columns" in told:
-        told["columns"] = pairs_of(told["columns"], word_of("columns"))
-    if "prices" in told:
-        told["prices"] = prices_of(told["prices"])
-    for name in [n for n in told if settings()[n].single]:
-        told[name] = numbers_of(told[name], word_of(name), settings()[name].single)
-    if "areas" in told:
-        told["areas"] = [a.strip() for line in told["areas"] for a in line.split(",") if a.strip()] or [""]
-    return told
+    given = {k: v for k, v in words.items() if v is not None and k in settings()}
+    if "columns" in given:
+        given["columns"] = pairs_of(given["columns"], word_of("columns"))
+    if "prices" in given:
+        given["prices"] = prices_of(given["prices"])
+    for name in [n for n in given if settings()[n].single]:
+        given[name] = numbers_of(given[name], word_of(name), settings()[name].single)
+    if "areas" in given:
+        given["areas"] = [a.strip() for line in given["areas"] for a in line.split(",") if a.strip()] or [""]
+    return given
 
 
 def named_judge(

@@ -49,19 +49,19 @@ class Connector:
     ) -> "Connector":
         "Return the connector of a source; an error in its file, options or address raises a `ConnectError`."
         options = check_options(source, _OPTIONS)
-        said = read_connector(source)
-        base = source.address or said.get("address", "")
-        speed = float(options.get("per_second", said.get("per_second", 0)))
+        content = read_connector(source)
+        base = source.address or content.get("address", "")
+        speed = float(options.get("per_second", content.get("per_second", 0)))
         tries = max(1, options.get("tries", 5))
-        own = {} if "per_second" in options else said["resources"]
+        own = {} if "per_second" in options else content["resources"]
         speeds = {name: float(spec["per_second"]) for name, spec in own.items() if "per_second" in spec}
-        limits = tuple(said.get("limits", ()))
+        limits = tuple(content.get("limits", ()))
         caller = Caller(source.name, base, speed, speeds, limits, tries, clock=clock, sleep=sleep)
         try:
             place_of(base)
         except ValueError as error:
             raise BadCatalogue(f"source {source.name!r}: address: {error}") from None
-        return cls(source, said, SignIn(source, said["auth"], caller))
+        return cls(source, content, SignIn(source, content["auth"], caller))
 
     def resources(self) -> list[str]:
         "Return the names of the readable resources."
@@ -90,8 +90,8 @@ class Connector:
             return None
         begin = moment_of(since)
         if begin is None:
-            told = f"since is {str(since)[:80]!r}; expected a time, such as 2026-01-31T12:00:00Z"
-            raise BadQuery(f"source {self.source.name!r}, {resource}: {told}")
+            problem = f"since is {str(since)[:80]!r}; expected a time, such as 2026-01-31T12:00:00Z"
+            raise BadQuery(f"source {self.source.name!r}, {resource}: {problem}")
         seconds = self.source.options.get("overlap_s", self.file.get("overlap_s", 60))
         return begin - timedelta(seconds=float(str(seconds)))
 
@@ -100,12 +100,12 @@ class Connector:
         limit, held = self.source.limit, 0
         for n, row in enumerate(rows):
             if limit.rows is not None and n >= limit.rows:
-                told = f"more than the {limit.rows} rows that are allowed"
-                raise TooLarge(self.source.name, resource, told)
+                problem = f"more than the {limit.rows} rows that are allowed"
+                raise TooLarge(self.source.name, resource, problem)
             held += size_of(row) if limit.bytes is not None else 0
             if limit.bytes is not None and held > limit.bytes:
-                told = f"more than the {limit.bytes} bytes that are allowed, at row {n + 1}"
-                raise TooLarge(self.source.name, resource, told)
+                problem = f"more than the {limit.bytes} bytes that are allowed, at row {n + 1}"
+                raise TooLarge(self.source.name, resource, problem)
             yield row
 
     def _spec(self, resource):
@@ -142,29 +142,31 @@ class Connector:
         while request is not None:
             asked_before.add(repr(request))
             answer = self.sign.ask(replace(request, url=self._link(request.url, resource)), resource)
-            said = self.sign.caller.json(answer, resource)
-            page = self._page(said, spec, resource)
+            body = self.sign.caller.json(answer, resource)
+            page = self._page(body, spec, resource)
             fresh = [
                 row for row in page if _is_new(at(row, spec["id"]), at(row, spec.get("modified", "")), seen)
             ]
             yield from (self._row(row, spec, names) for row in fresh)
             given += len(page)
-            request = next_page(spec["pages"], request, answer, said, len(page))
-            told = "the next page is one that was read already"
+            request = next_page(spec["pages"], request, answer, body, len(page))
+            problem = "the next page is one that was read already"
             if window and request is not None and given >= window:
                 request, given = self._onward(spec, wanted, where, page, resource), 0
-                told = f"more rows share one time of change than the {window} that the API lists"
+                problem = f"more rows share one time of change than the {window} that the API lists"
             if request is not None and repr(request) in asked_before:
-                raise BadAnswer(self.source.name, resource, told)
+                raise BadAnswer(self.source.name, resource, problem)
 
     def _link(self, url, resource):
         return self.sign.caller.address(url, resource)
 
-    def _page(self, said, spec, resource):
-        page = at(said, spec.get("rows", ""))
+    def _page(self, body, spec, resource):
+        page = at(body, spec.get("rows", ""))
         if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
-            told = f"expected a list of objects at {spec.get('rows') or 'the top'}, got {type(page).__name__}"
-            raise BadAnswer(self.source.name, resource, told)
+            problem = (
+                f"expected a list of objects at {spec.get('rows') or 'the top'}, got {type(page).__name__}"
+            )
+            raise BadAnswer(self.source.name, resource, problem)
         return page
 
     def _onward(self, spec, wanted, where, page, resource):
@@ -222,19 +224,19 @@ def bulk_rows(
     asked = {connector._path(spec, n): value for n, value in (where or {}).items()}
     early = connector._early(resource, since)
     text = soql(spec["ask"]["object"], wanted, spec.get("modified_field", "") if early else "", early, asked)
-    sign, said = connector.sign, {"state": "UploadComplete"}
+    sign, status = connector.sign, {"state": "UploadComplete"}
     made = sign.ask(Request("POST", path, body={"operation": "query", "query": text}), resource)
     job = at(sign.caller.json(made, resource), "id")
     if not isinstance(job, str) or not job.isalnum():
         raise BadAnswer(name, resource, "expected the id of a job")
     for _ in range(polls):
-        said = sign.caller.json(sign.ask(Request("GET", f"{path}/{job}"), resource), resource)
-        if at(said, "state") not in _BULK_WAITS:
+        status = sign.caller.json(sign.ask(Request("GET", f"{path}/{job}"), resource), resource)
+        if at(status, "state") not in _BULK_WAITS:
             break
         sign.caller.sleep(2.0)
-    if at(said, "state") not in _BULK_DONE:
-        told = sign.caller.shown(f"the job ended as {at(said, 'state')}: {at(said, 'errorMessage')}")
-        raise BadAnswer(name, resource, told)
+    if at(status, "state") not in _BULK_DONE:
+        problem = sign.caller.shown(f"the job ended as {at(status, 'state')}: {at(status, 'errorMessage')}")
+        raise BadAnswer(name, resource, problem)
     found = _results(connector, f"{path}/{job}/results", resource, dict(zip(wanted, names, strict=True)))
     yield from connector._allowed(found, resource)
 

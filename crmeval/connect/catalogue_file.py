@@ -58,68 +58,68 @@ def check_address(
 
 def check_secrets(
     name: str,  # Name of the source
-    said: object,  # {purpose: NAME_OF_A_VARIABLE}, or None
+    names: object,  # {purpose: NAME_OF_A_VARIABLE}, or None
 ) -> dict[str, str]:
     "Return the environment variables with the secrets of a source; other values raise without being quoted."
-    said = said or {}
-    if not isinstance(said, Mapping):
+    names = names or {}
+    if not isinstance(names, Mapping):
         raise BadCatalogue(f"source {name!r}: secrets: expected names, such as {{password: CRM_PASSWORD}}")
-    for what, variable in said.items():
+    for what, variable in names.items():
         if not isinstance(variable, str) or not _VARIABLE.fullmatch(variable):
             expected = "the name of an environment variable in upper case, not the secret itself"
             raise BadCatalogue(f"source {name!r}: secrets: {what}: expected {expected}")
-    return {str(what): variable for what, variable in said.items()}
+    return {str(what): variable for what, variable in names.items()}
 
 
 def _no_secret_options(name: str, options: Mapping) -> None:
     "Reject plain secrets such as `token: abc` among the options of a source, and one level below them."
     for key, value in options.items():
         if isinstance(value, str) and _SECRET_KEY.fullmatch(str(key).replace("-", "_")):
-            told = f"source {name!r}: {key} looks like a secret"
-            raise BadCatalogue(f"{told}; write the name of a variable, secrets: {{{key}: NAME}}")
+            problem = f"source {name!r}: {key} looks like a secret"
+            raise BadCatalogue(f"{problem}; write the name of a variable, secrets: {{{key}: NAME}}")
         if isinstance(value, Mapping) and key in ("headers", "auth", "params", "settings"):
             _no_secret_options(name, value)
 
 # %% ../../nbs/connect/02_catalogue_file.ipynb #fb2eca58
 def columns_of(
     where: str,  # Prefix of messages, e.g. "source 'crm': read: cases"
-    said: object,  # '*' or a list of names
+    columns: object,  # '*' or a list of names
 ) -> tuple[str, ...] | None:  # None: all
     "Return the columns that a catalogue lists; an invalid value raises `BadCatalogue`."
-    if said in ("*", ["*"]):
+    if columns in ("*", ["*"]):
         return None
-    if not isinstance(said, Sequence) or isinstance(said, str) or not said:
-        raise BadCatalogue(f"{where}: {said!r}; expected '*' or a list of columns")
-    if any(not isinstance(column, str) or not column for column in said):
-        raise BadCatalogue(f"{where}: {said!r}; expected names of columns")
-    return tuple(said)
+    if not isinstance(columns, Sequence) or isinstance(columns, str) or not columns:
+        raise BadCatalogue(f"{where}: {columns!r}; expected '*' or a list of columns")
+    if any(not isinstance(column, str) or not column for column in columns):
+        raise BadCatalogue(f"{where}: {columns!r}; expected names of columns")
+    return tuple(columns)
 
 
 def read_of(
     name: str,  # Name of the source
-    said: object,  # {table: columns}, a list of tables, '*' or None
+    tables: object,  # {table: columns}, a list of tables, '*' or None
 ) -> dict[str, tuple[str, ...] | None] | None:  # None: everything
     "Return the tables and columns that may be read; an invalid value raises `BadCatalogue`."
-    if said is None or said == "*":
+    if tables is None or tables == "*":
         return None
-    if isinstance(said, list) and all(isinstance(table, str) for table in said):
-        said = dict.fromkeys(said, "*")
-    if not isinstance(said, Mapping) or not said:
+    if isinstance(tables, list) and all(isinstance(table, str) for table in tables):
+        tables = dict.fromkeys(tables, "*")
+    if not isinstance(tables, Mapping) or not tables:
         expected = "tables with their columns, such as {cases: [id, subject]}"
-        raise BadCatalogue(f"source {name!r}: read: {said!r}; expected {expected}")
-    return {str(t): columns_of(f"source {name!r}: read: {t}", c) for t, c in said.items()}
+        raise BadCatalogue(f"source {name!r}: read: {tables!r}; expected {expected}")
+    return {str(t): columns_of(f"source {name!r}: read: {t}", c) for t, c in tables.items()}
 
 
 def personal_of(
     name: str,  # Name of the source
-    said: object,  # {table: [columns]} or None
+    tables: object,  # {table: [columns]} or None
     read: Mapping[str, tuple[str, ...] | None] | None,  # Tables and columns that may be read
 ) -> dict[str, tuple[str, ...]]:
     "Return the personal columns; one that is not readable (most often misspelt) raises `BadCatalogue`."
-    said = said or {}
-    if not isinstance(said, Mapping):
-        raise BadCatalogue(f"source {name!r}: personal: {said!r}; expected tables with their columns")
-    found = {str(t): columns_of(f"source {name!r}: personal: {t}", c) for t, c in said.items()}
+    tables = tables or {}
+    if not isinstance(tables, Mapping):
+        raise BadCatalogue(f"source {name!r}: personal: {tables!r}; expected tables with their columns")
+    found = {str(t): columns_of(f"source {name!r}: personal: {t}", c) for t, c in tables.items()}
     for table, columns in found.items():
         if columns is None:
             raise BadCatalogue(f"source {name!r}: personal: {table}: expected a list of columns")
@@ -138,30 +138,30 @@ _FIELDS = ("kind", "address", "secrets", "read", "personal", "limit")
 
 def make_source(
     name: str,  # In SQL: SELECT ... FROM name.table
-    said: object,  # Its catalogue entry: kind, address, ...
+    entry: object,  # Its catalogue entry: kind, address, ...
     folder: Path | str = ".",  # Base of relative paths
 ) -> Source:
     "Return a source from its catalogue entry; an error raises `BadCatalogue`, which names source and key."
     check_name(name)
-    if not isinstance(said, Mapping):
-        raise BadCatalogue(f"source {name!r}: {said!r}; expected kind, address and more")
-    kind = said.get("kind")
+    if not isinstance(entry, Mapping):
+        raise BadCatalogue(f"source {name!r}: {entry!r}; expected kind, address and more")
+    kind = entry.get("kind")
     if not isinstance(kind, str) or kind not in known_kinds():
         raise BadCatalogue(f"source {name!r}: kind: {kind!r}; expected one of {', '.join(known_kinds())}")
-    options = {str(key): value for key, value in said.items() if key not in _FIELDS}
+    options = {str(key): value for key, value in entry.items() if key not in _FIELDS}
     _no_secret_options(name, options)
-    read = read_of(name, said.get("read"))
+    read = read_of(name, entry.get("read"))
     try:
-        limit = limit_of(said.get("limit"))
+        limit = limit_of(entry.get("limit"))
     except ValueError as error:
         raise BadCatalogue(f"source {name!r}: {error}") from None
     return Source(
         name=name,
         kind=kind,
-        address=check_address(name, said.get("address", "")),
-        secrets=check_secrets(name, said.get("secrets")),
+        address=check_address(name, entry.get("address", "")),
+        secrets=check_secrets(name, entry.get("secrets")),
         read=read,
-        personal=personal_of(name, said.get("personal"), read),
+        personal=personal_of(name, entry.get("personal"), read),
         limit=limit,
         options=options,
         folder=Path(folder),
@@ -196,24 +196,30 @@ def read_yaml(
 
 
 def entries_of(
-    said: object,  # {'sources': {...}, 'limit': ..., 'copies': [...]}
+    content: object,  # {'sources': {...}, 'limit': ..., 'copies': [...]}
     folder: Path | str = ".",  # Base of relative paths
     what: str = "the catalogue",  # Name used in messages
 ) -> Entries:
     "Return the sources that plain data describe; an error raises `BadCatalogue`."
-    if not isinstance(said, Mapping) or not isinstance(said.get("sources"), Mapping) or not said["sources"]:
+    if (
+        not isinstance(content, Mapping)
+        or not isinstance(content.get("sources"), Mapping)
+        or not content["sources"]
+    ):
         raise BadCatalogue(f"{what} holds no sources; expected sources: with a name for each")
-    if unknown := [key for key in said if key not in ("sources", "limit", "copies")]:
+    if unknown := [key for key in content if key not in ("sources", "limit", "copies")]:
         raise BadCatalogue(f"{what} says {unknown[0]!r}; expected sources, limit and copies")
-    sources = {check_name(name): make_source(name, entry, folder) for name, entry in said["sources"].items()}
+    sources = {
+        check_name(name): make_source(name, entry, folder) for name, entry in content["sources"].items()
+    }
     lowered = [name.lower() for name in sources]
     if twice := next((name for name in sources if lowered.count(name.lower()) > 1), None):
         raise BadCatalogue(f"{what} has two sources called {twice!r}, which SQL does not distinguish by case")
-    copies = said.get("copies") or []
+    copies = content.get("copies") or []
     if not isinstance(copies, list):
         raise BadCatalogue(f"{what}: copies: expected a list, each with from: and to:")
     try:
-        return Entries(sources, limit_of(said.get("limit")), tuple(copies), Path(folder))
+        return Entries(sources, limit_of(content.get("limit")), tuple(copies), Path(folder))
     except ValueError as error:
         raise BadCatalogue(f"{what}: {error}") from None
 

@@ -31,13 +31,13 @@ def read_connector(
     else:
         path = data_path("connectors") / f"{source.kind}.json"
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        told = f"source {source.name!r}: the connector {path.name} cannot be read: {type(error).__name__}"
-        raise BadCatalogue(told) from None
-    for problem in _problems(said):
+        message = f"source {source.name!r}: the connector {path.name} cannot be read: {type(error).__name__}"
+        raise BadCatalogue(message) from None
+    for problem in _problems(content):
         raise BadCatalogue(f"source {source.name!r}: the connector {path.name}: {problem}")
-    return said
+    return content
 
 
 _PAGES_NEED = {"cursor": ("next", "into"), "next_url": ("next",), "page": ("into",), "offset": ("into",)}
@@ -45,17 +45,17 @@ _ASK_NEEDS = {"soql": ("object",)}
 _SIGNS = {"bearer": 1, "basic": 2, "oauth": 2}  # number of secrets of each method
 
 
-def _problems(said):
-    if not isinstance(said, Mapping) or not isinstance(said.get("resources"), Mapping):
+def _problems(content):
+    if not isinstance(content, Mapping) or not isinstance(content.get("resources"), Mapping):
         yield "expected an object with resources"
         return
-    if not isinstance(said.get("auth"), Mapping) or not said["auth"]:
+    if not isinstance(content.get("auth"), Mapping) or not content["auth"]:
         yield "expected auth with bearer, basic or oauth"
         return
-    yield from _of_pace(said, "")
-    for way, spec in said["auth"].items():
+    yield from _of_pace(content, "")
+    for way, spec in content["auth"].items():
         yield from _of_sign_in(way, spec)
-    for name, spec in said["resources"].items():
+    for name, spec in content["resources"].items():
         yield from _of_resource(name, spec)
 
 
@@ -110,12 +110,12 @@ _TIME = re.compile(rf"(\d{{4}}-\d\d-\d\d)(?:[Tt ]{_CLOCK} ?([Zz]|[+-]\d\d(?::?\d
 
 
 def moment_of(
-    said: object,  # A datetime or text
+    value: object,  # A datetime or text
 ) -> datetime | None:  # With a time zone, UTC by default; None: not a time
     "Parse a time from an API: ISO 8601 with any number of fractional digits."
-    if isinstance(said, datetime):
-        return _aware(said)
-    found = _TIME.fullmatch(said.strip()) if isinstance(said, str) else None
+    if isinstance(value, datetime):
+        return _aware(value)
+    found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         return None
     day, clock, seconds, fraction, zone = found.groups()

@@ -58,65 +58,65 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds_of(
-    said: object,  # '30s', '15m', '1h', '1d'
+    duration: object,  # '30s', '15m', '1h', '1d'
 ) -> float:  # Seconds, above 0
     "Return a duration in seconds; an invalid value raises `ValueError`, which quotes it."
-    m = _DURATION.fullmatch(str(said).strip().lower()) if isinstance(said, str) else None
+    m = _DURATION.fullmatch(str(duration).strip().lower()) if isinstance(duration, str) else None
     seconds = float(m[1]) * _UNITS[m[2]] if m else 0.0
     if seconds <= 0:
-        raise ValueError(f"{said!r}, expected a duration such as 30s, 15m, 1h or 1d")
+        raise ValueError(f"{duration!r}, expected a duration such as 30s, 15m, 1h or 1d")
     return seconds
 
 
-def _names(what: str, key: str, said: object) -> tuple[str, ...]:
-    listed = isinstance(said, Sequence) and not isinstance(said, str)
-    names = list(said) if isinstance(said, Sequence) and listed else [said]
+def _names(what: str, key: str, given: object) -> tuple[str, ...]:
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    names = list(given) if isinstance(given, Sequence) and listed else [given]
     if not all(isinstance(name, str) and name for name in names):
-        raise BadCatalogue(f"{what}: {key}: {said!r}; expected a column or a list of columns")
+        raise BadCatalogue(f"{what}: {key}: {given!r}; expected a column or a list of columns")
     return tuple(str(name) for name in names)
 
 
 def _text(what: str, entry: Mapping, key: str, usual: str = "") -> str:
-    said = entry.get(key, usual)
-    if not isinstance(said, str):
-        raise BadCatalogue(f"{what}: {key}: {said!r}; expected text")
-    return said.strip()
+    text = entry.get(key, usual)
+    if not isinstance(text, str):
+        raise BadCatalogue(f"{what}: {key}: {text!r}; expected text")
+    return text.strip()
 
 
-def _lag(what: str, said: object) -> float:
-    if isinstance(said, int | float) and not isinstance(said, bool) and said >= 0:
-        return float(said)
+def _lag(what: str, duration: object) -> float:
+    if isinstance(duration, int | float) and not isinstance(duration, bool) and duration >= 0:
+        return float(duration)
     try:
-        return seconds_of(said)
+        return seconds_of(duration)
     except ValueError as error:
         raise BadCatalogue(f"{what}: lag: {error}, or a number") from None
 
 
 def _choice(what: str, entry: Mapping, key: str, known: tuple[str, ...]) -> str:
-    said = entry.get(key, known[0])
-    if said not in known:
-        raise BadCatalogue(f"{what}: {key}: {said!r}; expected one of {', '.join(known)}")
-    return said
+    choice = entry.get(key, known[0])
+    if choice not in known:
+        raise BadCatalogue(f"{what}: {key}: {choice!r}; expected one of {', '.join(known)}")
+    return choice
 
 
 def _flag(what: str, entry: Mapping, key: str) -> bool:
-    said = entry.get(key, False)
-    if not isinstance(said, bool):
-        raise BadCatalogue(f"{what}: {key}: {said!r}; expected true or false")
-    return said
+    flag = entry.get(key, False)
+    if not isinstance(flag, bool):
+        raise BadCatalogue(f"{what}: {key}: {flag!r}; expected true or false")
+    return flag
 
 
-def _target(what: str, said: str, folder: Path) -> tuple[Path, str]:
-    place, _, table = said.partition("#")
+def _target(what: str, target: str, folder: Path) -> tuple[Path, str]:
+    place, _, table = target.partition("#")
     if not place:
-        raise BadCatalogue(f"{what}: to: {said!r}; expected a folder for Parquet, or file.duckdb#table")
+        raise BadCatalogue(f"{what}: to: {target!r}; expected a folder for Parquet, or file.duckdb#table")
     if (place.endswith(".duckdb")) != bool(table) or (table and not _TABLE.fullmatch(table)):
-        raise BadCatalogue(f"{what}: to: {said!r}; expected a folder for Parquet, or file.duckdb#table")
+        raise BadCatalogue(f"{what}: to: {target!r}; expected a folder for Parquet, or file.duckdb#table")
     return path_of(Source("copy", "parquet", place, folder=folder)), table
 
 
-def _where_from(what: str, said: str, sources: Mapping[str, Source]) -> tuple[Source, str]:
-    name, _, table = said.partition(".")
+def _where_from(what: str, origin: str, sources: Mapping[str, Source]) -> tuple[Source, str]:
+    name, _, table = origin.partition(".")
     source = next((s for key, s in sources.items() if key.lower() == name.lower()), None)
     if source is None:
         raise UnknownSource(f"{what}: from: there is no source {name!r}; there are {', '.join(sources)}")
@@ -141,28 +141,28 @@ def _check_whole(what: str, copy: Copy) -> None:
         raise BadCatalogue(f"{what}: partition: {unknown[0]} is taken from the cursor, and there is none")
 
 
-def _copy(said: object, number: int, sources: Mapping[str, Source], folder: Path) -> Copy:
+def _copy(entry: object, number: int, sources: Mapping[str, Source], folder: Path) -> Copy:
     what = f"copies, entry {number}"
-    if not isinstance(said, Mapping):
-        raise BadCatalogue(f"{what}: {said!r}; expected from:, to: and how:")
-    if unknown := [key for key in said if key not in _KEYS]:
+    if not isinstance(entry, Mapping):
+        raise BadCatalogue(f"{what}: {entry!r}; expected from:, to: and how:")
+    if unknown := [key for key in entry if key not in _KEYS]:
         raise BadCatalogue(f"{what} says {unknown[0]!r}; expected {', '.join(_KEYS)}")
-    source, table = _where_from(what, _text(what, said, "from"), sources)
-    to, into = _target(what, _text(what, said, "to"), folder)
+    source, table = _where_from(what, _text(what, entry, "from"), sources)
+    to, into = _target(what, _text(what, entry, "to"), folder)
     copy = Copy(
         source,
         table,
         to,
         into,
-        how=_choice(what, said, "how", WAYS),
-        key=_names(what, "key", said.get("key", ())),
-        cursor=_text(what, said, "cursor"),
-        lag=_lag(what, said.get("lag", 0)),
-        deleted=_text(what, said, "deleted"),
-        sweep=_flag(what, said, "sweep"),
-        partition=_names(what, "partition", said.get("partition", ())),
-        schema=_choice(what, said, "schema", ("add", "refuse")),
-        op=_text(what, said, "op", "op"),
+        how=_choice(what, entry, "how", WAYS),
+        key=_names(what, "key", entry.get("key", ())),
+        cursor=_text(what, entry, "cursor"),
+        lag=_lag(what, entry.get("lag", 0)),
+        deleted=_text(what, entry, "deleted"),
+        sweep=_flag(what, entry, "sweep"),
+        partition=_names(what, "partition", entry.get("partition", ())),
+        schema=_choice(what, entry, "schema", ("add", "refuse")),
+        op=_text(what, entry, "op", "op"),
         entry=number,
     )
     _check_whole(what, copy)
@@ -175,7 +175,7 @@ def copies_of(
 ) -> list[Copy]:
     "Return the copies of a catalogue; an invalid entry raises `BadCatalogue`, which names it."
     folder = Path(catalogue.folder)
-    found = [_copy(said, n, catalogue.sources, folder) for n, said in enumerate(catalogue.copies, 1)]
+    found = [_copy(entry, n, catalogue.sources, folder) for n, entry in enumerate(catalogue.copies, 1)]
     targets = [(str(copy.to), copy.into.lower()) for copy in found]
     if twice := next((c for c in found if targets.count((str(c.to), c.into.lower())) > 1), None):
         raise BadCatalogue(f"copies: two entries write {twice.target}; expected a place for each")

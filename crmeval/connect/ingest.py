@@ -48,11 +48,11 @@ class Ingested:
     def cells(self) -> list[str]:
         "Return the cells of its table row."
         c = self.counts
-        told = [str(x) for x in (c.new, c.changed, c.deleted, c.same, c.refused, self.rows)]
+        counts = [str(x) for x in (c.new, c.changed, c.deleted, c.same, c.refused, self.rows)]
         return [
             self.name,
             self.how,
-            *told,
+            *counts,
             f"{self.seconds:.1f}",
             self.error or "; ".join(self.changes) or "ok",
         ]
@@ -78,10 +78,10 @@ def _stored(value):
     return {"plain": value}
 
 
-def _restored(said):
-    if said is None:
+def _restored(state):
+    if state is None:
         return None
-    (kind, value), *_ = said.items()
+    (kind, value), *_ = state.items()
     kinds = {"time": datetime.fromisoformat, "date": date.fromisoformat, "decimal": Decimal}
     return kinds[kind](value) if kind in kinds else value
 
@@ -114,15 +114,15 @@ _ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ].*[+-](?!00:?(?:00)?$)\d\d:?(?:\d\d)?")
 
 def _check_order(values, last, where: str) -> None:
     "Raise if a text cursor does not sort in the order of its values, as later rows would be missed."
-    said = [v.strip() for v in [*values.to_pylist(), last] if isinstance(v, str)]
-    numerals = {len(v) for v in said if _NUMERAL.fullmatch(v)}
-    separators = {v[10] for v in said if len(v) > 10 and v[10] in "T " and moment_of(v)}
+    texts = [v.strip() for v in [*values.to_pylist(), last] if isinstance(v, str)]
+    numerals = {len(v) for v in texts if _NUMERAL.fullmatch(v)}
+    separators = {v[10] for v in texts if len(v) > 10 and v[10] in "T " and moment_of(v)}
     problem = ""
     if numerals and (len(numerals) > 1 or min(numerals) < 8):
         problem = "numbers, and as text 10 sorts before 9"
-    elif any(map(_DAY_FIRST.fullmatch, said)):
+    elif any(map(_DAY_FIRST.fullmatch, texts)):
         problem = "dates that do not begin with the year"
-    elif any(map(_ZONE.fullmatch, said)):
+    elif any(map(_ZONE.fullmatch, texts)):
         problem = "times of another zone than UTC"
     elif len(separators) > 1:
         problem = "times in two forms, with T and with a space"
@@ -156,8 +156,8 @@ class _Run:
             self.seen += come.num_rows
         where = self.copy.name
         check_columns(come.column_names, [*self.copy.key, *self._needed()], where)
-        self.schema, said = followed(self.schema, come.schema, self.copy.schema, where, replaces)
-        self.said += [x for x in said if x not in self.said]
+        self.schema, notes = followed(self.schema, come.schema, self.copy.schema, where, replaces)
+        self.said += [x for x in notes if x not in self.said]
         known = self._known_personal()
         self.marks = joined_marks(self.marks, find_marks(come, known, self.finder))
         table, bad = fitted(come, self.schema, first)
@@ -167,9 +167,9 @@ class _Run:
     def tell_nulls(self, table):
         "Report rows without a cursor if later runs would not read them."
         count = table.column(self.copy.cursor).null_count
-        told = f"rows without {self.copy.cursor} were read; later runs skip such rows: copy with how: full"
-        if count and not asks_for_nulls(self.copy) and told not in self.said:
-            self.said.append(told)
+        note = f"rows without {self.copy.cursor} were read; later runs skip such rows: copy with how: full"
+        if count and not asks_for_nulls(self.copy) and note not in self.said:
+            self.said.append(note)
 
     def _needed(self):
         return [c for c in (self.copy.cursor, self.copy.deleted) if c]
@@ -251,8 +251,8 @@ def _is_gone(column):
     off = {"", "0", "0.0", "false", "f", "no", "n", "off", "none", "null"}
     values = column.to_pylist()
     # v == v is False for NaN, which stands for a missing value
-    said = [v.strip().lower() not in off if isinstance(v, str) else bool(v) and v == v for v in values]
-    return pa.array(said, type=pa.bool_())
+    marks = [v.strip().lower() not in off if isinstance(v, str) else bool(v) and v == v for v in values]
+    return pa.array(marks, type=pa.bool_())
 
 
 def _swept(run, reader) -> Counts:

@@ -115,10 +115,10 @@ _OFF = ("0", "false", "off")
 def _is_hidden(run) -> bool:
     "Whether a run is formatted as hidden text."
     return any(
-        _tag(said) == "vanish" and not any(value in _OFF for value in said.values())
+        _tag(mark) == "vanish" and not any(value in _OFF for value in mark.values())
         for properties in run.iterchildren()
         if _tag(properties) == "rPr"
-        for said in properties.iterchildren()
+        for mark in properties.iterchildren()
     )
 
 
@@ -148,10 +148,10 @@ def _cut_at_titles(blocks: Iterator[tuple[int, str]], limits: DocumentLimits) ->
     return tuple(s for s in sections if s.title or s.text)
 
 
-def _stated(**said: object) -> dict:
+def _stated(**fields: object) -> dict:
     "Return the metadata of a file without empty values; times as ISO text."
     plain = {
-        k: v.isoformat() if isinstance(v, datetime) else str(v or "").strip()[:500] for k, v in said.items()
+        k: v.isoformat() if isinstance(v, datetime) else str(v or "").strip()[:500] for k, v in fields.items()
     }
     return {key: value for key, value in plain.items() if value}
 
@@ -190,32 +190,32 @@ class _Warnings(logging.Handler):
 
     def emit(self, record):
         if record.thread == self.thread:
-            told = " ".join(record.getMessage().split())[:100]
-            self.said[told] = self.said.get(told, 0) + 1
+            message = " ".join(record.getMessage().split())[:100]
+            self.said[message] = self.said.get(message, 0) + 1
 
     def __str__(self):
         more = len(self.said) - _MOST_WARNINGS
-        told = [f"{said} ({n} times)" if n > 1 else said for said, n in self.said.items()]
-        return "; ".join([*told[:_MOST_WARNINGS], *([f"{more} more kinds"] if more > 0 else [])])
+        lines = [f"{message} ({n} times)" if n > 1 else message for message, n in self.said.items()]
+        return "; ".join([*lines[:_MOST_WARNINGS], *([f"{more} more kinds"] if more > 0 else [])])
 
 
 @contextlib.contextmanager
 def _heard(name: str) -> Iterator[_Warnings]:
     "Collect the warnings that a package logs in the meantime."
-    heard, log = _Warnings(), logging.getLogger(name)
-    log.addHandler(heard)
+    handler, log = _Warnings(), logging.getLogger(name)
+    log.addHandler(handler)
     try:
-        yield heard
+        yield handler
     finally:
-        log.removeHandler(heard)
+        log.removeHandler(handler)
 
 # %% ../../nbs/connect/22_office_documents.ipynb #03fd445f
 _PDF_DATE = re.compile(r"D:(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?")
 
 
-def _pdf_date(said: object) -> str:
+def _pdf_date(value: object) -> str:
     "Return a PDF date as ISO text; '' if it is missing or invalid."
-    m = _PDF_DATE.match(str(said or ""))
+    m = _PDF_DATE.match(str(value or ""))
     if not m:
         return ""
     year, *rest = (int(g) if g else None for g in m.groups())
@@ -287,13 +287,13 @@ def read_pdf(data: bytes, limits: DocumentLimits) -> Contents:
     if b"%PDF-" not in data[:1024]:
         raise NotReadable("is not a PDF: it does not start like one")
     try:
-        with _heard("pypdf") as said:
+        with _heard("pypdf") as warnings:
             reader = _opened(data, limits)
             sections = _pdf_sections(reader, limits)
             about = reader.metadata or {}
             title = str(about.get("/Title") or "").strip()[:500]
             changed = about.get("/ModDate") or about.get("/CreationDate")
-            fields = _stated(author=about.get("/Author"), date=_pdf_date(changed), warnings=said)
+            fields = _stated(author=about.get("/Author"), date=_pdf_date(changed), warnings=warnings)
     except (NotReadable, MemoryError):
         raise
     except Exception as error:  # any kind: see "What a broken file raises"

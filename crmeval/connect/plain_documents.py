@@ -70,16 +70,16 @@ def _front_matter(lines: list[str]) -> tuple[dict[str, str | list[str]], int]:
     if not lines or lines[0].rstrip() != "---":
         return {}, 0
     end = next((n for n, line in enumerate(lines[1:200], 1) if line.rstrip() in ("---", "...")), 0)
-    said: dict[str, str | list[str]] = {}
+    fields: dict[str, str | list[str]] = {}
     name = ""
     for line in lines[1:end]:
         item = _FRONT_ITEM.match(line)
         if m := _FRONT.match(line):
             name = m[1].lower()
-            said[name] = _front_value(m[2].strip())
+            fields[name] = _front_value(m[2].strip())
         elif item and name:
-            said[name] = [*_as_list(said[name]), _bare(item[1])]
-    return said, end + 1 if end else 0
+            fields[name] = [*_as_list(fields[name]), _bare(item[1])]
+    return fields, end + 1 if end else 0
 
 
 def _as_list(value: str | list[str]) -> list[str]:
@@ -134,12 +134,12 @@ def read_md(data: bytes, limits: DocumentLimits) -> Contents:
     text, encoding = decoded(data)
     text = checked_text(text, limits)
     lines = text.split("\n")
-    said, skipped = _front_matter(lines)
+    fields, skipped = _front_matter(lines)
     sections = tuple(s for s in _markdown_parts(lines[skipped:]) if s.title or s.text.strip())
     return Contents(
         sections,
-        ", ".join(_as_list(said.get("title", ""))),
-        {**said, "encoding": encoding},
+        ", ".join(_as_list(fields.get("title", ""))),
+        {**fields, "encoding": encoding},
         "\n".join(lines[skipped:]).strip("\n"),
     )
 
@@ -191,8 +191,8 @@ def _html_sections(text: str) -> tuple[str, tuple[Section, ...]]:
 
 def read_html(data: bytes, limits: DocumentLimits) -> Contents:
     "Return the visible contents of an HTML page."
-    said = _SAID_CHARSET.search(data[:4000])
-    text, encoding = decoded(data, said[1].decode("ascii", "replace") if said else "")
+    charset = _SAID_CHARSET.search(data[:4000])
+    text, encoding = decoded(data, charset[1].decode("ascii", "replace") if charset else "")
     title, sections = _html_sections(checked_text(text, limits))
     checked_text(text_of_sections(sections), limits)
     return Contents(sections, title, {"encoding": encoding})
@@ -245,13 +245,13 @@ def _said_by(part: EmailMessage, forwarded: bool = False) -> list[tuple[str, str
 
 def _bodies(message: EmailMessage) -> tuple[str, list[str]]:
     "Return the text of a mail and the names of its attachments."
-    said = _said_by(message) or [
+    texts = _said_by(message) or [
         piece
         for part in message.walk()
         if part.get_content_type() == "message/rfc822"
         for piece in _said_by(part, forwarded=True)  # type: ignore[arg-type]
     ]
-    shown = [text for kind, text in said if kind in ("plain", "html")] or [text for _, text in said]
+    shown = [text for kind, text in texts if kind in ("plain", "html")] or [text for _, text in texts]
     names = []
     for part in message.walk():
         if part.get_content_type() == "message/rfc822":
@@ -279,9 +279,9 @@ def read_eml(data: bytes, limits: DocumentLimits) -> Contents:
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise NotReadable(f"is a broken mail ({type(error).__name__})") from None
     body = checked_text(body, limits)
-    said = {name: _header(message, header) for name, header in _HEADERS}
+    headers = {name: _header(message, header) for name, header in _HEADERS}
     subject = _header(message, "Subject")
-    fields = {**said, "date": _sent(message), "attachments": attached, "new_text": new_text(body)}
+    fields = {**headers, "date": _sent(message), "attachments": attached, "new_text": new_text(body)}
     return Contents((Section(subject, body),), subject, {k: v for k, v in fields.items() if v})
 
 # %% ../../nbs/connect/21_plain_documents.ipynb #650249f5
@@ -309,14 +309,14 @@ def _cues(lines: list[str]) -> Iterator[tuple[float, str, str]]:
         start = n
         while n < len(lines) and lines[n].strip():
             n += 1
-        said = " ".join(" ".join(lines[start:n]).split())
-        for who, words in _voices(said):
+        text = " ".join(" ".join(lines[start:n]).split())
+        for who, words in _voices(text):
             yield _seconds(m.groups()[4:]), who, words
 
 
-def _voices(said: str) -> Iterator[tuple[str, str]]:
+def _voices(line: str) -> Iterator[tuple[str, str]]:
     "Yield (speaker, words) of a cue: it may have several voice tags, or name its speaker as in `Ann: hello`."
-    pieces = _VOICE.split(said)  # text before the first voice tag, then alternately a name and its text
+    pieces = _VOICE.split(line)  # text before the first voice tag, then alternately a name and its text
     for n in range(-1, len(pieces) - 1, 2):
         who = pieces[n].strip() if n > 0 else ""
         for part in pieces[n + 1].split("</v>") if who else [pieces[n + 1]]:

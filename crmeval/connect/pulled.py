@@ -89,8 +89,8 @@ def _condition(part: Mapping, columns: Mapping[str, str], mark: str) -> str:
     if kind in _COMPARED:
         return f"{_column(part['left'], columns, mark)} {_COMPARED[kind]} {_value(part['right'])}"
     if kind in ("OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
-        said = "IS NULL" if kind == "OPERATOR_IS_NULL" else "IS NOT NULL"
-        return f"{_column(part['children'][0], columns, mark)} {said}"
+        words = "IS NULL" if kind == "OPERATOR_IS_NULL" else "IS NOT NULL"
+        return f"{_column(part['children'][0], columns, mark)} {words}"
     if kind == "COMPARE_IN":
         first, *values = part["children"]
         return f"{_column(first, columns, mark)} IN ({', '.join(_value(value) for value in values)})"
@@ -98,12 +98,12 @@ def _condition(part: Mapping, columns: Mapping[str, str], mark: str) -> str:
 
 
 def condition_in_sql(
-    said: str,  # From a plan of the engine, such as "n>=1 AND n<=2"
+    condition: str,  # From a plan of the engine, such as "n>=1 AND n<=2"
     columns: Iterable[str],  # Columns of the table
     mark: str = '"',  # Quote character of the source
 ) -> str:  # '' if no part can be rewritten
     "Rewrite a condition for a source; only comparisons of columns with constants are kept."
-    plain = re.sub(r"(?:\s+AND\s+)?optional: .*$", "", said, flags=re.DOTALL)
+    plain = re.sub(r"(?:\s+AND\s+)?optional: .*$", "", condition, flags=re.DOTALL)
     known = {column.lower(): column for column in columns}
     try:
         tree = tree_of(f"SELECT 1 FROM t WHERE {plain}") if plain.strip() else {}
@@ -127,8 +127,8 @@ class Scan:
 _PASSING = ("PROJECTION", "STREAMING_LIMIT", "LIMIT")
 
 
-def _texts(said: object) -> tuple[str, ...]:
-    found = said if isinstance(said, list) else [said]
+def _texts(value: object) -> tuple[str, ...]:
+    found = value if isinstance(value, list) else [value]
     return tuple(str(text) for text in found if text)
 
 
@@ -141,12 +141,12 @@ def scans_of(
     todo = [(node, limit, ()) for node in plan]
     while todo:
         node, rows, after = todo.pop()
-        name, said = node["name"].strip(), node.get("extra_info", {})
+        name, details = node["name"].strip(), node.get("extra_info", {})
         if not node["children"] and (name.endswith("_SCAN") or name.startswith("READ_")):
-            table = str(said.get("Table", "")).rpartition(".")[2]
-            handed_on = _texts(said.get("Filters"))
-            found.append(Scan(name, table, _texts(said.get("Projections")), handed_on, after, rows))
-        conditions = _texts(said.get("Expression")) if name == "FILTER" else ()
+            table = str(details.get("Table", "")).rpartition(".")[2]
+            handed_on = _texts(details.get("Filters"))
+            found.append(Scan(name, table, _texts(details.get("Projections")), handed_on, after, rows))
+        conditions = _texts(details.get("Expression")) if name == "FILTER" else ()
         below = rows if name in _PASSING else None
         todo += [(child, below, conditions) for child in node["children"]]
     return found
@@ -191,8 +191,8 @@ def where_of(
     "Return the conditions of a scan in the source's own SQL."
     mark = "`" if relation.own.startswith("`") else '"'
     here = relation.source.family in ("files", "memory") or relation.source.kind in ("sqlite", "duckdb")
-    said = [*scan.handed_on, *(scan.after if here else ())]
-    written = [condition_in_sql(text, relation.columns, mark) for text in said]
+    conditions = [*scan.handed_on, *(scan.after if here else ())]
+    written = [condition_in_sql(text, relation.columns, mark) for text in conditions]
     return " AND ".join(text for text in written if text)
 
 # %% ../../nbs/connect/07_pulled.ipynb #fd81eda4
@@ -250,5 +250,5 @@ def check_pulls(
                 more = "at least " if any(pull.capped for pull in some) else "about " * (unit == "bytes")
                 asked = "; ".join(str(pull) for pull in some)
                 hint = "narrow it by a condition that the source can apply, or raise the limit"
-                told = f"{who}: the query would pull {more}{counted:,} {unit}, allowed are {allowed:,}"
-                raise TooMuch(f"{told}; {hint} ({asked})")
+                problem = f"{who}: the query would pull {more}{counted:,} {unit}, allowed are {allowed:,}"
+                raise TooMuch(f"{problem}; {hint} ({asked})")

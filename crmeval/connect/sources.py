@@ -96,15 +96,15 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-zA-Z]{0,3})")
 
 
 def bytes_of(
-    said: int | str,  # 50000000, '50MB' (10^6), '50 MiB' (2^20)
+    given: int | str,  # 50000000, '50MB' (10^6), '50 MiB' (2^20)
 ) -> int:  # Bytes, at least 1
     "Return a size in bytes; an invalid value raises `ValueError`, which quotes it."
-    number = isinstance(said, int) and not isinstance(said, bool)
-    found = _SIZE.fullmatch(str(said).strip()) if number or isinstance(said, str) else None
+    number = isinstance(given, int) and not isinstance(given, bool)
+    found = _SIZE.fullmatch(str(given).strip()) if number or isinstance(given, str) else None
     unit = _SIZES.get(found[2].lower()) if found else None
     size = int(float(found[1]) * unit) if found and unit else 0
     if size < 1:
-        raise ValueError(f"{said!r} is no size; expected a number of bytes or words such as '50MB'")
+        raise ValueError(f"{given!r} is no size; expected a number of bytes or words such as '50MB'")
     return size
 
 
@@ -117,14 +117,14 @@ class Limit:
 
 
 def limit_of(
-    said: object,  # None, a number of rows, or {'rows': 100000, 'bytes': '50MB'}
+    limit: object,  # None, a number of rows, or {'rows': 100000, 'bytes': '50MB'}
 ) -> Limit:
     "Return the limit that a catalogue states; an invalid value raises `ValueError`, which quotes it."
-    if said is None or isinstance(said, Limit):
-        return said or Limit()
-    parts = {"rows": said} if isinstance(said, int) else said
+    if limit is None or isinstance(limit, Limit):
+        return limit or Limit()
+    parts = {"rows": limit} if isinstance(limit, int) else limit
     if not isinstance(parts, Mapping) or not set(parts) <= {"rows", "bytes"}:
-        raise ValueError(f"limit: {said!r}; expected rows and bytes, such as {{rows: 100000, bytes: 50MB}}")
+        raise ValueError(f"limit: {limit!r}; expected rows and bytes, such as {{rows: 100000, bytes: 50MB}}")
     rows = parts.get("rows")
     if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 1):
         raise ValueError(f"limit: rows: {rows!r}; expected a whole number, at least 1")
@@ -191,14 +191,14 @@ def path_of(
     source: Source,  # Its address is a path or a pattern
 ) -> Path:  # Absolute; a pattern keeps its `*`
     "Return the path of a source; a missing address, or one outside the catalogue's folder, raises."
-    said = Path(source.address).expanduser()
+    target = Path(source.address).expanduser()
     if not source.address:
         raise BadCatalogue(f"source {source.name!r} of kind {source.kind} has no address; expected a path")
     folder = Path(os.path.abspath(source.folder))
-    path = Path(os.path.abspath(folder / said))
-    if not said.is_absolute() and not path.is_relative_to(folder):
-        told = f"source {source.name!r}: the path {source.address!r} leaves the folder of the catalogue"
-        raise NotAllowed(f"{told}; write a place elsewhere as an absolute path")
+    path = Path(os.path.abspath(folder / target))
+    if not target.is_absolute() and not path.is_relative_to(folder):
+        problem = f"source {source.name!r}: the path {source.address!r} leaves the folder of the catalogue"
+        raise NotAllowed(f"{problem}; write a place elsewhere as an absolute path")
     return path
 
 # %% ../../nbs/connect/01_sources.ipynb #86bebc69
@@ -210,10 +210,10 @@ def check_options(
     for key, value in source.options.items():
         if key not in known:
             expected = ", ".join(known) if known else "none"
-            told = f"source {source.name!r}: kind {source.kind} does not know {key!r}"
-            raise BadCatalogue(f"{told}; it knows {expected}")
-        said = known[key]
-        kinds = said if isinstance(said, tuple) else (said,)
+            problem = f"source {source.name!r}: kind {source.kind} does not know {key!r}"
+            raise BadCatalogue(f"{problem}; it knows {expected}")
+        option = known[key]
+        kinds = option if isinstance(option, tuple) else (option,)
         if not isinstance(value, kinds) or isinstance(value, bool) and bool not in kinds:
             expected = " or ".join(k.__name__ for k in kinds)
             raise BadCatalogue(f"source {source.name!r}: {key}: {value!r}; expected {expected}")

@@ -172,8 +172,11 @@ _TEXT = (
 )
 
 
+_MOST_LINES, _MOST_WIDE = 60, 400  # of a prompt that shows a table; `print` shows all of it
+
+
 class Printed:
-    "Base class for objects that notebooks and the IPython prompt show as their `str`."
+    "Base class for objects that notebooks and prompts show as their `str`."
 
     def _repr_html_(self):
         return f'<pre style="{_TEXT}">{escape(self._plain_view())}</pre>'
@@ -184,7 +187,16 @@ class Printed:
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
         cls._repr_pretty_ = Printed._repr_pretty_  # else a subclass's own `__repr__` would win
+        if cls.__str__ is not object.__str__ and "__repr__" not in vars(cls):
+            cls.__repr__ = Printed._prompt_view  # set here, before `dataclass` would list all fields
 
     def _plain_view(self):
         text = str(self)
         return shown(text, len(text), multiline=True)
+
+    def _prompt_view(self):
+        "Return the text for a plain prompt, an error message or a log: a block of bounded size."
+        first, *others = self._plain_view().split("\n")
+        more = len(others) + 1 - _MOST_LINES
+        kept = [shown(line, _MOST_WIDE) for line in (first, *others[: _MOST_LINES - 1])]
+        return "\n".join([*kept, *([f"\u2026 ({more:,} more lines)"] if more > 0 else [])])

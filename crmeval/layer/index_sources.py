@@ -39,8 +39,8 @@ class Taken:
         more = {**document, **self.fields, "source": source, "id": f"{source}/{document['id']}"}
         if self.allowed:
             more["allowed"] = list(self.allowed)
-        said = {**dict(document.get("fields") or {}), **more}
-        return more if all(_says(said.get(k), v) for k, v in self.where.items()) else None
+        fields = {**dict(document.get("fields") or {}), **more}
+        return more if all(_says(fields.get(k), v) for k, v in self.where.items()) else None
 
 
 def _says(value, wanted):
@@ -70,8 +70,8 @@ INDEXED_HEAD = ("source", "new", "changed", "same", "removed", "kept", "not read
 
 def indexed_cells(done: Indexed) -> list[str]:
     "Return the result as a table row for `INDEXED_HEAD`."
-    told = (done.new, done.changed, done.same, done.removed, done.kept, len(done.unread))
-    return [done.source, *map(str, told), str(done.documents), str(done.passages)]
+    counts = (done.new, done.changed, done.same, done.removed, done.kept, len(done.unread))
+    return [done.source, *map(str, counts), str(done.documents), str(done.passages)]
 
 # %% ../../nbs/layer/16_index_sources.ipynb #ae3affb8
 def open_index(
@@ -97,9 +97,9 @@ def documents_of_source(
 ) -> dict[str, int]:  # Document -> its number of passages, for all readers
     "Return the documents of a source in an index."
     condition, values = conditions({"source": source})
-    told = f"SELECT document, count(*) FROM passages p WHERE {condition} GROUP BY document ORDER BY document"
+    query = f"SELECT document, count(*) FROM passages p WHERE {condition} GROUP BY document ORDER BY document"
     with index.file.reading() as base:
-        return dict(base.execute(told, values).fetchall())
+        return dict(base.execute(query, values).fetchall())
 
 
 def _put(index, done, held, document) -> None:
@@ -139,14 +139,14 @@ def _row(document: Document) -> dict:
 
 def _before(index, source, taken):
     "Return (saved state of the source's files, {} if none; digest of its folder)."
-    said = json.loads(index.file.meta(f"documents of {source.name}") or "{}")
+    places = json.loads(index.file.meta(f"documents of {source.name}") or "{}")
     place = digest(str(path_of(source).absolute()))[:16]
-    if said and said["place"] != place:
+    if places and places["place"] != place:
         raise ValueError(
             f"the index holds documents of another folder under the name {source.name!r}; "
             "give this one another name, or make a new index"
         )
-    return said.get("state", {}), place
+    return places.get("state", {}), place
 
 
 def index_documents(
@@ -160,17 +160,17 @@ def index_documents(
     done, held = Indexed(source.name), documents_of_source(index, source.name)
     left_out = set()
     for document in shelf.documents():
-        told = taken.told(source.name, _row(document))
-        if told is None:
+        fields = taken.told(source.name, _row(document))
+        if fields is None:
             left_out.add(f"{source.name}/{document.id}")
             continue
-        _put(index, done, held, {**told, "size": taken.size})
+        _put(index, done, held, {**fields, "size": taken.size})
     there = {f"{source.name}/{id}" for id in shelf.files} - left_out
     _drop(index, done, [own for own in held if own not in there])
     done.same += sum(f"{source.name}/{id}" in held for id in shelf.as_before)
     done.kept, done.unread = shelf.kept, shelf.unread
-    said = {"place": place, "state": shelf.last_state()}
-    index.file.set_meta(f"documents of {source.name}", json.dumps(said))
+    entry = {"place": place, "state": shelf.last_state()}
+    index.file.set_meta(f"documents of {source.name}", json.dumps(entry))
     return _counted(index, done)
 
 # %% ../../nbs/layer/16_index_sources.ipynb #9eea808b
@@ -200,9 +200,9 @@ def index_rows(
     "Synchronize an index with a table; an invalid row raises ValueError before anything is removed."
     done, held, there = Indexed(name), documents_of_source(index, name), set()
     for row in _checked(rows, name):
-        told = taken.told(name, row)
-        if told is not None:
-            there.add(stored_text(told["id"]))
-            _put(index, done, held, {**told, "size": taken.size})
+        fields = taken.told(name, row)
+        if fields is not None:
+            there.add(stored_text(fields["id"]))
+            _put(index, done, held, {**fields, "size": taken.size})
     _drop(index, done, [own for own in held if own not in there])
     return _counted(index, done)

@@ -80,22 +80,22 @@ def _plain(prefix, node) -> Iterator[tuple[str, Any]]:
 
 
 def _step_attributes(record):
-    told = {"crmeval.step": record.kind}
+    attributes = {"crmeval.step": record.kind}
     if record.kind in _OPERATIONS:
-        told["gen_ai.operation.name"] = _OPERATIONS[record.kind]
+        attributes["gen_ai.operation.name"] = _OPERATIONS[record.kind]
     content = record.content
-    told |= {f"crmeval.{k}": content[k] for k in ("decision", "status") if content.get(k)}
-    return told | dict(_plain(f"crmeval.{record.kind}", content.get("detail") or {}))
+    attributes |= {f"crmeval.{k}": content[k] for k in ("decision", "status") if content.get(k)}
+    return attributes | dict(_plain(f"crmeval.{record.kind}", content.get("detail") or {}))
 
 
 def _call_attributes(record):
     content = record.content
-    told = {to: content[name] for name, to in _FROM_ANSWER.items() if content.get(name) is not None}
+    attributes = {to: content[name] for name, to in _FROM_ANSWER.items() if content.get(name) is not None}
     if content.get("finish_reason"):
-        told["gen_ai.response.finish_reasons"] = [content["finish_reason"]]
+        attributes["gen_ai.response.finish_reasons"] = [content["finish_reason"]]
     if record.kind == "failed":  # the conventions expect an error class, such as the HTTP status
-        told["error.type"] = str(content.get("http_status") or content.get("status") or "_OTHER")
-    return told
+        attributes["error.type"] = str(content.get("http_status") or content.get("status") or "_OTHER")
+    return attributes
 
 # %% ../../nbs/layer/13_spans.ipynb #07488156
 _PLACEHOLDER = re.compile(r"([\[<][A-Z][A-Z_]{1,30}_[A-Z0-9]{1,8}[\]>])")
@@ -116,15 +116,15 @@ def _message(role, text, session):
 
 def _content_attributes(prompt, answer, session):
     "Return messages and answer as `gen_ai.input.messages` and `gen_ai.output.messages`."
-    told = {}
+    attributes = {}
     given = {**(prompt.content if prompt else {}), **((prompt.private if prompt else None) or {})}
     messages = [_message(m["role"], m["content"], session) for m in given.get("messages", ())]
     if messages:
-        told["gen_ai.input.messages"] = json.dumps(messages, ensure_ascii=False)
+        attributes["gen_ai.input.messages"] = json.dumps(messages, ensure_ascii=False)
     if answer.private:
-        said = [_message("assistant", answer.private.get("text", ""), session)]
-        told["gen_ai.output.messages"] = json.dumps(said, ensure_ascii=False)
-    return told
+        replies = [_message("assistant", answer.private.get("text", ""), session)]
+        attributes["gen_ai.output.messages"] = json.dumps(replies, ensure_ascii=False)
+    return attributes
 
 # %% ../../nbs/layer/13_spans.ipynb #29b31a8c
 _NO_STEP = ("prompt", "reply", "feedback", "erased")  # Record kinds that are not steps
@@ -148,26 +148,26 @@ def _failure(record):
 
 def _child(trace, root, record, prompt, session):
     start, end = _times(record)
-    told, name, call = _step_attributes(record), record.kind, record.kind in ("answer", "failed")
+    attributes, name, call = _step_attributes(record), record.kind, record.kind in ("answer", "failed")
     if call:
-        told |= {"gen_ai.operation.name": "chat"} | _call_attributes(record)
-        name = f"chat {told.get('gen_ai.request.model', '')}".strip()
+        attributes |= {"gen_ai.operation.name": "chat"} | _call_attributes(record)
+        name = f"chat {attributes.get('gen_ai.request.model', '')}".strip()
     if record.kind == "answer" and session is not None:
-        told |= _content_attributes(prompt, record, session)
+        attributes |= _content_attributes(prompt, record, session)
     span = hex_id(16, trace, record.n)
-    return TraceSpan(name, trace, span, root, start, end, call, told, _failure(record))
+    return TraceSpan(name, trace, span, root, start, end, call, attributes, _failure(record))
 
 
 def _root(trace, root, reply, records, children):
     last = next((r for r in reversed(records) if r.kind == "reply"), records[-1])
-    told = {"crmeval.reply.id": reply}
-    told |= {f"crmeval.{k}": records[0].content[k] for k in _FROM_REPLY if records[0].content.get(k)}
-    told |= {f"crmeval.{k}": last.content[k] for k in ("status", "decision") if last.content.get(k)}
+    attributes = {"crmeval.reply.id": reply}
+    attributes |= {f"crmeval.{k}": records[0].content[k] for k in _FROM_REPLY if records[0].content.get(k)}
+    attributes |= {f"crmeval.{k}": last.content[k] for k in ("status", "decision") if last.content.get(k)}
     start = min([s.start_ns for s in children] + [_times(records[0])[0]])
     end = max([s.end_ns for s in children] + [_times(last)[1]])
     failed = last.kind != "reply" or last.content.get("status") not in ("ok", "truncated")
     error = f"{last.kind}: {last.content.get('status', '')}" if failed else ""
-    return TraceSpan("crmeval.trust_layer.reply", trace, root, "", start, end, False, told, error)
+    return TraceSpan("crmeval.trust_layer.reply", trace, root, "", start, end, False, attributes, error)
 
 
 def spans_of(
@@ -202,16 +202,16 @@ def spans_of_way(
 ) -> list[TraceSpan]:  # Root span first
     "Return the spans of one reply from its step records, without a trail or an exporter."
     first = next((n for n, s in enumerate(steps) if s.step in _BEHIND), len(steps))
-    told = [(s.step, _told_of(s)) for s in steps]
+    attributes = [(s.step, _told_of(s)) for s in steps]
     if call is not None:
-        told.insert(first, ("answer", {k: v for k, v in call.items() if v is not None}))
-    lengths = [content.get("seconds") or content.get("latency_s") or 0.0 for _, content in told]
+        attributes.insert(first, ("answer", {k: v for k, v in call.items() if v is not None}))
+    lengths = [content.get("seconds") or content.get("latency_s") or 0.0 for _, content in attributes]
     at = (time.time_ns() if ended_ns is None else ended_ns) - round(1e9 * sum(lengths))
     records = []
-    for n, ((kind, content), took) in enumerate(zip(told, lengths)):
+    for n, ((kind, content), took) in enumerate(zip(attributes, lengths)):
         at += round(1e9 * took)
         records.append(_kept(n, at, kind, {**content, "reply": reply}))
-    return spans_of([*records, _kept(len(told), at, "reply", {"reply": reply, "status": status})])
+    return spans_of([*records, _kept(len(attributes), at, "reply", {"reply": reply, "status": status})])
 
 
 def _told_of(step):
@@ -240,12 +240,12 @@ def _attributes(given):
 
 
 def _otlp_span(span):
-    told = {"traceId": span.trace_id, "spanId": span.span_id, "parentSpanId": span.parent_id}
+    fields = {"traceId": span.trace_id, "spanId": span.span_id, "parentSpanId": span.parent_id}
     times = {"startTimeUnixNano": str(span.start_ns), "endTimeUnixNano": str(span.end_ns)}
     status = {"code": 2, "message": span.error} if span.error else {}
     kind = 3 if span.client else 1
     return {
-        **{k: v for k, v in told.items() if v},
+        **{k: v for k, v in fields.items() if v},
         "name": span.name,
         "kind": kind,
         **times,

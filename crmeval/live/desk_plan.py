@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BASE_RATES', 'BASE_HANDLING_S', 'BASE_ACTIONS', 'RATING_POINTS', 'QUALITY_WEIGHT', 'AGENT_WEIGHT', 'CUSTOMER_WEIGHT',
-           'EFFECTS', 'MANY_FAULTS', 'LEVEL_WIDTH', 'base_value', 'Faults', 'DeskPlan']
+           'MANY_FAULTS', 'base_value', 'Faults', 'DeskPlan']
 
 # %% ../../nbs/live/04_desk_plan.ipynb #5fedc9b4
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ QUALITY_WEIGHT, AGENT_WEIGHT, CUSTOMER_WEIGHT = (
     0.2,
     0.1,
 )  # weights of quality (-2 to 2), agent and customer (-1 to 1)
-EFFECTS = (*BASE_RATES, "handling_time", "engagement")  # outcomes on which an arm can have an effect
+_EFFECTS = (*BASE_RATES, "handling_time", "engagement")  # outcomes on which an arm can have an effect
 
 
 def base_value(
@@ -112,9 +112,9 @@ def _check_effects(arm, effects):
     if not isinstance(effects, Mapping):
         raise ValueError(f"the effects of {arm!r} are {effects!r}, expected outcome -> effect")
     for name, effect in effects.items():
-        if name not in EFFECTS:
+        if name not in _EFFECTS:
             raise ValueError(
-                f"no effect on {name!r}{did_you_mean(name, EFFECTS)}; possible are {', '.join(EFFECTS)}"
+                f"no effect on {name!r}{did_you_mean(name, _EFFECTS)}; possible are {', '.join(_EFFECTS)}"
             )
         low, high = _possible(name)
         if not low < effect < high:
@@ -128,10 +128,10 @@ def _possible(name):
     if name == "handling_time":
         return -1.0, 10.0
     if name == "engagement":
-        return -BASE_ACTIONS * (1 - LEVEL_WIDTH), 10.0
+        return -BASE_ACTIONS * (1 - _LEVEL_WIDTH), 10.0
     rate, points = BASE_RATES[name][0], RATING_POINTS.get(name, 1.0)
-    spread = min(rate, 1 - rate) * LEVEL_WIDTH
+    spread = min(rate, 1 - rate) * _LEVEL_WIDTH
     return -points * (rate - spread), points * (1 - rate - spread)
 
 
-LEVEL_WIDTH = 2 * QUALITY_WEIGHT + AGENT_WEIGHT + CUSTOMER_WEIGHT
+_LEVEL_WIDTH = 2 * QUALITY_WEIGHT + AGENT_WEIGHT + CUSTOMER_WEIGHT

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from ..core.show import Printed, number, shown, text_table
 from .drift_charts import STANDARD, Alarm, Charts, SeriesDrift, chart_series
 from .weekly_sums import OTHER, Measure, WeeklySums, weekly_sums
 
@@ -48,8 +49,8 @@ def _share_cells(cells, labels, inside):
 
 
 @dataclass(frozen=True)
-class Drift:
-    "All monitored series with their alarms."
+class Drift(Printed):
+    "All monitored series with their alarms; prints as a table."
 
     series: tuple[SeriesDrift, ...]
     charts: Charts
@@ -74,6 +75,18 @@ class Drift:
     def table(self) -> list[dict]:
         "Return one row per series, for a table."
         return [_table_row(s) for s in self.series]
+
+    def __str__(self):
+        head = ["series", "group", "last", "weeks", "alarms"]
+        table = text_table([head, *map(_cells, self.series)], align="llrrr", rule=True)
+        return "\n\n".join(
+            [table, *(["\n".join(map(str, self.alarms))] if self.alarms else []), self.promise]
+        )
+
+
+def _cells(s):
+    row = _table_row(s)
+    return [shown(s.name), s.group, number(row["last"], ".4g"), str(row["weeks"]), str(len(s.alarms))]
 
 
 def _table_row(s):

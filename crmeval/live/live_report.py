@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.show import p_value, printable
+from ..core.show import Printed, p_value, printable, shown
 from ..core.stats import Estimate
 from .columns import dense, groups, missing_as_singletons, numbers, read_column
 from .drift import Drift
@@ -257,8 +257,8 @@ def _gate_entry(line):
 
 # %% ../../nbs/live/30_live_report.ipynb #0ae1502c
 @dataclass(frozen=True)
-class LiveReport:
-    "The data of a live page."
+class LiveReport(Printed):
+    "The data of a live page; prints as its sentence and the figures below it."
 
     title: str
     result: ExperimentResult | None = None
@@ -298,6 +298,10 @@ class LiveReport:
         ]
         guards = self.result.guardrails
         return rows + [_row("guardrail", g.difference.outcome, g.difference, g.verdict) for g in guards]
+
+    def __str__(self):
+        told = [str(part) for part in (self.result, self.drift) if part is not None]
+        return "\n\n".join([shown(f"{self.title}: {self.says}", 1000), *told, *map(shown, self.notes)])
 
 
 def _verdict_of(better):

@@ -25,6 +25,8 @@ FORMS = ("ratio", "time", "share_in_time")
 class OutcomeCard(MetricCard):
     "Definition of an outcome and of its calculation."
 
+    __repr__ = MetricCard.__repr__  # set here, because `dataclass` would list all fields
+
     form: str = "ratio"  # One of `FORMS`
     above: str = ""  # Numerator column of a ratio; column of seconds in other forms
     below: str | None = (

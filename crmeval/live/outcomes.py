@@ -40,11 +40,11 @@ class OutcomeEstimate(Estimate):
     record: EventRecord | None = None  # Record of the joined events, for rows from `join_outcomes`
 
     def __str__(self) -> str:
-        told = f"{self.outcome}: {self.format('.4g')} {self.unit}" + (
+        text = f"{self.outcome}: {self.format('.4g')} {self.unit}" + (
             f", {self.open:,} open" if self.open else ""
         )
         lost = self.record.lost if self.record else 0
-        return told + (
+        return text + (
             f"; {lost:,} of {self.record.read:,} events not counted" if self.record and lost else ""
         )
 
@@ -316,25 +316,25 @@ def _kind(card):
 
 def _estimate(table, card, figure, one, both, level):
     "Return a figure with its interval."
-    told = {"outcome": card.name, "unit": card.unit, "open": figure.open, "record": table.record}
+    fields = {"outcome": card.name, "unit": card.unit, "open": figure.open, "record": table.record}
     counts = {"n": figure.n, "undefined": figure.undefined, "confidence_level": level}
     clusters = {way: s.clusters for way, s in one.items()}
     if figure.value is None:
-        return OutcomeEstimate(None, **counts, method=figure.why, **told)
+        return OutcomeEstimate(None, **counts, method=figure.why, **fields)
     variance, df = clustered_variance(one, both)
     if variance is None:
         return OutcomeEstimate(
-            figure.value, **counts, method="unknown: one cluster", clusters=clusters, **told
+            figure.value, **counts, method="unknown: one cluster", clusters=clusters, **fields
         )
     error = math.sqrt(max(0.0, variance))
     if _kind(card) != "share" and error <= 1e-12 * abs(figure.value):  # zero variance is not certainty
         same = "no interval: all values are the same"
-        return OutcomeEstimate(figure.value, **counts, method=same, clusters=clusters, **told)
+        return OutcomeEstimate(figure.value, **counts, method=same, clusters=clusters, **fields)
     bounds = (-math.inf if card.low is None else card.low, card.high)
     low, high = interval_ends(figure.value, variance, df, _kind(card), bounds, level)
     method = f"{_METHODS[card.form]}, clustered by {' and '.join(one)}"
     return OutcomeEstimate(
-        figure.value, low, high, **counts, method=method, clusters=clusters, error=error, **told
+        figure.value, low, high, **counts, method=method, clusters=clusters, error=error, **fields
     )
 
 
@@ -367,8 +367,8 @@ def _of_one(found, by, table, card):
     "Return all groups, or the only figure."
     if by:
         return found
-    told = {"outcome": card.name, "unit": card.unit, "record": table.record}
-    return found.get((), OutcomeEstimate(None, method="no row has a value", **told))
+    fields = {"outcome": card.name, "unit": card.unit, "record": table.record}
+    return found.get((), OutcomeEstimate(None, method="no row has a value", **fields))
 
 
 @needs_extra("connect")
@@ -402,11 +402,11 @@ def outcomes(
     keys = _checked(by, confidence_level)
     with _opened(rows, memory) as table:
         cards = _cards_for(table, names)
-        told = {}
+        by_name = {}
         for card in cards:
             found = _estimates(table, card, keys, cluster, confidence_level)
-            told[card.name] = _of_one(found, keys, table, card)
-        return told
+            by_name[card.name] = _of_one(found, keys, table, card)
+        return by_name
 
 
 def _cards_for(table, names):
@@ -459,8 +459,8 @@ class Improvement(Estimate):
         if self.value is None:
             return f"{self.outcome}: no improvement can be computed ({self.method})"
         ends = "" if self.low is None else f" [{self.low:+.1%}, {self.high:+.1%}]"
-        told = f"{self.outcome}: {self.value:+.1%}{ends} against the baseline"
-        return told + "".join(f"\n  to be compared with: {f}" for f in self.published)
+        text = f"{self.outcome}: {self.value:+.1%}{ends} against the baseline"
+        return text + "".join(f"\n  to be compared with: {f}" for f in self.published)
 
 
 def _log_ratio_variance(table, influence, values, ways):
@@ -503,18 +503,23 @@ def improvement(
         two = _two_arms(table, arm, baseline, treatment)
         each = _estimates(table, card, (arm,), cluster, confidence_level)
         old, new = (each.get(side) for side in two)
-        told = {"outcome": card.name, "baseline": old, "treatment": new, "confidence_level": confidence_level}
-        told["published"] = tuple(published_figures(card.name))
-        told["n"], told["undefined"] = (
+        fields = {
+            "outcome": card.name,
+            "baseline": old,
+            "treatment": new,
+            "confidence_level": confidence_level,
+        }
+        fields["published"] = tuple(published_figures(card.name))
+        fields["n"], fields["undefined"] = (
             sum(getattr(e, w) for e in (old, new) if e) for w in ("n", "undefined")
         )
         if old is None or new is None or not (old.value and new.value and min(old.value, new.value) > 0):
-            return Improvement(None, method="a side has no value above 0", **told)
+            return Improvement(None, method="a side has no value above 0", **fields)
         ways = _ways(table, cluster)
         found = _of_two(table, card, arm, two, ways)
         value, low, high, p = _relative(card, new.value, old.value, *found, confidence_level)
         method = "delta method on the logarithm" if low is not None else "unknown: no spread"
-        return Improvement(value, low, high, p_value=p, method=method, **told)
+        return Improvement(value, low, high, p_value=p, method=method, **fields)
 
 
 def _two_arms(table, arm, baseline, treatment):
@@ -524,8 +529,8 @@ def _two_arms(table, arm, baseline, treatment):
     others = [a for a in there if a != baseline]
     if baseline not in there or (treatment is None and len(others) != 1) or treatment not in (None, *others):
         has = ", ".join(map(repr, there)) or "no value"
-        told = f"{arm} has {has}, expected the baseline {baseline!r} and one other"
-        raise ValueError(f"{told}: set baseline= and treatment=")
+        problem = f"{arm} has {has}, expected the baseline {baseline!r} and one other"
+        raise ValueError(f"{problem}: set baseline= and treatment=")
     return baseline, others[0] if treatment is None else treatment
 
 

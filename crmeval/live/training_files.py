@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..core.records import Sample, storable, write_jsonl
 from ..core.show import Printed, printable, text_table
+from ..core.table_file import md_table
 from ..layer.masking import MaskingPolicy
 from .leak_check import LeakCheck, LeakIndex, TrainingRow, find_leaks, normal_form
 from .permitted import consent_to, licence_of, masked_sample, place_of, pseudonym, why_not
@@ -101,16 +102,6 @@ _LIMITS = (
 )
 
 
-def _cell(value):
-    return printable(str(value)).replace("|", "\\|").replace("\n", " ")
-
-
-def _table(head, rows):
-    "Return a table in Markdown with escaped cells."
-    lines = [head, ["---"] * len(head), *(list(map(_cell, row)) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _leak_section(files):
     check = files.leaks
     if check is None:
@@ -122,7 +113,7 @@ def _leak_section(files):
         f"Near: at least {check.near:g} of three-word runs in common; part: {check.run_words} words in a row."
     )
     head, *rows = check.table()
-    return f"{said} {how}\n\n{_table(head, rows)}"
+    return f"{said} {how}\n\n{md_table(head, rows)}"
 
 
 def _form_section(files):
@@ -144,20 +135,20 @@ def data_sheet(
     digests = {name: hashlib.sha256((files.folder / name).read_bytes()).hexdigest() for name in files.files}
     parts = [
         "# Data sheet of training files",
-        _table(["file", "rows", "SHA-256"], [(n, k, digests[n]) for n, k in files.files.items()]),
+        md_table(["file", "rows", "SHA-256"], [(n, k, digests[n]) for n, k in files.files.items()]),
         "## Sources\n\n"
-        + _table(
+        + md_table(
             ["data set", "licence or consent", "origin of the answer", "rows"],
             [(*key, n) for key, n in sorted(files.sources.items())],
         ),
         f"Basis that was stated for data without consent: {printable(basis)}" if basis else "",
         "## Left out\n\n"
-        + (_table(["why", "examples"], files.left_out.items()) if files.left_out else "Nothing."),
+        + (md_table(["why", "examples"], files.left_out.items()) if files.left_out else "Nothing."),
         f"## Split\n\nBy conversation, {validation:.0%} for validation, seed {seed}; none is on both sides, "
         "and each stays on its side in later exports with the same seed.",
         f"## Leak check\n\n{_leak_section(files)}",
         "## Masking\n\nPersonal values are placeholders, the same in question and answer.\n\n"
-        + (_table(["kind", "places"], sorted(files.masked.items())) if files.masked else "None was found."),
+        + (md_table(["kind", "places"], sorted(files.masked.items())) if files.masked else "None was found."),
         f"## Form\n\n{_form_section(files)}",
         f"## Limits\n\n{_LIMITS}",
     ]

@@ -9,7 +9,7 @@ __all__ = ['AGREEMENT_PAGE', 'NOT_MEASURED', 'AREAS_SHOWN', 'RANK_NOTE', 'UNITS_
 # %% ../../nbs/pages/05_board.ipynb #0d5705c0
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..core.cards import MetricCard
 from ..core.picked_records import pick
 from crmeval.core.show import (
     DASH,
+    Printed,
     interval,
     judge_in_words,
     number,
@@ -537,7 +538,7 @@ UNITS_NOTE = (
 
 
 @dataclass(frozen=True)
-class LeaderboardTable:
+class LeaderboardTable(Printed):
     "An interactive leaderboard, displayed in a notebook."
 
     lines: Sequence[_Line] = field(repr=False)
@@ -606,7 +607,8 @@ def table_of_rows(
     assets: bool = True,
 ) -> LeaderboardTable:
     "Return the leaderboard of precomputed rows."
-    box = box or "board-" + hashlib.sha256(repr(list(rows)).encode("utf-8", "replace")).hexdigest()[:8]
+    exact = repr([[asdict(row) for row in of_run] for of_run in rows])  # a record's own `repr` is rounded
+    box = box or "board-" + hashlib.sha256(exact.encode("utf-8", "replace")).hexdigest()[:8]
     address = agreement_link or f"#{box}-accuracy"
     lines, agreements = [], {}
     for run, of_run in zip(runs, rows):

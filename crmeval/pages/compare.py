@@ -181,11 +181,11 @@ def _groups_in_words(rows):
     made = f"{how_many(len(tested), 'comparison')}, corrected after Holm"
     few = len(rows) - len(tested)
     what = rows[0].of.replace("_", " ")
-    told = f" {few} of {len(rows)} groups are too few to tell: fewer than {FLOOR} conversations or cases."
-    said = f"In {what}, in no group are the two told apart"
+    caveat = f" {few} of {len(rows)} groups are too few to tell: fewer than {FLOOR} conversations or cases."
+    sentence = f"In {what}, in no group are the two told apart"
     if ahead:
-        said = f"In {what}, after correction: {'; '.join(ahead)}"
-    return f"{said} ({made}).{told if few else ''}"
+        sentence = f"In {what}, after correction: {'; '.join(ahead)}"
+    return f"{sentence} ({made}).{caveat if few else ''}"
 
 
 def _gaps_by_group(run, paired, columns):
@@ -284,8 +284,8 @@ def compare(
 
 def _settings_of(run, client):
     "Return the settings of a system that affect its responses, except the model."
-    said = next((c for c in run.manifest.clients if c.get("name") == client), {})
-    return {k: v for k, v in said.items() if k not in ("name", "model", "provider", "lines", "content")}
+    entry = next((c for c in run.manifest.clients if c.get("name") == client), {})
+    return {k: v for k, v in entry.items() if k not in ("name", "model", "provider", "lines", "content")}
 
 
 def _templates_of(run, client):
@@ -299,18 +299,20 @@ def _templates_of(run, client):
 
 def _plans_apart(a, b, name_a, name_b):
     "Return the differences in plan, settings and prompts of two systems, as lines."
-    told = [] if a is b else [d for d in plan_differences(a.manifest, b.manifest) if not d.startswith("with")]
+    differences = (
+        [] if a is b else [d for d in plan_differences(a.manifest, b.manifest) if not d.startswith("with")]
+    )
     mine, other = _settings_of(a, name_a), _settings_of(b, name_b)
     if mine and other and name_a != name_b:
         keys = [k for k in {**mine, **other} if mine.get(k) != other.get(k)]
-        told += [f"{k}: {mine.get(k)!r:.60} -> {other.get(k)!r:.60}" for k in keys]
+        differences += [f"{k}: {mine.get(k)!r:.60} -> {other.get(k)!r:.60}" for k in keys]
     diff = prompt_diff(_templates_of(a, name_a), _templates_of(b, name_b))
-    return "\n".join([*told, *([diff] if diff else [])])
+    return "\n".join([*differences, *([diff] if diff else [])])
 
 # %% ../../nbs/pages/09_compare.ipynb #a585e1a5
 def _at_level(a, b, clusters, strata, of, level):
-    told = {"clusters": clusters, "strata": strata, "bounds": (1, 4) if of in METRICS else None}
-    return paired_difference(a, b, confidence_level=level, **told)
+    options = {"clusters": clusters, "strata": strata, "bounds": (1, 4) if of in METRICS else None}
+    return paired_difference(a, b, confidence_level=level, **options)
 
 
 def _differences(paired, quantities, prices=None):
@@ -324,10 +326,10 @@ def _differences(paired, quantities, prices=None):
 def _widest(paired, gaps, most=5):
     "Return (sample, a - b) of the widest differences, widest first, once per sample."
     gap, order = gaps
-    told = order[~np.isnan(gap[order]) & (gap[order] != 0)]
-    _, first = np.unique(paired.samples[told], return_index=True)
-    told = told[np.sort(first)[:most]]
-    return list(zip(paired.ids(told), gap[told].tolist()))
+    kept = order[~np.isnan(gap[order]) & (gap[order] != 0)]
+    _, first = np.unique(paired.samples[kept], return_index=True)
+    kept = kept[np.sort(first)[:most]]
+    return list(zip(paired.ids(kept), gap[kept].tolist()))
 
 # %% ../../nbs/pages/09_compare.ipynb #7d04bf30
 def _answers(run, rows, scores):

@@ -15,6 +15,7 @@ from .figures import paired_differences, svg
 from .leaderboard import METRICS
 from .samples import CHUNK, answer_html, sample_html
 from crmeval.pages.tables import (
+    Behind,
     Cell,
     Column,
     Filter,
@@ -147,9 +148,8 @@ def _table(c):
         filters=filters,
         keys=[[cases.index(p.sample.use_case), _side_ahead(p)] for p in c.pairs],
         page_length=10,
-        details=_pieces(c),
-        chunk=CHUNK,
         still=0,
+        behind=Behind(_pieces(c), CHUNK),
     )
 
 # %% ../../nbs/pages/10_compare_page.ipynb #2fb60ed1

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from ..core.keys import without_keys
 from ..core.show import judge_in_words, shown
+from ..core.table_file import md_table
 from .gate import Gate, Verdict
 
 # %% ../../nbs/pages/15_gate_forms.ipynb #40edc33a
@@ -65,10 +66,6 @@ def _cell(text):
     return re.sub(r"[^\w .,:%+()-]|_", lambda m: f"&#{ord(m[0])};", _plain(text))
 
 
-def _line(cells):
-    return f"| {' | '.join(map(_cell, cells))} |"
-
-
 def _section(v: Verdict):
     lines = [f"**{v.verdict}**: {_cell(v.rule)}", "", _cell(v.reason)]
     falls = [f"- {code_span(f.sample)}: {_cell(str(f).rpartition(': ')[2])}" for f in v.samples]
@@ -86,11 +83,10 @@ def gate_markdown(
 ) -> str:  # Ends with a newline
     "Return the outcome as Markdown, for a pull request or a pipeline summary."
     rows = gate.rows()
-    head = list(rows[0])
-    table = [_line(head), "|" + " --- |" * len(head), *(_line(r.values()) for r in rows)]
+    table = md_table(list(rows[0]), [list(r.values()) for r in rows], cell=_cell)
     judged = f", judged by {_judge(gate.judge)}" if gate.judge else ""
     about = (
         f"{code_span(gate.run)} against {code_span(gate.base)}: {gate.n} samples that both were asked about"
     )
     told = [_section(v) for v in gate.verdicts if v.verdict != "passed"]
-    return "\n".join(["## " + _cell(gate.says), "", about + judged, "", *table, "", *told])
+    return "\n".join(["## " + _cell(gate.says), "", about + judged, "", table, "", *told])

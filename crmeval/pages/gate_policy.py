@@ -164,27 +164,27 @@ def _name_of(where, given):
     return given
 
 
-def _rules(where, said, certainty):
+def _rules(where, entry, certainty):
     "Return the rules of one entry, one for each limit."
-    if not isinstance(said, Mapping):
-        raise ValueError(f"{where} is {_told(said)}, expected a metric and its limits")
-    if "metric" not in said:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{where} is {_told(entry)}, expected a metric and its limits")
+    if "metric" not in entry:
         raise ValueError(f"{where} names no metric: write metric: accuracy, or another")
-    of = _name_of(where, said["metric"])
+    of = _name_of(where, entry["metric"])
     where = f"{where} ({of})"
-    words = _words_of(where, said, of)
-    own = _certainty(f"{where}: certainty", said["certainty"]) if "certainty" in said else None
-    use_case = _use_case(where, said.get("use_case"), of)
-    return [_rule(where, of, w, said[w], own, certainty, use_case) for w in words]
+    words = _words_of(where, entry, of)
+    own = _certainty(f"{where}: certainty", entry["certainty"]) if "certainty" in entry else None
+    use_case = _use_case(where, entry.get("use_case"), of)
+    return [_rule(where, of, w, entry[w], own, certainty, use_case) for w in words]
 
 
-def _words_of(where, said, of):
+def _words_of(where, entry, of):
     mine = WORDS[of not in SMALL_IS_GOOD]
-    for key in said:
+    for key in entry:
         if key in _OTHER and key not in mine:
             raise ValueError(f"{where}: {key} is the wrong way round for {of}; did you mean {_OTHER[key]!r}?")
         _known_key(where, key, (*_RULE_KEYS, *mine))
-    words = [w for w in mine if w in said]
+    words = [w for w in mine if w in entry]
     if not words:
         raise ValueError(f"{where} has no limit: add one of {', '.join(mine)}")
     return words
@@ -210,24 +210,24 @@ def _rule(where, of, word, value, own, certainty, use_case):
 
 # %% ../../nbs/pages/13_gate_policy.ipynb #3f78a390
 def make_gate_policy(
-    said: Mapping[str, Any],  # As in a file, see the table above
+    content: Mapping[str, Any],  # As in a file, see the table above
     name: str = "the policy",  # For messages, such as 'the policy gate.yaml'
 ) -> GatePolicy:
     "Build a policy from plain data; an error raises `ValueError` in the notation of the file."
-    for key in said:
+    for key in content:
         _known_key(name, key, _KEYS)
-    certainty = _certainty(f"{name}: certainty", said.get("certainty", 0.95))
-    undefined = said.get("undefined", "fail")
+    certainty = _certainty(f"{name}: certainty", content.get("certainty", 0.95))
+    undefined = content.get("undefined", "fail")
     if undefined not in ("fail", "pass"):
         near = did_you_mean(undefined, ("fail", "pass"))
         raise ValueError(f"{name}: undefined is {_told(undefined)}, expected fail or pass{near}")
-    samples = said.get("samples", FLOOR)
+    samples = content.get("samples", FLOOR)
     if not isinstance(samples, int) or isinstance(samples, bool) or samples < 2:
         raise ValueError(f"{name}: samples is {_told(samples)}, expected a whole number from 2")
-    left_out = said.get("left_out", 0.1)
+    left_out = content.get("left_out", 0.1)
     share = _share_of(left_out)
     left_out = _number(f"{name}: left_out", left_out if share is None else share, 0, 1)
-    return GatePolicy(_all_rules(name, said.get("rules"), certainty), undefined, samples, left_out, name)
+    return GatePolicy(_all_rules(name, content.get("rules"), certainty), undefined, samples, left_out, name)
 
 
 def _all_rules(name, entries, certainty):
@@ -248,7 +248,7 @@ def read_gate_policy(
     "Read a policy from a file; an error raises `ValueError` with the name of the file."
     path = Path(path).expanduser()
     name = f"the policy {shown(without_keys(str(path)), 200)}"
-    said = read_yaml(path, name, f"there is no policy {str(path)!r}")
-    if not isinstance(said, Mapping):
-        raise ValueError(f"{name} holds {_told(said)}, expected keys and values, rules among them")
-    return make_gate_policy(said, name)
+    content = read_yaml(path, name, f"there is no policy {str(path)!r}")
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{name} holds {_told(content)}, expected keys and values, rules among them")
+    return make_gate_policy(content, name)

@@ -18,7 +18,7 @@ import numpy as np
 from ..core.raters import people_points
 from ..core.show import html_table, interval, number, per_cent, points, rank, seconds, text_table, usd
 from ..core.stats import Estimate, mean_estimate, rank_intervals
-from ..core.views import judge_in_words
+from ..core.views import Printed, judge_in_words
 from ..metrics.accuracy import CRITERIA
 from ..metrics.asked_metrics import ONLY
 from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, costs_usd, find_price
@@ -310,7 +310,7 @@ def _sort_value(row, by):
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #46edd607
 @dataclass(frozen=True)
-class Leaderboard:
+class Leaderboard(Printed):
     "Rows that can be filtered and sorted; prints as text and is shown as a table in a notebook."
 
     rows: Sequence[Row]

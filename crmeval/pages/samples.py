@@ -23,7 +23,7 @@ from .evidence import evidence_spans, marked_html, problems
 from .leaderboard import METRICS, OVERALL, Row
 from .scored_answers import ScoredAnswer, samples_in, scored_answers, worst_first
 from .source_marks import source_spans, source_text
-from .tables import Cell, Column, Filter, interactive_table, pack
+from .tables import Behind, Cell, Column, Filter, interactive_table, pack
 from .template import macro
 from ..runs.folder import Run, in_terms_of_run
 from ..tasks.use_cases import get_use_case, render_prompt
@@ -489,9 +489,6 @@ def samples_table(
         filters=index.filters(),
         keys=[keys for _, keys in lines],
         page_length=10,
-        details=file.details,
-        chunk=CHUNK,
         still=0,
-        by=by,
-        pane=macro("pane.jinja", "pane")(by),
+        behind=Behind(file.details, CHUNK, by, macro("pane.jinja", "pane")(by)),
     )

@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 from .. import __version__
 from ..core.records import storable
 from ..core.show import shown
+from ..core.table_file import md_table
 from .brand import favicon
 from .site_settings import SiteSettings
 from .tables import table_assets, table_scripts
@@ -132,10 +133,9 @@ def _linked(link):
 
 def _rows_of(part):
     "Return a table in Markdown."
-    head = [markdown_text(c) for c in part.head] or [" "] * len(part.align)
-    rules = ["---:" if a == "r" else "---" for a in part.align]
-    lines = [head, rules, *(list(map(_linked, row)) for row in part.rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return md_table(
+        plain_row(*(part.head or [""] * len(part.align))), part.rows, align=part.align, cell=_linked
+    )
 
 
 def _said_beside(link, beside):

@@ -15,6 +15,7 @@ import numpy as np
 from ..core.groups import GroupRow, corrected_rows, group_rows, group_statement
 from ..core.picked_records import pick
 from crmeval.core.show import (
+    Printed,
     html_table,
     interval,
     judge_in_words,
@@ -67,7 +68,7 @@ def _cells(row: GroupRow) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Slices:
+class Slices(Printed):
     "Groups of a run's samples and their differences; prints as a table and a statement."
 
     rows: Sequence[GroupRow] = field(repr=False)  # p-values Holm-corrected over all rows

@@ -9,6 +9,7 @@ __all__ = ['FeedbackForm', 'feedback_widget']
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ..core.package_data import data_path
 from ..layer.feedback import Feedback, feedback_reasons
@@ -84,6 +85,22 @@ class FeedbackForm:
         self.keep(feedback)
         self._said, self._kept = said, dict(said)
         return feedback
+
+    def take_over(
+        self,
+        other: "FeedbackForm",  # An earlier form of the same reply; what was pending there is no longer
+    ) -> None:
+        "Continue with the thumb and the reasons that were noted in another form and not saved."
+        if other._said != other._kept:
+            self._said, other._said = dict(other._said), dict(other._kept)
+
+    def unsaved(
+        self,
+        draft: Mapping[str, Any],  # What is written in the browser: 'edit' and 'words'
+    ) -> dict[str, Any]:
+        "Return the part of a draft that was not passed to `keep`."
+        words = draft.get("words") or ""
+        return {"edit": draft.get("edit"), "words": "" if words == self._kept["words"] else words}
 
     def _hand_on(self):
         if not self._said["action"]:
@@ -167,9 +184,9 @@ def _widget_class():
         view = traitlets.Dict().tag(sync=True)
         draft = traitlets.Dict().tag(sync=True)  # what is being written, for a page that is loaded again
 
-        def __init__(self, form):
+        def __init__(self, form, draft):
             self.form, self.turn = form, 0
-            super().__init__(view=self._turned(form.view()))
+            super().__init__(view=self._turned(form.view()), draft=draft)
             self.on_msg(self._answer)
 
         def _answer(self, _, message, buffers):
@@ -186,11 +203,20 @@ def _widget_class():
     return FeedbackWidget
 
 
+_OPEN = WeakValueDictionary()  # (reply, text, user) -> its latest widget, for a cell that is run again
+
+
 def feedback_widget(
     reply: str,  # Id of the reply
     shown: str,  # The reply as shown
     keep: Callable[[Feedback], Any],  # Receives each feedback
     **given: Any,  # As for `FeedbackForm`: sources, masked, user, use_case, client
 ):  # Shown if it is the last line of a cell
-    "Return a feedback widget for JupyterLab; raise `ImportError` if anywidget is missing."
-    return _widget_class()(FeedbackForm(reply, shown, keep, **given))
+    "Return a feedback widget for JupyterLab, with what was written and not saved before the cell ran again."
+    make, form, draft = _widget_class(), FeedbackForm(reply, shown, keep, **given), {}
+    key = reply, shown, given.get("user", "")
+    if (old := _OPEN.get(key)) is not None:
+        draft = old.form.unsaved(old.draft)
+        form.take_over(old.form)
+    _OPEN[key] = made = make(form, draft)
+    return made

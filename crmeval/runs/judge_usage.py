@@ -19,16 +19,16 @@ _NO_MODELS = ("baseline", "embedded", "recorded", "replay")  # providers that do
 _OTHER = "compare with another judge (crmeval score RUN --judge) or with people (crmeval rate)"
 
 
-def _models(told, name=""):
+def _models(settings, name=""):
     "Yield (model without provider path, client name) of each client in a settings record."
-    if isinstance(told, Mapping):
-        name = name or str(told.get("name") or "")
-        if told.get("model") and told.get("provider") not in (None, *_NO_MODELS):
-            yield str(told["model"]).rpartition("/")[2].lower(), name
-        for value in told.values():
+    if isinstance(settings, Mapping):
+        name = name or str(settings.get("name") or "")
+        if settings.get("model") and settings.get("provider") not in (None, *_NO_MODELS):
+            yield str(settings["model"]).rpartition("/")[2].lower(), name
+        for value in settings.values():
             yield from _models(value, name)
-    if isinstance(told, list | tuple):
-        for value in told:
+    if isinstance(settings, list | tuple):
+        for value in settings:
             yield from _models(value)
 
 
@@ -47,25 +47,25 @@ def own_judgements(
 _NO_SETTINGS = ("judge", "name", "usage", "when", "scoring", "metrics")  # keys that are no settings
 
 
-def _settings_in(told, place=""):
+def _settings_in(settings, place=""):
     "Return dotted name -> value of the settings in a record that affect answers."
-    if not isinstance(told, Mapping):
-        return {place: told}
+    if not isinstance(settings, Mapping):
+        return {place: settings}
     found = {}
-    for key, value in told.items():
+    for key, value in settings.items():
         if place or key not in _NO_SETTINGS:
             found |= _settings_in(value, f"{place}.{key}" if place else key)
     return found
 
 
-def _records_of(told):
+def _records_of(entry):
     "Yield a settings record and those nested in it."
-    if isinstance(told, Mapping):
-        yield told
-        for value in told.values():
+    if isinstance(entry, Mapping):
+        yield entry
+        for value in entry.values():
             yield from _records_of(value)
-    if isinstance(told, list | tuple):
-        for value in told:
+    if isinstance(entry, list | tuple):
+        for value in entry:
             yield from _records_of(value)
 
 
@@ -137,9 +137,9 @@ def _spent(judge, folder, since, paid):
     used = _tally_of(judge).as_dict()
     used = _less(used, since) if since else used
     before = read_manifest(folder).judge if (folder / "manifest.json").is_file() else {}
-    told = before.get("usage") if before.get("name") == judge.name else None
-    if isinstance(told, dict):
-        used = {k: _sum(told.get(k), v) for k, v in used.items()}
+    usage = before.get("usage") if before.get("name") == judge.name else None
+    if isinstance(usage, dict):
+        used = {k: _sum(usage.get(k), v) for k, v in used.items()}
     names = {getattr(c, "name", "") for c in clients_of(judge)}
     mine = [t for name, t in paid.items() if name in names]
     if mine:
@@ -162,5 +162,5 @@ def note_judge(
         manifest.judge["usage"] = _spent(judge, folder, since, paid)
     if isinstance(judge, JointJudge) and _tally_of(judge).calls:
         silent = [row["member"] for row in judge.members_table() if not row["answered"]]
-        told = (f"The panel's member {name!r} answered nothing." for name in silent)
-        manifest.warnings = [*manifest.warnings, *told]
+        notes = (f"The panel's member {name!r} answered nothing." for name in silent)
+        manifest.warnings = [*manifest.warnings, *notes]

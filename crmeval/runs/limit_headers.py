@@ -35,30 +35,30 @@ def read_reset(
     now: float | None = None,  # Unix time; default: now
 ) -> float:  # Seconds from now, in [0, `LONGEST_S`]
     "Return the seconds until a limit resets; `ValueError` if it is not a time or too far away."
-    now, said = time.time() if now is None else now, text.strip()
-    if len(said) > 40:
-        raise ValueError(f"a reset of {len(said)} characters, expected a time such as '6m0s'")
-    seconds = _seconds_of(said, now)
+    now, value = time.time() if now is None else now, text.strip()
+    if len(value) > 40:
+        raise ValueError(f"a reset of {len(value)} characters, expected a time such as '6m0s'")
+    seconds = _seconds_of(value, now)
     if not 0 <= seconds <= LONGEST_S:
-        raise ValueError(f"a reset is {said!r}, expected at most {LONGEST_S:g} s from now")
+        raise ValueError(f"a reset is {value!r}, expected at most {LONGEST_S:g} s from now")
     return seconds
 
 
-def _seconds_of(said, now):
+def _seconds_of(value, now):
     "Return seconds from now; a date less than a minute ago counts as now."
-    if _NUMBER.fullmatch(said):
-        return _of_number(float(said), now)
-    if parts := _PARTS.findall(said):
+    if _NUMBER.fullmatch(value):
+        return _of_number(float(value), now)
+    if parts := _PARTS.findall(value):
         units = _known()["units"]
-        whole = "".join(number + unit for number, unit in parts) == said
+        whole = "".join(number + unit for number, unit in parts) == value
         if whole and all(unit in units for _, unit in parts):
             return sum(float(number) * units[unit] for number, unit in parts)
     try:
-        date = datetime.fromisoformat(said.replace("Z", "+00:00").replace("z", "+00:00"))
+        date = datetime.fromisoformat(value.replace("Z", "+00:00").replace("z", "+00:00"))
         at = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
         return _passed(at.timestamp() - now)
     except (ValueError, OverflowError):
-        raise ValueError(f"a reset is {said!r}, expected a time such as '6m0s'") from None
+        raise ValueError(f"a reset is {value!r}, expected a time such as '6m0s'") from None
 
 
 def _of_number(number, now):
@@ -118,17 +118,17 @@ def read_limits(
     now: float | None = None,  # Unix time; default: now
 ) -> HeardLimits:
     "Return the limits that a response reports; never raises."
-    told, refused = [], []
+    limits, refused = [], []
     for dialect in _known()["dialects"]:
         windows = {**dialect.get("windows", {}), **_known()["windows"].get(provider, {})}
         for what, names in dialect["headers"].items():
             if names["limit"] in headers:
                 found = _limit_of(headers, what, names, windows.get(what, WINDOWS_S[0]), refused, now)
-                told += [found] if found else []
-        if told:
+                limits += [found] if found else []
+        if limits:
             break
     pause = retry_after_s(headers, now=now) if status == 429 else None
-    return HeardLimits(tuple(told), pause, tuple(refused))
+    return HeardLimits(tuple(limits), pause, tuple(refused))
 
 
 def _limit_of(headers, what, names, usual_s, refused, now):
@@ -149,10 +149,10 @@ def _limit_of(headers, what, names, usual_s, refused, now):
 
 def _count_in(headers, name, refused):
     "Return a whole number, or None; the name of an invalid header is added to `refused`."
-    said = str(headers.get(name, "")).strip()
-    if said.lower() in _known()["not_said"]:
+    value = str(headers.get(name, "")).strip()
+    if value.lower() in _known()["not_said"]:
         return None
-    number = float(said) if _NUMBER.fullmatch(said) else math.nan
+    number = float(value) if _NUMBER.fullmatch(value) else math.nan
     if not (number <= MOST and number == int(number)):
         refused.append(name)
         return None
@@ -160,11 +160,11 @@ def _count_in(headers, name, refused):
 
 
 def _reset_in(headers, name, refused, now):
-    said = str(headers.get(name, "")).strip()
-    if said.lower() in _known()["not_said"]:
+    value = str(headers.get(name, "")).strip()
+    if value.lower() in _known()["not_said"]:
         return None
     try:
-        return read_reset(said, now=now)
+        return read_reset(value, now=now)
     except ValueError:
         refused.append(name)
         return None

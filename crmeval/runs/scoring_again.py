@@ -23,7 +23,7 @@ from .journal import Journal, journal_identity
 from .judge_usage import own_judgements, replaced_scores
 from .rewritten import rewrite_rows
 from .row_places import with_samples
-from .runner import score_all
+from .runner import Scoring, score_all
 from .texts import need_texts
 from ..tasks.probes import is_probe
 
@@ -130,13 +130,13 @@ async def _scored(run, judge, asked, into, concurrency, progress, first_look):
     path, identity = run.folder / "journal.jsonl", journal_identity(run.samples)
     try:
         with contextlib.closing(Journal(path, identity=identity)) as journal:
+            key = digest(judge.name, settings_of(judge), _scoring_of(run), *asked.lines)
+            names = scored_names(asked, run.samples)
             await score_all(
                 _pairs(run),
-                make_scorer(judge, asked),
-                scorer_key=digest(judge.name, settings_of(judge), _scoring_of(run), *asked.lines),
+                Scoring(make_scorer(judge, asked), key, names),
                 concurrency=concurrency,
                 journal=journal,
-                metrics=scored_names(asked, run.samples),
                 progress=progress,
                 first_look=clients_of(judge) if first_look else None,
                 total=len(run.responses),

@@ -96,10 +96,10 @@ def make_work(
     clients = make_clients(plan.models, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
     judge = judge_of(plan)
     check_work(samples, clients, concurrency=plan.concurrency, repeats=plan.repeats, retries=plan.retries)
-    said = {k: v for k, v in plain_plan(plan).items() if k not in _OF_THE_WHOLE}
+    fields = {k: v for k, v in plain_plan(plan).items() if k not in _OF_THE_WHOLE}
     own = json.loads(json.dumps(own_use_cases(list(use_cases()))))
     place, expected = _place(plan, samples, clients, judge), expected_of(clients, judge, plan.repeats)
-    return ShardWork(place, said, own, expected, _limits(plan, [*clients, *clients_of(judge)]))
+    return ShardWork(place, fields, own, expected, _limits(plan, [*clients, *clients_of(judge)]))
 
 
 def _limits(plan, clients):
@@ -174,9 +174,9 @@ def _share_budget(ready, limits, desk, name):
     asked = [*ready.clients, *clients_of(ready.judge)]
     alone = make_budget(limits["max_calls"], limits["max_usd"], limits["prices"], asked)
     assert alone is not None  # a budget desk exists only with a limit
-    told = {"max_calls": alone.max_calls, "max_usd": alone.max_usd}
-    ready.traffic.budget = SharedBudget(desk, name, price=alone.price, **told)
-    ready.manifest.budget = told
+    shares = {"max_calls": alone.max_calls, "max_usd": alone.max_usd}
+    ready.traffic.budget = SharedBudget(desk, name, price=alone.price, **shares)
+    ready.manifest.budget = shares
 
 
 def _given_up(starts):
@@ -186,8 +186,8 @@ def _given_up(starts):
 
 def _for_workers(work):
     "Return the part of the work that is sent to workers."
-    told = {"out": work.out, "plan": work.plan, "own_use_cases": work.own_use_cases}
-    return told | {"budget": work.budget}
+    shared = {"out": work.out, "plan": work.plan, "own_use_cases": work.own_use_cases}
+    return shared | {"budget": work.budget}
 
 # %% ../../nbs/runs/12_shards.ipynb #6e844bfe
 def _ray():
@@ -217,8 +217,8 @@ def _cluster(ray, workers, address):
     "Connect to a cluster for the block; an existing connection is kept open."
     if ray.is_initialized():
         if address:
-            told = "this process is connected to a Ray cluster already; leave the address out"
-            raise ValueError(f"address is {address!r}, but {told}")
+            advice = "this process is connected to a Ray cluster already; leave the address out"
+            raise ValueError(f"address is {address!r}, but {advice}")
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
@@ -284,10 +284,10 @@ class _RayDesk:
     def give_back(self, name: str, ticket: str, notes: dict | None) -> None:
         self.actor.give_back.remote(name, ticket, notes)
 
-    def _asked(self, what, *told) -> Any:
+    def _asked(self, what, *args) -> Any:
         import ray
 
-        return ray.get(getattr(self.actor, what).remote(*told))
+        return ray.get(getattr(self.actor, what).remote(*args))
 
 
 def _desk(ray, work):
@@ -296,9 +296,9 @@ def _desk(ray, work):
 
     # not `soft`, because Ray would place an actor without a CPU on any node
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    told = {k: (work.budget or {}).get(k) for k in ("max_calls", "max_usd")}
+    limits = {k: (work.budget or {}).get(k) for k in ("max_calls", "max_usd")}
     how = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": here}
-    desk = _RayDesk(ray.remote(_RunDesk).options(**how).remote(told))
+    desk = _RayDesk(ray.remote(_RunDesk).options(**how).remote(limits))
     if work.budget is None:
         return desk
     used_in = _counting(work)
@@ -313,8 +313,8 @@ def _counting(work):
     plan, limits = make_plan(work.plan), work.budget
     clients = make_clients(plan.models, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
     asked = {c.name: c for c in [*clients, *clients_of(judge_of(plan))] if pays(c)}
-    told = limits["max_calls"], limits["max_usd"], limits["prices"]
-    budget = make_budget(*told, list(asked.values()))
+    args = limits["max_calls"], limits["max_usd"], limits["prices"]
+    budget = make_budget(*args, list(asked.values()))
     assert budget is not None  # called only with a limit
 
     def used_in(folder):
@@ -376,8 +376,8 @@ def _map_shards(ray, work, todo, *, workers, address, restarts, step):
         raise RuntimeError(_ray_gave_up(e, work.out)) from None
     if wrong:
         name, error = next(iter(wrong.items()))
-        told = f"{len(wrong)} of {len(todo)} shards could not be finished; shard {name}: {error}"
-        raise RuntimeError(f"{told}; the same command repeats only these")
+        message = f"{len(wrong)} of {len(todo)} shards could not be finished; shard {name}: {error}"
+        raise RuntimeError(f"{message}; the same command repeats only these")
 
 
 def _faults(work, todo, rows, step):
@@ -443,8 +443,8 @@ def run_sharded(
     "Run a plan in shards on the workers of a Ray cluster; finished shards are not repeated."
     if isinstance(restarts, bool) or not isinstance(restarts, int) or restarts < 0:
         raise ValueError(f"restarts is {restarts!r}, expected a whole number from 0")
-    told = changes if models is None else {"models": models, **changes}
-    plan, ray = make_plan(plan, **{**told, "engine": "ray"}), _ray()
+    fields = changes if models is None else {"models": models, **changes}
+    plan, ray = make_plan(plan, **{**fields, "engine": "ray"}), _ray()
     with knowing(read_use_cases(plan.own_use_cases) if plan.own_use_cases else ()):
         return _sharded(ray, plan, progress, address=address, restarts=restarts)
 
@@ -465,11 +465,11 @@ def _sharded(ray, plan, progress, **cluster):
     for s in todo:
         (Path(work.out) / "shards" / f"{s.name}.parquet").unlink(missing_ok=True)
     again = sum(max(0, _starts(work.out, s.name) - 1) for s in shards)
-    told = {"n": len(shards), "size": size, "workers": workers, "reused": reused, "restarted": again}
+    counts = {"n": len(shards), "size": size, "workers": workers, "reused": reused, "restarted": again}
     whole = {"areas": list(areas), "without_twin": without, "limit": plan.limit, "plan": plain_plan(plan)}
     whole["metrics"] = list(plan.metrics)
     whole["more"] = {"command": plan_command(plan), "data": data_told(plan.data)}
-    done = open_run(merge_shards(work, shards, {"digest": cut["samples"], "shards": told, **whole}))
+    done = open_run(merge_shards(work, shards, {"digest": cut["samples"], "shards": counts, **whole}))
     return done if earlier is None else write_run(with_earlier_rows(done, earlier))
 
 
@@ -481,8 +481,8 @@ def _earlier(work, samples, cut, plan):
     clients = make_clients(
         lines.models, base_url=lines.base_url, prompts=lines.prompts, **client_options(lines)
     )
-    said = {"areas": list(cut["areas"]), "metrics": list(plan.metrics), "repeats": lines.repeats}
-    new = manifest_of(samples, clients, judge_of(lines), **said)
+    wanted = {"areas": list(cut["areas"]), "metrics": list(plan.metrics), "repeats": lines.repeats}
+    new = manifest_of(samples, clients, judge_of(lines), **wanted)
     new.samples = {**new.samples, "digest": cut["samples"]}
     check_same_plan(folder, new, add=plan.add)
     return open_run(folder) if plan.add else None

@@ -49,19 +49,19 @@ class Message:
         self.thoughts += [next(filter(None, thoughts), "")]
         self.refusals += [plain_text(message.get("refusal"))]
         self.calls = self.calls or any(message.get(name) for name in _CALL_FIELDS)
-        told = message.get("tool_calls")
-        for at, call in enumerate(told if isinstance(told, list) else ()):
+        calls = message.get("tool_calls")
+        for at, call in enumerate(calls if isinstance(calls, list) else ()):
             self._add_call(call if isinstance(call, Mapping) else {}, at)
         return self
 
     def _add_call(self, call, at):
         "Add a tool call or the next chunk of one."
-        number, told = call.get("index"), call.get("function")
+        number, function = call.get("index"), call.get("function")
         new = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
         held = self.tools.setdefault(number if isinstance(number, int) else at, new)
         held["id"] = plain_text(call.get("id")) or held["id"]
-        for name in held["function"] if isinstance(told, Mapping) else ():
-            held["function"][name] += _as_json_text(told.get(name))
+        for name in held["function"] if isinstance(function, Mapping) else ():
+            held["function"][name] += _as_json_text(function.get(name))
 
     def in_order(self) -> tuple[dict, ...]:
         "Return the tool calls, ordered by index."
@@ -121,8 +121,8 @@ def ending(
     return _by_word().get(word.removeprefix("finish_reason_"), "unknown")
 
 # %% ../../nbs/systems/00_completions.ipynb #0452d727
-def _unreadable(said, **more):
-    return CallFailed(said, status="parse_error", retryable=True, **more)
+def _unreadable(why, **more):
+    return CallFailed(why, status="parse_error", retryable=True, **more)
 
 
 def error_in(
@@ -152,10 +152,12 @@ def error_failure(
     retryable: bool | None = None,  # Used if the error does not indicate it
 ) -> CallFailed:
     "Return the failure for an error that an endpoint reports in a body, without an HTTP status."
-    told = error if isinstance(error, Mapping) else {"message": error}
-    codes = [str(told.get(k)) for k in ("code", "status", "type", "error_code", "status_code") if told.get(k)]
+    fields = error if isinstance(error, Mapping) else {"message": error}
+    codes = [
+        str(fields.get(k)) for k in ("code", "status", "type", "error_code", "status_code") if fields.get(k)
+    ]
     number = next((int(c) for c in codes if re.fullmatch(r"[45]\d\d", c)), None)
-    words = " ".join([*codes, json.dumps(told.get("message") or told, default=str)])
+    words = " ".join([*codes, json.dumps(fields.get("message") or fields, default=str)])
     if number is None and re.search(r"rate.?limit|too many requests", words, re.IGNORECASE):
         number = 429
     return CallFailed(
@@ -187,12 +189,12 @@ def read_completion(
     if (error := error_in(body)) is not None:
         raise error_failure(error)
     choice, message = _first_choice(body)
-    said = Message().add(message)
-    apart, thoughts = split_thoughts("".join(said.texts)), "".join(said.thoughts).strip()
+    content = Message().add(message)
+    apart, thoughts = split_thoughts("".join(content.texts)), "".join(content.thoughts).strip()
     reasoning = "\n\n".join(dict.fromkeys(filter(None, (thoughts, apart.thoughts)))) or None
-    why, refusal = choice.get("finish_reason"), "".join(said.refusals) or None
-    usage = _usage(body.get("usage"), prompt, "".join([*said.texts, *said.thoughts]))
-    calls = said.in_order() if tools else ()
+    why, refusal = choice.get("finish_reason"), "".join(content.refusals) or None
+    usage = _usage(body.get("usage"), prompt, "".join([*content.texts, *content.thoughts]))
+    calls = content.in_order() if tools else ()
     done = (
         Completion(
             apart.text,
@@ -212,7 +214,7 @@ def read_completion(
     )
     if done is None or (done.status == "ok" and not done.text.strip() and not calls):
         row = {"usage": usage, "reasoning": reasoning, "finish_reason": why, "model": body.get("model")}
-        raise _no_answer(why, said, reasoning, row)
+        raise _no_answer(why, content, reasoning, row)
     return done
 
 
@@ -221,15 +223,15 @@ def _ended(why, refusal):
     return bool(refusal) or ending(why) in ("ok", "truncated", "refused")
 
 # %% ../../nbs/systems/00_completions.ipynb #549baef6
-def _no_answer(why, said, reasoning, row):
+def _no_answer(why, content, reasoning, row):
     "Return the failure for a completion without an answer."
     kind = ending(why)
     if kind == "failed":
         return CallFailed(f"the model ended with finish_reason {why!r}", retryable=True, row=row)
     if kind == "unknown":
-        told = redact(str(why), limit=60)
-        return _unreadable(f"finish_reason {told!r} is unknown: not a normal end", row=row)
-    if said.calls:
+        reason = redact(str(why), limit=60)
+        return _unreadable(f"finish_reason {reason!r} is unknown: not a normal end", row=row)
+    if content.calls:
         return CallFailed(
             "no answer: the model called a tool instead of writing a text", status="parse_error", row=row
         )
@@ -242,8 +244,8 @@ def _first_choice(body):
     "Return (first choice, its message)."
     choices = body.get("choices") if isinstance(body, Mapping) else None
     if choices == [] and isinstance(body, Mapping) and body.get("promptFeedback"):
-        told = redact(json.dumps(body["promptFeedback"], default=str), limit=200)
-        raise CallFailed(f"the endpoint filtered the prompt: {told}", status="refused")
+        feedback = redact(json.dumps(body["promptFeedback"], default=str), limit=200)
+        raise CallFailed(f"the endpoint filtered the prompt: {feedback}", status="refused")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message", choice.get("delta")) if isinstance(choice, Mapping) else None
     if message is None and isinstance(choice, Mapping) and isinstance(choice.get("text"), str):
@@ -284,11 +286,11 @@ def _usage_details(counts):
     known = counts if isinstance(counts, Mapping) else {}
     out = {}
     for part, kinds in _TOKEN_KINDS.items():
-        told = known.get(f"{part}_tokens_details")
-        told = told if isinstance(told, Mapping) else {}
+        details = known.get(f"{part}_tokens_details")
+        details = details if isinstance(details, Mapping) else {}
         if part == "prompt":
-            told = {"cached_tokens": next(filter(_is_count, map(known.get, _CACHED)), None), **told}
-        if found := {kind: told[kind] for kind in kinds if _is_count(told.get(kind))}:
+            details = {"cached_tokens": next(filter(_is_count, map(known.get, _CACHED)), None), **details}
+        if found := {kind: details[kind] for kind in kinds if _is_count(details.get(kind))}:
             out[part] = found
     return out
 
@@ -299,8 +301,8 @@ def _is_count(n):
 
 def _logprobs(choice, start):
     "Return the log-probabilities of the answer's tokens, without those of preceding thoughts."
-    told = choice.get("logprobs")
-    tokens = told.get("content") if isinstance(told, Mapping) else None
+    logprobs = choice.get("logprobs")
+    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     if not isinstance(tokens, list):
         return None
     at = 0
@@ -347,8 +349,8 @@ class Folded:
         if text := "".join(self.message.texts[before:]):
             self.times.append((self.size, at))
             self.size += len(text)
-        told = choice.get("logprobs")
-        self.logprobs += (told.get("content") or []) if isinstance(told, Mapping) else []
+        logprobs = choice.get("logprobs")
+        self.logprobs += (logprobs.get("content") or []) if isinstance(logprobs, Mapping) else []
         self.why = choice.get("finish_reason") or self.why
 
     def body(self) -> dict:
@@ -357,12 +359,12 @@ class Folded:
             return self.whole
         if self.why is None:
             raise CallFailed("the stream broke off before its end", retryable=True)
-        said = self.message
+        content = self.message
         message = {
-            "content": self.clean("".join(said.texts)),
-            "reasoning": self.clean("".join(said.thoughts)),
-            "refusal": self.clean("".join(said.refusals)) or None,
-            "tool_calls": list(said.tools.values()) or said.calls,
+            "content": self.clean("".join(content.texts)),
+            "reasoning": self.clean("".join(content.thoughts)),
+            "refusal": self.clean("".join(content.refusals)) or None,
+            "tool_calls": list(content.tools.values()) or content.calls,
         }
         choice = {
             "message": message,

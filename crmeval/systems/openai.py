@@ -40,9 +40,11 @@ from crmeval.systems.wire import (
     base_of,
     chat_address,
     header_values,
+    proxy_of,
     said_back,
     sdk_of,
     with_address,
+    with_proxy,
     without_key,
 )
 
@@ -132,7 +134,9 @@ def _failures(url, key, timeout_s):
 
     def failure(e):
         found = call_failure(e, secret=said_back(url, key), timeout_s=timeout_s)
-        return found if found.row or found.status == "refused" else with_address(found, chat_address(url))
+        if found.row or found.status == "refused":
+            return found
+        return with_address(with_proxy(found, e, url), chat_address(url))
 
     return failure
 
@@ -161,6 +165,7 @@ class OpenAIClient(_Rows):
         timer: Callable[[], float] = time.perf_counter,  # For latencies
     ):
         url, key = _address(model, base_url, api_key_env, timeout_s)
+        proxy_of(url)  # raises for an unreadable one, before anything is sent
         _check_call(temperature, max_tokens)
         known = provider_at(url) if provider is None else get_provider(provider)
         if provider is not None and known is not None:

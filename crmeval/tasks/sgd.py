@@ -114,8 +114,8 @@ class Track:
     canonical: dict = field(default_factory=dict)  # (slot, lower-case words) -> canonical value
     by_agent: set = field(default_factory=set)  # (slot, lower-case words) used by the agent
 
-    def value(self, slot, said):
-        return self.canonical.get((slot, said.lower()), said)
+    def value(self, slot, text):
+        return self.canonical.get((slot, text.lower()), text)
 
     @property
     def transactions(self) -> set:
@@ -155,9 +155,9 @@ def _read_state(track, state):
         track.intents.append(intent)
 
 
-def _best(track, slot, said):
+def _best(track, slot, text):
     "Return the agent's wording of a value, which is more explicit ('March 12th', not 'the 12th')."
-    return next((v for v in said if (slot, v.lower()) in track.by_agent), said[0])
+    return next((v for v in text if (slot, v.lower()) in track.by_agent), text[0])
 
 # %% ../../nbs/tasks/02_sgd.ipynb #4493eacd
 def _read_actions(track, speaker, frame, offered):
@@ -178,8 +178,8 @@ def _slot_values(action):
 
 def _note_words(track, speaker, action):
     "Store the canonical value of each wording, and which wordings the agent used."
-    slot, said = action["slot"], _slot_values(action)
-    for words, value in zip(said, action.get("canonical_values", said), strict=False):
+    slot, values = action["slot"], _slot_values(action)
+    for words, value in zip(values, action.get("canonical_values", values), strict=False):
         track.canonical[slot, words.lower()] = value
         if speaker == "SYSTEM" and action["act"] != "REQUEST":
             track.by_agent.add((slot, words.lower()))
@@ -270,11 +270,15 @@ _NUMBER = re.compile(r"\d|\b(?:" + "|".join(_WORDS.values()) + r")\b", re.IGNORE
 def _facts_of(track, slots, state, text):
     "Yield sentences for the slot values that the text contains."
     for slot in slots:
-        said = state.get(slot)
-        if not said or said.lower() == "dontcare":
+        values = state.get(slot)
+        if not values or values.lower() == "dontcare":
             continue
-        known = (slot, said.lower()) in track.canonical if said in ("True", "False") else is_said(said, text)
-        fact = slot_sentence(track.service, slot, said)
+        known = (
+            (slot, values.lower()) in track.canonical
+            if values in ("True", "False")
+            else is_said(values, text)
+        )
+        fact = slot_sentence(track.service, slot, values)
         if known and (supported_facts([fact], text) or not _NUMBER.search(fact)):
             yield fact  # 'one' in 'that one' is not a number
 
@@ -434,11 +438,11 @@ def only_these_fields(
 STATUS = ("Open", "Completed", "Failed")
 
 
-def _record_values(track, slots, said, text):
+def _record_values(track, slots, spoken, text):
     "Return field -> value of a state, without values that do not fit or are not in the text."
     found = {}
     for slot in slots:
-        words = said.get(slot["name"])
+        words = spoken.get(slot["name"])
         if not words or words.lower() == "dontcare":
             continue
         form = field_form(slot)[1]

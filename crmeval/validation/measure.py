@@ -51,13 +51,13 @@ from .labels import Answer, Labelled, carrying_sentences, share
 # %% ../../nbs/validation/05_measure.ipynb #73698b82
 def _asked(item, judge):
     "Return the judge's verdicts, and their meaning in the item's own units."
-    said = list(item.sentences)
+    sentences = list(item.sentences)
     if item.metric == "factuality":
-        verdicts = judge.supported(_claimed(item) or said, source=item.source)
+        verdicts = judge.supported(_claimed(item) or sentences, source=item.source)
     else:
-        verdicts = judge.stated(list(item.key_facts), sentences=said)
+        verdicts = judge.stated(list(item.key_facts), sentences=sentences)
     if item.metric == "conciseness":
-        return verdicts, carrying_sentences(verdicts, len(said))
+        return verdicts, carrying_sentences(verdicts, len(sentences))
     return verdicts, [v.yes for v in verdicts]
 
 
@@ -76,10 +76,10 @@ def _check_askable(item, judge):
         raise ValueError(f"{judge.name!r} rates by rubric; {needed}")
 
 
-def _units_said(item, said):
+def _units_said(item, sentences):
     if item.unit == "response":
-        return (all(said),)
-    return tuple(said) if item.units else ()
+        return (all(sentences),)
+    return tuple(sentences) if item.units else ()
 
 
 def ask(
@@ -88,7 +88,7 @@ def ask(
 ) -> Answer:  # fraction: share of sentences or facts with a yes
     "Return a judge's answer on a labelled response, with a status if it failed."
     _check_askable(item, judge)
-    verdicts, said = _asked(item, judge)
+    verdicts, sentences = _asked(item, judge)
     tally = getattr(judge, "usage", None)
     usage = Usage(0, 0, 0) if tally is None else tally.as_usage()
     bad = failed_verdict(verdicts)
@@ -97,7 +97,7 @@ def ask(
         return Answer(None, (None,) * len(item.units), status, usage, bad.reason)
     counted = counted_verdicts(judge, verdicts)
     how_sure = {"graded": _graded(item, counted), "likely": _likely(item, counted)}
-    return Answer(share(said), _units_said(item, said), "ok", usage, **how_sure)
+    return Answer(share(sentences), _units_said(item, sentences), "ok", usage, **how_sure)
 
 
 def _likely(item, verdicts):
@@ -126,9 +126,9 @@ def _graded(item, verdicts):
 
 def _carrying(item, verdicts):
     "Return how much of each sentence states a key fact; 0 for repeated sentences."
-    said = list(item.sentences)
-    shares = carrying_shares(list(item.key_facts), verdicts, sentences=said)
-    return [0.0 if again is not None else s for s, again in zip(shares, repeats(said))]
+    sentences = list(item.sentences)
+    shares = carrying_shares(list(item.key_facts), verdicts, sentences=sentences)
+    return [0.0 if again is not None else s for s, again in zip(shares, repeats(sentences))]
 
 # %% ../../nbs/validation/05_measure.ipynb #c6ab87e0
 async def _record(item, judge):
@@ -212,10 +212,10 @@ class HeldOut:
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Return held-out verdicts on whether each fact is stated."
-        said = list(sentences)
-        kept = [(f, self._verdict("stated", f, said)) for f in facts]
+        given = list(sentences)
+        kept = [(f, self._verdict("stated", f, given)) for f in facts]
         return [
-            v if v.yes is None else rule_on_statement(f, said, probability=v.probability) or v
+            v if v.yes is None else rule_on_statement(f, given, probability=v.probability) or v
             for f, v in kept
         ]
 
@@ -280,8 +280,8 @@ def _unit_pairs(items, answers):
     "Yield (judge, people, document) for each unit."
     for item, answer in zip(items, answers):
         if answer.units:
-            for said, label in zip(answer.units, item.units):
-                yield None if said is None else bool(said), label, item.cluster
+            for unit, label in zip(answer.units, item.units):
+                yield None if unit is None else bool(unit), label, item.cluster
 
 
 def _unit_accuracy(items, answers, options):
@@ -340,8 +340,8 @@ def _unit_scores(items, answers):
     "Yield (score, people's label, document) for each unit; the scores of a yes-no judge are 0 and 1."
     for item, answer in zip(items, answers):
         units = answer.graded or [None if u is None else float(u) for u in answer.units]
-        for said, label in zip(units, item.units):
-            yield said, label, item.cluster
+        for unit, label in zip(units, item.units):
+            yield unit, label, item.cluster
 
 
 def _area(items, answers, options):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.records import Sample, Score
-from ..core.show import html_table, interval, number, p_value, printable, text_table
+from ..core.show import Printed, html_table, interval, number, p_value, printable, text_table
 from ..core.stats import Difference, holm, paired_difference
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.columns import KEPT
@@ -50,7 +50,7 @@ ALIGN = "lllrrrrrl"
 
 
 @dataclass(frozen=True)
-class Robustness:
+class Robustness(Printed):
     "Differences between two wordings of the same cases; prints as a table; empty without pairs."
 
     rows: Sequence[WordingGap] = field(repr=False)

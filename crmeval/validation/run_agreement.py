@@ -156,8 +156,8 @@ def _rated_by_people(c):
     s, names, found = c.scores, c.scores.names, {}
     people = [k for k, (method, _) in enumerate(names["by"].values) if method == "manual"]
     metrics = [k for k, m in enumerate(names["metric"].values) if m in METRICS]
-    told = np.isin(s.by, people) & np.isin(s.metric, metrics) & ~np.isnan(s.points) & s.counted
-    for i in np.flatnonzero(told):
+    mask = np.isin(s.by, people) & np.isin(s.metric, metrics) & ~np.isnan(s.points) & s.counted
+    for i in np.flatnonzero(mask):
         of = int(s.metric[i]), int(c.responses.client[s.row[i]])
         given = found.setdefault(of, {}).setdefault(int(s.row[i]), {})
         given[names["by"].values[s.by[i]][1]] = float(s.points[i])
@@ -200,31 +200,31 @@ def _said_by_judges(run, names, people):
         "rater": set(names).__contains__,
         "sample_id": rated.__contains__,
     }
-    said = list(pick(run.scores, mine))
-    there = {(s.rater, s.metric) for s in said}
+    scores = list(pick(run.scores, mine))
+    there = {(s.rater, s.metric) for s in scores}
     lacking = [i for kind, i in kinds.items() if kind[0] in names and kind not in there]
     with NumberedRows(run.scores) as rows:
-        said = [*_that_count(run, said), *rows.records(np.array(lacking, int))]
-    return said
+        scores = [*_that_count(run, scores), *rows.records(np.array(lacking, int))]
+    return scores
 
 
 def _that_count(run, scores):
     "Return the scores of the run's responses, only the last per judge and metric."
     ids = {s.sample_id for s in scores}
-    told = ["sample_id", "client", "perturbation", "repeat"]
-    keys = {r.key for r in pick(run.responses, {"sample_id": ids.__contains__}, told)}
+    key = ["sample_id", "client", "perturbation", "repeat"]
+    keys = {r.key for r in pick(run.responses, {"sample_id": ids.__contains__}, key)}
     last = {(s.key, s.metric, s.method, s.rater): n for n, s in enumerate(scores)}
     kept = ((n, s) for n, s in enumerate(scores) if s.key in keys)
     return [s for n, s in kept if last[s.key, s.metric, s.method, s.rater] == n]
 
 
-def _by_kind(run, said):
+def _by_kind(run, scores):
     "Return scores sorted by the order of judges and metrics in the whole run."
     if not run.in_tables:
-        return said
+        return scores
     order = {kind: k for k, kind in enumerate(_kinds_of(run_columns(run)))}
     raters = {rater: k for k, rater in enumerate(dict.fromkeys(rater for rater, _ in order))}
-    return sorted(said, key=lambda s: (raters[s.rater], order[s.rater, s.metric]))
+    return sorted(scores, key=lambda s: (raters[s.rater], order[s.rater, s.metric]))
 
 
 def _with_all_unrated(run, rows, auto, against, groups=None):
@@ -256,9 +256,9 @@ def _n_scored(c, judge, metric, group, groups):
     if groups is None:
         return int(mine.sum())
     ids = c.responses.names["sample_id"].values
-    told = np.array([groups.get(i) == group for i in ids], bool)
+    mask = np.array([groups.get(i) == group for i in ids], bool)
     rows = s.row[mine]
-    return int(told[c.responses.sample_id[rows]].sum())
+    return int(mask[c.responses.sample_id[rows]].sum())
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #f3e12cb9
 def _judges_of(run, wanted):
@@ -293,13 +293,13 @@ def run_agreement(
         advice = f"add ratings with `crmeval score {run.folder} --ratings people.csv`"
         raise ValueError(f"nobody has rated {run.folder}: {advice}")
     names, rated = _judges_of(run, judges), {s.metric for s in people}
-    said = _said_by_judges(run, names, people)
-    auto = _by_kind(run, [s for s in said if s.metric in rated])
-    on_own, more_auto, against = _on_own_scales(run, _by_kind(run, said), names, people)
+    scores = _said_by_judges(run, names, people)
+    auto = _by_kind(run, [s for s in scores if s.metric in rated])
+    on_own, more_auto, against = _on_own_scales(run, _by_kind(run, scores), names, people)
     auto = auto + more_auto
     columns = run.manifest.plan.get("slices") or () if slices is None else slices
     columns = [columns] if isinstance(columns, str) else list(columns)
-    people, in_file = on_own, [s for s in said if s.metric in rated] + more_auto
+    people, in_file = on_own, [s for s in scores if s.metric in rated] + more_auto
     table, more = agreement(auto, people, clusters=clusters, **options), None
     table = AgreementTable(_with_all_unrated(run, table.rows, auto, against))
     if columns:
@@ -311,8 +311,8 @@ def run_agreement(
 
 def _tasks(run):
     bare = ["id", "use_case", "cluster", "language", "dataset", "perturbation", "tags"]
-    told = pick(run.samples, {"perturbation": lambda p: not p}, bare)
-    return [s for s in told if not is_probe(s)]
+    samples = pick(run.samples, {"perturbation": lambda p: not p}, bare)
+    return [s for s in samples if not is_probe(s)]
 
 
 def _of_groups(run, column, auto, people, clusters, options, against):
@@ -326,15 +326,15 @@ def _of_groups(run, column, auto, people, clusters, options, against):
     return _with_all_unrated(run, rows, mine, against, groups)
 
 
-def _on_own_scales(run, said, names, people):
+def _on_own_scales(run, scores, names, people):
     "Pair people's ratings on own scales with the judge's accuracy, or its first scored criterion."
     if run.in_tables:
         valued = {m for r, m in _kinds_of(run_columns(run), valued=True) if r in names}
     else:
-        valued = {s.metric for s in said if s.points is not None}
+        valued = {s.metric for s in scores if s.points is not None}
     against = next((m for m in ("accuracy", *CRITERIA) if m in valued), "accuracy")
     own = {s.metric: f"{s.metric} ({against})" for s in people if s.metric not in METRICS}
-    auto = [replace(s, metric=name) for name in own.values() for s in said if s.metric == against]
+    auto = [replace(s, metric=name) for name in own.values() for s in scores if s.metric == against]
     people = [replace(s, metric=own.get(s.metric, s.metric)) for s in people]
     return people, auto, dict.fromkeys(own.values(), against)
 

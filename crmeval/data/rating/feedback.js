@@ -15,7 +15,7 @@ function render({ model, el: host }) {
   const root = el("div", { class: "crm-feedback", role: "group", "aria-label": "Feedback on a reply", "data-lm-suppress-shortcuts": "true" });
   const body = el("div"), live = el("div", { role: "status", "aria-live": "polite" });
   // late: answers that are still to come
-  let view = null, waiting = null, editor = null, words = null, sent = null, drawing = false, late = 0, drafting = null;
+  let view = null, waiting = null, editor = null, words = null, sent = null, drawing = false, late = 0, drafting = null, noted = null;
   host.append(root);
   root.append(body, live);
 
@@ -39,7 +39,9 @@ function render({ model, el: host }) {
   const list = (title, tag, items) => items.length && el("section", { "aria-label": title }, el("h4", { text: title }), el(tag, { tabindex: "0", "aria-label": title }, ...items));
 
   const reasons = () => [...body.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.value);
-  const why = () => drawing || send({ do: "why", reasons: reasons(), words: whole(words.value) });
+  const why = () => { if (drawing) return; noted = words.value; send({ do: "why", reasons: reasons(), words: whole(words.value) }); };
+  // Words that an earlier page or form left are in the field without having been sent.
+  const done = (message) => { if (words.value !== (noted ?? view.words)) why(); send(message); };
 
   // What is being written is kept in the kernel, so that a page that is loaded again shows it.
   function draft() {
@@ -59,7 +61,7 @@ function render({ model, el: host }) {
     return editor = area;
   }
   // The editor stays until Python says that its text was saved: what was written outlives a full disk and a dead kernel.
-  function save() { if (!editor) return; const from = view.edited ?? view.shown; sent = editor.value === lines(from) ? from : whole(editor.value); send({ do: "edit", text: sent }); }
+  function save() { if (!editor) return; const from = view.edited ?? view.shown; sent = editor.value === lines(from) ? from : whole(editor.value); done({ do: "edit", text: sent }); }
   function close() { editor = sent = null; draw(); draft(); body.querySelector("[data-do=edit]").focus(); }
 
   function draw() {
@@ -81,9 +83,9 @@ function render({ model, el: host }) {
       list("What was masked", "ul", view.masked.map((m) => el("li", {}, el("bdi", { text: m.kind }), el("span", { text: `: ${m.count}` })))),
       el("div", { class: "crm-fb-editor" }),
       el("div", {},
-        button("accept", "Accept (a)", view.action === "accept", () => send({ do: "accept" })),
+        button("accept", "Accept (a)", view.action === "accept", () => done({ do: "accept" })),
         button("edit", "Edit (e)", view.action === "edit", edit),
-        button("ignore", "Ignore (i)", view.action === "ignore", () => send({ do: "ignore" })),
+        button("ignore", "Ignore (i)", view.action === "ignore", () => done({ do: "ignore" })),
         button("up", "\u{1F44D} Good (+)", view.thumb === "up", () => send({ do: "thumb", thumb: "up" })),
         button("down", "\u{1F44E} Bad (-)", view.thumb === "down", () => send({ do: "thumb", thumb: "down" }))),
       el("fieldset", {}, el("legend", { text: "Why?" }), ...view.known_reasons.map(box)),
@@ -111,7 +113,7 @@ function render({ model, el: host }) {
       return;
     }
     if (event.ctrlKey || event.metaKey || (target.tagName === "INPUT" && target.type === "text")) return;
-    const acts = { a: () => send({ do: "accept" }), e: edit, i: () => send({ do: "ignore" }), "+": () => send({ do: "thumb", thumb: "up" }), "-": () => send({ do: "thumb", thumb: "down" }) };
+    const acts = { a: () => done({ do: "accept" }), e: edit, i: () => done({ do: "ignore" }), "+": () => send({ do: "thumb", thumb: "up" }), "-": () => send({ do: "thumb", thumb: "down" }) };
     if (!acts[key]) return;
     if (!event.repeat) acts[key](); // a key that is held down acts once
     event.preventDefault();
