@@ -203,7 +203,9 @@ def interactive_table(
     styles = [_still_style(c, areas) for c in columns]
     plain = [list(zip(styles, map(_html, r))) for r in rows[:still]]
     heads = list(zip(columns, styles))
-    return macro("table.jinja", "table")(box, heads, plain, filters, areas, pack(data), details, pane, label)
+    return macro("table.jinja", "table")(
+        box, heads, plain, len(rows), filters, areas, pack(data), details, pane, label
+    )
 
 
 def _still_style(column, areas):

@@ -56,6 +56,7 @@ function startPane(box, spec, table, piece, plain, keep) {
     get("asked").innerHTML = asked;
     said.innerHTML = answer;
     const pre = said.querySelector("pre");
+    pane.classList.remove("cm-undrawn");
     Object.entries({ tabindex: "0", role: "region", "aria-label": "Answer" }).forEach(([k, v]) => pre.setAttribute(k, v));
     [source, pre].forEach(side => {   // the first mark of each is in view, without moving the page
       const first = side.querySelector("mark.bad, mark.near") ?? side.querySelector("mark");

@@ -1,6 +1,8 @@
 // The parts of a page as tabs: one is seen, the others are one click, one key or one address away. Without scripts all are seen.
 const strip = document.querySelector("nav.tabs");
-const tabOf = panel => strip && [...strip.querySelectorAll("a")].find(a => a.getAttribute("aria-controls") === panel.id);
+let byTab = false;   // whether the reader came to this part by its tab: going back finds the tab again
+document.addEventListener("click", e => { byTab = !!e.target.closest("[role=tab]"); }, true);
+const tabLeft = () => byTab && strip ? strip.querySelector("[aria-selected=true]") : null;
 
 function selectPart(panel) {
   if (!strip || !panel?.id) return;
@@ -27,6 +29,7 @@ function startTabs() {
     const panel = document.getElementById(a.getAttribute("href").slice(1)).closest("section.part");
     Object.entries({ role: "tab", id: `tab-${panel.id}`, "aria-controls": panel.id }).forEach(([n, v]) => a.setAttribute(n, v));
     Object.entries({ role: "tabpanel", "aria-labelledby": a.id }).forEach(([n, v]) => panel.setAttribute(n, v));
+    if (!panel.querySelector("a, button, input, select, summary, [tabindex='0']")) panel.tabIndex = 0;   // the next stop after the tabs
     panel.addEventListener("beforematch", () => selectPart(panel));   // the browser's own search opens a part
     a.addEventListener("click", e => { if (!e.ctrlKey && !e.metaKey && !e.shiftKey) { e.preventDefault(); open(a); } });
     a.addEventListener("keydown", e => {
@@ -35,6 +38,7 @@ function startTabs() {
       e.preventDefault();
       const next = e.key === " " ? a : links.at(to % links.length);
       next.focus({ preventScroll: true });
+      byTab = true;
       open(next);
     });
   });
