@@ -609,6 +609,14 @@ def test_every_metric_sorts_worst_first_and_buttons_and_keys_step(visit):
     assert again.inner_text(".cm-which") == page.inner_text(".cm-which")
 
 
+def test_each_line_of_a_text_has_its_own_direction(visit):
+    page = visit("demo", "#samples", "#samples?")
+    page.wait_for_selector("#samples .cm-said pre")
+    way = "all => all.map(e => getComputedStyle(e).unicodeBidi)"
+    assert set(page.eval_on_selector_all("pre[dir=auto]", way)) == {"plaintext"}
+    assert page.locator(".cm-which bdi").count() > 1
+
+
 def test_all_samples_are_paged_and_hostile_texts_stay_texts(visit):
     page = visit("big", "#samples", "#samples?")
     total = rows_told(page)
