@@ -681,6 +681,8 @@ def test_escape_closes_a_filter_and_a_part_without_controls_is_a_stop_of_the_key
     page.locator("nav.tabs a", has_text="Pictures").click()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "part-overall"
+    page.locator("nav.tabs a", has_text="Samples").click()
+    assert page.locator("section.part[tabindex]").count() == 0  # neither a hidden part nor one with controls
 
 
 def test_forced_colours_tell_the_chosen_tab_and_leave_marked_texts_readable(visit):

@@ -2,11 +2,15 @@
 const strip = document.querySelector("nav.tabs");
 let byTab = false;   // whether the reader came to this part by its tab: going back finds the tab again
 document.addEventListener("click", e => { byTab = !!e.target.closest("[role=tab]"); }, true);
+const controls = "a, button, input, select, summary, [tabindex='0']";
 const tabLeft = () => byTab && strip ? strip.querySelector("[aria-selected=true]") : null;
 
 function selectPart(panel) {
   if (!strip || !panel?.id) return;
-  document.querySelectorAll("section.part").forEach(p => p === panel ? p.removeAttribute("hidden") : p.setAttribute("hidden", "until-found"));
+  document.querySelectorAll("section.part").forEach(p => {
+    if (p === panel) p.removeAttribute("hidden"); else p.setAttribute("hidden", "until-found");
+    if (p === panel && !p.querySelector(controls)) p.tabIndex = 0; else p.removeAttribute("tabindex");   // the next stop after the tabs
+  });
   strip.querySelectorAll("a").forEach(a => {
     const on = a.getAttribute("aria-controls") === panel.id;
     a.setAttribute("aria-selected", String(on));
@@ -29,7 +33,6 @@ function startTabs() {
     const panel = document.getElementById(a.getAttribute("href").slice(1)).closest("section.part");
     Object.entries({ role: "tab", id: `tab-${panel.id}`, "aria-controls": panel.id }).forEach(([n, v]) => a.setAttribute(n, v));
     Object.entries({ role: "tabpanel", "aria-labelledby": a.id }).forEach(([n, v]) => panel.setAttribute(n, v));
-    if (!panel.querySelector("a, button, input, select, summary, [tabindex='0']")) panel.tabIndex = 0;   // the next stop after the tabs
     panel.addEventListener("beforematch", () => selectPart(panel));   // the browser's own search opens a part
     a.addEventListener("click", e => { if (!e.ctrlKey && !e.metaKey && !e.shiftKey) { e.preventDefault(); open(a); } });
     a.addEventListener("keydown", e => {
