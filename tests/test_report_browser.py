@@ -331,6 +331,16 @@ def test_a_phone_shows_name_rank_and_the_number_of_the_area(visit):
     assert page.locator("#board tbody tr").first.bounding_box()["y"] < 900  # at most one screen of text above
 
 
+def test_a_phone_tells_apart_the_rows_of_several_judges(visit):
+    page = visit("big", viewport={"width": 390, "height": 844})
+    heads = page.eval_on_selector_all("#board thead th", "x => x.map(y => y.innerText)")
+    assert len(heads) == 4 and "Method, judge" in heads[1], heads
+    judges, systems = cells(page, "#board", 2), cells(page, "#board", 1)
+    assert {*judges} == {"auto", "manual"} and len({*zip(systems, judges)}) == len(systems) > len({*systems})
+    wide = page.eval_on_selector("#board .dt-layout-table", "x => x.scrollWidth - x.clientWidth")
+    assert wide <= 0, "the number of the area is in view"
+
+
 def test_the_choice_stands_in_the_address_and_comes_back(visit):
     page = visit("demo")
     choose(page, "#board", "Model", "baseline:lead")
