@@ -406,8 +406,8 @@ def _columns(define, several, trusted, kinds, unchecked, protected, beside, judg
     yield Column("Use case", "l", lone="Use case", phone=every), lambda line: line.use_case
     if cut:
         yield Column("Slice", "l", lone="Slice", phone=every), lambda line: _bdi(slice_of(line.row))
-    judge = {"areas": ("",), "phone": every} if judged else {"areas": ("all",)}
-    yield Column("Method, judge", "l", **judge), lambda line: line.judged_by
+    areas, phone = (("",), every) if judged else (("all",), ())
+    yield Column("Method, judge", "l", areas=areas, phone=phone), lambda line: line.judged_by
     yield from _score_columns(define, kinds, unchecked, beside)
     yield from _cost_columns(define)
     yield from _speed_columns(define)
