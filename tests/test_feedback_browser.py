@@ -147,3 +147,23 @@ def test_hostile_replies_with_fifty_sources_stay_text_and_stay_in_the_window():
         assert page.locator("a").count() == 25 and page.locator("script:not([src])").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.evaluate("window.hurt") is None and not faults
+
+
+def test_each_line_is_set_in_its_own_direction(tmp_path):
+    "A Hebrew line below an English one begins at the right, in the reply and in the editor."
+    turned = "\u05e9\u05dc\u05d5\u05dd, 4711."
+    with opened(FeedbackForm("r1", f"Hello.\n{turned}", lambda _: None)) as (page, faults):
+        ends = """(box) => {
+          const text = box.firstChild, line = document.createRange(), all = box.getBoundingClientRect();
+          return text.data.split("\\n").map((part) => {
+            const start = text.data.indexOf(part);
+            line.setStart(text, start);
+            line.setEnd(text, start + part.length);
+            const at = line.getBoundingClientRect();
+            return [Math.round(at.left - all.left), Math.round(all.right - at.right)];
+          });
+        }"""
+        (left, _), (_, right) = page.locator(".crm-fb-text").evaluate(ends)
+        assert left < 2 and right < 2
+        page.locator("button[data-do=edit]").click()
+        assert page.locator("textarea").get_attribute("dir") == "auto" and faults == []

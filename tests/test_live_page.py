@@ -138,6 +138,21 @@ def test_narrow_accessible_and_harmless(browser, files, scheme):
         browser.give_back(page)
 
 
+def test_numbers_and_bars_are_whole_on_a_screen_and_on_paper(browser, files):
+    page = browser.open({"width": 1280, "height": 900})
+    page.goto(files["plain"].as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    cut = "all => all.map(e => e.scrollWidth - e.clientWidth)"
+    numbers = page.eval_on_selector_all(".small .scroll", cut)
+    assert len(numbers) > 1 and set(numbers) == {0}
+    page.emulate_media(media="print")
+    filled = page.eval_on_selector_all(".bar", "all => all.map(e => getComputedStyle(e).printColorAdjust)")
+    assert len(filled) > 3 and set(filled) == {"exact"}, "a filled bar stays filled: its look names the arm"
+    columns = "all => all.map(e => getComputedStyle(e).gridTemplateColumns.split(' ').length)"
+    assert set(page.eval_on_selector_all(".small:not(.weeks)", columns)) == {2}
+    browser.give_back(page)
+
+
 def test_arms_differ_without_colour(files):
     "Marks and dashes: filled circles and a full line, hollow squares and a broken one."
     html = files["plain"].read_text("utf-8")

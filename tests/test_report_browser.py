@@ -331,6 +331,16 @@ def test_a_phone_shows_name_rank_and_the_number_of_the_area(visit):
     assert page.locator("#board tbody tr").first.bounding_box()["y"] < 900  # at most one screen of text above
 
 
+def test_a_phone_tells_apart_the_rows_of_several_judges(visit):
+    page = visit("big", viewport={"width": 390, "height": 844})
+    heads = page.eval_on_selector_all("#board thead th", "x => x.map(y => y.innerText)")
+    assert len(heads) == 4 and "Method, judge" in heads[1], heads
+    judges, systems = cells(page, "#board", 2), cells(page, "#board", 1)
+    assert {*judges} == {"auto", "manual"} and len({*zip(systems, judges)}) == len(systems) > len({*systems})
+    wide = page.eval_on_selector("#board .dt-layout-table", "x => x.scrollWidth - x.clientWidth")
+    assert wide <= 0, "the number of the area is in view"
+
+
 def test_the_choice_stands_in_the_address_and_comes_back(visit):
     page = visit("demo")
     choose(page, "#board", "Model", "baseline:lead")
@@ -400,6 +410,36 @@ def test_paper_shows_what_folds_and_pages_hide(visit):
     assert page.evaluate(cut) == []
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.locator("#samples tbody tr").count() == chosen
+
+
+def test_an_answer_that_was_not_drawn_is_not_printed_empty(visit):
+    page = visit("demo", viewport={"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    assert not page.locator("#samples .cm-pane").is_visible() and page.locator("#samples table").is_visible()
+    page.emulate_media(media="screen")
+    page.locator("nav.tabs a", has_text="Samples").click()
+    page.wait_for_selector("#samples .cm-said pre")
+    page.emulate_media(media="print")
+    assert page.locator("#samples .cm-said pre").is_visible()
+
+
+def test_paper_is_light_and_keeps_headings_with_what_follows(visit):
+    page = visit("demo", color_scheme="dark")
+    ink = "getComputedStyle(document.body).color"
+    dark = page.evaluate(ink)
+    page.emulate_media(media="print", color_scheme="dark")
+    light = page.evaluate(ink)
+    page.emulate_media(media="screen", color_scheme="light")
+    assert light == page.evaluate(ink) != dark
+    page.emulate_media(media="print")
+    kept = "all => all.map(e => getComputedStyle(e).breakInside)"
+    cases = page.locator("#part-use-cases > details").count()
+    assert page.eval_on_selector_all("#part-use-cases > :is(.keep, details)", kept) == ["avoid"] * (1 + cases)
+    room = "h2 => parseFloat(getComputedStyle(h2, '::after').height)"
+    assert page.locator("#speed").evaluate(room) > 50
+    before = page.locator("#speed").bounding_box()["height"]
+    page.add_style_tag(content="h2::after { display: none !important }")
+    assert page.locator("#speed").bounding_box()["height"] == before, "room that takes no place"
 
 
 def test_a_printed_link_says_its_address(visit):
@@ -579,6 +619,14 @@ def test_every_metric_sorts_worst_first_and_buttons_and_keys_step(visit):
     assert again.inner_text(".cm-which") == page.inner_text(".cm-which")
 
 
+def test_each_line_of_a_text_has_its_own_direction(visit):
+    page = visit("demo", "#samples", "#samples?")
+    page.wait_for_selector("#samples .cm-said pre")
+    way = "all => all.map(e => getComputedStyle(e).unicodeBidi)"
+    assert set(page.eval_on_selector_all("pre[dir=auto]", way)) == {"plaintext"}
+    assert page.locator(".cm-which bdi").count() > 1
+
+
 def test_all_samples_are_paged_and_hostile_texts_stay_texts(visit):
     page = visit("big", "#samples", "#samples?")
     total = rows_told(page)
@@ -601,6 +649,95 @@ def test_all_samples_are_paged_and_hostile_texts_stay_texts(visit):
         assert page.locator("#samples .cm-source mark.near").count() >= 1
         inside = "#samples .cm-sides :is(img, svg, iframe, script, style, h1)"
         assert page.locator(inside).count() == 0 and page.evaluate("window.hit") is None
+
+
+def focused(page):
+    return page.evaluate("document.activeElement.innerText.split('\\n')[0]")
+
+
+def in_view(page, name):
+    top = page.evaluate("i => document.getElementById(i).getBoundingClientRect().top", name)
+    return 0 <= top < 500
+
+
+def test_going_back_finds_the_place_that_was_left(visit):
+    page = visit("demo")
+    page.locator("#board tbody a").first.click()
+    wait_for(page, lambda: page.evaluate("document.activeElement.className"), "cm-which")
+    for name in ("Limits", "Definitions"):
+        page.locator("nav.tabs a", has_text=name).click()
+    page.go_back()  # to another part, not to the number that was clicked before
+    wait_for(page, lambda: focused(page), "Limits")
+    assert page.evaluate("scrollY") > 0 and in_view(page, "limits")
+    page.go_back()
+    wait_for(page, lambda: page.evaluate("document.activeElement.className"), "cm-which")
+    page.go_back()
+    wait_for(page, lambda: page.evaluate("document.activeElement.closest('#board td') !== null"), True)
+    page.locator("#board thead a").first.click()  # a definition is shown, and its question mark found again
+    wait_for(page, lambda: in_view(page, "metric-accuracy"), True)
+    page.go_back()
+    wait_for(page, lambda: focused(page), "?")
+
+
+def test_escape_closes_a_filter_and_a_part_without_controls_is_a_stop_of_the_keyboard(visit):
+    page = visit("demo")
+    menu = page.locator("#board details.cm-filter").first
+    menu.locator("summary").press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press(" ")
+    assert menu.locator("input:checked").count() == 1
+    page.keyboard.press("Escape")
+    assert menu.get_attribute("open") is None and focused(page).startswith("Model:")
+    page.locator("nav.tabs a", has_text="Pictures").click()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "part-overall"
+    page.locator("nav.tabs a", has_text="Samples").click()
+    assert page.locator("section.part[tabindex]").count() == 0  # neither a hidden part nor one with controls
+
+
+def test_forced_colours_tell_the_chosen_tab_and_leave_marked_texts_readable(visit):
+    page = visit("demo")
+    page.emulate_media(forced_colors="active", color_scheme="dark")
+    page.locator("nav.tabs a", has_text="Samples").click()
+    page.wait_for_selector("#samples .cm-said pre mark")
+    lines = page.eval_on_selector_all(
+        "nav.tabs a", "all => all.map(e => getComputedStyle(e).borderBottomColor)"
+    )
+    canvas = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert [line != canvas for line in lines].count(True) == 1, lines
+    colour = "all => all.map(e => getComputedStyle(e).color)"
+    ink = page.eval_on_selector_all("#samples .cm-said pre", colour)
+    assert set(page.eval_on_selector_all("#samples .cm-sides mark", colour)) == set(ink)
+
+
+def test_without_scripts_no_control_is_dead_and_what_is_missing_is_said(files, browser):
+    window = browser.browser.new_context(java_script_enabled=False)
+    page = window.new_page()
+    page.goto(files["demo"].as_uri())
+    assert page.locator("select:visible, button:visible, input:visible").count() == len(
+        page.locator("#agreement-table input").all()
+    )  # these radio buttons choose rows by rules of style
+    assert page.locator("#board tbody tr").count() == 9 and "Without scripts" not in page.inner_text("#board")
+    assert page.locator("section.part:visible").count() == page.locator("section.part").count() > 4
+    page.goto(files["regions"].as_uri())
+    assert re.search(r"Without scripts: the first 10 of \d\d+ rows", page.inner_text("#board"))
+    window.close()
+
+
+def test_letters_grow_with_the_reader_and_no_column_is_cut_off(visit):
+    page = visit("demo")
+    page.locator("nav.tabs a", has_text="Use cases").click()
+    page.evaluate("document.querySelectorAll('#part-use-cases details').forEach(d => { d.open = true })")
+    cut = "all => all.map(e => e.scrollWidth - e.clientWidth)"
+    assert set(page.eval_on_selector_all("#part-use-cases .scroll", cut)) == {0}
+    size = "parseFloat(getComputedStyle(document.body).fontSize)"
+    before = page.evaluate(size)
+    page.add_style_tag(content=":root { font-size: 200% }")
+    assert page.evaluate(size) == 2 * before and too_wide(page) <= 0
+
+
+def too_wide(page):
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
 def test_parts_are_tabs_one_click_or_key_away(visit):

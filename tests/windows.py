@@ -47,7 +47,8 @@ class Windows:
             self.browser, self.free = self.launch(), []
         page = self.free.pop() if self.free and not new else self.browser.new_page()
         page.set_viewport_size(viewport)
-        page.emulate_media(media="screen", color_scheme=color_scheme, reduced_motion="no-preference")
+        still = {"reduced_motion": "no-preference", "forced_colors": "none"}
+        page.emulate_media(media="screen", color_scheme=color_scheme, **still)
         for event, heard in listeners.items():
             page.on(event, heard)
         self.heard[page] = listeners

@@ -350,6 +350,9 @@ def _edges(axes, words):
         place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         place["xytext"] = (3 if side == "left" else -3, -2 - 11 * down)
         axes.annotate(text, (x, 1), ha=side, va="top", fontsize=8, color=_INK, **place)
+    lines = max((last for *_, last in taken), default=0)
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, top + 0.25 * max(0, lines - 2))  # a third line would stand on the best points
 
 # %% ../../nbs/pages/01_figures.ipynb #3f9239d0
 REAL_TIME_S = {

@@ -54,7 +54,7 @@ function render({ model, el: host }) {
   function edit() { open(view.edited ?? view.shown).focus(); }
   function open(text) {
     if (editor) return editor; // what was written stays
-    const area = el("textarea", { rows: 10, "aria-label": "Your text (Ctrl+Enter saves, Escape cancels)", oninput: later });
+    const area = el("textarea", { rows: 10, dir: "auto", "aria-label": "Your text (Ctrl+Enter saves, Escape cancels)", oninput: later });
     area.value = text;
     const box = body.querySelector(".crm-fb-editor");
     box.replaceChildren(area, button("save", "Save (Ctrl+Enter)", false, () => save()), button("cancel", "Cancel (Esc)", false, () => close()));
@@ -72,7 +72,7 @@ function render({ model, el: host }) {
       input.checked = view.reasons.includes(r.name);
       return el("label", {}, input, document.createTextNode(` ${r.title}`));
     };
-    words = el("input", { type: "text", "aria-label": "In your words", "data-do": "words", placeholder: "In your words", onchange: why, oninput: later });
+    words = el("input", { type: "text", dir: "auto", "aria-label": "In your words", "data-do": "words", placeholder: "In your words", onchange: why, oninput: later });
     words.defaultValue = view.words;
     words.value = typed ?? view.words;
     const shown = view.action === "edit" ? view.edited : view.shown;

@@ -91,7 +91,7 @@ function render({ model, el: host }) {
       el("div", { class: "crm-buttons" }, view.item && button("next", "Next (Enter)", next), button("undo", "Undo (u)", undo),
         view.item && button("skip", "Skip (s)", () => ask("skip")), view.item && button("comment", "Comment (c)", () => ask("comment")),
         view.item && button("evidence", "Mark evidence (e)", mark)),
-      el("div", { class: "crm-help" }, ...KEYS.flatMap(([k, what]) => [el("kbd", { text: k }), el("span", { text: what })])));
+      el("div", { class: "crm-help" }, ...KEYS.map(([k, what]) => el("span", {}, el("kbd", { text: k }), ` ${what}`))));
   }
 
   function update() { // the same item: points, marks, comment
@@ -127,7 +127,7 @@ function render({ model, el: host }) {
     if (panel?.kind === kind) return panel.input.focus(); // what was written stays
     const [label, field] = PANEL[kind], id = `${dom}-panel`;
     const later = () => { clearTimeout(drafting); drafting = setTimeout(draft, 250); };
-    const input = el("textarea", { id, rows: kind === "comment" ? 3 : 1, class: "crm-input", oninput: later });
+    const input = el("textarea", { id, dir: "auto", rows: kind === "comment" ? 3 : 1, class: "crm-input", oninput: later });
     input.value = written ?? (kind === "comment" ? view.comment : "");
     // The panel stays until Python says that its text was saved.
     const save = () => {

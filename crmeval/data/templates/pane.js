@@ -37,7 +37,12 @@ function startPane(box, spec, table, piece, plain, keep) {
     if (at === null) { which.textContent = ""; get("chips").replaceChildren(); return; }
     table.row(at).node()?.classList.add("cm-now");
     const last = spec.columns.length - 1, scored = new Set(spec.by.map(b => b[1]));
-    which.textContent = row.map((v, c) => scored.has(c) || c === last ? null : plain(v)).filter(Boolean).join(" · ");
+    const parts = row.map((v, c) => scored.has(c) || c === last ? null : plain(v)).filter(Boolean);
+    which.replaceChildren(...parts.flatMap((part, k) => {   // a name of right-to-left letters does not turn its neighbours
+      const name = document.createElement("bdi");
+      name.textContent = part;
+      return k ? [" · ", name] : [name];
+    }));
     get("chips").replaceChildren(...spec.by.map(([name, c, title]) => {
       const chip = document.createElement("span"), value = document.createElement("b");
       value.textContent = plain(row[c].d);
@@ -56,6 +61,7 @@ function startPane(box, spec, table, piece, plain, keep) {
     get("asked").innerHTML = asked;
     said.innerHTML = answer;
     const pre = said.querySelector("pre");
+    pane.classList.remove("cm-undrawn");
     Object.entries({ tabindex: "0", role: "region", "aria-label": "Answer" }).forEach(([k, v]) => pre.setAttribute(k, v));
     [source, pre].forEach(side => {   // the first mark of each is in view, without moving the page
       const first = side.querySelector("mark.bad, mark.near") ?? side.querySelector("mark");

@@ -30,7 +30,7 @@ async function start(box) {
   spec.columns.forEach((c, k) => { if (c.type === "num") spec.rows.forEach(r => { r[k].s ??= Infinity; }); });
   if (spec.by.length) spec.order = [[spec.by[0][1], spec.columns[spec.by[0][1]].orderSequence[1]]];
   const menus = [...box.querySelectorAll(".cm-filter")], sets = menus.map(() => new Set());
-  const more = box.querySelector(".cm-more"), area = box.querySelector(".cm-area"), narrow = matchMedia("(max-width: 600px)");
+  const more = box.querySelector(".cm-more"), area = box.querySelector(".cm-area"), narrow = matchMedia("(max-width: 37.5em)");
   let pane = null;
   const seen = c => (!area || c.areas.includes("") || c.areas.includes(area.value)) && !(c.lone >= 0 && sets[c.lone].size === 1)
     && (!area || !narrow.matches || area.value === "all" || c.phone.includes(area.value))
@@ -131,6 +131,11 @@ async function start(box) {
     URL.revokeObjectURL(link.href);
   };
   menus.forEach(m => m.addEventListener("change", read));
+  menus.forEach(m => m.addEventListener("keydown", e => {
+    if (e.key !== "Escape" || !m.open) return;
+    m.open = false;
+    m.querySelector("summary").focus();
+  }));
   area?.addEventListener("change", () => show());
   narrow.addEventListener("change", () => { if (more) more.open = !narrow.matches; show(false); });
   if (more) more.open = !narrow.matches;
@@ -158,8 +163,9 @@ async function start(box) {
   box.dataset.cm = "ready";
 }
 
-let came = null;   // the link by which a reader left a table; coming back finds it again
-document.addEventListener("click", e => { const a = e.target.closest(".cm-table a[href^='#']"); if (a) came = a; });
+let came = null;   // the link by which a reader left a table, and the address it was left at: coming back there finds it again
+document.addEventListener("click", e => { const a = e.target.closest(".cm-table a[href^='#']"); if (a) came = { a, at: location.hash }; }, true);
+const returned = () => came?.at === location.hash ? came.a : null;
 
 function reveal() {   // what an address names may lie in a folded part, or in another tab
   const id = decodeURIComponent(location.hash.slice(1).split("?")[0]), found = id ? document.getElementById(id) : null;
@@ -172,13 +178,13 @@ function follow() {   // #ID?0=2&1=5&area=cost chooses values in the filters of 
   reveal();
   const [id, wanted] = location.hash.slice(1).split("?");
   const box = wanted === undefined ? null : document.getElementById(id);
-  if (!box?.cmChoose) return came?.focus();
+  if (!box?.cmChoose) return (returned() ?? tabLeft())?.focus({ preventScroll: true });
   const parts = wanted.split("&").filter(Boolean).map(p => p.split("=")), named = Object.fromEntries(parts.filter(([k]) => !/^\d+$/.test(k)));
-  const back = came && box.contains(came);
+  const back = returned();
   box.cmChoose(parts.filter(([k]) => /^\d+$/.test(k)).map(p => p.map(Number)), named.area, named);
   const pane = box.querySelector(".cm-pane");
   (pane ?? box).scrollIntoView();
-  if (back) came.focus({ preventScroll: true });
+  if (back) back.focus({ preventScroll: true });
   else (pane?.querySelector(".cm-which") ?? box.querySelector("h2, h3, .dt-layout-table"))?.focus({ preventScroll: true });
 }
 
@@ -187,5 +193,5 @@ window.crmevalTables = { start: async () => {   // one after the other, so that 
   for (const box of document.querySelectorAll(".cm-table")) { await start(box); await breathe(); }
   if (location.hash) follow();
 } };
-window.addEventListener("hashchange", () => { if (location.hash) follow(); else { selectPart(document.querySelector("section.part")); came?.focus(); } });
+window.addEventListener("hashchange", () => { if (location.hash) follow(); else { selectPart(document.querySelector("section.part")); (returned() ?? tabLeft())?.focus(); } });
 window.crmevalTables.start();

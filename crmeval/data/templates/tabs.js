@@ -1,10 +1,16 @@
 // The parts of a page as tabs: one is seen, the others are one click, one key or one address away. Without scripts all are seen.
 const strip = document.querySelector("nav.tabs");
-const tabOf = panel => strip && [...strip.querySelectorAll("a")].find(a => a.getAttribute("aria-controls") === panel.id);
+let byTab = false;   // whether the reader came to this part by its tab: going back finds the tab again
+document.addEventListener("click", e => { byTab = !!e.target.closest("[role=tab]"); }, true);
+const controls = "a, button, input, select, summary, [tabindex='0']";
+const tabLeft = () => byTab && strip ? strip.querySelector("[aria-selected=true]") : null;
 
 function selectPart(panel) {
   if (!strip || !panel?.id) return;
-  document.querySelectorAll("section.part").forEach(p => p === panel ? p.removeAttribute("hidden") : p.setAttribute("hidden", "until-found"));
+  document.querySelectorAll("section.part").forEach(p => {
+    if (p === panel) p.removeAttribute("hidden"); else p.setAttribute("hidden", "until-found");
+    if (p === panel && !p.querySelector(controls)) p.tabIndex = 0; else p.removeAttribute("tabindex");   // the next stop after the tabs
+  });
   strip.querySelectorAll("a").forEach(a => {
     const on = a.getAttribute("aria-controls") === panel.id;
     a.setAttribute("aria-selected", String(on));
@@ -35,6 +41,7 @@ function startTabs() {
       e.preventDefault();
       const next = e.key === " " ? a : links.at(to % links.length);
       next.focus({ preventScroll: true });
+      byTab = true;
       open(next);
     });
   });
