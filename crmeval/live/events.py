@@ -455,13 +455,18 @@ LEFT JOIN event_kinds AS k ON k.name = e.kind
 """
 
 
+_KNOWN = """
+SELECT count(*), count(*) FILTER (shapeless), mode(malformed) FILTER (shapeless),
+    count(*) FILTER (NOT shapeless AND reply IN (SELECT reply FROM replies WHERE fate IS NULL))
+FROM (SELECT *, coalesce(malformed IN ('no reply', 'no kind', 'unknown kind', 'no readable time'), false)
+    AS shapeless FROM read_events)
+"""
+
+
 def _check_events(engine, first):
     "Raise `ValueError` if events arrived, and none has a known reply, a known kind and a readable time."
-    shapeless = "malformed IN ('no reply', 'no kind', 'unknown kind', 'no readable time')"
-    counts = f"count(*), count(*) FILTER ({shapeless}), mode(malformed) FILTER ({shapeless})"
-    read, malformed, why = engine.execute(f"SELECT {counts} FROM read_events").fetchone()
-    unknown = engine.execute("SELECT count(*) FROM fates WHERE fate = 'unmatched'").fetchone()[0]
-    if read and malformed + unknown == read:
+    read, malformed, why, known = engine.execute(_KNOWN).fetchone()
+    if read and not known:
         reason = f"{malformed:,} have {why}" if malformed else "no reply has their id"
         got = ", ".join(f"{n} {str(v)[:40]!r}" for n, v in zip(("reply", "kind", "time"), first))
         raise ValueError(

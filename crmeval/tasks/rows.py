@@ -21,16 +21,24 @@ from ..core.records import storable
 from ..core.views import how_many
 from ..core.yaml_text import kind_in_words
 from crmeval.tasks.row_forms import (
+    DOCUMENTS,
+    DUCKDB,
     PACKED,
     SQLITE,
+    TRANSCRIPTS,
+    ZIP,
+    duckdb_rows,
     folder_rows,
+    is_duckdb,
     json_fault,
+    mbox_rows,
     memory_rows,
     split_table,
     sqlite_rows,
     standard_input,
     table_objects,
     unpacked,
+    unzipped,
 )
 from .sql_rows import SQL, split_sql, sql_rows
 from crmeval.tasks.tables import (
@@ -224,6 +232,25 @@ def _json_line_values(path):
             yield f"row {n} (line {i})", None, e
 
 
+_NEXT_PAGE = ("next_page", "nextRecordsUrl", "@odata.nextLink", "next", "paging", "links", "after_url")
+_ONE_TALK = ("messages", "turns", "transcript", "conversation", "dialogue", "chat")
+
+
+def _page_rows(path, page):
+    "Return the only list of objects in an API's answer; a note says that further pages are not read."
+    lists = {
+        k: v for k, v in page.items() if isinstance(v, list) and v and all(isinstance(i, dict) for i in v)
+    }
+    if len(lists) != 1 or next(iter(lists)) in _ONE_TALK:
+        found = (
+            f"lists of objects: {', '.join(lists)}" if lists else f"keys: {', '.join(map(str, page))[:80]}"
+        )
+        raise ValueError(f"{path} holds a JSON object ({found}), expected a list of objects")
+    if more := [k for k in _NEXT_PAGE if page.get(k)] or ([] if page.get("done", True) else ["done"]):
+        take_note(f"{path}: this is one page of several, as {more[0]!r} says; the other pages are not read")
+    return next(iter(lists.values()))
+
+
 def _json_list_values(path):
     "Return (row, value, None) of each item of a JSON list."
     try:
@@ -233,9 +260,9 @@ def _json_list_values(path):
             f"{path}, line {e.lineno}, column {e.colno}: not JSON ({e.msg}); "
             "one object a line is JSON Lines, ending .jsonl"
         ) from None
+    values = _page_rows(path, values) if isinstance(values, dict) else values
     if not isinstance(values, list):
-        kind = "a JSON object" if isinstance(values, dict) else kind_in_words(values)
-        raise ValueError(f"{path} holds {kind}, expected a list of objects")
+        raise ValueError(f"{path} holds {kind_in_words(values)}, expected a list of objects")
     return [(f"row {i}", v, None) for i, v in enumerate(values, 1)]
 
 # %% ../../nbs/tasks/05_rows.ipynb #e5f329a2
@@ -315,6 +342,7 @@ _FORMS = {
     ".parquet": _parquet_rows,
     ".xlsx": _xlsx_rows,
     ".xlsm": _xlsx_rows,
+    ".mbox": mbox_rows,
 }
 WORKBOOKS = (".xlsx", ".xlsm")
 
@@ -462,32 +490,47 @@ def _named_rows(spec: str) -> list[tuple[str, dict]]:
     if not spec.strip():  # would be the current folder
         raise ValueError(f"data is {spec!r}, expected a file, a folder, or the name of a data set")
     path, table = split_table(str(Path(spec).expanduser()))
-    if table is not None and path.exists() and path.suffix.lower() not in SQLITE:
+    if table is not None and path.exists() and path.suffix.lower() not in SQLITE + DUCKDB:
         return _table_of(path, table, spec)
     if path.is_dir():
         return folder_rows(path)
     if not path.is_file():
         raise ValueError(f"there is no file {spec!r}; for a data set of the hub write 'hub:owner/name'")
-    if path.suffix.lower() in SQLITE:
-        return sqlite_rows(path, table)
-    if path.suffix.lower() in PACKED:
+    return _rows_of_file(path, table, spec)
+
+
+def _rows_of_file(path: Path, table: str | None, spec: str) -> list[tuple[str, dict]]:
+    "Return the rows of a file, opened by its ending."
+    ending = path.suffix.lower()
+    if ending in SQLITE + DUCKDB:
+        return duckdb_rows(path, table) if ending in DUCKDB or is_duckdb(path) else sqlite_rows(path, table)
+    if ending == ZIP:
+        with unzipped(path) as plain:
+            return folder_rows(plain) if plain.is_dir() else _file_rows(plain, f"{spec}#{plain.name}")
+    if ending in PACKED:
         with unpacked(path) as plain:
             return _file_rows(plain, spec)
     return _file_rows(path, spec)
 
 
 def _table_of(path: Path, table: str, spec: str) -> list[tuple[str, dict]]:
-    "Return the rows of a sheet; a file without several tables raises `ValueError`."
+    "Return the rows of a sheet or of a file in an archive; another file raises `ValueError`."
     if path.is_file() and path.suffix.lower() in WORKBOOKS:
         return _xlsx_rows(path, table)
-    told = f"only a database or a workbook holds several tables ({', '.join(SQLITE + WORKBOOKS)})"
+    if path.is_file() and path.suffix.lower() == ZIP:
+        with unzipped(path, table) as plain:
+            return _file_rows(plain, spec)
+    kinds = ", ".join(SQLITE + DUCKDB + WORKBOOKS + (ZIP,))
+    told = f"only a database, a workbook or an archive holds several tables ({kinds})"
     raise ValueError(f"{spec!r} asks for the table {table!r}, but {told}; expected {str(path)!r}")
 
 
 def _file_rows(path: Path, spec: str) -> list[tuple[str, dict]]:
     "Return the rows of a table file."
     if path.suffix.lower() not in _FORMS:
-        known = ", ".join([*_FORMS, *SQLITE, *(f".csv{p}" for p in PACKED)])
+        if path.suffix.lower() in TRANSCRIPTS + DOCUMENTS:
+            raise ValueError(f"{spec}: one transcript is no table; put it into a folder and give the folder")
+        known = ", ".join([*_FORMS, *SQLITE, *DUCKDB, ZIP, *(f".csv{p}" for p in PACKED)])
         raise ValueError(f"{spec}: the ending {path.suffix!r} is unknown; supported: {known}")
     return _FORMS[path.suffix.lower()](path)
 

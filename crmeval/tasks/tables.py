@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SAVE_AS', 'Reading', 'told_encoding', 'check_encoding', 'reading', 'take_note', 'read_text', 'file_text',
-           'column_key', 'csv_rows', 'csv_dictionaries', 'csv_stream', 'workbook_rows', 'is_missing', 'plain_cell',
-           'id_text', 'is_decimal_column']
+           'column_key', 'csv_rows', 'csv_dictionaries', 'csv_stream', 'workbook_rows', 'is_missing', 'is_gap',
+           'cell_at', 'plain_cell', 'id_text', 'is_decimal_column']
 
 # %% ../../nbs/tasks/03_tables.ipynb #4e60b2c7
 import codecs
@@ -475,6 +475,25 @@ def is_missing(
         return bool(value != value)  # only NaN does not equal itself
     except (TypeError, ValueError):  # an array
         return False
+
+
+def is_gap(
+    value,  # A cell
+) -> bool:
+    "As `is_missing`, except that NA is kept: as a group or label it is often North America or Namibia."
+    return is_missing(value) and not (isinstance(value, str) and value.strip() == "NA")
+
+
+def cell_at(
+    row: Mapping,  # Column -> value
+    name,  # Column, or the path of a field in nested objects: Account.Owner.Name
+):  # None: there is none
+    "Return a cell, or a field of an object in a cell."
+    if name in row or not isinstance(name, str):
+        return row.get(name)
+    head, dot, rest = name.partition(".")
+    inner = row.get(head)
+    return cell_at(inner, rest) if dot and isinstance(inner, Mapping) else None
 
 
 def plain_cell(
