@@ -91,9 +91,7 @@ def _text_table(rows: Iterable[Any], names: Sequence[str]) -> Any:
 def _json_rows(path: Path) -> Iterator[Any]:
     "Yield the value of each line of a file; None for invalid JSON."
     with open(path, "rb") as lines:
-        for line in lines:
-            if line.strip():
-                yield _json_or_none(line)
+        yield from (_json_or_none(line) for line in lines if line.strip())
 
 
 def _json_or_none(line):
@@ -366,7 +364,10 @@ def _load_events(engine, events):
         events = _read_file(Path(events))
     if isinstance(events, AuditTrail):
         events = feedback_events(events)
-    if isinstance(events, Iterable) and not _is_table(events):
+    is_table = (
+        isinstance(events, (Path, Mapping)) or hasattr(events, "to_table") or hasattr(events, "columns")
+    )
+    if isinstance(events, Iterable) and not is_table:
         events = _text_table(_plain_events(events), EVENT_FIELDS)
     reached = reach(engine, events, "given_events")
     columns = _columns(engine, reached)
@@ -379,10 +380,6 @@ def _load_events(engine, events):
     )
     engine.execute(_READ.format(**texts, source=reached))
     return engine.execute(f"{first} LIMIT 1").fetchone()
-
-
-def _is_table(events):
-    return isinstance(events, (Path, Mapping)) or hasattr(events, "to_table") or hasattr(events, "columns")
 
 
 def _plain_events(events):
@@ -455,23 +452,17 @@ LEFT JOIN event_kinds AS k ON k.name = e.kind
 """
 
 
-_KNOWN = """
-SELECT count(*), count(*) FILTER (shapeless), mode(malformed) FILTER (shapeless),
-    count(*) FILTER (NOT shapeless AND reply IN (SELECT reply FROM replies WHERE fate IS NULL))
-FROM (SELECT *, coalesce(malformed IN ('no reply', 'no kind', 'unknown kind', 'no readable time'), false)
-    AS shapeless FROM read_events)
-"""
-
-
 def _check_events(engine, first):
     "Raise `ValueError` if events arrived, and none has a known reply, a known kind and a readable time."
-    read, malformed, why, known = engine.execute(_KNOWN).fetchone()
+    kinds = "at_us IS NOT NULL AND kind IN (SELECT name FROM event_kinds)"
+    sound = f"{kinds} AND reply IN (SELECT reply FROM replies WHERE fate IS NULL)"
+    asked = f"SELECT count(*), count(*) FILTER ({sound}), mode(malformed) FROM read_events"
+    read, known, why = engine.execute(asked).fetchone()
     if read and not known:
-        reason = f"{malformed:,} have {why}" if malformed else "no reply has their id"
         got = ", ".join(f"{n} {str(v)[:40]!r}" for n, v in zip(("reply", "kind", "time"), first))
         raise ValueError(
-            f"none of {read:,} events fits the replies: {reason}; the first has {got}; expected an event in "
-            "each row: a reply's id, a kind such as closed, and a time such as 2026-11-30T08:15:00Z"
+            f"none of {read:,} events fits the replies ({why or 'no reply has their id'}); the first has {got}; "
+            "expected in each row a reply's id, a kind such as closed, and a time such as 2026-11-30T08:15:00Z"
         )
 
 
