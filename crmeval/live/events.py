@@ -459,10 +459,11 @@ def _check_events(engine, first):
     asked = f"SELECT count(*), count(*) FILTER ({sound}), mode(malformed) FROM read_events"
     read, known, why = engine.execute(asked).fetchone()
     if read and not known:
+        why = why or "no reply has their id"
         got = ", ".join(f"{n} {str(v)[:40]!r}" for n, v in zip(("reply", "kind", "time"), first))
         raise ValueError(
-            f"none of {read:,} events fits the replies ({why or 'no reply has their id'}); the first has {got}; "
-            "expected in each row a reply's id, a kind such as closed, and a time such as 2026-11-30T08:15:00Z"
+            f"none of {read:,} events fits the replies ({why}); the first has {got}; "
+            "expected in each row a reply's id, a kind such as closed, and a time such as 2026-11-30T08:15Z"
         )
 
 
