@@ -9,25 +9,28 @@ __all__ = ['live_report_command', 'live_demo_command']
 from pathlib import Path
 
 from .words import Output, command, new_file, pairs_of, place, text_word
-from ..core.show import number, p_value, printable
+from ..core.show import p_value, printable
 
 # %% ../../nbs/cli/07_live.ipynb #d548fb8e
 _HEAD = ("outcome", "control", "treatment", "difference", "95 % interval", "p", "n", "in words")
 
 
-def _figure(value, spec=".3g"):
-    return number(value, spec)
+def _figure(value, sign=False):
+    "Format a figure as on the page: 4,320 and not 4.32e+03."
+    from crmeval.pages.live_page import figure_text
+
+    return "-" if value is None else figure_text(value, sign)
 
 
 def _cells(row):
     "Format a row of a report's table for a terminal."
-    ends = "-" if row["low"] is None else f"{row['low']:+.3g} to {row['high']:+.3g}"
+    ends = "-" if row["low"] is None else " to ".join(_figure(row[k], True) for k in ("low", "high"))
     name = row["outcome"] + (" (guarded)" if row["kind"] == "guardrail" else "")
     sides = [_figure(row[k]) for k in ("control", "treatment")]
     return (
         name,
         *sides,
-        _figure(row["difference"], "+.3g"),
+        _figure(row["difference"], True),
         ends,
         p_value(row["p"]),
         str(row["n"]),
