@@ -40,7 +40,6 @@ def known_column(
     values: Iterable[_T | None],  # A list, an array, a column of a table
 ) -> list[_T | None]:  # In the same order
     "Return a column as a list, with None for every missing value (None, NaN or NA)."
-    values = values.to_pylist() if hasattr(values, "to_pylist") else values  # Arrow
     return [v if is_known(v) else None for v in values]
 
 
@@ -48,8 +47,6 @@ def number_column(
     values: Iterable[float | None] | np.ndarray,  # (n,) a list, an array, a column of a table
 ) -> np.ndarray:  # (n,) of float
     "Return a column as an array of floats, with NaN for every missing value."
-    if isinstance(values, np.ndarray) and values.ndim != 1:
-        raise ValueError(f"values have the shape {values.shape}, expected one column")
     if type(values) is np.ndarray and values.dtype.kind in "fiu":
         return values.astype(float)
     return np.array([math.nan if v is None else v for v in known_column(values)], float)

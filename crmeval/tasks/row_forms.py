@@ -40,10 +40,6 @@ def table_objects(
     "Return the rows of a table object of any supported library."
     if callable(getattr(data, "rows", None)) and hasattr(data, "schema") and not hasattr(data, "to_dicts"):
         return data.rows()  # a query of `connect.federation`
-    if hasattr(data, "to_arrow_table"):  # a relation of DuckDB
-        data = data.to_arrow_table()
-    if hasattr(data, "collect_schema") and hasattr(data, "collect"):  # polars, not yet computed
-        data = data.collect()
     if hasattr(data, "to_pylist"):  # Arrow
         return data.to_pylist()
     if hasattr(data, "read_next_batch") or hasattr(data, "to_batches"):  # Arrow, streamed
@@ -52,25 +48,34 @@ def table_objects(
     if hasattr(data, "to_dicts"):  # polars
         return data.to_dicts()
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
-        return _frame_rows(data)
+        return data.to_dict("records")
     return data
 
 
-def _frame_rows(frame: Any) -> list[dict]:
-    "Return the rows of a pandas frame with its named index; columns of the same name raise `ValueError`."
+def _whole_table(data: Any) -> Any:
+    "Return a relation of DuckDB and a lazy frame as tables, and a pandas frame with its named index."
+    if hasattr(data, "to_arrow_table"):
+        return data.to_arrow_table()
+    if hasattr(data, "collect_schema") and hasattr(data, "collect"):  # polars
+        return data.collect()
+    return _with_index(data) if hasattr(data, "iloc") and hasattr(data, "columns") else data
+
+
+def _with_index(frame: Any) -> Any:
+    "Return a pandas frame with its named index as columns; columns of the same name raise `ValueError`."
     if twice := sorted({str(c) for c in frame.columns if list(frame.columns).count(c) > 1}):
         raise ValueError(f"the column {twice[0]!r} appears twice in the frame")
     named = [name for name in getattr(frame.index, "names", ()) if name is not None]
     if named and not set(named) & set(frame.columns):
-        frame = frame.reset_index(level=named)
-    return frame.to_dict("records")
+        return frame.reset_index(level=named)
+    return frame
 
 
 def memory_rows(
     data,  # Frame, Arrow table, `Dataset`, a dictionary with one, or an iterable of dictionaries
 ) -> list[tuple[str, dict]]:  # (row label for the user, column -> value)
     "Return the rows of data in memory; data without rows raise `ValueError`."
-    data = _splits(data)
+    data = _whole_table(_splits(data))
     try:
         rows = list(table_objects(data))
     except TypeError:
