@@ -53,6 +53,15 @@ def test_what_stands_around_a_table_is_no_row_of_it(tmp_path, preface, footer):
     assert len(notes) == bool(preface) + bool(footer)
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("preface", ["", "Report\n\n", "Report\nAs of 1, 2 and 3 May\n\n", "A\n\nB, C\n\n"])
+def test_the_separator_is_that_of_the_table_below_its_title(tmp_path, preface, separator, end):
+    table = "Id,Talk,n\n1,'a',2\n2,'b',3\n".replace(",", separator).replace("'", '"')
+    rows, _ = noted(text_file(tmp_path / "r.csv", (preface + table).replace("\n", end)))
+    assert rows == [{"Id": "1", "Talk": "a", "n": "2"}, {"Id": "2", "Talk": "b", "n": "3"}]
+
+
 @pytest.mark.parametrize("preface", ["", *PREFACES])
 def test_a_long_table_is_read_like_a_short_one(tmp_path, preface):
     table = 'Id,,Talk,Owner,n\n="0042",x,Customer: hi,Ann,1\n="0043",y,Customer: ho,Bo,2\n'

@@ -119,15 +119,17 @@ def live_report_command(
     from crmeval.live.events import join_outcomes
     from crmeval.live.live_analysis import LivePlan, live_report
     from crmeval.live.live_report import read_gate_history
+    from crmeval.tasks.tables import reading
 
     told, page = Output(json), new_file("--out", out)
     plan = _plan(LivePlan, control, unit, share, decide, guard)
     history, unreadable = read_gate_history(gates) if gates else ([], 0)
     source = f"{Path(replies).name} and {Path(events).name}"
     notes = [f"{unreadable} lines of the gates' history could not be read"] if unreadable else []
-    report = live_report(
-        join_outcomes(replies, events), plan, title=title, gates=history, source=source, notes=notes
-    )
+    with reading() as files:  # notes on encodings are shown on the page
+        joined = join_outcomes(replies, events)
+    notes += files.notes
+    report = live_report(joined, plan, title=title, gates=history, source=source, notes=notes)
     return told.done(_say(told, report, page))
 
 

@@ -222,9 +222,11 @@ def read_tags(
     "Return the tags of a cell; plain labels, as 'vip; urgent', are the tag named 'tags'."
     if is_missing(value):
         return None
-    if isinstance(value, Mapping) or isinstance(value, str) and value.lstrip().startswith("{"):
-        return read_object(value)
-    return {"tags": ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)}
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        return {"tags": value}
+    if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
+        return {"tags": ", ".join(value)}
+    return read_object(value)
 
 
 def read_object(
