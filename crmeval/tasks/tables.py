@@ -189,7 +189,7 @@ def column_key(
 _LOOKED_AT = 20  # rows from which the separator is detected
 
 
-_EMPTY_LINE = re.compile(r"(?:\r\n?|\n)[ \t]*(?:\r\n?|\n)")
+_EMPTY_LINE = re.compile(r"(?:\r\n|\r(?!\n)|\n)[ \t]*(?:\r\n|\r(?!\n)|\n)")
 _MOST_TITLES = 3  # blocks of lines above a table
 
 
