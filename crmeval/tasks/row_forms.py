@@ -118,7 +118,7 @@ def duckdb_rows(
 
     named = "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()"
     try:
-        closed = {"enable_external_access": "false", "lock_configuration": "true"}
+        closed: dict[str, Any] = {"enable_external_access": "false", "lock_configuration": "true"}
         with duckdb.connect(str(path), read_only=True, config=closed) as db:
             names = [name for (name,) in db.execute(f"{named} ORDER BY 1").fetchall()]
             chosen = _chosen_table(path, table, names)
