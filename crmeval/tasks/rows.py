@@ -110,7 +110,7 @@ _FORMULA = re.compile(r'="([^"]*)"')  # how an export keeps a spreadsheet from c
 
 
 def _without_formula(cell):
-    found = _FORMULA.fullmatch(cell)
+    found = _FORMULA.fullmatch(cell) if cell.startswith('="') else None
     return found[1] if found else cell
 
 
