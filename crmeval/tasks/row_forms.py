@@ -269,7 +269,7 @@ def _file_cells(path: Path, data: bytes) -> dict:
     suffix = path.suffix.lower()
     if suffix == ".eml":
         return {"text": _mail_text(data, str(path))}
-    text = file_text(data, str(path))
+    text = re.sub(r"\r\n?", "\n", file_text(data, str(path)))
     if suffix == ".json":
         return _json_cells(path, text)
     return {"text": caption_text(text) if suffix in _CAPTIONS else text}
@@ -295,6 +295,7 @@ def folder_rows(
         raise ValueError(
             f"{folder} holds {kinds}; expected transcripts: {', '.join(TRANSCRIPTS + DOCUMENTS)}"
         )
+    _note_other_files(folder, paths)
     unread: list[str] = []
     found = [_folder_row(p, folder, unread) for p in rows]
     if unread:
@@ -305,6 +306,16 @@ def folder_rows(
     if not any(found):
         raise ValueError(f"{folder}: no file could be read: {'; '.join(unread[:3])}")
     return _with_own_ids([row for row in found if row is not None])
+
+
+_HOLD_DATA = ".csv .tsv .xlsx .xlsm .xls .jsonl .parquet .mbox .msg .doc .rtf .zip .sqlite .duckdb".split()
+
+
+def _note_other_files(folder, paths):
+    "Note the tables, mailboxes and archives beside the transcripts, which are not read."
+    if others := [p.relative_to(folder).as_posix() for p in paths if p.suffix.lower() in _HOLD_DATA]:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        take_note(f"{folder}: only transcripts and documents are read, but not {', '.join(others[:3])}{more}")
 
 
 def _with_own_ids(rows):
