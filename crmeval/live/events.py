@@ -7,7 +7,6 @@ __all__ = ['EVENT_FIELDS', 'FACTS', 'EventKind', 'event_kinds', 'feedback_events
            'Joined', 'join_outcomes']
 
 # %% ../../nbs/live/00_events.ipynb #f78ae494
-import csv
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from ..core.stats import is_known
 from ..core.views import Printed
 from ..layer.audit_trail import AuditTrail
 from ..layer.feedback import Feedback, read_feedback
+from ..tasks.tables import csv_dictionaries
 
 # %% ../../nbs/live/00_events.ipynb #8dab9dcb
 @dataclass(frozen=True)
@@ -91,9 +91,7 @@ def _text_table(rows: Iterable[Any], names: Sequence[str]) -> Any:
 def _json_rows(path: Path) -> Iterator[Any]:
     "Yield the value of each line of a file; None for invalid JSON."
     with open(path, "rb") as lines:
-        for line in lines:
-            if line.strip():
-                yield _json_or_none(line)
+        yield from (_json_or_none(line) for line in lines if line.strip())
 
 
 def _json_or_none(line):
@@ -104,10 +102,9 @@ def _json_or_none(line):
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
-    "Yield the rows of a CSV file with a header; an empty cell is a gap."
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as f:
-        for row in csv.DictReader(f):
-            yield {k: v for k, v in row.items() if k and isinstance(v, str) and v != ""}
+    "Yield the rows of a CSV file with a header and any separator; an empty cell is a gap."
+    for row in csv_dictionaries(path.read_bytes(), path.name, wanted=("reply", "time")):
+        yield {name: cell for name, cell in row.items() if cell != ""}
 
 
 _READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
@@ -317,8 +314,10 @@ FROM (
 ) LEFT JOIN event_kinds AS k ON k.name = kind
 """
 _MACROS = (
-    "CREATE MACRO finite_number(t) AS CASE WHEN isfinite(TRY_CAST(t AS DOUBLE))"
-    " THEN TRY_CAST(t AS DOUBLE) END",
+    # 4,5 beside semicolons is 4.5; three digits after a comma may be thousands
+    r"CREATE MACRO with_point(t) AS regexp_replace(t, '^\s*(-?\d+),(\d{1,2})\s*$', '\1.\2')",
+    "CREATE MACRO finite_number(t) AS CASE WHEN isfinite(TRY_CAST(with_point(t) AS DOUBLE))"
+    " THEN TRY_CAST(with_point(t) AS DOUBLE) END",
     "CREATE MACRO whole_number(x) AS CASE WHEN x = floor(x) AND abs(x) < 1e15 THEN CAST(x AS BIGINT) END",
     "CREATE MACRO truth(t) AS CASE finite_number(t) WHEN 1 THEN true WHEN 0 THEN false"  # 1.0: data frame
     " ELSE TRY_CAST(trim(t) AS BOOLEAN) END",
@@ -360,12 +359,15 @@ def _load_kinds(engine, windows):
 
 
 def _load_events(engine, events):
-    "Load events into the engine, parsed, each with its problem if malformed."
+    "Load events into the engine, parsed, each with its problem if malformed; return the first one's texts."
     if isinstance(events, (str, Path)):
         events = _read_file(Path(events))
     if isinstance(events, AuditTrail):
         events = feedback_events(events)
-    if isinstance(events, Iterable) and not _is_table(events):
+    is_table = (
+        isinstance(events, (Path, Mapping)) or hasattr(events, "to_table") or hasattr(events, "columns")
+    )
+    if isinstance(events, Iterable) and not is_table:
         events = _text_table(_plain_events(events), EVENT_FIELDS)
     reached = reach(engine, events, "given_events")
     columns = _columns(engine, reached)
@@ -373,11 +375,11 @@ def _load_events(engine, events):
         raise ValueError(f"events have no column {missing[0]!r}; they have {', '.join(columns)}")
     texts = {name: _text_of(columns, name) for name in EVENT_FIELDS}
     texts |= {"time": f"moment({texts['time']})", "reply": _id_of(engine, reached, "reply")}
+    first = (
+        f"SELECT {_text_of(columns, 'reply')}, {texts['kind']}, {_text_of(columns, 'time')} FROM {reached}"
+    )
     engine.execute(_READ.format(**texts, source=reached))
-
-
-def _is_table(events):
-    return isinstance(events, (Path, Mapping)) or hasattr(events, "to_table") or hasattr(events, "columns")
+    return engine.execute(f"{first} LIMIT 1").fetchone()
 
 
 def _plain_events(events):
@@ -448,6 +450,21 @@ FROM (
 LEFT JOIN replies AS r ON r.reply = e.reply AND r.fate IS NULL
 LEFT JOIN event_kinds AS k ON k.name = e.kind
 """
+
+
+def _check_events(engine, first):
+    "Raise `ValueError` if events arrived, and none has a known reply, a known kind and a readable time."
+    kinds = "at_us IS NOT NULL AND kind IN (SELECT name FROM event_kinds)"
+    sound = f"{kinds} AND reply IN (SELECT reply FROM replies WHERE fate IS NULL)"
+    asked = f"SELECT count(*), count(*) FILTER ({sound}), mode(malformed) FROM read_events"
+    read, known, why = engine.execute(asked).fetchone()
+    if read and not known:
+        why = why or "no reply has their id"
+        got = ", ".join(f"{n} {str(v)[:40]!r}" for n, v in zip(("reply", "kind", "time"), first))
+        raise ValueError(
+            f"none of {read:,} events fits the replies ({why}); the first has {got}; "
+            "expected in each row a reply's id, a kind such as closed, and a time such as 2026-11-30T08:15Z"
+        )
 
 
 def _end(engine, until):
@@ -593,8 +610,9 @@ def join_outcomes(
             engine.execute(macro)
         _load_kinds(engine, seconds)
         rest = _load_replies(engine, replies)
-        _load_events(engine, events)
+        first = _load_events(engine, events)
         engine.execute(_FATES)
+        _check_events(engine, first)
         end = _end(engine, until)
         engine.execute("UPDATE fates SET fate = 'after' WHERE fate IS NULL AND at_us > ?", [end])
         engine.execute("UPDATE replies SET fate = 'after' WHERE fate IS NULL AND replied_at > ?", [end])

@@ -22,7 +22,15 @@ from ..core.records import Response, Score, read_jsonl
 from ..core.table_file import is_formula
 from .plan import CRITERIA, Plan, read_packet, scale_of
 from .session import Rating, read_session
-from ..tasks.tables import column_key, csv_rows, file_text, id_text, is_missing, workbook_rows
+from crmeval.tasks.tables import (
+    column_key,
+    csv_rows,
+    file_text,
+    id_text,
+    is_missing,
+    take_note,
+    workbook_rows,
+)
 
 # %% ../../nbs/people/02_sheets.ipynb #118f7acc
 CELL_LIMIT = 32_767  # maximum characters of a spreadsheet cell
@@ -201,7 +209,7 @@ def _table_rows(path, wanted):
     kind = path.suffix.lower()
     if kind == ".jsonl":
         return _of_objects(read_jsonl(path))
-    if kind == ".xlsx":
+    if kind in (".xlsx", ".xlsm"):
         return workbook_rows(path, sheet="ratings", results=False)
     if kind in (".csv", ".tsv", ".txt"):
         text = file_text(path.read_bytes(), path.name)
@@ -371,15 +379,40 @@ def _named_in(rows):
     return named
 
 
+def _with_points(rows, name):
+    "Return the rows with points; a note counts the others, which a rater left empty."
+    given = [row for row in rows if not is_missing(row.cells["points"])]
+    if not given:
+        raise ValueError(f"{name} holds no ratings")
+    if len(given) < len(rows):
+        take_note(f"{name}: {len(rows) - len(given)} of {len(rows)} rows have no points; they are left out")
+    return given
+
+
+def _one_spelling(raters, name):
+    "Return name -> the first spelling of it; names that differ in case or spaces are one rater."
+    first, names = {}, {}
+    for rater in raters:
+        names[rater] = first.setdefault(" ".join(rater.casefold().split()), rater)
+    if other := {r: own for r, own in names.items() if r != own}:
+        told = ", ".join(f"{r!r} as {own!r}" for r, own in other.items())
+        take_note(f"{name}: raters are read as one person where only case or spaces differ: {told}")
+    return names
+
+
+def _criterion(metric):
+    "Return the name of a criterion in another spelling, such as 'Instruction Following'; else the text."
+    return column_key(metric) if column_key(metric) in CRITERIA else metric
+
+
 def read_rating_list(
     path: str | Path,  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
     responses: Sequence[Response],  # Rated responses: originals, first repeat
     scale: RatingScale | None = None,  # Scale of the points; None: 1 to 4
 ) -> list[Score]:  # Method 'manual'
     "Read ratings with system names; a `ValueError` names row and column."
-    rows = read_table(path, RATING_COLUMNS)
-    if not rows:
-        raise ValueError(f"{Path(path).name} holds no ratings")
+    rows = _with_points(read_table(path, RATING_COLUMNS), Path(path).name)
+    names = _one_spelling([row.text("rater") for row in rows], Path(path).name)
     rated = {
         "sample_id": _named_in(rows).__contains__,
         "perturbation": lambda p: not p,
@@ -387,7 +420,7 @@ def read_rating_list(
     }
     told = pick(responses, rated, ["sample_id", "client", "use_case"])
     answers = {(r.sample_id, r.client): r for r in told}
-    scores = [_listed(row, answers, scale) for row in rows]
+    scores = [_listed(row, answers, names, scale) for row in rows]
     _check_once(scores, Path(path).name)
     return scores
 
@@ -415,8 +448,9 @@ def _points_of(row, scale):
 _ADDRESS = re.compile(r"\w@\w")  # e-mail address, which other tools use as annotator name
 
 
-def _listed(row, answers, scale=None):
+def _listed(row, answers, names, scale=None):
     metric, (points, fraction, given), rater = row.text("metric"), _points_of(row, scale), row.text("rater")
+    metric, rater = _criterion(metric), names.get(rater, rater)
     if not metric or (metric not in CRITERIA and (scale is None or metric == "accuracy")):
         raise row.error("metric", f"{row.cells['metric']!r}, expected one of {', '.join(CRITERIA)}")
     if points is None:

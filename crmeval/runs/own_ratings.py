@@ -17,6 +17,7 @@ from .folder import Run
 from .rewritten import rewrite_rows
 from ..tasks.columns import no_such_column
 from ..tasks.rows import raise_problems
+from ..tasks.tables import is_missing
 
 METRICS = (*CRITERIA, "accuracy")
 
@@ -78,7 +79,8 @@ def own_rating_scores(
     scores, wrong = [], []
     for (label, row), sample in zip(rows, samples):
         try:
-            given = rating_in(row.get(rating.column), rating.scale, f"{label}, column {rating.column!r}")
+            cell = None if is_missing(row.get(rating.column)) else row.get(rating.column)
+            given = rating_in(cell, rating.scale, f"{label}, column {rating.column!r}")
         except ValueError as e:
             wrong.append(str(e))
             continue

@@ -14,7 +14,7 @@ from typing import cast
 from ..core.near import nearest
 from ..core.record_table import RecordTable
 from ..core.records import Sample
-from .tables import column_key, is_missing
+from .tables import column_key, is_gap, is_missing
 
 # %% ../../nbs/tasks/05_columns.ipynb #29a934de
 KEPT = "columns"  # Tag that stores the kept columns of a sample
@@ -27,7 +27,7 @@ def with_columns(
     "Return a sample that keeps some columns of its row."
     if not cells:
         return sample
-    kept = {str(k): None if is_missing(v) else v for k, v in cells.items()}
+    kept = {str(k): None if is_gap(v) else v for k, v in cells.items()}
     return replace(sample, tags={**sample.tags, KEPT: kept})
 
 
@@ -90,7 +90,7 @@ def same_column(
 
 # %% ../../nbs/tasks/05_columns.ipynb #d59a5f7e
 def _group_name(value: object) -> str:
-    if is_missing(value):
+    if is_gap(value):
         return NONE
     return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())
 

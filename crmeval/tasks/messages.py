@@ -11,10 +11,14 @@ import json
 from collections.abc import Mapping, Sequence
 
 # %% ../../nbs/tasks/05_messages.ipynb #575af507
-_SPEAKER = "role from speaker author sender participant user name agent who channel type".split()
+_SPEAKER = (
+    "role from speaker author sender participant user name agent who author_id sender_id user_id".split()
+)
+_SPEAKER += ["channel", "type"]
 _SAID = "content value text message utterance body parts transcript msg line sentence".split()
 _WRAPPED = (
-    "messages conversations conversation turns dialogue dialog transcript history chat utterances".split()
+    "messages conversations conversation turns dialogue dialog transcript history chat utterances "
+    "conversation_parts".split()
 )
 
 
