@@ -9,25 +9,28 @@ __all__ = ['live_report_command', 'live_demo_command']
 from pathlib import Path
 
 from .words import Output, command, new_file, pairs_of, place, text_word
-from ..core.show import number, p_value, printable
+from ..core.show import p_value, printable
 
 # %% ../../nbs/cli/07_live.ipynb #d548fb8e
 _HEAD = ("outcome", "control", "treatment", "difference", "95 % interval", "p", "n", "in words")
 
 
-def _figure(value, spec=".3g"):
-    return number(value, spec)
+def _figure(value, sign=False):
+    "Format a figure as on the page: 4,320 and not 4.32e+03."
+    from crmeval.pages.live_page import figure_text
+
+    return "-" if value is None else figure_text(value, sign)
 
 
 def _cells(row):
     "Format a row of a report's table for a terminal."
-    ends = "-" if row["low"] is None else f"{row['low']:+.3g} to {row['high']:+.3g}"
+    ends = "-" if row["low"] is None else " to ".join(_figure(row[k], True) for k in ("low", "high"))
     name = row["outcome"] + (" (guarded)" if row["kind"] == "guardrail" else "")
     sides = [_figure(row[k]) for k in ("control", "treatment")]
     return (
         name,
         *sides,
-        _figure(row["difference"], "+.3g"),
+        _figure(row["difference"], True),
         ends,
         p_value(row["p"]),
         str(row["n"]),
@@ -117,15 +120,17 @@ def live_report_command(
     from crmeval.live.events import join_outcomes
     from crmeval.live.live_analysis import LivePlan, live_report
     from crmeval.live.live_report import read_gate_history
+    from crmeval.tasks.tables import reading
 
     told, page = Output(json), new_file("--out", out)
     plan = _plan(LivePlan, control, unit, share, decide, guard)
     history, unreadable = read_gate_history(gates) if gates else ([], 0)
     source = f"{Path(replies).name} and {Path(events).name}"
     notes = [f"{unreadable} lines of the gates' history could not be read"] if unreadable else []
-    report = live_report(
-        join_outcomes(replies, events), plan, title=title, gates=history, source=source, notes=notes
-    )
+    with reading() as files:  # notes on encodings are shown on the page
+        joined = join_outcomes(replies, events)
+    notes += files.notes
+    report = live_report(joined, plan, title=title, gates=history, source=source, notes=notes)
     return told.done(_say(told, report, page))
 
 

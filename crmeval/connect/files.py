@@ -143,14 +143,29 @@ def _first_line_of(source: Source, file: Path) -> str:
     try:
         with opened(file, "rt", encoding=encoding) as lines:
             return lines.readline(100_000)
-    except (OSError, EOFError, UnicodeError, LookupError) as error:
+    except UnicodeError as error:
+        expected = f"is not {encoding.upper().removesuffix('-SIG')}: {error}; expected UTF-8, or the entry"
+        other = "encoding: utf-16 or encoding: latin-1 in the catalogue"
+        raise BadData(f"source {source.name!r}: {file.name} {expected} {other}") from None
+    except (OSError, EOFError, LookupError) as error:
         raise BadData(f"source {source.name!r}: {file.name} cannot be read: {error}") from None
+
+
+def _common_delimiter(source: Source, files: list[Path], quote: str) -> str:
+    "Return the delimiter of all files; a file with another one raises, as its rows would be one column."
+    common = delimiter_of(_first_line_of(source, files[0]), quote)
+    for file in files[1:]:
+        header = _first_line_of(source, file)
+        if common not in header and (own := delimiter_of(header, quote)) in header:
+            had = f"{files[0].name} has the delimiter {common!r}, and {file.name} has {own!r}"
+            raise BadData(f"source {source.name!r}: {had}; expected the same in all files of a table")
+    return common
 
 
 def _csv_words(source: Source, files: list[Path]) -> list[str]:
     "Return the options of the CSV reader, except dates; they are explicit so that the engine does not guess."
     quote = str(source.options.get("quote", '"'))
-    delimiter = source.options.get("delimiter") or delimiter_of(_first_line_of(source, files[0]), quote)
+    delimiter = source.options.get("delimiter") or _common_delimiter(source, files, quote)
     header = str(source.options.get("header", True)).lower()
     words = ["union_by_name = true", f"header = {header}", "skip = 0", "comment = ''", "strict_mode = true"]
     words += [f"delim = {text_in_sql(str(delimiter))}", f"quote = {text_in_sql(quote)}"]
@@ -197,7 +212,7 @@ def _dated_columns(engine, source: Source, call: str, by_column: dict[str, str])
 
 
 def _codes(engine, calls: Iterable[str], patterns: dict[str, str]) -> list[str]:
-    "Return the columns with a value that matches their pattern in the first rows, read as text."
+    "Return the columns with a value that matches their pattern, read as text."
     found: list[str] = []
     for call in calls if patterns else ():
         asked = {c: patterns[c] for c in columns_in(engine, call) if c in patterns and c not in found}
@@ -205,41 +220,50 @@ def _codes(engine, calls: Iterable[str], patterns: dict[str, str]) -> list[str]:
             f"bool_or(regexp_full_match(trim({name_in_sql(c)}), {text_in_sql(p)}))" for c, p in asked.items()
         )
         if asked:
-            held = engine.execute(f"SELECT {tests} FROM (SELECT * FROM {call} LIMIT {_SAMPLE})").fetchone()
+            held = engine.execute(f"SELECT {tests} FROM {call}").fetchone()
             found += [column for column, is_code in zip(asked, held) if is_code]
     return found
 
 
-_SAMPLE = 20_480  # rows from which the engine infers types
-# Codes that a number would change: more digits than a double holds, 0x10, 12E4 next to 120E3
+# Types fit all rows: with the engine's sample of 20,480 rows, a later 2.5 is read as 3, and 0030 as 30
+_ALL_ROWS = "sample_size = -1"
+# Codes that another type would change: more digits than a double holds, 0x10, 12E4 next to 120E3, yes
 _NO_DOUBLE = r"[+-]?(\d{16,}|\d{17,}\.\d*)"
 _NO_CSV_DOUBLE = _NO_DOUBLE + r"|\d+[eE]\d+"
 _NO_INTEGER = r"[+-]?0[xXbB].*"
+_NO_TRUTH = r"(?i)t|f|y|n|yes|no|0|1"
 
 
-def _csv_texts(engine, source: Source, files: list[Path], words: list[str]) -> list[str]:
-    "Return the options with columns of number-like codes typed as text."
+def _csv_types(engine, source: Source, files: list[Path], words: list[str]) -> dict[str, str]:
+    "Return the type of each column that fits all rows; columns of number-like codes are text."
     types_given = {str(c): str(k) for c, k in dict(source.options.get("types") or {}).items()}  # type: ignore
     known = {column.lower() for column in types_given}
-    kinds = {"DOUBLE": _NO_CSV_DOUBLE, "BIGINT": _NO_INTEGER}
-    there = columns_in(engine, _csv_call(files, words))
+    kinds = {"DOUBLE": _NO_CSV_DOUBLE, "BIGINT": _NO_INTEGER, "BOOLEAN": _NO_TRUTH}
+    there = columns_in(engine, _csv_call(files, [*words, _ALL_ROWS]))
     asked = {c: kinds[kind] for c, kind in there.items() if kind in kinds and c.lower() not in known}
     plain = [word for word in words if not word.startswith("types = ")]
     said_text = ", ".join(["auto_type_candidates = ['VARCHAR']", *plain])
     codes = _codes(engine, (f"read_csv({_listed([file])}, {said_text})" for file in files), asked)
-    if not codes:
-        return words
-    types = {**types_given, **dict.fromkeys(codes, "VARCHAR")}
+    found = {c: "VARCHAR" if c in codes else kind for c, kind in there.items()}
+    return {**{c: kind for c, kind in found.items() if c.lower() not in known}, **types_given}
+
+
+def _with_types(words: list[str], types: Mapping[str, str]) -> list[str]:
+    "Return the options with these column types."
+    plain = [word for word in words if not word.startswith("types = ")]
     listed = ", ".join(f"{text_in_sql(c)}: {text_in_sql(k)}" for c, k in types.items())
-    return [*plain, f"types = {{{listed}}}"]
+    return [*plain, f"types = {{{listed}}}"] if types else plain
 
 
 def _csv(engine, source: Source, files: list[Path]) -> str:
     order, by_column = _dates_said(source)
-    words = _csv_texts(engine, source, files, _csv_words(source, files))
-    if order:
-        return _dated_csv(engine, source, files, words, order)
-    call = _csv_call(files, words)
+    words = _csv_words(source, files)
+    types = _csv_types(engine, source, files, words)
+    if order:  # only text can be a date
+        said = {str(c) for c in dict(source.options.get("types") or {})}  # type: ignore
+        fixed = {c: kind for c, kind in types.items() if kind != "VARCHAR" or c in said}
+        return _dated_csv(engine, source, files, [*_with_types(words, fixed), _ALL_ROWS], order)
+    call = _csv_call(files, _with_types(words, types))
     return _dated_columns(engine, source, call, by_column) if by_column else call
 
 
@@ -267,8 +291,8 @@ def _json_call(files: list[Path], more: str = "") -> str:
 
 
 def _json_texts(engine, files: list[Path]) -> tuple[str, dict[str, str]]:
-    "Return (reader call, columns); integers too long for the engine's numbers are read as text."
-    there = columns_in(engine, _json_call(files))
+    "Return (reader call, columns) by all rows; integers too long for the engine's numbers are read as text."
+    there = columns_in(engine, _json_call(files, f", {_ALL_ROWS}, maximum_sample_files = {_MOST_FILES}"))
     doubles = {column: _NO_DOUBLE for column, kind in there.items() if kind == "DOUBLE"}
 
     def reading(files, texts):
@@ -277,8 +301,6 @@ def _json_texts(engine, files: list[Path]) -> tuple[str, dict[str, str]]:
         return _json_call(files, f", columns = {{{listed}}}")
 
     texts = _codes(engine, (reading([file], doubles) for file in files), doubles)
-    if not texts:
-        return _json_call(files), there
     return reading(files, texts), {**there, **dict.fromkeys(texts, "VARCHAR")}
 
 

@@ -179,7 +179,8 @@ class Printed:
     "Base class for objects that notebooks and prompts show as their `str`."
 
     def _repr_html_(self):
-        return f'<pre style="{_TEXT}">{escape(self._plain_view())}</pre>'
+        # focus allows scrolling a wide table by keyboard
+        return f'<pre tabindex="0" style="{_TEXT}">{escape(self._plain_view())}</pre>'
 
     def _repr_pretty_(self, printer, cycle):
         printer.text(self._plain_view())

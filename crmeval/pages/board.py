@@ -399,14 +399,16 @@ def _protection_cell(figure, line):
 
 def _columns(define, several, trusted, kinds, unchecked, protected, beside, judged, cut):
     "Yield all (column, cell maker) pairs; a judge that all rows share is shown in the full view only."
-    yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _bdi(line.row.client, "name")
+    every = tuple(AREAS_SHOWN)  # what tells rows apart is shown on a phone too
+    yield Column("System", "l", phone=every), lambda line: _bdi(line.row.client, "name")
     if several:
-        yield Column("Run", "l", lone="Run"), lambda line: _bdi(line.run)
+        yield Column("Run", "l", lone="Run", phone=every), lambda line: _bdi(line.run)
     yield Column("Provider", "l", areas=("all",)), lambda line: _bdi(line.row.provider)
-    yield Column("Use case", "l", lone="Use case"), lambda line: line.use_case
+    yield Column("Use case", "l", lone="Use case", phone=every), lambda line: line.use_case
     if cut:
-        yield Column("Slice", "l", lone="Slice"), lambda line: _bdi(slice_of(line.row))
-    yield Column("Method, judge", "l", areas=("",) if judged else ("all",)), lambda line: line.judged_by
+        yield Column("Slice", "l", lone="Slice", phone=every), lambda line: _bdi(slice_of(line.row))
+    areas, phone = (("",), every) if judged else (("all",), ())
+    yield Column("Method, judge", "l", areas=areas, phone=phone), lambda line: line.judged_by
     yield from _score_columns(define, kinds, unchecked, beside)
     yield from _cost_columns(define)
     yield from _speed_columns(define)

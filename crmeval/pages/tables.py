@@ -209,7 +209,7 @@ def interactive_table(
     styles = [_still_style(c, areas) for c in columns]
     plain = [list(zip(styles, map(_html, r))) for r in rows[:still]]
     heads = list(zip(columns, styles))
-    shown = box, heads, plain, filters, areas, pack(data), behind.details, behind.pane, label
+    shown = box, heads, plain, len(rows), filters, areas, pack(data), behind.details, behind.pane, label
     return macro("table.jinja", "table")(*shown)
 
 

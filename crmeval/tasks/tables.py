@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Reading', 'told_encoding', 'check_encoding', 'reading', 'take_note', 'read_text', 'file_text', 'column_key',
-           'csv_rows', 'csv_stream', 'workbook_rows', 'is_missing', 'plain_cell', 'id_text', 'is_decimal_column']
+           'csv_rows', 'csv_dictionaries', 'csv_stream', 'workbook_rows', 'is_missing', 'is_gap', 'cell_at',
+           'plain_cell', 'id_text', 'is_decimal_column']
 
 # %% ../../nbs/tasks/03_tables.ipynb #4e60b2c7
 import codecs
@@ -188,14 +189,21 @@ def column_key(
 _LOOKED_AT = 20  # rows from which the separator is detected
 
 
-def _separator(text, wanted):
-    "Return the character between cells."
+_EMPTY_LINE = re.compile(r"(?:\r\n|\r(?!\n)|\n)[ \t]*(?:\r\n|\r(?!\n)|\n)")
+_MOST_TITLES = 3  # blocks of lines above a table
+
+
+def _separator(text, wanted, titles=_MOST_TITLES):
+    "Return the character between cells; if no row is like the first one, by the text below an empty line."
     tables = {s: _first_rows(text, s) for s in ",;\t|"}
     found = {s: len(set(map(column_key, rows[0])) & set(wanted)) for s, rows in tables.items()}
     if any(found.values()):
         return max(found, key=found.__getitem__)
     usual = csv_delimiter(text)
     even = {s: (_even_rows(rows), s == usual) for s, rows in tables.items()}
+    below = _EMPTY_LINE.split(text, maxsplit=1)[1:] if titles and max(n for n, _ in even.values()) < 2 else []
+    if below and below[0].strip():
+        return _separator(below[0], wanted, titles - 1)
     return max(even, key=even.__getitem__)
 
 
@@ -249,6 +257,26 @@ def _numbered(lines, separator, first, name):
         raise ValueError(f"{name}, line {start} or soon after it: {why}; {advice}") from None
 
 
+def csv_dictionaries(
+    data: bytes,  # Contents of a table with a header
+    name: str,  # File name, for notes and errors
+    *,
+    wanted: Iterable[str] = (),  # Expected columns, from which the separator is known
+) -> Iterator[dict[str, str]]:  # Column -> cell, for the cells of a row that have a column
+    "Yield the rows of a log leniently: short rows lack cells, bytes in no known encoding become '\ufffd'."
+    try:
+        text = file_text(data, name)
+    except ValueError:
+        text = data.decode("utf-8-sig", errors="replace")
+    limit = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, wanted))
+        header = next((cells for cells in rows if cells), [])
+        yield from ({h.strip(): c for h, c in zip(header, cells) if h.strip()} for cells in rows if cells)
+    finally:
+        csv.field_size_limit(limit)
+
+
 _HEAD = 1_000_000  # bytes from which the encoding and the separator of a long table are detected
 
 
@@ -285,7 +313,8 @@ def _without_mark(lines):
 def workbook_rows(
     path: Path,  # .xlsx
     *,
-    sheet: str = "",  # Name of the sheet; if there is no such sheet, the first with two rows
+    sheet: str = "",  # Name of the sheet; without such a sheet, the first visible one with a table
+    must_exist: bool = False,  # Whether a missing sheet raises `ValueError` instead
     results: bool = True,  # True: results of formulas; False: the formulas
 ) -> list[list]:  # Rows of cells
     "Read one sheet of a workbook; needs openpyxl, which the extra `rating` installs."
@@ -293,6 +322,9 @@ def workbook_rows(
     merged = _sheets_hold(path, b"<mergeCell ")
     book = _opened(path, read_only=not merged, data_only=results)
     try:
+        if must_exist and sheet not in book.sheetnames:
+            named = ", ".join(f"{path.name}#{title}" for title in book.sheetnames)
+            raise ValueError(f"{path.name} has no sheet {sheet!r}; its sheets are {named}")
         chosen, rows = _chosen_sheet(book, sheet, path.name)
         title = chosen.title
         if merged:
@@ -353,20 +385,58 @@ def _opened(path, **options):
 
 
 def _chosen_sheet(book, wanted, name):
-    "Return (sheet, rows) of the named sheet, else of the first with a table; a note lists the other tables."
+    """Return (sheet, rows) of the named sheet, else of the first visible one with a table.
+
+    A cover page of one column is no table if another sheet has more columns. A note lists the other tables.
+    """
     if wanted in book.sheetnames:
-        return book[wanted], list(map(list, book[wanted].iter_rows(values_only=True)))
-    filled = [(sheet, _filled_rows(sheet)) for sheet in book.worksheets]
-    tables = [(sheet, n) for sheet, n in filled if n > 1] or filled[:1]
-    chosen, others = tables[0][0], [f"{sheet.title!r} ({n} rows)" for sheet, n in tables[1:6]]
+        return book[wanted], _sheet_rows(book, book[wanted])
+    sizes = [(sheet, *_table_size(sheet)) for sheet in book.worksheets]
+    tables = [(sheet, n, width) for sheet, n, width in sizes if n > 1] or sizes[:1]
+    shown = [t for t in tables if t[0].sheet_state == "visible"] or tables
+    chosen = next((t for t in shown if t[2] > 1), shown[0])[0]
+    others = [_size_in_words(sheet, n) for sheet, n, _ in tables if sheet is not chosen][:5]
     if others:
         what = f"the sheet {chosen.title!r} is read, but not {', '.join(others)}"
-        take_note(f"{name}: {what}; save further sheets as separate files")
-    return chosen, list(map(list, chosen.iter_rows(values_only=True)))
+        take_note(f"{name}: {what}; another sheet is read as {name}#SHEET")
+    return chosen, _sheet_rows(book, chosen)
 
 
-def _filled_rows(sheet):
-    return sum(any(not is_missing(cell) for cell in row) for row in sheet.iter_rows(values_only=True))
+def _table_size(sheet):
+    "Return the number of non-empty rows, and the most filled cells in one of them."
+    filled = [sum(not is_missing(c) for c in row) for row in sheet.iter_rows(values_only=True)]
+    return sum(map(bool, filled)), max(filled, default=0)
+
+
+def _size_in_words(sheet, n):
+    hidden = "" if sheet.sheet_state == "visible" else "hidden, "
+    return f"{sheet.title!r} ({hidden}{n} rows)"
+
+
+_ZEROS = re.compile(r"0{2,}")  # a number format that shows leading zeros: 000123
+_ESCAPED = re.compile(r"_x[0-9A-Fa-f]{4}_")  # how a workbook stores a carriage return: _x000D_
+
+
+def _sheet_rows(book, sheet):
+    "Return the cells as the spreadsheet shows them: with the leading zeros of their format."
+    if any(map(_ZEROS.fullmatch, getattr(book, "_number_formats", ()))):
+        return [[_plain_sheet_cell(_padded(c)) for c in row] for row in sheet.iter_rows()]
+    return [list(map(_plain_sheet_cell, row)) for row in sheet.iter_rows(values_only=True)]
+
+
+def _padded(cell):
+    value, is_number = cell.value, type(cell.value) in (int, float)
+    if is_number and 0 <= value == int(value) and _ZEROS.fullmatch(cell.number_format or ""):
+        return str(int(value)).zfill(len(cell.number_format))
+    return value
+
+
+def _plain_sheet_cell(value):
+    if isinstance(value, str) and _ESCAPED.search(value):
+        from openpyxl.utils.escape import unescape
+
+        return unescape(value)
+    return value
 
 
 def _fill_merged(rows, ranges):
@@ -412,6 +482,25 @@ def is_missing(
         return bool(value != value)  # only NaN does not equal itself
     except (TypeError, ValueError):  # an array
         return False
+
+
+def is_gap(
+    value,  # A cell
+) -> bool:
+    "As `is_missing`, except that NA is kept: as a group or label it is often North America or Namibia."
+    return is_missing(value) and not (isinstance(value, str) and value.strip() == "NA")
+
+
+def cell_at(
+    row: Mapping,  # Column -> value
+    name,  # Column, or the path of a field in nested objects: Account.Owner.Name
+):  # None: there is none
+    "Return a cell, or a field of an object in a cell."
+    if name in row or not isinstance(name, str):
+        return row.get(name)
+    head, dot, rest = name.partition(".")
+    inner = row.get(head)
+    return cell_at(inner, rest) if dot and isinstance(inner, Mapping) else None
 
 
 def plain_cell(
