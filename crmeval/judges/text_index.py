@@ -10,13 +10,24 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 
-from ..core.languages import foreign_language, foreign_share
+from ..core.languages import foreign_language
 from ..core.text import content_words
 from .near_stems import NearStems
 from .places import value_key
 from .reading import groups_of_four, read_sentence
 
 # %% ../../nbs/judges/05_text_index.ipynb #72081485
+def _is_foreign(cut):
+    "Whether at least half of the characters are in foreign sentences; stops once more than half are not."
+    left = whole = sum(map(len, cut))
+    for sentence in sorted(cut, key=len, reverse=True):
+        if not foreign_language(sentence):
+            left -= len(sentence)
+        if 2 * left < whole:
+            return False
+    return whole > 0
+
+
 class TextIndex:
     "Index of the stems, values, adjacent words and speakers of a text."
 
@@ -54,7 +65,7 @@ class TextIndex:
         self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(
             *self.speakers
         )
-        self.foreign = foreign_share(self.pieces[:12]) >= 0.5
+        self.foreign = _is_foreign(self.pieces[:12])
         self.labelled = sum(bool(r.label) for r in self.read) / self.n
         self.prose = math.log(self.n / max(1, n_lines))
 
