@@ -17,6 +17,7 @@ from ..core.package_data import data_path
 from ..core.text import STOP_WORDS, stem
 from ..core.trees import rarity
 from .clauses import clause_words, near_keys
+from .near_stems import Occurrences
 from .reading import read_sentence
 
 # %% ../../nbs/judges/05_near_misses.ipynb #cc87a88f
@@ -130,21 +131,26 @@ class _Sentence:
 
     @cached_property
     def words(self):
-        "Return stem or number -> positions."
-        out: dict = {}
-        for i, t in enumerate(self.tokens):
-            if t[0].isdigit() or t[0].isalpha() and t not in STOP_WORDS:
-                out.setdefault(t if t[0].isdigit() else stem(t), []).append(i)
-        return out
+        "Return (stems and numbers in order, their positions)."
+        at = [
+            i
+            for i, t in enumerate(self.tokens)
+            if t[0].isdigit() or t[0].isalpha() and t not in STOP_WORDS
+        ]
+        said = (self.tokens[i] for i in at)
+        return [t if t[0].isdigit() else stem(t) for t in said], at
 
     @cached_property
     def keys(self):
-        "Return near-stem key -> positions."
-        out: dict = {}
-        for s, at in self.words.items():
-            for key in near_keys(s):
-                out.setdefault(key, []).extend(at)
-        return out
+        "Return (occurrences of near-stem keys, their positions)."
+        keys = [near_keys(s) for s in self.words[0]]
+        positions = [i for i, some in zip(self.words[1], keys) for _ in some]
+        return Occurrences([k for some in keys for k in some]), positions
+
+    def positions(self, key):
+        "Return the positions of the words with a near-stem key."
+        keys, positions = self.keys
+        return [positions[k] for k in keys.at(key)]
 
     @cached_property
     def negators(self):
@@ -503,20 +509,21 @@ _NUMBER, _NAME = 0.7, 0.5  # weight of a number, and factor for a name's rarity
 def _weights(claim, mark):
     "Return the claim's other words with their weights."
     read, names = _read(claim), read_sentence(claim).capitals
-    out = {}
-    for s, at in read.words.items():
-        if not all(mark.begin <= p < mark.end for p in at):
-            out[s] = _NUMBER if s[0].isdigit() else (rarity(s) + 0.1) * (_NAME if s in names else 1)
-    return out
+    outside = {s for s, p in zip(*read.words) if not mark.begin <= p < mark.end}
+    return {
+        s: _NUMBER if s[0].isdigit() else (rarity(s) + 0.1) * (_NAME if s in names else 1)
+        for s in dict.fromkeys(read.words[0])
+        if s in outside
+    }
 
 
 def _company(mark, line, pieces, weights):
     "Return the weighted share of the claim's other words near a mark of a sentence."
-    here, total = _read(pieces[line]).keys, 0.0
-    beside = [_read(pieces[j]).keys for j in (line - 1, line + 1) if 0 <= j < len(pieces)]
+    here, total = _read(pieces[line]), 0.0
+    beside = [_read(pieces[j]).keys[0] for j in (line - 1, line + 1) if 0 <= j < len(pieces)]
     for s, w in weights.items():
         keys = near_keys(s)
-        if at := [p for k in keys for p in here.get(k, ())]:
+        if at := [p for k in keys for p in here.positions(k)]:
             total += w * (1 if min(abs(p - mark.begin) for p in at) <= _CLOSE else _APART)
         elif any(k in there for there in beside for k in keys):
             total += w * _NEXT

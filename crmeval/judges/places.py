@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.text import STOP_WORDS, stem
 from ..core.values import Value, same_value
-from .near_stems import NearStems
+from .near_stems import NearStems, Occurrences
 from .reading import NEGATIONS, sentences_in, values_in
 
 # %% ../../nbs/judges/04_places.ipynb #a9ede04b
@@ -93,17 +93,12 @@ class Places:
             self._written.setdefault(value_key(v), (v, []))[1].append(place)
 
     @cached_property
-    def _chain(self):
-        "Stem -> index of its first occurrence, and for each occurrence the next one of its stem, or -1."
-        first, again = dict.fromkeys(self.stems, -1), [-1] * len(self.stems)
-        for k in range(len(self.stems) - 1, -1, -1):
-            s = self.stems[k]
-            again[k], first[s] = first[s], k
-        return first, again
+    def _occurrences(self):
+        return Occurrences(self.stems)
 
     @cached_property
     def _near_stems(self):
-        return NearStems(self._chain[0])
+        return NearStems(self._occurrences.first)
 
     def _read(self, at, piece):
         left, words = 0, self.words  # `left`: remaining words in the scope of a negation
@@ -132,18 +127,13 @@ class Places:
 
     def look(self, s):
         "Return (places of a stem or of similar ones, confidence)."
-        if s in self._chain[0]:
+        if s in self._occurrences:
             return self._places(s), 1.0
         return [p for t in self._near_stems.near(s) for p in self._places(t)][:_MOST_PLACES], 0.7
 
     def _places(self, s):
         "Return the first places of a stem of the text."
-        first, again = self._chain
-        out, k = [], first[s]
-        while k >= 0 and len(out) < _MOST_PLACES:
-            out.append((self._stems_in[k], self.stems_at[k]))
-            k = again[k]
-        return out
+        return [(self._stems_in[k], self.stems_at[k]) for k in self._occurrences.at(s)[:_MOST_PLACES]]
 
     def agreeing(self, value: Value) -> tuple[Place, ...]:
         "Return the places of agreeing values."
