@@ -303,7 +303,7 @@ _GROUPED = re.compile(r"\d{1,3}(?:([ .])\d{3})(?:\1\d{3})*")
 
 def _is_phone(text, digits):
     "Whether it is a phone number: 7 to 18 digits, below 9 only with separators; no thousands groups."
-    if not _LEAST_PHONE <= len(digits) <= 18 or (_GROUPED.fullmatch(text) and digits[0] != "0"):
+    if not 7 <= len(digits) <= 18 or (_GROUPED.fullmatch(text) and digits[0] != "0"):
         return False
     if len(digits) < 9:
         return bool(re.fullmatch(r"\d{3}-\d{4}|\(?0\d{2,4}\)?[ /-]\d{3,5}", text))
@@ -403,24 +403,10 @@ _TELLING = frozenset("0123456789@%") | _NUMBER_WORDS | _HALF_WORDS | _ALL_MONTHS
 _TELLING |= _WEEKDAYS_ABROAD | _PERCENT_WORDS | {"http", "https", "noon", "midday", "midnight"}
 
 
-_ASCII = [chr(code) for code in range(128)]
-_TO_WORDS = str.maketrans({c: " " for c in _ASCII if not c.isalpha()})
-_TO_MARKS = str.maketrans({c: "" for c in _ASCII if c.isalpha() or c.isspace() or c == "_"})
-_TO_DIGITS = str.maketrans({c: "" for c in _ASCII if not c.isdigit()})
-_LEAST_PHONE = 7  # digits of a telephone number
-
-
-def _seen_in(low):
-    "Return the words, marks and digits of a text, as `_GLANCE` finds them."
-    if not low.isascii():
-        return set(_GLANCE.findall(low))
-    return {*low.translate(_TO_WORDS).split(), *low.translate(_TO_MARKS)}
-
-
 def _worth_trying(text):
     "Return the groups of patterns that can match the text at all."
     low = text.lower()
-    seen = _seen_in(low)
+    seen = set(_GLANCE.findall(low))
     if text.isascii() and "day" not in low and _TELLING.isdisjoint(seen):
         return frozenset()
     digit = not seen.isdisjoint("0123456789") or not text.isascii() and any(c.isnumeric() for c in seen)
@@ -429,7 +415,6 @@ def _worth_trying(text):
     worth = {
         "mail": "@" in seen or not seen.isdisjoint(("http", "https")),
         "digit": digit,
-        "phone": digit and (not low.isascii() or len(low.translate(_TO_DIGITS)) >= _LEAST_PHONE),
         "joined": digit and _JOINED.search(text) is not None,
         "month": digit and month,
         "monthname": month,
