@@ -74,7 +74,7 @@ class _Source(TextIndex):
         "Return the stems up to four positions after a stem in a sentence."
         if s not in self._follow:
             found = self._follow[s] = set()
-            for i in self.where.get(s, ()):
+            for i in self.where[s]:
                 stems = self.read[i].stems
                 for a, t in enumerate(stems):
                     if t == s:

@@ -36,6 +36,7 @@ def _stems_of(*names):
 
 # %% ../../nbs/judges/05_grounds.ipynb #8417df2e
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_KEPT_TOKEN = re.compile(f"({_TOKEN.pattern})")
 _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
 _MAX_PLACES = 200  # candidate sentence starts per word
 
@@ -51,7 +52,8 @@ class _Sentences:
 
     def __init__(self, text):
         text = unicodedata.normalize("NFKC", text).casefold()
-        found, between = _TOKEN.findall(text), _TOKEN.split(text)[1:]
+        pieces = _KEPT_TOKEN.split(text)
+        found, between = pieces[1::2], pieces[2::2]
         self.tokens = found if text.isascii() else [w.replace("’", "'") for w in found]
         after = [*[" " if w >= "\u2e80" else "" for w in found[1:]], "\n"]  # some scripts have no spaces
         gaps = [_gap(b + a) for b, a in zip(between, after)]

@@ -17,7 +17,8 @@ from ..core.package_data import data_path
 from ..core.text import STOP_WORDS, stem
 from ..core.trees import rarity
 from .clauses import clause_words, near_keys
-from .reading import read_sentence
+from .near_stems import Occurrences
+from .reading import read_sentence, with_neighbours
 
 # %% ../../nbs/judges/05_near_misses.ipynb #cc87a88f
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ def _words_of(name):
 def _kinds():
     "Return kind -> entry of the table."
     return {entry["kind"]: entry for entry in _lexicon()["kinds"]}
+
+
+def _duties():
+    "Return name -> number of a group of duties; 'loosely will': in a hedged sentence."
+    return _kinds()["duty or leave"]["named groups"]
 
 
 @lru_cache(maxsize=1)
@@ -95,8 +101,7 @@ _STOPS = frozenset(".,;:!?()")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _CLOCK = re.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
 _DENIED = 5  # words after a "not" that it may negate
-_SURE, _PERHAPS = (3, 8), 2  # groups of 'will', 'is' and 'may' among the kinds of duty
-_LOOSELY = 9  # group of 'will' in a hedged sentence: 'it looks as if it will'
+
 _FLIPPED = 6  # words after "if" in which "not" makes it an "unless"
 _HEAD = 4  # words after a mark in which its head is searched
 _SIDE = 5  # words of "from ... to ..." on either side
@@ -130,21 +135,24 @@ class _Sentence:
 
     @cached_property
     def words(self):
-        "Return stem or number -> positions."
-        out: dict = {}
-        for i, t in enumerate(self.tokens):
-            if t[0].isdigit() or t[0].isalpha() and t not in STOP_WORDS:
-                out.setdefault(t if t[0].isdigit() else stem(t), []).append(i)
-        return out
+        "Return (stems and numbers in order, their positions)."
+        at = [
+            i for i, t in enumerate(self.tokens) if t[0].isdigit() or t[0].isalpha() and t not in STOP_WORDS
+        ]
+        said = (self.tokens[i] for i in at)
+        return [t if t[0].isdigit() else stem(t) for t in said], at
 
     @cached_property
     def keys(self):
-        "Return near-stem key -> positions."
-        out: dict = {}
-        for s, at in self.words.items():
-            for key in near_keys(s):
-                out.setdefault(key, []).extend(at)
-        return out
+        "Return (occurrences of near-stem keys, their positions)."
+        keys = [near_keys(s) for s in self.words[0]]
+        positions = [i for i, some in zip(self.words[1], keys) for _ in some]
+        return Occurrences([k for some in keys for k in some]), positions
+
+    def positions(self, key):
+        "Return the positions of the words with a near-stem key."
+        keys, positions = self.keys
+        return [positions[k] for k in keys.at(key)]
 
     @cached_property
     def negators(self):
@@ -223,7 +231,7 @@ class _Sentence:
     def _clock(self, i):
         "Read '10:30' and 'half past ten', on a twelve-hour clock."
         t, past = self.tokens[i], self._token(i + 1)
-        if (m := _CLOCK.fullmatch(t)) and (":" in t or past in ("am", "pm")):
+        if (m := _CLOCK.fullmatch(t)) and (":" in t or past in _words_of("halves of a day")):
             return self._mark("clock", (int(m[1]) * 60 + int(m[2])) % 720, i, i + 1)
         if self._is_hour(i):
             return self._mark("clock", int(_number(t) or 0) * 60 % 720, i, i + 1)
@@ -238,9 +246,9 @@ class _Sentence:
         if _number(self.tokens[i]) not in range(1, 13) or self.tokens[i] in ("a", "an"):
             return False
         then = self.tokens[i + 1 : i + 4]
-        if then[:1] and then[0] in ("o'clock", "am", "pm") or then[:2] == ["at", "night"]:
+        if then[:1] and then[0] in _words_of("behind an hour") or then[:2] == ["at", "night"]:
             return True
-        if then[:2] == ["in", "the"] and then[2:] and then[2] in ("morning", "afternoon", "evening"):
+        if then[:2] == ["in", "the"] and then[2:] and then[2] in _words_of("parts of a day"):
             return True
         ends = not then or then[0] in _STOPS
         return ends and not self.tokens[i][0].isdigit() and i > 0 and self.tokens[i - 1] == "at"
@@ -335,16 +343,17 @@ class _Sentence:
         "Return the group after negation or hedging: 'if it is not ...' is 'unless it is ...'."
         if kind == "condition" and n < 2 and any(map(_negates, self.tokens[end : end + _FLIPPED])):
             return 1 - n
-        if kind != "duty or leave" or n not in _SURE:
+        if kind != "duty or leave" or n not in (_duties()["will"], _duties()["is"]):
             return n
         if self._token(end) in _words_of("hedges"):
-            return _PERHAPS
-        return _LOOSELY if n == _SURE[0] and not _words_of("hedging").isdisjoint(self.tokens) else n
+            return _duties()["may"]
+        hedged = n == _duties()["will"] and not _words_of("hedging").isdisjoint(self.tokens)
+        return _duties()["loosely will"] if hedged else n
 
     def _is_open(self, i):
         "Whether a word is inside an 'if' or 'whether' clause: 'you asked whether she may'."
         before = self.tokens[max(0, i - _FLIPPED) : i]
-        opens = [k for k, t in enumerate(before) if t in ("if", "whether")]
+        opens = [k for k, t in enumerate(before) if t in _words_of("opens a condition")]
         return bool(opens) and _STOPS.isdisjoint(before[opens[-1] :])
 
     def _is_month(self, i):
@@ -371,7 +380,7 @@ class _Sentence:
             if t[0].isdigit():
                 is_date = self._token(at + 1) in clause_words("months and days")
                 return "" if self.tokens[begin] == "by" and not is_date else t
-            is_day = t in clause_words("months and days") or t in ("noon", "midnight")
+            is_day = t in clause_words("months and days") or t in _words_of("named hours")
             if t[0].isalpha() and t not in STOP_WORDS:
                 return stem(t) if needs != "number" or is_day or t in _lexicon()["numbers"] else ""
         if needs == "either":
@@ -444,7 +453,7 @@ def _signs():
     for words, (kind, _) in _phrases()[0].items():
         out.setdefault(kind, set()).update(_signs_in(words))
     out |= {"unit": set(_units()), "per": set(known["each"])}
-    out |= {"clock": {"past", "quarter", "o'clock", "night", "at", "morning", "evening", "afternoon"}}
+    out |= {"clock": set(known["clock signs"])}
     out |= {"from to": {"from"}, "share": out["share"] | set(known["fractions"]) | {"in", "out"}}
     out |= {"period": {*known["periods"], *known["each"], "a", "an"}, "numbered": set(known["numbered"])}
     out["ordinal"] |= out["numbered"]
@@ -468,7 +477,7 @@ def _signs_against(marks):
         for n, group in enumerate(groups):
             if n != value and sorted((n, value)) not in agree:
                 out.update(*[_signs_in(p.split()) for p in group])
-                out |= _words_of("hedges") if kind == "duty or leave" and n == _PERHAPS else set()
+                out |= _words_of("hedges") if kind == "duty or leave" and n == _duties()["may"] else set()
     return frozenset(out)
 
 
@@ -503,20 +512,21 @@ _NUMBER, _NAME = 0.7, 0.5  # weight of a number, and factor for a name's rarity
 def _weights(claim, mark):
     "Return the claim's other words with their weights."
     read, names = _read(claim), read_sentence(claim).capitals
-    out = {}
-    for s, at in read.words.items():
-        if not all(mark.begin <= p < mark.end for p in at):
-            out[s] = _NUMBER if s[0].isdigit() else (rarity(s) + 0.1) * (_NAME if s in names else 1)
-    return out
+    outside = {s for s, p in zip(*read.words) if not mark.begin <= p < mark.end}
+    return {
+        s: _NUMBER if s[0].isdigit() else (rarity(s) + 0.1) * (_NAME if s in names else 1)
+        for s in dict.fromkeys(read.words[0])
+        if s in outside
+    }
 
 
 def _company(mark, line, pieces, weights):
     "Return the weighted share of the claim's other words near a mark of a sentence."
-    here, total = _read(pieces[line]).keys, 0.0
-    beside = [_read(pieces[j]).keys for j in (line - 1, line + 1) if 0 <= j < len(pieces)]
+    here, total = _read(pieces[line]), 0.0
+    beside = [_read(pieces[j]).keys[0] for j in (line - 1, line + 1) if 0 <= j < len(pieces)]
     for s, w in weights.items():
         keys = near_keys(s)
-        if at := [p for k in keys for p in here.get(k, ())]:
+        if at := [p for k in keys for p in here.positions(k)]:
             total += w * (1 if min(abs(p - mark.begin) for p in at) <= _CLOSE else _APART)
         elif any(k in there for there in beside for k in keys):
             total += w * _NEXT
@@ -584,8 +594,7 @@ def near_miss(
     if len(pieces) > _MOST_PIECES or not _may_have(claim, _every_kind()) or _read(claim).asks:
         return None
     marks = marks_of(claim)
-    kinds = frozenset(m.kind for m in marks)
-    near = sorted({j for i in lines for j in (i - 1, i, i + 1) if kinds and 0 <= j < len(pieces)})
+    near = with_neighbours(lines, len(pieces)) if marks else []
     near = [j for j in near if _may_oppose(pieces[j], marks)]
     for mark in marks:
         if mark.text in _words_of("rivals only"):

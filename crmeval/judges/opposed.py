@@ -24,7 +24,7 @@ from crmeval.judges.clauses import (
     near_keys,
     opposing,
 )
-from .reading import read_sentence, sentences_in
+from .reading import read_sentence, sentences_in, with_neighbours
 
 # %% ../../nbs/judges/05_opposed.ipynb #a22a8277
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Beside:
             s: (rarity(s) + 0.1) * (_NAMED if s in names else 1) for c in self.claim for s in c.stems
         }
         self.whole = sum(self.weight.values()) or 1.0
-        self.lines = sorted({j for i in lines for j in (i - 1, i, i + 1) if 0 <= j < len(pieces)})
+        self.lines = with_neighbours(lines, len(pieces))
         self._around = {}
 
     def around(self, line):
@@ -172,7 +172,7 @@ def _marks(piece):
 def _worth_a_look(claim, pieces, lines):
     "Return the sentences that can clash with a claim, by a fast check of their words."
     tokens, bag = read_sentence(claim).tokens, read_sentence(claim).bag
-    near = sorted({j for i in lines for j in (i - 1, i, i + 1) if 0 <= j < len(pieces)})
+    near = with_neighbours(lines, len(pieces))
     near = [j for j in near if j in lines or not bag.isdisjoint(read_sentence(pieces[j]).bag)]
     if may_negate(tokens):
         return near
@@ -304,8 +304,7 @@ def another_place_said(
 
 # %% ../../nbs/judges/05_opposed.ipynb #2d4c6f70
 _FAR = 8  # words from the one to the other
-_ENDS = frozenset("and or but who which that because while when if . ; : ! ? ( )".split())
-_PASSIVE = frozenset("is are was were be been being".split())
+
 _ROLE_TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[.;:!?()]")
 
 
@@ -321,10 +320,10 @@ def _deeds(sentence):
     out = set()
     for (i, a), (j, b) in zip(list(who.items()), list(who.items())[1:]):
         between = said[i + 2 if said[i + 1] in ("who", "that") else i + 1 : j]
-        if a == b or j - i > _FAR or not _ENDS.isdisjoint(between):
+        if a == b or j - i > _FAR or not clause_words("ends of a deed").isdisjoint(between):
             continue
         by, away = (w in between[-3:] for w in ("by", "from"))
-        if by == _PASSIVE.isdisjoint(between):  # 'it is offered to us' does not say by whom
+        if by == clause_words("passive").isdisjoint(between):  # 'it is offered to us' does not say by whom
             continue
         verbs = (stem(w) for w in between if w.isalpha() and w not in STOP_WORDS)
         out.update((b, v, a, away) if by else (a, v, b, away) for v in verbs)
@@ -354,7 +353,7 @@ def roles_exchanged(
     somebody = {s for s, first in read.capitals.items() if not first} | (read.bag & _roles())
     if len(somebody) + (not {"we", "us"}.isdisjoint(read.tokens)) < 2 or not (mine := _deeds(claim)):
         return None
-    near = sorted({j for i in lines for j in (i - 1, i, i + 1) if 0 <= j < len(pieces)})
+    near = with_neighbours(lines, len(pieces))
     for who, verb, whom, away in mine:
         keys = frozenset(near_keys(verb))
         both = [j for j in near if {who, whom} - {"we"} <= read_sentence(pieces[j]).bag]

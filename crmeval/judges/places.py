@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.text import STOP_WORDS, stem
 from ..core.values import Value, same_value
-from .near_stems import NearStems
+from .near_stems import NearStems, Occurrences
 from .reading import NEGATIONS, sentences_in, values_in
 
 # %% ../../nbs/judges/04_places.ipynb #a9ede04b
@@ -25,6 +25,7 @@ Place = tuple[int, int]  # (sentence, position in the text)
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[;:.!?()–—]")
 _SCOPE, _GAP = 5, 3  # scope of a negation in words; positions between two sentences
 _MOST_TOKENS, _MOST_SENTENCES = 400, 2000
+_MOST_PLACES = 60  # of a stem
 _BARE = frozenset(
     "dont doesnt didnt wont cant isnt wasnt arent werent havent hasnt hadnt wouldnt couldnt".split()
 )
@@ -42,7 +43,7 @@ def value_key(
     value: Value,
 ) -> tuple:  # Equal if and only if every other value agrees with both or with neither
     "Return a key for values with respect to agreement; equality ignores second readings."
-    return value, value.loose, value.other
+    return value.kind, value.value, value.unit, value.loose, value.other
 
 
 _MARK, _DENIAL = ".", "n't"  # cannot be stems, which start with a letter or digit
@@ -81,21 +82,27 @@ class Places:
 
     def __init__(self, pieces):
         self.words, self.values, self.negations, self.denied = [], [], [], set()
-        self.stems, self.stems_at, self.where = [], [], {}  # in order, with positions; stem -> places
+        self.stems, self.stems_at, self._stems_in = [], [], []  # in order, with position and sentence
         self.n = max(1, len(pieces))
         for at, piece in enumerate(pieces[:_MOST_SENTENCES]):
             self._read(at, piece[:4000])
             self.words += [""] * _GAP
+            self._stems_in += [at] * (len(self.stems) - len(self._stems_in))
         self._agreed, self._written = {}, {}
         for v, place in self.values:
             self._written.setdefault(value_key(v), (v, []))[1].append(place)
 
     @cached_property
+    def _occurrences(self):
+        return Occurrences(self.stems)
+
+    @cached_property
     def _near_stems(self):
-        return NearStems(self.where)
+        return NearStems(self._occurrences.first)
 
     def _read(self, at, piece):
         left, words = 0, self.words  # `left`: remaining words in the scope of a negation
+        stems, stems_at = self.stems, self.stems_at
         for token in _tokens_of(piece):
             if isinstance(token, Value):
                 self.values.append((token, (at, len(words))))
@@ -109,26 +116,24 @@ class Places:
                 self.negations.append((at, len(words)))
                 left = _SCOPE
             else:
-                left = 0 if token == "but" else left - (left > 0)
+                if left:
+                    left = 0 if token == "but" else left - 1
                 if kind:
-                    self._take(kind, (at, len(words)), left)
+                    stems.append(kind)
+                    stems_at.append(len(words))
+                    if left:
+                        self.denied.add((at, len(words)))
             words.append(token)
-
-    def _take(self, s, place, denied):
-        self.stems.append(s)
-        self.stems_at.append(place[1])
-        if s in self.where:
-            self.where[s].append(place)
-        else:
-            self.where[s] = [place]
-        if denied:
-            self.denied.add(place)
 
     def look(self, s):
         "Return (places of a stem or of similar ones, confidence)."
-        if s in self.where:
-            return self.where[s][:60], 1.0
-        return [p for t in self._near_stems.near(s) for p in self.where[t]][:60], 0.7
+        if s in self._occurrences:
+            return self._places(s), 1.0
+        return [p for t in self._near_stems.near(s) for p in self._places(t)][:_MOST_PLACES], 0.7
+
+    def _places(self, s):
+        "Return the first places of a stem of the text."
+        return [(self._stems_in[k], self.stems_at[k]) for k in self._occurrences.at(s)[:_MOST_PLACES]]
 
     def agreeing(self, value: Value) -> tuple[Place, ...]:
         "Return the places of agreeing values."

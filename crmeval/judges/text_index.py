@@ -10,13 +10,37 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 
-from ..core.languages import foreign_language, foreign_share
+from ..core.languages import foreign_language
 from ..core.text import content_words
-from .near_stems import NearStems
+from .near_stems import NearStems, Occurrences
 from .places import value_key
 from .reading import groups_of_four, read_sentence
 
 # %% ../../nbs/judges/05_text_index.ipynb #72081485
+def _is_foreign(cut):
+    "Whether at least half of the characters are in foreign sentences; stops once more than half are not."
+    left = whole = sum(map(len, cut))
+    for sentence in sorted(cut, key=len, reverse=True):
+        if not foreign_language(sentence):
+            left -= len(sentence)
+        if 2 * left < whole:
+            return False
+    return whole > 0
+
+
+class _SentencesOf(Occurrences):
+    "Stem -> the sentences that have it, as a set that is made when it is first needed."
+
+    def __init__(self, bags):
+        super().__init__([s for bag in bags for s in bag])
+        self._in, self._sets = [i for i, bag in enumerate(bags) for _ in bag], {}
+
+    def __getitem__(self, s):
+        if s not in self._sets:
+            self._sets[s] = frozenset([self._in[k] for k in self.at(s)])
+        return self._sets[s]
+
+
 class TextIndex:
     "Index of the stems, values, adjacent words and speakers of a text."
 
@@ -26,18 +50,9 @@ class TextIndex:
         n_lines: int,  # Lines of the text
     ):
         self.pieces, self.read, self.n = pieces, [read_sentence(p) for p in pieces], max(1, len(pieces))
-        self.where, found = {}, {}
+        self.where, found = _SentencesOf([r.bag for r in self.read]), {}
         self.flat, self.owner = [], []
         for i, r in enumerate(self.read):
-            here = frozenset((i,))  # shared by all stems that occur only in this sentence
-            for s in r.bag:
-                p = self.where.get(s)
-                if p is None:
-                    self.where[s] = here
-                elif len(p) > 1:
-                    p.add(i)
-                else:
-                    self.where[s] = {*p, i}
             for v in r.values:
                 found.setdefault(value_key(v), (v, set()))[1].add(i)
             self.flat += [*r.tokens, ""]  # the empty token marks a sentence end
@@ -45,16 +60,14 @@ class TextIndex:
         self.values, self.by_kind = list(found.values()), {}
         for found_value in self.values:
             self.by_kind.setdefault(found_value[0].kind, []).append(found_value)
-        self.tokens, self.again = {"": -1}, [-1] * len(self.flat)  # word -> first position; position -> next
-        for at in range(len(self.flat) - 1, -1, -1):
-            w = self.flat[at]
-            self.again[at], self.tokens[w] = self.tokens.get(w, -1), at
-        del self.tokens[""]
+        words = Occurrences(self.flat)
+        self.tokens, self.again = words.first, words.again  # word -> first position; position -> next
+        self.tokens.pop("", None)
         self.speakers = self._speakers()
         self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(
             *self.speakers
         )
-        self.foreign = foreign_share(self.pieces[:12]) >= 0.5
+        self.foreign = _is_foreign(self.pieces[:12])
         self.labelled = sum(bool(r.label) for r in self.read) / self.n
         self.prose = math.log(self.n / max(1, n_lines))
 
@@ -66,7 +79,7 @@ class TextIndex:
     @cached_property
     def near_stems(self):
         "The index of similar stems, built when a word is first missing."
-        return NearStems(self.where)
+        return NearStems(self.where.first)
 
     def unread(
         self,

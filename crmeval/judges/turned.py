@@ -22,6 +22,7 @@ from crmeval.judges.places import (
     places_in,
     places_of,
 )
+from .reading import with_neighbours
 
 # %% ../../nbs/judges/05_turned.ipynb #0675dbad
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _keeps_item(at, step, items, places):
 def _rivals(value, mine, theirs, likely):
     "Return other values of the kind not in the claim: (all, those near the likely sentences)."
     said = {p for u, _ in mine.values[:12] for p in theirs.agreeing(u)}
-    near = {j for i in likely for j in (i - 1, i, i + 1)}
+    near = with_neighbours(likely, theirs.n)
     others = [(u, p) for u, p in theirs.values if u.kind == value.kind and p not in said][:80]
     return others, [(u, p) for u, p in others if p[0] in near]
 
