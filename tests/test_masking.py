@@ -8,13 +8,16 @@ import string
 import threading
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import crmeval
 from crmeval.layer.masking import MaskingPolicy, MaskingSession, demask, mask
 from crmeval.layer.placeholders import ALPHABET, Vault
+from crmeval.layer.record_values import known_values
 from crmeval.layer.streams import DemaskStream
 
 CASES = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -432,3 +435,46 @@ def test_a_vietnamese_name_whose_last_part_is_a_word_goes_whole(name):
         done = mask(text)
         assert not set(name.split()) & set(re.findall(r"\w+", done.text)), done.text
         assert demask(done.text, done.vault) == text
+
+
+_FIELD_TABLES = ("lexicons/layer_fields.json", "record_fields.json")
+_UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}
+
+
+def _written_ways(name):
+    "Yield a field's name as databases, programs and sheets write it."
+    words = name.split()
+    yield from ("_".join(words), "-".join(words), " ".join(words).title(), "_".join(words).upper())
+    yield words[0] + "".join(w.capitalize() for w in words[1:])
+    yield "contact_" + "_".join(words)
+    yield "".join(_UMLAUTS.get(c, c) for c in "_".join(words))
+    yield "_".join(words) + "_2"
+
+
+@pytest.mark.parametrize("table", _FIELD_TABLES)
+def test_every_personal_field_is_known_in_every_naming_style(table):
+    told = json.loads((Path(crmeval.__file__).parent / "data" / table).read_text(encoding="utf-8"))
+    value = "Xq 7714 Zk"
+    for kind, names in told["fields"].items():
+        for way in (way for name in names for way in _written_ways(name)):
+            found = known_values({"someone": {way: value}})
+            assert [k.value for k in found] == [value], (kind, way)
+
+
+def test_a_rule_for_a_field_holds_however_the_record_writes_it():
+    policy = MaskingPolicy(detect=False, fields={"desk.client.shoe_size": "OTHER", "client.car.*": "OTHER"})
+    for client in ("client", "Client", "CLIENT", "Client__c"):
+        for size in ("shoe_size", "ShoeSize", "shoe-size", "Shoe Size", "SHOE_SIZE__c"):
+            desk = {"desk": {client: [{size: "elf", "car": {"make": "Volante"}}]}}
+            sent = mask("size elf, a Volante, and eleven", desk, policy=policy).text
+            assert "elf," not in sent and "Volante" not in sent and "eleven" in sent, (client, size)
+    assert "elf" in mask("size elf", {"desk": {"shoe_size": "elf"}}, policy=policy).text
+
+
+def test_a_name_in_the_address_of_a_page_is_masked():
+    record = {"contact": {"name": "Zoë Bergström"}}
+    policy = MaskingPolicy(kinds={"URL": "keep"})
+    for text in ("https://a.example/?who=Zo%C3%AB%20Bergstr%C3%B6m&x=1", "https://a.example/Zo%C3%AB/1"):
+        masked = mask(f"see {text} and 100%20", record, policy=policy)
+        assert "Zo%" not in masked.text and "Bergstr" not in masked.text
+        assert demask(masked.text, masked.vault) == f"see {text} and 100%20"

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import blake2b
+from urllib.parse import unquote
 
 from ..core.memo import forgetting
 from ..core.near import did_you_mean
@@ -176,6 +177,7 @@ class MaskingSession:
 # %% ../../nbs/layer/07_masking.ipynb #35f9fe85
 _ESCAPES = re.compile(
     r"(?:\\u[0-9a-fA-F]{4})+|\\[nrtbf\"/\\]|&(?:#\d{1,6}|#x[0-9a-fA-F]{1,5}|[A-Za-z]{2,8});"
+    r"|%(?<=[^\W\d_]%|[=&/+]%)[0-9A-F]{2}(?:%[0-9A-F]{2})*"
 )
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
@@ -224,6 +226,8 @@ class Reading:
 
 
 def _unescaped(escape) -> str:
+    if escape.startswith("%"):
+        return unquote(escape)
     if escape.startswith("&"):
         return html.unescape(escape)
     if escape.startswith("\\u"):
