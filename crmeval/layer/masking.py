@@ -20,7 +20,8 @@ from urllib.parse import unquote
 
 from ..core.memo import forgetting
 from ..core.near import did_you_mean
-from ..detect.pii import find_pii
+from ..detect.pii import find_pii, labelled_values
+from ..detect.proper_names import without_overlaps
 from .altered import placeholders_in
 from .demasking import INVENTED, demask
 from .json_place import JsonPlace, json_regions
@@ -251,7 +252,8 @@ def _found_in(text, least):
         mark = blake2b(asked, digest_size=16, key=_KEY).digest()
         if mark in _EMPTY:
             return []
-    found = trimmed_names(text, find_pii(text, min_score=least))
+    labelled = (s for s in labelled_values(text) if s.score >= least)
+    found = trimmed_names(text, without_overlaps([*find_pii(text, min_score=least), *labelled]))
     out = [*found, *neighbours(text, found)]
     if mark is not None and not out:
         if len(_EMPTY) >= _MOST_EMPTY:

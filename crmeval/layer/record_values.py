@@ -129,7 +129,7 @@ def _rules_of(own):
 
 
 def _ruled(path, rules):
-    "Return the kind by a policy's longest rule for a path, for all fields of an object, or for an object above."
+    "Return the kind by the longest rule for a path, for all fields of an object, or an object above."
     key = _rule_key(path)
     for above in range(len(key), 0, -1):
         ends = [key[start:above] for start in range(above)]
