@@ -100,7 +100,8 @@ def yaml_places(
     "Return the place of every key and list entry; a key such as `on` also stands under 'True'."
     import yaml
 
-    found, todo = {}, [((), yaml.compose(text, _loader()))]
+    found: dict[tuple[str, ...], YamlPlace] = {}
+    todo: list[tuple[tuple[str, ...], Any]] = [((), yaml.compose(text, _loader()))]
     while todo and len(found) < _MOST_PLACES:
         path, node = todo.pop()
         for names, line, child in _entries(node):

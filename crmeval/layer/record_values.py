@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from ..core.memo import CallMemo
 from ..core.package_data import data_path
@@ -29,7 +30,7 @@ def _folded(text):
     return "".join(c for c in letters if not unicodedata.combining(c))
 
 
-def _joined(table, more):
+def _joined(table: Any, more: Any) -> Any:
     "Return two tables as one: lists are added, mappings are joined; names are folded."
     if isinstance(table, Mapping):
         keys = dict.fromkeys([*table, *more])
@@ -40,7 +41,7 @@ def _joined(table, more):
 
 
 @lru_cache(maxsize=1)
-def _fields():
+def _fields() -> dict[str, Any]:
     "Return the names of fields: the English table and the table of further names and languages."
     files = data_path("lexicons", "layer_fields.json"), data_path("record_fields.json")
     tables = [json.loads(file.read_text(encoding="utf-8")) for file in files]
