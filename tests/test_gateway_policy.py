@@ -231,3 +231,63 @@ def test_a_policy_whose_readers_will_see_placeholders_is_told(policy, warned):
         warnings.simplefilter("always")
         TrustLayer("baseline:sensible", policy)
     assert [("placeholders" in str(w.message)) for w in told] == [True] * warned
+
+
+_WHOLE = """\
+# a company's policy
+masking:
+  kinds: {CASE_NUMBER: mask}
+  readable: [Tarn Pro]
+gateway:
+  never: [PASSPORT]
+  providers:
+    mistral: {regions: [eu], kinds: [AGE]}
+    groq: {regions: [us], kinds: [AGE]}
+screening:
+  leak_kinds: {IBAN_CODE: refuse}
+  hosts: [kb.example]
+defence: {sandwich: true}
+"""
+
+
+@pytest.mark.parametrize(
+    "right, wrong, line, told",
+    [
+        ("kinds: {CASE_NUMBER: mask}", "kinds: {CASE_NUMBR: mask}", 3, "did you mean 'CASE_NUMBER'"),
+        ("{CASE_NUMBER: mask}", "{CASE_NUMBER: on}", 3, "YAML reads on as true"),
+        ("[Tarn Pro]", "[Tarn Pro, 4711]", 4, "4711 is a number"),
+        ("[Tarn Pro]", "[„Tarn Pro“]", 4, "typographic quotes"),
+        ("never: [PASSPORT]", "never: [PASPORT]", 6, "did you mean 'PASSPORT'"),
+        ("mistral: {regions: [eu]", "mistral: {region: [eu]", 8, "did you mean 'regions'"),
+        ("groq: {regions: [us]", "groq: {regions: [no]", 9, "YAML reads no as false"),
+        ("groq:", "grok:", 9, "did you mean 'groq'"),
+        ("[us], kinds: [AGE]", "[us], kinds: [AGES]", 9, "did you mean 'AGE'"),
+        ("{IBAN_CODE: refuse}", "{IBAN: refuse}", 11, "did you mean 'IBAN_CODE'"),
+        ("[kb.example]", "[kb.example/help]", 12, "expected a host"),
+        ("sandwich: true", "sandwich: maybe", 13, "expected true or false"),
+        ("defence:", "defense:", 13, "did you mean 'defence'"),
+    ],
+)
+def test_a_mistake_in_a_policy_is_told_with_its_line(tmp_path, right, wrong, line, told):
+    file = tmp_path / "policy.yaml"
+    file.write_text(_WHOLE, encoding="utf-8")
+    read_policy(file)
+    file.write_text(_WHOLE.replace(right, wrong), encoding="utf-8")
+    with pytest.raises(ValueError) as caught:
+        read_policy(file)
+    message = str(caught.value)
+    assert str(file) in message and f"(line {line}" in message and told in message, message
+
+
+def test_a_policy_that_holds_nothing_or_too_much_or_no_such_day_is_refused_with_its_name(tmp_path):
+    file = tmp_path / "policy.yaml"
+    for text, told in (
+        ("", "is empty"),
+        ("# masking: {}\n", "is empty"),
+        ("gateway: {providers: {groq: {until: 2026-02-30}}}", "line 1: '2026-02-30' cannot be read"),
+        ("masking: {words: [" + "x, " * 700_000 + "y]}", "bytes, expected at most"),
+    ):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError) as caught:
+            read_policy(file)
+        assert str(file) in str(caught.value) and told in str(caught.value)

@@ -8,14 +8,18 @@ import string
 import threading
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import crmeval
 from crmeval.layer.masking import MaskingPolicy, MaskingSession, demask, mask
 from crmeval.layer.placeholders import ALPHABET, Vault
+from crmeval.layer.record_values import known_values
 from crmeval.layer.streams import DemaskStream
+from crmeval.tasks.public import DataUnavailable, load_rows
 
 CASES = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 RECORD = {
@@ -432,3 +436,116 @@ def test_a_vietnamese_name_whose_last_part_is_a_word_goes_whole(name):
         done = mask(text)
         assert not set(name.split()) & set(re.findall(r"\w+", done.text)), done.text
         assert demask(done.text, done.vault) == text
+
+
+_FIELD_TABLES = ("lexicons/layer_fields.json", "record_fields.json")
+_UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}
+
+
+def _written_ways(name):
+    "Yield a field's name as databases, programs and sheets write it."
+    words = name.split()
+    yield from ("_".join(words), "-".join(words), " ".join(words).title(), "_".join(words).upper())
+    yield words[0] + "".join(w.capitalize() for w in words[1:])
+    yield "contact_" + "_".join(words)
+    yield "".join(_UMLAUTS.get(c, c) for c in "_".join(words))
+    yield "_".join(words) + "_2"
+
+
+@pytest.mark.parametrize("table", _FIELD_TABLES)
+def test_every_personal_field_is_known_in_every_naming_style(table):
+    told = json.loads((Path(crmeval.__file__).parent / "data" / table).read_text(encoding="utf-8"))
+    value = "Xq 7714 Zk"
+    for kind, names in told["fields"].items():
+        for way in (way for name in names for way in _written_ways(name)):
+            found = known_values({"someone": {way: value}})
+            assert [k.value for k in found] == [value], (kind, way)
+
+
+def test_a_rule_for_a_field_holds_however_the_record_writes_it():
+    policy = MaskingPolicy(detect=False, fields={"desk.client.shoe_size": "OTHER", "client.car.*": "OTHER"})
+    for client in ("client", "Client", "CLIENT", "Client__c"):
+        for size in ("shoe_size", "ShoeSize", "shoe-size", "Shoe Size", "SHOE_SIZE__c"):
+            desk = {"desk": {client: [{size: "elf", "car": {"make": "Volante"}}]}}
+            sent = mask("size elf, a Volante, and eleven", desk, policy=policy).text
+            assert "elf," not in sent and "Volante" not in sent and "eleven" in sent, (client, size)
+    assert "elf" in mask("size elf", {"desk": {"shoe_size": "elf"}}, policy=policy).text
+
+
+def test_a_name_in_the_address_of_a_page_is_masked():
+    record = {"contact": {"name": "Zoë Bergström"}}
+    policy = MaskingPolicy(kinds={"URL": "keep"})
+    for text in ("https://a.example/?who=Zo%C3%AB%20Bergstr%C3%B6m&x=1", "https://a.example/Zo%C3%AB/1"):
+        masked = mask(f"see {text} and 100%20", record, policy=policy)
+        assert "Zo%" not in masked.text and "Bergstr" not in masked.text
+        assert demask(masked.text, masked.vault) == f"see {text} and 100%20"
+
+
+_NO_WORDS = ("Quorst", "Dramel", "Fenzig", "Struhl", "Borkas", "Wendrik", "Zaprin", "Gluhm")
+_GERMAN_FRAMES = (
+    "Der {} liegt im {}, bitte prüfen Sie die {}.",
+    "Wegen meiner {} habe ich den {} nicht bekommen, und ein {} fehlt.",
+    "Tippen Sie auf {} und dann auf {}, danach auf {}.",
+    "{} und {} sind in diesem {} nicht enthalten.",
+)
+
+
+@pytest.mark.parametrize("frame", _GERMAN_FRAMES)
+def test_a_german_noun_is_no_name(frame):
+    rng = random.Random(frame)
+    for _ in range(20):
+        text = frame.format(*rng.sample(_NO_WORDS, 3))
+        assert mask(text).text == text
+
+
+@pytest.mark.parametrize("word", _NO_WORDS)
+def test_the_same_word_is_a_name_where_a_person_must_stand(word):
+    for frame in (
+        "Bitte geben Sie Frau {} den Vertrag.",
+        "Mein Nachbar {} hat die Karte nicht.",
+        "Die Karte ist für Olaf {} und für mich.",
+        "Ich heiße {} und habe eine Frage.",
+        "Gestern hat mir das {} Obermaier erklärt.",
+        "Die Karte fehlt.\n\nMit freundlichen Grüßen\n{}",
+        "Gestern sagte {}, dass die Karte kommt.",
+    ):
+        assert word not in mask(frame.format(word)).text, frame
+
+
+def test_little_of_german_chats_without_personal_data_is_masked():
+    try:
+        chats = load_rows("maia_dqe", "de_client_02.json.gz", download=False)
+    except (DataUnavailable, KeyError, ValueError):
+        pytest.skip("maia_dqe is not in CRMEVAL_DATA")
+    turns = [t["text_src" if t["floor"] == "inbound" else "text_mt"] for c in chats for t in c["turns"]]
+    texts = [re.sub(r"#\w+#", "-", "\n".join(lines)) for lines in turns]
+    words = sum(len(re.findall(r"\w+", text)) for text in texts)
+    masked = sum(sum(mask(text).record.detail["masked"].values()) for text in texts)
+    assert words > 20_000 and masked < 0.003 * words
+
+
+@pytest.mark.parametrize(
+    "label, value",
+    [
+        ("born on", "7 October 1977"),
+        ("Geburtsdatum:", "07.10.1977"),
+        ("geb.", "7.10.77"),
+        ("MRN", "0088213"),
+        ("Patienten-Nr.", "P-88213"),
+        ("Versichertennummer lautet", "H402118835"),
+        ("Versicherungsschein-Nr.", "UV 88 102 771/2"),
+        ("Steuernummer", "133/8150/8159"),
+        ("Kto.-Nr.", "0088 213 77"),
+        ("IMEI", "356938035643809"),
+        ("mTAN", "551932"),
+        ("Kennwort:", "Regen#88"),
+        ("Benutzername", "o_wendrik"),
+        ("Kennzeichen", "FÜ-QX 88H"),
+    ],
+)
+def test_a_label_tells_what_a_value_is(label, value):
+    for frame in ("Please note: {} {}, thanks.", "{} {}", "bitte {} {}\nund weiter", "({} {})"):
+        text = frame.format(label, value)
+        masked = mask(text)
+        assert not set(re.findall(r"\w{2,}", value)) & set(re.findall(r"\w+", masked.text)), masked.text
+        assert demask(masked.text, masked.vault) == text

@@ -290,6 +290,7 @@ def erase_command(trail=None, *, person=None, gateway=None, api_key_env=None, js
     else:
         with _trail(trail) as opened:
             gone = opened.erase(person)
-    told = "nothing was sealed about this person" if not gone else f"{gone} records can no longer be read"
+    nothing = "nothing was sealed about this person; case, blanks and accents count, as in the calls"
+    told = f"{gone} records can no longer be read" if gone else nothing
     out.say(told, records=gone)
     return out.done(0 if gone else 1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
 
+from ..core.german import GERMAN, german_lines, in_german, is_german_noun, is_german_small_word
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 
@@ -192,6 +193,7 @@ class _Run:
     text: str
     words: Sequence[_Word]
     before: _Word | None  # The preceding word
+    in_german: bool = False  # Whether its line is German, where every noun has a capital
 
     @property
     def first(self):
@@ -228,10 +230,17 @@ class _Run:
 
     @cached_property
     def has_first_name(self):
-        return self.keys[0] in lexicon("first_names")
+        first, hyphen, _ = self.keys[0].partition("-")
+        is_double = (
+            bool(hyphen) and len(first) > 1 and first in lexicon("first_names") and not _is_common(first)
+        )
+        return is_double or self.keys[0] in lexicon("first_names")
 
     def fits(self, pattern, where):
         return bool(_CUES.pattern(pattern).search(where))
+
+    def fits_german(self, pattern, where):
+        return bool(GERMAN.pattern(pattern).search(where))
 
 # %% ../../nbs/detect/00_proper_names.ipynb #73ac49d9
 _LINE_START = re.compile(r"(?:^|\n)[ \t>]*$")
@@ -297,6 +306,8 @@ def _has_a_first_name(r):
 
 
 def _has_a_surname(r):
+    if "-" in r.keys[-1]:  # 'Müller-Lüdenscheidt'
+        return any(part in lexicon("surnames") for part in r.keys[-1].split("-"))
     return not r.is_single and r.keys[-1] in lexicon("surnames")
 
 
@@ -380,6 +391,45 @@ def _has_several_words(r):
 def _is_left(r):
     return True
 
+# %% ../../nbs/detect/00_proper_names.ipynb #9b1f03ce
+def _german_names(run):
+    "Return the parts of a run in German text without pronouns, articles, greetings and roles."
+    parts = [[]]
+    for w in run:
+        if w.text[0].isupper() and (is_german_small_word(w.key) or w.key in GERMAN.words("roles")):
+            parts.append([])
+        elif parts[-1] or w.text[0].isupper():
+            parts[-1].append(w)
+    for part in parts:
+        while part and part[-1].text[0].islower():
+            part.pop()
+    return [p for p in parts if any(len(w.text) > 1 for w in p)]
+
+
+def _is_german_term(r):
+    return all(is_german_noun(k.rpartition("-")[2]) for k in r.keys)
+
+
+def _is_called_in_german(r):
+    if r.cue in GERMAN.words("roles") or r.fits_german("called_before", r.left):
+        return True
+    return r.fits_german("signed_above", r.left) and _line_above(r) is not None
+
+
+def _acts_in_german(r):
+    return not _is_described(r) and r.fits_german("acts_after", r.after)
+
+
+def _is_described(r):
+    "Whether an article, a possessive or these and an adjective come before it: 'der neue Kredit'."
+    return r.fits_german("described_before", r.left)
+
+
+def _is_a_german_full_name(r):
+    "Whether there are several words, none of them a noun."
+    nouns = any(is_german_noun(k) or _trade_form().fullmatch(k) for key in r.keys for k in key.split("-"))
+    return not r.is_single and not nouns
+
 # %% ../../nbs/detect/00_proper_names.ipynb #0478c395
 _NO_NAME = ""
 _RULES: tuple[tuple[Callable[[_Run], bool], str, float, str], ...] = (
@@ -405,11 +455,24 @@ _RULES: tuple[tuple[Callable[[_Run], bool], str, float, str], ...] = (
     (_has_several_words, "PERSON", 0.45, "shape"),
     (_is_left, "PERSON", 0.4, "shape"),
 )
+# In German a capital alone is no evidence
+_GERMAN_RULES = (
+    *_RULES[:6],
+    (_is_in_capitals, _NO_NAME, 0.0, ""),
+    (_is_a_trade_term, _NO_NAME, 0.0, ""),
+    (_is_german_term, _NO_NAME, 0.0, ""),
+    (_is_called_in_german, "PERSON", 0.7, "cue"),
+    (_is_called, "PERSON", 0.7, "cue"),
+    (_acts_in_german, "PERSON", 0.6, "cue"),
+    (_is_a_german_full_name, "PERSON", 0.45, "shape"),
+    (_is_left, _NO_NAME, 0.0, ""),
+)
 
 
 def _kind_of(run):
     "Return (entity, score, why) of a run, or None."
-    entity, score, why = next(row[1:] for row in _RULES if row[0](run))
+    rules = _GERMAN_RULES if run.in_german else _RULES
+    entity, score, why = next(row[1:] for row in rules if row[0](run))
     return (entity, score, why) if entity else None
 
 # %% ../../nbs/detect/00_proper_names.ipynb #6913b511
@@ -438,12 +501,21 @@ def _titles(text, words):
     ]
 
 
+def _candidates(text, words, cased):
+    "Yield (run, whether it is in German text)."
+    lines = german_lines(text, words) if cased else []
+    for run in _runs(text, words, cased):
+        german = bool(lines) and in_german(lines, run[0].start)
+        for part in _german_names(run) if german else [run]:
+            yield from ((piece, german) for piece in _split_run(part))
+
+
 def _by_rule(text, words, cased, surest):
     "Return spans of the runs that the rules classify as names; with `surest`, only scores above 0.8."
     at, out = {w.start: i for i, w in enumerate(words)}, []
-    for run in (part for whole in _runs(text, words, cased) for part in _split_run(whole)):
+    for run, german in _candidates(text, words, cased):
         i = at[run[0].start]
-        found = _kind_of(_Run(text, run, words[i - 1] if i else None))
+        found = _kind_of(_Run(text, run, words[i - 1] if i else None, german))
         if found and (not surest or found[1] > 0.8):
             out.append(Span(found[0], run[0].start, run[-1].end, *found[1:]))
     return out

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
+from .masking import known_kinds
 from .policy_part import check_known, names_in, policy_part
 from .steps import StepRecord, timed
 
@@ -74,9 +75,19 @@ class Agreement:
     def __post_init__(self):
         for name in ("regions", "kinds", "users"):
             object.__setattr__(self, name, names_in(getattr(self, name), name))
+        _check_kinds(self.kinds, "kinds")
         check_known(self.retention, RETENTIONS, "retention")
         for name in ("confirmed", "until"):
             object.__setattr__(self, name, _day(getattr(self, name), name))
+
+
+def _check_kinds(given, name):
+    "Raise ValueError for a kind of data that the detector does not know: its rule would never be in force."
+    known = ("*", *sorted(known_kinds()))
+    for kind in given:
+        if kind not in known:
+            near = did_you_mean(kind, known) or f"; known: {', '.join(known)}"
+            raise ValueError(f"{name} has the kind {kind!r}{near}")
 
 
 def _day(given, name):
@@ -105,6 +116,7 @@ class GatewayPolicy:
         object.__setattr__(self, "providers", read)
         for name in ("never", "users"):
             object.__setattr__(self, name, names_in(getattr(self, name), name))
+        _check_kinds(self.never, "never")
 
 # %% ../../nbs/layer/15_gateway.ipynb #80f6d95c
 INSIDE = ("baseline", "replay", "local")

@@ -215,7 +215,10 @@ class Place:
     person: Hashable = None
 
 
-_NUMBERS = ("PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "ACCOUNT_NUMBER", "NATIONAL_ID", "US_SSN")
+_NUMBERS = (
+    "PHONE_NUMBER CREDIT_CARD IBAN_CODE ACCOUNT_NUMBER NATIONAL_ID US_SSN US_DRIVER_LICENSE PASSPORT "
+    "LICENSE_PLATE POLICY_NUMBER OTHER"
+).split()
 _TAIL = 7  # Number of final digits by which telephone numbers are compared
 _NAME_GAP = re.compile(r"[ \t\u00a0]{0,2}[.,\-'’_]?[ \t\u00a0]{0,2}\n?[ \t]{0,2}")
 
@@ -287,7 +290,7 @@ class KnownPlaces:
         digits = re.sub(r"\D", "", item.value)
         if item.entity == "PHONE_NUMBER" and len(digits) >= _TAIL:
             self._squeezed[digits[-_TAIL:]] = item
-        elif len(squeezed) > 4:
+        elif len(squeezed) > 4 and digits:
             self._squeezed[squeezed] = item
 
 # %% ../../nbs/layer/06_known_places.ipynb #b9d9bcd9
@@ -295,10 +298,40 @@ _ADDRESS_GAP = re.compile(r"\s*[,;\n]\s*")
 _STREET_KIND = re.compile(r"[^\W\d]{1,4}[./]\s*")  # "ul. ", "c/ ", "str. "
 
 
+_STREET_TYPES = (
+    ("str", "straße", "strasse"),
+    ("st", "street"),
+    ("rd", "road"),
+    ("ave", "av", "avenue"),
+    ("dr", "drive"),
+    ("ln", "lane"),
+    ("sq", "square"),
+    ("pl", "place", "platz"),
+    ("blvd", "boulevard"),
+)
+_STREET_TYPE = re.compile(
+    r"(?:(?<=[a-zäöüß])|\b)(?:(str)|(straße|strasse|platz))\b|\b(%s)\b"
+    % "|".join(form for forms in _STREET_TYPES[1:] for form in forms),
+    re.I,
+)
+
+
+def _street_forms(line):
+    "Yield a line of an address, and the line with its street type in full or abbreviated."
+    yield line
+    found = _STREET_TYPE.search(line)
+    if not found or not any(map(str.isdigit, line)):
+        return
+    kind = found[0].lower()
+    for forms in _STREET_TYPES:
+        if kind in forms:
+            yield from (line[: found.start()] + f + line[found.end() :] for f in forms if f != kind)
+
+
 def _address_lines(value):
     "Yield the lines of an address that identify a place alone, also without an abbreviated street type."
     for line in _ADDRESS_GAP.split(value):
-        for said in (line, _STREET_KIND.sub("", line, count=1)):
+        for said in (*_street_forms(line), _STREET_KIND.sub("", line, count=1)):
             keys = keys_of(said)
             own = any(len(k) > 3 and k.isalpha() and not _is_ordinary(k) for k in keys)
             if any(map(str.isdigit, said)) and any(map(str.isalpha, keys)) and (own or len(keys) > 2):

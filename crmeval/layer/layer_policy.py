@@ -15,7 +15,7 @@ from typing import Any
 from ..core.keys import without_keys
 from ..core.log import digest
 from ..core.package_data import needs_extra
-from ..core.yaml_text import load_yaml, not_yaml
+from ..core.yaml_text import load_yaml, not_yaml, place_of_error
 from .defence import DefencePolicy
 from .gateway import GatewayPolicy
 from .masking import MaskingPolicy
@@ -182,7 +182,7 @@ _STAYS_MASKED = "the policy masks, and its answer has no step 'demasking': reade
 
 def _read_file(given):
     path = Path(given).expanduser()
-    read = policy_part(Policy, _read_yaml(path), f"the policy {without_keys(str(path))}")
+    read = _checked(_text_of(path), f"the policy {without_keys(str(path))}")
     if read.grounding.index:
         index = _beside(path, read.grounding.index)
         read = replace(read, grounding=replace(read.grounding, index=index))
@@ -196,15 +196,35 @@ def _beside(path, named):
     return str(found) if found.exists() or not Path(named).expanduser().exists() else named
 
 
+def _text_of(path):
+    "Return a file's text; raises ValueError if it cannot be read, is no UTF-8 text or is too large."
+    told = f"the policy {without_keys(str(path))}"
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"{told} has {path.stat().st_size:,} bytes, expected at most {_MOST_BYTES:,}")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as e:
+        raise ValueError(f"{told} cannot be read: {e.strerror or type(e).__name__}") from None
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{told} {not_yaml(e)}") from None
+
+
+_MOST_BYTES = 2_000_000  # A longer list of words would take seconds to read
+
+
 @needs_extra("layer")
-def _read_yaml(path):
-    "Read a YAML file; raises ValueError if it cannot be read or parsed."
+def _checked(text, told):
+    "Return the policy of a file; a ValueError names the file, the line, the setting and what was expected."
     import yaml
 
     try:
-        return load_yaml(path.read_text(encoding="utf-8-sig"))
-    except OSError as e:
-        told = without_keys(str(path))
-        raise ValueError(f"the policy {told} cannot be read: {e.strerror or type(e).__name__}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ValueError(f"the policy {path} {not_yaml(e)}") from None
+        given = load_yaml(text)
+    except yaml.YAMLError as e:
+        raise ValueError(f"{told} {not_yaml(e)}") from None
+    if given is None:
+        raise ValueError(f"{told} is empty, expected settings; for the default give no file")
+    try:
+        return policy_part(Policy, given, told)
+    except ValueError as e:
+        place = place_of_error(str(e).removeprefix(told), text)
+        raise ValueError(f"{e}{place}") from None

@@ -43,8 +43,15 @@ def names_in(
     if isinstance(given, str):
         given = [given]
     if not isinstance(given, (Sequence, set, frozenset)) or not all(isinstance(x, str) for x in given):
-        raise ValueError(f"{what} is a list of names, not {given!r}")
+        raise ValueError(f"{what} is a list of names, not {given!r:.60}{_odd_item(given)}")
     return tuple(dict.fromkeys(given))
+
+
+def _odd_item(given):
+    "Name the first item of a list that is no text; nothing if it is not a list."
+    listed = given if isinstance(given, (Sequence, set, frozenset)) else ()
+    odd = next((x for x in listed if not isinstance(x, str)), None)
+    return f"; {odd!r:.60} is {kind_in_words(odd)}, quotes make it a word" if odd is not None else ""
 
 # %% ../../nbs/layer/00_policy_part.ipynb #401529d9
 _Part = TypeVar("_Part")

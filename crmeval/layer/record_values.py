@@ -8,17 +8,45 @@ __all__ = ['field_words', 'field_kind', 'Known', 'known_values', 'readable_value
 # %% ../../nbs/layer/03_record_values.ipynb #3e8d6073
 import json
 import re
+import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from ..core.memo import CallMemo
 from ..core.package_data import data_path
 
 # %% ../../nbs/layer/03_record_values.ipynb #3ca5b1de
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "ł": "l"})
+
+
+def _folded(text):
+    "Return a name in lower case with plain letters: 'straße' and 'strasse' are the same field."
+    small = text.lower()
+    if small.isascii():
+        return small
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", small).translate(_UMLAUTS))
+    return "".join(c for c in letters if not unicodedata.combining(c))
+
+
+def _joined(table: Any, more: Any) -> Any:
+    "Return two tables as one: lists are added, mappings are joined; names are folded."
+    if isinstance(table, Mapping):
+        keys = dict.fromkeys([*table, *more])
+        return {
+            k: _joined(table.get(k, type(more.get(k))()), more.get(k, type(table.get(k))())) for k in keys
+        }
+    return [_folded(name) for name in (*table, *more)]
+
+
 @lru_cache(maxsize=1)
-def _fields():
-    return json.loads(data_path("lexicons", "layer_fields.json").read_text(encoding="utf-8"))
+def _fields() -> dict[str, Any]:
+    "Return the names of fields: the English table and the table of further names and languages."
+    files = data_path("lexicons", "layer_fields.json"), data_path("record_fields.json")
+    tables = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    told = ("about", "source", "date")
+    return _joined(*({k: v for k, v in table.items() if k not in told} for table in tables))
 
 
 @lru_cache(maxsize=1)
@@ -30,34 +58,42 @@ def _kind_of_name():
 
 def field_words(
     name: str,  # Name of a field or object in any naming style
-) -> list[str]:  # In lower case
+) -> list[str]:  # In lower case, with plain letters
     "Split a field's name into words: 'ContactEmail__c' has 'contact' and 'email'."
     return [*_WORDS[name]]
 
 
 def _words_in(name):
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", re.sub(r"__[a-z]{1,3}$", "", name))
-    return re.findall(r"[^\W_]+", spaced.lower())
+    spaced = re.sub(r"(?<=[a-zäöüß0-9])(?=[A-ZÄÖÜ])", " ", re.sub(r"__[a-z]{1,3}$", "", name))
+    return re.findall(r"[^\W_]+", _folded(spaced))
 
 
 _WORDS = CallMemo(_words_in)  # called five times for each field of a record
+_NUMBER_ENDS = ("nr", "no", "num", "number")
 
 
-def field_kind(
-    name: str,  # Name of the field
-    parent: str = "",  # Name of the field that contains the object, '' at the top level
-    own: Mapping[str, str] | None = None,  # Field -> kind or 'keep'; overrides the package's table
-) -> str | None:  # A kind, 'keep', or None if the name is unknown
-    "Return the kind of a field's values."
-    for spelled in (f"{parent}.{name}", name):
-        if own and spelled in own:
-            return own[spelled]
+def _kind_of_ending(words):
+    "Return the kind of a name or its last words, also in the plural, joined, or with a number at its end."
+    table, ending = _kind_of_name(), " ".join(words)
+    kind = table.get(ending) or table.get(ending.removesuffix("s"))
+    if kind or not words:
+        return kind
+    bare = re.sub(r" ?\d+$", "", ending)
+    if bare != ending:
+        return _kind_of_ending(bare.split())
+    for end in _NUMBER_ENDS:
+        if ending.endswith(end):
+            numbered = ending.removesuffix(end) + "nummer"
+            return table.get(numbered) or table.get(numbered.replace(" ", ""))
+    return table.get(ending.replace(" ", ""))
+
+
+def _kind_by_table(name, parent):
     words = field_words(name)
     if words == ["name"]:
         return _named_object(field_words(parent))
     for start in range(len(words)):
-        ending = " ".join(words[start:])
-        kind = _kind_of_name().get(ending) or _kind_of_name().get(ending.removesuffix("s"))
+        kind = _kind_of_ending(words[start:])
         if kind:
             return _without_things(words, kind)
     return _kind_in_object(words, field_words(parent))
@@ -81,6 +117,46 @@ def _named_object(words):
 def _without_things(words, kind):
     "Correct the kind of names of things: 'product_name' and 'account_name' are not names of persons."
     return _named_object(words[:-1]) if kind == "PERSON" and words[-1] == "name" and len(words) > 1 else kind
+
+# %% ../../nbs/layer/03_record_values.ipynb #a1062247
+def _rule_key(path):
+    "Return the parts of a field's path as words, so that a rule holds for every naming style."
+    return tuple(" ".join(field_words(part)) or part for part in path)
+
+
+def _rules_of(own):
+    "Return a policy's rules for fields: path in words -> kind or 'keep'."
+    return {_rule_key(path.split(".")): kind for path, kind in (own or {}).items()}
+
+
+def _ruled(path, rules):
+    "Return the kind by the longest rule for a path, for all fields of an object, or an object above."
+    key = _rule_key(path)
+    for above in range(len(key), 0, -1):
+        ends = [key[start:above] for start in range(above)]
+        for end in ends:
+            if end in rules:
+                return rules[end]
+        for end in ends:
+            if (*end[:-1], "*") in rules and len(end) > 1:
+                return rules[(*end[:-1], "*")]
+    return None
+
+
+def _kind_of_path(path, rules):
+    "Return the kind of a field by the policy, or by the package's table."
+    kind = _ruled(path, rules) if rules else None
+    return kind or _kind_by_table(path[-1], path[-2] if len(path) > 1 else "")
+
+
+def field_kind(
+    name: str,  # Name of the field
+    parent: str = "",  # Path of the object that contains the field: 'contact' or 'case.contact'; '': none
+    own: Mapping[str, str] | None = None,  # Field, path or 'object.*' -> kind or 'keep'; overrides the table
+) -> str | None:  # A kind, 'keep', or None if the name is unknown
+    "Return the kind of a field's values; the longest rule in `own` that fits its path comes first."
+    path = (*(p for p in parent.split(".") if p), name)
+    return _kind_of_path(path, _rules_of(own))
 
 # %% ../../nbs/layer/03_record_values.ipynb #b326610d
 @dataclass(frozen=True, repr=False)
@@ -109,10 +185,10 @@ def known_values(
         raise ValueError(
             f"record is {type(record).__name__}, expected fields with their values, or a list of them"
         )
-    return list(_values_of(record, own or {}, (), "", "keep"))
+    return list(_values_of(record, _rules_of(own), (), "keep"))
 
 
-def _values_of(node, own, path, parent, kind, depth=0):
+def _values_of(node, rules, path, kind, depth=0):
     "Walk through a record; `kind` is the kind of the field that contains a plain value."
     if depth > 50:
         raise ValueError(f"the record is nested more than 50 deep, at {'.'.join(path[:5])}...")
@@ -120,37 +196,62 @@ def _values_of(node, own, path, parent, kind, depth=0):
         hint = _hint_of(node)
         for name, value in node.items():
             name = str(name)
-            inner = _kind_within(name, value, parent, own)
-            for known in _values_of(value, own, (*path, name), name, inner, depth + 1):
+            inner = "keep" if isinstance(value, Mapping) else _kind_at(path, name, rules)
+            for known in _values_of(value, rules, (*path, name), inner, depth + 1):
                 yield _with_hint(known, hint, path)
     elif isinstance(node, Sequence) and not isinstance(node, (str, bytes)):
         for at, value in enumerate(node):
-            yield from _values_of(value, own, (*path, str(at)), parent, kind, depth + 1)
+            yield from _values_of(value, rules, (*path, str(at)), kind, depth + 1)
     elif kind != "keep" and node is not None and not isinstance(node, bool) and node == node:  # no NaN
-        yield from _known(str(node).strip(), kind, path)
+        yield from _known(_text_of(node), kind, path)
 
 
-def _kind_within(name, value, parent, own):
-    kind = field_kind(name, parent, own) or "keep"
-    return "keep" if isinstance(value, Mapping) else kind
+def _kind_at(path, name, rules):
+    return _kind_of_path((*(p for p in path if not p.isdigit()), name), rules) or "keep"
+
+
+def _text_of(value):
+    "Return a value as text; a whole number that was read as a float is written without '.0'."
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).strip()
 
 
 def _known(value, kind, path):
-    if not value or (len(value) < 2 and kind != "CREDENTIAL"):
+    kind = _kind_by_form(value, kind)
+    if not value or (len(value) < 2 and kind != "CREDENTIAL") or kind == "keep":
         return
-    person = None
-    if kind == "PERSON":
-        field = next((p for p in reversed(path) if not p.isdigit()), "")
-        within = path[:-1] if path[-1] == field else path
-        prefix = [w for w in field_words(field) if w not in _fields()["name_words"]]
-        person = ("record", ".".join(within), " ".join(prefix))
-    yield Known(value, kind, person, ".".join(path))
+    yield Known(value, kind, _person_at(path) if kind == "PERSON" else None, ".".join(path))
+
+
+_MOST_WORDS = 10  # A longer text in a person's field is a message or a note, not a name
+
+
+def _kind_by_form(value, kind):
+    "Correct a kind that a value cannot have: a number as a person, an e-mail address as a telephone number."
+    if kind == "PHONE_NUMBER" and "@" in value:
+        return "EMAIL_ADDRESS"
+    if kind != "PERSON":
+        return kind
+    if not any(c.isalpha() for c in value):
+        digits = sum(c.isdigit() for c in value)
+        return "PHONE_NUMBER" if digits > 6 else "ACCOUNT_NUMBER" if digits > 4 else "keep"
+    return kind if len(value.split()) <= _MOST_WORDS else "keep"
+
+
+def _person_at(path):
+    "Return the key of the person whose name a field holds: fields of one object and prefix are one person."
+    at = max((i for i, part in enumerate(path) if not part.isdigit()), default=0)
+    words = field_words(path[at])
+    prefix = [w for w in words if w not in _fields()["name_words"]]
+    listed = path[at + 1 :] if prefix or words == ["name"] or words == ["names"] else ()
+    return ("record", ".".join((*path[:at], *([path[at]] if listed else []), *listed)), " ".join(prefix))
 
 
 def _hint_of(node):
     "Return 'F' or 'M' from an object's salutation or gender field; else ''."
-    said = next((v for k, v in node.items() if field_words(str(k))[-1:] in (["salutation"], ["gender"])), "")
-    said = str(said).strip(" .").lower()
+    fields = _fields()["hint_fields"]
+    said = next((v for k, v in node.items() if (field_words(str(k)) or [""])[-1] in fields), "")
+    said = _folded(str(said).strip(" ."))
     return next((hint for hint, words in _fields()["salutations"].items() if said in words), "")
 
 
@@ -169,28 +270,32 @@ def readable_values(
     "Return values that stay readable wherever they occur: names of products and plans, stages, countries."
     known = known_values(record, own) if known is None else known
     personal = {k.value.casefold() for k in known}
-    found = {v for v in _things_of(record, own or {}, "") if v.casefold() not in personal}
+    found = {v for v in _things_of(record, _rules_of(own), ()) if v.casefold() not in personal}
     return sorted(found, key=lambda v: (-len(v), v))
 
 
-def _things_of(node, own, parent):
+def _things_of(node, rules, path):
     "Yield short texts of the fields that name things."
     if isinstance(node, Mapping):
         for name, value in node.items():
+            inner = (*path, str(name))
             if isinstance(value, str):
-                if 1 < len(value.strip()) <= 60 and _names_a_thing(str(name), parent, own):
+                if 1 < len(value.strip()) <= 60 and _names_a_thing(inner, rules):
                     yield value.strip()
             else:
-                yield from _things_of(value, own, str(name))
+                yield from _things_of(value, rules, inner)
     elif isinstance(node, Sequence) and not isinstance(node, (str, bytes)):
         for value in node:
-            yield from _things_of(value if not isinstance(value, str) else {parent: value}, own, parent)
+            one = {path[-1]: value} if isinstance(value, str) and path else value
+            yield from _things_of(one, rules, path[:-1] if one is not value else path)
 
 
-def _names_a_thing(name, parent, own):
-    if own.get(f"{parent}.{name}", own.get(name)) == "keep":
-        return True
-    words = field_words(name)
+def _names_a_thing(path, rules):
+    ruled = _ruled(path, rules) if rules else None
+    if ruled:
+        return ruled == "keep"
+    name, parent = path[-1], path[-2] if len(path) > 1 else ""
+    words, kind = field_words(name), _kind_by_table(name, parent)
     named = words == ["name"] and _named_object(field_words(parent)) == "keep"
     ending = " ".join(words[-2:]) in _fields()["things"] or words[-1:] and words[-1] in _fields()["things"]
-    return named or bool(ending) and field_kind(name, parent, own) == "keep"
+    return named or bool(ending) and kind == "keep"

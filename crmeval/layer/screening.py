@@ -20,6 +20,7 @@ from ..detect.hidden_value import core, find_value
 from ..detect.pii import find_pii
 from ..detect.toxicity import CATEGORIES, EmbeddedDetector
 from .links import find_links
+from .masking import known_kinds
 from .policy_part import check_known, check_text, names_in, policy_part
 from .steps import Stepped, hardest, timed
 
@@ -33,6 +34,9 @@ def _check_actions(given, known, what):
     for name, action in given.items():
         check_known(name, known, f"a name in {what}") if known else None
         check_known(action, ACTIONS, f"the action of {what}.{name}")
+
+
+_HOST = re.compile(r"(?:\*\.)?[^\s/:@*]+(?::\d{1,5})?|\[[0-9a-f:]+\]")
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,15 @@ class ScreeningPolicy:
             check_known(getattr(self, name), ACTIONS, f"the action of {name}")
         check_known(self.unread, ("pass", "flag", "refuse"), "the action of unread")
         _check_actions(self.toxicity, CATEGORIES, "toxicity")
-        _check_actions(self.leak_kinds, (), "leak_kinds")
+        _check_actions(self.leak_kinds, sorted(known_kinds()), "leak_kinds")
         for name, least in {**self.thresholds, "threshold": self.threshold}.items():
             check_known(name, (*CATEGORIES, "threshold"), "a name in thresholds")
             _check_share(least, name)
         _check_share(self.least_score, "least_score")
         object.__setattr__(self, "hosts", tuple(h.lower() for h in names_in(self.hosts, "hosts")))
+        for host in self.hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"hosts has {host!r:.80}, expected a host such as kb.example or *.example")
 
     def allows(
         self,
