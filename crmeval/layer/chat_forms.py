@@ -159,9 +159,11 @@ _DROPPED = {  # never passed on, but checked so that mistakes are reported
     "service_tier": _TEXT,
     "safety_identifier": _TEXT,
     "prompt_cache_key": _TEXT,
+    "prompt_cache_retention": _TEXT,
 }
 _CHECKED = {**_PASSED, **_DROPPED, "stream_options": (_is_stream_options, "an object with include_usage")}
 _OURS = ("model", "messages", "stream", "stream_options", "n", "crmeval")
+_HARMLESS = {"modalities": ["text"]}  # Values that ask for nothing beyond text
 _NEVER = {
     "logprobs": "tokens would be shown before they are screened",
     "top_logprobs": "tokens would be shown before they are screened",
@@ -171,6 +173,7 @@ _NEVER = {
     "modalities": "pictures and audio cannot be masked",
     "prediction": "it is not masked",
     "web_search_options": "search results are not screened",
+    "moderation": "the layer's screening is set by its policy",
 }
 
 
@@ -188,6 +191,7 @@ class ChatRequest:
     person: str | None = None
     conversation: str = ""
     case: str = ""  # Case number, searchable in the trail
+    kept: bool = False  # Whether a later request may refer to the answer's items instead of sending them
 
     def begins(self) -> str:
         "Return the beginning of the conversation: its instruction and first user message."
@@ -264,7 +268,7 @@ def read_chat(
 
 def _check_fields(body):
     for name, value in body.items():
-        if name in _NEVER and value not in (None, False):
+        if name in _NEVER and value not in (None, False, _HARMLESS.get(name)):
             raise Refused(400, f"{name} is not served: {_NEVER[name]}", param=name, code="unsupported")
         if name in _CHECKED and value is not None and not _CHECKED[name][0](value):
             raise Refused(400, f"{name} is not {_CHECKED[name][1]}", param=name)

@@ -22,7 +22,7 @@ from ..core.near import did_you_mean
 from ..detect.pii import find_pii
 from .altered import placeholders_in
 from .demasking import INVENTED, demask
-from .json_place import JsonPlace, json_regions
+from .json_place import JsonPlace, json_escaped, json_regions
 from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours, trimmed_names
 from .placeholders import READ_AS, Vault, kind_word
@@ -389,7 +389,7 @@ class _Writer:
         value, raw = piece, None
         if self.place.in_string:
             value = Reading(piece).text if "\\" in piece else piece
-            raw = piece
+            raw = None if piece == json_escaped(value) else piece
         word, hint = kind_word(p.entity), self.session.hints.get(p.person, "")
         if hint and self.session.policy.hints and p.entity == "PERSON":
             word += f"_{hint}"
