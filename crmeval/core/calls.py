@@ -180,7 +180,7 @@ def _root(e):
 
 
 def _sdk_errors(name):
-    "Return the SDK's exception class as a tuple; empty if the SDK is not loaded, since loading takes seconds."
+    "Return the SDK's exception class as a tuple; empty if it is not loaded, since loading takes seconds."
     kind = getattr(sys.modules.get("openai"), name, None)
     return () if kind is None else (kind,)
 

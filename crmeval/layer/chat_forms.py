@@ -18,6 +18,7 @@ from ..core.calls import CallFailed, Completion, timed_out
 from ..core.estimates import is_number
 from ..core.near import did_you_mean
 from ..core.records import Usage, storable
+from .chat_messages import part_text
 from .reply import Reply
 from .server_policy import ServerPolicy
 
@@ -146,6 +147,7 @@ _PASSED = {  # field -> (check, description): passed on to the model
     "parallel_tool_calls": _TRUTH,
     "reasoning_effort": (_word, "a word such as low"),
     "verbosity": (_word, "a word such as low"),
+    "service_tier": (_word, "a word such as auto"),
     "logit_bias": (_biases, "numbers of tokens with a number from -100 to 100 each"),
     "stop": (_stops, "a text or at most eight, of 200 characters at most"),
     "tools": (_tools, "a list of functions with names"),
@@ -156,7 +158,6 @@ _DROPPED = {  # never passed on, but checked so that mistakes are reported
     "user": _TEXT,
     "metadata": (_notes, "an object of texts"),
     "store": _TRUTH,
-    "service_tier": _TEXT,
     "safety_identifier": _TEXT,
     "prompt_cache_key": _TEXT,
     "prompt_cache_retention": _TEXT,
@@ -317,6 +318,9 @@ def _check_message(message, where):
     for name in ("name", "refusal"):
         if not isinstance(message.get(name), (str, type(None))):
             raise Refused(400, f"{where}.{name} is not a text", param=f"{where}.{name}")
+    if message.get("function_call") is not None:
+        where = f"{where}.function_call"
+        raise Refused(400, f"{where} is not served: send tool_calls instead", param=where, code="unsupported")
     _check_content(content, f"{where}.content")
 
 
@@ -342,8 +346,7 @@ def _check_content(content, where):
     if content is not None and not isinstance(content, (str, list)):
         raise Refused(400, f"{where} is neither a text nor a list of parts", param=where)
     for part in parts:
-        told = isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
-        if not told:
+        if part_text(part) is None:
             raise Refused(400, f"{where} has content other than text, which cannot be masked", param=where)
 
 

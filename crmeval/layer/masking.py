@@ -309,7 +309,9 @@ def without_gaps(
 ) -> list[Place]:  # In order, without overlaps
     "Resolve overlaps: keep the longer place, and the rest of the other if it has a letter or digit."
     taken = bytearray(len(text))
-    out = []
+    out, mails = [], [p for p in places if p.entity == "EMAIL_ADDRESS"]
+    if mails:
+        places = [_before_mail(text, p, mails) for p in places]
     for p in sorted(places, key=lambda p: (p.entity not in ("keep", "TEXT"), p.start - p.end)):
         for start, end in _free(taken, p.start, p.end):
             if (start, end) != (p.start, p.end):
@@ -318,6 +320,16 @@ def without_gaps(
                 out.append(Place(start, end, p.entity, p.person))
                 taken[start:end] = b"\1" * (end - start)
     return sorted((p for p in out if p.entity != "keep"), key=lambda p: p.start)
+
+
+def _before_mail(text, place, mails):
+    "End a name where an e-mail address begins, as in 'Ana Lopes, ana.lopes@mail.example'."
+    if place.entity not in ("PERSON", "NAME"):
+        return place
+    starts = [m.start for m in mails if place.start < m.start < place.end <= m.end]
+    if not starts:
+        return place
+    return Place(*_trimmed(text, place.start, min(starts)), place.entity, place.person)
 
 
 def _free(taken, start, end):
