@@ -56,6 +56,7 @@ def part_text(
     part: object,  # One part of a message's content
 ) -> str | None:  # None: a picture, a file, or anything else that is no text
     "Return the text of a part: what was said, or an assistant's refusal."
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    text = part.get(kind) if kind in ("text", "refusal") else None
+    told = part if isinstance(part, Mapping) else {}
+    kind = told.get("type")
+    text = told.get(kind) if kind in ("text", "refusal") else None
     return text if isinstance(text, str) else None
