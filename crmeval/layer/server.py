@@ -181,10 +181,8 @@ class Gateway:
 
     def new_reply(self, door: Door) -> str:
         "Return a new reply id, bound to the caller's tenant if there is a trail for feedback."
-        drawn = secrets.token_hex(8)
-        return (
-            drawn if self.first.trail is None else drawn + self.first.trail.mark("reply", door.tenant, drawn)
-        )
+        drawn, trail = secrets.token_hex(8), self.first.trail
+        return drawn if trail is None else drawn + trail.mark("reply", door.tenant, drawn)
 
     def is_reply(self, name: str, door: Door) -> bool:
         "Whether a reply id belongs to this tenant; also for ids from an earlier process."
@@ -192,14 +190,10 @@ class Gateway:
             name[16:].encode(), self.first.trail.mark("reply", door.tenant, name[:16]).encode()
         )
 
-    def item(self, door: Door, name: str) -> Mapping[str, Any] | None:
-        "Return an item of an earlier answer to this caller; None if it is not held."
-        return self.items.find((door.name, door.tenant), name)
-
     def note(self, reply: Reply, door: Door, asked: ChatRequest) -> None:
         "Add a reply to the metrics, and hold its items if a later request may refer to them."
         if asked.kept:
-            self.items.keep((door.name, door.tenant), response_items(reply))
+            self.items.keep(door.owner, response_items(reply))
         for record in reply.way.records:
             if record.decision in ("block", "refuse"):
                 self.figures.count(door, "refused_total", step=record.step)
@@ -300,7 +294,7 @@ async def _answer(form: _Form, gateway: Gateway, request, door: Door):
     gateway.has_room()
     with contextlib.ExitStack() as held:
         held.enter_context(gateway.at_work(door))
-        asked = form.read(with_items(body, partial(gateway.item, door)), gateway.policy)
+        asked = form.read(with_items(body, partial(gateway.items.find, door.owner)), gateway.policy)
         layer = gateway.layer_of(asked.model)
         held.enter_context(gateway.persons.about(asked.person))
         named = asked.conversation or request.headers.get("x-crmeval-conversation", "")[:200]
@@ -383,9 +377,8 @@ async def _feedback(gateway: Gateway, request, door: Door):
     if unknown := sorted(set(body) - {*_FEEDBACK, "reply", "person"}):
         raise Refused(400, f"unknown field: {unknown[0][:40]!r}", param=unknown[0][:40])
     if gateway.first.trail is None:
-        raise Refused(
-            501, "the gateway keeps no audit trail, so feedback would be lost: start it with --trail"
-        )
+        said = "the gateway keeps no audit trail, so feedback would be lost: start it with --trail"
+        raise Refused(501, said)
     shown, given = body.pop("shown", "") or "", {k: v for k, v in body.items() if v is not None}
     name = _reply_of(given.pop("reply", None))
     if "action" not in given:
