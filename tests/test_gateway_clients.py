@@ -464,6 +464,17 @@ def test_a_failed_call_is_told_without_loading_the_sdk():
     assert done.stdout.split() == ["False", "429", "7.0"], done.stdout + done.stderr
 
 
+def test_the_first_request_of_a_server_waits_for_no_package():
+    code = (
+        "import sys\n"
+        "from crmeval.layer.warm_up import settle\n"
+        "settle()\n"
+        "print('aiohttp' in sys.modules, 'openai' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["True", "False"], done.stdout + done.stderr
+
+
 def test_unknown_numbers_of_tokens_are_numbers_in_the_responses_interface():
     async def work(http, model, gateway):
         return (await http.post("/responses", json={"model": "m", "input": "Hello"})).json()["usage"]
