@@ -94,7 +94,7 @@ trials["retries after 429"] = async () => {
   const done = await generateText({ ...base, maxRetries: 3, model: openai("busy") });
   check(done.text === SAID);
 };
-trials["object without schemas at the server"] = async () => {
+trials["object as plain JSON"] = async () => {
   dataIsWhole((await generateObject({ ...base, model: plain(ECHO), schema })).object);
 };
 await run("ai", trials);

@@ -20,6 +20,7 @@ from itertools import zip_longest
 from aiohttp import web
 
 KINDS = (("phone", "PHONE"), ("mail", "EMAIL"), ("iban", "IBAN"), ("account", "IBAN"), ("", "PERSON"))
+ANY = {"properties": {k: {"type": "string"} for k in ("name", "phone", "email", "iban")}}  # without a schema
 PARALLEL = ("parallel", "gpt-5")
 DONE = ("final_result", "Caller")  # names of tools that end the work
 
@@ -41,13 +42,7 @@ class Script:
         self.said = "\n".join(map(texts_of, others))
         form = body.get("response_format") or {}
         given = form.get("json_schema", {}).get("schema")
-        self.schema = self.schema_in_words() if form.get("type") == "json_object" else given
-
-    def schema_in_words(self):
-        "Return the schema that stands in the instruction; None without one."
-        words = "\n".join(texts_of(m) for m in self.messages if m["role"] in ("system", "developer"))
-        start = words.find('{"')
-        return json.JSONDecoder().raw_decode(words[start:])[0] if start >= 0 else None
+        self.schema = ANY if form.get("type") == "json_object" else given
 
     def message(self):
         "Return the answer as a message of the chat interface."
