@@ -309,7 +309,7 @@ def without_gaps(
 ) -> list[Place]:  # In order, without overlaps
     "Resolve overlaps: keep the longer place, and the rest of the other if it has a letter or digit."
     taken = bytearray(len(text))
-    out, mails = [], [p for p in places if p.entity == "EMAIL_ADDRESS"]
+    out, mails = [], sorted((p.start, p.end) for p in places if p.entity == "EMAIL_ADDRESS")
     if mails:
         places = [_before_mail(text, p, mails) for p in places]
     for p in sorted(places, key=lambda p: (p.entity not in ("keep", "TEXT"), p.start - p.end)):
@@ -326,10 +326,13 @@ def _before_mail(text, place, mails):
     "End a name where an e-mail address begins, as in 'Ana Lopes, ana.lopes@mail.example'."
     if place.entity not in ("PERSON", "NAME"):
         return place
-    starts = [m.start for m in mails if place.start < m.start < place.end <= m.end]
-    if not starts:
-        return place
-    return Place(*_trimmed(text, place.start, min(starts)), place.entity, place.person)
+    at = bisect_right(mails, (place.start, len(text)))
+    while at < len(mails) and mails[at][0] < place.end:
+        start, end = mails[at]
+        if place.end <= end:
+            return Place(*_trimmed(text, place.start, start), place.entity, place.person)
+        at += 1
+    return place
 
 
 def _free(taken, start, end):
