@@ -310,7 +310,14 @@ def test_odd_texts_take_no_more_time(odd):
 
 
 @pytest.mark.parametrize(
-    "odd", ["K 7 B ", "12 Main Street, ", "Ottilie Brandvik\n10115\n", "Anna and White "]
+    "odd",
+    [
+        "K 7 B ",
+        "12 Main Street, ",
+        "Ottilie Brandvik\n10115\n",
+        "Anna and White ",
+        "Ottilie Brandvik, ottilie.brandvik@example.com\n",
+    ],
 )
 def test_many_places_and_names_take_time_in_proportion(odd):
     def seconds(characters):

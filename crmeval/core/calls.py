@@ -14,6 +14,7 @@ import json
 import math
 import random
 import re
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -178,6 +179,12 @@ def _root(e):
     return e
 
 
+def _sdk_errors(name):
+    "Return the SDK's exception class as a tuple; empty if it is not loaded, since loading takes seconds."
+    kind = getattr(sys.modules.get("openai"), name, None)
+    return () if kind is None else (kind,)
+
+
 def _said(text):
     "Return (message, code) of an endpoint's error page."
     try:
@@ -237,7 +244,6 @@ def call_failure(
 ) -> CallFailed:
     "Return an exception of the transport, the SDK or the JSON parser as a `CallFailed`."
     import aiohttp
-    import openai
 
     if isinstance(e, CallFailed):
         return e
@@ -245,14 +251,14 @@ def call_failure(
     cause = redact(f"{type(root).__name__}: {root}" if str(root) else type(root).__name__, secret)
     if isinstance(e, asyncio.TimeoutError):
         return CallFailed(f"no complete answer within {timeout_s:g} s", retryable=True)
-    if isinstance(e, openai.APIStatusError):
-        return http_failure(
-            e.status_code, e.response.text, e.response.headers, secret, e.response.reason_phrase
-        )
-    if isinstance(e, (openai.APIConnectionError, aiohttp.ClientError, ConnectionError)):
+    said: Any = e
+    if isinstance(e, _sdk_errors("APIStatusError")):
+        told = said.response
+        return http_failure(said.status_code, told.text, told.headers, secret, told.reason_phrase)
+    if isinstance(e, (*_sdk_errors("APIConnectionError"), aiohttp.ClientError, ConnectionError)):
         return CallFailed(f"connection failed: {cause}", retryable=True)
-    if isinstance(e, openai.APIError):
-        return CallFailed(redact(f"the stream reported: {e.message}", secret), retryable=True)
+    if isinstance(e, _sdk_errors("APIError")):
+        return CallFailed(redact(f"the stream reported: {said.message}", secret), retryable=True)
     if isinstance(e, (json.JSONDecodeError, UnicodeDecodeError)):
         return CallFailed(f"unreadable body: {cause}", status="parse_error", retryable=True)
     return CallFailed(f"unexpected {cause}")

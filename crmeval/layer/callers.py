@@ -88,6 +88,11 @@ class Door:
         "Owner of its data."
         return self.caller.tenant or self.name
 
+    @property
+    def owner(self) -> tuple[str, str]:
+        "Caller and tenant: what is held for one is never given to another."
+        return self.name, self.tenant
+
 
 ANYBODY = "local"  # Name of the caller if no keys are configured
 

@@ -18,6 +18,7 @@ from ..core.calls import CallFailed, Completion, timed_out
 from ..core.estimates import is_number
 from ..core.near import did_you_mean
 from ..core.records import Usage, storable
+from .chat_messages import part_text
 from .reply import Reply
 from .server_policy import ServerPolicy
 
@@ -146,6 +147,7 @@ _PASSED = {  # field -> (check, description): passed on to the model
     "parallel_tool_calls": _TRUTH,
     "reasoning_effort": (_word, "a word such as low"),
     "verbosity": (_word, "a word such as low"),
+    "service_tier": (_word, "a word such as auto"),
     "logit_bias": (_biases, "numbers of tokens with a number from -100 to 100 each"),
     "stop": (_stops, "a text or at most eight, of 200 characters at most"),
     "tools": (_tools, "a list of functions with names"),
@@ -156,12 +158,13 @@ _DROPPED = {  # never passed on, but checked so that mistakes are reported
     "user": _TEXT,
     "metadata": (_notes, "an object of texts"),
     "store": _TRUTH,
-    "service_tier": _TEXT,
     "safety_identifier": _TEXT,
     "prompt_cache_key": _TEXT,
+    "prompt_cache_retention": _TEXT,
 }
 _CHECKED = {**_PASSED, **_DROPPED, "stream_options": (_is_stream_options, "an object with include_usage")}
 _OURS = ("model", "messages", "stream", "stream_options", "n", "crmeval")
+_HARMLESS = {"modalities": ["text"]}  # Values that ask for nothing beyond text
 _NEVER = {
     "logprobs": "tokens would be shown before they are screened",
     "top_logprobs": "tokens would be shown before they are screened",
@@ -171,6 +174,7 @@ _NEVER = {
     "modalities": "pictures and audio cannot be masked",
     "prediction": "it is not masked",
     "web_search_options": "search results are not screened",
+    "moderation": "the layer's screening is set by its policy",
 }
 
 
@@ -188,6 +192,7 @@ class ChatRequest:
     person: str | None = None
     conversation: str = ""
     case: str = ""  # Case number, searchable in the trail
+    kept: bool = False  # Whether a later request may refer to the answer's items instead of sending them
 
     def begins(self) -> str:
         "Return the beginning of the conversation: its instruction and first user message."
@@ -264,7 +269,7 @@ def read_chat(
 
 def _check_fields(body):
     for name, value in body.items():
-        if name in _NEVER and value not in (None, False):
+        if name in _NEVER and value not in (None, False, _HARMLESS.get(name)):
             raise Refused(400, f"{name} is not served: {_NEVER[name]}", param=name, code="unsupported")
         if name in _CHECKED and value is not None and not _CHECKED[name][0](value):
             raise Refused(400, f"{name} is not {_CHECKED[name][1]}", param=name)
@@ -313,6 +318,9 @@ def _check_message(message, where):
     for name in ("name", "refusal"):
         if not isinstance(message.get(name), (str, type(None))):
             raise Refused(400, f"{where}.{name} is not a text", param=f"{where}.{name}")
+    if message.get("function_call") is not None:
+        where = f"{where}.function_call"
+        raise Refused(400, f"{where} is not served: send tool_calls instead", param=where, code="unsupported")
     _check_content(content, f"{where}.content")
 
 
@@ -338,8 +346,7 @@ def _check_content(content, where):
     if content is not None and not isinstance(content, (str, list)):
         raise Refused(400, f"{where} is neither a text nor a list of parts", param=where)
     for part in parts:
-        told = isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
-        if not told:
+        if part_text(part) is None:
             raise Refused(400, f"{where} has content other than text, which cannot be masked", param=where)
 
 

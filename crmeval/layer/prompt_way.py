@@ -64,7 +64,7 @@ class Draft:
         told = [{"role": "system", "content": self.system}] if self.system else []
         rows = zip_longest(self.turns, self.extras, fillvalue={})
         told += [{"role": r, "content": c, **more} for (r, c), more in rows]
-        if self.loose and self.turns and not self.text:  # the last message is a tool's result
+        if self.loose and told and not self.text:  # a tool's result is last, or an instruction stands alone
             return told
         return [*told, {"role": "user", "content": self.text}]
 

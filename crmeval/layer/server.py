@@ -37,9 +37,15 @@ from .feedback import FEEDBACK_ACTIONS
 from .masking import MaskingSession
 from .operators import Figures, Persons, check_operator, person_in
 from .reply import Asked, Piece, Reply
-from .response_forms import ResponseEvents, read_response, response_body
+from crmeval.layer.response_forms import (
+    ResponseEvents,
+    read_response,
+    response_body,
+    response_items,
+    with_items,
+)
 from .server_policy import ServerPolicy
-from .sessions import Sessions
+from .sessions import AnswerItems, Sessions
 from .trust_layer import TrustLayer
 
 # %% ../../nbs/layer/21_server.ipynb #644b547c
@@ -95,6 +101,7 @@ class Gateway:
         self.callers = callers or Callers(self.policy)
         limits = {"minutes": self.policy.session_minutes, "most": self.policy.sessions}
         self.sessions = Sessions(self.first.policy.masking, values=self.policy.session_values, **limits)
+        self.items = AnswerItems(minutes=limits["minutes"], characters=self.policy.item_characters)
         self.figures, self.running, self.stopping = Figures(), 0, False
         self.persons = Persons(self.first.trail)
 
@@ -174,10 +181,8 @@ class Gateway:
 
     def new_reply(self, door: Door) -> str:
         "Return a new reply id, bound to the caller's tenant if there is a trail for feedback."
-        drawn = secrets.token_hex(8)
-        return (
-            drawn if self.first.trail is None else drawn + self.first.trail.mark("reply", door.tenant, drawn)
-        )
+        drawn, trail = secrets.token_hex(8), self.first.trail
+        return drawn if trail is None else drawn + trail.mark("reply", door.tenant, drawn)
 
     def is_reply(self, name: str, door: Door) -> bool:
         "Whether a reply id belongs to this tenant; also for ids from an earlier process."
@@ -185,8 +190,10 @@ class Gateway:
             name[16:].encode(), self.first.trail.mark("reply", door.tenant, name[:16]).encode()
         )
 
-    def note(self, reply: Reply, door: Door) -> None:
-        "Add a reply to the metrics."
+    def note(self, reply: Reply, door: Door, asked: ChatRequest) -> None:
+        "Add a reply to the metrics, and hold its items if a later request may refer to them."
+        if asked.kept:
+            self.items.keep(door.owner, response_items(reply))
         for record in reply.way.records:
             if record.decision in ("block", "refuse"):
                 self.figures.count(door, "refused_total", step=record.step)
@@ -211,10 +218,16 @@ class Gateway:
         while True:
             await asyncio.sleep(every_s)
             self.sessions.sweep()
+            self.items.sweep()
+
+    def drop_conversations(self) -> None:
+        "Delete the values and answers of all conversations."
+        self.sessions.close()
+        self.items.close()
 
     async def aclose(self) -> None:
         "Drop every conversation and close the layers."
-        self.sessions.close()
+        self.drop_conversations()
         for layer in self.layers.values():
             await layer.aclose()
 
@@ -281,7 +294,7 @@ async def _answer(form: _Form, gateway: Gateway, request, door: Door):
     gateway.has_room()
     with contextlib.ExitStack() as held:
         held.enter_context(gateway.at_work(door))
-        asked = form.read(body, gateway.policy)
+        asked = form.read(with_items(body, partial(gateway.items.find, door.owner)), gateway.policy)
         layer = gateway.layer_of(asked.model)
         held.enter_context(gateway.persons.about(asked.person))
         named = asked.conversation or request.headers.get("x-crmeval-conversation", "")[:200]
@@ -292,7 +305,7 @@ async def _answer(form: _Form, gateway: Gateway, request, door: Door):
             return await _stream(form, gateway, request, door, layer, asked, call, held)
         work = asyncio.wait_for(layer.achat(asked.messages, **call), gateway.policy.timeout_s)
         reply = await while_there(request.receive, work)
-    gateway.note(reply, door)
+    gateway.note(reply, door, asked)
     _check_answer(reply)
     return _json(form.body(reply, asked, int(gateway.clock())), **_reply_headers(reply))
 
@@ -349,7 +362,7 @@ async def _erase(gateway: Gateway, request, door: Door):
     check_operator(door)
     person = person_in(await _read(request, gateway.policy.body_bytes))
     gone = await gateway.persons.erase(person, gateway.policy.timeout_s)
-    gateway.sessions.close()
+    gateway.drop_conversations()
     return _json({"records": gone})
 
 
@@ -364,9 +377,8 @@ async def _feedback(gateway: Gateway, request, door: Door):
     if unknown := sorted(set(body) - {*_FEEDBACK, "reply", "person"}):
         raise Refused(400, f"unknown field: {unknown[0][:40]!r}", param=unknown[0][:40])
     if gateway.first.trail is None:
-        raise Refused(
-            501, "the gateway keeps no audit trail, so feedback would be lost: start it with --trail"
-        )
+        said = "the gateway keeps no audit trail, so feedback would be lost: start it with --trail"
+        raise Refused(501, said)
     shown, given = body.pop("shown", "") or "", {k: v for k, v in body.items() if v is not None}
     name = _reply_of(given.pop("reply", None))
     if "action" not in given:
@@ -407,7 +419,7 @@ async def _stream(form, gateway, request, door, layer, asked, call, held):
         await while_there(request.receive, asyncio.wait({first}, timeout=_BEAT_S))
         piece = first.result() if first.done() else None
         if piece is not None and piece.kind in ("withheld", "failed") and piece.reply is not None:
-            gateway.note(piece.reply, door)
+            gateway.note(piece.reply, door, asked)
             _check_answer(piece.reply)
     except BaseException:
         first.cancel()
@@ -478,7 +490,7 @@ class _Stream:
             if piece.text and not (piece.reply and piece.reply.declined):
                 yield self.said.text(piece.text)
             if piece.reply is not None:
-                self.gateway.note(piece.reply, self.door)
+                self.gateway.note(piece.reply, self.door, self.asked)
                 _check_answer(piece.reply)
                 yield self.said.end(piece.reply)
                 return

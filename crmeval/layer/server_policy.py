@@ -89,6 +89,7 @@ _WHOLE = {
     "characters": 1,
     "sessions": 1,
     "session_values": 1,
+    "item_characters": 0,
 }
 _SECONDS = ("timeout_s", "stop_s", "session_minutes")
 
@@ -109,6 +110,7 @@ class ServerPolicy:
     session_minutes: float = 30  # Idle time after which a conversation's values are deleted
     sessions: int = 1000  # Maximum conversations in memory; the oldest is dropped first
     session_values: int = 2000  # Maximum values of one conversation, then it starts again
+    item_characters: int = 10_000_000  # Maximum size of recent answers in memory, for references; 0: none
 
     def __post_init__(self):
         if not isinstance(self.callers, Mapping):

@@ -6,10 +6,12 @@
 __all__ = ['warm_up', 'settle']
 
 # %% ../../nbs/layer/15_warm_up.ipynb #65286227
+import contextlib
 import gc
 import sys
 import time
 from functools import lru_cache
+from importlib import import_module
 
 from .defence import defend
 from .demasking import demask
@@ -44,8 +46,10 @@ _TURN = 0.002  # thread switch interval in seconds, so that the event loop runs 
 
 
 def settle() -> None:
-    "Tune a serving process: warm up, collect garbage rarely, and switch threads often."
+    "Tune a serving process: warm up, load the transport, collect garbage rarely, and switch threads often."
     warm_up()
+    with contextlib.suppress(ModuleNotFoundError):
+        import_module("aiohttp")  # calls the model's endpoint; the first request would wait for it
     gc.collect()
     gc.freeze()  # long-lived objects are not scanned again
     gc.set_threshold(10_000, 20, 50)  # new objects are collected in steps of about a millisecond
