@@ -25,7 +25,7 @@ from ..detect.pii import find_pii, labelled_values, pii_kinds
 from ..detect.proper_names import without_overlaps
 from .altered import placeholders_in
 from .demasking import INVENTED, demask
-from .json_place import JsonPlace, json_regions
+from .json_place import JsonPlace, json_escaped, json_regions
 from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours, trimmed_names
 from .placeholders import READ_AS, Vault, kind_word
@@ -338,7 +338,9 @@ def without_gaps(
 ) -> list[Place]:  # In order, without overlaps
     "Resolve overlaps: keep the longer place, and the rest of the other if it has a letter or digit."
     taken = bytearray(len(text))
-    out = []
+    out, mails = [], sorted((p.start, p.end) for p in places if p.entity == "EMAIL_ADDRESS")
+    if mails:
+        places = [_before_mail(text, p, mails) for p in places]
     for p in sorted(places, key=lambda p: (p.entity not in ("keep", "TEXT"), p.start - p.end)):
         for start, end in _free(taken, p.start, p.end):
             if (start, end) != (p.start, p.end):
@@ -347,6 +349,19 @@ def without_gaps(
                 out.append(Place(start, end, p.entity, p.person))
                 taken[start:end] = b"\1" * (end - start)
     return sorted((p for p in out if p.entity != "keep"), key=lambda p: p.start)
+
+
+def _before_mail(text, place, mails):
+    "End a name where an e-mail address begins, as in 'Ana Lopes, ana.lopes@mail.example'."
+    if place.entity not in ("PERSON", "NAME"):
+        return place
+    at = bisect_right(mails, (place.start, len(text)))
+    while at < len(mails) and mails[at][0] < place.end:
+        start, end = mails[at]
+        if place.end <= end:
+            return Place(*_trimmed(text, place.start, start), place.entity, place.person)
+        at += 1
+    return place
 
 
 def _free(taken, start, end):
@@ -418,7 +433,7 @@ class _Writer:
         value, raw = piece, None
         if self.place.in_string:
             value = Reading(piece).text if "\\" in piece else piece
-            raw = piece
+            raw = None if piece == json_escaped(value) else piece
         word, hint = kind_word(p.entity), self.session.hints.get(p.person, "")
         if hint and self.session.policy.hints and p.entity == "PERSON":
             word += f"_{hint}"
