@@ -41,7 +41,7 @@ def lay_samples(path, n):
 def cpu_so_far(pid):
     "Return the CPU seconds used so far by a running process; None if the system does not report them."
     try:
-        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return None
     return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")

@@ -84,13 +84,13 @@ class Wire:
 
 def memory_mb(name):
     "Return VmRSS (now) or VmHWM (peak) of this process, in MB."
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 
 def forget_peak():
     "Reset the peak memory of this process."
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 class Measure:

@@ -74,7 +74,7 @@ def request(rng, said=SAID):
 
 
 def resident_mb():
-    with open("/proc/self/statm") as told:
+    with open("/proc/self/statm", encoding="utf-8") as told:
         return int(told.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 

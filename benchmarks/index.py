@@ -66,7 +66,7 @@ def summary(spent):
 
 def resident_mb():
     "Return the current memory of this process."
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * resource.getpagesize() / 1e6
 
 

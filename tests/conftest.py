@@ -123,7 +123,7 @@ def demo_run(tmp_path_factory):
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent  # the folder that all processes of this session share
-    with open(root / "demo-run.lock", "w") as lock:
+    with open(root / "demo-run.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (root / "demo-run" / "scores.parquet").is_file():
             run(out=root / "demo-run", progress=False)

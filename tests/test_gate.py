@@ -184,7 +184,7 @@ def test_wrong_words_end_in_one_sentence(words, said, runs, monkeypatch, capsys)
     files["twice"] = "rules:\n- metric: accuracy\n  may_fall: 0.1\n  may_fall: 2\n"
     files["case"] = rule % "accuracy, use_case: servce_call_summary"
     for name, text in files.items():
-        Path(f"{name}.yaml").write_text(text)
+        Path(f"{name}.yaml").write_text(text, encoding="utf-8")
     code, out, err = typed(capsys, "gate", *words.split(" "))
     assert code == 2 and said in err and not out and err.count("\n") == 1, err
     assert not re.search(r"NoneType|\bTrue\b|\bNone\b|Traceback|Error\b|mistake in crmeval", err), err

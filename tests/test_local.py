@@ -72,7 +72,7 @@ def test_a_prompt_that_does_not_fit_is_a_row_with_a_reason():
 def served_by(pid):
     "Whether a process is still running (a zombie is not)."
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 

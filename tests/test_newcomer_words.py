@@ -82,12 +82,12 @@ def test_a_settings_file_that_is_not_text_says_its_line(kind, byte, here, capsys
     ],
 )
 def test_a_plan_with_a_wrong_kind_is_told_without_python(text, arrived, here, capsys):
-    Path("p.yaml").write_text(text)
+    Path("p.yaml").write_text(text, encoding="utf-8")
     assert f"--limit is {arrived}, expected a whole number" in refused(capsys, "run", "p.yaml")
 
 
 def test_a_list_that_is_a_table_is_refused(here, capsys):
-    Path("p.yaml").write_text(f"models: {{{NAME}: 1}}")
+    Path("p.yaml").write_text(f"models: {{{NAME}: 1}}", encoding="utf-8")
     assert f"--model is '{NAME}' with values, expected a list" in refused(capsys, "run", "p.yaml")
 
 
@@ -95,7 +95,7 @@ def test_a_list_that_is_a_table_is_refused(here, capsys):
     "line, kind", [("7", "a number"), ("null", "nothing"), ("[1]", "a list"), ("true", "yes or no")]
 )
 def test_a_row_that_is_no_object_is_told_by_its_kind(line, kind, here, capsys):
-    Path("r.jsonl").write_text(line + "\n")
+    Path("r.jsonl").write_text(line + "\n", encoding="utf-8")
     assert f"got {kind}" in refused(capsys, "run", "--data", "r.jsonl", "--use-case", CASE)
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_holds_one_table_takes_no_name_of_a_table(here, capsys):
 
 
 def test_a_prompt_is_told_by_its_fields(here, capsys):
-    Path("p.txt").write_text(f"Sum up {{conversation}} {{{NAME}}}")
+    Path("p.txt").write_text(f"Sum up {{conversation}} {{{NAME}}}", encoding="utf-8")
     said = refused(capsys, "run", "--model", "baseline:lead", "--use-case", CASE, "--prompt", f"{CASE}=p.txt")
     assert f"{{{NAME}}}" in said and "expected {conversation} and {instructions}" in said
     said = refused(capsys, "run", "--model", "baseline:lead", "--prompt", "p.txt")
@@ -171,7 +171,7 @@ def test_a_training_file_without_rows_or_text_is_no_clean_file(here, capsys):
         Path("t.jsonl").write_bytes(held)
         said = refused(capsys, "leak-check", "t.jsonl", "--against", "demo")
         assert "expected" in said and "JSON Lines" in said
-    Path("t.jsonl").write_text("{}\n")
+    Path("t.jsonl").write_text("{}\n", encoding="utf-8")
     for words in (("--near", "0"), ("--near", "1.5"), ("--run-words", "0"), ("--format", NAME)):
         assert f"{words[0]} is" in refused(capsys, "leak-check", "t.jsonl", "--against", "demo", *words)
         if words[0] != "--format":
@@ -196,6 +196,6 @@ def test_a_closed_standard_input_is_told(here):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_behind_standard_error_keeps_the_exit_code(here):
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         words = [sys.executable, "-m", "crmeval", "run", "--modle"]
         assert subprocess.run(words, stderr=full, stdout=subprocess.PIPE, timeout=60).returncode == 2

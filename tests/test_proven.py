@@ -16,7 +16,9 @@ def notebook(path: Path, code: str, prose: str = "why") -> Path:
         {"cell_type": "code", "metadata": {}, "source": [code], "outputs": [], "execution_count": None},
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    path.write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8"
+    )
     return path
 
 

@@ -109,7 +109,7 @@ class Lab:
             "JUPYTERLAB_WORKSPACES_DIR": f"{own}/workspaces",
             "JUPYTER_TOKEN": self.token,
         }
-        self.log = open(folder / "lab.log", "w")
+        self.log = open(folder / "lab.log", "w", encoding="utf-8")
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -144,7 +144,9 @@ class Lab:
             with contextlib.suppress(OSError):
                 return self.ask("api")
             time.sleep(0.2)
-        raise AssertionError(f"JupyterLab did not start: {Path(self.log.name).read_text()[-2000:]}")
+        raise AssertionError(
+            f"JupyterLab did not start: {Path(self.log.name).read_text(encoding='utf-8')[-2000:]}"
+        )
 
     def stop(self):
         with contextlib.suppress(OSError, ValueError):  # its kernels must end too

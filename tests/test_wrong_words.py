@@ -215,7 +215,7 @@ def test_tables_in_any_encoding_and_a_note_where_it_was_a_guess(tmp_path, monkey
         and "was read as Windows-1252; --encoding" in out
         and "Größe" in Path("w/scored.csv").read_text("utf-8-sig")
     )
-    assert "was read as Windows-1252" in Path("w/manifest.json").read_text()
+    assert "was read as Windows-1252" in Path("w/manifest.json").read_text(encoding="utf-8")
     code, out, _ = typed(capsys, "score-file", "w.csv", *words, "--out", "x", "--encoding", "cp1252")
     assert code == 0 and "was read as" not in out
     table("m.csv", encoding="utf-16", delimiter="\t")
@@ -353,7 +353,7 @@ def test_a_reader_that_goes_away_stops_no_report(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_behind_standard_output_is_told_in_words(tmp_path):
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         words = [sys.executable, "-m", "crmeval", "--version"], [sys.executable, "-m", "crmeval", "plan"]
         for line in words:
             done = subprocess.run(

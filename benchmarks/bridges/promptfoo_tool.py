@@ -139,10 +139,12 @@ def check_failures(rows):
 
 
 with tempfile.TemporaryDirectory() as folder:
-    Path(folder, "crmeval_assert.py").write_text("from crmeval.bridges.adapters import get_assert\n")
+    Path(folder, "crmeval_assert.py").write_text(
+        "from crmeval.bridges.adapters import get_assert\n", encoding="utf-8"
+    )
     Path(folder, "promptfooconfig.yaml").write_text(tutorial(), encoding="utf-8")
     config = {"prompts": ["It arrives on {{day}}."], "providers": ["echo"], "tests": list(tests())}
-    Path(folder, "cases.json").write_text(json.dumps(config))
+    Path(folder, "cases.json").write_text(json.dumps(config), encoding="utf-8")
     check_tutorial(evaluated(folder, "promptfooconfig.yaml"))
     found = evaluated(folder, "cases.json")
 check_values(found)

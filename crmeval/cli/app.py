@@ -255,8 +255,8 @@ def _where(error, words):
 
 def _check_streams():
     "Make output robust against unprintable names and closed streams (`>&-`)."
-    sys.stdout = sys.stdout or open(os.devnull, "w")
-    sys.stderr = sys.stderr or open(os.devnull, "w")
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     # some environments set a width of 0, which would print an empty help

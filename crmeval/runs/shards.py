@@ -194,7 +194,7 @@ def _ray():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # disables Ray's usage reports
     try:
         import ray
-        import ray.data
+        import ray.data  # noqa: F401 - loads the attribute ray.data
     except ImportError:
         raise ValueError("engine 'ray' needs the extra: pip install 'crmeval[ray]'") from None
     return ray
