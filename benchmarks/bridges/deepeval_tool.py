@@ -13,7 +13,7 @@ from deepeval import assert_test, evaluate
 from deepeval.errors import MissingTestCaseParamsError
 from deepeval.evaluate import DisplayConfig, ErrorConfig
 from deepeval.test_case import LLMTestCase
-from told import CONTEXT, RIGHT, WRONG, tell
+from trial import CONTEXT, RIGHT, WRONG, print_row
 
 from crmeval.bridges.adapters import deepeval_metric
 
@@ -84,6 +84,6 @@ with tempfile.TemporaryDirectory() as folder:
     evaluated()
     test_run(folder)
     os.chdir("/")
-tell(
+print_row(
     "deepeval", "assert_test, evaluate, deepeval test run; no score is an error; an answer with marks of rich"
 )

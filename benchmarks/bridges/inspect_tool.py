@@ -11,7 +11,7 @@ from inspect_ai import eval as evaluate
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.solver import generate
-from told import CONTEXT, RIGHT, WRONG, endpoint, ran, tell
+from trial import CONTEXT, RIGHT, WRONG, endpoint, print_row, ran
 
 from crmeval import run
 from crmeval.inspect import completeness, factuality, use_case
@@ -84,4 +84,6 @@ with tempfile.TemporaryDirectory() as folder:
     case = evaluate(use_case("update_crm_info", limit=2), model=model(said(RIGHT), said(WRONG)), **how)[0]
     assert case.status == "success" and "record_update" in {s.name for s in case.results.scores}
     by_command(folder)
-tell("inspect-ai", "scorers, epochs, a use case as a task, inspect eval and inspect log, its log as a run")
+print_row(
+    "inspect-ai", "scorers, epochs, a use case as a task, inspect eval and inspect log, its log as a run"
+)

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from told import endpoint, ran, tell
+from trial import endpoint, print_row, ran
 
 from crmeval import run
 from crmeval.bridges.lm_eval_tasks import write_lm_eval_task
@@ -43,4 +43,6 @@ with tempfile.TemporaryDirectory() as folder:
         mean = f"{math.fsum(values) / len(values):.4f}"
         part = table[table.index(f"crmeval_{case}") :]
         assert mean in part[part.index("factuality") :].split("\n")[0], (mean, table)
-tell("lm-eval", "two use cases as tasks, a dummy and a chat endpoint, its log as a run with the same figures")
+print_row(
+    "lm-eval", "two use cases as tasks, a dummy and a chat endpoint, its log as a run with the same figures"
+)

@@ -8,7 +8,7 @@ from pathlib import Path
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 import mlflow
-from told import CONTEXT, RIGHT, WRONG, ran, tell
+from trial import CONTEXT, RIGHT, WRONG, print_row, ran
 
 from crmeval import run
 from crmeval.bridges.adapters import mlflow_scorer
@@ -61,6 +61,6 @@ with tempfile.TemporaryDirectory() as folder:
     exported(folder, database)
     evaluated(database)
     os.chdir("/")
-tell(
+print_row(
     "mlflow", "export in Python and by command: a run for each system; mlflow.genai.evaluate with two scorers"
 )

@@ -9,7 +9,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from told import CONTEXT
+from trial import CONTEXT
 
 from crmeval.core.show import printable
 

@@ -8,7 +8,7 @@ os.environ["RAGAS_DO_NOT_TRACK"] = "true"
 
 from datasets import Dataset
 from ragas import EvaluationDataset, SingleTurnSample, evaluate
-from told import CONTEXT, RIGHT, WRONG, tell
+from trial import CONTEXT, RIGHT, WRONG, print_row
 
 from crmeval.bridges.adapters import ragas_metric
 
@@ -50,7 +50,7 @@ found, _ = values([facts], ragas_metric("completeness", names={"key_facts": "rub
 assert found["completeness"][0] > 0.5, found
 old = Dataset.from_list([{"question": "When?", "answer": WRONG, "contexts": [CONTEXT]}])
 assert evaluate(old, metrics=[ragas_metric("factuality")], show_progress=False)["factuality"] == [wrong]
-tell(
+print_row(
     "ragas",
     "evaluate over sets with and without columns; no score is NaN and a warning; rubrics as key facts",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true")
 
-from told import ran, tell
+from trial import print_row, ran
 
 from crmeval import run
 from crmeval.bridges.trackers import export_wandb
@@ -25,4 +25,4 @@ with tempfile.TemporaryDirectory() as folder:
     told = json.loads(ran(command, "export", f"{folder}/r", "--to", "wandb", "--json", cwd=other))
     files = list(Path(folder).rglob("offline-run-*/run-*.wandb"))
     assert len(files) == 2 and all(f.stat().st_size > 1000 for f in files), (told, files)
-tell("wandb", "export in Python and by command: a run for each system, kept on the disk")
+print_row("wandb", "export in Python and by command: a run for each system, kept on the disk")

@@ -11,7 +11,7 @@ from agents import (
 )
 from openai import AsyncOpenAI, BadRequestError
 from pydantic import BaseModel
-from told import ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
+from trial import ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
 
 set_tracing_disabled(True)
 GIVEN = []

@@ -1,5 +1,5 @@
 // Vercel's AI SDK with the provider for OpenAI (responses and chat) and the one for compatible servers.
-import { ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, check, dataIsWhole, left, load, raised, run, seen, until, whole } from "./told.mjs";
+import { ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, check, dataIsWhole, left, load, raised, run, seen, until, whole } from "./trial.mjs";
 
 const { generateObject, generateText, streamObject, streamText, stepCountIs, tool, Output } = await load("ai");
 const { createOpenAI } = await load("@ai-sdk/openai");

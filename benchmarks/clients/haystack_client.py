@@ -7,7 +7,7 @@ from haystack.tools import tool
 from haystack.utils import Secret
 from openai import InternalServerError
 from pydantic import BaseModel
-from told import ADDRESS, ECHO, KEY, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
+from trial import ADDRESS, ECHO, KEY, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
 
 
 class Caller(BaseModel):

@@ -4,7 +4,7 @@ import instructor
 import openai
 from instructor.core.exceptions import InstructorRetryException
 from pydantic import BaseModel
-from told import ADDRESS, ECHO, KEY, SAID, SYSTEM, data_is_whole, raised, run
+from trial import ADDRESS, ECHO, KEY, SAID, SYSTEM, data_is_whole, raised, run
 
 MESSAGES = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": SAID}]
 

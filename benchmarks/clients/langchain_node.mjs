@@ -1,5 +1,5 @@
 // LangChain for JavaScript.
-import { ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, check, dataIsWhole, load, raised, run, seen, whole } from "./told.mjs";
+import { ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, check, dataIsWhole, load, raised, run, seen, whole } from "./trial.mjs";
 
 const { ChatOpenAI } = await load("@langchain/openai");
 const { HumanMessage, SystemMessage, ToolMessage } = await load("@langchain/core/messages");

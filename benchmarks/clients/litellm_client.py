@@ -5,7 +5,7 @@ import json
 
 import litellm
 from pydantic import BaseModel
-from told import ADDRESS, ECHO, KEY, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, seen, whole
+from trial import ADDRESS, ECHO, KEY, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, seen, whole
 
 litellm.suppress_debug_info = True
 FIELDS = {k: {"type": "string"} for k in ("name", "phone", "email", "iban")}

@@ -6,7 +6,7 @@ from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
-from told import ADDRESS, ECHO, KEY, RESULT, SAID, SYSTEM, data_is_whole, raised, run, seen, whole
+from trial import ADDRESS, ECHO, KEY, RESULT, SAID, SYSTEM, data_is_whole, raised, run, seen, whole
 
 
 class Caller(BaseModel):

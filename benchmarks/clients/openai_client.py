@@ -5,7 +5,7 @@ import json
 
 import openai
 from pydantic import BaseModel
-from told import (
+from trial import (
     ADDRESS,
     ECHO,
     KEY,

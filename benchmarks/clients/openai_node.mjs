@@ -1,5 +1,5 @@
 // The official library for JavaScript.
-import { ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, check, dataIsWhole, left, load, raised, run, seen, until, whole } from "./told.mjs";
+import { ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, check, dataIsWhole, left, load, raised, run, seen, until, whole } from "./trial.mjs";
 
 const { default: OpenAI } = await load("openai");
 const { zodResponseFormat, zodTextFormat } = await load("openai/helpers/zod");

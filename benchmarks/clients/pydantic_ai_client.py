@@ -5,7 +5,7 @@ from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
-from told import ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
+from trial import ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
 
 
 class Caller(BaseModel):

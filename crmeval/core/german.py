@@ -41,24 +41,23 @@ def german_lines(
     words: Sequence[Any],  # Its words in order, each with `key` (lower case, no accents) and `start`
 ) -> list[tuple[int, int]]:  # (start, end) of each German line, in order
     "Return the lines that are German by their small words; a line without any is like the whole text."
-    marks, theirs = GERMAN.words("marks"), GERMAN.words("english")
-    german = [w.start for w in words if w.key in marks]
+    german = [w.start for w in words if w.key in GERMAN.words("marks")]
     if not german and _lists_nouns(words):
         return [(0, len(text))]
     if not german:
         return []
-    english = [w.start for w in words if w.key in theirs]
+    english = [w.start for w in words if w.key in GERMAN.words("english")]
     whole = len(german) > len(english)
     if not english:
         return [(0, len(text))]
-    out, start = [], 0
+    lines, start = [], 0
     for line in text.splitlines(keepends=True):
         here = start, start + len(line)
-        ours, theirs = _inside(german, here), _inside(english, here)
-        if ours > theirs or whole and ours == theirs:
-            out.append(here)
+        more = _inside(german, here) - _inside(english, here)
+        if more > 0 or whole and more == 0:
+            lines.append(here)
         start = here[1]
-    return out
+    return lines
 
 
 def _lists_nouns(words):

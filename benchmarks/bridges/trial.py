@@ -1,4 +1,4 @@
-"What every trial says, and the one case that all of them try."
+"What all trials share: their result as a row, a model on this machine, and the one case they try."
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ CONTEXT = "Agent: Your parcel arrives on Friday."
 RIGHT, WRONG = "It arrives on Friday.", "It arrives on Monday."
 
 
-def tell(package, what):
+def print_row(package, what):
     "The row of a trial that held."
     print(json.dumps({"package": package, "version": version(package), "tried": what, "holds": True}))
 

@@ -1,4 +1,4 @@
-// What all trials in JavaScript share; the same values as in told.py.
+// What all trials in JavaScript share; the same values as in trial.py.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
