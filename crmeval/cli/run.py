@@ -252,12 +252,14 @@ def _say_insight(run, out):
 
 def _say_protection(run, out):
     "Print what a layer prevents and costs, if the run measured it."
-    from crmeval.metrics.protection import protection_rows, protection_table
+    from crmeval.metrics.protection import protection_rows, protection_table, protection_words
     from crmeval.runs.run_parts import run_protection
 
     if profiles := run_protection(run):
         rows = protection_rows(profiles)
         out.say(f"\nwhat a layer prevents and costs\n{protection_table(profiles)}", protection=rows)
+        for text in protection_words(profiles):
+            out.say(f"\n{text}")
 
 
 def _say_robustness(run, out):

@@ -8,7 +8,7 @@ __all__ = ['PROTECTION_LIMITS', 'figure_cell', 'protection_section']
 # %% ../../nbs/pages/07_protection_section.ipynb #1567cb38
 from ..core.show import DASH, number
 from ..core.stats import Estimate
-from ..metrics.protection import FIGURES, Figure, Protection, value_kinds
+from ..metrics.protection import FIGURES, Figure, Protection, protection_words, value_kinds
 from .answer import REFERENCES
 from .figures import profile_of_lines, svg
 from ..runs.folder import Run
@@ -77,6 +77,7 @@ def protection_section(
     return {
         "profiles": profiles,
         "not_asked": [p.client for p in every if p not in profiles],
+        "in_words": protection_words(profiles),
         "picture": _picture(profiles, [c for c in order if c not in REFERENCES]),
         "rows": [_figure_row(f, profiles) for f in FIGURES.values()],
         "kinds": [_kind_row(k, profiles) for k in value_kinds(profiles)],
