@@ -393,10 +393,10 @@ def _is_left(r):
 
 # %% ../../nbs/detect/00_proper_names.ipynb #9b1f03ce
 def _german_names(run):
-    "Return the parts of a run in German text without pronouns, articles, greetings and roles."
+    "Return the parts of a run in German text without pronouns, greetings, roles and nouns beside a name."
     parts = [[]]
     for w in run:
-        if w.text[0].isupper() and (is_german_small_word(w.key) or w.key in GERMAN.words("roles")):
+        if w.text[0].isupper() and _is_beside_a_german_name(w.key, parts[-1]):
             parts.append([])
         elif parts[-1] or w.text[0].isupper():
             parts[-1].append(w)
@@ -404,6 +404,13 @@ def _german_names(run):
         while part and part[-1].text[0].islower():
             part.pop()
     return [p for p in parts if any(len(w.text) > 1 for w in p)]
+
+
+def _is_beside_a_german_name(key, before):
+    "Whether a word ends a name: 'Herrn Lukas Meier Unterlagen'. A surname may look like a noun."
+    if is_german_small_word(key) or key in GERMAN.words("roles"):
+        return True
+    return len(before) > 1 and is_german_noun(key) and key not in lexicon("surnames")
 
 
 def _is_german_term(r):

@@ -234,7 +234,9 @@ def _kind_by_form(value, kind):
         return kind
     if not any(c.isalpha() for c in value):
         digits = sum(c.isdigit() for c in value)
-        return "PHONE_NUMBER" if digits > 6 else "ACCOUNT_NUMBER" if digits > 4 else "keep"
+        if digits > 6:
+            return "PHONE_NUMBER"
+        return "ACCOUNT_NUMBER" if digits > 4 else "keep"
     return kind if len(value.split()) <= _MOST_WORDS else "keep"
 
 
