@@ -195,7 +195,9 @@ def test_a_closed_standard_input_is_told(here):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_behind_standard_error_keeps_the_exit_code(here):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_error_keeps_the_exit_code(unbuffered, here, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with open("/dev/full", "w", encoding="utf-8") as full:
         words = [sys.executable, "-m", "crmeval", "run", "--modle"]
         assert subprocess.run(words, stderr=full, stdout=subprocess.PIPE, timeout=60).returncode == 2

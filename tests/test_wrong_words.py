@@ -352,7 +352,9 @@ def test_a_reader_that_goes_away_stops_no_report(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_behind_standard_output_is_told_in_words(tmp_path):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_output_is_told_in_words(unbuffered, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with open("/dev/full", "w", encoding="utf-8") as full:
         words = [sys.executable, "-m", "crmeval", "--version"], [sys.executable, "-m", "crmeval", "plan"]
         for line in words:

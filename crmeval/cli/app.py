@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from .interrupts import interrupted
-from .words import STANDARD_INPUT, silence
+from .words import STANDARD_INPUT, silence, silence_if_full
 from ..core.keys import without_keys
 from ..core.near import did_you_mean, nearest
 from ..core.package_data import MissingExtra, data_path
@@ -182,6 +182,7 @@ def main(
             raise
         return 0 if e.code == 1 else int(e.code or 0)
     except (ValueError, OSError, RuntimeError) as e:
+        silence_if_full(sys.stdout)
         message = _by_its_word(_one_line(e, words), words)
         return _refused(f"{message}{_meant_option(message, words)}{_where(e, words)}")
     except Exception as e:
@@ -190,8 +191,10 @@ def main(
 
 def _refused(message):
     "Print an error and return the exit code; a full disk behind standard error does not change the code."
-    with contextlib.suppress(OSError):
+    try:
         print(f"crmeval: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        silence_if_full(sys.stderr)
     return 2
 
 

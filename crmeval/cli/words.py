@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
            'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
-           'new_file', 'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'on_terminal',
-           'print_heard', 'Output']
+           'new_file', 'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence',
+           'silence_if_full', 'on_terminal', 'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
 import contextlib
@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, TextIO
 
 from cyclopts import Group, Parameter
 
@@ -381,9 +381,21 @@ def plain_data(value):
     return plain_data(number()) if callable(number) else str(value)
 
 
-def silence() -> None:
-    "Discard all further standard output, also at exit."
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def silence(
+    stream: TextIO | None = None,  # None: standard output
+) -> None:
+    "Discard all further output of a stream, also at exit."
+    os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
+
+
+def silence_if_full(
+    stream: TextIO,
+) -> None:
+    "Discard what a stream cannot write; else Python would try again at exit, and change the exit code."
+    try:
+        stream.flush()
+    except OSError:
+        silence(stream)
 
 
 def on_terminal(
