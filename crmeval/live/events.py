@@ -103,7 +103,7 @@ def _json_or_none(line):
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
     "Yield the rows of a CSV file with a header and any separator; an empty cell is a gap."
-    for row in csv_dictionaries(path.read_bytes(), path.name, wanted=("reply", "time")):
+    for row in csv_dictionaries(path, wanted=("reply", "time")):
         yield {name: cell for name, cell in row.items() if cell != ""}
 
 

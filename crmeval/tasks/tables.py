@@ -257,27 +257,44 @@ def _numbered(lines, separator, first, name):
         raise ValueError(f"{name}, line {start} or soon after it: {why}; {advice}") from None
 
 
+_HEAD = 1_000_000  # bytes from which the encoding and the separator of a long table are detected
+
+
 def csv_dictionaries(
-    data: bytes,  # Contents of a table with a header
-    name: str,  # File name, for notes and errors
+    path: Path,  # A table with a header
     *,
     wanted: Iterable[str] = (),  # Expected columns, from which the separator is known
 ) -> Iterator[dict[str, str]]:  # Column -> cell, for the cells of a row that have a column
     "Yield the rows of a log leniently: short rows lack cells, bytes in no known encoding become '\ufffd'."
-    try:
-        text = file_text(data, name)
-    except ValueError:
-        text = data.decode("utf-8-sig", errors="replace")
     limit = csv.field_size_limit(_LONGEST_CELL)
     try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, wanted))
-        header = next((cells for cells in rows if cells), [])
-        yield from ({h.strip(): c for h, c in zip(header, cells) if h.strip()} for cells in rows if cells)
+        with _log_lines(path) as (lines, head):
+            rows = csv.reader(lines, delimiter=_separator(head, wanted))
+            header = next((cells for cells in rows if cells), [])
+            yield from ({h.strip(): c for h, c in zip(header, cells) if h.strip()} for cells in rows if cells)
     finally:
         csv.field_size_limit(limit)
 
 
-_HEAD = 1_000_000  # bytes from which the encoding and the separator of a long table are detected
+@contextlib.contextmanager
+def _log_lines(path):
+    "Yield (lines, text of the beginning); a long file is not held, and is UTF-8 or has a byte order mark."
+    with open(path, "rb") as f:
+        head = f.read(_HEAD)
+    if len(head) < _HEAD:
+        text = _lenient_text(head, path.name)
+        yield io.StringIO(text, newline=""), text
+        return
+    encoding = _encoding(head)
+    with open(path, encoding=encoding, errors="replace", newline="") as f:
+        yield _without_mark(f), head.decode(encoding, errors="replace").removeprefix("\ufeff")
+
+
+def _lenient_text(data, name):
+    try:
+        return file_text(data, name)
+    except ValueError:
+        return data.decode("utf-8-sig", errors="replace")
 
 
 def csv_stream(
