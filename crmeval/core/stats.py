@@ -46,10 +46,13 @@ def known_column(
 def number_column(
     values: Iterable[float | None] | np.ndarray,  # (n,) a list, an array, a column of a table
 ) -> np.ndarray:  # (n,) of float
-    "Return a column as an array of floats, with NaN for every missing value."
+    "Return a column as an array of floats, with NaN for every missing value; `ValueError` for a table."
+    if type(values) is np.ndarray and values.ndim != 1:
+        raise ValueError(f"values have the shape {values.shape}, expected one column, (n,)")
     if type(values) is np.ndarray and values.dtype.kind in "fiu":
         return values.astype(float)
-    return np.array([math.nan if v is None else v for v in known_column(values)], float)
+    column = getattr(values, "to_pylist", lambda: values)()  # an Arrow column holds objects, no numbers
+    return np.array([math.nan if v is None else v for v in known_column(column)], float)
 
 # %% ../../nbs/core/04_stats.ipynb #4c9c9063
 def proportion_estimate(

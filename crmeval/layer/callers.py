@@ -166,7 +166,8 @@ def _hash_of(name, caller, env):
         raise ValueError(f"the caller {name} has no key: give it key_env or key_hash")
     key = (env.get(caller.key_env) or "").strip()
     if not key:
-        raise ValueError(f"the key of the caller {name}: the environment variable {caller.key_env} is empty")
+        state = "is empty" if caller.key_env in env else "is not set"
+        raise ValueError(f"the key of the caller {name}: the environment variable {caller.key_env} {state}")
     try:
         return key_hash(key)
     except ValueError as e:
