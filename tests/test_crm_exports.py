@@ -11,6 +11,7 @@ import pytest
 
 from crmeval.tasks.columns import groups_by
 from crmeval.tasks.own_data import load_file, stream_file
+from crmeval.tasks.row_forms import unzipped
 from crmeval.tasks.rows import read_rows, row_slices
 from crmeval.tasks.tables import reading
 
@@ -275,3 +276,19 @@ def test_a_value_far_below_is_read_as_it_was_written(tmp_path, usual, value):
         assert last == value
     else:
         assert float(last) == float(value) and not re.match(r"0\d", value)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "cut"])
+def test_a_damaged_archive_is_refused_in_words(tmp_path, kind):
+    path = tmp_path / "export.zip"
+    rows = "id,conversation\n" + "".join(f"{n},Agent: Parcel {n * 7919} is late.\n" for n in range(2000))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.csv", rows)
+    data = bytearray(path.read_bytes())
+    if kind == "cut":
+        data[100:400] = b""
+    else:
+        data[60:600] = bytes(range(256)) * 2 + bytes(28)
+    path.write_bytes(bytes(data))
+    with pytest.raises(ValueError, match=r"export\.zip cannot be unpacked: \S"), unzipped(path):
+        pass

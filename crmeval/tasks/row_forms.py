@@ -15,6 +15,7 @@ import re
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -385,8 +386,9 @@ def unzipped(
                     raise ValueError(f"{path} holds no {member!r}; it holds {', '.join(names[:10])}")
                 taken = names if member is None else [member]
                 archive.extractall(into, taken)
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as e:
-            raise ValueError(f"{path} cannot be unpacked: {e}") from None
+        # RuntimeError: encrypted; NotImplementedError: an unknown method; the rest: damaged
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as e:
+            raise ValueError(f"{path} cannot be unpacked: {e or type(e).__name__}") from None
         try:
             yield Path(into, taken[0]) if len(taken) == 1 else Path(into)
         except ValueError as e:
