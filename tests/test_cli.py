@@ -15,7 +15,7 @@ import commands
 import endpoint
 import pytest
 
-from crmeval import leaderboard
+from crmeval import __version__, leaderboard
 from crmeval.core.records import read_jsonl, write_jsonl
 from crmeval.runs.folder import open_run
 
@@ -785,3 +785,15 @@ def test_a_budget_reaches_the_workers_of_a_cluster(words, tmp_path, monkeypatch)
     assert main([*said, "--out", str(tmp_path / "r"), "--no-progress"]) == 2
     told = dict(zip(words[::2], map(float, words[1::2]), strict=True))
     assert (asked[0].max_usd, asked[0].max_calls) == (told.get("--max-usd"), told.get("--max-calls"))
+
+
+@pytest.mark.parametrize("words", (["--help"], ["run", "--help"], ["agreement", "-h"], ["--version"]))
+def test_help_is_printed_and_not_displayed_in_a_notebook(words, capsys, monkeypatch):
+    "In a Jupyter kernel, rich would display the text, so that code which reads the output got nothing."
+    from rich import console
+
+    from crmeval.cli.app import main
+
+    monkeypatch.setattr(console, "_is_jupyter", lambda: True)
+    assert main(words) == 0
+    assert (__version__ if words == ["--version"] else "crmeval") in capsys.readouterr().out

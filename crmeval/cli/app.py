@@ -155,6 +155,10 @@ def make_app(
         help_epilogue=examples(),
         suppress_keyboard_interrupt=False,  # `main` prints the message
     )
+    if {"--help", "-h", "--version"} & set(words):
+        from rich.console import Console
+
+        app.console = Console(force_jupyter=False)  # in a notebook too, `main` prints and displays nothing
     for name, (function, says) in COMMANDS.items():
         more = _EPILOGUES[name]() if name == asked and name in _EPILOGUES else ""
         group, _, word = name.rpartition(" ")
