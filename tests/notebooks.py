@@ -25,6 +25,7 @@ from queue import Empty, SimpleQueue
 
 import ahead
 import proven
+import shown
 import tutorials
 
 LARGE = (
@@ -63,7 +64,7 @@ LONG = ("reports", "training", "tutorials", "validation")
 
 def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
     "Return path, whether it passed, seconds, and what it read (empty if it proves nothing)."
-    from nbdev.test import test_nb
+    import nbdev.test
 
     opened: set[str] = set()
     ahead.fit(path)
@@ -73,7 +74,12 @@ def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
     if tutorials.is_tutorial(path):
         started = time.monotonic()
         return path, tutorials.ran(path), time.monotonic() - started, {}
-    passed, seconds = test_nb(path, skip_flags=[], basepath=ROOT)
+    old = []
+    nbdev.test.CaptureShell = shown.comparing(old)
+    passed, seconds = nbdev.test.test_nb(path, skip_flags=[], basepath=ROOT)
+    if old and os.environ.get("CRMEVAL_DATA"):  # without data, cells print less
+        print("\n".join(f"{path.name} shows old output, {line}" for line in old), file=sys.stderr)
+        passed = False
     read = proven.inputs(path, opened) if passed and opened else {}
     if read and (not proven.proves(path, opened, read) or proven.lacking()):
         read = {}

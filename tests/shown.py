@@ -1,0 +1,112 @@
+"""Compare the outputs that a notebook shows with those that its code gives now.
+
+A page shows stored outputs. If code or data change, nothing else would notice that a figure on it is old.
+Numbers may differ by one unit of their last digit or by one per cent, as processors round differently. Times,
+sizes, dates and random identifiers are ignored, and so are pictures. In the cells of `VARYING`, only the
+words are compared.
+"""
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
+TIMED = re.compile(
+    r"\d ?(?:ms|µs|s|min|kB|MB|GB)\b"
+    r"|\b(?:seconds?|minutes|milliseconds|CPU|latency|p50|p99|took)\b|a second|/s\b"
+)
+PASSING = (
+    r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::[\d.]+)?(?:Z|[-+]\d\d:\d\d)?)?",  # dates
+    r"\b0x[0-9a-f]+\b",  # addresses
+    r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b",  # digests
+    r"\[?\b[A-Z]+_[A-Z0-9]{5}\b\]?",  # placeholders
+    r"(?:/[\w.-]+)+/tmp\w+|/tmp/[\w./-]+|\btmp\w{8}\b",  # folders
+    r"(?:\d+%\|[^|]*\|.*|Generating .* split:.*)",  # progress
+    r"127\.0\.0\.1:\d+",
+)
+VARYING = {
+    "6d437a3c": "index: seconds of the leaderboard",
+    "bde030cf": "index: seconds of the leaderboard",
+    "8a4aff7d": "connect/37_ingest: seconds of a copy",
+    "5f48a282": "metrics/48_retrieval: milliseconds of a question",
+    "49bcafd3": "validation/13_retrievers: milliseconds of a question",
+    "2ebbc3b9": "validation/14_own_questions: milliseconds of a question",
+    "54b5d2a3": "validation/13_metric_trial: seconds of a trial",
+    "0a48a4ee": "runs/01_rate_limits: identifiers of bookings",
+    "b74c5ca0": "runs/02_traffic: which calls had to wait",
+    "838989d7": "runs/05_runner: answers until the stop",
+}
+ABSENT = re.compile(r"skipped|not installed|is not set|no data at hand", re.IGNORECASE)
+
+
+def of_output(output) -> str:
+    "Return the text of one output as a reader sees it; '' for pictures and standard error."
+    if output["output_type"] == "stream":
+        return "".join(output["text"]) if output.get("name") == "stdout" else ""
+    data = output.get("data", {})
+    if "image/svg+xml" in data or "image/png" in data:
+        return ""
+    for kind in ("text/markdown", "text/html", "text/plain"):
+        if kind in data:
+            text = "".join(data[kind])
+            text = re.sub(r"<(style|script|svg)\b.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+            return html.unescape(re.sub(r"<[^<>]+>", " ", text)) + "\n"
+    return ""
+
+
+def text_of(outputs: Sequence) -> str:
+    "Return what was printed and then what was displayed; the order between them depends on the shell."
+    streams = sorted(outputs, key=lambda o: o["output_type"] != "stream")
+    return "".join(map(of_output, streams))
+
+
+def settled(text: str) -> Iterator[tuple[str, list[str]]]:
+    "Yield (words, numbers) of each line that does not depend on the moment."
+    for line in text.splitlines():
+        for pattern in PASSING:
+            line = re.sub(pattern, "~", line)
+        numbers = [] if TIMED.search(line) else NUMBER.findall(line)
+        words = " ".join(re.sub(r"[-─━═|+]{3,}", "", NUMBER.sub("#", line)).split())
+        if words:
+            yield words, numbers
+
+
+def near(a: str, b: str) -> bool:
+    "Whether two printed numbers are equal up to one unit of the last digit of a fraction, or one per cent."
+    x, y = (float(n.replace(",", "")) for n in (a, b))
+    digits = min(len(n.partition("e")[0].partition(".")[2]) for n in (a, b))
+    unit = 10.0**-digits if digits and "e" not in a + b else 0.0
+    return abs(x - y) <= max(1.01 * unit, 0.01 * abs(x))
+
+
+def stale(shown: Sequence, given: Sequence, *, varying: bool = False) -> str | None:
+    "Return what differs between shown and given outputs of a cell, or None; `varying`: numbers may differ."
+    old, new = text_of(shown), text_of(given)
+    if not old.strip() or (ABSENT.search(new) and not ABSENT.search(old)):
+        return None
+    before, after = list(settled(old)), list(settled(new))
+    for (words, numbers), (words_now, numbers_now) in zip(before, after):
+        if words != words_now:
+            return f"shows {words[:90]!r}, gives {words_now[:90]!r}"
+        pairs = zip(numbers, numbers_now)
+        if len(numbers) == len(numbers_now) and not varying and (far := [p for p in pairs if not near(*p)]):
+            return f"{words[:90]!r}: shows {far[0][0]}, gives {far[0][1]}"
+    if len(before) != len(after):
+        return f"shows {len(before)} lines, gives {len(after)}"
+    return None
+
+
+def comparing(found: list[str]) -> type:
+    "Return a shell for `test_nb` that appends to `found` what is old in the cells that it runs."
+    from execnb.shell import CaptureShell
+
+    class Comparing(CaptureShell):
+        def cell(self, cell, **options):
+            shown = cell.get("outputs", []) if cell.cell_type == "code" else []
+            super().cell(cell, **options)
+            if shown and not self.exc:
+                name = cell.get("id", "")
+                why = stale(shown, cell.get("outputs", []), varying=name in VARYING)
+                found.extend([f"cell {name}: {why}"] if why else [])
+
+    return Comparing
