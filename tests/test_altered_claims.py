@@ -1,7 +1,9 @@
 "A claim that changes how often, whether, when, where or who is no support, and a denied fact is not stated."
 
 import itertools
+import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from crmeval.judges.embedded import EmbeddedJudge
 from crmeval.judges.near_misses import marks_of, near_miss
 from crmeval.judges.opposed import fact_denied, roles_exchanged
 
+PAIRS = Path(__file__).parent.parent / "nbs" / "judges" / "polarity_claims.jsonl"
 # (what the source says, a right claim, an altered one); none stands in the table's words alone
 TRIPLES = {
     "frequency": (
@@ -244,3 +247,27 @@ def test_a_digit_of_any_kind_is_read_or_left_alone(digit):
         claim = "The lift is checked " + form.format(digit, digit) + "."
         assert factuality(claim, source=f"{claim} The tenant knows it.").points >= 3
         assert 1 <= factuality(claim, source="The lift is checked 2 days after rain.").points <= 4
+
+
+OPPOSITES = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_pairs_of_opposite_claims_cover_all_forms():
+    assert len(OPPOSITES) == 60 and sum(r["held"] for r in OPPOSITES) == 30
+    assert len({r["domain"] for r in OPPOSITES}) == 8 and {r["kind"] for r in OPPOSITES} == {
+        "chat",
+        "mail",
+        "call note",
+    }
+    for r in OPPOSITES:
+        assert 4 <= len(r["source"].splitlines()) <= 10 and r["right"] != r["wrong"], r["id"]
+        assert not {r["right"], r["wrong"]} & set(r["source"].splitlines()), r["id"]
+
+
+@pytest.mark.parametrize(("held", "right", "wrong"), [(True, 22, 16), (False, 23, 18)])
+def test_opposite_claims_pass_no_more_often_than_before(held, right, wrong):
+    "The goal is 12 %. The bounds are the shares reached, to prevent regressions."
+    judge, rows = EmbeddedJudge(), [r for r in OPPOSITES if r["held"] == held]
+    said = [judge.supported([r["right"], r["wrong"]], source=r["source"]) for r in rows]
+    assert sum(bool(a.yes) for a, _ in said) >= right
+    assert sum(bool(b.yes) for _, b in said) <= wrong
