@@ -390,6 +390,7 @@ def about_reply(
         "reason": reply.reason,
         "decision": reply.way.decision,
         "masked": dict(reply.masked),
+        **({"schema": dict(fit.detail, reason=fit.reason)} if (fit := reply.way.of("schema")) else {}),
         "sources": [{"title": s.title, "url": s.url} for s in reply.sources],
         "added_ms": round(1000 * reply.added_s, 2),
     }

@@ -320,6 +320,8 @@ def _check_answer(reply):
 
 def _reply_headers(reply):
     told = {"x-crmeval-reply": reply.id, "x-crmeval-decision": reply.way.decision}
+    if fit := reply.way.of("schema"):
+        told["x-crmeval-schema"] = fit.detail["status"]
     return told | {"x-request-id": reply.id}  # the header that client libraries show
 
 
