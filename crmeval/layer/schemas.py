@@ -392,7 +392,7 @@ def _validator_for(schema: Any) -> Any:
 class Fit:
     "Whether an answer fits a schema; contains no value and no name of the answer."
 
-    status: str  # 'fits', 'differs', 'not_json' or 'unchecked'
+    status: str  # 'fits', 'differs', or 'unchecked'
     reason: str = ""  # Keywords of the schema that do not hold and how deep, or why nothing was checked
 
     @property
@@ -409,7 +409,7 @@ def fit_of(
     try:
         data = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        return Fit("not_json", "it is not JSON")
+        return Fit("differs", "it is not JSON")
     held = _left.set([_MOST_REFERENCES])
     try:
         found = list(islice(_validator_for(schema).iter_errors(data), 3))
@@ -439,30 +439,26 @@ def answer_fits(
     text: str,  # The answer with its values put back; '': there is none
     calls: Sequence[Mapping],  # Tool calls with their values put back
     wanted: Mapping[str, Any],  # Request fields as the application sent them
-) -> list[tuple[Fit, bool]]:  # (result, whether `strict` was asked for), for each text that has a schema
+) -> list[Fit]:  # For each text that has a schema, and each call of a function that was not offered
     "Check an answer and its calls against the schemas of the request."
     out = []
-    schema, strict = _schema_in(wanted.get("response_format"), "json_schema", "schema")
+    schema = _schema_in(wanted.get("response_format"), "json_schema", "schema")
     if text and schema is not None:
-        out.append((fit_of(text, schema), strict))
+        out.append(fit_of(text, schema))
     tools = {_name_in(tool): tool for tool in wanted.get("tools") or ()}
     for call in calls if tools else ():
         name = _name_in(call)
         if name not in tools:
-            out.append((Fit("differs", "a call of a function that was not offered"), False))
-            continue
-        schema, strict = _schema_in(tools[name], "function", "parameters")
-        if schema is not None:
-            out.append((fit_of(str(call["function"].get("arguments", "")), schema), strict))
+            out.append(Fit("differs", "a call of a function that was not offered"))
+        elif (schema := _schema_in(tools[name], "function", "parameters")) is not None:
+            out.append(fit_of(str(call["function"].get("arguments", "")), schema))
     return out
 
 
-def _schema_in(given: Any, part: str, key: str) -> tuple[Any, bool]:
-    "Return (schema, whether it is strict) of a format or function; None without a schema."
+def _schema_in(given: Any, part: str, key: str) -> Any:
+    "Return the schema of a format or function; None without a schema."
     held = given.get(part) if isinstance(given, Mapping) else None
-    if not isinstance(held, Mapping) or not isinstance(held.get(key), Mapping):
-        return None, False
-    return held[key], held.get("strict") is True
+    return held[key] if isinstance(held, Mapping) and isinstance(held.get(key), Mapping) else None
 
 
 def _name_in(given: Any) -> str:
@@ -470,20 +466,20 @@ def _name_in(given: Any) -> str:
     return str(held.get("name", "")) if isinstance(held, Mapping) else ""
 
 
-_BY_WEIGHT = ("differs", "not_json", "unchecked", "fits")
+_BY_WEIGHT = ("differs", "unchecked", "fits")
 
 
 def schema_record(
-    fits: Sequence[tuple[Fit, bool]],  # From `answer_fits`, not empty
+    fits: Sequence[Fit],  # From `answer_fits`, not empty
     timer: Timer,
-) -> StepRecord:  # 'pass', 'flag', or 'refuse' if a strict schema does not hold
-    "Return the step record of a check."
-    bad = [fit for fit, _ in fits if fit.status in ("differs", "not_json")]
-    unknown = [fit for fit, _ in fits if fit.status == "unchecked"]
-    status = min((fit.status for fit, _ in fits), key=_BY_WEIGHT.index)
+    action: str = "flag",  # Decision if an answer does not fit: 'pass', 'flag' or 'refuse'
+) -> StepRecord:
+    "Return the step record of a check; what could not be checked is flagged."
+    bad = [fit for fit in fits if fit.status == "differs"]
+    unknown = [fit for fit in fits if fit.status == "unchecked"]
+    status = min((fit.status for fit in fits), key=_BY_WEIGHT.index)
     said = [f"the answer does not fit the schema: {fit.reason}" for fit in bad]
     said += [f"the schema was not checked: {fit.reason}" for fit in unknown]
-    decision = "flag" if said else "pass"
-    if any(fit.status == "differs" and strict for fit, strict in fits):
-        decision = "refuse"
+    unless_bad = "flag" if unknown else "pass"
+    decision = action if bad else unless_bad
     return timer.record("schema", decision, "; ".join(dict.fromkeys(said)), status=status, checked=len(fits))

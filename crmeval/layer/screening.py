@@ -59,13 +59,15 @@ class ScreeningPolicy:
     canary: str = "refuse"
     links: str = "replace"  # Action for links to hosts that are not in `hosts`
     hosts: Sequence[str] = ()  # 'kb.example', or '*.example' for every host below it
+    schema: str = "flag"  # Data that do not fit the request's schema: pass, flag or refuse
     sentence: str = "This answer was withheld. Please ask a colleague."  # Replaces a refused answer
     gap: str = "[removed]"  # Replaces a removed part
 
     def __post_init__(self):
         for name in ("harm", "leaks", "canary", "links"):
             check_known(getattr(self, name), ACTIONS, f"the action of {name}")
-        check_known(self.unread, ("pass", "flag", "refuse"), "the action of unread")
+        for name in ("unread", "schema"):
+            check_known(getattr(self, name), ("pass", "flag", "refuse"), f"the action of {name}")
         _check_actions(self.toxicity, CATEGORIES, "toxicity")
         _check_actions(self.leak_kinds, sorted(known_kinds()), "leak_kinds")
         for name, least in {**self.thresholds, "threshold": self.threshold}.items():

@@ -186,7 +186,7 @@ class Trip:
             fits = answer_fits(text, calls, draft.wanted)
             if not fits:
                 return calls, False
-            record = schema_record(fits, timer)
+            record = schema_record(fits, timer, self.policy.screening.schema)
         self.note(record, text)
         misfit = record.decision == "refuse"
         return () if misfit else calls, misfit
