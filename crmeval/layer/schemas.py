@@ -100,9 +100,10 @@ def _ways(form: Form) -> list[str]:
     "Return a value, and other forms in which a schema may want it."
     value = form.value
     found = [value, value.lower(), re.sub(r"\s", "", value)]
-    found += [word for word in re.findall(r"[^\W\d_]{2,}", value)]
     digits = re.sub(r"\D", "", value)
-    if len(digits) >= 5:
+    if len(digits) < 5 and "@" not in value:
+        found += re.findall(r"[^\W\d_]{3,}", value)
+    elif len(digits) >= 5:
         found += [digits, digits[-7:], re.sub(r"[\W_]", "", value)]
     found += re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", value) if form.word in _dated() else []
     return list(dict.fromkeys(found))
