@@ -19,6 +19,7 @@ from ..core.estimates import is_number
 from ..core.near import did_you_mean
 from ..core.records import Usage, storable
 from .chat_messages import part_text
+from .json_place import strict_json
 from .reply import Reply
 from .server_policy import ServerPolicy
 
@@ -209,7 +210,7 @@ def read_json(
 ) -> dict:
     "Parse a body as JSON object; raises `Refused` for anything else, and for too deep nesting."
     try:
-        body = json.loads(raw.decode("utf-8"), parse_constant=_no_number)
+        body = strict_json(raw.decode("utf-8"))
     except RecursionError:
         raise Refused(400, "the body is nested too deeply", code="invalid_json") from None
     except ValueError:
@@ -236,10 +237,6 @@ def is_deeper(
             return False
         level = [v for part in level for v in (part.values() if isinstance(part, dict) else part)]
     return True
-
-
-def _no_number(word):
-    raise ValueError(word)
 
 
 def read_chat(

@@ -6,7 +6,6 @@
 __all__ = ['FORMATS', 'loosened', 'loosened_fields', 'Fit', 'fit_of', 'answer_fits', 'schema_record']
 
 # %% ../../nbs/layer/14_schemas.ipynb #f7f05f8e
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from .json_place import strict_json
 from .linear_patterns import linear_pattern
 from .placeholders import Form, kind_word
 from .steps import StepRecord, Timer
@@ -408,7 +408,7 @@ def fit_of(
 ) -> Fit:
     "Check a JSON text against a schema: bounded in time, and without fetching anything."
     try:
-        data = json.loads(text, parse_constant=_no_number)
+        data = strict_json(text)
     except (ValueError, RecursionError):
         return Fit("differs", "it is not JSON")
     held = _left.set([_MOST_REFERENCES])
@@ -424,10 +424,6 @@ def fit_of(
         _left.reset(held)
     told = dict.fromkeys(_in_words(error) for error in found)
     return Fit("differs", ", ".join(told)) if told else Fit("fits")
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(word)
 
 
 def _in_words(error: Any) -> str:

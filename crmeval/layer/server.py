@@ -248,6 +248,10 @@ async def _body_of(request, limit) -> dict:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refused(415, "the body is to be application/json", code="content_type")
+    packed = request.headers.get("content-encoding", "identity").strip().lower()
+    if packed not in ("", "identity"):
+        said = f"the body is to be sent as it is, not packed as {packed[:20]!r}"
+        raise Refused(415, said, code="content_encoding")
     too_long = Refused(413, f"the body is longer than {limit:,} bytes", code="body_too_large")
     told = request.headers.get("content-length", "")
     if told.isdigit() and int(told[:20]) > limit:

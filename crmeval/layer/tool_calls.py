@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .demasking import demask_data, demasked
+from .json_place import strict_json
 from .placeholders import Vault
 from .screening import ScreeningPolicy, screen, without_controls
 from .steps import StepRecord, timed
@@ -29,6 +30,11 @@ _NO_WORDS = (  # Keys of tools and schemas whose text is structure; any other te
     *("type", "name", "format", "dependentRequired", "contentEncoding", "contentMediaType"),
     *("$id", "$schema", "$anchor", "$dynamicAnchor", "$vocabulary", "pattern", *_NAMING),
 )
+_STRUCTURE = (  # Their text may be anybody's words all the same, and is looked at like a name
+    *("type", "format", "contentEncoding", "contentMediaType"),
+    *("$id", "$schema", "$anchor", "$dynamicAnchor"),
+)
+_JSON_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null", "function", "json_schema")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$.-]*|\W*|\S*://\S*")  # URLs belong to the schema
 
 
@@ -133,6 +139,8 @@ class _Words:
             return {self.pattern(k): self.changed(v, False) for k, v in value.items()}
         if key == "pattern" and isinstance(value, str):
             return self.pattern(value)
+        if key in _STRUCTURE and isinstance(value, str):
+            return value if value in _JSON_TYPES else self.name(value)
         if key in _NAMING and (isinstance(value, str) or _is_texts(value)):
             return with_words(value, partial(_renamed, name=self.name), True)
         return self.changed(value, _is_said(key, value))
@@ -244,7 +252,7 @@ def restored_calls(
 
 def _restored(text, vault, invented):
     try:
-        data = json.loads(text)
+        data = strict_json(text)
     except (ValueError, RecursionError):
         return demasked(text, vault, invented).text
     return json.dumps(demask_data(data, vault, invented), ensure_ascii=False)
@@ -272,7 +280,7 @@ def screened_calls(
 def _plain_arguments(text):
     "Remove control characters from arguments, also JSON-escaped ones."
     try:
-        return json.dumps(_plain(json.loads(text)), ensure_ascii=False)
+        return json.dumps(_plain(strict_json(text)), ensure_ascii=False)
     except (ValueError, RecursionError):
         return without_controls(text)
 
@@ -286,8 +294,20 @@ def _plain(value):
 
 
 def _values_in(text):
-    "Return the strings in arguments; the text itself if it is not JSON."
+    "Return the strings in arguments, keys too; the text itself if it is not JSON."
     try:
-        return [*words_in(json.loads(text), said=True)]
+        return [*_strings(strict_json(text))]
     except (ValueError, RecursionError):
         return [text]
+
+
+def _strings(data):
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield key
+            yield from _strings(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _strings(value)
