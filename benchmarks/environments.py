@@ -1,4 +1,4 @@
-"""What the trials of clients and bridges share: an environment for each package, and their file of results."""
+"""What trials of clients and bridges share: an environment for each package, and their file of results."""
 
 import argparse
 import json

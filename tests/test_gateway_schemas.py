@@ -310,3 +310,41 @@ def test_a_number_in_a_schema_is_masked_like_a_number_in_a_message():
     reply = asked_with(model, record, said="Call 14155550134.", response_format=form_of(held))
     assert "5550134" not in json.dumps(model.seen)
     assert reply.text.strip('"') == "14155550134"
+
+
+def slow_answers():
+    rows = [{"a": n} for n in range(9000)]
+    texts = ["b" * 2000 + "a"] * 400
+    yield "items compared in pairs", rows, {"uniqueItems": True}
+    yield (
+        "items compared with a long list",
+        rows,
+        {"items": {"not": {"enum": [{"b": n} for n in range(9000)]}}},
+    )
+    yield "many texts with a long pattern", texts, {"items": {"pattern": "^(b{1,50}){1,15}a?b*a$"}}
+    yield (
+        "many keys",
+        dict.fromkeys(map(str, range(9000)), 1),
+        {"patternProperties": {f"^x{n}$": {} for n in range(300)}},
+    )
+    yield "choices in choices", rows, {"items": {"anyOf": [{"required": [f"k{n}"]} for n in range(300)]}}
+
+
+@pytest.mark.parametrize(
+    "data, schema", [case[1:] for case in slow_answers()], ids=[c[0] for c in slow_answers()]
+)
+def test_no_answer_holds_the_gateway(data, schema):
+    began = time.process_time()
+    reply = asked_with(Says(json.dumps(data)), {}, said="Hello.", response_format=form_of(schema))
+    assert time.process_time() - began < 40
+    assert reply.way.of("schema").detail["status"] in ("fits", "differs", "unchecked")
+
+
+def test_no_patterns_of_a_request_hold_the_gateway():
+    fields = {f"f{n}": {**TEXT, "pattern": f"^(?:[\\w@. ]?){{{600 + n}}}$"} for n in range(120)}
+    record = {f"mail{n}": f"somebody.{n}@mail{n}.example" for n in range(40)}
+    began = time.process_time()
+    model = Says("{}")
+    asked_with(model, record, response_format=form_of({"type": "object", "properties": fields}))
+    assert time.process_time() - began < 40
+    assert len(model.seen["response_format"]["json_schema"]["schema"]["properties"]) == 120

@@ -149,6 +149,9 @@ class LinearPattern:
             raise ValueError(f"this pattern is not read here ({e})") from None
         self._nodes = graph.nodes
 
+    def __len__(self) -> int:
+        return len(self._nodes)
+
     def search(
         self,
         text: str,

@@ -6,6 +6,7 @@
 __all__ = ['FORMATS', 'loosened', 'loosened_fields', 'Fit', 'fit_of', 'answer_fits', 'schema_record']
 
 # %% ../../nbs/layer/14_schemas.ipynb #f7f05f8e
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from .json_place import strict_json
-from .linear_patterns import linear_pattern
+from .linear_patterns import LinearPattern, linear_pattern
 from .placeholders import Form, kind_word
 from .steps import StepRecord, Timer
 
@@ -86,6 +87,7 @@ FORMATS: dict[str, Callable[[str], bool]] = {  # Name of a format -> whether a t
 }
 
 # %% ../../nbs/layer/14_schemas.ipynb #b6459d0b
+_MOST_ROOM = 4_000_000  # steps through patterns for one request, a few seconds; then it is in doubt
 _MOST_FORMS = 60  # with more values, every limited text is loosened: the exact answer would take too long
 _OF_FORMAT = {  # Format -> kinds of values that may stand there in any spelling; other formats: every kind
     **dict.fromkeys(("email", "idn-email"), ("EMAIL_ADDRESS", "USERNAME", "OTHER")),
@@ -119,17 +121,23 @@ class _Room:
 
     def __init__(self, forms: Sequence[Form]):
         self.forms, self._patterns = forms, {}
-        self.many = len(forms) > _MOST_FORMS
+        self.many, self._left = len(forms) > _MOST_FORMS, _MOST_ROOM
         self.shortest = min((len(form.placeholder) for form in forms), default=0)
 
     def pattern(self, source: str) -> bool:
         "Whether a pattern takes a value where it does not take the placeholder."
         if source not in self._patterns:
             found = None if self.many else linear_pattern(source)
-            self._patterns[source] = found is None or any(
-                found.takes(way, form.placeholder) for form in self.forms for way in _ways(form)
-            )
+            self._patterns[source] = found is None or self._takes(found)
         return self._patterns[source]
+
+    def _takes(self, pattern: LinearPattern) -> bool:
+        for form in self.forms:
+            for way in _ways(form):
+                self._left -= len(pattern) * (len(way) + 20) * (1 + len(pattern) // 50)
+                if self._left < 0 or pattern.takes(way, form.placeholder):  # in doubt, it may stand
+                    return True
+        return False
 
     def format(self, name: str) -> bool:
         "Whether a value may be what a format describes."
@@ -269,8 +277,8 @@ def _types(node: Mapping, default: str) -> list[str]:
     return [k for k in (given if isinstance(given, list) else [given]) if isinstance(k, str)]
 
 # %% ../../nbs/layer/14_schemas.ipynb #06cb4e5b
-_MOST_REFERENCES = 5000  # references that one check follows
-_left: ContextVar[list[int]] = ContextVar("references_left")
+_MOST_STEPS = 100_000  # keywords that one check applies, a few seconds
+_left: ContextVar[list[int]] = ContextVar("steps_left")
 _GRAMMAR = "rfc3987_syntax"  # loaded by jsonschema if installed; compiling it takes two seconds
 
 
@@ -302,10 +310,21 @@ def _jsonschema() -> Any:
 def _found(source: Any, text: str) -> bool:
     "Whether a pattern matches, in bounded time."
     pattern = linear_pattern(source) if isinstance(source, str) else None
-    found = pattern.search(text) if pattern else None
-    if found is None:
+    if pattern is None:
         raise _Unchecked("a pattern is not read here")
+    _take(1 + len(text) * len(pattern) // 50)
+    found = pattern.search(text)
+    if found is None:
+        raise _Unchecked("a text is too long for its pattern")
     return found
+
+
+def _take(steps: int) -> None:
+    "Count steps of the check that runs."
+    left = _left.get()
+    left[0] -= steps
+    if left[0] < 0:
+        raise _Unchecked("it takes too many steps")
 
 
 def _pattern(validator, source, instance, schema):
@@ -347,14 +366,29 @@ def _error(keyword: str) -> Any:
     return _jsonschema().ValidationError(keyword)
 
 
+def _unique(validator, given, instance, schema):
+    "Compare items as texts: pairwise, thousands of them take minutes."
+    if given is not True or not isinstance(instance, list):
+        return
+    seen = {json.dumps(_plain_numbers(item), sort_keys=True) for item in instance}
+    if len(seen) < len(instance):
+        yield _error("uniqueItems")
+
+
+def _plain_numbers(data: Any) -> Any:
+    "Return data with 1.0 as 1: JSON has one kind of numbers."
+    if isinstance(data, dict):
+        return {key: _plain_numbers(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_plain_numbers(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
+
+
 def _counted(follow: Callable) -> Callable:
-    "Return a keyword's check that counts how often it is used."
+    "Return a keyword's check that counts how often it is used, and how many values it compares."
 
     def counting(validator, given, instance, schema):
-        left = _left.get()
-        left[0] -= 1
-        if left[0] < 0:
-            raise _Unchecked("its references are too many")
+        _take(1 + (len(given) // 5 if isinstance(given, (list, dict)) else 0))
         yield from follow(validator, given, instance, schema) or ()
 
     return counting
@@ -370,11 +404,10 @@ def _class_for(base: Any) -> Any:
         "additionalProperties": _additional_properties,
         "unevaluatedProperties": _unevaluated,
         "unevaluatedItems": _unevaluated,
+        "uniqueItems": _unique,
     }
-    known = base.VALIDATORS
-    ours = {name: check for name, check in ours.items() if name in known}
-    ours |= {k: _counted(known[k]) for k in ("$ref", "$dynamicRef", "$recursiveRef") if k in known}
-    return _jsonschema().validators.extend(base, ours)
+    checks = {name: _counted(ours.get(name, check)) for name, check in base.VALIDATORS.items()}
+    return _jsonschema().validators.extend(base, checks)
 
 
 def _validator_for(schema: Any) -> Any:
@@ -411,7 +444,7 @@ def fit_of(
         data = strict_json(text)
     except (ValueError, RecursionError):
         return Fit("differs", "it is not JSON")
-    held = _left.set([_MOST_REFERENCES])
+    held = _left.set([_MOST_STEPS])
     try:
         found = list(islice(_validator_for(schema).iter_errors(data), 3))
     except _Unchecked as e:
