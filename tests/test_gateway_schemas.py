@@ -348,3 +348,36 @@ def test_no_patterns_of_a_request_hold_the_gateway():
     asked_with(model, record, response_format=form_of({"type": "object", "properties": fields}))
     assert time.process_time() - began < 20
     assert len(model.seen["response_format"]["json_schema"]["schema"]["properties"]) == 120
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+@pytest.mark.parametrize("said, status", [('{"phone": "<PHONE>"}', "fits"), ('{"phone": 3}', "differs")])
+def test_the_gateway_reports_the_check_in_a_field_and_a_header(path, said, status):
+    pytest.importorskip("starlette")
+    import httpx
+
+    from crmeval.layer.server import gateway_app
+
+    model = Says(said)
+    app = gateway_app({"m": TrustLayer(model, {"stream": "sentences"})})
+    phone = {"type": "object", "properties": {"phone": {**TEXT, "pattern": r"^\+[\d ]+$"}}}
+    text = "My name is Ada Brook, call me at +1 415 555 0134."
+    if path == "/responses":
+        form = {"type": "json_schema", "name": "row", "schema": phone, "strict": True}
+        body = {"model": "m", "input": text, "text": {"format": form}}
+    else:
+        body = {
+            "model": "m",
+            "messages": [{"role": "user", "content": text}],
+            "response_format": form_of(phone),
+        }
+
+    async def work():
+        told = {"transport": httpx.ASGITransport(app), "base_url": "http://localhost/v1"}
+        async with httpx.AsyncClient(**told) as http:
+            return [await http.post(path, json={**body, "stream": stream}) for stream in (False, True)]
+
+    whole, streamed = asyncio.run(work())
+    assert whole.headers["x-crmeval-schema"] == status == whole.json()["crmeval"]["schema"]["status"]
+    assert f'"schema":{{"status":"{status}"' in streamed.text
+    assert ("+1 415 555 0134" in whole.text) is (status == "fits")

@@ -200,7 +200,7 @@ def masked_draft(
         out = _named(_mapped(draft, lambda text: masked.get(text, text)), labels)
         fields, loosened = loosened_fields(out.fields, session.vault.forms())
         decision = "replace" if counts or out.names else "pass"
-        detail = {"loosened": loosened} if loosened else {}
+        detail: dict[str, Any] = {"loosened": loosened} if loosened else {}
         return replace(out, fields=fields), timer.record("masking", decision, masked=counts, **detail)
 
 
