@@ -381,3 +381,29 @@ def test_the_gateway_reports_the_check_in_a_field_and_a_header(path, said, statu
     assert whole.headers["x-crmeval-schema"] == status == whole.json()["crmeval"]["schema"]["status"]
     assert f'"schema":{{"status":"{status}"' in streamed.text
     assert ("+1 415 555 0134" in whole.text) is (status == "fits")
+
+
+def test_no_value_of_a_schema_stays_behind_in_a_memory():
+    import gc
+
+    name = "Zoltanka" + "rovsky"
+    schema = json.loads(
+        '{"properties": {"a": {"pattern": "^%s$"}}, "patternProperties": {"^%sx": {}}}' % (name, name)
+    )
+    tools, form = tools_of(schema), form_of(schema)
+    asked_with(Says('{"a": "b", "c": 1}'), {"name": name}, response_format=form, tools=tools)
+    del schema, tools, form
+    gc.collect()
+    texts = [o for o in gc.get_objects() if isinstance(o, (dict, list, tuple, set))]
+    kept = [x for o in texts for x in o if isinstance(x, str) and name in x and x != name]
+    assert not kept and not [key for key in re._cache if name in str(key)]
+
+
+@pytest.mark.parametrize("gap", [r"\s", r"\s+", "[ _-]", r"\W*", r"[\s_]", r"\ "])
+def test_a_name_in_a_pattern_is_found_whatever_parts_its_words(gap):
+    record = record_of(random.Random(gap))
+    pattern = f"^{record['name'].replace(' ', gap)}$"
+    model = Says("{}")
+    schema = {"properties": {"a": {**TEXT, "pattern": pattern}}, "patternProperties": {pattern: TEXT}}
+    asked_with(model, record, response_format=form_of(schema))
+    assert not [part for part in record["name"].split() if part in json.dumps(model.seen)]

@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 if sys.version_info >= (3, 11):
@@ -225,11 +224,10 @@ def _holding(text: str, at: int) -> set[str]:
     return found | ({"begin"} if at == 0 else set()) | ({"finish"} if at == len(text) else set())
 
 
-@lru_cache(maxsize=256)
 def linear_pattern(
     source: str,  # In the syntax of `re`, or of JavaScript as far as they agree
 ) -> LinearPattern | None:  # None: not read
-    "Return a pattern; patterns are cached."
+    "Return a pattern; it is not cached, since it may have a person's name in it."
     try:
         return LinearPattern(source)
     except ValueError:

@@ -278,8 +278,28 @@ def _types(node: Mapping, default: str) -> list[str]:
 
 # %% ../../nbs/layer/14_schemas.ipynb #06cb4e5b
 _MOST_STEPS = 100_000  # keywords that one check applies, a few seconds
-_left: ContextVar[list[int]] = ContextVar("steps_left")
+_check: ContextVar["_Check"] = ContextVar("check")
 _GRAMMAR = "rfc3987_syntax"  # loaded by jsonschema if installed; compiling it takes two seconds
+
+
+class _Check:
+    "The steps that one check may still take, and the patterns that it has read."
+
+    def __init__(self):
+        self.left = _MOST_STEPS
+        self.patterns: dict[str, LinearPattern | None] = {}
+
+    def take(self, steps: int) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise _Unchecked("it takes too many steps")
+
+    def pattern(self, source: Any) -> LinearPattern:
+        if source not in self.patterns:
+            self.patterns[source] = linear_pattern(source) if isinstance(source, str) else None
+        if (found := self.patterns[source]) is None:
+            raise _Unchecked("a pattern is not read here")
+        return found
 
 
 class _Unchecked(Exception):
@@ -309,22 +329,12 @@ def _jsonschema() -> Any:
 
 def _found(source: Any, text: str) -> bool:
     "Whether a pattern matches, in bounded time."
-    pattern = linear_pattern(source) if isinstance(source, str) else None
-    if pattern is None:
-        raise _Unchecked("a pattern is not read here")
-    _take(1 + len(text) * len(pattern) // 50)
+    pattern = _check.get().pattern(source)
+    _check.get().take(1 + len(text) * len(pattern) // 50)
     found = pattern.search(text)
     if found is None:
         raise _Unchecked("a text is too long for its pattern")
     return found
-
-
-def _take(steps: int) -> None:
-    "Count steps of the check that runs."
-    left = _left.get()
-    left[0] -= steps
-    if left[0] < 0:
-        raise _Unchecked("it takes too many steps")
 
 
 def _pattern(validator, source, instance, schema):
@@ -388,7 +398,7 @@ def _counted(follow: Callable) -> Callable:
     "Return a keyword's check that counts how often it is used, and how many values it compares."
 
     def counting(validator, given, instance, schema):
-        _take(1 + (len(given) // 5 if isinstance(given, (list, dict)) else 0))
+        _check.get().take(1 + (len(given) // 5 if isinstance(given, (list, dict)) else 0))
         yield from follow(validator, given, instance, schema) or ()
 
     return counting
@@ -416,7 +426,7 @@ def _validator_for(schema: Any) -> Any:
     known = _jsonschema()
     base = known.validators.validator_for(schema, default=known.Draft202012Validator)
     try:
-        base.check_schema(schema)
+        base.check_schema(schema, format_checker=None)  # it would compile patterns, which `re` keeps
     except known.SchemaError:
         raise _Unchecked("it is no JSON schema") from None
     return _class_for(base)(schema, registry=Registry())
@@ -444,7 +454,7 @@ def fit_of(
         data = strict_json(text)
     except (ValueError, RecursionError):
         return Fit("differs", "it is not JSON")
-    held = _left.set([_MOST_STEPS])
+    held = _check.set(_Check())
     try:
         found = list(islice(_validator_for(schema).iter_errors(data), 3))
     except _Unchecked as e:
@@ -454,7 +464,7 @@ def fit_of(
     except Exception as e:  # a reference that leads nowhere, or a schema that the library does not expect
         return Fit("unchecked", f"the check failed ({type(e).__name__})")
     finally:
-        _left.reset(held)
+        _check.reset(held)
     told = dict.fromkeys(_in_words(error) for error in found)
     return Fit("differs", ", ".join(told)) if told else Fit("fits")
 

@@ -62,7 +62,7 @@ def pattern_as_text(
     pattern: str,
 ) -> str:
     "Return a pattern as the text that it describes, in which a value is found: without backslashes."
-    return re.sub(r"\\(.)", r"\1", pattern)
+    return re.sub(r"\\(.)", r"\1", re.sub(r"(?:\\[sWbB]|(?<!\\)\[[\s_.-]+\])[*+?]?", " ", pattern))
 
 
 def number_as_text(
