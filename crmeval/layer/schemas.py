@@ -425,10 +425,6 @@ def _validator_for(schema: Any) -> Any:
 
     known = _jsonschema()
     base = known.validators.validator_for(schema, default=known.Draft202012Validator)
-    try:
-        base.check_schema(schema, format_checker=None)  # it would compile patterns, which `re` keeps
-    except known.SchemaError:
-        raise _Unchecked("it is no JSON schema") from None
     return _class_for(base)(schema, registry=Registry())
 
 
