@@ -7,18 +7,19 @@ Writes benchmarks/results/bridges.json: package, release, what was tried, whethe
 tool printed), the date. Only --install uses the network.
 """
 
-import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent))
+
+import environments
+
 TOOLS = ("inspect", "lm_eval", "deepeval", "ragas", "mlflow", "wandb", "promptfoo")
 MOST_S = 900  # seconds of a trial
 
@@ -47,13 +48,8 @@ def database_package(env):
 
 def install(name, envs):
     "An environment with the tool as pinned, and this package as it stands."
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    python = envs / name / "bin" / "python"
-    if not python.is_file():
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(envs / name)], check=True)
     pinned = ROOT / "benchmarks" / "requirements" / f"{name}.txt"
-    words = [uv, "pip", "install", "--quiet", "--python", str(python)]
-    subprocess.run([*words, "-r", str(pinned), "-e", f"{ROOT}[run]"], check=True)
+    environments.install(name, envs, "-r", str(pinned), "-e", f"{ROOT}[run]")
     if (packages := pinned.with_suffix(".npm.txt")).is_file():
         npm(envs / name, "install", *pins(packages))
         npm(envs / name, "install", database_package(envs / name))
@@ -77,7 +73,7 @@ def why_not(done):
 
 def tried(name, envs):
     "What a tool's trial says; None without its environment."
-    python = envs / name / "bin" / "python"
+    python = environments.python_of(name, envs)
     if not python.is_file():
         return None
     words = [str(python), str(HERE / f"{name}_tool.py")]
@@ -92,23 +88,12 @@ def tried(name, envs):
 
 
 def main():
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("tools", nargs="*", help=f"some of {', '.join(TOOLS)}")
-    ask.add_argument("--install", action="store_true", help="make the environments first")
-    ask.add_argument("--envs", type=Path, default=Path("envs"), help="folder of the environments")
-    args = ask.parse_args()
-    if strange := set(args.tools) - set(TOOLS):
-        ask.error(f"there is no tool {sorted(strange)[0]!r}; expected some of {', '.join(TOOLS)}")
-    names = args.tools or TOOLS
+    args = environments.arguments(__doc__, "tool", TOOLS)
+    names = args.names
     if args.install:
         names = [name for name in names if installed(name, args.envs)]
-    rows = {name: tried(name, args.envs) for name in names}
-    for name, row in rows.items():
-        print(f"{name}: {'skipped, it has no environment' if row is None else json.dumps(row)}")
-    held = {name: {**row, "date": date.today().isoformat()} for name, row in rows.items() if row}
-    path = ROOT / "benchmarks" / "results" / "bridges.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**before, **held}, indent=1) + "\n", encoding="utf-8")
+    rows = {name: environments.printed(name, tried(name, args.envs)) for name in names}
+    held = environments.written("bridges.json", rows)
     return 0 if all(row["holds"] for row in held.values()) else 1
 
 

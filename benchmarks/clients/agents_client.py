@@ -1,5 +1,6 @@
 "The OpenAI Agents SDK: the responses interface by default, the chat interface on request."
 
+import trial
 from agents import (
     Agent,
     ModelSettings,
@@ -10,32 +11,25 @@ from agents import (
     set_tracing_disabled,
 )
 from openai import AsyncOpenAI, BadRequestError
-from pydantic import BaseModel
-from trial import ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
+from trial import (
+    ADDRESS,
+    ECHO,
+    GIVEN,
+    KEY,
+    NAME,
+    PARALLEL,
+    SAID,
+    SYSTEM,
+    Caller,
+    data_is_whole,
+    raised,
+    run,
+    whole,
+)
 
 set_tracing_disabled(True)
-GIVEN = []
-
-
-class Caller(BaseModel):
-    name: str
-    phone: str
-    email: str
-    iban: str
-
-
-@function_tool
-def find_customer(name: str, phone: str, email: str) -> str:
-    "Find a customer."
-    GIVEN.append({"name": name, "phone": phone, "email": email})
-    return RESULT
-
-
-@function_tool
-def open_case(name: str, iban: str) -> str:
-    "Open a case."
-    GIVEN.append({"name": name, "iban": iban})
-    return RESULT
+find_customer = function_tool(trial.find_customer)
+open_case = function_tool(trial.open_case)
 
 
 def agent(name=ECHO, kind=OpenAIResponsesModel, **options):

@@ -1,32 +1,15 @@
 "Haystack's generators and agent."
 
+import trial
 from haystack.components.agents import Agent
 from haystack.components.generators.chat import OpenAIChatGenerator, OpenAIResponsesChatGenerator
 from haystack.dataclasses import ChatMessage
 from haystack.tools import tool
 from haystack.utils import Secret
 from openai import InternalServerError
-from pydantic import BaseModel
-from trial import ADDRESS, ECHO, KEY, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
+from trial import ADDRESS, ECHO, GIVEN, KEY, SAID, SYSTEM, Caller, data_is_whole, raised, run, whole
 
-
-class Caller(BaseModel):
-    name: str
-    phone: str
-    email: str
-    iban: str
-
-
-GIVEN = []
-
-
-@tool
-def find_customer(name: str, phone: str, email: str) -> str:
-    "Find a customer."
-    GIVEN.append({"name": name, "phone": phone, "email": email})
-    return RESULT
-
-
+find_customer = tool(trial.find_customer)
 MESSAGES = [ChatMessage.from_system(SYSTEM), ChatMessage.from_user(SAID)]
 
 

@@ -3,17 +3,9 @@
 import instructor
 import openai
 from instructor.core.exceptions import InstructorRetryException
-from pydantic import BaseModel
-from trial import ADDRESS, ECHO, KEY, SAID, SYSTEM, data_is_whole, raised, run
+from trial import ADDRESS, ECHO, KEY, SAID, SYSTEM, Caller, data_is_whole, raised, run
 
 MESSAGES = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": SAID}]
-
-
-class Caller(BaseModel):
-    name: str
-    phone: str
-    email: str
-    iban: str
 
 
 def held(mode):

@@ -1,20 +1,22 @@
 "LangChain and LangGraph over the chat and the responses interface."
 
 import openai
+import trial
 from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel
 from trial import (
     ADDRESS,
     ECHO,
+    GIVEN,
     KEY,
     NAME,
     PARALLEL,
     RESULT,
     SAID,
     SYSTEM,
+    Caller,
     data_is_whole,
     raised,
     run,
@@ -22,32 +24,8 @@ from trial import (
     whole,
 )
 
-
-class Caller(BaseModel):
-    "Who calls."
-
-    name: str
-    phone: str
-    email: str
-    iban: str
-
-
-GIVEN = []
-
-
-@tool
-def find_customer(name: str, phone: str, email: str) -> str:
-    "Find a customer."
-    GIVEN.append({"name": name, "phone": phone, "email": email})
-    return RESULT
-
-
-@tool
-def open_case(name: str, iban: str) -> str:
-    "Open a case."
-    GIVEN.append({"name": name, "iban": iban})
-    return RESULT
-
+find_customer = tool(trial.find_customer)
+open_case = tool(trial.open_case)
 
 MESSAGES = [SystemMessage(SYSTEM), HumanMessage(SAID)]
 

@@ -4,8 +4,21 @@ import asyncio
 import json
 
 import litellm
-from pydantic import BaseModel
-from trial import ADDRESS, ECHO, KEY, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, seen, whole
+from trial import (
+    ADDRESS,
+    ECHO,
+    KEY,
+    PARALLEL,
+    RESULT,
+    SAID,
+    SYSTEM,
+    Caller,
+    data_is_whole,
+    raised,
+    run,
+    seen,
+    whole,
+)
 
 litellm.suppress_debug_info = True
 FIELDS = {k: {"type": "string"} for k in ("name", "phone", "email", "iban")}
@@ -15,13 +28,6 @@ TOOLS = [
     {"type": "function", "function": {**TOOL, "name": "open_case"}},
 ]
 MESSAGES = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": SAID}]
-
-
-class Caller(BaseModel):
-    name: str
-    phone: str
-    email: str
-    iban: str
 
 
 def ask(model=ECHO, messages=MESSAGES, **options):

@@ -5,27 +5,21 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
-from pydantic import BaseModel
-from trial import ADDRESS, ECHO, KEY, RESULT, SAID, SYSTEM, data_is_whole, raised, run, seen, whole
-
-
-class Caller(BaseModel):
-    "Who calls."
-
-    name: str
-    phone: str
-    email: str
-    iban: str
-
-
-GIVEN = []
-
-
-def find_customer(name: str, phone: str, email: str) -> str:
-    "Find a customer."
-    GIVEN.append({"name": name, "phone": phone, "email": email})
-    return RESULT
-
+from trial import (
+    ADDRESS,
+    ECHO,
+    GIVEN,
+    KEY,
+    SAID,
+    SYSTEM,
+    Caller,
+    data_is_whole,
+    find_customer,
+    raised,
+    run,
+    seen,
+    whole,
+)
 
 TOOL = FunctionTool.from_defaults(find_customer)
 MESSAGES = [ChatMessage(role="system", content=SYSTEM), ChatMessage(role="user", content=SAID)]

@@ -4,7 +4,7 @@ import base64
 import json
 
 import openai
-from pydantic import BaseModel
+import trial
 from trial import (
     ADDRESS,
     ECHO,
@@ -24,11 +24,7 @@ from trial import (
 )
 
 
-class Caller(BaseModel):
-    name: str
-    phone: str
-    email: str
-    iban: str
+class Caller(trial.Caller):
     urgent: bool
 
 

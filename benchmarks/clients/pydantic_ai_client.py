@@ -1,27 +1,25 @@
 "Pydantic AI over both interfaces."
 
-from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
-from trial import ADDRESS, ECHO, KEY, NAME, PARALLEL, RESULT, SAID, SYSTEM, data_is_whole, raised, run, whole
-
-
-class Caller(BaseModel):
-    name: str
-    phone: str
-    email: str
-    iban: str
-
-
-GIVEN = []
-
-
-def find_customer(name: str, phone: str, email: str) -> str:
-    "Find a customer."
-    GIVEN.append({"name": name, "phone": phone, "email": email})
-    return RESULT
+from trial import (
+    ADDRESS,
+    ECHO,
+    GIVEN,
+    KEY,
+    NAME,
+    PARALLEL,
+    SAID,
+    SYSTEM,
+    Caller,
+    data_is_whole,
+    find_customer,
+    raised,
+    run,
+    whole,
+)
 
 
 def open_case(name: str, iban: str) -> dict:

@@ -8,19 +8,19 @@ model names, and with held streams and names of reasoning models, for which some
 Writes benchmarks/results/clients.json: package, release, number of trials, what failed, the date.
 """
 
-import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 from serve import served
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent))
+
+import environments
+
 PINS = json.loads((HERE / "pins.json").read_text(encoding="utf-8"))
 WAYS = (("sentences", "echo", "parallel"), ("hold", "gpt-5-mini", "gpt-5"))
 QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HAYSTACK_TELEMETRY_ENABLED": "False"}
@@ -34,11 +34,7 @@ def install(name, envs):
         (folder / "package.json").write_text('{"private": true}\n', encoding="utf-8")
         subprocess.run(["npm", "install", "--no-audit", "--no-fund", *pin["npm"]], cwd=folder, check=True)
         return
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    python = folder / "bin" / "python"
-    if not python.is_file():
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), *pin["pip"]], check=True)
+    environments.install(name, envs, *pin["pip"])
 
 
 def command(name, envs):
@@ -46,7 +42,7 @@ def command(name, envs):
     folder, script = envs / name, str(HERE / PINS[name]["script"])
     if "npm" in PINS[name]:
         return ["node", script] if (folder / "node_modules").is_dir() else None
-    python = folder / "bin" / "python"
+    python = environments.python_of(name, envs)
     return [str(python), script] if python.is_file() else None
 
 
@@ -72,30 +68,17 @@ def tried(name, envs):
     rows = [row for way in WAYS for row in trials(name, envs, way)]
     failed = [f"{row['trial']}: {row['why']}" for row in rows if not row["holds"]]
     told = {"package": rows[0]["package"], "version": rows[0]["version"], "trials": len(rows)}
-    told |= {"held": len(rows) - len(failed), "failed": failed, "sends": PINS[name]["sends"]}
-    return {**told, "date": date.today().isoformat()}
+    return told | {"held": len(rows) - len(failed), "failed": failed, "sends": PINS[name]["sends"]}
 
 
 def main():
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("libraries", nargs="*", help=f"some of {', '.join(PINS)}")
-    ask.add_argument("--install", action="store_true", help="make the environments first")
-    ask.add_argument("--envs", type=Path, default=Path("envs"), help="folder of the environments")
-    args = ask.parse_args()
-    if strange := set(args.libraries) - set(PINS):
-        ask.error(f"there is no library {sorted(strange)[0]!r}; expected some of {', '.join(PINS)}")
-    names, envs = args.libraries or list(PINS), args.envs.resolve()
+    args = environments.arguments(__doc__, "library", PINS)
+    envs = args.envs.resolve()
     if args.install:
-        for name in names:
+        for name in args.names:
             install(name, envs)
-    rows = {}
-    for name in names:
-        rows[name] = tried(name, envs)
-        print(f"{name}: {'skipped, it has no environment' if rows[name] is None else json.dumps(rows[name])}")
-    held = {name: row for name, row in rows.items() if row}
-    path = ROOT / "benchmarks" / "results" / "clients.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**before, **held}, indent=1) + "\n", encoding="utf-8")
+    rows = {name: environments.printed(name, tried(name, envs)) for name in args.names}
+    held = environments.written("clients.json", rows)
     return 0 if all(not row["failed"] for row in held.values()) else 1
 
 

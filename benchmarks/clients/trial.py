@@ -9,6 +9,8 @@ import time
 import traceback
 import urllib.request
 
+from pydantic import BaseModel
+
 ADDRESS, KEY, ENDPOINT = (os.environ[k] for k in ("GATEWAY_ADDRESS", "GATEWAY_KEY", "MODEL_ENDPOINT"))
 ECHO, PARALLEL = os.environ.get("ECHO", "echo"), os.environ.get("PARALLEL", "parallel")
 HELD = os.environ.get("STREAM") == "hold"  # Whether streams are shown at their end
@@ -20,6 +22,28 @@ SYSTEM = f"You help our colleague {COLLEAGUE} at the claims desk."
 SAID = f"My name is {NAME}. Call me at {PHONE} or write to {MAIL}. My IBAN is {IBAN}. The router is dead."
 CLEAR = ("Marisol", "Quintero", "5550 0134", "55500134", "marisol.q", "0532 0130", "05320130", "Lindqvist")
 RESULT = json.dumps({"name": NAME, "phone": PHONE, "email": MAIL, "iban": IBAN, "open_cases": 2})
+GIVEN = []  # Arguments with which the tools below were called
+
+
+class Caller(BaseModel):
+    "Who calls."
+
+    name: str
+    phone: str
+    email: str
+    iban: str
+
+
+def find_customer(name: str, phone: str, email: str) -> str:
+    "Find a customer."
+    GIVEN.append({"name": name, "phone": phone, "email": email})
+    return RESULT
+
+
+def open_case(name: str, iban: str) -> str:
+    "Open a case."
+    GIVEN.append({"name": name, "iban": iban})
+    return RESULT
 
 
 def seen():

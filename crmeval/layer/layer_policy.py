@@ -148,6 +148,7 @@ class Policy:
         told = asdict(self)
         for name in ("stream", "server"):  # delivery does not affect the answer
             del told[name]
+        del told["screening"]["schema"]  # nor does the schema of an application's request, which no run has
         told["grounding"]["index"] = Path(self.grounding.index).name  # nor does the index's folder
         return digest(_plain(told))[:16]
 

@@ -122,7 +122,15 @@ def find_links(
             if link.end > link.start and not any(taken[link.start : link.end]):
                 taken[link.start : link.end] = b"\1" * (link.end - link.start)
                 found.append(link)
+    for m in _SHARE.finditer(plain.text) if "\\\\" in plain.text else ():
+        link = Link(*plain.span(*m.span()), m[0], "bare")
+        if not any(taken[link.start : link.end]):
+            found.append(link)
     return sorted(found, key=lambda x: x.start)
+
+
+# a folder of another machine: mail programs make a link of it, and opening it sends the path there
+_SHARE = re.compile(r"(?<![\w\\])\\\\[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,10}\\[^\s<>\"']{0,500}", re.I)
 
 
 def _of_words(form):

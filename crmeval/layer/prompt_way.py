@@ -7,6 +7,7 @@ __all__ = ['Draft', 'sample_draft', 'seen_sample', 'grounded_draft', 'mask_toget
            'checked_draft']
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #365b4a10
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,15 +20,27 @@ from ..core.memo import forgetting
 from ..core.records import Sample
 from ..detect.pii import find_pii
 from .defence import defend, examine
+from .demasking import demask
 from .gateway import check_call, retention, retention_options
 from .grounding import ASKING, Passage, Retriever, ground
 from .knowledge import known_about
 from .layer_policy import Policy
 from .masking import MaskingSession, mask, read_record
 from .placeholders import Vault
+from .schemas import loosened_fields
 from .steps import StepRecord, hardest, timed
 from .templates import Filled
-from .tool_calls import call_texts, property_names, with_arguments, with_words, words_in
+from crmeval.layer.tool_calls import (
+    call_texts,
+    number_as_text,
+    pattern_as_text,
+    property_names,
+    with_arguments,
+    with_function_names,
+    with_functions,
+    with_words,
+    words_in,
+)
 from .use_case_templates import sample_pieces
 from ..tasks.probes import is_probe
 from ..tasks.protection_probes import passages_of
@@ -42,6 +55,8 @@ class Draft:
     turns: tuple[tuple[str, str], ...] = ()  # Earlier messages: role and text
     extras: tuple[Mapping[str, Any], ...] = ()  # Per turn: tool calls, or the id of the call it answers
     fields: Mapping[str, Any] = field(default_factory=dict)  # Request fields with text, such as tools
+    wanted: Mapping[str, Any] = field(default_factory=dict)  # The same as the application sent them
+    names: Mapping[str, str] = field(default_factory=dict)  # Masked name of a function -> its own
     loose: bool = False  # Whether pieces without a name are untrusted too, as in a chat
     passages: tuple[Passage, ...] = ()
     sample: Sample | None = None  # For clients that read samples; masked like everything else
@@ -178,21 +193,79 @@ def masked_draft(
         sample_texts = list(_texts_of(draft.sample)) if draft.sample else []
         masked, counts = mask_together([*texts, *sample_texts], session, record)
         names = {n for v in draft.fields.values() for n in property_names(v) if n not in masked}
-        if known := [n for n in names if session.knows(n)]:
-            named, more = mask_together(known, session, record)
-            masked.update(named)
-            counts = dict(Counter(counts) + Counter(more))
+        labels = _Labels(session)
+        named = {n: label for n in sorted(names) if (label := labels.of(n)) != n}
+        masked.update(named)
+        counts = dict(Counter(counts) + Counter({"NAME": len(named)} if named else {}))
+        out = _named(_mapped(draft, lambda text: masked.get(text, text)), labels)
+        fields, loosened = loosened_fields(out.fields, session.vault.forms())
+        decision = "replace" if counts or out.names else "pass"
+        detail: dict[str, Any] = {"loosened": loosened} if loosened else {}
+        return replace(out, fields=fields), timer.record("masking", decision, masked=counts, **detail)
 
-        def new(text):
-            return masked.get(text, text)
 
-        out = _mapped(draft, new)
-        decision = "replace" if counts else "pass"
-        return out, timer.record("masking", decision, masked=counts)
+_LEGAL = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_SEAM = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])")
+
+
+class _Labels:
+    "Replaces names of functions, properties and calls that contain a value which the conversation knows."
+
+    def __init__(self, session: MaskingSession):
+        self.session = session
+
+    def of(self, name: str) -> str:
+        "Return the name, or a placeholder for it that is as legal as the name was."
+        known = self.session.knows(name)
+        if not known and not self.session.knows(_SEAM.sub(" ", name).strip()):
+            return name
+        masked = mask(name, None, self.session).text if known else name
+        if not _LEGAL.fullmatch(name):
+            return masked
+        short = re.sub(r"\[(\w+)\]", r"\1", masked)
+        if known and _LEGAL.fullmatch(short) and demask(short, self.session.vault) == name != short:
+            return short
+        return self.session.vault.issue(name, "NAME").placeholder[1:-1]
+
+
+def _named(draft: Draft, labels: _Labels) -> Draft:
+    "Replace the names of functions and the ids of calls; the draft knows how the names are undone."
+    undone: dict[str, str] = {}
+
+    def new(name):
+        label = labels.of(name)
+        undone[label] = name
+        return label
+
+    return replace(
+        draft,
+        fields=with_function_names(draft.fields, new),
+        extras=tuple(_relabelled(more, new, labels.of) for more in draft.extras),
+        names={label: name for label, name in undone.items() if label != name},
+    )
+
+
+def _relabelled(more, new, new_id):
+    "Return a turn's calls with new names and ids, or the new id of the call that it answers."
+    if calls := more.get("tool_calls"):
+        more = {**more, "tool_calls": with_functions(calls, new, new_id)}
+    return {**more, "tool_call_id": new_id(more["tool_call_id"])} if more.get("tool_call_id") else more
 
 
 def _mapped(draft, new):
     "Apply a function to every text of a draft."
+
+    def pattern(text):  # without the pattern every text may stand there
+        told = pattern_as_text(text)
+        return text if new(told) == told else ""
+
+    def number(value):
+        told = number_as_text(value)
+        return value if new(told) == told else json.loads(new(told))[0]
+
+    def field_of(name, value):
+        return with_words(value, new, name == "stop", new, pattern=pattern, number=number)
+
     return replace(
         draft,
         pieces=tuple(Filled(new(p.text), p.name) for p in draft.pieces),
@@ -200,7 +273,7 @@ def _mapped(draft, new):
         message=None if draft.message is None else new(draft.message),
         turns=tuple((role, new(text)) for role, text in draft.turns),
         extras=tuple(_blind_extra(more, new) for more in draft.extras),
-        fields={k: with_words(v, new, k == "stop", new) for k, v in draft.fields.items()},
+        fields={k: field_of(k, v) for k, v in draft.fields.items()},
         passages=tuple(replace(p, title=new(p.title), text=new(p.text)) for p in draft.passages),
         sample=draft.sample and _blind(draft.sample, new),
     )

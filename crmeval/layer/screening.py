@@ -20,7 +20,7 @@ from ..detect.hidden_value import core, find_value
 from ..detect.pii import find_pii
 from ..detect.toxicity import CATEGORIES, EmbeddedDetector
 from .links import find_links
-from .masking import known_kinds
+from .masking import JSON_ESCAPES, Reading, known_kinds
 from .policy_part import check_known, check_text, names_in, policy_part
 from .steps import Stepped, hardest, timed
 
@@ -59,13 +59,15 @@ class ScreeningPolicy:
     canary: str = "refuse"
     links: str = "replace"  # Action for links to hosts that are not in `hosts`
     hosts: Sequence[str] = ()  # 'kb.example', or '*.example' for every host below it
+    schema: str = "flag"  # Data that do not fit the request's schema: pass, flag or refuse
     sentence: str = "This answer was withheld. Please ask a colleague."  # Replaces a refused answer
     gap: str = "[removed]"  # Replaces a removed part
 
     def __post_init__(self):
         for name in ("harm", "leaks", "canary", "links"):
             check_known(getattr(self, name), ACTIONS, f"the action of {name}")
-        check_known(self.unread, ("pass", "flag", "refuse"), "the action of unread")
+        for name in ("unread", "schema"):
+            check_known(getattr(self, name), ("pass", "flag", "refuse"), f"the action of {name}")
         _check_actions(self.toxicity, CATEGORIES, "toxicity")
         _check_actions(self.leak_kinds, sorted(known_kinds()), "leak_kinds")
         for name, least in {**self.thresholds, "threshold": self.threshold}.items():
@@ -252,15 +254,43 @@ class Screened(Stepped):
         return self.record.decision == "refuse"
 
 
-def _findings(answer, prompt, own, canary, hosts, policy, detector):
-    toxic, scores, why = toxic_parts(answer, policy=policy, detector=detector)
-    found = [
-        *toxic,
+def _findings(answer, *given):
+    "Return (findings, scores, why there are none); text in JSON is read without its escapes too."
+    reading = Reading(answer, JSON_ESCAPES)
+    if reading.is_plain:
+        return _findings_in(answer, *given)
+    found, scores, why = _findings_in(reading.text, *given)
+    inside = [_at(f, reading) for f in found]
+    escapes = [m.span() for m in JSON_ESCAPES.finditer(answer)]
+    outside = _placed_findings(answer, *given[:-1])
+    free = (f for f in outside if f.check == "link" or not _meets(f, escapes))
+    return list(dict.fromkeys([*inside, *free])), scores, why
+
+
+def _at(found, reading):
+    "Return a finding at its place in the text with escapes."
+    if found.start is None or found.start == found.end:
+        return found
+    start, end = reading.stands(found.start, found.end)
+    return replace(found, start=start, end=end)
+
+
+def _meets(found, spans):
+    "Whether a finding covers a part of an escape: what is read there is not what the answer says."
+    return found.start is not None and any(a < found.end and found.start < b for a, b in spans)
+
+
+def _placed_findings(answer, prompt, own, canary, hosts, policy):
+    return [
         *find_leaks(answer, prompt=prompt, own=own, policy=policy),
         *find_canary(answer, canary=canary, policy=policy),
         *find_unknown_links(answer, hosts=hosts, policy=policy),
     ]
-    return found, scores, why
+
+
+def _findings_in(answer, prompt, own, canary, hosts, policy, detector):
+    toxic, scores, why = toxic_parts(answer, policy=policy, detector=detector)
+    return [*toxic, *_placed_findings(answer, prompt, own, canary, hosts, policy)], scores, why
 
 
 def _without(answer, findings, gap):

@@ -28,6 +28,7 @@ from crmeval.layer.chat_forms import (
     Chunks,
     Refused,
     chat_body,
+    check_headers,
     read_chat,
     read_json,
     refused_call,
@@ -245,9 +246,7 @@ def _host(headers):
 # %% ../../nbs/layer/21_server.ipynb #52cc5cd4
 async def _body_of(request, limit) -> dict:
     "Read the JSON of a request, up to the size limit."
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refused(415, "the body is to be application/json", code="content_type")
+    check_headers(request.headers)
     too_long = Refused(413, f"the body is longer than {limit:,} bytes", code="body_too_large")
     told = request.headers.get("content-length", "")
     if told.isdigit() and int(told[:20]) > limit:
@@ -320,6 +319,8 @@ def _check_answer(reply):
 
 def _reply_headers(reply):
     told = {"x-crmeval-reply": reply.id, "x-crmeval-decision": reply.way.decision}
+    if fit := reply.way.of("schema"):
+        told["x-crmeval-schema"] = fit.detail["status"]
     return told | {"x-request-id": reply.id}  # the header that client libraries show
 
 

@@ -189,7 +189,7 @@ def spans_of(
     return out
 
 # %% ../../nbs/layer/13_spans.ipynb #902abd9f
-_BEHIND = ("demasking", "screening", "source_links")  # Steps after the model call
+_BEHIND = ("demasking", "screening", "source_links", "schema")  # Steps after the model call
 
 
 def spans_of_way(

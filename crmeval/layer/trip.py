@@ -17,8 +17,9 @@ from .masking import MaskingSession
 from .person_keys import AuditError
 from .prompt_way import Draft, checked_draft, defended_draft, grounded_draft, masked_draft
 from .reply import Asked, Piece, Reply, Unsent, answer_of, last_piece, why_ended
+from .schemas import answer_fits, schema_record
 from .source_links import SourceLink
-from .steps import StepRecord, Timer, Way
+from .steps import StepRecord, Timer, Way, timed
 from .stream_way import StreamWay
 from .tool_calls import Calls, restored_calls, screened_calls
 
@@ -154,9 +155,10 @@ class Trip:
         for step in self.policy.answer if said else ():
             answer = self.take(step, lambda a, step=step: _ANSWER_STEPS[step](a, self.policy), answer)
         calls = self._calls(draft, done)
+        calls, misfit = self._fitting(draft, done, "" if answer.withheld else answer.text, calls)
         failed = any(r.decision == "block" for r in self.way.records)
         why = self.stopped()
-        withheld = failed or why and done.tool_calls
+        withheld = failed or misfit or why and done.tool_calls
         text = self.policy.screening.sentence if withheld else answer.text
         status = "refused" if why else done.status
         return self.reply(text, status, why or why_ended(done), draft, answer.sources, done, calls)
@@ -171,9 +173,23 @@ class Trip:
 
     def _call_step(self, step, held, draft):
         if step == "demasking":
-            return restored_calls(held, self.vault, self.policy.masking.invented)
+            return restored_calls(held, self.vault, self.policy.masking.invented, draft.names)
         told = {"prompt": self.known(draft), "canary": draft.canary}
         return screened_calls(held, self.policy.screening, **told)
+
+    def _fitting(self, draft, done, text, calls):
+        "Check the schemas of the request; return (calls, whether the answer is withheld)."
+        restored = "demasking" in self.policy.answer or self.vault is None
+        if self.stopped() or done.status != "ok" or done.refusal or not restored:
+            return calls, False
+        with timed() as timer:
+            fits = answer_fits(text, calls, draft.wanted)
+            if not fits:
+                return calls, False
+            record = schema_record(fits, timer, self.policy.screening.schema)
+        self.note(record, text)
+        misfit = record.decision == "refuse"
+        return () if misfit else calls, misfit
 
     def finish_stream(
         self,
@@ -189,6 +205,7 @@ class Trip:
         for record in way.records() if not self.stopped() else ():
             self.note(record, way.shown)
         calls = self._calls(draft, done) if done else ()
+        calls, _ = self._fitting(draft, done, way.shown, calls) if done else (calls, False)
         why = self.stopped()
         rest = f"\n\n{self.policy.screening.sentence}" if why and not way.withheld else ""
         status = "refused" if why or done is None else done.status

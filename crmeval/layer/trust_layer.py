@@ -274,7 +274,7 @@ class TrustLayer(TryingClient):
         draft = Draft((Filled(said),), system, turns, extras, loose=True)
         fields = {k: v for k, v in options.items() if k in WORDED and v is not None}
         rest = {k: v for k, v in options.items() if k not in WORDED}
-        return replace(draft, fields=fields), asked or Asked(tenant=self.tenant), rest
+        return replace(draft, fields=fields, wanted=fields), asked or Asked(tenant=self.tenant), rest
 
     def _sender(self, options, use_case="", fields=None):
         "Return the function that sends a draft of an application."

@@ -16,6 +16,7 @@ from importlib import import_module
 from .defence import defend
 from .demasking import demask
 from .masking import MaskingSession, mask
+from .schemas import fit_of
 from .screening import screen
 from .source_links import source_links
 
@@ -39,6 +40,7 @@ def warm_up() -> float:  # Duration in seconds
         answer = demask(masked.text, session.vault)
     screen(answer, prompt="A prompt.", canary="AAAA-BBBB-CCCC-DDDD")
     source_links("It is due [1].", [])
+    fit_of("{}", {})
     return time.perf_counter() - start
 
 
