@@ -77,9 +77,9 @@ def case_fields(
     "Return the fields of a test case by name; a prompt does not replace a missing context."
     names = ("input", "expected_output", "context", "retrieval_context", "rubrics")
     names += ("user_input", "reference", "retrieved_contexts", "reference_contexts")
-    told = {name: getattr(case, name) for name in names if hasattr(case, name)}
+    fields_found = {name: getattr(case, name) for name in names if hasattr(case, name)}
     more = getattr(case, "additional_metadata", None) or getattr(case, "metadata", None) or {}
-    fields = {**told, **dict(more)}
+    fields = {**fields_found, **dict(more)}
     if isinstance(fields.get("user_input"), list):  # turns of a conversation
         fields["user_input"] = "\n".join(str(getattr(turn, "content", turn)) for turn in fields["user_input"])
     return fields
@@ -189,11 +189,11 @@ def _answer_text(outputs) -> str | None:
     if isinstance(outputs, Mapping):
         choices = [c.get("message") for c in outputs.get("choices") or [] if isinstance(c, Mapping)][:1]
         messages = [m for m in (outputs.get("messages") or choices) if isinstance(m, Mapping)]
-        held = messages[-1].get("content") if messages else None
+        answer = messages[-1].get("content") if messages else None
         if len(outputs) == 1:
-            held = held or next((outputs[name] for name in _ANSWERS if name in outputs), None)
-        if isinstance(held, str):
-            return held
+            answer = answer or next((outputs[name] for name in _ANSWERS if name in outputs), None)
+        if isinstance(answer, str):
+            return answer
     return json.dumps(outputs, ensure_ascii=False, default=str)
 
 
@@ -213,9 +213,9 @@ def mlflow_scorer(
         fields = {**dict(inputs or {}), **dict(expectations or {})}
         found = score_fields(name, _answer_text(outputs), fields, **how)
         value = unit_value(found)
-        told = {"name": name, "rationale": _told(found), "metadata": {"status": found.status}}
+        feedback = {"name": name, "rationale": _told(found), "metadata": {"status": found.status}}
         if value is None:
-            return Feedback(**told, error=ValueError(f"{name} could not be scored: {found.reason}"))
-        return Feedback(**told, value=value)
+            return Feedback(**feedback, error=ValueError(f"{name} could not be scored: {found.reason}"))
+        return Feedback(**feedback, value=value)
 
     return scorer(scored, name=name)

@@ -21,13 +21,13 @@ _MARKS = {True: "+", False: "-", None: " "}
 
 def _kind_in_words(item: Evidence) -> str:
     "Return evidence without a text in words: its kind, and the first detail that is a string."
-    told = [v for v in item.detail.values() if isinstance(v, str)][:1]
-    return " ".join([item.kind, *told])
+    details = [v for v in item.detail.values() if isinstance(v, str)][:1]
+    return " ".join([item.kind, *details])
 
 
 def _evidence_line(item: Evidence) -> str:
-    told = shown(item.text or _kind_in_words(item), 160)
-    return f"  {_MARKS[item.fine]} {told}{f'   ({shown(item.reason, 160)})' if item.reason else ''}"
+    text = shown(item.text or _kind_in_words(item), 160)
+    return f"  {_MARKS[item.fine]} {text}{f'   ({shown(item.reason, 160)})' if item.reason else ''}"
 
 
 def evidence_lines(
@@ -35,10 +35,10 @@ def evidence_lines(
     most: int = 8,  # Most items of evidence; those that are wrong come first
 ) -> list[str]:  # For a terminal, without line breaks
     "Return the evidence of a score, one line per item."
-    told = [
+    worth_showing = [
         e for e in score.evidence if e.detail.get("flagged") is not False
     ]  # without what was searched and not found
-    items = sorted(told, key=lambda item: {False: 0, None: 1, True: 2}[item.fine])
+    items = sorted(worth_showing, key=lambda item: {False: 0, None: 1, True: 2}[item.fine])
     lines = [_evidence_line(item) for item in items[:most]]
     return [*lines, f"    and {len(items) - most} more"] if len(items) > most else lines
 
@@ -104,8 +104,8 @@ def _failure(score, value, at_least) -> str:
     by = f" (judged by {shown(judge_in_words(score.rater), 60)})" if score.rater else ""
     if value is not None:
         is_share = value is score.fraction and value != score.points
-        told = f"{value:.2f}" if is_share else value_text(score)
-        head = f"{score.metric}: {told}, expected at least {at_least:g}{by}"
+        value_shown = f"{value:.2f}" if is_share else value_text(score)
+        head = f"{score.metric}: {value_shown}, expected at least {at_least:g}{by}"
     elif score.status == "ok":
         head = f"{score.metric} has no value on this scale ({value_text(score)}), expected {at_least:g}{by}"
     else:
@@ -147,5 +147,7 @@ def _mean_failure(name, found, mean, at_least, certain) -> str:
     what = "the whole interval" if certain else "a mean"
     head = f"{name}: mean {mean}, expected {what} of at least {at_least:g}"
     lowest = sorted((s for s in found if s.points is not None), key=lambda s: s.points)[:5]
-    told = [f"  {value_text(s)}  {shown(s.sample_id or '', 60)}  {shown(s.reason, 160)}" for s in lowest]
-    return "\n".join([head, *told])
+    lowest_lines = [
+        f"  {value_text(s)}  {shown(s.sample_id or '', 60)}  {shown(s.reason, 160)}" for s in lowest
+    ]
+    return "\n".join([head, *lowest_lines])

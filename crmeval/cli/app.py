@@ -144,7 +144,7 @@ def make_app(
     "Return the application with its commands."
     from cyclopts import App
 
-    asked = words[0] if words and {"--help", "-h"} & set(words) else None
+    command = words[0] if words and {"--help", "-h"} & set(words) else None
     app = App(
         name="crmeval",
         help="The open benchmark for language models in CRM work.",
@@ -155,11 +155,11 @@ def make_app(
         help_epilogue=examples(),
         suppress_keyboard_interrupt=False,  # `main` prints the message
     )
-    for name, (function, says) in COMMANDS.items():
-        more = _EPILOGUES[name]() if name == asked and name in _EPILOGUES else ""
+    for name, (function, summary) in COMMANDS.items():
+        more = _EPILOGUES[name]() if name == command and name in _EPILOGUES else ""
         group, _, word = name.rpartition(" ")
         within = _group(app, group) if group else app
-        within.command(f"crmeval.cli.{function}", name=word, help=says, help_epilogue=more)
+        within.command(f"crmeval.cli.{function}", name=word, help=summary, help_epilogue=more)
     app.register_install_completion_command()
     return app
 
@@ -299,12 +299,12 @@ def _without_pydantic():
 
     It would refuse values that the plan accepts ('none' for a number), with its own messages.
     """
-    held = sys.modules.pop("pydantic", None)
+    module = sys.modules.pop("pydantic", None)
     try:
         yield
     finally:
-        if held is not None:
-            sys.modules["pydantic"] = held
+        if module is not None:
+            sys.modules["pydantic"] = module
 
 
 def _called(words):
@@ -355,8 +355,8 @@ def _in_our_words(error, words):
     if kind == "UnknownCommandError" and name.startswith("-"):
         return f"{name} is before the command; write it after one, such as: crmeval run {name}"
     if kind == "UnknownCommandError" and name.lower() in ("help", *COMMANDS):
-        meant = "crmeval --help" if name.lower() == "help" else f"crmeval {name.lower()}"
-        return f'no command "{name}". Did you mean "{meant}"?'
+        suggestion = "crmeval --help" if name.lower() == "help" else f"crmeval {name.lower()}"
+        return f'no command "{name}". Did you mean "{suggestion}"?'
     return message.replace("Unknown option: ", f"{name} has no option ").replace(
         "Unknown command ", "no command "
     )

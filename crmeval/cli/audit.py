@@ -218,28 +218,30 @@ def _erased_by_gateway(address, person, key):
     shown, fault = public_url(address), address_fault(address)
     parts = urlsplit("" if fault else address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        told = f"--gateway is {shown!r}, expected its address, such as http://127.0.0.1:8000/v1"
-        raise ValueError(f"{told}: {fault}" if fault else told)
+        problem = f"--gateway is {shown!r}, expected its address, such as http://127.0.0.1:8000/v1"
+        raise ValueError(f"{problem}: {fault}" if fault else problem)
     if "@" in parts.netloc:
         raise ValueError(f"--gateway names a user of {shown!r}: a gateway asks for a key, by --api-key-env")
     if parts.scheme == "http" and not is_own_host(parts.hostname):
         raise ValueError(f"--gateway is {shown!r}: what goes to another machine goes by https")
     url = f"{parts.scheme}://{parts.netloc}/v1/erase"
     head = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-    asked = Request(url, json.dumps({"person": person}).encode(), head)
+    request = Request(url, json.dumps({"person": person}).encode(), head)
     direct = [ProxyHandler({})] if is_own_host(parts.hostname) else []
     try:
-        with build_opener(*direct).open(asked, timeout=_WAIT_S) as answer:
+        with build_opener(*direct).open(request, timeout=_WAIT_S) as answer:
             return int(json.load(answer)["records"])
     except HTTPError as e:
         raise RuntimeError(f"the gateway removed nothing: {_reason_in(e)}") from None
     except URLError as e:  # not reached
         why = printable(str(e.reason))[:200]
-        told = f"no gateway is reached at {shown} ({why})"
-        raise RuntimeError(f"{told}; check --gateway and repeat the command: nothing is lost") from None
+        problem = f"no gateway is reached at {shown} ({why})"
+        raise RuntimeError(f"{problem}; check --gateway and repeat the command: nothing is lost") from None
     except (OSError, ValueError, KeyError, TypeError) as e:
-        told = "the gateway gave no answer that can be read"
-        raise RuntimeError(f"{told} ({type(e).__name__}), so repeat the command: nothing is lost") from None
+        problem = "the gateway gave no answer that can be read"
+        raise RuntimeError(
+            f"{problem} ({type(e).__name__}), so repeat the command: nothing is lost"
+        ) from None
 
 
 _WAIT_S = 600  # the gateway waits for running calls about the person, up to its policy's timeout
@@ -261,8 +263,10 @@ def _key_in(name):
     if name and not key:
         raise ValueError(f"--api-key-env is {name!r}, and this environment variable is empty")
     if not all("!" <= sign <= "~" for sign in key):
-        told = "this variable holds a blank, a control character or a letter that no key has"
-        raise ValueError(f"--api-key-env is {name!r}: {told}; expected what crmeval gateway --new-key prints")
+        problem = "this variable holds a blank, a control character or a letter that no key has"
+        raise ValueError(
+            f"--api-key-env is {name!r}: {problem}; expected what crmeval gateway --new-key prints"
+        )
     return key
 
 
@@ -291,6 +295,6 @@ def erase_command(trail=None, *, person=None, gateway=None, api_key_env=None, js
         with _trail(trail) as opened:
             gone = opened.erase(person)
     nothing = "nothing was sealed about this person; case, blanks and accents count, as in the calls"
-    told = f"{gone} records can no longer be read" if gone else nothing
-    out.say(told, records=gone)
+    message = f"{gone} records can no longer be read" if gone else nothing
+    out.say(message, records=gone)
     return out.done(0 if gone else 1)

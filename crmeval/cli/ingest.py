@@ -26,8 +26,8 @@ def _planned(copies):
 
 def _plain(done):
     "Return the result of one copy for the JSON document."
-    told = {k: v for k, v in vars(done).items() if k != "counts"}
-    return told | vars(done.counts)
+    values = {k: v for k, v in vars(done).items() if k != "counts"}
+    return values | vars(done.counts)
 
 
 def _once(catalogue, only, personal, out):

@@ -151,17 +151,17 @@ def rate_command(
         raise ValueError("--encoding goes with --import: it is of the sheets")
     if files and drawn:
         raise ValueError(f"--{next(iter(drawn)).replace('_', '-')} goes with --raters: it shapes a new plan")
-    said, prices, done = Output(json), prices_of(price), open_run(run)
+    output, prices, done = Output(json), prices_of(price), open_run(run)
     folder = Path(out).expanduser() if out else done.folder / "rating"
     if raters:
-        return said.done(hand_out(done, folder, raters, said, **{**_DRAWN, **drawn}))
+        return output.done(hand_out(done, folder, raters, output, **{**_DRAWN, **drawn}))
     from crmeval.tasks.tables import reading
 
-    with reading(encoding) as told:
-        done = bring_in(done, folder, files or [], adjudicate, said)
-    for note in told.notes:
-        said.mind(note)
-    return said.done(finish(done, said, prices=prices, published=published))
+    with reading(encoding) as reader:
+        done = bring_in(done, folder, files or [], adjudicate, output)
+    for note in reader.notes:
+        output.mind(note)
+    return output.done(finish(done, output, prices=prices, published=published))
 
 
 _DRAWN = {"overlap": 0.3, "attention": 0, "seed": 0}  # defaults of a rating plan

@@ -98,9 +98,9 @@ def undefined_metrics(
     lacking = scores.status == names["status"].index.get("undefined", -1)
     for n, (method, rater) in enumerate(names["by"].values):
         for metric, m in names["metric"].index.items():
-            mine = of_texts & (scores.by == n) & (scores.metric == m)
-            if method == "auto" and metric != "accuracy" and mine.any() and lacking[mine].all():
-                rows = scores.row[mine][:_SHOWN].tolist()
+            own = of_texts & (scores.by == n) & (scores.metric == m)
+            if method == "auto" and metric != "accuracy" and own.any() and lacking[own].all():
+                rows = scores.row[own][:_SHOWN].tolist()
                 reasons = _reasons(run, rater, rows, {"metric": metric.__eq__})
                 found.setdefault(metric, Counter(reasons.values()).most_common(1)[0][0])
     return found
@@ -121,9 +121,9 @@ def _verdicts(run, metric=None):
     mask = _of_texts(columns)
     mask &= scores.metric == names["metric"].index.get(metric, -1) if metric else True
     for n, (method, rater) in enumerate(names["by"].values):
-        mine = mask & (scores.by == n)
-        if method == "auto" and mine.any():
-            yield rater, scores.row[mine], [names["status"].values[i] for i in scores.status[mine]]
+        own = mask & (scores.by == n)
+        if method == "auto" and own.any():
+            yield rater, scores.row[own], [names["status"].values[i] for i in scores.status[own]]
 
 
 def _reasons(run, judge, rows, where):
@@ -132,9 +132,9 @@ def _reasons(run, judge, rows, where):
 
     r, of = run_columns(run).responses, ("sample_id", "perturbation", "client")
     keys = {(*(r.names[f].values[getattr(r, f)[i]] for f in of), int(r.repeat[i])) for i in rows}
-    asked = {"method": "auto".__eq__, "rater": judge.__eq__, **where}
+    wanted = {"method": "auto".__eq__, "rater": judge.__eq__, **where}
     found = {}
-    for s in pick(run.scores, asked, [*of, "repeat", "reason"]):
+    for s in pick(run.scores, wanted, [*of, "repeat", "reason"]):
         if s.key in keys:
             found.setdefault(s.key, s.reason)
     return found
@@ -198,12 +198,12 @@ def _say_failures(run, out):
     silent, mute = silent_systems(run), mute_judges(run)
     lost = lost_verdicts(run)
     failed = failures(pick(run.responses, {"status": lambda s: s != "ok"}, ["client", "status", "error"]))
-    asked = {client: counts["wanted"] for client, counts in _answers(run).items()}
+    wanted = {client: counts["wanted"] for client, counts in _answers(run).items()}
     for name, error in silent.items():
-        out.mind(f"{name} answered none of {asked[name]} samples: {error}. {_AGAIN}")
+        out.mind(f"{name} answered none of {wanted[name]} samples: {error}. {_AGAIN}")
     for name, (n, cause) in failed.items():
         if name not in silent:
-            out.mind(f"{n} of {asked[name]} answers of {name} failed: {cause}. {_AGAIN}")
+            out.mind(f"{n} of {wanted[name]} answers of {name} failed: {cause}. {_AGAIN}")
     for judge, reason in mute.items():
         out.mind(f"{named_judge(judge)} gave no verdict: {reason}")
     for judge, (n, of, reason) in lost.items():
@@ -223,8 +223,8 @@ def _answers(run):
     from crmeval.runs.run_columns import run_columns
 
     columns = run_columns(run)
-    mine = {c: columns.responses.take(columns.responses.where("client", c)) for c in columns.clients}
-    return {client: {"wanted": len(rows), **answer_kinds(rows)} for client, rows in mine.items()}
+    by_client = {c: columns.responses.take(columns.responses.where("client", c)) for c in columns.clients}
+    return {client: {"wanted": len(rows), **answer_kinds(rows)} for client, rows in by_client.items()}
 
 
 def say_slices(
@@ -349,10 +349,10 @@ def plan_of(
 ) -> RunPlan:
     "Return the plan of a command line, checked without loading data; errors name its options."
     with in_words():
-        given = told_settings(words)
-        plan = make_plan(path, **given)
+        settings = told_settings(words)
+        plan = make_plan(path, **settings)
         check_lines(plan)
-    for name, why in idle_settings(plan, given).items():
+    for name, why in idle_settings(plan, settings).items():
         raise ValueError(f"{word_of(name)} changes nothing: {why}")
     return plan
 

@@ -330,16 +330,18 @@ def told_settings(
     words: Mapping,  # Field -> value of its option, None if not given
 ) -> dict:  # Field -> value for `make_plan`
     "Return the plan settings given by options."
-    given = {k: v for k, v in words.items() if v is not None and k in settings()}
-    if "columns" in given:
-        given["columns"] = pairs_of(given["columns"], word_of("columns"))
-    if "prices" in given:
-        given["prices"] = prices_of(given["prices"])
-    for name in [n for n in given if settings()[n].single]:
-        given[name] = numbers_of(given[name], word_of(name), settings()[name].single)
-    if "areas" in given:
-        given["areas"] = [a.strip() for line in given["areas"] for a in line.split(",") if a.strip()] or [""]
-    return given
+    settings_given = {k: v for k, v in words.items() if v is not None and k in settings()}
+    if "columns" in settings_given:
+        settings_given["columns"] = pairs_of(settings_given["columns"], word_of("columns"))
+    if "prices" in settings_given:
+        settings_given["prices"] = prices_of(settings_given["prices"])
+    for name in [n for n in settings_given if settings()[n].single]:
+        settings_given[name] = numbers_of(settings_given[name], word_of(name), settings()[name].single)
+    if "areas" in settings_given:
+        settings_given["areas"] = [
+            a.strip() for line in settings_given["areas"] for a in line.split(",") if a.strip()
+        ] or [""]
+    return settings_given
 
 
 def named_judge(

@@ -156,11 +156,11 @@ def fitted(
     return out, [wrong[n] for n in sorted(wrong)]
 
 # %% ../../nbs/connect/31_arrow_rows.ipynb #789cdcbe
-def _widened(held, come):
+def _widened(old, new):
     "Return the type that holds both without loss; None if there is none."
     import pyarrow as pa
 
-    fields = [pa.schema([pa.field("x", kind)]) for kind in (held, come)]
+    fields = [pa.schema([pa.field("x", kind)]) for kind in (old, new)]
     try:
         return pa.unify_schemas(fields, promote_options="permissive").field("x").type
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -181,21 +181,21 @@ def followed(
     come = plain_schema(come)
     if held is None:
         return come, []
-    said = [f"column {f.name} came ({f.type})" for f in come if f.name not in held.names]
-    said += [f"column {name} is gone" for name in held.names if name not in come.names]
+    changes = [f"column {f.name} came ({f.type})" for f in come if f.name not in held.names]
+    changes += [f"column {name} is gone" for name in held.names if name not in come.names]
     fields = []
     for field in held:
         new = come.field(field.name).type if field.name in come.names else field.type
         kind = new if replaces else _widened(field.type, new)
         if kind is None:
-            asked = "no type holds both without loss; copy it to another place, or cast it in the source"
-            raise SourceChanged(f"{where}: column {field.name} was {field.type} and is {new}; {asked}")
+            advice = "no type holds both without loss; copy it to another place, or cast it in the source"
+            raise SourceChanged(f"{where}: column {field.name} was {field.type} and is {new}; {advice}")
         if not kind.equals(field.type):
-            said.append(f"column {field.name} was {field.type} and is {kind}")
+            changes.append(f"column {field.name} was {field.type} and is {kind}")
         fields.append(field.with_type(kind))
-    if said and policy == "refuse":
+    if changes and policy == "refuse":
         raise SourceChanged(
-            f"{where}: {'; '.join(said)}; the catalogue says schema: refuse, nothing was copied"
+            f"{where}: {'; '.join(changes)}; the catalogue says schema: refuse, nothing was copied"
         )
     fields = [f for f in fields if not replaces or f.name in come.names]
-    return pa.schema([*fields, *(f for f in come if f.name not in held.names)]), said
+    return pa.schema([*fields, *(f for f in come if f.name not in held.names)]), changes

@@ -68,11 +68,11 @@ def seconds_of(
     return seconds
 
 
-def _names(what: str, key: str, given: object) -> tuple[str, ...]:
-    listed = isinstance(given, Sequence) and not isinstance(given, str)
-    names = list(given) if isinstance(given, Sequence) and listed else [given]
+def _names(what: str, key: str, value: object) -> tuple[str, ...]:
+    listed = isinstance(value, Sequence) and not isinstance(value, str)
+    names = list(value) if isinstance(value, Sequence) and listed else [value]
     if not all(isinstance(name, str) and name for name in names):
-        raise BadCatalogue(f"{what}: {key}: {given!r}; expected a column or a list of columns")
+        raise BadCatalogue(f"{what}: {key}: {value!r}; expected a column or a list of columns")
     return tuple(str(name) for name in names)
 
 

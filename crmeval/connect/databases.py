@@ -151,9 +151,9 @@ def tables_in(
     hidden: str,  # Name of the attached database
 ) -> list[tuple[str, str]]:  # (schema, table), sorted, without system schemas
     "Return the tables and views of a database."
-    asked = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = $name UNION SELECT "
-    asked += "schema_name, view_name FROM duckdb_views() WHERE database_name = $name AND NOT internal"
-    found = engine.execute(asked, {"name": hidden}).fetchall()
+    query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = $name UNION SELECT "
+    query += "schema_name, view_name FROM duckdb_views() WHERE database_name = $name AND NOT internal"
+    found = engine.execute(query, {"name": hidden}).fetchall()
     return sorted((schema, table) for schema, table in found if schema not in _SYSTEM)
 
 
@@ -183,20 +183,22 @@ def find_table(
     return Relation(source, table, reached, columns, schema, own, scan)
 
 
-def _only(source: Source, there: Sequence[tuple[str, str]], asked: Asked) -> tuple[str, str]:
+def _only(source: Source, there: Sequence[tuple[str, str]], reference: Asked) -> tuple[str, str]:
     "Return the (schema, table) that a name refers to; an ambiguous or missing one raises."
     home = default_schema(source).lower()
-    named = [pair for pair in there if pair[1].lower() == asked.table.lower()]
-    fitting = [pair for pair in named if pair[0].lower() == (asked.schema.lower() or home)]
-    found = fitting or ([] if asked.schema else named)
+    named = [pair for pair in there if pair[1].lower() == reference.table.lower()]
+    fitting = [pair for pair in named if pair[0].lower() == (reference.schema.lower() or home)]
+    found = fitting or ([] if reference.schema else named)
     if len(found) == 1:
         return found[0]
     if found:
         which = ", ".join(f"{schema}.{table}" for schema, table in found)
-        raise NotAllowed(f"source {source.name!r} has more than one table {asked}: {which}; name the schema")
+        raise NotAllowed(
+            f"source {source.name!r} has more than one table {reference}: {which}; name the schema"
+        )
     shown = [table if schema.lower() == home else f"{schema}.{table}" for schema, table in there]
     few = ", ".join(shown[:20] + (["..."] if len(shown) > 20 else [])) or "none"
-    raise SourceChanged(f"source {source.name!r} has no table {asked}; it has {few}")
+    raise SourceChanged(f"source {source.name!r} has no table {reference}; it has {few}")
 
 # %% ../../nbs/connect/05_databases.ipynb #6c3553f7
 _LOOKED_AT = 1000  # rows; a sample is enough because a program writes all its times in one format
@@ -219,8 +221,8 @@ def check_times(
     for n, column in enumerate(kinds):
         if int(few[f"c{n}"] or 0):  # the driver returns text
             problem = "days as numbers" if kinds[column] == "DATE" else "times of another zone than UTC"
-            said = f"source {relation.source.name!r}: {relation.table}.{column} holds {problem}"
-            raise BadData(f"{said}, which would be misread; as_text: true reads them unchanged")
+            problem_text = f"source {relation.source.name!r}: {relation.table}.{column} holds {problem}"
+            raise BadData(f"{problem_text}, which would be misread; as_text: true reads them unchanged")
 
 
 # 20240102 would be read as seconds since 1970, and a time zone would be dropped; :00+00:00 is UTC

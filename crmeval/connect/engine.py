@@ -71,8 +71,8 @@ def extension_path(
     if fitting:
         return fitting[0]
     there = f", the installed one is for {files[0].parent.name}" if files else ""
-    told = f"this kind of source needs the package {package}{there}"
-    raise MissingPackage(f"{told}: pip install {package}=={release}")
+    problem = f"this kind of source needs the package {package}{there}"
+    raise MissingPackage(f"{problem}: pip install {package}=={release}")
 
 # %% ../../nbs/connect/04_engine.ipynb #402b540c
 _CLOSED = {

@@ -95,44 +95,44 @@ def _extensions(sources: Sequence[Source]) -> list[str]:
     return needed
 
 
-def _in_files(desk: _Desk, source: Source, asked: Asked) -> Relation:
+def _in_files(desk: _Desk, source: Source, reference: Asked) -> Relation:
     tables = file_tables(source)
-    listed_as(source, asked)
-    name = next((name for name in tables if name.lower() == asked.table.lower()), None)
-    if name is None or asked.schema:
-        raise SourceChanged(f"source {source.name!r} has no table {asked}; it has {', '.join(tables)}")
+    listed_as(source, reference)
+    name = next((name for name in tables if name.lower() == reference.table.lower()), None)
+    if name is None or reference.schema:
+        raise SourceChanged(f"source {source.name!r} has no table {reference}; it has {', '.join(tables)}")
     opened = open_files(desk.engine, tables[name])
     desk.files += opened.files
     desk.folders += opened.folders
     return file_relation(desk.engine, source, name, opened)
 
 
-def _in_memory(desk: _Desk, source: Source, asked: Asked) -> Relation:
+def _in_memory(desk: _Desk, source: Source, reference: Asked) -> Relation:
     tables = arrow_tables(source)
-    listed_as(source, asked)
-    name = next((name for name in tables if name.lower() == asked.table.lower()), None)
-    if name is None or asked.schema:
-        raise SourceChanged(f"source {source.name!r} has no table {asked}; it has {', '.join(tables)}")
+    listed_as(source, reference)
+    name = next((name for name in tables if name.lower() == reference.table.lower()), None)
+    if name is None or reference.schema:
+        raise SourceChanged(f"source {source.name!r} has no table {reference}; it has {', '.join(tables)}")
     hidden = hidden_name(source)
     desk.engine.register(hidden, tables[name])
     reached = name_in_sql(hidden)
     return Relation(source, name, reached, columns_in(desk.engine, reached), scan="ARROW_SCAN")
 
 
-def _in_database(desk: _Desk, source: Source, asked: Asked) -> Relation:
-    return find_table(desk.engine, source, desk.attached(source), asked)
+def _in_database(desk: _Desk, source: Source, reference: Asked) -> Relation:
+    return find_table(desk.engine, source, desk.attached(source), reference)
 
 
 _FINDERS = {"database": _in_database, "files": _in_files, "memory": _in_memory}
 
 
-def _find(desk: _Desk, source: Source, asked: Asked) -> Relation:
+def _find(desk: _Desk, source: Source, reference: Asked) -> Relation:
     "Return the table that a reference in a query resolves to."
     finder = _FINDERS.get(source.family)
     if finder is None:
         other = "use query_at" if source.family == "warehouse" else "copy it first, and query the copy"
         raise NotAllowed(f"source {source.name!r} of kind {source.kind} cannot be queried in SQL; {other}")
-    return finder(desk, source, asked)
+    return finder(desk, source, reference)
 
 # %% ../../nbs/connect/09_federation.ipynb #bb861b42
 def _listed_columns(
@@ -162,17 +162,17 @@ def readable_columns(
     return list(relation.columns) if listed is None else listed
 
 
-def _show(desk: _Desk, catalog: str, asked: Asked, relation: Relation) -> None:
+def _show(desk: _Desk, catalog: str, reference: Asked, relation: Relation) -> None:
     "Create a view of the readable columns of a table, under the name that the query uses."
     columns = ", ".join(name_in_sql(column) for column in readable_columns(relation))
     if catalog and catalog not in desk.made:
         desk.engine.execute(f"ATTACH ':memory:' AS {name_in_sql(catalog)}")
         desk.made.add(catalog)
-    schema = asked.schema or "main"
-    if asked.schema:
+    schema = reference.schema or "main"
+    if reference.schema:
         within = name_in_sql(catalog, schema)
         desk.engine.execute(f"CREATE SCHEMA IF NOT EXISTS {within}")
-    name = name_in_sql(catalog or "memory", schema, asked.table)
+    name = name_in_sql(catalog or "memory", schema, reference.table)
     desk.engine.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {relation.reached}")
 
 # %% ../../nbs/connect/09_federation.ipynb #6e7089f8
@@ -398,7 +398,7 @@ class Catalogue:
             raise
 
     def _at_warehouse(self, source: Source, sql: str, size: int) -> Rows:
-        asked, connection = check_own(source, sql), None
+        query, connection = check_own(source, sql), None
         limit = Limit(most_rows([source.limit, self.limit]), most_bytes([source.limit, self.limit]))
         try:
             connection = open_warehouse(source)
@@ -408,7 +408,7 @@ class Catalogue:
                 found = int(cursor.fetchone()[0])
                 pull = Pull(source.name, "own SQL", (), "", found, capped=found > limit.rows)
                 check_pulls([pull], {source.name: limit})
-            cursor.execute(asked)
+            cursor.execute(query)
             return Rows(_Desk(_Both(cursor, connection)), arrow_reader(cursor, size), [source], limit, [])
         except Exception as error:
             if connection is not None:
@@ -417,12 +417,12 @@ class Catalogue:
 
     @staticmethod
     def _count_own(desk: _Desk, source: Source, sql: str, most: int) -> None:
-        asked = own_query(source, desk.attached(source), counting(f"({sql}) AS own", "", most), ours=True)
+        query = own_query(source, desk.attached(source), counting(f"({sql}) AS own", "", most), ours=True)
         try:
-            found = int(desk.engine.execute(f"SELECT * FROM {asked}").fetchone()[0])
+            count = int(desk.engine.execute(f"SELECT * FROM {query}").fetchone()[0])
         except Exception as error:
             raise told(error, source) from None
-        pull = Pull(source.name, "own SQL", (), "", found, capped=found > most)
+        pull = Pull(source.name, "own SQL", (), "", count, capped=count > most)
         check_pulls([pull], {source.name: Limit(most)})
 
     def tables(
@@ -436,7 +436,7 @@ class Catalogue:
     def _tables_of(self, source: Source) -> list[Readable]:
         desk = _Desk(open_engine(_extensions([source])))
         try:
-            found = [_find(desk, source, asked) for asked in _all_tables(desk, source)]
+            found = [_find(desk, source, reference) for reference in _all_tables(desk, source)]
             return [self._readable(relation) for relation in found]
         finally:
             desk.engine.close()
@@ -448,10 +448,10 @@ class Catalogue:
         columns = {column: relation.columns[column] for column in may}
         return Readable(relation.source.name, relation.table, columns, relation.schema, tuple(personal))
 
-    def _meant(self, asked: Asked) -> tuple[Source, str, Asked]:
+    def _meant(self, reference: Asked) -> tuple[Source, str, Asked]:
         "Return (source, in-memory database of its view, name in the source) for a table reference."
-        if len(asked.parts) == 1:
-            name = asked.table
+        if len(reference.parts) == 1:
+            name = reference.table
             source = next((s for key, s in self.sources.items() if key.lower() == name.lower()), None)
             if source is None or not _is_one_table(source):
                 known = ", ".join(self.sources)
@@ -459,8 +459,12 @@ class Catalogue:
                     f"there is no table {name!r}; write source.table, the sources are {known}"
                 )
             return source, "", Asked(_only_table(source))
-        source = self.source(asked.parts[0])
-        return source, asked.parts[0], Asked(asked.table, asked.schema if asked.catalog else "")
+        source = self.source(reference.parts[0])
+        return (
+            source,
+            reference.parts[0],
+            Asked(reference.table, reference.schema if reference.catalog else ""),
+        )
 
     def _planned(self, sql: str, params) -> tuple[_Desk, Statement, list[Source], list[Scan]]:
         "Return a planned query; conditions that MySQL would misread are not pushed down."
@@ -481,13 +485,13 @@ class Catalogue:
     def _desk(self, sql: str, *, handing_on: bool = True) -> tuple[_Desk, Statement, list[Source]]:
         "Return an engine with the views of a query, locked against other access."
         statement = read_statement(sql)
-        meant = [(asked, *self._meant(asked)) for asked in statement.tables]
-        used = list({source.name: source for _, source, _, _ in meant}.values())
+        resolved = [(reference, *self._meant(reference)) for reference in statement.tables]
+        used = list({source.name: source for _, source, _, _ in resolved}.values())
         desk = _Desk(open_engine(_extensions(used)))
         try:
-            for asked, source, catalog, inside in meant:
+            for reference, source, catalog, inside in resolved:
                 relation = desk.relations.setdefault((source.name, inside), _find(desk, source, inside))
-                shown = Asked(asked.table, inside.schema if catalog else "")
+                shown = Asked(reference.table, inside.schema if catalog else "")
                 _show(desk, catalog, shown, relation)
             if any(source.kind == "mysql" for source in used):
                 _careful_with_mysql(desk.engine, handing_on)
@@ -510,7 +514,7 @@ class Catalogue:
 
 def _misread(scan: Scan) -> bool:
     "Whether a condition for MySQL contains a backslash, which the engine does not escape for the server."
-    return scan.name == "MYSQL_SCAN" and any("\\" in said for said in scan.handed_on)
+    return scan.name == "MYSQL_SCAN" and any("\\" in condition for condition in scan.handed_on)
 
 
 def _careful_with_mysql(engine, handing_on: bool) -> None:

@@ -215,13 +215,13 @@ def _codes(engine, calls: Iterable[str], patterns: dict[str, str]) -> list[str]:
     "Return the columns with a value that matches their pattern, read as text."
     found: list[str] = []
     for call in calls if patterns else ():
-        asked = {c: patterns[c] for c in columns_in(engine, call) if c in patterns and c not in found}
+        tested = {c: patterns[c] for c in columns_in(engine, call) if c in patterns and c not in found}
         tests = ", ".join(
-            f"bool_or(regexp_full_match(trim({name_in_sql(c)}), {text_in_sql(p)}))" for c, p in asked.items()
+            f"bool_or(regexp_full_match(trim({name_in_sql(c)}), {text_in_sql(p)}))" for c, p in tested.items()
         )
-        if asked:
-            held = engine.execute(f"SELECT {tests} FROM {call}").fetchone()
-            found += [column for column, is_code in zip(asked, held) if is_code]
+        if tested:
+            matches = engine.execute(f"SELECT {tests} FROM {call}").fetchone()
+            found += [column for column, is_code in zip(tested, matches) if is_code]
     return found
 
 
@@ -240,10 +240,10 @@ def _csv_types(engine, source: Source, files: list[Path], words: list[str]) -> d
     known = {column.lower() for column in types_given}
     kinds = {"DOUBLE": _NO_CSV_DOUBLE, "BIGINT": _NO_INTEGER, "BOOLEAN": _NO_TRUTH}
     there = columns_in(engine, _csv_call(files, [*words, _ALL_ROWS]))
-    asked = {c: kinds[kind] for c, kind in there.items() if kind in kinds and c.lower() not in known}
+    candidates = {c: kinds[kind] for c, kind in there.items() if kind in kinds and c.lower() not in known}
     plain = [word for word in words if not word.startswith("types = ")]
     said_text = ", ".join(["auto_type_candidates = ['VARCHAR']", *plain])
-    codes = _codes(engine, (f"read_csv({_listed([file])}, {said_text})" for file in files), asked)
+    codes = _codes(engine, (f"read_csv({_listed([file])}, {said_text})" for file in files), candidates)
     found = {c: "VARCHAR" if c in codes else kind for c, kind in there.items()}
     return {**{c: kind for c, kind in found.items() if c.lower() not in known}, **types_given}
 
@@ -260,8 +260,8 @@ def _csv(engine, source: Source, files: list[Path]) -> str:
     words = _csv_words(source, files)
     types = _csv_types(engine, source, files, words)
     if order:  # only text can be a date
-        said = {str(c) for c in dict(source.options.get("types") or {})}  # type: ignore
-        fixed = {c: kind for c, kind in types.items() if kind != "VARCHAR" or c in said}
+        fixed_by_user = {str(c) for c in dict(source.options.get("types") or {})}  # type: ignore
+        fixed = {c: kind for c, kind in types.items() if kind != "VARCHAR" or c in fixed_by_user}
         return _dated_csv(engine, source, files, [*_with_types(words, fixed), _ALL_ROWS], order)
     call = _csv_call(files, _with_types(words, types))
     return _dated_columns(engine, source, call, by_column) if by_column else call

@@ -197,8 +197,8 @@ class _Run:
         return marked(self.schema, self.marks)
 
     def state(self, **more):
-        held = {k: v for k, v in self.target.held.state.items() if k not in ("marks", *more)}
-        return {**held, **more, "marks": self.marks}
+        earlier = {k: v for k, v in self.target.held.state.items() if k not in ("marks", *more)}
+        return {**earlier, **more, "marks": self.marks}
 
 # %% ../../nbs/connect/37_ingest.ipynb #a351c8ee
 def _full(run: _Run, reader) -> Counts:
@@ -342,14 +342,14 @@ def _documents(run: _Run) -> Counts:
 
 def _laid_documents(run, shelf) -> Iterator:
     "Yield tables of up to 1,000 documents; at least one table, for the schema."
-    held = []
+    rows = []
     for document in shelf.documents():
-        held.append(document_row(document))
-        if len(held) >= 1000:
-            yield run.laid(held)
-            held = []
-    if held or run.schema is None:
-        yield run.laid(held or [_NO_DOCUMENT]).slice(0, len(held))
+        rows.append(document_row(document))
+        if len(rows) >= 1000:
+            yield run.laid(rows)
+            rows = []
+    if rows or run.schema is None:
+        yield run.laid(rows or [_NO_DOCUMENT]).slice(0, len(rows))
 
 
 def _documents_merged(run, shelf) -> Counts:
@@ -373,8 +373,8 @@ def _documents_merged(run, shelf) -> Counts:
 def _tell_unread(run, shelf):
     "Report unreadable documents, and which of them the copy keeps."
     for unread in shelf.unread:
-        held = "; the copy keeps it as it was last read" if shelf.files[unread.path][1] else ""
-        run.refused.append(Refused(unread.path, "", unread.reason + held))
+        note = "; the copy keeps it as it was last read" if shelf.files[unread.path][1] else ""
+        run.refused.append(Refused(unread.path, "", unread.reason + note))
     run.kept = shelf.kept
     if shelf.kept:
         run.said.append(f"{shelf.kept} cannot be read now and stay as last read")

@@ -158,10 +158,10 @@ def meet(
         return None
     at = at.drop_null()
     position = at.to_numpy(zero_copy_only=False).astype(np.int64)
-    mine, theirs = part.filter(hit), delta.rows.take(at)
+    old_rows, new_rows = part.filter(hit), delta.rows.take(at)
     gone = delta.gone.take(at).to_numpy(zero_copy_only=False).astype(bool)
-    same = same_rows(mine, theirs).to_numpy(zero_copy_only=False).astype(bool) & ~gone
-    same |= _older(mine, theirs, delta.cursor)
+    same = same_rows(old_rows, new_rows).to_numpy(zero_copy_only=False).astype(bool) & ~gone
+    same |= _older(old_rows, new_rows, delta.cursor)
     delta.held[position], delta.stays[position] = True, same
     counts.same += int(same.sum())
     counts.deleted += int((gone & ~same).sum())
@@ -173,14 +173,14 @@ def meet(
     return part.filter(~leaves)
 
 
-def _older(mine, theirs, cursor: str):
+def _older(old_rows, new_rows, cursor: str):
     "Return (n,) booleans: the new row is older than the held one."
     import numpy as np
     import pyarrow.compute as pc
 
     if not cursor:
-        return np.zeros(mine.num_rows, bool)
-    older = pc.greater(mine.column(cursor), theirs.column(cursor))
+        return np.zeros(old_rows.num_rows, bool)
+    older = pc.greater(old_rows.column(cursor), new_rows.column(cursor))
     return _array(pc.fill_null(older, False)).to_numpy(zero_copy_only=False).astype(bool)
 
 

@@ -134,17 +134,17 @@ def _written(element) -> str:
 
 
 def _cut_at_titles(blocks: Iterator[tuple[int, str]], limits: DocumentLimits) -> tuple[Section, ...]:
-    sections, head, held, size = [], ("", 0), [], 0
+    sections, head, lines, size = [], ("", 0), [], 0
     for level, text in blocks:
         size += len(text)
         if size > limits.characters:
             raise NotReadable(f"holds more than {limits.characters:,} characters of text")
         if level and text:
-            sections.append(Section(head[0], "\n".join(held), head[1]))
-            head, held = (" ".join(text.split()), level), []
+            sections.append(Section(head[0], "\n".join(lines), head[1]))
+            head, lines = (" ".join(text.split()), level), []
         elif text:
-            held.append(text)
-    sections.append(Section(head[0], "\n".join(held), head[1]))
+            lines.append(text)
+    sections.append(Section(head[0], "\n".join(lines), head[1]))
     return tuple(s for s in sections if s.title or s.text)
 
 

@@ -37,16 +37,16 @@ def reached(point: str) -> None:
 def _sync(path: Path) -> None:
     "Flush a file or a folder to disk."
     with contextlib.suppress(OSError):  # some systems cannot open or sync folders
-        held = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(held)
+            os.fsync(descriptor)
         finally:
-            os.close(held)
+            os.close(descriptor)
 
 
-def _write_json(path: Path, said: dict) -> None:
+def _write_json(path: Path, content: dict) -> None:
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(said, file, ensure_ascii=False, indent=1)
+        json.dump(content, file, ensure_ascii=False, indent=1)
         file.flush()
         os.fsync(file.fileno())
 
@@ -149,12 +149,12 @@ def _read_held(version: Path) -> Held:
     import pyarrow as pa
 
     try:
-        said = json.loads((version / _PRESENT).read_text(encoding="utf-8"))
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["schema"])))
-        return Held(schema, said["state"], said["parts"])
+        manifest = json.loads((version / _PRESENT).read_text(encoding="utf-8"))
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(manifest["schema"])))
+        return Held(schema, manifest["state"], manifest["parts"])
     except (OSError, ValueError, KeyError) as error:
-        told = f"{version} is not a version of a copy ({type(error).__name__})"
-        raise ConnectError(f"{told}; remove the copy and the files beside it, and copy again") from None
+        problem = f"{version} is not a version of a copy ({type(error).__name__})"
+        raise ConnectError(f"{problem}; remove the copy and the files beside it, and copy again") from None
 
 
 def _present_version(path: Path) -> Path | None:
@@ -358,7 +358,7 @@ class _Next:
             self.waiting.setdefault(folder, []).append(rows)
             if sum(t.num_rows for t in self.waiting[folder]) >= _PART_ROWS:
                 self._write(folder)
-        while sum(t.num_rows for held in self.waiting.values() for t in held) > 4 * _PART_ROWS:
+        while sum(t.num_rows for tables in self.waiting.values() for t in tables) > 4 * _PART_ROWS:
             self._write(max(self.waiting, key=lambda f: sum(t.num_rows for t in self.waiting[f])))
 
     def _write(self, folder: str, schema=None) -> None:
@@ -383,8 +383,8 @@ class _Next:
             self.waiting[""] = [schema.empty_table()]
             self._write("", schema)
         self._rewrite_other_schemas(schema)
-        said = {"about": "a copy made by crmeval ingest", "state": state, "parts": self.parts}
-        _write_json(self.folder / _PRESENT, {**said, "schema": _schema_text(schema)})
+        manifest = {"about": "a copy made by crmeval ingest", "state": state, "parts": self.parts}
+        _write_json(self.folder / _PRESENT, {**manifest, "schema": _schema_text(schema)})
         _sync(self.folder)
         reached("version written")
         self._swap()
@@ -399,8 +399,8 @@ class _Next:
 
         for part in self.parts:
             path = self.folder / part
-            held = pq.read_schema(path)
-            if not held.equals(schema, check_metadata=True):
+            old_schema = pq.read_schema(path)
+            if not old_schema.equals(schema, check_metadata=True):
                 table = _in_schema(pq.ParquetFile(path).read(), schema)
                 path.unlink()  # never overwrite: it may be a hard link to a part of the previous version
                 _write_part(path, table)
@@ -412,8 +412,8 @@ class _Next:
         try:
             os.symlink(f".{self.copy.path.name}/{self.folder.name}", link, target_is_directory=True)
         except OSError as error:
-            asked = "a copy in Parquet needs links of the file system; take to: file.duckdb#table"
-            raise ConnectError(f"{self.copy.path}: {error.strerror}; {asked}") from None
+            advice = "a copy in Parquet needs links of the file system; take to: file.duckdb#table"
+            raise ConnectError(f"{self.copy.path}: {error.strerror}; {advice}") from None
         reached("link made")
         os.replace(link, self.copy.path)
         _sync(self.copy.path.parent)
@@ -426,8 +426,8 @@ def copied(
     "Return a copy as a dataset of its committed parts; a path without a copy raises `ConnectError`."
     import pyarrow.dataset as ds
 
-    version, held = copy_held(path)
-    return ds.dataset([str(version / part) for part in held.parts], schema=held.schema, format="parquet")
+    version, state = copy_held(path)
+    return ds.dataset([str(version / part) for part in state.parts], schema=state.schema, format="parquet")
 
 
 @needs_extra("connect")

@@ -86,8 +86,8 @@ def marked(
     fields = []
     for field in schema:
         mark = marks.get(field.name)
-        said = {"by": mark["by"], "kinds": sorted(mark["kinds"])} if mark else None
-        fields.append(field.with_metadata({_MARK: json.dumps(said).encode()} if said else {}))
+        content = {"by": mark["by"], "kinds": sorted(mark["kinds"])} if mark else None
+        fields.append(field.with_metadata({_MARK: json.dumps(content).encode()} if content else {}))
     return pa.schema(fields)
 
 
@@ -96,4 +96,4 @@ def marks_of(
 ) -> dict[str, dict]:  # Column -> {'by': [...], 'kinds': [...]}
     "Return the columns that a schema marks as personal."
     found = {f.name: (f.metadata or {}).get(_MARK) for f in schema}
-    return {name: json.loads(said) for name, said in found.items() if said}
+    return {name: json.loads(content) for name, content in found.items() if content}

@@ -111,7 +111,7 @@ def _title_at(lines: list[str], n: int) -> tuple[int, str, int] | None:
 
 
 def _markdown_parts(lines: list[str]) -> Iterator[Section]:
-    title, level, held = "", 0, []
+    title, level, body = "", 0, []
     fence, n = "", 0
     while n < len(lines):
         marked = _FENCE.match(lines[n])
@@ -119,14 +119,14 @@ def _markdown_parts(lines: list[str]) -> Iterator[Section]:
             fence = "" if fence else marked[1]
         found = None if fence or marked else _title_at(lines, n)
         if found is None:
-            held.append(lines[n])
+            body.append(lines[n])
             n += 1
             continue
-        yield Section(title, "\n".join(held).strip("\n"), level)
+        yield Section(title, "\n".join(body).strip("\n"), level)
         level, title, taken = found
-        held = []
+        body = []
         n += taken
-    yield Section(title, "\n".join(held).strip("\n"), level)
+    yield Section(title, "\n".join(body).strip("\n"), level)
 
 
 def read_md(data: bytes, limits: DocumentLimits) -> Contents:

@@ -42,16 +42,16 @@ def _value(part: Mapping) -> str:
     kind = value.get("type", {}).get("id", "")
     if part["type"] != "VALUE_CONSTANT" or value.get("is_null"):
         raise _NotUnderstood
-    held = value["value"]
+    raw = value["value"]
     if kind == "BOOLEAN":
-        return "TRUE" if held else "FALSE"
+        return "TRUE" if raw else "FALSE"
     if kind == "DECIMAL":
         scale = value["type"]["type_info"]["scale"]
-        return f"{int(held) / 10**scale:.{scale}f}" if isinstance(held, int) else _raise()
-    if kind in _NUMBERS and isinstance(held, (int, float)):
-        return repr(held)
-    if kind in _TEXTS and isinstance(held, str) and "\\" not in held:
-        return text_in_sql(held)
+        return f"{int(raw) / 10**scale:.{scale}f}" if isinstance(raw, int) else _raise()
+    if kind in _NUMBERS and isinstance(raw, (int, float)):
+        return repr(raw)
+    if kind in _TEXTS and isinstance(raw, str) and "\\" not in raw:
+        return text_in_sql(raw)
     raise _NotUnderstood
 
 
@@ -177,8 +177,8 @@ def candidates(
     "Return the tables that a scan may read."
     kind = [r for r in relations if r.scan == scan.name]
     named = [r for r in kind if not scan.table or r.table.lower() == scan.table.lower()]
-    held = [r for r in named if set(map(str.lower, scan.columns)) <= set(map(str.lower, r.columns))]
-    found = held or named or kind
+    with_columns = [r for r in named if set(map(str.lower, scan.columns)) <= set(map(str.lower, r.columns))]
+    found = with_columns or named or kind
     if not found:
         raise BadQuery(f"the plan of the query reads by {scan.name}, which no source of it does")
     return found
@@ -248,7 +248,7 @@ def check_pulls(
             counted = sum(getattr(pull, unit) or 0 for pull in some)
             if allowed is not None and counted > allowed:
                 more = "at least " if any(pull.capped for pull in some) else "about " * (unit == "bytes")
-                asked = "; ".join(str(pull) for pull in some)
+                pulls_text = "; ".join(str(pull) for pull in some)
                 hint = "narrow it by a condition that the source can apply, or raise the limit"
                 problem = f"{who}: the query would pull {more}{counted:,} {unit}, allowed are {allowed:,}"
-                raise TooMuch(f"{problem}; {hint} ({asked})")
+                raise TooMuch(f"{problem}; {hint} ({pulls_text})")

@@ -70,16 +70,16 @@ def _sliced(batches: Iterable) -> Iterator:
     "Yield record batches joined to tables of about SLICE rows."
     import pyarrow as pa
 
-    held, rows, schema = [], 0, None
+    waiting, rows, schema = [], 0, None
     for batch in batches:
         schema = batch.schema
-        held.append(batch)
+        waiting.append(batch)
         rows += batch.num_rows
         if rows >= SLICE:
-            yield pa.Table.from_batches(held)
-            held, rows = [], 0
-    if held or schema is not None:
-        yield pa.Table.from_batches(held, schema=schema)
+            yield pa.Table.from_batches(waiting)
+            waiting, rows = [], 0
+    if waiting or schema is not None:
+        yield pa.Table.from_batches(waiting, schema=schema)
 
 
 @dataclass(frozen=True)
@@ -113,16 +113,16 @@ class ApiReader:
         "Yield rows as lists of mappings."
         listed = self.copy.source.read or {}
         allowed = next((c for t, c in listed.items() if t.lower() == self.copy.table.lower()), None)
-        asked = since.isoformat() if isinstance(since, date | datetime) else since
+        start = since.isoformat() if isinstance(since, date | datetime) else since
         fields = columns if columns is not None else allowed
-        held: list[Mapping] = []
-        for row in self.rows(self.copy.table, fields=fields, since=asked):
-            held.append(row if allowed is None else {k: v for k, v in row.items() if k in allowed})
-            if len(held) >= SLICE:
-                yield held
-                held = []
-        if held:
-            yield held
+        page: list[Mapping] = []
+        for row in self.rows(self.copy.table, fields=fields, since=start):
+            page.append(row if allowed is None else {k: v for k, v in row.items() if k in allowed})
+            if len(page) >= SLICE:
+                yield page
+                page = []
+        if page:
+            yield page
 
 
 def reader_of(
@@ -218,8 +218,8 @@ def pending(
 def _lines(path: Path) -> Iterator[object]:
     with open(path, encoding="utf-8-sig") as file:
         if path.suffix.lower() == ".json":
-            said = json.load(file)
-            yield from said if isinstance(said, list) else [said]
+            content = json.load(file)
+            yield from content if isinstance(content, list) else [content]
             return
         for line in file:
             if line.strip():

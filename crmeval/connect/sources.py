@@ -161,8 +161,8 @@ class Source:
             return None
         value = os.environ.get(variable)
         if not value:
-            asked = f"the environment variable {variable} for its {what}"
-            raise MissingSecret(f"source {self.name!r} asks for {asked}, which is not set")
+            missing = f"the environment variable {variable} for its {what}"
+            raise MissingSecret(f"source {self.name!r} asks for {missing}, which is not set")
         return value
 
     def without_secrets(self, text: object) -> str:

@@ -106,9 +106,9 @@ class Statement:
 @lru_cache
 def _system_names() -> frozenset[str]:
     "Return the names of the engine's own tables and views, in lower case."
-    asked = "SELECT lower(view_name) FROM duckdb_views() UNION SELECT lower(table_name) FROM duckdb_tables()"
+    query = "SELECT lower(view_name) FROM duckdb_views() UNION SELECT lower(table_name) FROM duckdb_tables()"
     with _PARSING:
-        return frozenset(name for (name,) in _parser().execute(asked).fetchall())
+        return frozenset(name for (name,) in _parser().execute(query).fetchall())
 
 
 def _own_names(tree: dict) -> set[str]:

@@ -44,9 +44,9 @@ def settings_of(
 ) -> dict[str, str]:  # Names of the driver; includes secrets, never show them in a message
     "Return the driver's settings besides the address; an unknown secret raises `BadCatalogue`."
     known = WAREHOUSES[source.kind].secrets
-    said = source.options.get("settings") or {}
-    assert isinstance(said, Mapping)
-    found = {str(key): str(value) for key, value in said.items()}
+    settings = source.options.get("settings") or {}
+    assert isinstance(settings, Mapping)
+    found = {str(key): str(value) for key, value in settings.items()}
     for what in source.secrets:
         if what not in known:
             raise BadCatalogue(f"source {source.name!r}: secrets: {what!r}; expected {', '.join(known)}")
@@ -61,8 +61,8 @@ def check_warehouse(
     check_options(source, _OPTIONS)
     how = WAREHOUSES[source.kind]
     if find_spec(how.module) is None:
-        told = f"source {source.name!r} of kind {source.kind} needs {how.package}"
-        raise MissingPackage(f"{told}: pip install 'crmeval[warehouses]'")
+        problem = f"source {source.name!r} of kind {source.kind} needs {how.package}"
+        raise MissingPackage(f"{problem}: pip install 'crmeval[warehouses]'")
     return how
 
 

@@ -164,10 +164,10 @@ _TWICE = object()  # value of a key that occurs with different values
 
 def _without_doubles(pairs):
     "Return an object without the keys that occur with different values."
-    said = {}
+    values = {}
     for key, value in pairs:
-        said[key] = value if said.get(key, value) == value else _TWICE
-    return {k: v for k, v in said.items() if v is not _TWICE}
+        values[key] = value if values.get(key, value) == value else _TWICE
+    return {k: v for k, v in values.items() if v is not _TWICE}
 
 
 def _object(text, at, depth):
@@ -250,8 +250,8 @@ _TICKET = re.compile(r"(?i)\bticket\W{0,3}:\s{0,9}\W{0,2}(\w+)")
 def _signature(value, ticket):
     "Return True if signed with the ticket, False if with another one, None if not signed."
     pairs = value.items() if isinstance(value, dict) else ()
-    said = (str(v).strip() for k, v in pairs if _names_ticket(k) and v not in (None, ""))
-    first = next(said, "")
+    tickets = (str(v).strip() for k, v in pairs if _names_ticket(k) and v not in (None, ""))
+    first = next(tickets, "")
     return first == ticket if first else None
 
 
@@ -281,8 +281,8 @@ def find_answer(
     strict = _told_once(text)
     if ticket and (own := [a for signed, a in _answers_in(strict, fits, ticket) if signed]):
         return own[-1]  # regardless of the rest
-    meant = _meant(text)
-    read = strict, [v for v, _ in meant]
+    candidates = _meant(text)
+    read = strict, [v for v, _ in candidates]
     found = [_answers_in(values, fits, ticket) for values in read]
     if not ticket:
         return next((answers[-1][1] for answers in found if answers), None)
@@ -290,7 +290,7 @@ def find_answer(
         return own[-1]
     if _quotes_another(text, ticket, read) or _told_of(text, fits, ticket):
         return None
-    broken_off = cut or bool(meant) and not meant[-1][1] and fits(meant[-1][0]) is None
+    broken_off = cut or bool(candidates) and not candidates[-1][1] and fits(candidates[-1][0]) is None
     free = _unsigned(found)
     return free[-1] if free and not broken_off and all(a == free[0] for a in free) else None
 
@@ -348,12 +348,12 @@ def _quotes_another(text, ticket, read):
 
 def _unsigned(found):
     "Return the unsigned answers of the reader that found more, without those signed with another ticket."
-    theirs = [a for answers in found for signed, a in answers if signed is False]
-    return max((_without(answers, theirs) for answers in found), key=len)
+    foreign = [a for answers in found for signed, a in answers if signed is False]
+    return max((_without(answers, foreign) for answers in found), key=len)
 
 
-def _without(answers, theirs):
-    return [a for signed, a in answers if signed is None and a not in theirs]
+def _without(answers, unwanted):
+    return [a for signed, a in answers if signed is None and a not in unwanted]
 
 # %% ../../nbs/core/09_json_text.ipynb #f8d6060f
 def _entries(value, field):

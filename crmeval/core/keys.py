@@ -20,9 +20,9 @@ from .package_data import data_path
 # %% ../../nbs/core/01_keys.ipynb #2cc772da
 @functools.lru_cache(maxsize=1)
 def _patterns():
-    told = json.loads(data_path("lexicons/keys.json").read_text(encoding="utf-8"))
-    begun = re.compile("|".join(p["pattern"] for p in told["patterns"]), re.IGNORECASE)
-    return begun, re.compile(told["word"])
+    table = json.loads(data_path("lexicons/keys.json").read_text(encoding="utf-8"))
+    begun = re.compile("|".join(p["pattern"] for p in table["patterns"]), re.IGNORECASE)
+    return begun, re.compile(table["word"])
 
 
 _TURNS = 4  # changes from letters to digits or back

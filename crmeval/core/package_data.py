@@ -130,8 +130,8 @@ class MissingExtra(ModuleNotFoundError):
         package: str = "",  # e.g. 'duckdb'
         extra: str = "",  # e.g. 'connect'
     ):
-        told = f"{who} needs {package}: pip install 'crmeval[{extra}]'" if package else who
-        super().__init__(told, name=package)
+        message = f"{who} needs {package}: pip install 'crmeval[{extra}]'" if package else who
+        super().__init__(message, name=package)
         self.package, self.extra = package, extra
 
 

@@ -91,8 +91,8 @@ def _fitting(part, where):
         values = column.unique().to_pylist()
         good = [v for v in values if fits(v)]
         if len(good) < len(values):
-            mine = pc.is_in(column, value_set=pa.array(good, column.type))
-            mask = mine if mask is None else pc.and_(mask, mine)
+            allowed = pc.is_in(column, value_set=pa.array(good, column.type))
+            mask = allowed if mask is None else pc.and_(mask, allowed)
     return mask
 
 # %% ../../nbs/core/03_picked_records.ipynb #1e806b7a

@@ -282,9 +282,9 @@ def balanced_accuracy(
             return batch(np.ones((1, len(b))), a, b)[0]
 
     def batch(w, a, b):
-        given = np.unique(b).astype(int)
-        t = _tables(w, a, b, len(codes))[:, given]
-        n, hits = t.sum(2), t[:, np.arange(len(given)), given]
+        classes = np.unique(b).astype(int)
+        t = _tables(w, a, b, len(codes))[:, classes]
+        n, hits = t.sum(2), t[:, np.arange(len(classes)), classes]
         return np.divide(hits, n, out=np.full(n.shape, np.nan), where=n > 0).mean(1)
 
     coded, why = _coded(codes, judge, people), "undefined: people gave only one label"

@@ -66,8 +66,8 @@ def read_scale(
         raise ValueError(f"scale is {text[:60]!r}, expected {expected}")
     low, high = float(found[1]), float(found[2])
     if not low < high:
-        told = f"scale is {text!r}, expected the smaller number first"
-        raise ValueError(f"{told}; where lower is better write {high:g}-{low:g}:lower")
+        problem = f"scale is {text!r}, expected the smaller number first"
+        raise ValueError(f"{problem}; where lower is better write {high:g}-{low:g}:lower")
     return RatingScale(low, high, side == "lower")
 
 # %% ../../nbs/core/05_rating_scales.ipynb #643f25de

@@ -107,12 +107,12 @@ def _sample_view(s):
     facts |= {"language": s.language, "conversation": s.cluster}
     if tags.get("unsafe"):
         return RecordView("Sample", about, f"{s.use_case}: [unsafe text]", facts=facts)
-    told = {str(k): str(v) for k, v in s.inputs.items()}
-    figure = f"{s.use_case}: {sum(map(len, told.values())):,} characters in {how_many(len(told), 'input')}"
-    told |= {"key facts": "\n".join(map(str, s.key_facts)), "reference": s.reference or ""}
-    told |= {"instructions": "\n".join(map(str, s.instructions))}
-    told |= {k: str(dict(v)) for k, v in _mappings(s, tags).items()}
-    return RecordView("Sample", about, figure, facts=facts, texts=told)
+    texts = {str(k): str(v) for k, v in s.inputs.items()}
+    figure = f"{s.use_case}: {sum(map(len, texts.values())):,} characters in {how_many(len(texts), 'input')}"
+    texts |= {"key facts": "\n".join(map(str, s.key_facts)), "reference": s.reference or ""}
+    texts |= {"instructions": "\n".join(map(str, s.instructions))}
+    texts |= {k: str(dict(v)) for k, v in _mappings(s, tags).items()}
+    return RecordView("Sample", about, figure, facts=facts, texts=texts)
 
 
 def _mappings(s, tags):
@@ -293,10 +293,10 @@ def _check_range(name, value, low, high):
 def _score_view(s):
     facts = {"by": judge_in_words(s.rater), "on": s.sample_id, "as": s.perturbation, "of": s.client}
     facts |= {"use case": s.use_case, "repeat": s.repeat or "", "": "by hand" if s.method == "manual" else ""}
-    said = s.reason if s.status == "ok" else s.reason or STATUSES[s.status]
+    reason = s.reason if s.status == "ok" else s.reason or STATUSES[s.status]
     rows = [(e.kind, _fine_in_words(e.fine), e.text, e.reason) for e in s.evidence]
     head = ("evidence", "as it should be", "text", "why")
-    return RecordView("Score", s.metric, _figure(s), said, facts, items=[head, *rows])
+    return RecordView("Score", s.metric, _figure(s), reason, facts, items=[head, *rows])
 
 
 def _figure(score):

@@ -57,31 +57,31 @@ def _class_of(items, flags):
     return key
 
 
-def _says_bound(op, given):
+def _says_bound(op, argument):
     "Whether a zero-width assertion excludes a letter before a letter."
     if op == "AT":
-        return str(given) == "AT_BOUNDARY"
-    if op != "ASSERT_NOT" or given[0] != -1 or len(given[1]) != 1:
+        return str(argument) == "AT_BOUNDARY"
+    if op != "ASSERT_NOT" or argument[0] != -1 or len(argument[1]) != 1:
         return False
-    kind, items = given[1][0]
+    kind, items = argument[1][0]
     listed = str(kind) == "IN" and not any(str(o) == "NEGATE" for o, _ in items)
     return listed and any(str(what) == "CATEGORY_WORD" for _, what in items)
 
 # %% ../../nbs/core/17_scan.ipynb #c82ac8c5
-def _of_piece(op: str, given: Any, flags: int, bound: bool) -> list[Beginning]:
+def _of_piece(op: str, argument: Any, flags: int, bound: bool) -> list[Beginning]:
     "Return how one piece can begin."
     if op == "LITERAL":
-        return [Beginning(plain_small(chr(given)), bound, True)]
-    if op == "IN" and len(given) <= _ALONE and all(str(o) == "LITERAL" for o, _ in given):
-        return [Beginning(plain_small(chr(code)), bound, True) for _, code in given]
+        return [Beginning(plain_small(chr(argument)), bound, True)]
+    if op == "IN" and len(argument) <= _ALONE and all(str(o) == "LITERAL" for o, _ in argument):
+        return [Beginning(plain_small(chr(code)), bound, True) for _, code in argument]
     if op == "IN":
-        return [Beginning("", bound, kind=_class_of(given, flags))]
+        return [Beginning("", bound, kind=_class_of(argument, flags))]
     if op == "SUBPATTERN":
-        return _of_row(given[3], (flags | given[1]) & ~given[2], bound)
+        return _of_row(argument[3], (flags | argument[1]) & ~argument[2], bound)
     if op == "BRANCH":
-        return [b for row in given[1] for b in _of_row(row, flags, bound)]
+        return [b for row in argument[1] for b in _of_row(row, flags, bound)]
     if op in _REPEATS:
-        least, most, row = given
+        least, most, row = argument
         found = _of_row(row, flags, bound)
         if most != 1:  # the rest need not follow the first repetition
             found = [b._replace(goes_on=b.goes_on and not b.text) for b in found]
@@ -94,13 +94,13 @@ def _of_row(row: Any, flags: int, bound: bool) -> list[Beginning]:
     if flags & re.ASCII:
         raise _Unknown("another idea of letters")
     done, now = [], [Beginning("", bound, True)]
-    for code, given in row:
+    for code, argument in row:
         op = str(code)
         if op in ("AT", "ASSERT", "ASSERT_NOT"):
-            if _says_bound(op, given):
+            if _says_bound(op, argument):
                 now = [b if b.text else b._replace(bound=True) for b in now]
             continue
-        longer = [m for b in now for m in _behind(b, op, given, flags)]
+        longer = [m for b in now for m in _behind(b, op, argument, flags)]
         done += [b for b in longer if not b.goes_on]
         now = list(dict.fromkeys(b for b in longer if b.goes_on))
         if len(done) + len(now) > _MOST:
@@ -108,15 +108,15 @@ def _of_row(row: Any, flags: int, bound: bool) -> list[Beginning]:
     return list(dict.fromkeys([*done, *now]))
 
 
-def _behind(begun: Beginning, op: str, given: Any, flags: int) -> list[Beginning]:
+def _behind(begun: Beginning, op: str, argument: Any, flags: int) -> list[Beginning]:
     "Return a beginning extended by one more piece, in every way."
     stop = [begun._replace(goes_on=False)]
     if not begun.text:
-        return _of_piece(op, given, flags, begun.bound)
+        return _of_piece(op, argument, flags, begun.bound)
     if len(begun.text) >= _LETTERS:
         return stop
     try:
-        more = _of_piece(op, given, flags, False)
+        more = _of_piece(op, argument, flags, False)
     except _Unknown:
         return stop
     return [begun._replace(text=begun.text + m.text, goes_on=m.goes_on and m.kind is None) for m in more]
@@ -293,9 +293,9 @@ class PatternTable:
         patterns: Iterable[re.Pattern],  # Compiled, of text
     ):
         self.patterns = tuple(patterns)
-        told = map(needed_places, self.patterns)
+        needed_lists = map(needed_places, self.patterns)
         needed = [
-            [p for p in places if all(map(str.strip, p[0]))] for places in told
+            [p for p in places if all(map(str.strip, p[0]))] for places in needed_lists
         ]  # a space excludes nothing
         self._needed, self._near = tuple(map(_needed_of, needed)), tuple(map(_nearest, needed))
         ways = [beginnings(pattern) for pattern in self.patterns]
@@ -358,13 +358,13 @@ class PatternTable:
         return scanned.placed[self]
 
     def _placed(self, scanned):
-        told: dict[int, list[int] | None] = {i: None for i in self._open}
+        by_pattern: dict[int, list[int] | None] = {i: None for i in self._open}
         most = len(scanned.text) / _CROWDED
         for n, rows in self._rows(scanned).items():
             places = None if sum(map(len, rows)) > most else _merged(rows)
             for i in self._groups[n]:
-                told[i] = places
-        return {i: told[i] for i in sorted(told)}
+                by_pattern[i] = places
+        return {i: by_pattern[i] for i in sorted(by_pattern)}
 
     def finditer(
         self,

@@ -24,9 +24,9 @@ def _table():
 @lru_cache(maxsize=1)
 def _marks():
     "Return one pattern for all marks; the group that matched gives the kind."
-    told = _table()
-    tags = "|".join(sorted(map(re.escape, told["tags"]), key=len, reverse=True))
-    opening, closing = ("|".join(re.escape(p[i]) for p in told["pairs"]) for i in (0, 1))
+    table = _table()
+    tags = "|".join(sorted(map(re.escape, table["tags"]), key=len, reverse=True))
+    opening, closing = ("|".join(re.escape(p[i]) for p in table["pairs"]) for i in (0, 1))
     by_tag = rf"<(?P<opens>{tags})(?:\s[^<>]{{0,80}})?>|</(?P<closes>{tags})\s?>"
     return re.compile(rf"{by_tag}|(?P<open>{opening})|(?P<close>{closing})", re.IGNORECASE)
 
@@ -303,14 +303,14 @@ def _channels(text):
 
 
 def _by_channels(text):
-    said, thoughts, start, unfinished = [], [], len(text), True
+    answer, thoughts, start, unfinished = [], [], len(text), True
     for name, at, piece in _pieces(text):
         if name == "final":
             start, unfinished = min(start, at), False
-            said.append(piece)
+            answer.append(piece)
         else:
             thoughts.append(piece)
-    return Apart("".join(said).strip(), _joined(thoughts), start, unfinished)
+    return Apart("".join(answer).strip(), _joined(thoughts), start, unfinished)
 
 
 def _pieces(text) -> Iterator[tuple[str, int, str]]:

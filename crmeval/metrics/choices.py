@@ -134,8 +134,8 @@ def _flat(text):
 
 def _one_of(flat, text):
     "Return the index of the only option that equals a text, or None."
-    said = _flat(text)
-    return flat.index(said) if flat.count(said) == 1 else None
+    wanted = _flat(text)
+    return flat.index(wanted) if flat.count(wanted) == 1 else None
 
 # %% ../../nbs/metrics/37_choices.ipynb #42b0c34d
 def _named(text, options):
@@ -185,14 +185,14 @@ def choice_score(
 
 def _graded(picked, item):
     yes = picked == item.answer
-    says = "the true one" if yes else f"false; the true one is {LETTERS[item.answer]}"
+    assessment = "the true one" if yes else f"false; the true one is {LETTERS[item.answer]}"
     evidence = {"kind": "choice", "picked": picked, "right": item.answer, "options": len(item.options)}
     return Score(
         CHOICE_CARD.name,
         None,
         float(yes),
         "ok",
-        f"Option {LETTERS[picked]} is {says}.",
+        f"Option {LETTERS[picked]} is {assessment}.",
         (as_evidence(evidence),),
         "rule",
         label=LETTERS[picked],

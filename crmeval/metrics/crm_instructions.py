@@ -40,10 +40,10 @@ def outside(
     tail: str = "",  # Words appended to the message, such as 'in the subject'
 ) -> str:  # What is wrong, or ''
     "Return how a count misses its bounds, or ''."
-    said = f"{n:g} {noun.removesuffix('s') if n == 1 else noun}{tail and ' ' + tail}"
+    amount = f"{n:g} {noun.removesuffix('s') if n == 1 else noun}{tail and ' ' + tail}"
     if low is not None and n < low:
-        return f"{said}, at least {low:g} asked for"
-    return f"{said}, at most {high:g} allowed" if high is not None and n > high else ""
+        return f"{amount}, at least {low:g} asked for"
+    return f"{amount}, at most {high:g} allowed" if high is not None and n > high else ""
 
 
 def _needs_bound(kind, **bounds):
@@ -273,10 +273,10 @@ _CONTACT = {"EMAIL_ADDRESS": "an e-mail address", "PHONE_NUMBER": "a phone numbe
 @check
 def no_contact_data(response: str) -> str:
     spans = {s.entity: s.text_in(response) for s in reversed(find_pii(response, entities=list(_CONTACT)))}
-    held = {what: spans[entity] for entity, what in _CONTACT.items() if entity in spans}
+    contact_data = {what: spans[entity] for entity, what in _CONTACT.items() if entity in spans}
     if number := _patterns()["case_number"].search(response):
-        held["a case number"] = number[0].strip()
-    found = [f"{what} ({text})" for what, text in held.items()]
+        contact_data["a case number"] = number[0].strip()
+    found = [f"{what} ({text})" for what, text in contact_data.items()]
     return f"holds {' and '.join(found)}" if found else ""
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #3ac622f9
@@ -349,9 +349,9 @@ def greeting(response: str, name: str | None = None) -> str | None:
     )
 
 
-def _unless_unlisted(said, response):
+def _unless_unlisted(problem, response):
     "Return what is missing; None for another script, because its phrases are only partly listed."
-    return None if foreign_part(response).endswith("another script") else said
+    return None if foreign_part(response).endswith("another script") else problem
 
 
 def _begins_with_greeting(start):
@@ -384,8 +384,8 @@ def _signed_lines(response):
 def sign_off(response: str, name: str | None = None) -> str | None:
     tail = _signed_lines(response)
     if not any(map(_closes, tail)):
-        said = f"no sign-off; it ends with {_quoted_start(tail[-1] if tail else '')}"
-        return _unless_unlisted(said, response)
+        problem = f"no sign-off; it ends with {_quoted_start(tail[-1] if tail else '')}"
+        return _unless_unlisted(problem, response)
     if name and not re.search(rf"(?<!\w){re.escape(squeezed(name))}(?!\w)", squeezed("\n".join(tail))):
         return f"not signed by {name!r}; it ends with {_quoted_start(tail[-1])}"
     return ""

@@ -68,8 +68,8 @@ def decisions(
 def _amounts(text):
     "Return the amounts of money in the text and in the fields of a record."
     found = (v.value for v in values(text) if v.kind == "money")
-    told = [float(amount) for amount in found if isinstance(amount, (int, float))]
-    return told + [float(m[1]) for m in _rule("amount_field").finditer(text)]
+    amounts = [float(amount) for amount in found if isinstance(amount, (int, float))]
+    return amounts + [float(m[1]) for m in _rule("amount_field").finditer(text)]
 
 # %% ../../nbs/metrics/33_decisions.ipynb #c3f26245
 TOLERANCES = {"answered": 0.0, "offer": 0.0, "priority": 0.0, "tone": 0.34, "amount": 0.01, "length": 0.3}
@@ -101,9 +101,9 @@ def gaps(
     "Return the signed differences of two responses by measure."
     if not {a.status, b.status} <= {*_SAID}:
         return None
-    said = [r.text is not None and r.status != "refused" for r in (a, b)]
-    out: dict[str, float | None] = {"answered": float(said[0]) - float(said[1])}
-    if not all(said):
+    answered = [r.text is not None and r.status != "refused" for r in (a, b)]
+    out: dict[str, float | None] = {"answered": float(answered[0]) - float(answered[1])}
+    if not all(answered):
         return out
     x, y = decisions(a.text), decisions(b.text)
     out |= {"offer": x.offer - y.offer, "tone": x.tone - y.tone, "length": _relative(x.length, y.length)}

@@ -340,12 +340,14 @@ def _bound(instruction_id, response, kwargs):
     if not isinstance(response, str):
         raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected a string")
     function = _check_of(instruction_id)
-    given = {k: v for k, v in kwargs.items() if v is not None}
+    arguments = {k: v for k, v in kwargs.items() if v is not None}
     wanted = list(inspect.signature(function).parameters.values())[1:]
-    if set(given) != {p.name for p in wanted}:
+    if set(arguments) != {p.name for p in wanted}:
         takes = ", ".join(p.name for p in wanted) or "no arguments"
-        raise ValueError(f"{instruction_id} takes {takes}; got {', '.join(given) or 'none'}")
-    return function, {p.name: _argument(p.name, given[p.name], p.annotation, instruction_id) for p in wanted}
+        raise ValueError(f"{instruction_id} takes {takes}; got {', '.join(arguments) or 'none'}")
+    return function, {
+        p.name: _argument(p.name, arguments[p.name], p.annotation, instruction_id) for p in wanted
+    }
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #a3776b10
 @named_arguments

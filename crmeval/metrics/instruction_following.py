@@ -62,9 +62,9 @@ def check_instruction(
     if kind == "judge":
         return None
     # 'text' is the wording for the model and not a parameter of the check
-    given = {k: v for k, v in instruction.items() if k not in ("kind", "text", "loose")}
+    arguments = {k: v for k, v in instruction.items() if k not in ("kind", "text", "loose")}
     try:
-        parameters = parameters_of(known[kind], given, kind)
+        parameters = parameters_of(known[kind], arguments, kind)
         return _checked(kind, known[kind], parameters, response, loose or instruction.get("loose") is True)
     except ValueError as e:
         raise ValueError(f"instruction {dict(instruction)!r}: {e}") from None
@@ -137,8 +137,8 @@ def instruction_following(
             return rated
     problems = [_problem(response, i, checks, loose) for i in instructions]
     undone = _task_problems(response, instructions, checks)
-    asked = [(instruction_text(i), p) for i, p in zip(instructions, problems) if not _is_task(i)]
-    texts, problems = [t for t, _ in asked], [p for _, p in asked]
+    checked = [(instruction_text(i), p) for i, p in zip(instructions, problems) if not _is_task(i)]
+    texts, problems = [t for t, _ in checked], [p for _, p in checked]
     if not texts and not undone:
         return unscored(CARD, "undefined", "No instructions were given.", rater="rule")
     if not response.strip():
@@ -307,8 +307,8 @@ def _from_columns(
     checks: Mapping[str, Callable[..., Any]] | None = None,
     loose: bool = False,
 ) -> Score:
-    asked = list(map(_from_cell, instructions))
-    return instruction_following(response, instructions=asked, judge=judge, checks=checks, loose=loose)
+    parsed = list(map(_from_cell, instructions))
+    return instruction_following(response, instructions=parsed, judge=judge, checks=checks, loose=loose)
 
 
 def _from_cell(instruction):

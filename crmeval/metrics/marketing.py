@@ -158,11 +158,11 @@ def calls_in(
     text: str,  # English text
 ) -> dict[str, str]:  # Requested action -> the first sentence that requests it
     "Return the calls to action in a text."
-    asked: dict[str, str] = {}
-    for said in (s for line in _filled(text) for s in sentences(line)):
-        if what := _asked_by(squeezed(said[:300])):
-            asked.setdefault(what, said)
-    return asked
+    calls: dict[str, str] = {}
+    for sentence in (s for line in _filled(text) for s in sentences(line)):
+        if what := _asked_by(squeezed(sentence[:300])):
+            calls.setdefault(what, sentence)
+    return calls
 
 
 def _asked_by(sentence):

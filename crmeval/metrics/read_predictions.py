@@ -324,8 +324,8 @@ def _read_one(target, text, objects, is_first):
 
 def _fields_of(target, value, is_first, depth=0):
     "Return the values of an object's fields, nested ones included, whose key is the target's name."
-    mine = {plain_label(n) for n in (target.name, *target.words)}
-    found = [v for k, v in value.items() if plain_label(k) in mine]
+    labels = {plain_label(n) for n in (target.name, *target.words)}
+    found = [v for k, v in value.items() if plain_label(k) in labels]
     if not found and is_first and len(value) == 1:
         found = [v for k, v in value.items() if plain_label(k) in _CUES.words("general")]
     inner = [v for v in value.values() if isinstance(v, Mapping)] if depth < 3 and not found else []

@@ -310,8 +310,10 @@ def written_record(
     found = [(start, value) for start, value in placed_objects(response) if start >= begin]
     places = [(start, _unwrapped(value, fields)) for start, value in found]
     fitting = [p for p in places if not set(fields).isdisjoint(p[1])] or [p for p in places if p[1]]
-    meant = [p for p in fitting if not _CUES.pattern("not_meant").search(response[max(0, p[0] - 60) : p[0]])]
-    return next((p[-1][1] for p in (meant, fitting, places) if p), None)
+    asserted = [
+        p for p in fitting if not _CUES.pattern("not_meant").search(response[max(0, p[0] - 60) : p[0]])
+    ]
+    return next((p[-1][1] for p in (asserted, fitting, places) if p), None)
 
 
 def _unwrapped(value, fields, depth=5):
@@ -328,9 +330,9 @@ def _unwrapped(value, fields, depth=5):
 def _arguments(value):
     "Return the arguments if an object is a tool call and nothing else, else None."
     objects = {k: _as_object(v) for k, v in value.items() if k in _CUES.words("call_arguments")}
-    given = {k: v for k, v in objects.items() if v is not None}
-    others = set(value) - set(given)
-    return next(iter(given.values())) if len(given) == 1 and others <= _CUES.words("call") else None
+    arguments = {k: v for k, v in objects.items() if v is not None}
+    others = set(value) - set(arguments)
+    return next(iter(arguments.values())) if len(arguments) == 1 and others <= _CUES.words("call") else None
 
 
 def _as_object(value):

@@ -97,13 +97,13 @@ def _leftovers(response):
 # %% ../../nbs/metrics/16_task_done.ipynb #38c11a8c
 def _is_letter(response):
     "Return 'whole' for mail headers or a greeting with a closing or 'you', 'begun' for a greeting, else ''."
-    said = parts(response)
+    all_parts = parts(response)
     heads = sum(split_label(x)[0].casefold() in _lexicon()["mail_heads"] for x in lines(response))
     if heads >= 2:
         return "whole"
-    if not said or "greeting" not in [p.form for p in said[:3]]:
+    if not all_parts or "greeting" not in [p.form for p in all_parts[:3]]:
         return ""
-    return "whole" if "closing" in [p.form for p in said] or _speaks_to_somebody(response) else "begun"
+    return "whole" if "closing" in [p.form for p in all_parts] or _speaks_to_somebody(response) else "begun"
 
 
 def _speaks_to_somebody(response):
@@ -134,8 +134,8 @@ def _of_reply(response, source):
     yield from _turns(response, source)
     label = split_label(next(iter(lines(response)), ""))[0].casefold()
     if label and turns_in(f"{label}: x", source=source):
-        spoken = {"customer", "client", "caller", "user"}.intersection(words(label))
-        yield TaskProblem(f"the label {label + ':'!r} was left before it", 1 if spoken else 3)
+        roles = {"customer", "client", "caller", "user"}.intersection(words(label))
+        yield TaskProblem(f"the label {label + ':'!r} was left before it", 1 if roles else 3)
     about = any(x in f" {response.casefold()} " for x in _lexicon()["customer"])
     if about and not _speaks_to_somebody(response):
         yield TaskProblem("it is about the customer instead of addressed to the customer", 1)

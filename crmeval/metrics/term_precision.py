@@ -65,12 +65,12 @@ class _Figures:
         "Return the figures that belong to each use of the terms."
         found: dict[str, list[set[str]]] = {}
         for terms, figures in self.read:
-            mine = [t for t in terms if t.name in names]
-            taken: list[set[str]] = [set() for _ in mine]
-            for m in figures if mine else ():
-                if (i := _nearest(m, mine)) is not None:
+            used_terms = [t for t in terms if t.name in names]
+            taken: list[set[str]] = [set() for _ in used_terms]
+            for m in figures if used_terms else ():
+                if (i := _nearest(m, used_terms)) is not None:
                     taken[i].add(m[0].replace(",", ""))
-            for t, own in zip(mine, taken, strict=True):
+            for t, own in zip(used_terms, taken, strict=True):
                 found.setdefault(t.name, []).append(own)
         return found
 
@@ -102,10 +102,10 @@ class _Pair:
         if term not in self._read:
             self._read[term] = self._looked_up(term)
         uses, owners = self._read[term]
-        mine = sorted(v for v in uses[use] if v in owners) if use < len(uses) else []
-        if not mine or any(term in owners[v] for v in mine):
+        own_figures = sorted(v for v in uses[use] if v in owners) if use < len(uses) else []
+        if not own_figures or any(term in owners[v] for v in own_figures):
             return "", ""
-        return mine[0], sorted(owners[mine[0]])[0]
+        return own_figures[0], sorted(owners[own_figures[0]])[0]
 
     def _looked_up(self, term):
         "Return (figures of each use in the response, figure -> the terms that it belongs to in the source)."
@@ -160,10 +160,10 @@ def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str,
     return False, other[0], _apart(found.name, other[0], rivals)
 
 
-def _apart(used, meant, rivals):
+def _apart(used, source_term, rivals):
     "Return the reason of a confusion: the source's term and its meaning."
-    told = rivals.get(meant, "").rstrip(".")
-    return f"the source says {meant!r}{f' ({told})' if told else ''}, not {used!r}"
+    meaning = rivals.get(source_term, "").rstrip(".")
+    return f"the source says {source_term!r}{f' ({meaning})' if meaning else ''}, not {used!r}"
 
 # %% ../../nbs/metrics/18_term_precision.ipynb #71f9e2ce
 @metric(CARD)
@@ -215,9 +215,9 @@ def _sentence_around(text: str, found: FoundTerm) -> str:
 
 def _on_use(found, response, verdict):
     "Return evidence for one use of a term."
-    right, meant, why = verdict
+    right, source_term, why = verdict
     detail = {"words": found.text, "term": found.name, "start": found.start, "end": found.end}
-    detail |= {"meant": meant} if right is False else {}
+    detail |= {"meant": source_term} if right is False else {}
     return Evidence(_KINDS[right], _sentence_around(response, found), fine=right, reason=why, detail=detail)
 
 
@@ -252,12 +252,12 @@ def term_recall(
     terms = _read(glossary)
     if terms is None:
         return unscored(RECALL_CARD, "undefined", "The glossary is empty.", rater=_RULE)
-    asked = [t.name for f in key_facts for t in find_terms(f, glossary=terms) if not t.plain]
-    if not asked:
+    expected = [t.name for f in key_facts for t in find_terms(f, glossary=terms) if not t.plain]
+    if not expected:
         why = f"The key facts hold no term (glossary {terms.name})."
         return unscored(RECALL_CARD, "undefined", why, rater=_RULE)
-    said = {t.name for t in find_terms(response, glossary=terms)}
-    evidence = [_on_term(name, said, terms) for name in dict.fromkeys(asked)]
+    used = {t.name for t in find_terms(response, glossary=terms)}
+    evidence = [_on_term(name, used, terms) for name in dict.fromkeys(expected)]
     lost = [e.text for e in evidence if not e.fine]
     n = len(evidence)
     reason = f"{n - len(lost)} of {n} terms are kept.{' Lost: ' + ', '.join(lost) + '.' if lost else ''}"
@@ -267,11 +267,11 @@ def term_recall(
 aterm_recall = awaited(term_recall)
 
 
-def _on_term(name, said, glossary):
+def _on_term(name, used, glossary):
     "Return evidence for one term of the key facts."
-    if name in said:
+    if name in used:
         return Evidence("kept term", name, "fact", True)
-    instead = [r for r in glossary.rivals(name) if r in said]
+    instead = [r for r in glossary.rivals(name) if r in used]
     why = f"the response has {instead[0]!r}" if instead else "the response does not have it"
     return Evidence("lost term", name, "fact", False, why)
 

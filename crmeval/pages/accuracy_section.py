@@ -46,12 +46,12 @@ def judged_tasks(
     metric: str = "accuracy",
 ) -> JudgedTasks:
     "Return a judge's points for the responses to tasks; all NaN if it judged none."
-    by_judge = {name: given for (_, name), given in reversed(columns.judges([metric]).items())}
+    by_judge = {name: was_given for (_, name), was_given in reversed(columns.judges([metric]).items())}
     if metric not in by_judge.get(judge, {}):
         return JudgedTasks(columns, np.full(len(columns.responses), np.nan), {})
-    found, given = columns.points(by_judge[judge][metric])
-    told = given & columns.is_task()
-    by_client = {c: np.flatnonzero(told & columns.responses.where("client", c)) for c in columns.clients}
+    found, was_given = columns.points(by_judge[judge][metric])
+    judged = was_given & columns.is_task()
+    by_client = {c: np.flatnonzero(judged & columns.responses.where("client", c)) for c in columns.clients}
     return JudgedTasks(columns, found, {c: rows for c, rows in by_client.items() if len(rows)})
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #07a755d2
@@ -83,12 +83,12 @@ def _paired_by_system(
     if not len(at_a):
         return None
     a, b = a[at_a], b[at_b]
-    told = {"clusters": found.columns.cluster[a], "strata": r.use_case[a]}
-    return partial(_at_level, found.points[a], found.points[b], told)
+    grouping = {"clusters": found.columns.cluster[a], "strata": r.use_case[a]}
+    return partial(_at_level, found.points[a], found.points[b], grouping)
 
 
-def _at_level(a, b, told, level):
-    return paired_difference(a, b, confidence_level=level, bounds=(1, 4), **told)
+def _at_level(a, b, grouping, level):
+    return paired_difference(a, b, confidence_level=level, bounds=(1, 4), **grouping)
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #b06d008a
 def best_against_others(
@@ -105,8 +105,12 @@ def best_against_others(
     picture = paired_differences(rows, first, "the other")
     if not picture:
         return None
-    told = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
-    return {"first": first, "rows": rows, "svg": svg(picture, f"Paired differences in accuracy: {told}")}
+    differences = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
+    return {
+        "first": first,
+        "rows": rows,
+        "svg": svg(picture, f"Paired differences in accuracy: {differences}"),
+    }
 
 
 def _difference_in_words(first: str, other: str, d: Difference) -> str:
@@ -122,11 +126,11 @@ def speeds_by_shape(
     cases = filter(None, responses.take(tasks).present("use_case"))
     flavours = {u: get_use_case(u).flavour for u in cases}
     for client in columns.clients:
-        mine = tasks & responses.where("client", client)
+        own = tasks & responses.where("client", client)
         for flavour in ("short", "long"):
-            told = mine & responses.where("use_case", *(u for u, f in flavours.items() if f == flavour))
-            if told.any():
-                rows.append((client, flavour.capitalize(), speed(responses.take(told))))
+            of_flavour = own & responses.where("use_case", *(u for u, f in flavours.items() if f == flavour))
+            if of_flavour.any():
+                rows.append((client, flavour.capitalize(), speed(responses.take(of_flavour))))
     return rows
 
 
@@ -140,8 +144,8 @@ def lost_answers(
         raise ValueError(
             f"the run has {len(run.responses)} responses and its columns {len(r)}: not of one run"
         )
-    mine = (s.metric == s.names["metric"].index.get("accuracy", -1)) & np.isnan(s.points) & (s.row >= 0)
-    rows = np.flatnonzero(mine)
+    unscored = (s.metric == s.names["metric"].index.get("accuracy", -1)) & np.isnan(s.points) & (s.row >= 0)
+    rows = np.flatnonzero(unscored)
     rows = rows[columns.is_task()[s.row[rows]]]
     pair = r.client[s.row[rows]] * len(s.names["status"]) + s.status[rows]
     kinds, first, counts = np.unique(pair, return_index=True, return_counts=True)
@@ -150,8 +154,8 @@ def lost_answers(
         client, status = divmod(int(kind), len(s.names["status"]))
         status = s.names["status"].values[status]
         reason = run.responses[int(s.row[at])].error or run.scores[at].reason
-        told = {"client": columns.clients[client], "status": status, "n": n}
-        lost.append(told | {"meaning": STATUSES[status], "reason": reason})
+        fields = {"client": columns.clients[client], "status": status, "n": n}
+        lost.append(fields | {"meaning": STATUSES[status], "reason": reason})
     return sorted(lost, key=lambda x: (x["client"], x["status"]))
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #6f3031a0
@@ -164,10 +168,10 @@ def _widest_by_sample(
     n = len(r.names["sample_id"])
     low, high = np.full(n, np.inf), np.full(n, -np.inf)
     judged = [rows_of for rows_of in found.rows.values()]
-    given = np.concatenate(judged) if judged else rows[:0]
-    given = given[(r.repeat[given] == 0) & ~np.isnan(found.points[given])]
-    np.minimum.at(low, r.sample_id[given], found.points[given])
-    np.maximum.at(high, r.sample_id[given], found.points[given])
+    judged_rows = np.concatenate(judged) if judged else rows[:0]
+    judged_rows = judged_rows[(r.repeat[judged_rows] == 0) & ~np.isnan(found.points[judged_rows])]
+    np.minimum.at(low, r.sample_id[judged_rows], found.points[judged_rows])
+    np.maximum.at(high, r.sample_id[judged_rows], found.points[judged_rows])
     samples, first = np.unique(r.sample_id[rows], return_index=True)
     apart = np.maximum(high[samples] - low[samples], 0)
     return samples, rows[first], apart
@@ -182,7 +186,7 @@ def most_differing(
     ids, case = r.names["sample_id"].values, r.use_case[rows]
     found_ids = []
     for u in dict.fromkeys(case[np.argsort(rows)].tolist()):
-        mine = np.flatnonzero(case == u)
-        mine = mine[np.argsort(rows[mine])]
-        found_ids.append(ids[samples[mine[np.argmax(apart[mine])]]])
+        of_case = np.flatnonzero(case == u)
+        of_case = of_case[np.argsort(rows[of_case])]
+        found_ids.append(ids[samples[of_case[np.argmax(apart[of_case])]]])
     return found_ids

@@ -29,9 +29,9 @@ def _contestants(rows):
     "Return the first judge's overall rows as (systems, references); references alone count as systems."
     overall = [r for r in rows if r.use_case == OVERALL and r.metrics.get("accuracy")]
     first = next(((r.method, r.judge) for r in overall), None)
-    mine = [r for r in overall if (r.method, r.judge) == first and r.metrics["accuracy"].value is not None]
-    others = [r for r in mine if r.client not in REFERENCES]
-    return (others, [r for r in mine if r.client in REFERENCES]) if others else (mine, [])
+    judged = [r for r in overall if (r.method, r.judge) == first and r.metrics["accuracy"].value is not None]
+    others = [r for r in judged if r.client not in REFERENCES]
+    return (others, [r for r in judged if r.client in REFERENCES]) if others else (judged, [])
 
 
 def _level(row):
@@ -50,15 +50,17 @@ def answer_sentence(
         return " ".join(_of_trust([r for r in rows if r.use_case == OVERALL]))
     ranked = sorted(found, key=lambda r: (r.rank or (len(found), len(found)), -(_accuracy(r).value or 0)))
     best = [r for r in ranked if r.rank and r.rank[0] <= ranked[0].rank[0]] if ranked[0].rank else ranked[:1]
-    told = [_of_best(best, ranked), *_of_trust(ranked), *_of_price(ranked), *_of_time(ranked)]
+    statements = [_of_best(best, ranked), *_of_trust(ranked), *_of_price(ranked), *_of_time(ranked)]
     if references:
-        told.append(f"The references that people wrote get {points(references[0].metrics['accuracy'])}.")
+        statements.append(
+            f"The references that people wrote get {points(references[0].metrics['accuracy'])}."
+        )
     judge = (
         "rated by people" if ranked[0].method == "manual" else f"scored by {judge_in_words(ranked[0].judge)}"
     )
     lost = sum(r.unscored for r in ranked)
     missing = f"; {lost} answers could not be scored" if lost else ""
-    return f"{' '.join(told)} {_samples(ranked, repeats)}, {judge}{missing}."
+    return f"{' '.join(statements)} {_samples(ranked, repeats)}, {judge}{missing}."
 
 
 def _of_best(best, ranked):
@@ -147,8 +149,8 @@ def reference_note(
     low = [r for r in reference_rows(rows) if r.use_case == OVERALL]
     if not low:
         return ""
-    told = _listed([f"{points(r.metrics['factuality'])} by {judge_in_words(r.judge)}" for r in low])
+    means = _listed([f"{points(r.metrics['factuality'])} by {judge_in_words(r.judge)}" for r in low])
     return (
-        f"People wrote the references and take them as true. Their factuality ({told}) shows what the judge "
+        f"People wrote the references and take them as true. Their factuality ({means}) shows what the judge "
         "misses, not their errors. Read differences in factuality of that size with care."
     )

@@ -109,13 +109,13 @@ def judge_figures(
     if not people:
         return {}
     rated = {s.sample_id for s in people}
-    asked = pick(run.samples, {"id": rated.__contains__}, ["id", "cluster"])
-    clusters = {s.id: s.cluster or s.id for s in asked}
+    rated_samples = pick(run.samples, {"id": rated.__contains__}, ["id", "cluster"])
+    clusters = {s.id: s.cluster or s.id for s in rated_samples}
     # the folder may hold ratings of samples that are not in this run
     people = [s for s in people if s.sample_id in clusters]
-    told = {"method": "auto".__eq__, "metric": {s.metric for s in people}.__contains__}
-    told |= {"perturbation": lambda p: not p, "sample_id": clusters.__contains__}
-    auto = list(pick(run.scores, told, _JUDGED))
+    wanted = {"method": "auto".__eq__, "metric": {s.metric for s in people}.__contains__}
+    wanted |= {"perturbation": lambda p: not p, "sample_id": clusters.__contains__}
+    auto = list(pick(run.scores, wanted, _JUDGED))
     if not people or not auto:
         return {}
     rows = agreement(auto, people, clusters=clusters, n_resamples=300)
@@ -440,8 +440,8 @@ def _once(rows):
     cases = {r.use_case for r in rows if r.use_case != OVERALL}
     if len(cases) != 1:
         return rows, OVERALL
-    said = {_whose(r) for r in rows if r.use_case == OVERALL}
-    return [r for r in rows if r.use_case == OVERALL or _whose(r) not in said], cases.pop()
+    groups = {_whose(r) for r in rows if r.use_case == OVERALL}
+    return [r for r in rows if r.use_case == OVERALL or _whose(r) not in groups], cases.pop()
 
 
 def _whose(row):
@@ -479,7 +479,7 @@ def _picks(lines, several):
 def _board_html(lines, box, define, several):
     trusted = any(line.row.trust for line in lines)
     protected = any(line.row.protection for line in lines)
-    absent = {a for a, asked in (("trust", trusted), ("protection", protected)) if not asked}
+    absent = {a for a, is_shown in (("trust", trusted), ("protection", protected)) if not is_shown}
     kinds = [k for k in ANSWER_KINDS if any(line.row.answers.get(k) for line in lines)]
     unchecked = any(line.row.unchecked[0] for line in lines)
     beside = dict.fromkeys(m for line in lines for m in line.row.metrics if m not in METRICS)
@@ -592,11 +592,11 @@ def leaderboard_table(
 ) -> LeaderboardTable:
     "Return an interactive leaderboard of runs: filters, intervals, n, unscored counts, ranks with ties."
     several = [runs] if isinstance(runs, (Run, str, Path)) else runs
-    given = [r if isinstance(r, Run) else open_run(r) for r in several]
-    if not given:
+    opened = [r if isinstance(r, Run) else open_run(r) for r in several]
+    if not opened:
         raise ValueError("there is no run to show")
-    rows = [[*leaderboard(r, by="all", prices=prices), *slice_rows(r, prices=prices)] for r in given]
-    return table_of_rows(given, rows, samples=samples, agreement_link=agreement_link, box=box, assets=assets)
+    rows = [[*leaderboard(r, by="all", prices=prices), *slice_rows(r, prices=prices)] for r in opened]
+    return table_of_rows(opened, rows, samples=samples, agreement_link=agreement_link, box=box, assets=assets)
 
 
 def table_of_rows(

@@ -59,8 +59,8 @@ def readable_colour(
 ) -> str:  # '#rrggbb'; the colour itself if it is readable
     "Return the nearest readable colour: mixed with black or white in steps of 1 %."
     towards = 0 if min(map(_luminance, behind)) > 0.18 else 255
-    given = _channels(colour)
-    mixed = (_mixed(given, towards, k / 100) for k in range(101))
+    channels = _channels(colour)
+    mixed = (_mixed(channels, towards, k / 100) for k in range(101))
     return next(c for c in mixed if _worst(c, behind) >= LEAST_CONTRAST)
 
 
@@ -83,8 +83,8 @@ def check_colour(
 ) -> str:  # '#rrggbb'
     "Return a checked colour for links and lines; an invalid or unreadable one raises `ValueError`."
     if not isinstance(colour, str) or not _COLOUR.fullmatch(colour):
-        given = repr(shown(colour, 40))
-        raise ValueError(f"{where} is {given}, expected a colour such as '#0b5394', in quotes")
+        quoted = repr(shown(colour, 40))
+        raise ValueError(f"{where} is {quoted}, expected a colour such as '#0b5394', in quotes")
     ratio, page = _worst(colour, behind), "light" if behind == LIGHT else "dark"
     if ratio < LEAST_CONTRAST:
         near = readable_colour(colour, behind)

@@ -219,11 +219,13 @@ def _told_by(paired):
     return METRICS[0]
 
 
-def _gap_of_group(column, group, paired, mine, metric):
+def _gap_of_group(column, group, paired, members, metric):
     a, b = paired.values(metric)
-    again = partial(_at_level, a[mine], b[mine], paired.cluster[mine], paired.use_case[mine], metric)
+    again = partial(
+        _at_level, a[members], b[members], paired.cluster[members], paired.use_case[members], metric
+    )
     found = again(0.95)
-    known = len(np.unique(paired.cluster[mine & ~np.isnan(a + b)]))
+    known = len(np.unique(paired.cluster[members & ~np.isnan(a + b)]))
     row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: needs no other group
     return (row if known < FLOOR else replace(row, difference=found)), again
 
@@ -302,10 +304,10 @@ def _plans_apart(a, b, name_a, name_b):
     differences = (
         [] if a is b else [d for d in plan_differences(a.manifest, b.manifest) if not d.startswith("with")]
     )
-    mine, other = _settings_of(a, name_a), _settings_of(b, name_b)
-    if mine and other and name_a != name_b:
-        keys = [k for k in {**mine, **other} if mine.get(k) != other.get(k)]
-        differences += [f"{k}: {mine.get(k)!r:.60} -> {other.get(k)!r:.60}" for k in keys]
+    settings, other_settings = _settings_of(a, name_a), _settings_of(b, name_b)
+    if settings and other_settings and name_a != name_b:
+        keys = [k for k in {**settings, **other_settings} if settings.get(k) != other_settings.get(k)]
+        differences += [f"{k}: {settings.get(k)!r:.60} -> {other_settings.get(k)!r:.60}" for k in keys]
     diff = prompt_diff(_templates_of(a, name_a), _templates_of(b, name_b))
     return "\n".join([*differences, *([diff] if diff else [])])
 

@@ -79,11 +79,13 @@ def page_name(
 
 def _labels(runs):
     "Return a unique name for each run."
-    given: list[str] = []
+    labels: list[str] = []
     for run in runs:
         name = shown(run.folder.name or "run", 60)
-        given.append(next(n for n in (name, *(f"{name} ({k})" for k in range(2, 10_000))) if n not in given))
-    return given
+        labels.append(
+            next(n for n in (name, *(f"{name} ({k})" for k in range(2, 10_000))) if n not in labels)
+        )
+    return labels
 
 
 def _in_order(runs, samples):
@@ -138,8 +140,8 @@ def _links(entries, base):
 # %% ../../nbs/pages/21_edition.ipynb #7111661e
 def _overall(entry):
     "Return the overall rows of the first judge, best first."
-    mine = [r for r in entry.rows if r.use_case == OVERALL and r.judge != "graders"]
-    return [r for r in mine if r.judge == mine[0].judge]
+    overall = [r for r in entry.rows if r.use_case == OVERALL and r.judge != "graders"]
+    return [r for r in overall if r.judge == overall[0].judge]
 
 
 def _of_cases(entry):
@@ -256,19 +258,19 @@ def _comparison(pair, prices):
 def _comparison_pages(entries, settings, prices):
     "Return (pages, notes on failed comparisons)."
     pages: list[SitePage] = []
-    told: list[str] = []
+    notes: list[str] = []
     for pair in _pairs(entries):
         if len(pages) == settings.comparisons:
             break
         try:
             found = _comparison(pair, prices)
         except ValueError as e:
-            told.append(f"{shown(pair[1], 60)} and {shown(pair[3], 60)} are not compared: {shown(e, 200)}")
+            notes.append(f"{shown(pair[1], 60)} and {shown(pair[3], 60)} are not compared: {shown(e, 200)}")
             continue
         file = page_name(f"compare-{found.a}-{found.b}", [p.file.removesuffix(".html") for p in pages])
         title = f"{shown(found.a, 60)} and {shown(found.b, 60)}"
         pages.append(SitePage(f"{file}.html", title, verdict(found), html=_compare_html(pair, found)))
-    return pages, told
+    return pages, notes
 
 
 def _compare_html(pair, found):
@@ -279,8 +281,8 @@ def _compare_html(pair, found):
 # %% ../../nbs/pages/21_edition.ipynb #7e72dc90
 def _report_pages(entry, settings, prices):
     title = _title_of(entry, settings)
-    told = {"rows": entry.rows, "pane": (entry.files, entry.told)}
-    pages = report_pages(entry.run, prices=prices, title=title, stem=entry.stem, **told)
+    shared = {"rows": entry.rows, "pane": (entry.files, entry.told)}
+    pages = report_pages(entry.run, prices=prices, title=title, stem=entry.stem, **shared)
     return [
         SitePage(file, title, f"Report of {entry.run.folder.name}: {_run_line(entry)}", html=html)
         for file, html in pages.items()
@@ -314,12 +316,12 @@ def _chapters(entries, agreements):
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
-def _check_id(given):
-    if not _ID.fullmatch(given) or given.endswith("."):
+def _check_id(name):
+    if not _ID.fullmatch(name) or name.endswith("."):
         raise ValueError(
-            f"edition is {shown(given, 80)!r}, expected letters, digits, '.', '_' and '-', such as 2026-11"
+            f"edition is {shown(name, 80)!r}, expected letters, digits, '.', '_' and '-', such as 2026-11"
         )
-    return given
+    return name
 
 
 def _asked(run):

@@ -88,12 +88,12 @@ def _that_may_hold(records: Sequence, text: str) -> Iterator:
     names = [f.name for f in record_schema(records.kind) if str(f.type) == "string"]
     every = [f.name for f in record_schema(records.kind)]
     for read in records.parts(every, coded=names):
-        told, part = np.zeros(read.num_rows, bool), read.combine_chunks()
+        suspect, part = np.zeros(read.num_rows, bool), read.combine_chunks()
         for name in set(names) & set(part.column_names):
             values, at = dictionary_of(part[name].combine_chunks())
             odd = _is_old_form if name == "evidence" else (lambda value: False)
-            told |= np.array([_cell_may_hold(v, words) or odd(v) for v in values], bool)[at]
-        yield from records_of(part.take(_numbers(told)), records.kind)
+            suspect |= np.array([_cell_may_hold(v, words) or odd(v) for v in values], bool)[at]
+        yield from records_of(part.take(_numbers(suspect)), records.kind)
 
 
 def _numbers(mask: np.ndarray):
@@ -215,8 +215,8 @@ def _rewrite_rating(folder: Path, erased: set[str]) -> int:  # Items removed
     plan = read_plan(folder)
     gone = _items_of_samples(plan, erased)
     less = _without(plan, gone)
-    said = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    head = {k: said[k] for k in ("kind", "version")}
+    plan_data = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    head = {k: plan_data[k] for k in ("kind", "version")}
     text = json.dumps({**head, "id": less.id, **asdict(less)}, ensure_ascii=False, indent=1)
     _write_text(folder / "plan.json", text + "\n")
     for path in sorted(folder.rglob("*.jsonl")):
@@ -240,11 +240,11 @@ class Erased(Printed):
     left: Sequence[str] = ()  # Files of the folder that still contain the text
 
     def __str__(self):
-        told = (
+        counts = (
             f"removed {how_many(self.samples, 'sample')}, {how_many(self.responses, 'response')}, "
             f"{how_many(self.scores, 'score')}, {how_many(self.journal, 'line')} of the journal "
         )
-        return told + (f"; still in {', '.join(self.left)}" if self.left else "")
+        return counts + (f"; still in {', '.join(self.left)}" if self.left else "")
 
 
 def erase(

@@ -60,18 +60,18 @@ def in_own_words(
     own = {}
     for word in words(text):
         own.setdefault(stem(word), word)
-    spoken = set(words(text))
+    text_words = set(words(text))
 
     def spoken_as(m):
-        return m[0] if m[0] in spoken else own.get(m[0], m[0])
+        return m[0] if m[0] in text_words else own.get(m[0], m[0])
 
     return _LISTED.sub(lambda m: _ONE_LISTED.sub(spoken_as, m[0]), reason)
 
 
 def _problem(item):
     about = next((item[k] for k in _ABOUT if isinstance(item.get(k), str)), "")
-    given = [k for k in _WHY if item.get(k) not in (None, "", [], ()) and item[k] != about]
-    why = in_own_words("; ".join(_because(k, item[k]).removesuffix(".") for k in given), about)
+    reason_keys = [k for k in _WHY if item.get(k) not in (None, "", [], ()) and item[k] != about]
+    why = in_own_words("; ".join(_because(k, item[k]).removesuffix(".") for k in reason_keys), about)
     return f"{_outcome(item)}: {about}" + (f" ({why})" if why else "")
 
 

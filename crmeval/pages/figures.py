@@ -105,16 +105,16 @@ def _needs_browser(text, font):
     return any(not known or way in ("R", "AL") or kind in ("Mn", "Mc") for known, way, kind in kinds)
 
 
-def _stand_in(said, taken):
+def _stand_in(text, taken):
     "Return a unique placeholder that is as wide as the text."
     for number in range(len(taken) + 1, 2 * len(taken) + 3):
-        bits = f"{number:b}".zfill(len(said))[::-1]
-        padded = said.ljust(len(bits))
+        bits = f"{number:b}".zfill(len(text))[::-1]
+        padded = text.ljust(len(bits))
         pairs = (_WIDE if east_asian_width(c) in "WF" else _NARROW for c in padded)
         found = "".join(pair[int(bit)] for pair, bit in zip(pairs, bits))
         if found not in taken:
             return found
-    raise AssertionError(said)
+    raise AssertionError(text)
 
 
 def _stand_ins(figure):
@@ -124,12 +124,12 @@ def _stand_ins(figure):
     words, there = {}, {t.get_text() for t in figure.findobj(Text)}  # no placeholder may equal another text
 
     def exchanged(drawn):
-        said = drawn.get_text().replace(r"\$", "$")
-        if not said.strip() or said in words or not _needs_browser(said, drawn.get_fontproperties()):
+        text = drawn.get_text().replace(r"\$", "$")
+        if not text.strip() or text in words or not _needs_browser(text, drawn.get_fontproperties()):
             return drawn.get_text()
-        known = next((k for k, v in words.items() if v == said), None)
-        found = known or _stand_in(said, {*words, *there})
-        words[found] = said
+        known = next((k for k, v in words.items() if v == text), None)
+        found = known or _stand_in(text, {*words, *there})
+        words[found] = text
         return found
 
     for axis in (a for axes in figure.axes for a in (axes.xaxis, axes.yaxis)):
@@ -146,8 +146,10 @@ def _with_words(text, words):
     "Put the texts back in place of their placeholders; each keeps its own direction."
     from html import escape
 
-    for found, said in words.items():
-        text = re.sub(f">{found}<", lambda m, said=said: f' unicode-bidi="plaintext">{escape(said)}<', text)
+    for found, original in words.items():
+        text = re.sub(
+            f">{found}<", lambda m, original=original: f' unicode-bidi="plaintext">{escape(original)}<', text
+        )
     return text
 
 # %% ../../nbs/pages/01_figures.ipynb #1515b358
@@ -540,8 +542,8 @@ def score_shares(
     points: Sequence[float | None] | np.ndarray,  # Accuracy per response, 1 to 4; None and NaN are left out
 ) -> list[float]:  # Shares of [1, 2), [2, 3), [3, 4) and 4, sum 1; empty without a value
     "Return the distribution of a system's scores over the scale."
-    given = np.asarray(points, float)
-    known = given[~np.isnan(given)]
+    values = np.asarray(points, float)
+    known = values[~np.isnan(values)]
     if not len(known):
         return []
     counts = np.bincount(np.minimum(known.astype(int) - 1, 3), minlength=4)

@@ -78,9 +78,9 @@ class Gate(Printed):
     def says(self) -> str:
         "The outcome in one sentence."
         counts = [(k, sum(v.verdict == k for v in self.verdicts)) for k in ("passed", "failed", "undefined")]
-        told = ", ".join(f"{n} {k}" for k, n in counts if n)
+        counted = ", ".join(f"{n} {k}" for k, n in counts if n)
         many = how_many(len(self.verdicts), "rule")
-        return f"the gate {'opens' if self.opens else 'stays closed'}: of {many} {told}"
+        return f"the gate {'opens' if self.opens else 'stays closed'}: of {many} {counted}"
 
     def rows(self) -> list[dict[str, str]]:
         "Return one row per rule."
@@ -92,8 +92,8 @@ class Gate(Printed):
         head += f"{judged}{self.n} samples that both were asked about, {printable(self.policy.name)}\n\n"
         rows = self.rows()
         table = text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="lrrrrl", rule=True)
-        told = [_told(v) for v in self.verdicts if v.verdict != "passed"]
-        return "\n".join([head + table, "", *told, printable(self.says)])
+        failures = [_told(v) for v in self.verdicts if v.verdict != "passed"]
+        return "\n".join([head + table, "", *failures, printable(self.says)])
 
 
 def _figure(value):
@@ -223,12 +223,12 @@ def _reason(rule, margin, run, change, holds):
     if not rule.is_change:
         which = "" if rule.certainty is None else "the end of the interval of "
         beyond = "is within" if holds else "is past"
-        held, limit = _told_apart(_held(rule, run), margin)
-        return f"{which}the run's value, {held}, {beyond} the limit of {limit}"
+        value, limit = _told_apart(_held(rule, run), margin)
+        return f"{which}the run's value, {value}, {beyond} the limit of {limit}"
     moved = f"changed by {change.value:+.3g} ({change.low:+.3g} to {change.high:+.3g})"
     if rule.word.startswith("must"):
-        told = "is shown" if holds else "is not shown"
-        return f"{moved}: a {rule.word[5:]} by more than {margin:.3g} {told}"
+        finding = "is shown" if holds else "is not shown"
+        return f"{moved}: a {rule.word[5:]} by more than {margin:.3g} {finding}"
     worse = -change.value if rule.word == "may_fall" else change.value
     if holds:
         return f"{moved}: a change for the worse by more than {margin:.3g} is ruled out"
@@ -280,8 +280,8 @@ def _worst(rule, sides):
     "Return the samples on which the run is worse than the base or the limit, worst first."
     sign = -1 if rule.higher_is_better else 1
     worse = sign * (sides.run - (sides.base if rule.is_change else rule.limit))
-    told = np.flatnonzero(worse > 0)
-    return told[np.argsort(-worse[told], kind="stable")]
+    worse_places = np.flatnonzero(worse > 0)
+    return worse_places[np.argsort(-worse[worse_places], kind="stable")]
 
 # %% ../../nbs/pages/14_gate.ipynb #504c286f
 def estimate_difference(
@@ -319,8 +319,8 @@ def _asked_for_trust(side, area):
     "Return the ids of the probes or perturbed samples that a system was given."
     run, client = side
     areas = TRUST if area == "trust" else (area,)
-    mine = {r.sample_id for r in run.responses if r.client == client}
-    return {s.id for s in run.samples if s.id in mine and _area_of(s) in areas}
+    answered = {r.sample_id for r in run.responses if r.client == client}
+    return {s.id for s in run.samples if s.id in answered and _area_of(s) in areas}
 
 
 def _area_of(sample):
@@ -350,18 +350,18 @@ def _grades(side, areas):
 
 def _of_trust(rule, policy, run, base, most):
     "Return the verdict of a trust rule; `run` and `base` are ((run, client), judge)."
-    mine, other = (getattr(_trust_of(*side), rule.of) for side in (run, base))
+    current, previous = (getattr(_trust_of(*side), rule.of) for side in (run, base))
     (run, _), (base, _) = run, base
-    change = estimate_difference(mine, other) if rule.is_change else None
-    made = [rule, "undefined", "", other, mine, change]
-    if mine.value is None or (rule.is_change and other.value is None):
-        made[2] = f"no value: {mine.method if mine.value is None else other.method}"
-    elif mine.n < policy.samples:
-        made[2] = f"{mine.n} answers, expected {policy.samples} or more"
+    change = estimate_difference(current, previous) if rule.is_change else None
+    made = [rule, "undefined", "", previous, current, change]
+    if current.value is None or (rule.is_change and previous.value is None):
+        made[2] = f"no value: {current.method if current.value is None else previous.method}"
+    elif current.n < policy.samples:
+        made[2] = f"{current.n} answers, expected {policy.samples} or more"
     elif rule.is_change and _asked_for_trust(run, rule.of) != _asked_for_trust(base, rule.of):
         made[2] = "the two were not asked the same probes"
     else:
-        return _verdict(rule, other, mine, change, _probe_falls(rule.of, run, base)[:most])
+        return _verdict(rule, previous, current, change, _probe_falls(rule.of, run, base)[:most])
     return Verdict(*made)
 
 # %% ../../nbs/pages/14_gate.ipynb #92e652e4
@@ -374,22 +374,22 @@ def _named(run, client, what):
         return fits[0]
     near = did_you_mean(client, [*run.clients, *(c.split(":", 1)[-1] for c in run.clients)])
     wanted = f"; {shown(client, 80)!r} is not one of them{near}" if client else ""
-    held = ", ".join(shown(c, 80) for c in run.clients) or "no system"
+    systems = ", ".join(shown(c, 80) for c in run.clients) or "no system"
     word = "--" + what.replace("_", "-")
-    raise ValueError(f"{run.folder} holds {held}; name one with {word} (in Python, {what}){wanted}")
+    raise ValueError(f"{run.folder} holds {systems}; name one with {word} (in Python, {what}){wanted}")
 
 
 def _systems(run, base, client, base_client, is_same):
-    mine = _named(run, client, "client")
-    if base_client is None and mine in base.clients and not is_same:
-        return mine, mine
-    other = _named(base, base_client, "base_client")
-    if is_same and mine == other:
+    current = _named(run, client, "client")
+    if base_client is None and current in base.clients and not is_same:
+        return current, current
+    previous = _named(base, base_client, "base_client")
+    if is_same and current == previous:
         raise ValueError(
-            f"the run and its base are the same folder and the same system, {shown(mine, 80)}; "
+            f"the run and its base are the same folder and the same system, {shown(current, 80)}; "
             "name another run, or two of its systems"
         )
-    return mine, other
+    return current, previous
 
 
 def _with_use_case(rule, name, paired):
@@ -423,20 +423,20 @@ def gate(
     run = run if isinstance(run, Run) else open_run(run)
     base = base if isinstance(base, Run) else open_run(base)
     is_same = run is base or Path(run.folder).resolve() == Path(base.folder).resolve()
-    mine, other = _systems(run, base, client, base_client, is_same)
+    current, previous = _systems(run, base, client, base_client, is_same)
     base = run if is_same else base
     paired = None
     if any(r.of not in TRUST_NAMES for r in policy.rules):
-        paired = paired_answers(run, base, mine, other, judge)
+        paired = paired_answers(run, base, current, previous, judge)
         judge = paired.judge
     sides, verdicts = [], []
     if any(r.of in TRUST_NAMES for r in policy.rules):
-        beside = [(_beside_tasks(x, judge), client) for x, client in ((run, mine), (base, other))]
-        sides = [((part, client), whose) for (part, whose), client in beside]
+        beside = [(_beside_tasks(x, judge), client) for x, client in ((run, current), (base, previous))]
+        sides = [((part, client), judge_name) for (part, judge_name), client in beside]
     for rule in (_with_use_case(r, policy.name, paired) for r in policy.rules):
         if rule.of in TRUST_NAMES:
             verdicts.append(_of_trust(rule, policy, sides[0], sides[1], most))
         else:
             verdicts.append(_of_pairs(rule, policy, paired, prices, most))
     n = len(paired) if paired else 0
-    return Gate(f"{run.folder}#{mine}", f"{base.folder}#{other}", judge, n, policy, verdicts)
+    return Gate(f"{run.folder}#{current}", f"{base.folder}#{previous}", judge, n, policy, verdicts)

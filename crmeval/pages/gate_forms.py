@@ -25,10 +25,10 @@ def _case(parent, verdict, is_closed):
     if verdict.verdict == "passed":
         return
     kind = {"failed": "failure"}.get(verdict.verdict, "error" if is_closed else "skipped")
-    told = ElementTree.SubElement(case, kind, message=_plain(verdict.reason, 500))
+    element = ElementTree.SubElement(case, kind, message=_plain(verdict.reason, 500))
     if kind != "skipped":
-        told.set("type", verdict.verdict)
-    told.text = "\n".join(_plain(fall) for fall in verdict.samples)
+        element.set("type", verdict.verdict)
+    element.text = "\n".join(_plain(fall) for fall in verdict.samples)
 
 
 def gate_junit(
@@ -55,10 +55,14 @@ def code_span(
     text: object,  # Untrusted text
 ) -> str:  # One line
     "Return any text as a Markdown code span."
-    told = _plain(text)
-    longest = max((len(run) for run in re.findall("`+", told)), default=0)
+    content = _plain(text)
+    longest = max((len(run) for run in re.findall("`+", content)), default=0)
     fence = "`" * (longest + 1)
-    return f"{fence} {told} {fence}" if told.strip(" ") != told or longest or not told else f"`{told}`"
+    return (
+        f"{fence} {content} {fence}"
+        if content.strip(" ") != content or longest or not content
+        else f"`{content}`"
+    )
 
 
 def _cell(text):
@@ -74,8 +78,8 @@ def _section(v: Verdict):
 
 def _judge(name):
     "Return the built-in judge in words, any other as a code span."
-    said = judge_in_words(name)
-    return code_span(name) if said == name else _cell(said)
+    in_words = judge_in_words(name)
+    return code_span(name) if in_words == name else _cell(in_words)
 
 
 def gate_markdown(
@@ -88,5 +92,5 @@ def gate_markdown(
     about = (
         f"{code_span(gate.run)} against {code_span(gate.base)}: {gate.n} samples that both were asked about"
     )
-    told = [_section(v) for v in gate.verdicts if v.verdict != "passed"]
-    return "\n".join(["## " + _cell(gate.says), "", about + judged, "", table, "", *told])
+    sections = [_section(v) for v in gate.verdicts if v.verdict != "passed"]
+    return "\n".join(["## " + _cell(gate.says), "", about + judged, "", table, "", *sections])

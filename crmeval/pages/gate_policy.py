@@ -156,12 +156,12 @@ def _known_key(where, key, known):
         raise ValueError(f"{where} has no key {_told(key)}{near or '; known: ' + ', '.join(known)}")
 
 
-def _name_of(where, given):
+def _name_of(where, value):
     known = gate_names()
-    if not isinstance(given, str) or given not in known:
-        near = did_you_mean(given, known) or f"; known: {', '.join(known)}"
-        raise ValueError(f"{where}: metric is {_told(given)}, which is not a metric{near}")
-    return given
+    if not isinstance(value, str) or value not in known:
+        near = did_you_mean(value, known) or f"; known: {', '.join(known)}"
+        raise ValueError(f"{where}: metric is {_told(value)}, which is not a metric{near}")
+    return value
 
 
 def _rules(where, entry, certainty):
@@ -179,23 +179,23 @@ def _rules(where, entry, certainty):
 
 
 def _words_of(where, entry, of):
-    mine = WORDS[of not in SMALL_IS_GOOD]
+    allowed = WORDS[of not in SMALL_IS_GOOD]
     for key in entry:
-        if key in _OTHER and key not in mine:
+        if key in _OTHER and key not in allowed:
             raise ValueError(f"{where}: {key} is the wrong way round for {of}; did you mean {_OTHER[key]!r}?")
-        _known_key(where, key, (*_RULE_KEYS, *mine))
-    words = [w for w in mine if w in entry]
+        _known_key(where, key, (*_RULE_KEYS, *allowed))
+    words = [w for w in allowed if w in entry]
     if not words:
-        raise ValueError(f"{where} has no limit: add one of {', '.join(mine)}")
+        raise ValueError(f"{where} has no limit: add one of {', '.join(allowed)}")
     return words
 
 
-def _use_case(where, given, of):
-    if given is not None and not isinstance(given, str):
-        raise ValueError(f"{where}: use_case is {_told(given)}, expected a name")
-    if given is not None and of in TRUST_NAMES:
+def _use_case(where, value, of):
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{where}: use_case is {_told(value)}, expected a name")
+    if value is not None and of in TRUST_NAMES:
         raise ValueError(f"{where}: use_case has no effect here: trust is measured once per system")
-    return given
+    return value
 
 
 def _rule(where, of, word, value, own, certainty, use_case):

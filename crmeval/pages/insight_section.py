@@ -61,8 +61,8 @@ def run_figures(
     run: Run,
 ) -> list[SystemFigures]:  # Empty without predictions
     "Return the figures of a run's predictions; a run without predictions is not read."
-    asked = run.manifest.samples.get("use_cases")
-    if asked and not any(map(_predicts, asked)):
+    planned = run.manifest.samples.get("use_cases")
+    if planned and not any(map(_predicts, planned)):
         return []
     return _figures_of(run, predicted_samples(run)[0])
 
@@ -71,8 +71,8 @@ def _figures_of(run, ids):
     "Return the figures of some samples; inputs are read only if they list labels."
     task = {"use_case": _predicts, "perturbation": lambda p: not p}
     cases = {s.use_case for s in pick(run.samples, task, ["use_case"])}
-    told = _ASKED + (["inputs"] if any(map(_has_labels, cases)) else [])
-    samples = list(pick(run.samples, {**task, "id": ids.__contains__}, told))
+    fields = _ASKED + (["inputs"] if any(map(_has_labels, cases)) else [])
+    samples = list(pick(run.samples, {**task, "id": ids.__contains__}, fields))
     return insight_figures(samples, list(pick(run.responses, {**task, "sample_id": ids.__contains__}, _SAID)))
 
 
@@ -91,9 +91,9 @@ def calibration_picture(
     axes.patch.set_alpha(0)
     axes.plot([0, 1], [0, 1], linewidth=0.8, color="0.6")
     for r in drawn[:6]:
-        said = [b.said for b in r.curve if b.happened.value is not None]
+        predicted = [b.said for b in r.curve if b.happened.value is not None]
         happened = [b.happened.value for b in r.curve if b.happened.value is not None]
-        axes.plot(said, happened, "o-", ms=3, lw=1, label=shown(r.client, 30))
+        axes.plot(predicted, happened, "o-", ms=3, lw=1, label=shown(r.client, 30))
     axes.set(xlabel="probability said", ylabel="share that happened", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(fontsize=8, frameon=False)
     return figure
@@ -115,8 +115,8 @@ def insight_section(
     run: Run,
 ) -> Mapping | None:  # Template values; None without predictions
     "Return the section on predictions."
-    asked = run.manifest.samples.get("use_cases")
-    if asked and not any(map(_predicts, asked)):
+    planned = run.manifest.samples.get("use_cases")
+    if planned and not any(map(_predicts, planned)):
         return None
     ids, n = predicted_samples(run)
     rows = _figures_of(run, ids)

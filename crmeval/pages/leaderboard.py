@@ -88,10 +88,10 @@ def beside_metrics(
     run: Run,
 ) -> tuple[str, ...]:  # In the order of the catalogue
     "Return the scored metrics that are not part of accuracy: those of prose, and those requested by name."
-    told = [*run.manifest.metrics, *(n for r in run.manifest.rescored for n in r.get("metrics", ()))]
-    asked = {n.strip() for line in told for n in line.removeprefix(ONLY).split(",")}
+    lines = [*run.manifest.metrics, *(n for r in run.manifest.rescored for n in r.get("metrics", ()))]
+    requested = {n.strip() for line in lines for n in line.removeprefix(ONLY).split(",")}
     there = _scored_by_judges(run)
-    unasked = {*METRICS, *predicted_criteria(), "record_update"} - (asked - set(METRICS))
+    unasked = {*METRICS, *predicted_criteria(), "record_update"} - (requested - set(METRICS))
     return tuple(n for n in (*criteria(), *predicted_criteria()) if n in there - unasked)
 
 
@@ -110,13 +110,13 @@ def points_by_judge(
     beside: Sequence[str] = (),  # Further metrics, from `beside_metrics`
 ) -> dict[tuple[str, str], dict]:  # (method, judge) -> metric -> (client, sample, repeat) -> points
     "Return the points by judge: None where a response was not scored, the mean of several human ratings."
-    given = {}
+    by_judge = {}
     for s in scores:
         if s.perturbation or s.metric not in (*METRICS, *beside):
             continue
-        responses = given.setdefault((s.method, judge_of(s)), {}).setdefault(s.metric, {})
+        responses = by_judge.setdefault((s.method, judge_of(s)), {}).setdefault(s.metric, {})
         responses.setdefault((s.client, s.sample_id, s.repeat), {})[s.rater] = s.points
-    return {who: _people_means(metrics) for who, metrics in given.items()}
+    return {who: _people_means(metrics) for who, metrics in by_judge.items()}
 
 
 def _people_means(metrics):
@@ -144,9 +144,11 @@ class _Figures:
 
     def group(self, use_case):
         "Return the row numbers of a use case's unperturbed responses, by client, in sample order."
-        mine = self.tasks if use_case == OVERALL else self.tasks & self.responses.where("use_case", use_case)
+        selected = (
+            self.tasks if use_case == OVERALL else self.tasks & self.responses.where("use_case", use_case)
+        )
         by_client = {
-            c: np.flatnonzero(mine & self.responses.where("client", c)) for c in self.columns.clients
+            c: np.flatnonzero(selected & self.responses.where("client", c)) for c in self.columns.clients
         }
         return {c: rows for c, rows in by_client.items() if len(rows)}
 
@@ -168,11 +170,11 @@ class _Figures:
         "Return the means of the metrics; one outside accuracy is averaged over the responses it applies to."
         estimates = {}
         for m in dict.fromkeys((*METRICS, *values)):
-            points, given = values.get(m, (None, None))
-            mine = rows if m in METRICS or points is None else rows[given[rows]]
-            found = np.full(len(mine), np.nan) if points is None else points[mine]
-            estimates[m] = _uncovered(found, self.case[mine]) or mean_estimate(
-                found, clusters=self.columns.cluster[mine], strata=self.case[mine], bounds=(1, 4)
+            points, was_given = values.get(m, (None, None))
+            applicable = rows if m in METRICS or points is None else rows[was_given[rows]]
+            found = np.full(len(applicable), np.nan) if points is None else points[applicable]
+            estimates[m] = _uncovered(found, self.case[applicable]) or mean_estimate(
+                found, clusters=self.columns.cluster[applicable], strata=self.case[applicable], bounds=(1, 4)
             )
         return estimates
 
@@ -190,7 +192,7 @@ def _asked_about(rows, who, values):
     "Return the responses given to a judge; people rate only a part, and the rest do not count as missing."
     if who[0] == "auto":
         return rows
-    return rows[np.logical_or.reduce([given[rows] for _, given in values.values()])]
+    return rows[np.logical_or.reduce([was_given[rows] for _, was_given in values.values()])]
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #91866838
 def _rows(figures, use_case, who, values):
@@ -198,17 +200,21 @@ def _rows(figures, use_case, who, values):
     of = {c: figures.of_system(use_case, c, rows) for c, rows in by_client.items()}
     bands = cost_bands({c: cost.value for c, (cost, _, _) in of.items()})
     rows, unchecked = [], _unchecked(figures, use_case, who)
-    for client, asked in by_client.items():
-        judged = _asked_about(asked, who, values)
+    for client, answered in by_client.items():
+        judged = _asked_about(answered, who, values)
         if not len(judged):
             continue
         (cost, yearly, seconds_taken), metrics = of[client], figures.estimates(values, judged)
         unscored = metrics[_counted_by(who, values)].undefined
-        told = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored, speed=seconds_taken)
-        told |= dict(cost_per_1000=cost, cost_band=bands[client], cost_per_year=yearly)
-        told |= dict(answers=answer_kinds(figures.responses.take(judged)), unchecked=unchecked[client])
-        told |= dict(batched=int(figures.responses.batched[asked].sum()))
-        rows.append(_system_row(figures.run, client, use_case, who, **told))
+        values_of_row = dict(
+            n=len(judged) - unscored, metrics=metrics, unscored=unscored, speed=seconds_taken
+        )
+        values_of_row |= dict(cost_per_1000=cost, cost_band=bands[client], cost_per_year=yearly)
+        values_of_row |= dict(
+            answers=answer_kinds(figures.responses.take(judged)), unchecked=unchecked[client]
+        )
+        values_of_row |= dict(batched=int(figures.responses.batched[answered].sum()))
+        rows.append(_system_row(figures.run, client, use_case, who, **values_of_row))
     return _ranked(figures, rows, values, by_client)
 
 
@@ -221,10 +227,12 @@ def _unchecked(figures, use_case, who):
     "Return client -> (instructions that could not be checked, all instructions) according to a judge."
     c, s = figures.columns, figures.columns.scores
     by = [i for i, (m, r) in enumerate(s.names["by"].values) if (m, _name_of(m, r)) == who]
-    mine = (s.row >= 0) & (s.instructions > 0) & np.isin(s.by, by)
-    rows = np.flatnonzero(mine)
-    told = figures.tasks if use_case == OVERALL else figures.tasks & c.responses.where("use_case", use_case)
-    rows = rows[told[s.row[rows]]]
+    instructed = (s.row >= 0) & (s.instructions > 0) & np.isin(s.by, by)
+    rows = np.flatnonzero(instructed)
+    in_case = (
+        figures.tasks if use_case == OVERALL else figures.tasks & c.responses.where("use_case", use_case)
+    )
+    rows = rows[in_case[s.row[rows]]]
     client, found = c.responses.client[s.row[rows]], {}
     for i, name in enumerate(c.clients):
         at = rows[client == i]
@@ -267,9 +275,9 @@ def _ranked(figures, rows, values, by_client):
         common = common[np.isin(common, other)]
     first = by_client[rows[0].client][_at(keys[0], common)]
     points, found = values.get("accuracy", (np.full(len(figures.responses), np.nan), None))[0], {}
-    for row, mine in zip(rows, keys):
+    for row, key_rows in zip(rows, keys):
         if row.metrics["accuracy"].value is not None:
-            found[row.client] = points[by_client[row.client][_at(mine, common)]]
+            found[row.client] = points[by_client[row.client][_at(key_rows, common)]]
     if len(common) < 2 or all(np.isnan(x).all() for x in found.values()):
         return rows
     ranks = rank_intervals(found, clusters=figures.columns.cluster[first], strata=figures.case[first])
@@ -357,11 +365,11 @@ def table_lines(
     return _lines(board.rows) if board.rows else []
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #e22206c5
-def _use_case_ids(given):
+def _use_case_ids(names):
     "Return identifiers of use cases given by identifier or name; None stays None."
-    if given is None:
+    if names is None:
         return None
-    several = [given] if isinstance(given, str) else given
+    several = [names] if isinstance(names, str) else names
     return [u if u == OVERALL else get_use_case(u).id for u in several]
 
 
@@ -566,10 +574,10 @@ def _trust_only(figures, profiles):
     for client in figures.columns.clients:
         answers = figures.responses.take(probes & figures.responses.where("client", client))
         unscored = profile_of[client].unscored
-        told = dict(n=len(answers) - unscored, unscored=unscored, metrics=unasked, speed=speed(answers))
-        told |= dict(answers=answer_kinds(answers), trust=profile_of[client])
-        told |= dict(cost_per_1000=cost_per_1000(answers, figures.prices))
-        rows.append(_system_row(figures.run, client, OVERALL, ("auto", "graders"), **told))
+        row_values = dict(n=len(answers) - unscored, unscored=unscored, metrics=unasked, speed=speed(answers))
+        row_values |= dict(answers=answer_kinds(answers), trust=profile_of[client])
+        row_values |= dict(cost_per_1000=cost_per_1000(answers, figures.prices))
+        rows.append(_system_row(figures.run, client, OVERALL, ("auto", "graders"), **row_values))
     return rows
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #9df648e4

@@ -57,9 +57,11 @@ def _weekly(outcome, looks):
     arms = [a for a in looks if a in outcome.arms]
     lines = [Line(a, tuple(outcome.arms[a]), looks[a]) for a in arms]
     days = [_day(w) for w in outcome.weeks]
-    says = f"{shown(outcome.name, 60)} by week: " + "; ".join(_last_words(a, outcome.arms[a]) for a in arms)
+    caption = f"{shown(outcome.name, 60)} by week: " + "; ".join(
+        _last_words(a, outcome.arms[a]) for a in arms
+    )
     axes = ("week that begins on", _with_unit(outcome.name, outcome.unit))
-    svg = line_plot(lines, days, form=partial(amount_text, unit=outcome.unit), says=says, axes=axes)
+    svg = line_plot(lines, days, form=partial(amount_text, unit=outcome.unit), says=caption, axes=axes)
     rows = list(zip(days, zip(*(outcome.arms[a] for a in arms))))
     return {"svg": svg, "rows": rows, "arms": arms} | {
         k: getattr(outcome, k) for k in ("name", "unit", "higher_is_better", "about")
@@ -85,18 +87,18 @@ def _looks(name, looks, unit):
     known = [Estimate(d.value, d.low, d.high) if d.low is not None else None for d in looks.differences]
     days = [_day(d) if isinstance(d, date) else str(d) for d in looks.days]
     first, last = looks.first, looks.differences[-1]
-    flags, said = {}, "Not decided yet."
+    flags, decision = {}, "Not decided yet."
     if first is not None:
         at = looks.days.index(first[0])
-        flags, said = {at: f"decided on {days[at]}"}, f"Decided on {days[at]} (marked)."
+        flags, decision = {at: f"decided on {days[at]}"}, f"Decided on {days[at]} (marked)."
     limits, cut = _narrow(known)
     last = " to ".join(amount_text(x, unit, True) for x in (last.low, last.high))
-    says = f"{said} Last interval: {last}.{cut}"
+    caption = f"{decision} Last interval: {last}.{cut}"
     svg = line_plot(
         [Line(name, tuple(known), 0, flags)],
         days,
         form=partial(_tick, unit=unit),
-        says=f"Difference in {shown(name, 60)} by day. {says}",
+        says=f"Difference in {shown(name, 60)} by day. {caption}",
         axes=(
             "day on which it was looked at",
             _with_unit("difference", {"share": "percentage points"}.get(unit, unit)),
@@ -105,7 +107,7 @@ def _looks(name, looks, unit):
         band=True,
         limits=limits,
     )
-    return {"name": name, "svg": svg, "says": says}
+    return {"name": name, "svg": svg, "says": caption}
 
 
 _WIDE = 5  # intervals wider than this many times the last one are clipped
@@ -126,12 +128,12 @@ def _series(s):
     "Plot one drift series with its alarms marked."
     points = tuple(Estimate(w.value, w.low, w.high, w.n) if w.value is not None else None for w in s.weeks)
     flags = {i: f"alarm in the week of {w.monday}" for i, w in enumerate(s.weeks) if w.status == "alarm"}
-    told = f"{len(flags)} alarms" if flags else "no alarm"
-    says = f"{shown(s.name, 60)} by week, {told}"
+    alarms = f"{len(flags)} alarms" if flags else "no alarm"
+    caption = f"{shown(s.name, 60)} by week, {alarms}"
     form = partial(amount_text, unit="share" if s.kind == "share" else "")
     axes = ("week that begins on", _with_unit(s.name, "share" if s.kind == "share" else "mean of the week"))
     weeks = [_day(w.monday) for w in s.weeks]
-    svg = line_plot([Line(s.name, points, 0, flags)], weeks, form=form, says=says, axes=axes)
+    svg = line_plot([Line(s.name, points, 0, flags)], weeks, form=form, says=caption, axes=axes)
     return {"svg": svg} | {k: getattr(s, k) for k in ("name", "kind", "group", "charted", "lost", "notes")}
 
 
@@ -148,9 +150,9 @@ def _foretold(v):
     places = [f"{score:.2g}" for _, score, _ in v.by_score]
     points = tuple(e for _, _, e in v.by_score)
     form = partial(amount_text, unit="share" if card.unit == "share" else "")
-    says = f"{card.title} by {shown(v.score, 40)}: {_FORETOLD[v.predicts]}"
+    caption = f"{card.title} by {shown(v.score, 40)}: {_FORETOLD[v.predicts]}"
     axes = (shown(f"mean {v.score}", 50), _with_unit(card.title, card.unit))
-    svg = line_plot([Line(card.title, points)], places, form=form, says=says, axes=axes)
+    svg = line_plot([Line(card.title, points)], places, form=form, says=caption, axes=axes)
     return {"v": v, "title": card.title, "unit": card.unit, "svg": svg, "words": _FORETOLD[v.predicts]}
 
 

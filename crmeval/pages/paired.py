@@ -111,7 +111,7 @@ class PairedAnswers:
             of_a = _points(a, self.judge, metric)
             of_b = of_a if b is a else _points(b, self.judge, metric)
             both = zip((of_a, of_b), self.rows)
-            self.kept[metric] = [(points[rows], given[rows]) for (points, given), rows in both]
+            self.kept[metric] = [(points[rows], was_given[rows]) for (points, was_given), rows in both]
         return self.kept[metric]
 
 
@@ -119,10 +119,10 @@ def _given(columns, rows, judge):
     "Return the numbers of a judge's scores for each response."
     s, wanted = columns.scores, np.zeros(len(columns.responses) + 1, bool)
     wanted[rows] = True  # the extra last place, also index -1, is for scores without a response
-    mine = np.flatnonzero(wanted[s.row] & (s.by == s.names["by"].index.get(("auto", judge), -1)))
-    mine = mine[np.argsort(s.row[mine], kind="stable")]
-    first, last = (np.searchsorted(s.row[mine], rows, side=side) for side in ("left", "right"))
-    return [mine[i:j] for i, j in zip(first.tolist(), last.tolist())]
+    own = np.flatnonzero(wanted[s.row] & (s.by == s.names["by"].index.get(("auto", judge), -1)))
+    own = own[np.argsort(s.row[own], kind="stable")]
+    first, last = (np.searchsorted(s.row[own], rows, side=side) for side in ("left", "right"))
+    return [own[i:j] for i, j in zip(first.tolist(), last.tolist())]
 
 
 def _points(columns, judge, metric):
@@ -204,9 +204,9 @@ def _told_of_inputs(inputs):
     return hash(frozenset(inputs)), None if has_marks else hash(repr(sorted(inputs.items())))
 
 
-def _is_same_task(told, other):
+def _is_same_task(task, other):
     "Whether two samples have the same inputs, as far as their texts were kept."
-    return told[0] == other[0] and (None in (told[1], other[1]) or told[1] == other[1])
+    return task[0] == other[0] and (None in (task[1], other[1]) or task[1] == other[1])
 
 
 def _check_same_tasks(a, b, ids: Set[str]):
@@ -226,7 +226,7 @@ def paired_answers(
     "Pair the responses of two systems to their common samples."
     of_a = run_columns(a)
     of_b = of_a if b is a else run_columns(b)
-    whose = _common_judge(of_a, of_b, judge)
+    judge_name = _common_judge(of_a, of_b, judge)
     rows_a, rows_b = _answered_by_both(of_a.responses, of_b.responses, client_a, client_b)
     r = of_a.responses
     place, cluster, use_case, cases = _places(a, r.names["sample_id"].index)
@@ -234,8 +234,8 @@ def paired_answers(
     order = np.lexsort((r.repeat[rows_a], place[sample]))
     order = order[place[sample[order]] >= 0]
     rows, sample = (rows_a[order], rows_b[order]), sample[order]
-    told = (place[sample], cluster[sample], use_case[sample])
-    found = PairedAnswers(whose, (of_a, of_b), rows, *told, cases)
+    sample_columns = (place[sample], cluster[sample], use_case[sample])
+    found = PairedAnswers(judge_name, (of_a, of_b), rows, *sample_columns, cases)
     if b is not a:
         _check_same_tasks(a, b, set(found.ids()))
     if not len(found):

@@ -31,8 +31,8 @@ def figure_cell(
     if estimate is None or estimate.value is None:
         return {"value": DASH, "ends": "", "note": estimate.method if estimate else ""}
     ends = [number(e, figure.form, "?") for e in (estimate.low, estimate.high)]
-    told = f"{ends[0]} to {ends[1]}" if ends != ["?", "?"] else "no spread"
-    return {"value": number(estimate, figure.form), "ends": f"{told} (n = {estimate.n})", "note": ""}
+    interval = f"{ends[0]} to {ends[1]}" if ends != ["?", "?"] else "no spread"
+    return {"value": number(estimate, figure.form), "ends": f"{interval} (n = {estimate.n})", "note": ""}
 
 
 def _row(figure, title, estimates, means=""):

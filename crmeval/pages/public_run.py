@@ -47,8 +47,8 @@ _OF_A_PLAN = ("slices", "use_cases", "areas", "repeats", "seed", "limit")
 _FOLDER = re.compile(r"(?:^|[\s\"'(])(?:~?/|[A-Za-z]:\\|\\\\)\w")
 
 
-def _some(said, keys):
-    return {k: said[k] for k in keys if k in said}
+def _some(values, keys):
+    return {k: values[k] for k in keys if k in values}
 
 
 def _file_name(name):
@@ -56,9 +56,9 @@ def _file_name(name):
     return re.split(r"[/\\]", str(name))[-1]
 
 
-def _samples_told(told):
-    found = {k: v for k, v in told.items() if k != "datasets"}
-    sets = told.get("datasets")
+def _samples_told(samples):
+    found = {k: v for k, v in samples.items() if k != "datasets"}
+    sets = samples.get("datasets")
     return found | (
         {"datasets": {_file_name(k): v for k, v in sets.items()}} if isinstance(sets, Mapping) else {}
     )
@@ -97,10 +97,13 @@ def _renamed(names, word):
 
 
 def _ids(run):
-    told = [(s.id, is_probe(s)) for s in pick(run.samples, {}, ["id", "use_case"])]
-    given, probes = {i for i, of_probe in told if not of_probe}, {i for i, of_probe in told if of_probe}
+    sample_ids = [(s.id, is_probe(s)) for s in pick(run.samples, {}, ["id", "use_case"])]
+    tasks, probes = (
+        {i for i, of_probe in sample_ids if not of_probe},
+        {i for i, of_probe in sample_ids if of_probe},
+    )
     others = distinct(run.responses, "sample_id") | distinct(run.scores, "sample_id")
-    return _renamed(given | (others - probes), "sample")
+    return _renamed(tasks | (others - probes), "sample")
 
 
 def _numbered(row, ids):
@@ -175,10 +178,10 @@ def public_run(
         manifest.warnings = manifest.warnings[:-1]  # drops the warning that names a folder
     else:
         manifest.templates = run.manifest.templates
-    told = (replace(s, dataset=_file_name(s.dataset)) for s in rows[0])
+    without_folders = (replace(s, dataset=_file_name(s.dataset)) for s in rows[0])
     others: list[Any] = list(rows[1:])
     if in_columns:
         others = [_bare_table(run, name, ids) for name in _BARE]
     elif samples == "none":
         others = [_kept(run, r, kind) for r, kind in zip(others, (Response, Score))]
-    return Run(Path(label), manifest, _kept(run, told, Sample), *others)
+    return Run(Path(label), manifest, _kept(run, without_folders, Sample), *others)

@@ -37,7 +37,7 @@ def _text(value):
 def _config(settings):
     "Return the text of _quarto.yml."
     menu = [f"      - href: {file}\n        text: {_text(words)}" for file, words in _PAGES.items()]
-    said = f"Published by {settings.name}. Licence: {settings.licence}. Contact: {settings.contact}"
+    footer = f"Published by {settings.name}. Licence: {settings.licence}. Contact: {settings.contact}"
     lines = [
         *("project:", "  type: website", "  output-dir: _site", "  render:", '    - "*.qmd"', "  resources:"),
         *('    - "editions/**"', *(f"    - {name}" for name in _STATIC[1:])),
@@ -50,7 +50,7 @@ def _config(settings):
         *([f"  site-url: {_text(settings.address)}"] if settings.address else []),
         *("  open-graph: true", "  image: social.png") * bool(settings.address),
         *("  search: true", "  navbar:", "    left:", *menu),
-        *("  page-footer:", f"    left: {_text(markdown_text(said))}", '    right: "[Changes](feed.xml)"'),
+        *("  page-footer:", f"    left: {_text(markdown_text(footer))}", '    right: "[Changes](feed.xml)"'),
         *(
             "format:",
             "  html:",

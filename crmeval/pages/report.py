@@ -116,9 +116,9 @@ def _examples(run, found, rater, order, most_systems=8):
     examples, samples = [], {s.id: s for s in part.samples if is_task(s)}
     for sample in (samples[i] for i in wanted if i in samples):
         keys = [(*sample.key, c) for c in order[:most_systems]]
-        told = [{"response": answers[k], "scores": scores.get(k, [])} for k in keys if k in answers]
+        shown_answers = [{"response": answers[k], "scores": scores.get(k, [])} for k in keys if k in answers]
         case, prompt = get_use_case(sample.use_case), render_prompt(sample)
-        examples.append({"use_case": case, "sample": sample, "prompt": prompt, "answers": told})
+        examples.append({"use_case": case, "sample": sample, "prompt": prompt, "answers": shown_answers})
     return examples
 
 # %% ../../nbs/pages/08_report.ipynb #195c8371
@@ -256,7 +256,7 @@ def _slices(run, columns):
 
 def _run_parts(whole, columns, title):
     "Return the values that describe the run."
-    manifest, asked = whole.manifest, columns.responses.take(columns.is_task())
+    manifest, answers = whole.manifest, columns.responses.take(columns.is_task())
     keys = pick(whole.samples, {}, ["id", "use_case", "perturbation"])
     return {
         "title": title,
@@ -268,7 +268,7 @@ def _run_parts(whole, columns, title):
         "beside": _beside(whole, columns),
         "n_samples": sum(map(is_task, keys)),
         "n_systems": len(columns.clients),
-        "n_responses": len(asked),
+        "n_responses": len(answers),
         "repeats": manifest.repeats,
         "scale": sorted(SCALE.items(), reverse=True),
         "manifest": json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False, default=str),
@@ -353,8 +353,8 @@ def shown_part(
     "Return the part of a run that a report shows: random, lowest and most differing samples."
     ids, n = shown_ids(run_columns(run), samples)
     part = part_of(run, ids)
-    told = _drawn_note(ids, n, samples)
-    return replace(part, manifest=replace(run.manifest, warnings=[*run.manifest.warnings, *told]))
+    notes = _drawn_note(ids, n, samples)
+    return replace(part, manifest=replace(run.manifest, warnings=[*run.manifest.warnings, *notes]))
 
 
 def _drawn_note(ids, n, samples):
@@ -378,7 +378,7 @@ def sample_pane(
     order: str | None = None,  # A metric: lowest points first, over all files; None: by sample
 ) -> tuple[list[SampleFile], list[str]]:  # Files, and notes on them
     "Return the samples that a report shows."
-    shown, told = _tasks(run), []
+    shown, notes = _tasks(run), []
     how: Any = {"file_bytes": file_bytes, "prices": prices, "order": order}
     if run.in_tables and samples != ALL:  # rows stay on disk
         wanted: Any = SHOWN if samples is None else samples
@@ -387,8 +387,8 @@ def sample_pane(
         return found, _drawn_note(ids, n, wanted)
     if samples not in (ALL, None):
         shown = _tasks(shown_part(shown, cast("int", samples)))  # checks that `samples` is a number
-        told = list(shown.manifest.warnings[len(run.manifest.warnings) :])
-    return sample_files(shown, **how), told
+        notes = list(shown.manifest.warnings[len(run.manifest.warnings) :])
+    return sample_files(shown, **how), notes
 
 
 @in_terms_of_run
@@ -408,21 +408,21 @@ def report_pages(
 ) -> dict[str, str]:  # File name -> complete HTML document; the first is the report
     "Return the report of a run, with further pages if its samples do not fit into one file."
     found = pane or sample_pane(run, samples, file_bytes=file_bytes, prices=prices, order=order)
-    told = {"slices": slices, "rows": rows, "site": site, "order": order}
-    return dict(_pages_one_by_one(run, prices, title, stem, found, **told))
+    options = {"slices": slices, "rows": rows, "site": site, "order": order}
+    return dict(_pages_one_by_one(run, prices, title, stem, found, **options))
 
 
 def _pages_one_by_one(
     run, prices, title, stem, pane, *, slices, rows=None, site, order=None
 ) -> Iterator[tuple[str, str]]:
     "Yield (file name, document), the report first; holds only one document at a time."
-    columns, tasks, (files, told) = run_columns(run), _tasks(run), pane
+    columns, tasks, (files, notes) = run_columns(run), _tasks(run), pane
     templates = environment(problems=problems, answer=answer_html)
     first = templates.get_template("report.html")
     index = sample_index(files, sample_groups(run, slices))
     pane = files, stem, index
     parts = _page_parts(run, tasks, columns, prices, title, pane, slices, rows, site_address(site))
-    parts["warnings"], parts["order"] = [*parts["warnings"], *told], _in_order_of(index, order)
+    parts["warnings"], parts["order"] = [*parts["warnings"], *notes], _in_order_of(index, order)
     yield file_name(stem, 0), storable(first.render(parts))
     further = templates.get_template("samples.html")
     for k in range(1, len(files)):
@@ -480,8 +480,8 @@ def write_report(
     path = Path(path) if path is not None else run.folder / "report.html"
     with run.its_use_cases():
         pane = sample_pane(run, samples, prices=prices, order=order)
-        told = {"slices": slices, "site": site, "order": order}
-        pages = _pages_one_by_one(run, prices, title, path.stem, pane, **told)
+        options = {"slices": slices, "site": site, "order": order}
+        pages = _pages_one_by_one(run, prices, title, path.stem, pane, **options)
         _, first = next(pages)
         written = [path]
         for name, text in pages:

@@ -108,14 +108,14 @@ def _row(number, a, index):
         "status": (index.statuses, lambda: a.status.replace("_", " ")),
         "judge": (index.judges, lambda: bdi(judge_in_words(a.judge), 40)),
     }
-    told = {k: make() for k, (values, make) in several.items() if len(values) > 1}
+    cells = {k: make() for k, (values, make) in several.items() if len(values) > 1}
     first, last = ("use case", "system"), ("status", "judge")
     shown_id = shown(a.sample.id, 60)
     return [
         button(number, shown_id, f"{shown_id}, {shown(a.response.client, 60)}"),
-        *(told[k] for k in first if k in told),
+        *(cells[k] for k in first if k in cells),
         *(_measure_cell(m, a) for m in index.measures.values()),
-        *(told[k] for k in last if k in told),
+        *(cells[k] for k in last if k in cells),
         bdi(shortened(a.begins, 91), 60),
     ]
 
@@ -138,8 +138,8 @@ def answer_html(
 
 def _reason(score):
     "Return (metric, points or status, reason, problems)."
-    given = score.status.replace("_", " ") if score.points is None else f"{score.points:g}"
-    return score.metric.replace("_", " "), given, score.reason, problems(score.evidence)
+    figure = score.status.replace("_", " ") if score.points is None else f"{score.points:g}"
+    return score.metric.replace("_", " "), figure, score.reason, problems(score.evidence)
 
 
 def sample_html(
@@ -407,8 +407,8 @@ def worst_files(
     worst = {}
     known = {"unscored", *index.measures}
     for k, file in enumerate(files):
-        for (client, use_case, judge), told in _told_of(file, index, group).worst.items():
-            named = ((name, badness) for name, badness in told.items() if name in known)
+        for (client, use_case, judge), by_measure in _told_of(file, index, group).worst.items():
+            named = ((name, badness) for name, badness in by_measure.items() if name in known)
             for (name, badness), case, who in product(named, (OVERALL, use_case), (ANY, judge)):
                 key = client, case, who, name
                 if key not in worst or badness > worst[key][0]:
@@ -420,11 +420,11 @@ def _told_of(file, index, group):
     "Return the index data of a file, or of one group in it."
     if group is None:
         return file.told
-    told, of_sample = _Told(file.told.prices), index.slices[group[0]]
+    group_values, of_sample = _Told(file.told.prices), index.slices[group[0]]
     for a in file.answers:
         if of_sample[a.sample.id] == group[1]:
-            told.add(a)
-    return told
+            group_values.add(a)
+    return group_values
 
 
 def file_name(
@@ -465,7 +465,8 @@ def worst_of_all(
     found = {}
     for name, measure in index.measures.items():
         lowest = [
-            max((told[name] for told in f.told.worst.values() if name in told), default=None) for f in files
+            max((worst[name] for worst in f.told.worst.values() if name in worst), default=None)
+            for f in files
         ]
         if known := [value for value in lowest if value is not None]:
             found[name] = measure.name, lowest.index(max(known))

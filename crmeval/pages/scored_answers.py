@@ -45,7 +45,7 @@ class ScoredAnswer:
         for s in self.scores:
             if s.points is not None:
                 found.setdefault(s.metric, []).append(s.points)
-        return {m: sum(given) / len(given) for m, given in found.items()}
+        return {m: sum(values) / len(values) for m, values in found.items()}
 
     @property
     def seconds(self) -> float | None:
@@ -74,9 +74,11 @@ def _of_lists(run: Run) -> list[ScoredAnswer]:
     judges = dict.fromkeys(s.rater for s in run.scores if s.metric in scored and s.method == "auto")
     found = []
     for r in _in_order(run, list(samples)):
-        given = scores[r.sample_id, r.client, r.repeat]
-        told = given or judges or [""]
-        found += [ScoredAnswer(samples[r.sample_id], r, judge, given.get(judge, [])) for judge in told]
+        by_judge = scores[r.sample_id, r.client, r.repeat]
+        judge_names = by_judge or judges or [""]
+        found += [
+            ScoredAnswer(samples[r.sample_id], r, judge, by_judge.get(judge, [])) for judge in judge_names
+        ]
     return found
 
 
@@ -136,8 +138,8 @@ class AnswerTable(Sequence):
         columns, found = self.source.columns, np.full(len(self), np.nan)
         shown = [metric] if metric in self.source.scored else []
         for (_, judge), of in columns.judges(shown).items():
-            mine = self.judges == self.source.judges.index(judge)
-            found[mine] = columns.points(of[metric])[0][self.rows[mine]]
+            of_judge = self.judges == self.source.judges.index(judge)
+            found[of_judge] = columns.points(of[metric])[0][self.rows[of_judge]]
         return found
 
     def in_order(self, order: np.ndarray) -> "AnswerTable":
@@ -177,15 +179,15 @@ class _Tables:
 
     def _read(self, samples, responses, scores, rows, judges):
         used, back = np.unique(rows, return_inverse=True)
-        asked, which = np.unique(self.sample_id[used], return_inverse=True)
-        known = samples.records(self.sample_rows[asked])
-        told = iter(scores.records(self.order[places_between(self.ends, used)]))
+        numbers, which = np.unique(self.sample_id[used], return_inverse=True)
+        known = samples.records(self.sample_rows[numbers])
+        score_records = iter(scores.records(self.order[places_between(self.ends, used)]))
         counts = self.ends[used + 1] - self.ends[used]
-        given = [self._by_judge(islice(told, int(n))) for n in counts]
+        by_judge = [self._by_judge(islice(score_records, int(n))) for n in counts]
         found = responses.records(used)
         for k, j in zip(back.tolist(), judges.tolist()):
             judge = self.judges[j]
-            yield ScoredAnswer(known[which[k]], found[k], judge, given[k].get(judge, []))
+            yield ScoredAnswer(known[which[k]], found[k], judge, by_judge[k].get(judge, []))
 
     def _by_judge(self, scores):
         found = {}
@@ -215,8 +217,8 @@ def _task_rows(samples, names):
     place, row = (np.full(len(names), -1, np.int64) for _ in range(2))
     at = 0
     for batch in samples.batches(["id", "use_case", "perturbation"]):
-        told = zip(*(batch[f].to_pylist() for f in ("id", "use_case", "perturbation")))
-        for n, (i, use_case, perturbation) in enumerate(told, at):
+        cells = zip(*(batch[f].to_pylist() for f in ("id", "use_case", "perturbation")))
+        for n, (i, use_case, perturbation) in enumerate(cells, at):
             code = names.index.get(i)
             if code is not None and is_task(SimpleNamespace(use_case=use_case, perturbation=perturbation)):
                 place[code], row[code] = n if place[code] < 0 else place[code], n

@@ -25,11 +25,11 @@ def lowest_rows(
     cells = list(_cells(columns, tasks))
     for by_metric in columns.judges(METRICS).values():
         for scores in by_metric.values():
-            points, given = columns.points(scores)
+            points, was_given = columns.points(scores)
             found.append(_first(tasks, points, LOWEST))
             for rows in cells:
                 found.append(_first(rows, points, OF_NUMBER))
-                found.append(rows[given[rows] & np.isnan(points[rows])][:OF_NUMBER])
+                found.append(rows[was_given[rows] & np.isnan(points[rows])][:OF_NUMBER])
     return np.unique(np.concatenate(found))
 
 

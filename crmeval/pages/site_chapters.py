@@ -40,8 +40,8 @@ def _has(rows):
 def _spread(run, judge):
     "Return a plot of each system's distribution of accuracy; None without values."
     found: dict[str, list] = {}
-    told = ["client", "rater", "method", "use_case", "perturbation"]
-    for s in pick(run.scores, {"metric": "accuracy".__eq__}, told):
+    fields = ["client", "rater", "method", "use_case", "perturbation"]
+    for s in pick(run.scores, {"metric": "accuracy".__eq__}, fields):
         if is_task(s) and judge in (s.rater, judge_of(s)):
             found.setdefault(s.client, []).append(s.points)
     picture = score_distributions(found) if found else None
@@ -101,9 +101,9 @@ _AGREEMENT = {
 def _agreement(name, agreements):
     found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
     if not found:
-        said = NOT_MEASURED
+        missing = NOT_MEASURED
         return (
-            [Paragraph(f"Agreement with people is not measured here: {said}.", "soft")]
+            [Paragraph(f"Agreement with people is not measured here: {missing}.", "soft")]
             if name in METRICS
             else []
         )
@@ -150,8 +150,8 @@ def _of_source(name):
     "Return the facts about a data set."
     known = sources().get(name)
     if known is None:
-        said = _OURS.get(name, "Provided by the publisher; no more is known about it.")
-        return [plain_row("About", said)]
+        description = _OURS.get(name, "Provided by the publisher; no more is known about it.")
+        return [plain_row("About", description)]
     rows = [
         ("Title", known.title),
         ("Licence", known.licence),
@@ -165,8 +165,8 @@ def _of_source(name):
 
 def _tasks(run):
     "Return the task samples, with the fields for the data sheet only."
-    told = ["id", "use_case", "perturbation", "language", "dataset", "cluster"]
-    return filter(is_task, pick(run.samples, {}, told))
+    fields = ["id", "use_case", "perturbation", "language", "dataset", "cluster"]
+    return filter(is_task, pick(run.samples, {}, fields))
 
 
 def _counts(run, of):

@@ -79,8 +79,8 @@ def _told(value):
     return repr(shown(without_keys(value), 60)) if isinstance(value, str) else shown(value, 60)
 
 
-def _check_keys(where, said, known):
-    for key in said:
+def _check_keys(where, settings, known):
+    for key in settings:
         if key not in known:
             near = did_you_mean(key, known) or f"; known: {', '.join(known)}"
             raise ValueError(f"{where} has no key {_told(key)}{near}")
@@ -144,10 +144,10 @@ def _contact(where, value):
 
 
 def _about(where, value):
-    given = [value] if isinstance(value, str) else value
-    if not isinstance(given, list) or len(given) > 20:
+    paragraphs = [value] if isinstance(value, str) else value
+    if not isinstance(paragraphs, list) or len(paragraphs) > 20:
         raise ValueError(f"{where} is {_told(value)}, expected a paragraph or a list of them")
-    return tuple(_text(where, paragraph, 2000) for paragraph in given)
+    return tuple(_text(where, paragraph, 2000) for paragraph in paragraphs)
 
 # %% ../../nbs/pages/17_site_settings.ipynb #12d77b60
 def _colours(where, value):
@@ -199,9 +199,9 @@ def make_site_settings(
     missing = [f"{k} ({why})" for k, why in _REQUIRED.items() if said.get(k) in (None, "")]
     if missing:
         raise ValueError(f"{name} lacks {'; '.join(missing)}")
-    given = {k: v for k, v in said.items() if v is not None}
-    colours: dict[str, Any] = _colours(f"{name}: colours", given.pop("colours", {}))
-    read: dict[str, Any] = {k: _one(k, f"{name}: {k}", v, Path(folder)) for k, v in given.items()}
+    settings = {k: v for k, v in said.items() if v is not None}
+    colours: dict[str, Any] = _colours(f"{name}: colours", settings.pop("colours", {}))
+    read: dict[str, Any] = {k: _one(k, f"{name}: {k}", v, Path(folder)) for k, v in settings.items()}
     return SiteSettings(**read, **colours)
 
 
@@ -219,7 +219,9 @@ def read_site_settings(
 
 
 def _read(path, name):
-    said = read_yaml(path, name, f"there is no file {str(path)!r} with settings of a site")
-    if not isinstance(said, Mapping):
-        raise ValueError(f"{name} holds {_told(said)}, expected keys and values, such as licence: CC BY 4.0")
-    return dict(said)
+    settings = read_yaml(path, name, f"there is no file {str(path)!r} with settings of a site")
+    if not isinstance(settings, Mapping):
+        raise ValueError(
+            f"{name} holds {_told(settings)}, expected keys and values, such as licence: CC BY 4.0"
+        )
+    return dict(settings)

@@ -103,8 +103,8 @@ class Slices(Printed):
 
 def _plain_row(row, metric):
     e, d = row.estimate, row.difference
-    told = {"column": row.column, "group": row.group, "system": row.of, "by": row.by, "metric": metric}
-    told |= {
+    cells = {"column": row.column, "group": row.group, "system": row.of, "by": row.by, "metric": metric}
+    cells |= {
         "value": e.value,
         "low": e.low,
         "high": e.high,
@@ -114,8 +114,8 @@ def _plain_row(row, metric):
     }
     ends = ("value", "low", "high", "p_value")
     names = ("from the others", "from the others low", "from the others high", "p (Holm)")
-    told |= {name: getattr(d, end, None) for name, end in zip(names, ends)}
-    return told | {"in words": row.words}
+    cells |= {name: getattr(d, end, None) for name, end in zip(names, ends)}
+    return cells | {"in words": row.words}
 
 # %% ../../nbs/pages/01_slices.ipynb #c84e8241
 def said_slices(
@@ -165,15 +165,17 @@ def _rows_of(run, columns, column, metric):
     index = {g: k for k, g in enumerate(groups)}
     of_sample = np.array([index.get(group_of.get(i or "", ""), -1) for i in r.names["sample_id"].values], int)
     group, tasks = of_sample[r.sample_id], columns.is_task()
-    for (_, judge), given in columns.judges([metric]).items():
-        points, told = columns.points(given[metric])
+    for (_, judge), by_metric in columns.judges([metric]).items():
+        points, was_scored = columns.points(by_metric[metric])
         for client in columns.clients:
-            mine = np.flatnonzero(told & tasks & r.where("client", client) & (group >= 0))
-            if not len(mine):
+            scored_rows = np.flatnonzero(was_scored & tasks & r.where("client", client) & (group >= 0))
+            if not len(scored_rows):
                 continue
-            about = {"of": client, "by": judge, "clusters": columns.cluster[mine]}
-            about["strata"] = None if name == "use_case" else r.use_case[mine]
-            rows += group_rows(name, points[mine], [groups[k] for k in group[mine]], bounds=(1, 4), **about)
+            about = {"of": client, "by": judge, "clusters": columns.cluster[scored_rows]}
+            about["strata"] = None if name == "use_case" else r.use_case[scored_rows]
+            rows += group_rows(
+                name, points[scored_rows], [groups[k] for k in group[scored_rows]], bounds=(1, 4), **about
+            )
     return rows
 
 
@@ -183,7 +185,7 @@ def first_valued(
     "Return the first metric with values: accuracy needs key facts, which custom data may lack."
     for metric in METRICS:
         found = columns.judges([metric]).values()
-        if any(not np.isnan(columns.scores.points[given[metric]]).all() for given in found):
+        if any(not np.isnan(columns.scores.points[by_metric[metric]]).all() for by_metric in found):
             return metric
     return METRICS[0]
 

@@ -57,13 +57,13 @@ def _p_in_words(p):
 
 def _differences(run, judge, profile):
     "Return (perturbation, significant differences in words, '' or None if not measured) of one system."
-    scores, told = _quality(run, judge), []
+    scores, by_kind = _quality(run, judge), []
     for kind, biased in profile.biased.items():
         alike = profile.beside.get(f"alike, {kind}")
         nothing = alike is None or alike.value is None
         none = None if nothing else ""
-        told.append((kind, _difference(run, scores, profile.client, kind) if biased else none))
-    return told
+        by_kind.append((kind, _difference(run, scores, profile.client, kind) if biased else none))
+    return by_kind
 
 
 def _difference(run, scores, client, kind):
@@ -95,10 +95,10 @@ _YES = {True: "yes", False: "no"}
 
 def _evidence_text(item):
     "Return one item of a grader's evidence as text."
-    given = [(k, v) for k, v in item.items() if k in _TOLD_KEYS and v not in (None, "")]
-    told = ", ".join(_value_text(k, v) for k, v in given)
+    details = [(k, v) for k, v in item.items() if k in _TOLD_KEYS and v not in (None, "")]
+    listed = ", ".join(_value_text(k, v) for k, v in details)
     kind = "" if item.get("kind") == "label" else str(item.get("kind", ""))
-    return ": ".join(x for x in (kind, told) if x)
+    return ": ".join(x for x in (kind, listed) if x)
 
 # %% ../../nbs/pages/07_trust_section.ipynb #79a8ec2b
 def _value_text(key, value):
@@ -116,8 +116,8 @@ def _without(text, secrets):
 
 def _grade_lines(score, secrets, most=6):
     "Return (metric, reason, lines of evidence) of one grade."
-    told = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _TOLD_KINDS]
-    return score.metric.replace("_", " "), _without(score.reason, secrets), told[:most]
+    lines = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _TOLD_KINDS]
+    return score.metric.replace("_", " "), _without(score.reason, secrets), lines[:most]
 
 # %% ../../nbs/pages/07_trust_section.ipynb #d92c1c46
 def _graded(probe, response, scores):

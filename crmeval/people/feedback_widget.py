@@ -80,10 +80,10 @@ class FeedbackForm:
         "Close the form; a pending thumb or reason is passed to `keep` with 'ignore'."
         if self._said == self._kept:
             return None
-        said = self._said | {"action": "ignore"}
-        feedback = Feedback(**self._fixed, **said)
+        closed = self._said | {"action": "ignore"}
+        feedback = Feedback(**self._fixed, **closed)
         self.keep(feedback)
-        self._said, self._kept = said, dict(said)
+        self._said, self._kept = closed, dict(closed)
         return feedback
 
     def take_over(
@@ -122,15 +122,15 @@ def _source_view(link):
     return {"number": link.number, "title": link.title, "url": url}
 
 
-def _thumb(said, message):
-    return {"thumb": None if said["thumb"] == message["thumb"] else message["thumb"]}
+def _thumb(state, message):
+    return {"thumb": None if state["thumb"] == message["thumb"] else message["thumb"]}
 
 
-def _why(said, message):
+def _why(state, message):
     return {"reasons": names_in(message["reasons"], "reasons"), "words": _text(message, "words")}
 
 
-def _edit(said, message):
+def _edit(state, message):
     return {"action": "edit", "edited": _text(message, "text")}
 
 
@@ -148,7 +148,7 @@ _DOES = {
 }
 
 
-def _changed(said, message):
+def _changed(state, message):
     "Return the changes of a message; raise `ValueError` for an invalid one."
     do = message.get("do") if isinstance(message, Mapping) else None
     if not isinstance(do, str) or do not in _DOES:
@@ -156,12 +156,12 @@ def _changed(said, message):
     needed, change = _DOES[do]
     if lost := [k for k in needed if k not in message]:
         raise ValueError(f"{do} lacks {lost[0]!r}")
-    return change(said, message)
+    return change(state, message)
 
 
-def _in_words(said):
-    done = {"accept": "accepted", "edit": "edited", "ignore": "ignored"}[said["action"]]
-    thumb = f", thumb {said['thumb']}" if said["thumb"] else ""
+def _in_words(state):
+    done = {"accept": "accepted", "edit": "edited", "ignore": "ignored"}[state["action"]]
+    thumb = f", thumb {state['thumb']}" if state["thumb"] else ""
     return f"Saved: {done}{thumb}."
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #9161c47c

@@ -80,9 +80,9 @@ def _shown(item, rater):
 
 def _sheet_row(item, rater):
     "Return the cells of one item: shown columns, columns to fill in, and '-' for other criteria."
-    asked = (*item.criteria, *FILLED[len(CRITERIA) :])
+    to_fill = (*item.criteria, *FILLED[len(CRITERIA) :])
     shown = {k: guarded(v) for k, v in _shown(item, rater).items()}
-    return shown | {c: "" if c in asked else "-" for c in FILLED}
+    return shown | {c: "" if c in to_fill else "-" for c in FILLED}
 
 
 def export_sheet(
@@ -281,8 +281,8 @@ def read_sheet(
         item, rater = _checked_row(row, plan)
         first = rows[0].text("rater")
         if rater != first:
-            told = f"{rater!r}, and {first!r} in the first row; expected one rater in a sheet"
-            raise row.error("rater", told)
+            problem = f"{rater!r}, and {first!r} in the first row; expected one rater in a sheet"
+            raise row.error("rater", problem)
         if item.id in found:
             raise row.error("item", f"{item.id} is there twice, first in row {found[item.id][0]}")
         found[item.id] = row.row, _row_ratings(row, item, rater)
@@ -320,8 +320,8 @@ def _row_ratings(row, item, rater):
     skip, comment = row.text("skip"), row.text("comment")
     if skip and any(p is not None for p in points.values()):
         raise row.error("skip", "the row has points and a reason to skip it; keep one of them")
-    marks, given = _quotes(row, item), {c: p for c, p in points.items() if p is not None or skip}
-    return [Rating(rater, item.id, c, p, skip, comment, marks) for c, p in given.items()]
+    marks, rated = _quotes(row, item), {c: p for c, p in points.items() if p is not None or skip}
+    return [Rating(rater, item.id, c, p, skip, comment, marks) for c, p in rated.items()]
 
 
 def _quotes(row, item):
@@ -337,8 +337,8 @@ def _mark(row, item, quote):
         start = getattr(item, where).find(quote)
         if start >= 0:
             return {"where": where, "start": start, "end": start + len(quote), "text": quote}
-    told = "is neither in the response nor in the source; copy it from there"
-    raise row.error("evidence", f"{quote[:60]!r} {told}")
+    problem = "is neither in the response nor in the source; copy it from there"
+    raise row.error("evidence", f"{quote[:60]!r} {problem}")
 
 # %% ../../nbs/people/02_sheets.ipynb #1babec9f
 def _raters_in(path):
@@ -381,12 +381,12 @@ def _named_in(rows):
 
 def _with_points(rows, name):
     "Return the rows with points; a note counts the others, which a rater left empty."
-    given = [row for row in rows if not is_missing(row.cells["points"])]
-    if not given:
+    rated = [row for row in rows if not is_missing(row.cells["points"])]
+    if not rated:
         raise ValueError(f"{name} holds no ratings")
-    if len(given) < len(rows):
-        take_note(f"{name}: {len(rows) - len(given)} of {len(rows)} rows have no points; they are left out")
-    return given
+    if len(rated) < len(rows):
+        take_note(f"{name}: {len(rows) - len(rated)} of {len(rows)} rows have no points; they are left out")
+    return rated
 
 
 def _one_spelling(raters, name):
@@ -395,8 +395,8 @@ def _one_spelling(raters, name):
     for rater in raters:
         names[rater] = first.setdefault(" ".join(rater.casefold().split()), rater)
     if other := {r: own for r, own in names.items() if r != own}:
-        told = ", ".join(f"{r!r} as {own!r}" for r, own in other.items())
-        take_note(f"{name}: raters are read as one person where only case or spaces differ: {told}")
+        spellings = ", ".join(f"{r!r} as {own!r}" for r, own in other.items())
+        take_note(f"{name}: raters are read as one person where only case or spaces differ: {spellings}")
     return names
 
 
@@ -418,8 +418,8 @@ def read_rating_list(
         "perturbation": lambda p: not p,
         "repeat": lambda n: n == 0,
     }
-    told = pick(responses, rated, ["sample_id", "client", "use_case"])
-    answers = {(r.sample_id, r.client): r for r in told}
+    answer_rows = pick(responses, rated, ["sample_id", "client", "use_case"])
+    answers = {(r.sample_id, r.client): r for r in answer_rows}
     scores = [_listed(row, answers, names, scale) for row in rows]
     _check_once(scores, Path(path).name)
     return scores
@@ -439,17 +439,25 @@ def _points_of(row, scale):
         points = points_in(row, "points")
         return points, None if points is None else (points - 1) / 3, None
     try:
-        given = rating_in(_unguarded(row.cells["points"]), scale, "the rating is")
+        rating = rating_in(_unguarded(row.cells["points"]), scale, "the rating is")
     except ValueError as e:
         raise row.error("points", str(e)) from None
-    return (None, None, None) if given is None else (scale.points(given), scale.fraction(given), f"{given:g}")
+    return (
+        (None, None, None)
+        if rating is None
+        else (scale.points(rating), scale.fraction(rating), f"{rating:g}")
+    )
 
 
 _ADDRESS = re.compile(r"\w@\w")  # e-mail address, which other tools use as annotator name
 
 
 def _listed(row, answers, names, scale=None):
-    metric, (points, fraction, given), rater = row.text("metric"), _points_of(row, scale), row.text("rater")
+    metric, (points, fraction, rating_text), rater = (
+        row.text("metric"),
+        _points_of(row, scale),
+        row.text("rater"),
+    )
     metric, rater = _criterion(metric), names.get(rater, rater)
     if not metric or (metric not in CRITERIA and (scale is None or metric == "accuracy")):
         raise row.error("metric", f"{row.cells['metric']!r}, expected one of {', '.join(CRITERIA)}")
@@ -470,7 +478,7 @@ def _listed(row, answers, names, scale=None):
         metric,
         points,
         fraction,
-        label=given,
+        label=rating_text,
         reason=row.text("comment"),
         rater=rater,
         method="manual",

@@ -94,8 +94,10 @@ def checked_id(
 ) -> str:
     "Return an identifier that is safe in addresses and logs; anything else raises `CallFailed`."
     if not _is_id(value):
-        told = redact(repr(value), limit=80)
-        raise CallFailed(f"the endpoint calls {what} {told}, which is no valid id", status="parse_error")
+        value_shown = redact(repr(value), limit=80)
+        raise CallFailed(
+            f"the endpoint calls {what} {value_shown}, which is no valid id", status="parse_error"
+        )
     return value
 
 
@@ -132,8 +134,8 @@ class OpenAIBatches:
     async def submit(self, file: str, mark: Mapping[str, str]) -> str:
         "Start a batch and return its identifier."
         once = self.sdk.with_options(max_retries=0).batches
-        told = {"input_file_id": file, "metadata": dict(mark), "completion_window": "24h"}
-        made = await self._asked(once.create(endpoint=CHAT_PATH, **told))
+        options = {"input_file_id": file, "metadata": dict(mark), "completion_window": "24h"}
+        made = await self._asked(once.create(endpoint=CHAT_PATH, **options))
         return checked_id(getattr(made, "id", None), "a batch")
 
     async def find(self, mark: Mapping[str, str], file: str | None, since: float) -> str | None:
@@ -203,8 +205,8 @@ async def bounded(
 
 
 def _carries(batch, mark, file):
-    told = getattr(batch, "metadata", None)
-    if isinstance(told, Mapping) and all(told.get(k) == v for k, v in mark.items()):
+    metadata = getattr(batch, "metadata", None)
+    if isinstance(metadata, Mapping) and all(metadata.get(k) == v for k, v in mark.items()):
         return True
     return file is not None and getattr(batch, "input_file_id", None) == file
 
@@ -212,5 +214,5 @@ def _carries(batch, mark, file):
 def _said(errors):
     "Return the endpoint's messages on why a batch failed."
     rows = getattr(errors, "data", None) or []
-    told = [f"{getattr(r, 'code', None) or 'error'}: {getattr(r, 'message', None)}" for r in rows[:3]]
-    return redact("; ".join(told))
+    messages = [f"{getattr(r, 'code', None) or 'error'}: {getattr(r, 'message', None)}" for r in rows[:3]]
+    return redact("; ".join(messages))

@@ -110,11 +110,11 @@ def client_options(
     return {**plan.client_options, **named, **({"stream": True} if plan.stream else {})}
 
 
-def _said(plan, whose, names):
+def _said(plan, prefix, names):
     "Return a plan's settings for calls; a temperature other than 0 is included, also None."
-    said = {k: getattr(plan, whose + k) for k in names}
-    named = {k: v for k, v in said.items() if v is not None}
-    temperature = getattr(plan, whose + "temperature")
+    settings = {k: getattr(plan, prefix + k) for k in names}
+    named = {k: v for k, v in settings.items() if v is not None}
+    temperature = getattr(plan, prefix + "temperature")
     return named if temperature == 0 else named | {"temperature": temperature}
 
 # %% ../../nbs/runs/09_evaluation.ipynb #592d8b58
@@ -127,13 +127,17 @@ def check_told(
         if getattr(plan, name) is not None:
             raise ValueError(f"{name} is {getattr(plan, name)!r} and changes nothing: {why}")
     made = [c for c in plan.models or () if not isinstance(c, str)]
-    told = client_options(plan)
-    for name, value in told.items():
+    settings = client_options(plan)
+    for name, value in settings.items():
         for c in made:
             if getattr(c, name, value) != value:
                 raise ValueError(_made_otherwise(c, name, value))
-    asked = any(map(pays, clients)) or any(hasattr(c, name) for c in clients for name in told)
-    return [] if asked else [_no_effect(name, told[name]) for name in told if name != "api_key_env"]
+    takes_settings = any(map(pays, clients)) or any(hasattr(c, name) for c in clients for name in settings)
+    return (
+        []
+        if takes_settings
+        else [_no_effect(name, settings[name]) for name in settings if name != "api_key_env"]
+    )
 
 
 def _made_otherwise(client, name, value):
@@ -157,8 +161,8 @@ def default_folder(
     "Return the default folder of a run; plans that cannot share a folder get different ones."
     names = "+".join(dict.fromkeys(s.dataset for s in samples))
     safe = "".join(c if c.isalnum() or c in "-_+." else "-" for c in names)[:40]
-    asked = dict.fromkeys(s.use_case for s in samples if not is_probe(s))
-    prompts = [(get_use_case(u).prompt, get_use_case(u).instructions) for u in asked]
+    use_cases = dict.fromkeys(s.use_case for s in samples if not is_probe(s))
+    prompts = [(get_use_case(u).prompt, get_use_case(u).instructions) for u in use_cases]
     systems = [[c.name, c.settings()] for c in clients]
     work = digest(samples, systems, judge.name, settings_of(judge), prompts, *_beyond_default(plan))
     return Path("runs") / f"{safe}-{work[:8]}"
@@ -226,12 +230,12 @@ def samples_of(
     "Return the samples of a plan: ordinary ones, their twins, and probes."
     if plan.areas is None:
         # a shard of a run: its data are samples, including twins and probes
-        given = cast(Iterable[Sample], plan.data)
-        return (), given if isinstance(given, RecordTable) else list(given), 0
+        samples = cast(Iterable[Sample], plan.data)
+        return (), samples if isinstance(samples, RecordTable) else list(samples), 0
     areas, ordinary = check_areas(plan.areas), []
     if {"accuracy", "fairness", "protection"} & set(areas):
-        told = {"columns": plan.columns, "limit": plan.limit, "keep": plan.slices}
-        ordinary = select_samples(plan.data, plan.use_cases, **told)
+        options = {"columns": plan.columns, "limit": plan.limit, "keep": plan.slices}
+        ordinary = select_samples(plan.data, plan.use_cases, **options)
     check_slices(ordinary, plan.slices)
     check_asked(read_metrics(plan.metrics), ordinary)
     return areas, *area_samples(areas, ordinary, probes=plan.probes, limit=plan.limit, seed=plan.seed)
@@ -266,8 +270,8 @@ def judge_of(
 # %% ../../nbs/runs/09_evaluation.ipynb #67f26519
 def _check_recorded(clients, samples, plan):
     "Check that recorded answers belong to the samples; return sentences for the manifest."
-    asked = [c for c in clients if hasattr(c, "check_samples")]
-    return [t for c in asked for t in c.check_samples(samples, repeats=plan.repeats, partial=plan.partial)]
+    recorded = [c for c in clients if hasattr(c, "check_samples")]
+    return [t for c in recorded for t in c.check_samples(samples, repeats=plan.repeats, partial=plan.partial)]
 
 
 def traffic_for(
@@ -276,9 +280,9 @@ def traffic_for(
     judge: Judge,
 ) -> Traffic:
     "Return the lanes, limits and budget of all clients that will send calls."
-    asked = [*clients, *clients_of(judge)]
-    traffic = traffic_of(plan, make_budget(plan.max_calls, plan.max_usd, plan.prices, asked))
-    for client in filter(pays, asked):
+    senders = [*clients, *clients_of(judge)]
+    traffic = traffic_of(plan, make_budget(plan.max_calls, plan.max_usd, plan.prices, senders))
+    for client in filter(pays, senders):
         traffic.limits.expect(client)
     return traffic
 
@@ -292,8 +296,8 @@ def prepare_run(
     "Check everything that a run needs without spending anything; raises `ValueError`."
     own = tuple(read_use_cases(plan.own_use_cases)) if plan.own_use_cases else ()
     with knowing(own), reading(plan.encoding) as files:
-        areas, told, without = samples_of(plan)
-        samples, _ = columns_apart(told)
+        areas, tagged, without = samples_of(plan)
+        samples, _ = columns_apart(tagged)
         named, judge = systems_of(plan, samples), judge_of(plan)
         clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
         idle = check_told(plan, clients)
@@ -329,7 +333,7 @@ def prepare_run(
         if one_plan:
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = judge_usage(judge)
-    more = {"own_use_cases": own, "told": told}
+    more = {"own_use_cases": own, "told": tagged}
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, **more)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #ded3eb51
@@ -349,10 +353,10 @@ def scoring_of(
     work: Work,
 ) -> dict:  # Further arguments of `answer_all`
     "Return how the responses of a run are scored."
-    asked = read_metrics(work.plan.metrics)
-    scoring = {"scorer": make_scorer(work.judge, asked), "scorer_key": scorer_key_of(work)}
+    requested = read_metrics(work.plan.metrics)
+    scoring = {"scorer": make_scorer(work.judge, requested), "scorer_key": scorer_key_of(work)}
     # evaluated lazily, because the first call should not wait until metrics are loaded
-    names = functools.cache(functools.partial(scored_names, asked, work.samples))
+    names = functools.cache(functools.partial(scored_names, requested, work.samples))
     scoring |= {"metrics": names, "prompt_of": prompt_of}
     return {**scoring, "rng": work.plan.seed}
 
@@ -413,8 +417,8 @@ async def arun(
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "Answer and score samples with several systems into a run folder; `ValueError` before any spending."
-    told = changes if models is None else {"models": models, **changes}
-    plan = make_plan(plan, **told)
+    settings = changes if models is None else {"models": models, **changes}
+    plan = make_plan(plan, **settings)
     if plan.engine != "local":
         raise ValueError(
             f"engine is {plan.engine!r}, which is for `run_sharded`; `run` works in this process"

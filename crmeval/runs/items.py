@@ -80,8 +80,8 @@ def check_work(
         more = f" and the perturbation {key[1]!r}" if key[1] else ""
         raise ValueError(f"two samples have the id {key[0]!r}{more}")
     if (name := _twice(c.name for c in clients)) is not None:
-        told = "leave one out, or in Python give it another name with name="
-        raise ValueError(f"two clients have the name {name!r}; {told}")
+        advice = "leave one out, or in Python give it another name with name="
+        raise ValueError(f"two clients have the name {name!r}; {advice}")
     for name in filter(holds_key, (c.name for c in clients)):
         raise ValueError(
             f"the client {without_keys(name)!r} is named after a key, and names appear in every table; "
@@ -125,8 +125,8 @@ def asked_prompt(
 ) -> str:
     "Return the prompt that a client is sent for a sample."
     own = getattr(client, "own_prompt", None)
-    said = own(sample) if own is not None else None
-    return prompt_of(sample) if said is None else said
+    own_prompt = own(sample) if own is not None else None
+    return prompt_of(sample) if own_prompt is None else own_prompt
 
 
 class _Timed:
@@ -151,8 +151,8 @@ class _Timed:
     def failed(self, error, status, known=None):
         "Return the row of a call without a usable answer; `known`: fields from the failure."
         item = self.item
-        told = {**(known or {}), "status": status, "repeat": item.repeat, **self.measured()}
-        return failed_response(item.sample, item.client.name, error, **told)
+        fields = {**(known or {}), "status": status, "repeat": item.repeat, **self.measured()}
+        return failed_response(item.sample, item.client.name, error, **fields)
 
 # %% ../../nbs/runs/04_items.ipynb #727d785d
 def _told(error):

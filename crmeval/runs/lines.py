@@ -137,10 +137,10 @@ _AREAS = ("accuracy", "trust", "safety", "privacy", "truthfulness", "fairness", 
 def _check_kept(plan):
     "Raise `PlanError` for a plan that was written without its keys and not given them again."
     for name, value in plain_plan(plan).items():
-        told = (
+        expected = (
             "the value with its key: keys are not written to files, so give this setting again with the plan"
         )
-        _refuse(name, value, told if KEY_MARK in json.dumps(value) else "")
+        _refuse(name, value, expected if KEY_MARK in json.dumps(value) else "")
 
 
 _ADDRESS = re.compile(r"@(https?://.*)", re.IGNORECASE | re.DOTALL)  # follows the name in a line
@@ -260,13 +260,13 @@ def elsewhere(
 ) -> dict[str, str]:  # Field -> why it has no effect; 'base_url', 'api_key_env' and a judge's
     "Return addresses and keys that no line uses, because all clients have their provider's own."
     found = {}
-    for whose, lines in (("", model_lines(plan)), ("judge_", judge_lines(plan))):
+    for prefix, lines in (("", model_lines(plan)), ("judge_", judge_lines(plan))):
         hosted = [x for x in lines if kind_of(x) in (*_HOSTED, "any")]
         takes = any(kind_of(x) not in ("", *_FREE, *_HOSTED, "any") for x in lines)
         if hosted and not takes:
             own = f"{without_keys(hosted[0])} has its provider's own; openai:NAME@URL asks another"
-            told = f"only openai: lines take it, and {own}"
-            found |= dict.fromkeys((whose + "base_url", whose + "api_key_env"), told)
+            message = f"only openai: lines take it, and {own}"
+            found |= dict.fromkeys((prefix + "base_url", prefix + "api_key_env"), message)
     return found
 
 

@@ -82,13 +82,13 @@ def _texts(blocks, kind):
     return [b[kind] for b in blocks if b.get("type") == kind and isinstance(b.get(kind), str)]
 
 
-def _usage(given):
+def _usage(usage):
     "Return token counts; tokens read from or written to a cache count as prompt tokens."
-    given = given if isinstance(given, Mapping) else {}
+    usage = usage if isinstance(usage, Mapping) else {}
     names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    counts = [given.get(name) or 0 for name in names]
-    known = all(type(n) is int for n in counts) and "input_tokens" in given
-    return {"prompt_tokens": sum(counts) if known else None, "completion_tokens": given.get("output_tokens")}
+    counts = [usage.get(name) or 0 for name in names]
+    known = all(type(n) is int for n in counts) and "input_tokens" in usage
+    return {"prompt_tokens": sum(counts) if known else None, "completion_tokens": usage.get("output_tokens")}
 
 
 def answer_line(
@@ -150,8 +150,8 @@ class MessageBatches:
     async def submit(self, file: str, mark: Mapping[str, str]) -> str:
         "Start a batch and return its identifier."
         entries = _entries(self.paths[file])
-        asked = [{"custom_id": e["custom_id"], "params": message_request(e["body"])} for e in entries]
-        options: Any = {"body": {"requests": asked}, "options": {"headers": self.head, "max_retries": 0}}
+        requests = [{"custom_id": e["custom_id"], "params": message_request(e["body"])} for e in entries]
+        options: Any = {"body": {"requests": requests}, "options": {"headers": self.head, "max_retries": 0}}
         try:
             made: Any = await self.sdk.post("/messages/batches", cast_to=object, **options)
         except Exception as e:

@@ -70,8 +70,8 @@ def plan_record(
     manifest: Manifest,
 ) -> dict:  # Plain data
     "Return the parts of a plan that its batches depend on."
-    told = {name: getattr(manifest, name) for name in _OF_PLAN}
-    return json.loads(json.dumps(plain_without_keys(told), default=str))
+    parts = {name: getattr(manifest, name) for name in _OF_PLAN}
+    return json.loads(json.dumps(plain_without_keys(parts), default=str))
 
 
 def _as_planned(record: Mapping) -> Manifest:
@@ -111,6 +111,6 @@ def odd_lines(
 ) -> list[str]:  # One sentence; empty: none
     "Return a sentence on lines in a run's batches that were not usable answers."
     counts: Counter = sum((Counter(p.counts) for p in log.parts.values()), Counter())
-    told = [f"{counts[kind]} lines {words}" for kind, words in _ODD.items() if counts[kind]]
-    told += [f"{counts['missing']} requests came back without a line"] if counts["missing"] else []
-    return [f"In the output of the batches, {', '.join(told)}."] if told else []
+    oddities = [f"{counts[kind]} lines {words}" for kind, words in _ODD.items() if counts[kind]]
+    oddities += [f"{counts['missing']} requests came back without a line"] if counts["missing"] else []
+    return [f"In the output of the batches, {', '.join(oddities)}."] if oddities else []

@@ -21,8 +21,8 @@ from .traffic import lane_key
 # %% ../../nbs/runs/04_opening.ipynb #25a3ac8f
 @functools.lru_cache(maxsize=1)
 def _signs():
-    told = json.loads(data_path("lexicons/opening.json").read_text(encoding="utf-8"))
-    return [(s["statuses"], re.compile(s["words"], re.IGNORECASE), s["says"]) for s in told["signs"]]
+    table = json.loads(data_path("lexicons/opening.json").read_text(encoding="utf-8"))
+    return [(s["statuses"], re.compile(s["words"], re.IGNORECASE), s["says"]) for s in table["signs"]]
 
 
 _AT_PROXY = re.compile(r" at the proxy \S+ of (\w+|the system's proxy setting)")  # from `systems.wire`
@@ -33,11 +33,13 @@ def why_hopeless(
 ) -> str:  # What to do; '' if another call may succeed
     "Return what is wrong with an endpoint, in terms of the user's settings."
     text = str(failure)
-    for statuses, words, says in _signs():
+    for statuses, words, diagnosis in _signs():
         if failure.http_status in statuses and words.search(text):
             proxy = _AT_PROXY.search(text)
             return (
-                f"the proxy that {proxy[1]} names cannot be reached; correct or unset it" if proxy else says
+                f"the proxy that {proxy[1]} names cannot be reached; correct or unset it"
+                if proxy
+                else diagnosis
             )
     return ""
 

@@ -30,9 +30,9 @@ def takes_plan(
         for f in fields(RunPlan)
         if f.name not in named
     ]
-    given = inspect.signature(function).return_annotation
+    result = inspect.signature(function).return_annotation
     typing.cast(typing.Any, function).__signature__ = inspect.Signature(
-        [*own, *more], return_annotation=given
+        [*own, *more], return_annotation=result
     )
     function.__doc__ = f"{inspect.getdoc(function)}\n\n{settings_doc(named)}"
     return function

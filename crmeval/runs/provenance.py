@@ -47,5 +47,5 @@ def data_told(
             return _of_file(without_keys(str(data)), path)
         name = without_keys(str(data))
         return _of_folder(name, path) if path.is_dir() else {"name": name}
-    told: dict[str, object] = {"type": type(data).__name__}
-    return told | ({"rows": len(data)} if isinstance(data, Sequence | Mapping) else {})
+    description: dict[str, object] = {"type": type(data).__name__}
+    return description | ({"rows": len(data)} if isinstance(data, Sequence | Mapping) else {})

@@ -233,9 +233,9 @@ class Books:
         if not self.limits:
             return False
         once = max(amounts[r.what] / r.amount for r in self.limits)
-        mine = self._share(who) - max(AHEAD, once)
+        own_share = self._share(who) - max(AHEAD, once)
         others = [w for w, (_, _, until) in self.notes["waiting"].items() if w != who and until > self.now]
-        return any(self._share(w) < mine for w in others)
+        return any(self._share(w) < own_share for w in others)
 
     def adopt(self, booking: Booking, amounts: Mapping[str, float]) -> None:
         "Book a call that was sent before any limit was known, unless it is already booked."
@@ -488,12 +488,12 @@ class Gate:
 
         self._do(settle)
 
-    def _pause(self, heard, failure):
+    def _pause(self, limits, failure):
         "Return the seconds for which a refusal closes the gate for all calls; 0: it does not."
-        after_s = heard.pause_s
+        after_s = limits.pause_s
         if after_s is None and getattr(failure, "http_status", None) == 429:
             after_s = getattr(failure, "after_s", None)
-        if after_s is None or (after_s < _SHORT_PAUSE_S and not heard.told):
+        if after_s is None or (after_s < _SHORT_PAUSE_S and not limits.told):
             return 0.0
         return after_s
 

@@ -116,8 +116,8 @@ class RowWriter:
 
     def _put(self, name, batch):
         "Write and count a batch of rows."
-        told = batch.column("status").to_pylist()
-        (self.statuses if name == "responses" else self.score_statuses).update(told)
+        statuses = batch.column("status").to_pylist()
+        (self.statuses if name == "responses" else self.score_statuses).update(statuses)
         getattr(self, name).write_table(batch)
 
     def take(self, response: Response, scores: Sequence[Score]) -> None:

@@ -55,8 +55,8 @@ class ScoreColumns:
     def left_out(self) -> dict[str, int]:  # 'no response' and 'scored again', if above 0
         "Return how many scores do not count, by reason."
         orphans = int((self.row < 0).sum())
-        told = {"no response": orphans, "scored again": int((~self.counted).sum()) - orphans}
-        return {why: n for why, n in told.items() if n}
+        counts = {"no response": orphans, "scored again": int((~self.counted).sum()) - orphans}
+        return {why: n for why, n in counts.items() if n}
 
 
 _KINDS = {
@@ -133,8 +133,8 @@ def _list_parts(scores, names, keys) -> Iterator[Mapping]:
     part["row"] = keys.rows(codes, np.array([s.repeat for s in scores], np.int64))
     part["points"] = np.array([s.points for s in scores], float)
     part["is_twin"] = [bool(s.perturbation) for s in scores]
-    told = [_checked(s.evidence) if s.metric == _OF_INSTRUCTIONS else (0, 0) for s in scores]
-    part["instructions"], part["unchecked"] = [n for n, _ in told], [n for _, n in told]
+    counts = [_checked(s.evidence) if s.metric == _OF_INSTRUCTIONS else (0, 0) for s in scores]
+    part["instructions"], part["unchecked"] = [n for n, _ in counts], [n for _, n in counts]
     yield part
 
 # %% ../../nbs/runs/08_run_columns.ipynb #537aec9d
@@ -174,15 +174,15 @@ def _instruction_parts(table) -> Iterator[Mapping]:
     "Yield the numbers of instructions and of unchecked ones for each row."
     items = _items_decoder()
     for read in table.parts(("metric", "evidence"), coded=("metric", "evidence")):
-        metrics, told = Names(), np.zeros((read.num_rows, 2), np.int16)
+        metrics, counts = Names(), np.zeros((read.num_rows, 2), np.int16)
         metric, evidence = metrics.arrow_codes(read["metric"]), read["evidence"].combine_chunks()
         has_text = evidence.is_valid().to_numpy(zero_copy_only=False)
         rows = np.flatnonzero(has_text & (metric == metrics.index.get(_OF_INSTRUCTIONS, -1)))
         at = evidence.indices.fill_null(0).to_numpy(zero_copy_only=False)[rows]
         used, back = np.unique(at, return_inverse=True)
         found = [_counted(text, items) for text in evidence.dictionary.take(used).to_pylist()]
-        told[rows] = np.array(found, np.int16).reshape(-1, 2)[back]
-        yield {"instructions": told[:, 0], "unchecked": told[:, 1]}
+        counts[rows] = np.array(found, np.int16).reshape(-1, 2)[back]
+        yield {"instructions": counts[:, 0], "unchecked": counts[:, 1]}
 
 
 @functools.lru_cache(maxsize=1)
@@ -233,8 +233,8 @@ class RunColumns:
     ) -> list[str]:  # In order of appearance
         "Return the automatic judges that scored a metric on tasks, twins or probes."
         s = self.scores
-        mine = s.by[s.metric == s.names["metric"].index.get(metric, -1)]
-        pairs = [s.names["by"].values[i] for i in _rows_of(mine)]
+        codes = s.by[s.metric == s.names["metric"].index.get(metric, -1)]
+        pairs = [s.names["by"].values[i] for i in _rows_of(codes)]
         return [rater for method, rater in pairs if method == "auto"]
 
     def task_raters(
@@ -244,8 +244,8 @@ class RunColumns:
         "Return the automatic judges that scored tasks or their twins by some metrics."
         s, codes = self.scores, self.scores.names["metric"].index
         probes = [s.names["use_case"].index[u] for u in _probes(s.names["use_case"])]
-        mine = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~np.isin(s.use_case, probes)
-        pairs = [s.names["by"].values[i] for i in _rows_of(s.by[mine])]
+        of_tasks = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~np.isin(s.use_case, probes)
+        pairs = [s.names["by"].values[i] for i in _rows_of(s.by[of_tasks])]
         return list(dict.fromkeys(rater for method, rater in pairs if method == "auto"))
 
     def judges(
@@ -254,9 +254,9 @@ class RunColumns:
     ) -> dict[tuple[str, str], dict[str, np.ndarray]]:  # (method, judge) -> metric -> indices of scores
         "Return the judges of tasks by some metrics, in order of appearance; all people are one judge."
         s = self.scores
-        codes, given = s.names["metric"].index, {}
-        told = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~s.is_twin
-        pair = np.where(told, s.by.astype(np.int32) * len(codes) + s.metric, -1)
+        codes, by_judge = s.names["metric"].index, {}
+        wanted = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~s.is_twin
+        pair = np.where(wanted, s.by.astype(np.int32) * len(codes) + s.metric, -1)
         for p, rows in _rows_of(pair).items():
             if p >= 0:
                 (method, rater), m = (
@@ -264,8 +264,8 @@ class RunColumns:
                     s.names["metric"].values[p % len(codes)],
                 )
                 who = (method, "people" if method == "manual" else rater)
-                given.setdefault(who, {}).setdefault(m, []).append(rows)
-        return {w: {m: np.sort(np.concatenate(r)) for m, r in of.items()} for w, of in given.items()}
+                by_judge.setdefault(who, {}).setdefault(m, []).append(rows)
+        return {w: {m: np.sort(np.concatenate(r)) for m, r in of.items()} for w, of in by_judge.items()}
 
     def points(
         self,
@@ -274,18 +274,18 @@ class RunColumns:
         "Return a judge's points for each response; ratings by several people as in `people_points`."
         s = self.scores
         rows = rows[s.row[rows] >= 0]
-        points, given = np.full(len(self.responses), np.nan), np.zeros(len(self.responses), bool)
-        given[s.row[rows]] = True
+        points, was_given = np.full(len(self.responses), np.nan), np.zeros(len(self.responses), bool)
+        was_given[s.row[rows]] = True
         if len(np.unique(s.by[rows])) < 2:
             points[s.row[rows]] = s.points[rows]
-            return points, given
+            return points, was_given
         by_rater: dict = {}
         for i in rows:
             by_rater.setdefault(s.row[i], {})[s.names["by"].values[s.by[i]][1]] = float(s.points[i])
-        for row, said in by_rater.items():
-            found = people_points(said)
+        for row, ratings in by_rater.items():
+            found = people_points(ratings)
             points[row] = np.nan if found is None else found
-        return points, given
+        return points, was_given
 
 
 def _rows_of(numbers):

@@ -29,21 +29,21 @@ def _named(manifest: Manifest) -> dict[str, dict]:
 def changed_systems(old: Manifest, new: Manifest) -> list[str]:
     "Return a text for each system of the same name with other settings."
     was, now = _named(old), _named(new)
-    told = []
+    systems = []
     for name in was:
         if name in now and was[name] != now[name]:
             keys = [k for k in {**was[name], **now[name]} if was[name].get(k) != now[name].get(k)]
             changes = (f"{k} {was[name].get(k)!r:.60} -> {now[name].get(k)!r:.60}" for k in keys)
-            told.append(f"{name}: {', '.join(changes)}")
-    return told
+            systems.append(f"{name}: {', '.join(changes)}")
+    return systems
 
 
 def _changed_prompts(old: Manifest, new: Manifest) -> list[str]:
     "Return a text for each common use case whose prompt or instructions changed."
     return [
         f"the prompt or the instructions of {u} changed"
-        for u, said in old.prompts.items()
-        if u in new.prompts and new.prompts[u] != said
+        for u, prompt_digest in old.prompts.items()
+        if u in new.prompts and new.prompts[u] != prompt_digest
     ]
 
 
@@ -56,16 +56,16 @@ def _other_systems(old: Manifest, new: Manifest) -> list[str]:
 
 def _other_work(old: Manifest, new: Manifest) -> list[str]:
     "Return texts on changed samples, areas, metrics and repeats."
-    told = []
+    differences = []
     if old.samples.get("digest") != new.samples.get("digest"):
-        told.append(f"other samples ({old.samples.get('n')} -> {new.samples.get('n')})")
+        differences.append(f"other samples ({old.samples.get('n')} -> {new.samples.get('n')})")
     if list(old.areas) != list(new.areas):
-        told.append(f"areas {', '.join(old.areas)} -> {', '.join(new.areas)}")
+        differences.append(f"areas {', '.join(old.areas)} -> {', '.join(new.areas)}")
     if list(old.metrics) != list(new.metrics):
-        told.append(f"metrics {_asked_in_words(old)} -> {_asked_in_words(new)}")
+        differences.append(f"metrics {_asked_in_words(old)} -> {_asked_in_words(new)}")
     if old.repeats != new.repeats:
-        told.append(f"repeats {old.repeats} -> {new.repeats}")
-    return told
+        differences.append(f"repeats {old.repeats} -> {new.repeats}")
+    return differences
 
 
 def _asked_in_words(manifest):
@@ -139,12 +139,12 @@ class OtherPlan(ValueError):
 
 def _answered_nothing(folder: Path) -> set[str]:
     "Return systems with rows but no texts in a folder, so that nothing of them can be lost."
-    path, asked, heard = folder / "responses.parquet", set(), set()
+    path, present, answered = folder / "responses.parquet", set(), set()
     for batch in table_of(path, Response).batches(["client", "text"]) if path.is_file() else ():
         clients = batch["client"].to_pylist()
-        asked.update(clients)
-        heard.update(c for c, text in zip(clients, batch["text"].to_pylist()) if text)
-    return asked - heard
+        present.update(clients)
+        answered.update(c for c, text in zip(clients, batch["text"].to_pylist()) if text)
+    return present - answered
 
 
 def _that_matter(old: Manifest, silent: set[str]) -> Manifest:
@@ -248,13 +248,13 @@ def with_earlier_rows(
     "Return the run with the rows of its folder that it does not replace."
     before = open_run(run.folder) if earlier is None else earlier
     old, samples, responses, scores = before.manifest, before.samples, before.responses, before.scores
-    mine, asked = {r.key for r in run.responses}, {s.key for s in run.samples}
-    kept: list[Response] = [r for r in responses if r.key not in mine]
+    response_keys, sample_keys = {r.key for r in run.responses}, {s.key for s in run.samples}
+    kept: list[Response] = [r for r in responses if r.key not in response_keys]
     keys = {r.key for r in kept}
     stay: list[Score] = [s for s in scores if s.key in keys]
-    more: list[Sample] = [s for s in samples if s.key not in asked]
+    more: list[Sample] = [s for s in samples if s.key not in sample_keys]
     every = [*more, *run.samples]
     manifest = joined_manifest(old, run.manifest, every)
-    said = {(s.metric, s.rater, *s.key) for s in run.scores}
-    stay = [s for s in stay if (s.metric, s.rater, *s.key) not in said]
+    score_keys = {(s.metric, s.rater, *s.key) for s in run.scores}
+    stay = [s for s in stay if (s.metric, s.rater, *s.key) not in score_keys]
     return Run(run.folder, manifest, every, [*kept, *run.responses], [*stay, *run.scores])

@@ -118,35 +118,37 @@ def score_file(
     **plan,  # Further settings of `run`: judge, out, concurrency ...
 ) -> ScoredFile:
     "Score the answers in a table; no model is called except a judge that is one."
-    asked = make_plan(plan.get("plan"), **{k: v for k, v in plan.items() if k in settings()})
-    given = {"use_case": use_case, "columns": columns, "limit": limit, "ratings": ratings}
-    with reading(asked.encoding):  # notes on reading the file go into the run's manifest
-        return _scored_table(data, responses, asked, plan, **given)
+    made = make_plan(plan.get("plan"), **{k: v for k, v in plan.items() if k in settings()})
+    table_options = {"use_case": use_case, "columns": columns, "limit": limit, "ratings": ratings}
+    with reading(made.encoding):  # notes on reading the file go into the run's manifest
+        return _scored_table(data, responses, made, plan, **table_options)
 
 
-def _scored_table(data, responses, asked, plan, *, use_case, columns, limit, ratings):
+def _scored_table(data, responses, made, plan, *, use_case, columns, limit, ratings):
     "Do the work of `score_file` within the given encoding."
     labelled = read_rows(data)[:limit]
     rows = [row for _, row in labelled]
     is_file = isinstance(data, str | Path) and str(data) != "-"  # other data may be readable only once
-    told = {"use_case": use_case, "columns": columns, "keep": asked.slices}
-    samples = load_file(data if is_file else rows, **told)[:limit]
+    options = {"use_case": use_case, "columns": columns, "keep": made.slices}
+    samples = load_file(data if is_file else rows, **options)[:limit]
     present = list(dict.fromkeys(c for row in rows for c in row))
     named = response_columns(responses, present)
-    said = [r if isinstance(r, OwnRating) else read_own_rating(r) for r in ratings]
-    said = [rating_of_system(r, list(named), present) for r in said]
-    given = [s for r in said for s in own_rating_scores(r, labelled, samples)]
+    own = [r if isinstance(r, OwnRating) else read_own_rating(r) for r in ratings]
+    own = [rating_of_system(r, list(named), present) for r in own]
+    rating_rows = [s for r in own for s in own_rating_scores(r, labelled, samples)]
     clients = [
         ReplayClient([_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)], name=system)
         for system, c in named.items()
     ]
     done = run(clients, data=samples, **plan)
     mapping = {"columns": dict(columns or {}), "responses": named, "use_case": use_case}
-    command = _command(data, mapping, said, asked)
+    command = _command(data, mapping, own, made)
     done.manifest.more |= {"data": data_told(data), "mapping": mapping, "command": command}
-    done = with_own_ratings(done, said, given)
-    table = wide_rows([{"id": s.id} for s in samples] if asked.no_texts else rows, samples, done)
-    return ScoredFile(done, _without_reasons(table) if asked.no_texts else table, rating_means(said, given))
+    done = with_own_ratings(done, own, rating_rows)
+    table = wide_rows([{"id": s.id} for s in samples] if made.no_texts else rows, samples, done)
+    return ScoredFile(
+        done, _without_reasons(table) if made.no_texts else table, rating_means(own, rating_rows)
+    )
 
 
 def _without_reasons(rows):
@@ -154,15 +156,15 @@ def _without_reasons(rows):
     return [{k: v for k, v in row.items() if not k.endswith(", why")} for row in rows]
 
 
-def _command(data, mapping, ratings, asked):
+def _command(data, mapping, ratings, made):
     "Return the equivalent command line."
     words = ["crmeval", "score-file", str(data_told(data).get("name", f"({type(data).__name__})"))]
     words += ["--use-case", mapping["use_case"]] if mapping["use_case"] else []
-    words += [w for ours, theirs in mapping["columns"].items() for w in ("--column", f"{ours}={theirs}")]
+    words += [w for ours, column in mapping["columns"].items() for w in ("--column", f"{ours}={column}")]
     words += [w for system, c in mapping["responses"].items() for w in ("--responses", f"{system}={c}")]
     for r in ratings:
         side = ":lower" if r.scale.lower_is_better else ""
         scale = f"{r.scale.low:g}..{r.scale.high:g}{side}"
         words += ["--rating", f"{r.name}@{r.system}={r.column}:{scale}"]
-    more = plan_command(asked)
+    more = plan_command(made)
     return f"{shlex.join(words)}{more.removeprefix('crmeval run')}"

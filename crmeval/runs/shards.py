@@ -171,8 +171,8 @@ def evaluate_shard(
 
 def _share_budget(ready, limits, desk, name):
     "Connect a shard's work to the budget of the whole run."
-    asked = [*ready.clients, *clients_of(ready.judge)]
-    alone = make_budget(limits["max_calls"], limits["max_usd"], limits["prices"], asked)
+    payers = [*ready.clients, *clients_of(ready.judge)]
+    alone = make_budget(limits["max_calls"], limits["max_usd"], limits["prices"], payers)
     assert alone is not None  # a budget desk exists only with a limit
     shares = {"max_calls": alone.max_calls, "max_usd": alone.max_usd}
     ready.traffic.budget = SharedBudget(desk, name, price=alone.price, **shares)
@@ -312,17 +312,17 @@ def _counting(work):
     "Return a function: shard folder -> (calls, dollars) in its journal."
     plan, limits = make_plan(work.plan), work.budget
     clients = make_clients(plan.models, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
-    asked = {c.name: c for c in [*clients, *clients_of(judge_of(plan))] if pays(c)}
+    payers = {c.name: c for c in [*clients, *clients_of(judge_of(plan))] if pays(c)}
     args = limits["max_calls"], limits["max_usd"], limits["prices"]
-    budget = make_budget(*args, list(asked.values()))
+    budget = make_budget(*args, list(payers.values()))
     assert budget is not None  # called only with a limit
 
     def used_in(folder):
         calls, usd = 0, 0.0
         for (_, name), t in journal_usage(folder / "journal.jsonl").items():
-            if name in asked:
+            if name in payers:
                 used = Usage(t["input_tokens"], t["output_tokens"], t["calls"])
-                calls, usd = calls + t["calls"], usd + budget.cost(asked[name], used)
+                calls, usd = calls + t["calls"], usd + budget.cost(payers[name], used)
         return calls, usd
 
     return used_in

@@ -102,11 +102,11 @@ class SharedBudget(Budget):
 
     async def hold(self, client, prompt, max_tokens=None) -> float:
         usd = self.cost(client, most_usage(prompt, max_tokens, longest=self.longest))
-        while (told := await self.desk.take(self.part, usd)) == "wait":
+        while (refusal := await self.desk.take(self.part, usd)) == "wait":
             await asyncio.sleep(_WAIT_S)
-        if told:
-            self.reached = told
-            raise BudgetReached(told)
+        if refusal:
+            self.reached = refusal
+            raise BudgetReached(refusal)
         self.held, self.open = self.held + usd, self.open + 1
         return usd
 

@@ -78,9 +78,9 @@ def bare_score(
     score: Score,
 ) -> Score:
     "Return a score without reason and quotes; whether each instruction was followed is kept."
-    told = [Evidence(e.kind, about=e.about, fine=e.fine) for e in score.evidence if e.about == "instruction"]
+    kept = [Evidence(e.kind, about=e.about, fine=e.fine) for e in score.evidence if e.about == "instruction"]
     reason = "" if score.status == "ok" else _safe_error(score.reason, score.status)
-    return replace(score, reason=reason or "", evidence=told)
+    return replace(score, reason=reason or "", evidence=kept)
 
 
 def bare_sample(
@@ -151,12 +151,12 @@ def bare_responses(
     "Apply `bare_response` to a batch of responses."
     import pyarrow as pa
 
-    told = zip(batch["error"].to_pylist(), batch["status"].to_pylist())
+    errors = zip(batch["error"].to_pylist(), batch["status"].to_pylist())
     return with_columns(
         batch,
         {
             "text": _each(batch["text"], text_mark),
-            "error": pa.array([_safe_error(*pair) for pair in told], pa.string()),
+            "error": pa.array([_safe_error(*pair) for pair in errors], pa.string()),
             "reasoning": pa.nulls(batch.num_rows, pa.string()),
             "finish_reason": _each(batch["finish_reason"], _word),
             "model": _each(batch["model"], _word),
@@ -170,8 +170,10 @@ def bare_scores(
     "Apply `bare_score` to a batch of scores."
     import pyarrow as pa
 
-    told = zip(batch["reason"].to_pylist(), batch["status"].to_pylist())
-    reasons = ["" if status == "ok" else _safe_error(reason, status) or "" for reason, status in told]
+    reasons_given = zip(batch["reason"].to_pylist(), batch["status"].to_pylist())
+    reasons = [
+        "" if status == "ok" else _safe_error(reason, status) or "" for reason, status in reasons_given
+    ]
     changes = {"reason": pa.array(reasons, pa.string()), "evidence": _bare_evidence(batch["evidence"])}
     return with_columns(batch, changes)
 
@@ -181,8 +183,8 @@ def _bare_evidence(column):
     import pyarrow as pa
 
     texts, at = _dictionary_of(column)
-    told = [json.loads(t) if t and "instruction" in t else [] for t in texts]
-    bare = arrow_table([bare_score(Score("accuracy", 1.0, evidence=e)) for e in told], Score)["evidence"]
+    parsed = [json.loads(t) if t and "instruction" in t else [] for t in texts]
+    bare = arrow_table([bare_score(Score("accuracy", 1.0, evidence=e)) for e in parsed], Score)["evidence"]
     return bare.combine_chunks().take(pa.array(at))
 
 # %% ../../nbs/runs/02_texts.ipynb #c009e925

@@ -84,8 +84,8 @@ class AnyClient(TryingClient):
         return f"AnyClient({self.provider + '/' + self.model!r})"
 
     def settings(self) -> dict:
-        told = ("provider", "model", "temperature", "max_tokens", "extra")
-        return {"library": "any-llm-sdk", **{k: getattr(self, k) for k in told}}
+        names = ("provider", "model", "temperature", "max_tokens", "extra")
+        return {"library": "any-llm-sdk", **{k: getattr(self, k) for k in names}}
 
     async def aclose(self) -> None:
         "Drop the connections of this event loop."
@@ -93,25 +93,25 @@ class AnyClient(TryingClient):
 
     async def chat(self, messages: str | Sequence[Mapping], **more) -> Completion:
         "Call the model once, `more` as in `OpenAIClient.chat`; raise `CallFailed` on failure."
-        start, told = self.timer(), _as_messages(messages)
-        asked = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.extra, **more}
-        asked = {k: v for k, v in asked.items() if v is not None}
+        start, prompt = self.timer(), _as_messages(messages)
+        options = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.extra, **more}
+        options = {k: v for k, v in options.items() if v is not None}
 
         async def send(sent):
             left = self.timeout_s - (self.timer() - start)
-            return await self._ask(told, sent, max(left, 0.001))
+            return await self._ask(prompt, sent, max(left, 0.001))
 
-        body, note = await send_as_taken(send, asked, key=(self.provider, self.model))
+        body, note = await send_as_taken(send, options, key=(self.provider, self.model))
         done = read_completion(body, prompt=str(messages), latency_s=self.timer() - start)
         return replace(done, settings=note) if note else done
 
-    async def _ask(self, messages: list[dict], asked: Mapping, timeout_s: float) -> Mapping:
+    async def _ask(self, messages: list[dict], options: Mapping, timeout_s: float) -> Mapping:
         "Return the answer as plain data; raise `CallFailed` on failure."
         loop = asyncio.get_running_loop()
         try:
             if loop not in self._by_loop:
                 self._by_loop[loop] = _library_provider(self.provider)
-            call = self._by_loop[loop].acompletion(model=self.model, messages=messages, **asked)
+            call = self._by_loop[loop].acompletion(model=self.model, messages=messages, **options)
             return (await asyncio.wait_for(call, timeout_s)).model_dump()
         except Exception as e:
             raise any_failure(e, self.timeout_s) from None
@@ -134,8 +134,8 @@ class _AnyRows(OpenAIClient):
 
 def _as_messages(messages: str | Sequence[Mapping]) -> list[dict]:
     "Return messages (a prompt as a user message) without characters that cannot be encoded."
-    told = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-    return [_storable_message(m) for m in told]
+    prompt = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+    return [_storable_message(m) for m in prompt]
 
 
 def _storable_message(message: Mapping) -> dict:

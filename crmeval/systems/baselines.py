@@ -171,8 +171,8 @@ def sentiment(
     rows: Sequence[Said],  # Sentences of the conversation
 ) -> str:  # One sentence
     "Return the customer's sentiment by word counts."
-    theirs = " ".join(s.text for s in rows if not is_staff(s.speaker))
-    bad, good = (len(_CUES.pattern(f"{mood}_mood").findall(theirs)) for mood in ("bad", "good"))
+    customer_text = " ".join(s.text for s in rows if not is_staff(s.speaker))
+    bad, good = (len(_CUES.pattern(f"{mood}_mood").findall(customer_text)) for mood in ("bad", "good"))
     if bad > good + 1:
         return "The customer is dissatisfied"
     return "The customer is satisfied" if good > bad else "The customer is neutral"
@@ -203,8 +203,10 @@ def relevance_order(
     query: str,  # The question
 ) -> list[str]:  # Most relevant first; ties in text order
     "Rank sentences by the number of query words that they contain, plus 0.5 if they contain a value."
-    asked = set(content_words(query))
-    return sorted(sentences, key=lambda s: -(len(asked & set(content_words(s))) + 0.5 * bool(values(s))))
+    query_words = set(content_words(query))
+    return sorted(
+        sentences, key=lambda s: -(len(query_words & set(content_words(s))) + 0.5 * bool(values(s)))
+    )
 
 
 def rules(sample: Sample) -> str:

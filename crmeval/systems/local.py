@@ -154,15 +154,15 @@ def _start_process(setup: Mapping) -> subprocess.Popen:
     )
 
 
-def _listen(process: subprocess.Popen, said: queue.Queue, last: deque) -> None:
+def _listen(process: subprocess.Popen, addresses: queue.Queue, last: deque) -> None:
     "Read a child's output: queue its address and, at the end, `None`; keep the last few lines."
     for raw in process.stdout or ():
         line = raw.decode("utf-8", "replace").strip()
         if line.startswith(_READY):
-            said.put(line[len(_READY) :])
+            addresses.put(line[len(_READY) :])
         elif line:
             last.append(line)
-    said.put(None)
+    addresses.put(None)
 
 
 def _healthy(url: str) -> bool:
@@ -211,11 +211,11 @@ class LocalServer:
             return self.url
 
     def _start(self) -> None:
-        said, last = queue.Queue(), deque(maxlen=3)
+        addresses, last = queue.Queue(), deque(maxlen=3)
         self.process = _start_process(self.setup)
-        threading.Thread(target=_listen, args=(self.process, said, last), daemon=True).start()
+        threading.Thread(target=_listen, args=(self.process, addresses, last), daemon=True).start()
         try:
-            url = said.get(timeout=self.start_s)
+            url = addresses.get(timeout=self.start_s)
         except queue.Empty:
             self._give_up(f"was not ready within {self.start_s:g} s")
         if url is None:
@@ -344,7 +344,7 @@ class LocalClient(TryingClient):
         return shared_server(self.path, name=self.model, context=self.context, threads=self.threads)
 
     def settings(self) -> dict:
-        asked = self._inner.settings()
+        inner = self._inner.settings()
         return {
             "provider": self.provider,
             "model": self.model,
@@ -353,7 +353,7 @@ class LocalClient(TryingClient):
             "server": _server_version(),
             "context": self.context,
             "threads": self.threads,
-            **{k: asked[k] for k in ("temperature", "max_tokens", "stream", "extra")},
+            **{k: inner[k] for k in ("temperature", "max_tokens", "stream", "extra")},
         }
 
     async def _endpoint(self, server: LocalServer) -> OpenAIClient:

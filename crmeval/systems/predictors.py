@@ -30,14 +30,14 @@ def customer_messages(
     conversation: str,  # One 'Speaker: text' line per message; unlabelled lines continue the previous one
 ) -> list[str]:  # In order; the whole text if there are no labels
     "Return the customer's messages."
-    messages, theirs = [], True
+    messages, of_customer = [], True
     for line in str(conversation).splitlines():
         m = _SPEAKER.match(line)
         if m:
-            theirs = not is_staff(m[1])
-            if theirs:
+            of_customer = not is_staff(m[1])
+            if of_customer:
                 messages.append(m[2])
-        elif theirs and line.strip():
+        elif of_customer and line.strip():
             messages[-1:] = [" ".join([*messages[-1:], line.strip()])]
     return messages or [str(conversation)]
 
@@ -92,12 +92,18 @@ def shared_words(
     text: str,
 ) -> str | None:  # The label; None if no word is shared
     "Return the label whose words overlap most with a text."
-    said, known = set(content_words(text)), _stems_of(target.scale, tuple(map(tuple, target.labels.values())))
-    held = {label: (stems & said) | _inside(plain_label(label), said) for label, stems in known.items()}
-    counts = Counter(s for found in held.values() for s in found)
+    stems_said, known = (
+        set(content_words(text)),
+        _stems_of(target.scale, tuple(map(tuple, target.labels.values()))),
+    )
+    shared = {
+        label: (stems & stems_said) | _inside(plain_label(label), stems_said)
+        for label, stems in known.items()
+    }
+    counts = Counter(s for found in shared.values() for s in found)
 
     def likeness(label):
-        common = sum(math.log(1 + len(held) / counts[s]) for s in held[label])
+        common = sum(math.log(1 + len(shared) / counts[s]) for s in shared[label])
         return common / (1 + len(content_words(plain_label(label))))
 
     return max(target.scale, key=likeness) if counts else None
@@ -106,13 +112,13 @@ def shared_words(
 @lru_cache(maxsize=64)
 def _stems_of(scale, others):
     "Return label -> stems of its words and synonyms."
-    said = {label: " ".join(map(plain_label, (label, *more))) for label, more in zip(scale, others)}
-    return {label: frozenset(content_words(text)) for label, text in said.items()}
+    texts = {label: " ".join(map(plain_label, (label, *more))) for label, more in zip(scale, others)}
+    return {label: frozenset(content_words(text)) for label, text in texts.items()}
 
 
-def _inside(label, said):
+def _inside(label, stems):
     "Return the stems within a label without spaces: 'seat' in 'changeseatassignment'."
-    return set() if " " in label else {s for s in said if len(s) > 3 and s in label}
+    return set() if " " in label else {s for s in stems if len(s) > 3 and s in label}
 
 # %% ../../nbs/systems/04_predictors.ipynb #19646c32
 def cue_probability(

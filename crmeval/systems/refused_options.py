@@ -136,10 +136,10 @@ def _spellings(name):
 
 def _is_named(word, text, name):
     "Whether a text names a field; common words must be marked as names."
-    said = re.escape(word)
+    name_pattern = re.escape(word)
     if name not in _table()["plain"]:
-        return bool(re.search(rf"(?<!\w){said}(?!\w)", text, re.IGNORECASE))
-    marked = "|".join(p.replace("{name}", said) for p in _table()["marked_name"])
+        return bool(re.search(rf"(?<!\w){name_pattern}(?!\w)", text, re.IGNORECASE))
+    marked = "|".join(p.replace("{name}", name_pattern) for p in _table()["marked_name"])
     return bool(re.search(marked, text, re.IGNORECASE | re.MULTILINE))
 
 # %% ../../nbs/systems/00_refused_options.ipynb #fabddad6

@@ -172,23 +172,23 @@ class ReplayClient:
         partial: bool = False,  # True: samples without a recorded answer are allowed
     ) -> list[str]:  # Sentences for the manifest
         "Return notes on missing and unused answers; raise `ValueError` if they do not match the samples."
-        asked = [(s.id, s.perturbation, n) for s in samples for n in range(repeats)]
-        missing, unused = [k for k in asked if k not in self.rows], set(self.rows) - set(asked)
-        if missing and (not partial or len(missing) == len(asked)):
-            held = ", ".join(sorted({repr(k[0]) for k in self.rows})[:3]) or "none"
+        wanted = [(s.id, s.perturbation, n) for s in samples for n in range(repeats)]
+        missing, unused = [k for k in wanted if k not in self.rows], set(self.rows) - set(wanted)
+        if missing and (not partial or len(missing) == len(wanted)):
+            examples = ", ".join(sorted({repr(k[0]) for k in self.rows})[:3]) or "none"
             raise ValueError(
-                f"{self.origin} holds no response for {len(missing)} of {len(asked)} samples, "
-                f"the first of them {missing[0][0]!r}; it holds {len(self.rows)}, such as {held}"
+                f"{self.origin} holds no response for {len(missing)} of {len(wanted)} samples, "
+                f"the first of them {missing[0][0]!r}; it holds {len(self.rows)}, such as {examples}"
                 + (
                     ""
-                    if len(missing) == len(asked)
+                    if len(missing) == len(wanted)
                     else ". With --partial (partial=True) these are rows without an answer"
                 )
             )
-        told = (
+        notes = (
             [f"{self.name}: {how_many(len(missing), 'sample')} without a recorded answer."] if missing else []
         )
-        return told + (
+        return notes + (
             [f"{self.name}: {how_many(len(unused), 'recorded answer')} not used."] if unused else []
         )
 

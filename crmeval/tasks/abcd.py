@@ -51,9 +51,9 @@ def _speaker(name: str) -> str:
 def _told_data(chat):
     "Return the fields of the customer record that the customer mentioned, in the record's spelling."
     person, order = chat["scenario"]["personal"], chat["scenario"]["order"]
-    said = transcript((who, text) for who, text in chat["original"] if who == "customer")
-    held = {k: str(person.get(k) or order.get(k) or "") for k in ABCD_FIELDS}
-    return {k: v for k, v in held.items() if v and is_said(v, said)}
+    spoken_text = transcript((who, text) for who, text in chat["original"] if who == "customer")
+    record = {k: str(person.get(k) or order.get(k) or "") for k in ABCD_FIELDS}
+    return {k: v for k, v in record.items() if v and is_said(v, spoken_text)}
 
 
 def _subflow(chat):
@@ -77,9 +77,9 @@ def abcd_facts(
     chat: Mapping,  # One chat
 ) -> list[str]:  # Request, customer data, actions taken
     "Return the key facts of a chat, from its scenario and actions."
-    wish, told = _wish(chat), _titled(_told_data(chat))
+    wish, data = _wish(chat), _titled(_told_data(chat))
     facts = [f"The customer wants to {wish}."] if wish else []
-    facts += [form.format(told[k]) for k, form in _FILE_FACTS.items() if k in told]
+    facts += [form.format(data[k]) for k, form in _FILE_FACTS.items() if k in data]
     for turn in chat["delexed"]:
         _, kind, action, found, *_ = turn["targets"]
         form = _abcd_words()["actions"].get(action) if kind == "take_action" else None
@@ -88,9 +88,9 @@ def abcd_facts(
     return list(dict.fromkeys(facts))
 
 
-def _titled(told):
+def _titled(data):
     "Return the customer data with a capitalized name."
-    return {k: v.title() if k == "customer_name" else v for k, v in told.items()}
+    return {k: v.title() if k == "customer_name" else v for k, v in data.items()}
 
 # %% ../../nbs/tasks/04_abcd.ipynb #ec0dd514
 def abcd_guideline(
@@ -144,8 +144,8 @@ def abcd_replies(
         if turns[i][0] != "agent" or turns[i - 1][0] != "customer":
             continue
         reply = _whole_reply(turns[i:])
-        if asked := _asked_for(reply):
-            found.append(_reply_sample(chat, i, files, reply, asked))
+        if fields := _asked_for(reply):
+            found.append(_reply_sample(chat, i, files, reply, fields))
     return found
 
 # %% ../../nbs/tasks/04_abcd.ipynb #42504a4e
@@ -154,12 +154,12 @@ def _whole_reply(turns):
     return " ".join(text for _, text in takewhile(lambda turn: turn[0] == "agent", turns))
 
 
-def _reply_sample(chat, i, files, reply, asked):
+def _reply_sample(chat, i, files, reply, fields):
     "Return the reply from message `i` as a sample."
-    step = f"Next step: ask for {', '.join(asked)}."
+    step = f"Next step: ask for {', '.join(fields)}."
     knowledge = "\n".join(filter(None, [abcd_guideline(chat, files), step]))
     inputs = {"conversation": abcd_text(chat, i), "knowledge": knowledge}
-    facts = [f"The customer is asked for the {k}." for k in asked]
+    facts = [f"The customer is asked for the {k}." for k in fields]
     return _abcd_sample(chat, f"reply-{i}", "service_reply_recommendations", inputs, facts, reference=reply)
 
 
@@ -182,12 +182,12 @@ def abcd_update(
     files: Mapping[str, Any],
 ) -> Sample | None:  # None: the customer gave fewer than two fields
     "Return a sample that asks to fill the customer record from the chat."
-    told = _titled(_told_data(chat))
-    if len(told) < 2:
+    data = _titled(_told_data(chat))
+    if len(data) < 2:
         return None
     table = _file_table(files["ontology.json"]["intents"]["flows"])
     before, kind = dict.fromkeys(table), chat["scenario"]["flow"]
-    gold = {"case_type": kind, **told}
+    gold = {"case_type": kind, **data}
     inputs = {
         "record": json.dumps(before, indent=2),
         "fields": fields_text(table),
@@ -198,7 +198,7 @@ def abcd_update(
         "update_crm_info",
         "update_crm_info",
         inputs,
-        [*(f"The {ABCD_FIELDS[k]} is {v}." for k, v in told.items()), _case_fact(kind)],
+        [*(f"The {ABCD_FIELDS[k]} is {v}." for k, v in data.items()), _case_fact(kind)],
         instructions=(only_these_fields(table),),
         reference=json.dumps(gold),
         record=before,

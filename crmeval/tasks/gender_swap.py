@@ -374,9 +374,9 @@ def _say_title(swap, t, i, found):
     "Return the replacement of a title, or None for another person's title."
     surname = t.bases[i + 1]
     if swap.person:
-        mine = surname in swap.person.words
-        swap.person.last[found[1]] = "target" if mine else "other"
-        if not mine:
+        of_person = surname in swap.person.words
+        swap.person.last[found[1]] = "target" if of_person else "other"
+        if not of_person:
             return None
     return swap.say(t.bases[i], found[0], found[1], _new_name(swap, t, i + 1), surname)
 
@@ -405,15 +405,15 @@ def _name(swap, t, i, n):
         return None
     new, gender = people.known(name)
     if swap.person:
-        mine = name in swap.person.words or set(name.split()) <= swap.person.words
+        of_person = name in swap.person.words or set(name.split()) <= swap.person.words
         label = t.first(i) and t.text[t.at[i + n - 1][1] :][:1] in ":)"
         if not label:
-            swap.person.last[gender] = "target" if mine else "other"
-        if not mine:
+            swap.person.last[gender] = "target" if of_person else "other"
+        if not of_person:
             return None
-    said = swap.say(name, new, gender)
-    swap.folded[fold(name)] = fold(said)
-    return said
+    replacement = swap.say(name, new, gender)
+    swap.folded[fold(name)] = fold(replacement)
+    return replacement
 
 
 def _shouted(swap, t, i):
@@ -439,9 +439,9 @@ def _surname(swap, t, i):
         return None
     if swap.person and t.bases[i] not in swap.person.words:
         return None
-    said = swap.say(t.bases[i], *found)
-    swap.folded[fold(t.bases[i])] = fold(said)
-    return said
+    replacement = swap.say(t.bases[i], *found)
+    swap.folded[fold(t.bases[i])] = fold(replacement)
+    return replacement
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #e825b89b
 def _address(swap, local):
@@ -498,7 +498,7 @@ def _replacement(swap, t, i):
 def _left_names(swap):
     "Return unchanged capitalized names that a pronoun refers to."
     no = _behind_capitals(swap.texts) | swap.lex["either"] | swap.people.surnames | swap.people.companies
-    changed = {word for said in swap.changes for word in re.split("[ -]", said)}
+    changed = {word for phrase in swap.changes for word in re.split("[ -]", phrase)}
     no |= changed | {word.upper() for word in changed}
     places = ((t, i) for t in swap.texts for i in t.capitals if t.bases[i] not in no)
     return sorted({t.bases[i] for t, i in places if _is_left_here(swap, t, i)})

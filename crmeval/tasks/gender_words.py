@@ -330,8 +330,8 @@ def _phrases(t, phrases):
         if i and is_listed(t.lower[i - 1], "before_surname") and t.upper(i - 1):
             continue  # 'Tom Ford' is a fixed phrase (the brand), but not in 'Mr Tom Ford'
         for p in (q for key in {w, t.words[i].lower().replace("’", "'")} for q in phrases.get(key, ())):
-            said, end = t.text[a : a + len(p)], a + len(p)
-            if said.replace("’", "'").lower() == p and not t.text[end : end + 1].isalpha():
+            phrase, end = t.text[a : a + len(p)], a + len(p)
+            if phrase.replace("’", "'").lower() == p and not t.text[end : end + 1].isalpha():
                 out.append((a, end))
     return out
 

@@ -46,8 +46,8 @@ def _called(call):
     "Return a tool call in words."
     function = call.get("function", call)
     function = function if isinstance(function, Mapping) else {"name": function}
-    given = next((function[k] for k in ("arguments", "input", "args") if k in function), "")
-    shown = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    arguments = next((function[k] for k in ("arguments", "input", "args") if k in function), "")
+    shown = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return f"[calls {function.get('name', 'a tool')}({shown})]"
 
 
@@ -92,9 +92,12 @@ def _message_line(message):
 
 # %% ../../nbs/tasks/05_messages.ipynb #9026e026
 def _is_message(item):
-    said = isinstance(item, Mapping) and (_by_name(item, _SAID) or item.get("tool_calls"))
+    content = isinstance(item, Mapping) and (_by_name(item, _SAID) or item.get("tool_calls"))
     return (
-        bool(said) or isinstance(item, Mapping) and "content" in item and _by_name(item, _SPEAKER) is not None
+        bool(content)
+        or isinstance(item, Mapping)
+        and "content" in item
+        and _by_name(item, _SPEAKER) is not None
     )
 
 
@@ -150,7 +153,7 @@ def conversation_text(
     if all(isinstance(i, str) for i in items):
         return "\n".join(i.strip() for i in items if i.strip())
     if all(map(_is_pair, items)):
-        return "\n".join(f"{who.strip()}: {said.strip()}" for who, said in items if said.strip())
+        return "\n".join(f"{who.strip()}: {text.strip()}" for who, text in items if text.strip())
     if not any(map(_is_message, items)):
         return None
     if strange := [i for i in items if not _is_message(i)]:

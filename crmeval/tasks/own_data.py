@@ -145,7 +145,7 @@ def column_map(
     columns: Mapping[str, str] | None = None,  # Our name -> their column
 ) -> dict[str, str]:  # Our name -> their column, for all recognised columns
     "Return which column holds which field; an invalid mapping raises `ValueError` with the existing columns."
-    columns = {ours: _their_column(theirs, present) for ours, theirs in (columns or {}).items()}
+    columns = {ours: _their_column(column, present) for ours, column in (columns or {}).items()}
     known = f"{', '.join(FIELDS)}, inputs.NAME, tags.NAME, or the name of an input such as conversation"
     ours = [*FIELDS, *(name for u in use_cases().values() for name in u.inputs)]
     wrong = [
@@ -299,24 +299,24 @@ _FORM_OF_TYPE = {bool: "true or false", int: "number", float: "number"}
 
 def _inputs(row, use_case, record):
     "Return the inputs of a row; a record object fills the inputs that show it."
-    given = dict(row.cell("inputs", read_object) or {})
+    inputs = dict(row.cell("inputs", read_object) or {})
     for name in use_case.inputs:
         plain = () if use_case.structured and name == "record" else (name,)
         for ours in (f"inputs.{name}", *plain):
             if not is_missing(value := row.cell(ours, _conversation_or_cell)):
-                given[name] = _as_text(value)
+                inputs[name] = _as_text(value)
     if use_case.structured and record is not None:
-        given.setdefault("record", json.dumps(record, ensure_ascii=False, indent=2))
+        inputs.setdefault("record", json.dumps(record, ensure_ascii=False, indent=2))
         fields = [f"{k} ({_FORM_OF_TYPE.get(type(v), 'text')})" for k, v in record.items()]
-        given.setdefault("fields", "\n".join(fields))
-    listed = {k: _conversation_or_cell(v) for k, v in given.items()}
+        inputs.setdefault("fields", "\n".join(fields))
+    listed = {k: _conversation_or_cell(v) for k, v in inputs.items()}
     return {k: _as_text(listed[k]) for k in use_case.inputs if not is_missing(listed.get(k))}
 
 
 def _conversation_or_cell(value):
     "Return a list of chat messages as lines; any other cell unchanged."
-    told = conversation_text(value)
-    return value if told is None else told
+    lines = conversation_text(value)
+    return value if lines is None else lines
 
 
 def _note_empty_inputs(row, use_case, inputs):
@@ -402,8 +402,8 @@ def load_file(
 def _present_columns(rows, columns):
     "Return the columns of rows, and the fields of nested objects that are asked for, such as Account.Name."
     present = list(dict.fromkeys(c for _, r in rows for c in r))
-    asked = [t for t in (columns or {}).values() if isinstance(t, str) and t not in present and "." in t]
-    return present + [t for t in asked if any(cell_at(r, t) is not None for _, r in rows)]
+    nested = [t for t in (columns or {}).values() if isinstance(t, str) and t not in present and "." in t]
+    return present + [t for t in nested if any(cell_at(r, t) is not None for _, r in rows)]
 
 
 def _read_samples(rows, first, where, use_case, dataset, kept=()):

@@ -317,8 +317,8 @@ def _probes_from(area, source):
     if isinstance(source, Path) or str(source).endswith(".jsonl"):
         return read_probes(source, area)
     known = ["crmeval", *(s for a, s in ADAPTERS if a == area)]
-    meant = did_you_mean(source, known)
-    raise ValueError(f"no {area} probes from {source!r}; known: {', '.join(known)}, or a .jsonl file{meant}")
+    hint = did_you_mean(source, known)
+    raise ValueError(f"no {area} probes from {source!r}; known: {', '.join(known)}, or a .jsonl file{hint}")
 
 # %% ../../nbs/tasks/08_probes.ipynb #cf064400
 def _first(probes, limit):
@@ -378,7 +378,7 @@ def sample_probe(
     "Return the probe of a sample."
     if not is_probe(sample):
         raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
-    told: dict[str, Any] = {k: v for k, v in sample.tags.items() if k != "unsafe"}  # `Probe` checks the types
+    tags: dict[str, Any] = {k: v for k, v in sample.tags.items() if k != "unsafe"}  # `Probe` checks the types
     return Probe(
         sample.id,
         prompt=sample.inputs["prompt"],
@@ -386,7 +386,7 @@ def sample_probe(
         dataset=sample.dataset,
         language=sample.language,
         unsafe_text=bool(sample.tags.get("unsafe")),
-        **told,
+        **tags,
     )
 
 

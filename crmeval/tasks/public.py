@@ -75,8 +75,8 @@ def get_source(
 ) -> Source:
     "Look up a source; an unknown name raises `ValueError`, which lists the known ones."
     if name not in sources():
-        meant = did_you_mean(name, sources())
-        raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}{meant}")
+        hint = did_you_mean(name, sources())
+        raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}{hint}")
     return sources()[name]
 
 # %% ../../nbs/tasks/01_public.ipynb #8ab1f14f

@@ -182,16 +182,18 @@ def caption_text(
 
 def _caption_lines(caption: str) -> list[str]:
     "Return the lines of one caption, each with its speaker."
-    said: list[str] = []
+    lines: list[str] = []
     for line in _BEFORE_VOICE.sub("\n", caption).split("\n"):
         named = _VOICE.sub(lambda m: f"{m[1].strip()}: ", line.strip())
         words = html.unescape(_TAG.sub("", named)).strip()
-        begins = not said or not _NAMED.match(said[-1]) or _NAMED.match(words) or words.startswith(("-", "–"))
+        begins = (
+            not lines or not _NAMED.match(lines[-1]) or _NAMED.match(words) or words.startswith(("-", "–"))
+        )
         if words and begins:
-            said.append(words)
+            lines.append(words)
         elif words:
-            said[-1] += f" {words}"
-    return said
+            lines[-1] += f" {words}"
+    return lines
 
 
 def json_fault(
@@ -233,9 +235,9 @@ def mbox_rows(
     rows = []
     with contextlib.closing(mailbox.mbox(path, create=False)) as box:
         for n, mail in enumerate(box, 1):
-            told = {name: _header_text(mail, name) for name in ("subject", "from", "to", "date")}
+            headers = {name: _header_text(mail, name) for name in ("subject", "from", "to", "date")}
             own = _header_text(mail, "message-id").strip("<> ") or f"mail-{n}"
-            rows.append((f"mail {n}", {"id": own, **told, "text": _mail_text(mail.as_bytes(), str(path))}))
+            rows.append((f"mail {n}", {"id": own, **headers, "text": _mail_text(mail.as_bytes(), str(path))}))
     return rows
 
 

@@ -198,8 +198,8 @@ def _without_footer(rows, path):
     if closing:
         (at, cells), n = closing[0], len(closing)
         text = next(str(cell) for cell in cells if not is_missing(cell))
-        told = f"{n} closing {'row' if n == 1 else 'rows'} from row {at} on"
-        take_note(f"{Path(path).name}: {told} below an empty row: {text[:40]!r}; not read as data")
+        place = f"{n} closing {'row' if n == 1 else 'rows'} from row {at} on"
+        take_note(f"{Path(path).name}: {place} below an empty row: {text[:40]!r}; not read as data")
     return rows[: last + 1]
 
 
@@ -431,8 +431,8 @@ def _object_of(line, where):
     try:
         value = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as e:
-        told = "a long file is read as UTF-8, unless --encoding (encoding=) is set"
-        raise ValueError(f"{where}: byte 0x{line[e.start]:02x} is not UTF-8; {told}") from None
+        expected = "a long file is read as UTF-8, unless --encoding (encoding=) is set"
+        raise ValueError(f"{where}: byte 0x{line[e.start]:02x} is not UTF-8; {expected}") from None
     except ValueError as e:
         raise ValueError(f"{where}: not JSON ({json_fault(e)})") from None
     if not isinstance(value, dict):
@@ -521,8 +521,8 @@ def _table_of(path: Path, table: str, spec: str) -> list[tuple[str, dict]]:
         with unzipped(path, table) as plain:
             return _file_rows(plain, spec)
     kinds = ", ".join(SQLITE + DUCKDB + WORKBOOKS + (ZIP,))
-    told = f"only a database, a workbook or an archive holds several tables ({kinds})"
-    raise ValueError(f"{spec!r} asks for the table {table!r}, but {told}; expected {str(path)!r}")
+    problem = f"only a database, a workbook or an archive holds several tables ({kinds})"
+    raise ValueError(f"{spec!r} asks for the table {table!r}, but {problem}; expected {str(path)!r}")
 
 
 def _file_rows(path: Path, spec: str) -> list[tuple[str, dict]]:

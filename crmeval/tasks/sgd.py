@@ -438,11 +438,11 @@ def only_these_fields(
 STATUS = ("Open", "Completed", "Failed")
 
 
-def _record_values(track, slots, spoken, text):
+def _record_values(track, slots, spoken_values, text):
     "Return field -> value of a state, without values that do not fit or are not in the text."
     found = {}
     for slot in slots:
-        words = spoken.get(slot["name"])
+        words = spoken_values.get(slot["name"])
         if not words or words.lower() == "dontcare":
             continue
         form = field_form(slot)[1]

@@ -102,8 +102,8 @@ def _plan(frame, track, n):
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #3afdbbe1
 def _value_facts(action, track, method, text):
     "Return sentences for an action's values in the reply; flags are kept, as they never appear literally."
-    said = [v for v in action["values"] if v in ("True", "False") or is_said(v, text)]
-    return [slot_sentence(track.service, action["slot"], v) for v in said]
+    values = [v for v in action["values"] if v in ("True", "False") or is_said(v, text)]
+    return [slot_sentence(track.service, action["slot"], v) for v in values]
 
 
 def _count_facts(action, track, method, text):
@@ -177,8 +177,8 @@ def _knowledge(frame, track, results, n, call):
 
 def _to_confirm(frame):
     "Return slot -> canonical value that the customer is asked to confirm."
-    asked = [a for a in frame["actions"] if a["act"] == "CONFIRM" and a["canonical_values"]]
-    return {a["slot"]: a["canonical_values"][0] for a in asked}
+    confirmed = [a for a in frame["actions"] if a["act"] == "CONFIRM" and a["canonical_values"]]
+    return {a["slot"]: a["canonical_values"][0] for a in confirmed}
 
 
 def _written_row(row):

@@ -77,8 +77,8 @@ def check_encoding(
             "shift_jis",
             "gb18030",
         )
-        meant = did_you_mean(name, known)
-        raise ValueError(f"encoding is {name!r}, expected one such as {', '.join(known)}{meant}") from None
+        hint = did_you_mean(name, known)
+        raise ValueError(f"encoding is {name!r}, expected one such as {', '.join(known)}{hint}") from None
     return name
 
 

@@ -132,23 +132,23 @@ def tau_facts(
 # %% ../../nbs/tasks/03_tau_bench.ipynb #997a9ec7
 def _told_facts(facts, text):
     "Return the sentences whose strings and values the text contains."
-    said = [f for f, needs in facts if all(is_said(n, text) for n in needs)]
-    return list(dict.fromkeys(supported_facts(said, text)))
+    supported = [f for f, needs in facts if all(is_said(n, text) for n in needs)]
+    return list(dict.fromkeys(supported_facts(supported, text)))
 
 
 def _ledger(messages):
     "Return each change with the reservation before it, and the final state of every reservation."
-    held, rows = {}, []
+    state, rows = {}, []
     for i, name, args, result in tau_calls(messages):
         code = args.get("reservation_id")
         if name in WRITES:
-            rows.append((i, name, args, held.get(code, {}), result))
+            rows.append((i, name, args, state.get(code, {}), result))
         if name == "update_reservation_flights":
             result = {**result, "cabin": args["cabin"]}  # the tool's result contains the old cabin
         if isinstance(result, dict) and result.get("reservation_id"):
             status = "cancelled" if name == "cancel_reservation" else result.get("status") or "active"
-            held[result["reservation_id"]] = {**result, "status": status}
-    return rows, held
+            state[result["reservation_id"]] = {**result, "status": status}
+    return rows, state
 
 
 def _tau_sample(row, use_case, part, inputs, facts, **more):
@@ -171,16 +171,16 @@ def tau_summary(
     use_case: str,  # 'service_conversation_summary' or 'service_live_chat_summary'
 ) -> Sample | None:  # None: fewer than two facts
     "Return a sample that asks for a summary of a recorded conversation."
-    text, (rows, held) = tau_text(row["traj"]), _ledger(row["traj"])
+    text, (rows, state) = tau_text(row["traj"]), _ledger(row["traj"])
     user = row["info"]["task"]["user_id"]
     done = _changes(rows)
     facts = [
         (f"The customer's user ID is {user}.", [user]),
-        *_subjects(held, done),
+        *_subjects(state, done),
         *(done or [("No reservation was booked, changed or cancelled.", [])]),
     ]
-    said = _told_facts(facts, text)[:10]
-    return _tau_sample(row, use_case, "", {"conversation": text}, said) if len(said) > 1 else None
+    facts_said = _told_facts(facts, text)[:10]
+    return _tau_sample(row, use_case, "", {"conversation": text}, facts_said) if len(facts_said) > 1 else None
 
 
 def _changes(rows):
@@ -190,9 +190,9 @@ def _changes(rows):
     return done + [(f"The new reservation ID is {code}.", [code]) for code in new]
 
 
-def _subjects(held, done):
+def _subjects(state, done):
     "Return the first three reservations that were viewed but not changed."
-    codes = [code for code in held if not any(code in f for f, _ in done)]
+    codes = [code for code in state if not any(code in f for f, _ in done)]
     return [(f"The conversation is about reservation {code}.", [code]) for code in codes[:3]]
 
 # %% ../../nbs/tasks/03_tau_bench.ipynb #ea8866b0
@@ -230,9 +230,9 @@ def tau_updates(
     row: Mapping,  # One trajectory
 ) -> list[Sample]:  # One per changed reservation whose new values all appear in the conversation
     "Return samples that ask to update a reservation after the conversation."
-    text, (rows, held), found = tau_text(row["traj"]), _ledger(row["traj"]), []
+    text, (rows, state), found = tau_text(row["traj"]), _ledger(row["traj"]), []
     for code, (before, facts) in _changed(rows).items():
-        old, new = _reservation(before), _reservation(held[code])
+        old, new = _reservation(before), _reservation(state[code])
         gold = _gold(old, new)
         if gold and _all_told(code, old, gold, text):
             found.append(_update_sample(row, text, old, gold, _told_facts(facts, text)))
@@ -258,8 +258,8 @@ def _gold(old, new):
 def _all_told(code, old, gold, text):
     "Whether the text contains every new value."
     cabin, bags = _spaced(gold.get("cabin", "")), str(gold.get("total_baggages", ""))
-    told = [code, cabin, bags, *gold.get("flights", "").split(", ")]
-    return all(is_said(t, text) for t in told if t and t not in old["flights"])
+    new_values = [code, cabin, bags, *gold.get("flights", "").split(", ")]
+    return all(is_said(t, text) for t in new_values if t and t not in old["flights"])
 
 
 def _update_sample(row, text, old, gold, facts):
@@ -286,9 +286,9 @@ def tau_replies(
         return []
     replies = [i for i, m in enumerate(messages) if m["role"] == "assistant" and m.get("content")]
     for change in rows:
-        asked = next((i for i in reversed(replies) if i < change[0]), None)
-        told = next((i for i in replies if i > change[0]), None)
-        found += [_reply_sample(row, asked, change, True), _reply_sample(row, told, change, False)]
+        before = next((i for i in reversed(replies) if i < change[0]), None)
+        after = next((i for i in replies if i > change[0]), None)
+        found += [_reply_sample(row, before, change, True), _reply_sample(row, after, change, False)]
     return list({s.id: s for s in found if s is not None}.values())
 
 

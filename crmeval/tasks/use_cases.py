@@ -107,15 +107,15 @@ def get_use_case(
         return near[0]
     if near:
         raise ValueError(f"use case {name!r} could be any of: {', '.join(u.id for u in near)}")
-    meant = did_you_mean(name, [*known, *(u.name for u in known.values())])
-    raise ValueError(f"unknown use case {name!r}; known: {', '.join(known)}{meant}")
+    hint = did_you_mean(name, [*known, *(u.name for u in known.values())])
+    raise ValueError(f"unknown use case {name!r}; known: {', '.join(known)}{hint}")
 
 
 def _near(name, known):
     "Return the use cases of this name, otherwise those whose name contains it."
-    asked = _name_words(name)
-    found = [u for u in known if asked in (_name_words(u.id), _name_words(u.name))]
-    return found or [u for u in known if asked and asked in _name_words(u.name)]
+    wanted = _name_words(name)
+    found = [u for u in known if wanted in (_name_words(u.id), _name_words(u.name))]
+    return found or [u for u in known if wanted and wanted in _name_words(u.name)]
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #67cc480b
 def expand_use_cases(
@@ -164,9 +164,9 @@ def all_instructions(
     return general + own
 
 
-def _as_instruction(given) -> dict:
+def _as_instruction(instruction) -> dict:
     "Return an instruction as a dictionary; a plain sentence becomes its text."
-    return {"text": given} if isinstance(given, str) else dict(given)
+    return {"text": instruction} if isinstance(instruction, str) else dict(instruction)
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #0fab00ff
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -222,22 +222,22 @@ def prompt_faults(
     if not isinstance(u.inputs, Mapping) or not u.inputs:
         yield f"inputs is {u.inputs!r}, expected field -> what it holds"
     elif (found := set(_FIELD.findall(str(u.prompt)))) != (wanted := {*u.inputs, "instructions"}):
-        told = f"prompt fills {_braced(found)}, expected {_braced(wanted)}"
-        yield f"{told}: each input and the instructions"
+        problem = f"prompt fills {_braced(found)}, expected {_braced(wanted)}"
+        yield f"{problem}: each input and the instructions"
     for i in u.instructions:
         if not isinstance(i, Mapping) or not i.get("kind") or not i.get("text"):
             yield f"instruction {i!r:.80}, expected an object with 'kind' and 'text'"
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #754968ec
-def _as_use_case(given):
+def _as_use_case(case):
     "Return the use case from its fields; wrong fields raise `ValueError`."
-    if isinstance(given, UseCase):
-        return given
+    if isinstance(case, UseCase):
+        return case
     try:
-        return UseCase(**{"volume_basis": "", "instructions": (), **given})
+        return UseCase(**{"volume_basis": "", "instructions": (), **case})
     except TypeError as e:
         wrong, fields = str(e).split("__() ")[-1], ", ".join(UseCase.__dataclass_fields__)
-        raise ValueError(f"use case {dict(given).get('id')!r}: {wrong}; the fields are {fields}") from None
+        raise ValueError(f"use case {dict(case).get('id')!r}: {wrong}; the fields are {fields}") from None
 
 
 def check_use_case(
@@ -311,8 +311,8 @@ def own_use_cases(
 
 def _as_mapping(case):
     instructions = [dict(i) for i in case.instructions]
-    told = {"inputs": dict(case.inputs), "instructions": instructions, "scored_by": list(case.scored_by)}
-    return {**vars(case), **told, "targets": {k: dict(t) for k, t in case.targets.items()}}
+    fields = {"inputs": dict(case.inputs), "instructions": instructions, "scored_by": list(case.scored_by)}
+    return {**vars(case), **fields, "targets": {k: dict(t) for k, t in case.targets.items()}}
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #cdc10c15
 @contextlib.contextmanager

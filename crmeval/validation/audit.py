@@ -226,10 +226,10 @@ def self_family_gap(
     **options,  # As in `length_slope`
 ) -> Estimate:  # In the scores' unit
     "Return how much a judge favours its family relative to people and other families; 0: unbiased."
-    mine = [None if x is None else float(x) for x in own]
+    own_points = [None if x is None else float(x) for x in own]
     batch = _gap_at_equal_score if adjust else _gap
     why = "undefined: all responses are of its own family, or none is"
-    columns = judge, people, mine
+    columns = judge, people, own_points
     return cluster_bootstrap(_one(batch), *columns, clusters=clusters, batch=batch, why=why, **options)
 
 # %% ../../nbs/validation/01_audit.ipynb #985bb1a4
@@ -258,8 +258,8 @@ async def _each(cases, work, concurrency):
 
 async def _asked_both_ways(judge, case):
     "Return (question, verdict, verdict in reverse order) for each item of one case."
-    heard, once, again = (new_record_of(judge) for _ in range(3))
-    listening = ListeningJudge(heard)
+    recorder, once, again = (new_record_of(judge) for _ in range(3))
+    listening = ListeningJudge(recorder)
     _ask_metrics(listening, case)
     questions = fewest_questions(listening.asked)
     await answer_questions(judge, questions, once)
@@ -285,8 +285,8 @@ async def aorder_flips(
     if style_of(judge) != "fine":
         why = "it has no list of items whose order could be reversed"
         raise ValueError(f"the judge {judge.name!r} rates by rubric: {why}")
-    asked = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
-    rows = [(q, a, b, i) for i, found in enumerate(asked) for q, a, b in found]
+    by_case = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
+    rows = [(q, a, b, i) for i, found in enumerate(by_case) for q, a, b in found]
     questions = dict.fromkeys(r[0] for r in rows)
     return {q: _flips(rows, q, options) for q in questions}
 
@@ -473,14 +473,14 @@ _GAPS = {"self-family gap": False, "self-family gap at equal human score": True}
 
 
 def _family_gaps(rows, judge, family, families, options):
-    mine, columns = family or family_of(judge, families), ("score", "people", "system")
+    judge_family, columns = family or family_of(judge, families), ("score", "people", "system")
     found = _having(rows, columns)
     if not found:
         return dict.fromkeys(_GAPS, _missing(rows, *columns))
-    if mine is None:
+    if judge_family is None:
         why = f"undefined: the family of {judge!r} is not known"
         return dict.fromkeys(_GAPS, Estimate(None, undefined=len(found), method=why))
     score, people, systems = (_column(found, c) for c in columns)
-    own = [family_of(s, families) == mine for s in systems]
+    own = [family_of(s, families) == judge_family for s in systems]
     where = dict(options, clusters=_clusters(found))
     return {n: self_family_gap(score, people, own, adjust=a, **where) for n, a in _GAPS.items()}

@@ -26,13 +26,13 @@ def rescale(
     high: float,  # Best rating; may be below `low`
 ) -> float | None:  # 1 to 4; None: no rating
     "Convert ratings on another scale to points from 1 to 4, averaged over people; higher is better."
-    asked = ratings if isinstance(ratings, Iterable) else [ratings]
-    given = [r for r in asked if is_known(r)]
+    several = ratings if isinstance(ratings, Iterable) else [ratings]
+    present = [r for r in several if is_known(r)]
     if low == high:
         raise ValueError(f"low and high are both {low!r}, expected two ends of a scale")
-    if wrong := [r for r in given if not min(low, high) <= r <= max(low, high)]:
+    if wrong := [r for r in present if not min(low, high) <= r <= max(low, high)]:
         raise ValueError(f"rating {wrong[0]!r} is not on the scale from {low} to {high}")
-    return 1 + 3 * (math.fsum(given) / len(given) - low) / (high - low) if given else None
+    return 1 + 3 * (math.fsum(present) / len(present) - low) / (high - low) if present else None
 
 # %% ../../nbs/validation/03_calibration.ipynb #b8ff0b76
 def _check_numbers(name, values):

@@ -132,8 +132,8 @@ class Asking:
     async def settle(self) -> None:
         "Wait up to `GRACE_S` for the replies in flight in this event loop."
         here = asyncio.get_running_loop()
-        if mine := [t for t in self._on_their_way if t.get_loop() is here]:
-            await asyncio.wait(mine, timeout=GRACE_S)
+        if pending := [t for t in self._on_their_way if t.get_loop() is here]:
+            await asyncio.wait(pending, timeout=GRACE_S)
 
     async def answer(
         self,

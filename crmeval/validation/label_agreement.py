@@ -49,7 +49,7 @@ _MODELS = ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
 
 
 def _answer(row, model):
-    given = (_REFUSED.get(row[k]) for k in ("annotation_1", "annotation_2"))
+    people = (_REFUSED.get(row[k]) for k in ("annotation_1", "annotation_2"))
     recorded = {"GPT-4": "gpt4_label", "phrase matching": "strmatch_label"}
     return Graded(
         f"{model} {row['id']}",
@@ -58,7 +58,7 @@ def _answer(row, model):
         row["prompt"],
         model,
         row["prompt"],
-        tuple(label for label in given if label),
+        tuple(label for label in people if label),
         {who: _REFUSED.get(row[k]) for who, k in recorded.items()},
     )
 
@@ -80,12 +80,12 @@ def _comments(download):
 
 def _messages(download):
     for i, row in enumerate(load_rows("convabuse", "convabuse.jsonl", download=download)):
-        given = tuple(_toxic(level < 0) for level in row["levels"])
-        found = Counter(given).most_common()
+        people = tuple(_toxic(level < 0) for level in row["levels"])
+        found = Counter(people).most_common()
         tied = len(found) > 1 and found[0][1] == found[1][1]
         label = None if tied else found[0][0]
         talk = f"{row['bot']} {row['conv']}"
-        yield Graded(f"message {i}", row["user"], label, talk, row["bot"], people=given)
+        yield Graded(f"message {i}", row["user"], label, talk, row["bot"], people=people)
 
 # %% ../../nbs/validation/09_label_agreement.ipynb #76c843b3
 @dataclass(frozen=True)
@@ -184,14 +184,14 @@ def one_person(
     items: Sequence[Graded],
 ) -> tuple[list[Graded], list[str]]:  # (rows labelled by the others, labels by the person)
     "Return each person's label with the others' majority; single raters and ties are left out."
-    rows, said = [], []
+    rows, labels = [], []
     for item in items:
-        for k, mine in enumerate(item.people if len(item.people) > 2 else item.people[:1]):
+        for k, own_label in enumerate(item.people if len(item.people) > 2 else item.people[:1]):
             others = Counter(item.people[:k] + item.people[k + 1 :]).most_common()
             if others and (len(others) == 1 or others[0][1] > others[1][1]):
                 rows.append(replace(item, label=others[0][0]))
-                said.append(mine)
-    return rows, said
+                labels.append(own_label)
+    return rows, labels
 
 # %% ../../nbs/validation/09_label_agreement.ipynb #eb6a8652
 FIGURES = ("accuracy", "macro_f1", "auc")
@@ -242,10 +242,10 @@ class LabelTable(Printed, tuple):
 def _kept_line(items, metric):
     "Return (labels, probabilities or None) of the embedded grader."
     kept = kept_labels(metric).answers
-    said = [kept.get(i.key) for i in items]
+    labels = [kept.get(i.key) for i in items]
     if metric == "refusal":
-        return said, None
-    chance = [None if p is None else float(p) for p in said]
+        return labels, None
+    chance = [None if p is None else float(p) for p in labels]
     return [None if p is None else _toxic(p > 0.5) for p in chance], chance
 
 
@@ -256,8 +256,8 @@ def _graders(items, s, others):
         return
     for who, labels in others.items():
         yield who, "untrained", known, [labels.get(i.id) for i in known], None
-    said, chance = _kept_line(known, s.metric)
-    yield "embedded (left out)", s.basis, known, said, chance
+    predicted, chance = _kept_line(known, s.metric)
+    yield "embedded (left out)", s.basis, known, predicted, chance
     if s.metric == "toxicity":
         listed = [by_words(i.text) for i in known]  # yes and no serve as scores 1 and 0 for the area
         yield "word list", _SEEN, known, listed, [float(x == "toxic") for x in listed]
@@ -265,16 +265,16 @@ def _graders(items, s, others):
         yield who, "recorded", known, [i.recorded.get(who) for i in known], None
     (commonest, _), *_ = Counter(i.label for i in known).most_common()
     yield "commonest label", "untrained", known, [commonest] * len(known), None
-    rows, mine = one_person(items)
+    rows, own_labels = one_person(items)
     if rows:
-        yield "one person", "people", rows, mine, None
+        yield "one person", "people", rows, own_labels, None
 
 
-def _figures(rows, said, chance, options):
+def _figures(rows, labels, chance, options):
     gold, clusters = [r.label for r in rows], [r.cluster for r in rows]
     figures = {
-        "accuracy": hit_share(said, gold, clusters=clusters, **options),
-        "macro_f1": macro_f1(said, gold, clusters=clusters, **options),
+        "accuracy": hit_share(labels, gold, clusters=clusters, **options),
+        "macro_f1": macro_f1(labels, gold, clusters=clusters, **options),
     }
     if chance is not None:
         toxic = [g == "toxic" for g in gold]
@@ -283,9 +283,9 @@ def _figures(rows, said, chance, options):
 
 
 def _line(name, part, grader, options):
-    who, basis, rows, said, chance = grader
+    who, basis, rows, labels, chance = grader
     current = not who.startswith("embedded") or kept_labels(GRADED[name].metric).current
-    figures = _figures(rows, said, chance, options)
+    figures = _figures(rows, labels, chance, options)
     documents = len({r.cluster for r in rows})
     return LabelLine(name, GRADED[name].metric, part, who, basis, documents, figures, current)
 

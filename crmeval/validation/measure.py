@@ -212,10 +212,10 @@ class HeldOut:
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Return held-out verdicts on whether each fact is stated."
-        given = list(sentences)
-        kept = [(f, self._verdict("stated", f, given)) for f in facts]
+        text = list(sentences)
+        kept = [(f, self._verdict("stated", f, text)) for f in facts]
         return [
-            v if v.yes is None else rule_on_statement(f, given, probability=v.probability) or v
+            v if v.yes is None else rule_on_statement(f, text, probability=v.probability) or v
             for f, v in kept
         ]
 
@@ -296,17 +296,17 @@ def _points_of(fractions, cuts):
     return [None if x is None else to_points(min(1.0, max(0.0, x)), cuts) for x in fractions]
 
 
-def _points_kappa(items, mine, people, cuts, docs):
-    if not all(x is None or -1e-9 <= x <= 1 + 1e-9 for x in mine):
+def _points_kappa(items, fractions, people, cuts, docs):
+    if not all(x is None or -1e-9 <= x <= 1 + 1e-9 for x in fractions):
         return _undefined(items, "not a fraction")
-    return weighted_kappa(_points_of(mine, cuts), _points_of(people, cuts), **docs)
+    return weighted_kappa(_points_of(fractions, cuts), _points_of(people, cuts), **docs)
 
 # %% ../../nbs/validation/05_measure.ipynb #4569f224
-def _system_rank(items, mine, people, docs):
+def _system_rank(items, fractions, people, docs):
     systems = [i.system for i in items]
     if len(set(systems)) < 3:
         return _undefined(items, "fewer than three systems")
-    return system_rank_correlation(mine, people, systems, **docs)
+    return system_rank_correlation(fractions, people, systems, **docs)
 
 
 def _of_person(items, k):
@@ -323,13 +323,13 @@ def _people_alpha(items, docs):
 
 def _figures(items, answers, cuts, options):
     docs = dict(options, clusters=[i.cluster for i in items])
-    mine, people = [a.fraction for a in answers], [i.people for i in items]
+    fractions, people = [a.fraction for a in answers], [i.people for i in items]
     return {
         "balanced_accuracy": _unit_accuracy(items, answers, options),
-        "pearson": pearson(mine, people, **docs),
-        "spearman": spearman(mine, people, **docs),
-        "weighted_kappa": _points_kappa(items, mine, people, cuts, docs),
-        "system_rank": _system_rank(items, mine, people, docs),
+        "pearson": pearson(fractions, people, **docs),
+        "spearman": spearman(fractions, people, **docs),
+        "weighted_kappa": _points_kappa(items, fractions, people, cuts, docs),
+        "system_rank": _system_rank(items, fractions, people, docs),
         "people_alpha": _people_alpha(items, docs),
         "auc": _area(items, answers, options),
         "pearson_of_probabilities": pearson([a.likely for a in answers], people, **docs),
@@ -386,8 +386,8 @@ def measure(
             raise ValueError(f"judge {judge!r} has no answers on {dataset}; there are {names}")
         parts = list(dict.fromkeys(i.group for i in seen))
         for group in ["all", *(parts if groups and len(parts) > 1 else [])]:
-            mine = [i for i in seen if group in ("all", i.group)]
-            out.append(_measured(dataset, judge, group, mine, cuts, options))
+            of_group = [i for i in seen if group in ("all", i.group)]
+            out.append(_measured(dataset, judge, group, of_group, cuts, options))
     return out
 
 # %% ../../nbs/validation/05_measure.ipynb #21d09073

@@ -89,11 +89,11 @@ def diasumfact_items(
     for r in rows:
         found.setdefault((r["doc"], r["system"]), []).append((r["sentence"], bool(r["supported"])))
     for (doc, system), labelled in found.items():
-        said, units = zip(*labelled)
+        response_sentences, units = zip(*labelled)
         yield Labelled(
             f"{doc} {system}",
             "factuality",
-            said,
+            response_sentences,
             sources[doc],
             people=share(units),
             units=units,
@@ -122,8 +122,8 @@ def begin_items(
 ) -> Iterator[Labelled]:
     "Yield replies labelled by whether they are attributable to their snippet."
     for i, r in enumerate(rows):
-        said = r["response"]
-        yield _whole(f"{r['part']} {i}", said, r["source"], r["attributable"], r["part"], said)
+        reply = r["response"]
+        yield _whole(f"{r['part']} {i}", reply, r["source"], r["attributable"], r["part"], reply)
 
 
 def bump_items(

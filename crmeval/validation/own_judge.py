@@ -89,9 +89,9 @@ def counted(
     "Return the requests that a judge would send; nothing is sent."
 
     async def count():
-        with counting_calls(known.known if known else None) as asked:
+        with counting_calls(known.known if known else None) as calls:
             await ask(_fresh(judge))
-        return asked
+        return calls
 
     return run_sync(count())
 
@@ -136,17 +136,17 @@ def foreseen(
     prices: Mapping | None,
 ) -> tuple[int, int, int, float | None, float]:  # calls, tokens in, tokens out, US dollars, minutes
     "Return the expected cost of requests; reply tokens and speed are assumed."
-    said = round(units * TOKENS_A_UNIT / max(1, len(clients_of(judge))))
+    reply_tokens = round(units * TOKENS_A_UNIT / max(1, len(clients_of(judge))))
     usd, seconds, tokens_in, tokens_out = 0.0, 0.0, 0, 0
     named = {c.name: c for c in clients_of(judge)}  # a local client sends through a second one
     for name_of_client in dict.fromkeys(c.name for c, _ in asked):
-        mine = [n for c, n in asked if c.name == name_of_client]
+        prompt_tokens = [n for c, n in asked if c.name == name_of_client]
         client = named.get(name_of_client, name_of_client)
-        used = Usage(round(sum(mine) * scale), said, calls=round(len(mine) * scale))
+        used = Usage(round(sum(prompt_tokens) * scale), reply_tokens, calls=round(len(prompt_tokens) * scale))
         paid = _cost(client, used, prices)
         usd = None if usd is None or paid is None else usd + paid
-        seconds += _seconds(client, used.calls, used.input_tokens, said, concurrency)
-        tokens_in, tokens_out = tokens_in + (used.input_tokens or 0), tokens_out + said
+        seconds += _seconds(client, used.calls, used.input_tokens, reply_tokens, concurrency)
+        tokens_in, tokens_out = tokens_in + (used.input_tokens or 0), tokens_out + reply_tokens
     return round(len(asked) * scale), tokens_in, tokens_out, usd, seconds / 60
 
 
@@ -163,10 +163,10 @@ def foreseen_beside(
     "Return the cost of the replies not stored yet; exact, not sampled, if there are stored ones."
     some = items if kept is not None and len(kept) else items[:: max(1, -(-len(items) // sample))]
     known = None if kept is None else kept.asking()
-    asked, scale = counted(lambda j: ask(some, j, concurrency=1), judge, known), len(items) / len(some)
+    calls, scale = counted(lambda j: ask(some, j, concurrency=1), judge, known), len(items) / len(some)
     before = known.found if known else 0
-    missing = round(units * len(asked) / max(1, len(asked) + before))
-    return foreseen(asked, judge, scale=scale, units=missing, **how), before
+    missing = round(units * len(calls) / max(1, len(calls) + before))
+    return foreseen(calls, judge, scale=scale, units=missing, **how), before
 
 
 def look_ahead(
@@ -185,8 +185,8 @@ def look_ahead(
     items = drawn(load_labelled(name, download=download), limit)
     documents = len({i.cluster for i in items})
     how = {"sample": sample, "kept": kept, "concurrency": concurrency, "prices": prices}
-    told, n = foreseen_beside(items, judge, aask_all, sum(map(_units, items)), **how)
-    return Ahead(judge.name, name, len(items), documents, *told, _width(name, items), kept=n)
+    cost, n = foreseen_beside(items, judge, aask_all, sum(map(_units, items)), **how)
+    return Ahead(judge.name, name, len(items), documents, *cost, _width(name, items), kept=n)
 
 # %% ../../nbs/validation/09_own_judge.ipynb #b8e3b029
 class _Budgeted:
@@ -260,9 +260,9 @@ class MeasuredJudge(Printed):
             "no reply came back" if self.parse_rate is None else f"{self.parse_rate:.0%} of the replies read"
         )
         cost = "no price is known" if self.usd is None else f"{self.usd:.4f} US dollars"
-        told = ", ".join(f"{n} {s}" for s, n in sorted(self.statuses.items()))
+        counts = ", ".join(f"{n} {s}" for s, n in sorted(self.statuses.items()))
         before = f" in addition to {_replies(self.kept)} stored earlier" if self.kept else ""
-        return f"{self.lines}\n\n{rate} ({told}); {self.calls} calls{before}, {cost}, {self.seconds:.0f} s"
+        return f"{self.lines}\n\n{rate} ({counts}); {self.calls} calls{before}, {cost}, {self.seconds:.0f} s"
 
 
 def _sum(used, of):

@@ -90,14 +90,14 @@ class ItemTrial:
 
 def _ask_list(judge, case, prompt, texts, longer):
     "Return the verdicts on a list of texts, in order."
-    said = case.longer(case.response) if longer else list(case.response)
+    sentences = case.longer(case.response) if longer else list(case.response)
     if prompt == "check":
         half, more = len(texts) // 2, [*case.before, *case.after] if longer else []
         verdicts = list(judge.supported([*texts[:half], *more, *texts[half:]], source=case.source))
         return verdicts[:half] + verdicts[half + len(more) :]
     if prompt == "align":
-        return list(judge.stated(texts, sentences=said))
-    return list(judge.followed(texts, response=" ".join(said)))
+        return list(judge.stated(texts, sentences=sentences))
+    return list(judge.followed(texts, response=" ".join(sentences)))
 
 
 def try_items(
@@ -113,7 +113,7 @@ def try_items(
     turned = _ask_list(judge, case, prompt, texts[::-1], False)[::-1]
     longer = _ask_list(judge, case, prompt, texts, True)
     rows = enumerate(zip(truths, once, turned, longer, strict=True))
-    return [_item_trial(case, prompt, truth, k, said) for k, (truth, *said) in rows]
+    return [_item_trial(case, prompt, truth, k, verdicts) for k, (truth, *verdicts) in rows]
 
 
 def _item_trial(case, prompt, truth, place, verdicts):
@@ -136,9 +136,9 @@ class PointTrial:
 
 def _rate(judge, case, criterion, sentences):
     facts = [t for t, stated in case.items["align"] if stated]
-    asked = [t for t, followed in case.items["follow"] if followed]
+    instructions = [t for t, followed in case.items["follow"] if followed]
     texts = {"response": " ".join(sentences), "source": case.source}
-    return judge.rated(criterion, key_facts=facts, instructions=asked, **texts)
+    return judge.rated(criterion, key_facts=facts, instructions=instructions, **texts)
 
 
 def try_points(
@@ -237,8 +237,8 @@ def _read_share(rows, options):
 
 
 def _right(rows, options):
-    said, truth = [r.once for r in rows], [r.truth for r in rows]
-    return balanced_accuracy(said, truth, clusters=[r.case for r in rows], **options)
+    verdicts, truth = [r.once for r in rows], [r.truth for r in rows]
+    return balanced_accuracy(verdicts, truth, clusters=[r.case for r in rows], **options)
 
 
 def item_effects(
@@ -269,12 +269,12 @@ def point_effects(
     "Return the parse rate, and by criterion points, right minus wrong, and longer minus short."
     found = {"replies read": _read_share(rows, options)}
     for criterion in dict.fromkeys(r.criterion for r in rows):
-        mine = [r for r in rows if r.criterion == criterion]
-        apart = [_minus(r.plain, r.worse) for r in mine]
-        more = [_minus(r.longer, r.plain) for r in mine]
-        found[f"{criterion}: points"] = _mean([r.plain for r in mine], mine, (1, 4), options)
-        found[f"{criterion}: right less wrong"] = _mean(apart, mine, (-3, 3), options)
-        found[f"{criterion}: longer less short"] = _mean(more, mine, (-3, 3), options)
+        of_criterion = [r for r in rows if r.criterion == criterion]
+        apart = [_minus(r.plain, r.worse) for r in of_criterion]
+        more = [_minus(r.longer, r.plain) for r in of_criterion]
+        found[f"{criterion}: points"] = _mean([r.plain for r in of_criterion], of_criterion, (1, 4), options)
+        found[f"{criterion}: right less wrong"] = _mean(apart, of_criterion, (-3, 3), options)
+        found[f"{criterion}: longer less short"] = _mean(more, of_criterion, (-3, 3), options)
     return found
 
 
@@ -344,8 +344,8 @@ def prompt_trials(
     found = {}
     with ThreadPoolExecutor(concurrency) as pool:
         for prompt in _LISTS if fine is not None else ():
-            asked = list(pool.map(lambda c, p=prompt: try_items(c, cast(Judge, fine), p), cases))
-            found[prompt] = item_effects(_flat(asked), **options)
+            trials = list(pool.map(lambda c, p=prompt: try_items(c, cast(Judge, fine), p), cases))
+            found[prompt] = item_effects(_flat(trials), **options)
         if rubric is not None:
             rated = list(pool.map(lambda c: try_points(c, cast(Judge, rubric)), cases))
             found["rate"] = point_effects(_flat(rated), **options)

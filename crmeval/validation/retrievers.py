@@ -56,8 +56,8 @@ EVERYBODY = "*"
 
 def _names(passage):
     "Return the names that may read a passage; everybody if it lists none."
-    told = passage.get("allowed")
-    return {told} if isinstance(told, str) else set(told or ()) or {EVERYBODY}
+    allowed = passage.get("allowed")
+    return {allowed} if isinstance(allowed, str) else set(allowed or ()) or {EVERYBODY}
 
 
 def readers_of_set(
@@ -74,8 +74,8 @@ def hidden_found(
     who: Sequence[str] | None = None,  # Names of the reader
 ) -> list[tuple[str, str]]:  # (query, passage id); should be empty
     "Return passages found for a reader who may not read them."
-    mine = {EVERYBODY, *(who or ())}
-    hidden = {p["id"] for p in passages if not _names(p) & mine}
+    reader_names = {EVERYBODY, *(who or ())}
+    hidden = {p["id"] for p in passages if not _names(p) & reader_names}
     return [(f.query, i) for f in table.found for i in f.ids if i in hidden]
 
 # %% ../../nbs/validation/13_retrievers.ipynb #ddc7b527
@@ -94,9 +94,9 @@ def find_set(
         return retrieval_set(str(of))
     if Path(of).expanduser().is_dir():
         return read_retrieval_set(of)
-    meant = did_you_mean(str(of), retrieval_sets())
+    hint = did_you_mean(str(of), retrieval_sets())
     known = ", ".join(retrieval_sets())
-    raise ValueError(f"{str(of)!r} is neither a retrieval set nor a folder; sets: {known}{meant}")
+    raise ValueError(f"{str(of)!r} is neither a retrieval set nor a folder; sets: {known}{hint}")
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ class RetrieversMeasured(Printed):
         return [f"against {first}, on the same queries:\n{text_table([['system', 'gain', 'p'], *rows])}"]
 
     def _more(self):
-        told = [f"passages found for readers who may not see them: {self.hidden}"] if self.hidden else []
+        notes = [f"passages found for readers who may not see them: {self.hidden}"] if self.hidden else []
         rows = [[f.system, f.figure, f"{f.value:.3f}", f.view, f.source] for f in self.known]
         head = ["system", "figure", "value", "view", "source"]
-        return [*told, *([f"known from elsewhere:\n{text_table([head, *rows])}"] if rows else [])]
+        return [*notes, *([f"known from elsewhere:\n{text_table([head, *rows])}"] if rows else [])]
 
     def to_dicts(self) -> list[dict]:
         "Return a row for each figure of each system, then those from elsewhere."
@@ -167,13 +167,13 @@ def measure_retrievers(
     return RetrieversMeasured(s.name, s.about, tuple(tables), tuple(known_figures(s.name)), gains, hidden)
 
 
-def _check_names(asked, known, what):
-    if not asked:
+def _check_names(wanted, known, what):
+    if not wanted:
         raise ValueError(f"there is no {what}, expected one of {', '.join(known)}")
-    for name in asked:
+    for name in wanted:
         if name not in known:
-            meant = did_you_mean(name, known)
-            raise ValueError(f"{what} is {name!r}, expected one of {', '.join(known)}{meant}")
+            hint = did_you_mean(name, known)
+            raise ValueError(f"{what} is {name!r}, expected one of {', '.join(known)}{hint}")
 
 
 def _opened(path, s, folder, with_encoder):
@@ -186,12 +186,12 @@ def _opened(path, s, folder, with_encoder):
     return made
 
 
-def _tables(s, shelf, named, figures, limit, told):
+def _tables(s, shelf, named, figures, limit, progress):
     "Return (tables, number of hidden passages found) for every combination that the set allows."
     tables, hidden, ids = [], 0, {p["id"] for p in s.passages}
     for name, search, who, filtered in _searches(s, shelf, *named):
-        if told is not None:
-            told(name)
+        if progress is not None:
+            progress(name)
         # a filter on answerable queries only would distinguish them from the others
         queries = (*s.queries[:limit], *(() if filtered else s.unanswerable[:limit]))
         table = evaluate_retriever(search, queries, figures=figures, name=name, known=ids)

@@ -108,10 +108,12 @@ def person_items(
     "Return each person's rating as a judge's answer, with the others' mean as people's rating."
     out = []
     for i in items:
-        for k, mine in enumerate(i.raters):
+        for k, own_rating in enumerate(i.raters):
             others = known_mean([r for j, r in enumerate(i.raters) if j != k])
-            if mine is not None and others is not None:
-                out.append(replace(i, people=others, units=(), raters=(), answers={PERSON: Answer(mine)}))
+            if own_rating is not None and others is not None:
+                out.append(
+                    replace(i, people=others, units=(), raters=(), answers={PERSON: Answer(own_rating)})
+                )
     return out
 
 
@@ -157,20 +159,20 @@ def _has_answer(item, judge):
     return judge.name in item.answers and item.answers[judge.name].fraction is not None
 
 
-def _stored_line(name, asked, stored, judge, options, basis):
+def _stored_line(name, answered, stored, judge, options, basis):
     "Return the lines of stored answers: measured, marked as older, or 'not measured'."
     metric = LABELLED[name].metric
-    if not any(_has_answer(i, judge) for i in asked):
+    if not any(_has_answer(i, judge) for i in answered):
         why = f"not measured: {stored.file} has no answers on it" if stored.answers else stored.note
         return [Line(name, metric, "all", judge.name, basis, None, f"{why}; {_ANEW}")]
     note = f"{stored.note}; {_ANEW}" if stored.note else ""
-    found = measure(name, asked, judges=[judge.name], **options)
+    found = measure(name, answered, judges=[judge.name], **options)
     return [Line(name, metric, m.group, m.judge, basis, m, note, not stored.note) for m in found]
 
 
-def _answered(items, asked, judge):
+def _answered(items, answered, judge):
     "Return the responses with an answer by the judge, and the same with answers; all if it has none."
-    pairs = [(i, a) for i, a in zip(items, asked) if _has_answer(a, judge)] or list(zip(items, asked))
+    pairs = [(i, a) for i, a in zip(items, answered) if _has_answer(a, judge)] or list(zip(items, answered))
     return [i for i, _ in pairs], [a for _, a in pairs]
 
 
@@ -203,14 +205,18 @@ def _embedded_part(name, items, options, left_out, within):
     "Return (rows as in `answered_alike`, lines) of the embedded judge: left out, then cross-validated."
     if not _has_learned(name, left_out):
         return items, _left_out_lines(name, items, EmbeddedJudge(), options)
-    without, held = LeftOut(left_out.answers), HeldOut(within.answers)
-    asked = _ask_kept(items, [without, held])
+    without, within_answers = LeftOut(left_out.answers), HeldOut(within.answers)
+    answered = _ask_kept(items, [without, within_answers])
     family = data_family(LABELLED[name].source)
-    if left_out.answers and family in left_out_families() and not any(_has_answer(i, without) for i in asked):
+    if (
+        left_out.answers
+        and family in left_out_families()
+        and not any(_has_answer(i, without) for i in answered)
+    ):
         return items, _left_out_lines(name, items, EmbeddedJudge(without=family), options)
-    items, asked = _answered(items, asked, without)
-    lines = _stored_line(name, asked, left_out, without, options, "left out")
-    return items, lines + _stored_line(name, asked, within, held, options, "cross-validated")
+    items, answered = _answered(items, answered, without)
+    lines = _stored_line(name, answered, left_out, without, options, "left out")
+    return items, lines + _stored_line(name, answered, within, within_answers, options, "cross-validated")
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #223ef258
 def metric_answers(
@@ -269,8 +275,8 @@ def _encoder_lines(name, items, options, kept):
         return [Line(name, LABELLED[name].metric, "all", EncoderJudge.name, "left out", None, kept.note)]
     else:
         judge, note = EncoderJudge(LeftOut(kept.answers), without=family), kept.note
-    asked = ask_all(items, judge)
-    found = measure(name, asked, judges=[judge.name], **options)
+    answered = ask_all(items, judge)
+    found = measure(name, answered, judges=[judge.name], **options)
     return [Line(name, m.metric, m.group, judge.name, "left out", m, note, not note) for m in found]
 
 
@@ -294,10 +300,10 @@ def _fair(name, judge, within):
 
 def _own_lines(name, items, judge, concurrency, options, within):
     fair, basis, note = _fair(name, judge, within)
-    asked = ask_all(items, fair, concurrency=concurrency)
-    found = measure(name, asked, judges=[fair.name], **options)
+    answered = ask_all(items, fair, concurrency=concurrency)
+    found = measure(name, answered, judges=[fair.name], **options)
     lines = [Line(name, m.metric, m.group, m.judge, basis, m, note, not note) for m in found]
-    return lines, [i.answers[fair.name] for i in asked]
+    return lines, [i.answers[fair.name] for i in answered]
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #5c859525
 def drawn(
