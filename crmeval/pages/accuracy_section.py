@@ -46,7 +46,7 @@ def judged_tasks(
     metric: str = "accuracy",
 ) -> JudgedTasks:
     "Return a judge's points for the responses to tasks; all NaN if it judged none."
-    by_judge = {name: was_given for (_, name), was_given in reversed(columns.judges([metric]).items())}
+    by_judge = {name: scored for (_, name), scored in reversed(columns.judges([metric]).items())}
     if metric not in by_judge.get(judge, {}):
         return JudgedTasks(columns, np.full(len(columns.responses), np.nan), {})
     found, was_given = columns.points(by_judge[judge][metric])

@@ -110,7 +110,7 @@ def _asking_scorer(judge, requested):
             from crmeval.metrics.trust import score_probe
 
             return await aresult_of(
-                judge, lambda requested: score_probe(response, sample=sample, judge=requested)
+                judge, lambda recorder: score_probe(response, sample=sample, judge=recorder)
             )
         return await ascore_asked(response, sample=sample, judge=judge, asked=requested)
 

@@ -75,7 +75,7 @@ def replaced_scores(
 ) -> list[str]:  # One sentence; empty: first scores of that name, or same settings
     "Return how a judge's settings differ from those of the judge whose scores it replaces."
     name = judge.get("judge") or judge.get("name")
-    records = [r for changes in (manifest.judge, *manifest.rescored) for r in _records_of(changes)]
+    records = [r for settings in (manifest.judge, *manifest.rescored) for r in _records_of(settings)]
     before = [r for r in records if name in (r.get("judge"), r.get("name"))]
     if not before:
         return []
@@ -86,8 +86,8 @@ def replaced_scores(
     changes = "; ".join(f"{k} was {old.get(k)!r:.60} and is {new.get(k)!r:.60}" for k in changed[:5])
     more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
     return [
-        f"Scores of {name} were replaced by those of {name} with other settings: {changes}{more}. A copy of the "
-        "run folder, or LLMJudge(..., name=NAME) in Python, keeps both."
+        f"Scores of {name} were replaced by those of {name} with other settings: {changes}{more}. A copy of "
+        "the run folder, or LLMJudge(..., name=NAME) in Python, keeps both."
     ]
 
 # %% ../../nbs/runs/08_judge_usage.ipynb #b0bb611e

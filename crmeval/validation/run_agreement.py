@@ -161,9 +161,7 @@ def _rated_by_people(c):
         of = int(s.metric[i]), int(c.responses.client[s.row[i]])
         by_rater = found.setdefault(of, {}).setdefault(int(s.row[i]), {})
         by_rater[names["by"].values[s.by[i]][1]] = float(s.points[i])
-    return {
-        of: {row: people_points(by_rater) for row, by_rater in rows.items()} for of, rows in found.items()
-    }
+    return {of: {row: people_points(points) for row, points in rows.items()} for of, rows in found.items()}
 
 
 def _means_of_columns(c, judge) -> Iterator[CorrectedRow]:
