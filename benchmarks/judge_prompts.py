@@ -51,8 +51,8 @@ class Kept:
         return self.client.settings()
 
     async def chat(self, messages, **options):
-        asked = json.dumps([self.model, self.max_tokens, messages, options], sort_keys=True)
-        key = hashlib.sha256(asked.encode()).hexdigest()[:24]
+        request_text = json.dumps([self.model, self.max_tokens, messages, options], sort_keys=True)
+        key = hashlib.sha256(request_text.encode()).hexdigest()[:24]
         if key not in self.known:
             if self.replay:
                 raise CallFailed("not among the replies that are kept", status="not_run")
@@ -143,11 +143,11 @@ def pairs_of(client, limit, concurrency):
         }
         for r in short
     ]
-    asked = asyncio.run(asked_in_both_orders(client, pairs, concurrency))
-    columns = [[r[k] for r in asked] for k in ("first", "swapped", "gold")]
+    choices = asyncio.run(asked_in_both_orders(client, pairs, concurrency))
+    columns = [[r[k] for r in choices] for k in ("first", "swapped", "gold")]
     found = order_swap(*columns)
     read = mean_estimate(
-        [float(r[k] is not None) for r in asked for k in ("first", "swapped")], bounds=(0, 1)
+        [float(r[k] is not None) for r in choices for k in ("first", "swapped")], bounds=(0, 1)
     )
     wanted = {"accuracy, mean": "right", "position agreement": "the same choice in both orders"}
     wanted |= {"prefers the first": "prefers the first"}
@@ -170,8 +170,8 @@ def without_schema(client, n, concurrency):
 def spent(client):
     used = [row["usage"] for row in client.known.values()]
     seconds = [row["latency_s"] or 0 for row in client.known.values()]
-    told = {k: sum(u[k] or 0 for u in used) for k in ("input_tokens", "output_tokens")}
-    return {"replies": len(used), **told, "minutes": round(sum(seconds) / 60, 1)}
+    tokens = {k: sum(u[k] or 0 for u in used) for k in ("input_tokens", "output_tokens")}
+    return {"replies": len(used), **tokens, "minutes": round(sum(seconds) / 60, 1)}
 
 
 def plain_settings(client):

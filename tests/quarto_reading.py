@@ -173,6 +173,6 @@ def heading_problems(document):
 def reading_problems(notebook):
     "Return what Quarto would read differently from what is meant."
     cells = notebook["cells"]
-    out = [said for cell in cells for said in line_problems(cell)] + front_matter_problems(notebook)
-    out += [said for cell in cells for said in option_problems(cell)]
+    out = [problem for cell in cells for problem in line_problems(cell)] + front_matter_problems(notebook)
+    out += [problem for cell in cells for problem in option_problems(cell)]
     return out if out else list(heading_problems(assembled(notebook)))

@@ -113,8 +113,8 @@ WRONG = [7, 1.5, True, b"bytes", object(), 2 + 1j]
 
 
 def score(metric, row, **more) -> Score:
-    given = {**row, **more}
-    return metric(given.pop("response"), **given)
+    options = {**row, **more}
+    return metric(options.pop("response"), **options)
 
 
 def is_unscored(found: Score) -> bool:
@@ -278,12 +278,12 @@ def without_places(score):
 @every
 def test_batch_keeps_the_order_and_the_others(metric):
     rows = gappy(metric)
-    told = []
-    found = metric.batch(rows, progress=lambda done, n, s: told.append((done, n, s.status)))
+    calls = []
+    found = metric.batch(rows, progress=lambda done, n, s: calls.append((done, n, s.status)))
     assert [s.status for s in found] == ["ok", *["undefined"] * (len(rows) - 2), "ok"]
     assert found[0] == found[-1] == score(metric, CATALOGUE[metric])
     assert all(map(is_unscored, found[1:-1]))
-    assert [(d, n) for d, n, _ in told] == [(i + 1, len(rows)) for i in range(len(rows))]
+    assert [(d, n) for d, n, _ in calls] == [(i + 1, len(rows)) for i in range(len(rows))]
     assert metric.batch(rows, concurrency=4) == found
     assert metric.batch([]) == []
 
@@ -360,12 +360,12 @@ class Network:
 
     async def arecord(self, ask):
         self.asked, self.now = self.asked + 1, self.now + 1
-        mine = self.asked
+        number = self.asked
         self.most = max(self.most, self.now)
         for _ in range(5):
             await asyncio.sleep(0)
         self.now -= 1
-        if mine == 3:
+        if number == 3:
             raise RuntimeError("the line is dead, key sk-abcdef1234567890")
         return self
 
@@ -625,13 +625,13 @@ def test_a_type_checker_finds_nothing_in_the_readme_and_in_a_program_that_uses_e
     (tmp_path / "readme.py").write_text(
         "\n".join([shown, *(f"async def waits_{i}():\n{b}" for i, b in enumerate(waits))]), encoding="utf-8"
     )
-    told = {
+    checker_settings = {
         "include": [str(here / "typed_use.py"), str(tmp_path / "readme.py")],
         "extraPaths": [str(Path(crmeval.__file__).parent.parent)],
         "typeCheckingMode": "strict",
         "pythonVersion": "3.10",
     }
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(told), encoding="utf-8")
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(checker_settings), encoding="utf-8")
     command = [sys.executable, "-m", "basedpyright", "-p", str(tmp_path / "pyrightconfig.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert len(blocks) >= 5 and done.returncode == 0, done.stdout + done.stderr

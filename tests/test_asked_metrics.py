@@ -87,12 +87,12 @@ def test_where_it_does_not_apply_there_is_no_row(tmp_path):
 def test_one_folder_one_plan(tmp_path):
     folder = tmp_path / "r"
     run(REPLIES, **RUN, out=folder)
-    asked = {**RUN, "metrics": ["fluency"], "out": folder}
+    options = {**RUN, "metrics": ["fluency"], "out": folder}
     with pytest.raises(ValueError, match="another plan .metrics of the use cases alone -> fluency."):
-        run(REPLIES, **asked)
-    added = run(REPLIES, **asked, add=True)
+        run(REPLIES, **options)
+    added = run(REPLIES, **options, add=True)
     assert added.manifest.metrics == ["fluency"] and by_metric(added)["fluency"] == 4
-    more = run(REPLIES, **{**asked, "metrics": ["only:coherence"]}, add=True)
+    more = run(REPLIES, **{**options, "metrics": ["only:coherence"]}, add=True)
     assert set(by_metric(more)) == {*SCORED_BY, "accuracy", "fluency", "coherence"}  # nothing was lost
     assert more.manifest.metrics == ["fluency", "coherence"] and len(more.responses) == 4
     again = open_run(folder)
@@ -100,10 +100,10 @@ def test_one_folder_one_plan(tmp_path):
 
 
 def test_the_same_again_scores_nothing_anew(tmp_path, monkeypatch):
-    asked = {**RUN, "metrics": ["fluency"], "out": tmp_path / "r"}
-    first = by_metric(run(REPLIES, **asked))
+    options = {**RUN, "metrics": ["fluency"], "out": tmp_path / "r"}
+    first = by_metric(run(REPLIES, **options))
     monkeypatch.setattr("crmeval.runs.areas.score_asked", lambda *a, **k: pytest.fail("scored again"))
-    assert by_metric(run(REPLIES, **asked)) == first
+    assert by_metric(run(REPLIES, **options)) == first
 
 
 def test_only(tmp_path):
@@ -150,8 +150,8 @@ def test_stored_answers_are_scored_on_more(plain, tmp_path, capsys):
     folder = tmp_path / "r"
     run(REPLIES, **RUN, out=folder)
     assert not main(["score", str(folder), "--metric", "coherence", "--no-progress"])
-    told = capsys.readouterr().out
-    assert "+ coherent" in told and "+ beside accuracy, no part of it: coherence" in told
+    printed = capsys.readouterr().out
+    assert "+ coherent" in printed and "+ beside accuracy, no part of it: coherence" in printed
     found = by_metric(open_run(folder))
     assert (
         set(found) == {*by_metric(plain), "coherence"} and found["accuracy"] == by_metric(plain)["accuracy"]
@@ -168,8 +168,8 @@ def test_a_table_of_answers(tmp_path, capsys):
             ("Customer: Thanks.", "You are welcome."),
         ]
         csv.writer(f).writerows([("conversation", "model"), *rows])
-    told = {"use_case": "service_live_chat_summary", "out": tmp_path / "r", "progress": False}
-    found = score_file(path, ["model"], metrics=["only:fluency"], **told)
+    options = {"use_case": "service_live_chat_summary", "out": tmp_path / "r", "progress": False}
+    found = score_file(path, ["model"], metrics=["only:fluency"], **options)
     assert [set(r) - {"conversation", "model"} for r in found.rows][0] >= {"model: fluency"}
     assert found.rows[0]["model: fluency"] < found.rows[1]["model: fluency"]
     words = ["score-file", str(path), "--use-case", "service_live_chat_summary", "--responses", "model"]

@@ -63,10 +63,10 @@ def test_every_published_figure_of_llmbar_is_reproduced(subset):
     published = llmbar(f"{subset}/published_statistics.json")[0]
     assert len(published) == 19
     for name, figures in published.items():
-        mine = llmbar_figures(*recorded(subset, name)[1], recorded(subset, name)[2])
-        assert set(mine) == set(figures)
+        own = llmbar_figures(*recorded(subset, name)[1], recorded(subset, name)[2])
+        assert set(own) == set(figures)
         for key, value in figures.items():
-            assert mine[key] == (value if isinstance(value, str) else pytest.approx(value, abs=1e-12)), (
+            assert own[key] == (value if isinstance(value, str) else pytest.approx(value, abs=1e-12)), (
                 name,
                 key,
             )
@@ -81,11 +81,11 @@ def test_the_replies_of_llmbar_read_as_upstream_read_them_but_for_one_evaluator(
         last = [r["results"][-1] for r in rows]
         if "score_1" in last[0]:
             continue
-        mine = [
+        own = [
             [by_response(read_choice(x[f"swap = {s}"]["completion"][0]), s) for x in last]
             for s in (False, True)
         ]
-        differ[name] = sum(a != b for old, new in zip(winners, mine) for a, b in zip(old, new))
+        differ[name] = sum(a != b for old, new in zip(winners, own) for a, b in zip(old, new))
     assert {n for n, d in differ.items() if d} == {"PaLM2/CoT"} and differ["PaLM2/CoT"] > 5
 
 
@@ -159,7 +159,7 @@ def responses(seed, slope, favour, n=60):
 
 
 def test_intervals_hold_the_slope_and_the_gap_that_were_put_in():
-    held = np.zeros(2)
+    covered = np.zeros(2)
     for seed in range(80):
         rows = responses(seed, 0.1, 0.3, n=30)
         c = {k: [r[k] for r in rows] for k in rows[0]}
@@ -174,8 +174,8 @@ def test_intervals_hold_the_slope_and_the_gap_that_were_put_in():
                 rng=seed,
             ),
         )
-        held += [e.low <= t <= e.high for e, t in zip(found, (0.1, 0.3))]
-    assert all(0.87 <= h <= 0.995 for h in held / 80), held / 80
+        covered += [e.low <= t <= e.high for e, t in zip(found, (0.1, 0.3))]
+    assert all(0.87 <= h <= 0.995 for h in covered / 80), covered / 80
 
 
 def test_a_fair_judge_shows_nothing_and_order_does_not_matter():

@@ -116,10 +116,10 @@ def test_own_model_in_the_same_table(tmp_path, server):
         "baseline:rules",
         "baseline:template",
     }
-    mine = board.filter(model="good").rows[0]
+    own_row = board.filter(model="good").rows[0]
     assert (
-        mine.cost_per_1000.value == pytest.approx(1000 * (10 * 1 + 5 * 2) / 1e6)
-        and mine.speed.mean_s.value > 0
+        own_row.cost_per_1000.value == pytest.approx(1000 * (10 * 1 + 5 * 2) / 1e6)
+        and own_row.speed.mean_s.value > 0
     )
     assert "openai:good" in done.stdout and len(server.bodies) == 2
     run(
@@ -289,9 +289,9 @@ def test_a_key_that_is_refused_ends_the_run_and_stands_nowhere(tmp_path, server,
         "r",
     )
     done = run(tmp_path, *words, code=2)
-    asked = Counter(json.loads(body)["model"] for body in server.bodies)
-    assert "openai:denied: the key is refused" in done.stderr and asked["denied"] == 1
-    assert asked["good"] == 0 or as_judge, "answers continue only while the first verdict is awaited"
+    counts = Counter(json.loads(body)["model"] for body in server.bodies)
+    assert "openai:denied: the key is refused" in done.stderr and counts["denied"] == 1
+    assert counts["good"] == 0 or as_judge, "answers continue only while the first verdict is awaited"
     secret = endpoint.KEY.encode()
     assert secret not in everything(tmp_path) and endpoint.KEY not in done.stdout + done.stderr
     assert secret[3:] not in everything(tmp_path)
@@ -310,10 +310,10 @@ def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, serve
     assert "answers received are kept" in done.stderr and "No more requests were sent" not in done.stderr
     assert len(server.bodies) > 2, "answers continued meanwhile"
     run(tmp_path, *words, "--judge", "embedded", "--fresh")
-    asked = Counter(json.loads(body)["model"] for body in server.bodies)
-    assert asked["good"] == 6, "every answer is asked for once, however many came before the refusal"
+    counts = Counter(json.loads(body)["model"] for body in server.bodies)
+    assert counts["good"] == 6, "every answer is asked for once, however many came before the refusal"
     # if answers are slower than the opening wait, as many judge calls start as may run at once
-    assert 1 <= asked["denied"] <= (3 if pause else 1)
+    assert 1 <= counts["denied"] <= (3 if pause else 1)
 
 
 def test_an_attack_in_a_response_stays_text(tmp_path, server):
@@ -720,8 +720,12 @@ def test_agreement_on_labels_is_counted_beside_what_needs_no_grader(tmp_path, se
     )
     assert wrong.returncode == 2 and "labels of toxicity, for which no judge can be used" in wrong.stderr
     dead = ("--judge", "openai:denied", "--judge-base-url", server.url, "--limit", 2, "--yes")
-    asked = crmeval("agreement", "xstest-refusal", *dead, cwd=tmp_path)
-    assert asked.returncode == 1 and "gave no verdict" in asked.stderr and "Unclosed" not in asked.stderr
+    done_again = crmeval("agreement", "xstest-refusal", *dead, cwd=tmp_path)
+    assert (
+        done_again.returncode == 1
+        and "gave no verdict" in done_again.stderr
+        and "Unclosed" not in done_again.stderr
+    )
 
 
 def test_agreement_on_labelled_data(tmp_path, server):
@@ -774,14 +778,14 @@ def test_a_budget_reaches_the_workers_of_a_cluster(words, tmp_path, monkeypatch)
     "The documented options of `--engine ray` are accepted; workers share the budget."
     from crmeval.cli.app import main
 
-    asked = []
+    plans = []
 
     def sharded(plan, progress):
-        asked.append(plan)
+        plans.append(plan)
         raise ValueError("enough seen")
 
     monkeypatch.setattr("crmeval.runs.shards.run_sharded", sharded)
-    said = ["run", "--engine", "ray", "--model", "openai:m", "--base-url", "http://127.0.0.1:9/v1", *words]
-    assert main([*said, "--out", str(tmp_path / "r"), "--no-progress"]) == 2
-    told = dict(zip(words[::2], map(float, words[1::2]), strict=True))
-    assert (asked[0].max_usd, asked[0].max_calls) == (told.get("--max-usd"), told.get("--max-calls"))
+    command = ["run", "--engine", "ray", "--model", "openai:m", "--base-url", "http://127.0.0.1:9/v1", *words]
+    assert main([*command, "--out", str(tmp_path / "r"), "--no-progress"]) == 2
+    limits = dict(zip(words[::2], map(float, words[1::2]), strict=True))
+    assert (plans[0].max_usd, plans[0].max_calls) == (limits.get("--max-usd"), limits.get("--max-calls"))

@@ -25,9 +25,9 @@ def text_file(path, text, encoding="utf-8"):
 
 def noted(path):
     "Return the rows of a file and the notes."
-    with reading() as told:
+    with reading() as reader:
         rows = [row for _, row in read_rows(path)]
-    return rows, told.notes
+    return rows, reader.notes
 
 
 PREFACES = (

@@ -420,8 +420,8 @@ def test_bad_files_are_named_with_row_and_column(tmp_path, name):
 
 
 def test_missing_file_folder_and_unreadable_file(tmp_path):
-    for path, told in ((tmp_path / "none.csv", "there is no file"), (tmp_path, "holds nothing; expected")):
-        with pytest.raises(ValueError, match=told):
+    for path, message in ((tmp_path / "none.csv", "there is no file"), (tmp_path, "holds nothing; expected")):
+        with pytest.raises(ValueError, match=message):
             load_file(path, **CHAT)
     locked = put(tmp_path, "locked.csv", GOOD)
     locked.chmod(0)
@@ -533,10 +533,10 @@ def test_noise_never_breaks_the_loader(tmp_path):
 def test_hub_names_use_datasets_without_remote_code(monkeypatch):
     import datasets
 
-    asked = []
+    calls = []
 
     def fake(name, **options):
-        asked.append((name, options))
+        calls.append((name, options))
         if name == "team/none":
             raise ConnectionError("no network here\nsecond line")
         part = datasets.Dataset.from_dict({"chat": ["Customer: Hi."]})
@@ -551,7 +551,7 @@ def test_hub_names_use_datasets_without_remote_code(monkeypatch):
         load_file("hub:team/none:test", **CHAT)
     with pytest.raises(ValueError, match="is not a hub name"):
         load_file("hub:../../etc", **CHAT)
-    assert not any("trust_remote_code" in o for _, o in asked)
+    assert not any("trust_remote_code" in o for _, o in calls)
 
 
 def test_load_any_knows_names_paths_and_their_absence(tmp_path):

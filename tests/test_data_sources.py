@@ -88,8 +88,8 @@ def test_equal_rows_are_equal_samples_wherever_they_lie(desk):
     for name, data in ways(desk):
         assert essence(load_any(data, **TOLD)) == wanted, name
     for name, data in ways(desk):
-        told = {"use_case": "service_call_summary", "columns": TOLD["columns"]}
-        assert essence(stream_file(data, size=5, **told)) == wanted, name
+        options = {"use_case": "service_call_summary", "columns": TOLD["columns"]}
+        assert essence(stream_file(data, size=5, **options)) == wanted, name
 
 
 def test_a_query_runs_once_and_its_line_stands_in_the_manifest(desk, tmp_path):
@@ -158,9 +158,9 @@ def docx(text):
 
     made = Document()
     made.add_paragraph(text)
-    held = io.BytesIO()
-    made.save(held)
-    return held.getvalue()
+    buffer = io.BytesIO()
+    made.save(buffer)
+    return buffer.getvalue()
 
 
 def test_a_folder_of_documents_goes_on_past_those_that_cannot_be_read(tmp_path):
@@ -171,14 +171,14 @@ def test_a_folder_of_documents_goes_on_past_those_that_cannot_be_read(tmp_path):
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
     with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as z:
         z.writestr("word/document.xml", b"0" * 80_000_000)
-    with reading() as told:
+    with reading() as reader:
         found = load_any(tmp_path, use_cases=["service_call_summary"], columns={"transcript": "text"})
     assert [s.id for s in found] == ["a", "b", "c"]
     assert (
         "where is my parcel" in found[1].inputs["transcript"] and "alert" not in found[2].inputs["transcript"]
     )
-    assert any("2 of 5 files were not read" in note and "broken.pdf" in note for note in told.notes), (
-        told.notes
+    assert any("2 of 5 files were not read" in note and "broken.pdf" in note for note in reader.notes), (
+        reader.notes
     )
 
 
@@ -205,17 +205,17 @@ def test_rows_stream_and_are_never_held_at_once(tmp_path):
 
 
 def test_a_long_csv_is_never_held_at_once(tmp_path):
-    said = 'Customer: the lamp "hums", again; and I want my money back.\nAgent: I see. ' * 80
+    text = 'Customer: the lamp "hums", again; and I want my money back.\nAgent: I see. ' * 80
     with open(tmp_path / "big.csv", "w", encoding="utf-8", newline="") as f:
         written = csv.writer(f, delimiter=";")
         written.writerow(["id", "transcript"])
-        written.writerows([f"c{k}", f"{k} {said}"] for k in range(4_000))
+        written.writerows([f"c{k}", f"{k} {text}"] for k in range(4_000))
     tracemalloc.start()
     found = stream_file(tmp_path / "big.csv", use_case="service_call_summary", size=500)
     n = sum(s.inputs["transcript"].startswith(f"{k} Customer") for k, s in enumerate(found))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert n == 4_000 and peak < n * len(said) / 2, f"{peak:,} bytes"
+    assert n == 4_000 and peak < n * len(text) / 2, f"{peak:,} bytes"
 
 
 def test_a_frame_or_a_query_is_data_of_a_run(desk, tmp_path):
@@ -256,12 +256,12 @@ def test_what_comes_once_gives_the_samples_of_a_list(few, monkeypatch):
     for name, made in _coming_forms(rows).items():
         assert [(s.id, dict(s.inputs)) for s in select_samples(made())] == expected, name
         assert len(select_samples(made(), limit=4)) == 4, name
-    for wrong, told in (
+    for wrong, message in (
         (7, "row 24"),
         ({"id": "c1", **fields}, "row 24"),
         (dict(rows[2]), "'c2' is already"),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             select_samples(iter([*rows, wrong]))
     with pytest.raises(ValueError, match="no sample|no rows"):
         select_samples(iter([]))

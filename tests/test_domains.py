@@ -72,8 +72,8 @@ def test_the_two_wordings_differ_in_words_alone():
 
 
 def test_the_sheet_says_what_the_set_cannot_tell():
-    told = sheet("domains")
-    assert "42 invented cases of 7 domains" in told and "Limits:" in told and "{" not in told
+    text = sheet("domains")
+    assert "42 invented cases of 7 domains" in text and "Limits:" in text and "{" not in text
     with pytest.raises(ValueError, match="the domains have no sample of update_crm_info"):
         load_any("domains", use_cases=["update_crm_info"])
     with pytest.raises(ValueError, match="did you mean 'domains'"):
@@ -163,8 +163,8 @@ def test_a_confusion_that_is_planted_never_raises_the_score():
 
 def test_recall_counts_the_terms_of_the_key_facts():
     facts = ["The excess is 350 pounds.", "The premium is 612 pounds."]
-    said = term_recall("Your policy excess is 350.", key_facts=facts, glossary="insurance")
-    assert said.fraction == 0.5 and [e.text for e in said.evidence if not e.fine] == ["premium"]
+    score = term_recall("Your policy excess is 350.", key_facts=facts, glossary="insurance")
+    assert score.fraction == 0.5 and [e.text for e in score.evidence if not e.fine] == ["premium"]
     assert term_recall("x", key_facts=[], glossary="insurance").status == "undefined"
 
 
@@ -243,9 +243,9 @@ def test_a_run_of_the_domains_prints_the_difference_and_its_slices(tmp_path, cap
             "--json",
         ]
     )
-    told = json.loads(capsys.readouterr().out)
-    assert code == 0 and {r["column"] for r in told["slices"]} == {"domain", "wording"}
-    first, *others = told["robustness"]
+    document = json.loads(capsys.readouterr().out)
+    assert code == 0 and {r["column"] for r in document["slices"]} == {"domain", "wording"}
+    first, *others = document["robustness"]
     assert (first["group"], first["pairs"], first["status"]) == ("all", 7, "ok")
     assert {r["status"] for r in others} == {"undefined"} and len(others) >= 3
     assert main(["report", str(out)]) == 0

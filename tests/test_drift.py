@@ -160,7 +160,7 @@ def test_weeks_that_follow_each_other_are_told():
     name = "weeks like the week before, correlation 0.5"
     make, kind, how = benchmark.CALM[name]
     notes = [chart_series("x", benchmark.desk(s, make, **how), kind).notes for s in range(12)]
-    assert sum(any("resemble the weeks before" in n for n in told) for told in notes) >= 8
+    assert sum(any("resemble the weeks before" in n for n in of_run) for of_run in notes) >= 8
 
 
 HOSTILE = ["<script>", "\u202eevil", "x" * 100_000, "known", "", "\x00", "half \ud83d", 7, None, float("nan")]

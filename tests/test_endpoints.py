@@ -45,8 +45,8 @@ class Scripted(BaseHTTPRequestHandler):
         with server.lock:
             server.asked.append((self.path, dict(self.headers), body))
             script = server.script
-            told = script(body) if callable(script) else script[min(len(server.asked), len(script)) - 1]
-        status, out, kind = told if isinstance(told, tuple) else (200, told, None)
+            reply = script(body) if callable(script) else script[min(len(server.asked), len(script)) - 1]
+        status, out, kind = reply if isinstance(reply, tuple) else (200, reply, None)
         raw = out if isinstance(out, bytes) else json.dumps(out).encode()
         self.send_response(status)
         self.send_header("content-type", kind or "application/json")
@@ -345,8 +345,8 @@ def test_parts_in_a_stream(endpoint):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("text", [f"<think>{THOUGHT}", f"[THINK]{THOUGHT}"])
 def test_a_cut_thought_is_a_cut_answer_without_text(endpoint, stream, text):
-    told = events(delta(content=text), delta("length")) if stream else said(text, "length")
-    row = row_of(endpoint, told, stream=stream)
+    reply = events(delta(content=text), delta("length")) if stream else said(text, "length")
+    row = row_of(endpoint, reply, stream=stream)
     assert (row.status, row.text, row.reasoning) == ("truncated", None, THOUGHT)
     assert "before the answer began" in row.error
 
@@ -1034,9 +1034,9 @@ def test_a_dead_address_is_named():
 @pytest.mark.parametrize("stream", [False, True])
 def test_own_headers_come_from_the_environment_and_are_shown_nowhere(endpoint, monkeypatch, stream):
     monkeypatch.setenv("TEAM_TOKEN", "team-secret-424242")
-    told = (401, {"error": {"message": "wrong: team-secret-424242"}}, None)
+    reply = (401, {"error": {"message": "wrong: team-secret-424242"}}, None)
     options = {"base_url": endpoint.url, "headers": {"X-Team": "TEAM_TOKEN"}, "stream": stream}
-    row = row_of(endpoint, told, **options)
+    row = row_of(endpoint, reply, **options)
     assert endpoint.asked[0][1]["X-Team"] == "team-secret-424242"
     client = OpenAIClient("m", **options)
     shown = f"{row} {client!r} {client.settings()} {vars(client)}"
@@ -1183,8 +1183,8 @@ def test_a_client_asks_this_machine_directly(endpoint, monkeypatch, stream):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "nobody.example")
-    told = events(delta(content=ANSWER), delta("stop")) if stream else said(ANSWER)
-    assert row_of(endpoint, told, stream=stream).status == "ok"
+    reply = events(delta(content=ANSWER), delta("stop")) if stream else said(ANSWER)
+    assert row_of(endpoint, reply, stream=stream).status == "ok"
 
 
 # One set of providers for systems, judges and speed
@@ -1230,8 +1230,8 @@ def test_a_refusal_is_read_without_time_to_lose():
 )
 def test_an_address_that_no_line_takes_is_told(words, server, tmp_path, capsys, monkeypatch):
     "With a provider's line the address of a custom gateway would have no effect, so it is an error."
-    said = [server.url if w == "URL" else w for w in words]
-    assert main(["run", *said, "--limit", "1", "--out", str(tmp_path / "r"), "--no-progress"]) == 2
+    command = [server.url if w == "URL" else w for w in words]
+    assert main(["run", *command, "--limit", "1", "--out", str(tmp_path / "r"), "--no-progress"]) == 2
     err = capsys.readouterr().err
     assert "changes nothing: only openai: lines take it" in err and "provider's own" in err
     assert not (tmp_path / "r").exists() and not server.bodies

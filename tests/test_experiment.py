@@ -82,13 +82,13 @@ def test_the_order_in_which_a_store_keeps_the_arms_moves_nobody(unit, first, sec
 
 def test_an_assignment_of_an_earlier_version_changes_no_arm_unasked(tmp_path):
     path = tmp_path / "drafts.json"
-    by_name, given = {"control": 0.5, "new": 0.5}, {"new": 0.5, "control": 0.5}
+    by_name, as_given = {"control": 0.5, "new": 0.5}, {"new": 0.5, "control": 0.5}
     path.write_text(json.dumps({"salt": "drafts", "stages": [by_name]}), encoding="utf-8")
     assert read_assignment(path) == Assignment("drafts", (by_name,))
-    path.write_text(json.dumps({"salt": "drafts", "stages": [by_name, given]}), encoding="utf-8")
+    path.write_text(json.dumps({"salt": "drafts", "stages": [by_name, as_given]}), encoding="utf-8")
     with pytest.raises(ValueError, match="in which arms lay in the order given"):
         read_assignment(path)
-    path.write_text(json.dumps({"salt": "drafts", "stages": [given], "arms_by": "name"}), encoding="utf-8")
+    path.write_text(json.dumps({"salt": "drafts", "stages": [as_given], "arms_by": "name"}), encoding="utf-8")
     assert read_assignment(path).arm("C-17") == Assignment("drafts", (by_name,)).arm("C-17")
 
 
@@ -96,7 +96,7 @@ def test_arms_are_the_same_in_another_process_with_another_hash_seed():
     code = "from crmeval.live.experiment import assign\n" + (
         f"print(''.join(assign(f'Kündin {{i}} 荷', 'größe', {HALVES!r})[0] for i in range(300)))"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code],
         env={
             "PYTHONHASHSEED": "77",
@@ -107,7 +107,7 @@ def test_arms_are_the_same_in_another_process_with_another_hash_seed():
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == "".join(assign(f"Kündin {i} 荷", "größe", HALVES)[0] for i in range(300))
+    assert done.stdout.strip() == "".join(assign(f"Kündin {i} 荷", "größe", HALVES)[0] for i in range(300))
 
 
 @settings(deadline=None, max_examples=50)
@@ -492,15 +492,15 @@ def test_rewards_that_never_came_are_counted(log, lost):
 
 def test_a_policy_s_estimates_hold_the_truth_with_clusters():
     "Customers with several choices each; the rewards of one customer are correlated."
-    held, chance, wanted = 0, np.array([0.7, 0.3]), np.array([0.2, 0.8])
+    covered, chance, wanted = 0, np.array([0.7, 0.3]), np.array([0.2, 0.8])
     for seed in range(300):
         rng = np.random.default_rng(seed)
         who = np.repeat(np.arange(80), 6)
         a = rng.choice(2, len(who), p=chance)
         reward = rng.gamma(1, 1, 80)[who] * np.array([0.5, 1.0])[a]
         found = inverse_propensity(reward, chance[a], wanted[a], clusters=who)
-        held += found.low <= 0.9 <= found.high
-    assert held >= 0.9 * 300
+        covered += found.low <= 0.9 <= found.high
+    assert covered >= 0.9 * 300
 
 
 @pytest.mark.skipif(
@@ -526,7 +526,7 @@ def test_tea_tasting_says_the_same():
     rng = np.random.default_rng(0)
     treated, x, views = rng.random(3000) < 0.4, rng.gamma(2, 1, 3000), 1 + rng.poisson(5, 3000)
     rows = table(0.7 * x + rng.gamma(2, 1, 3000), treated, x=x, views=views, clicks=rng.binomial(views, 0.2))
-    theirs = tt.Experiment(
+    reference = tt.Experiment(
         mean=tt.Mean("y"), adjusted=tt.Mean("y", "x"), ratio=tt.RatioOfMeans("clicks", "views")
     ).analyze(pa.table(rows | {"variant": treated.astype(int)}))
     ours = {
@@ -535,7 +535,7 @@ def test_tea_tasting_says_the_same():
         "ratio": (compare_arms(rows, "clicks", "fixed", per="views"), 1e-9),
     }
     for name, (found, part) in ours.items():
-        other, width = theirs[name], found.high - found.low
+        other, width = reference[name], found.high - found.low
         wanted = [other.effect_size, other.effect_size_ci_lower, other.effect_size_ci_upper]
         assert [found.value, found.low, found.high] == pytest.approx(wanted, abs=part * width), name
         assert found.p == pytest.approx(other.pvalue, abs=max(part, 1e-9))
@@ -551,9 +551,9 @@ def test_ville_has_the_same_boundary():
     rng = np.random.default_rng(1)
     treated = np.arange(4000) % 2
     y = rng.normal(0.1 * treated, 1)
-    theirs = ville.AsymptoticABTest(t_opt=5000).fit(y, treated)
+    reference = ville.AsymptoticABTest(t_opt=5000).fit(y, treated)
     ours = compare_arms(table(y, treated == 1), "y")
-    assert [ours.low, ours.high] == pytest.approx(list(theirs.interval()), abs=0.01)
+    assert [ours.low, ours.high] == pytest.approx(list(reference.interval()), abs=0.01)
 
 
 def test_rows_are_read_once_and_whole():
@@ -585,8 +585,8 @@ def test_days_are_in_the_order_of_time_in_every_form(how):
     day = rng.permutation(np.repeat(np.arange(14), 30))
     side = rng.choice(["control", "new"], len(day))
     rows = {"arm": side.tolist(), "y": (rng.normal(size=len(day)) + day / 5).tolist()}
-    true, told = (daily_looks(rows | {"day": [_written(d, h) for d in day]}, "y") for h in ("number", how))
-    assert [(d.value, d.low, d.n) for d in told.differences] == [
+    true, written = (daily_looks(rows | {"day": [_written(d, h) for d in day]}, "y") for h in ("number", how))
+    assert [(d.value, d.low, d.n) for d in written.differences] == [
         (d.value, d.low, d.n) for d in true.differences
     ]
 
@@ -603,7 +603,11 @@ def test_what_is_no_day_is_told(wrong):
 def test_a_covariate_that_is_the_outcome_decides_nothing(method, scale, shift):
     y = np.random.default_rng(8).normal(size=120)
     rows = {"arm": ["control", "new"] * 60, "y": y.tolist(), "x": (y * scale + shift).tolist()}
-    said = compare_arms(rows, "y", method, "x")
-    assert (said.low, said.high, said.p) == (None, None, None) or said.low < 0 < said.high
+    difference = compare_arms(rows, "y", method, "x")
+    assert (difference.low, difference.high, difference.p) == (
+        None,
+        None,
+        None,
+    ) or difference.low < 0 < difference.high
     same = compare_arms(rows | {"y": [0.1 + 0.2] * 120}, "y", method)
     assert (same.low, same.p) == (None, None)

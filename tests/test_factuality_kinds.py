@@ -21,9 +21,9 @@ Agent: We waive the fee of 15 euros. We apologise for the delay."""
 
 @pytest.mark.parametrize("sample", load_demo(), ids=lambda s: s.id)
 def test_every_sentence_of_a_source_is_supported_by_it(sample):
-    said = sentences(sample.source)
-    verdicts = EmbeddedJudge().supported(said, source=sample.source)
-    assert [s for s, v in zip(said, verdicts, strict=True) if v.yes is not True] == []
+    texts = sentences(sample.source)
+    verdicts = EmbeddedJudge().supported(texts, source=sample.source)
+    assert [s for s, v in zip(texts, verdicts, strict=True) if v.yes is not True] == []
 
 
 @pytest.mark.parametrize("sample", load_demo()[::8], ids=lambda s: s.id)

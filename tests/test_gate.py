@@ -58,9 +58,9 @@ def test_a_release_that_fell_is_stopped_with_the_reason_and_the_samples(runs, tm
         *("gate", runs / "lead", "--against", runs / "both", "--base-client", "reference"),
         *("--junit", xml, "--markdown", page, "--samples", "3", "--json"),
     )
-    told = json.loads(out)
-    assert code == told["exit_code"] == 1 and not told["opens"]
-    falls = told["verdicts"][0]["samples"]
+    document = json.loads(out)
+    assert code == document["exit_code"] == 1 and not document["opens"]
+    falls = document["verdicts"][0]["samples"]
     gaps = [f["run"] - f["base"] for f in falls]
     assert len(falls) == 3 and gaps == sorted(gaps) and gaps[-1] < 0
     assert "failed: accuracy" in err and "allowed 0.1" in err
@@ -138,9 +138,9 @@ def test_names_of_the_data_do_nothing():
     found = gate(*runs, most=30)
     xml, page, text = gate_junit(found), gate_markdown(found), str(found)
     assert len(ElementTree.fromstring(xml.encode("utf-8")).findall(".//failure")) == 1
-    for said in (xml, page, text):
-        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800\ufffe]", said) and len(said) < 20_000
-        assert "SECRET" not in said
+    for output in (xml, page, text):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800\ufffe]", output) and len(output) < 20_000
+        assert "SECRET" not in output
     lines = page.splitlines()
     assert not [x for x in lines if x.startswith("#") and "the gate stays closed" not in x]
     outside = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", page)
@@ -225,9 +225,9 @@ def test_no_policy_of_any_shape_ends_in_anything_but_words(tmp_path):
         rule = {draw.choice(keys): draw.choice(values) for _ in range(draw.randint(0, 3))}
         rule |= {"metric": draw.choice([*gate_names(), *map(str, values)])} if draw.random() < 0.9 else {}
         tops = {draw.choice(["undefined", "samples", "left_out", "certainty", "x"]): draw.choice(values)}
-        said = {"rules": [rule]} | (tops if draw.random() < 0.3 else {})
+        settings = {"rules": [rule]} | (tops if draw.random() < 0.3 else {})
         try:
-            policy = make_gate_policy(said)
+            policy = make_gate_policy(settings)
         except ValueError as e:
             assert len(str(e)) < 1500 and "\n" not in str(e)
         else:

@@ -37,9 +37,9 @@ def ticket_of(messages):
 
 def verdicts_for(messages):
     "Return an entry for each sentence of the request; the second claim is wrong."
-    asked = messages[1]["content"].rpartition("<<<BEGIN sentences")[2]
-    wrong = [line for line in asked.splitlines() if "17 May" in line]
-    numbers = [int(m[1]) for m in NUMBERED.finditer(asked)]
+    sentence_block = messages[1]["content"].rpartition("<<<BEGIN sentences")[2]
+    wrong = [line for line in sentence_block.splitlines() if "17 May" in line]
+    numbers = [int(m[1]) for m in NUMBERED.finditer(sentence_block)]
     bad = {int(NUMBERED.match(line)[1]) for line in wrong}
     return [
         {"number": n, "reason": "looked", "category": "entity" if n in bad else "no_error"} for n in numbers
@@ -56,14 +56,14 @@ class Endpoint:
 
     async def chat(self, messages, **options):
         self.sent.append(options)
-        if self.refuses and (said := self.refuses(options)):
-            status, text = said
+        if self.refuses and (reply := self.refuses(options)):
+            status, text = reply
             raise CallFailed(f"HTTP {status}: {text}", http_status=status, retryable=status >= 500)
         honest = {"ticket": ticket_of(messages), "verdicts": verdicts_for(messages)}
-        said = self.reply(honest) if self.reply else json.dumps(honest)
-        if isinstance(said, CallFailed):
-            raise said
-        return said if not isinstance(said, str) else Completion(said, usage=Usage(9, 9))
+        reply = self.reply(honest) if self.reply else json.dumps(honest)
+        if isinstance(reply, CallFailed):
+            raise reply
+        return reply if not isinstance(reply, str) else Completion(reply, usage=Usage(9, 9))
 
 
 def judged(endpoint, **options):
@@ -258,9 +258,9 @@ def test_a_whole_reply_that_says_it_was_cut_is_read():
 
 
 def test_facts_of_a_cut_reply():
-    asked = facts_request(SOURCE, 5)
-    cut = f'{{"ticket": "{asked.ticket}", "facts": ["The line is dead.", "A technician com'
-    assert read_facts(asked, cut, cut=True) == ["The line is dead."]
+    request = facts_request(SOURCE, 5)
+    cut = f'{{"ticket": "{request.ticket}", "facts": ["The line is dead.", "A technician com'
+    assert read_facts(request, cut, cut=True) == ["The line is dead."]
 
 
 def test_a_judge_that_takes_too_long_says_what_helps():

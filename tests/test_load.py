@@ -300,11 +300,13 @@ def test_quantiles_agree_with_the_llmperf_summaries():
             left_out.get("api_error", 0) == int(published["results_number_errors"])
             and len(kept) == published["results_num_completed_requests"]
         )
-        for name, theirs in ("service_s", "end_to_end_latency_s"), ("ttft_s", "ttft_s"):
+        for name, published_name in ("service_s", "end_to_end_latency_s"), ("ttft_s", "ttft_s"):
             for p, e in percentiles(
                 timings(kept)[name], quantiles=(0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
             ).items():
-                assert e.value == pytest.approx(published[f"results_{theirs}_quantiles_{p}"], rel=1e-9), (
+                assert e.value == pytest.approx(
+                    published[f"results_{published_name}_quantiles_{p}"], rel=1e-9
+                ), (
                     run,
                     name,
                     p,

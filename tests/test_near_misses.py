@@ -87,8 +87,8 @@ def test_a_mark_is_not_taken_from_the_word_that_leads_to_it(said, claim):
 
 
 def test_working_days_are_no_opposite_of_a_failure():
-    said = ["The pump failed last night.", "The new pump takes 2 working days.", "Keep the failed pump."]
-    assert EmbeddedJudge().stated(["The failed pump must be kept."], sentences=said)[0].yes is True
+    texts = ["The pump failed last night.", "The new pump takes 2 working days.", "Keep the failed pump."]
+    assert EmbeddedJudge().stated(["The failed pump must be kept."], sentences=texts)[0].yes is True
 
 
 @pytest.mark.parametrize("n", [1, 3, 5, 11])

@@ -52,10 +52,10 @@ def test_one_sentence_in_another_language_is_not_passed_over(said):
 
 
 def test_english_is_still_judged():
-    for said in (ENGLISH, ENGLISH.upper(), f"Dear Zoë Müller,\n\n{ENGLISH}\n\nKind regards\nJosé Łukasz"):
-        assert factuality(said, source=SOURCE).points is not None
-        assert toxicity(said).label == "clean"
-        assert check_instruction(said, instruction={"kind": "no_superlatives"}) == ""
+    for text in (ENGLISH, ENGLISH.upper(), f"Dear Zoë Müller,\n\n{ENGLISH}\n\nKind regards\nJosé Łukasz"):
+        assert factuality(text, source=SOURCE).points is not None
+        assert toxicity(text).label == "clean"
+        assert check_instruction(text, instruction={"kind": "no_superlatives"}) == ""
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,10 @@ def test_from_a_file_to_a_report(tmp_path, capsys, monkeypatch):
         "r",
         "--no-progress",
     )
-    code, said = here(capsys, monkeypatch, tmp_path, *words)
-    assert code and "unknown use case 'churn note'" in said and not (tmp_path / "r").exists()
-    code, said = here(capsys, monkeypatch, tmp_path, *words, "--own-use-cases", "mine.json")
-    assert not code, said
+    code, output = here(capsys, monkeypatch, tmp_path, *words)
+    assert code and "unknown use case 'churn note'" in output and not (tmp_path / "r").exists()
+    code, output = here(capsys, monkeypatch, tmp_path, *words, "--own-use-cases", "mine.json")
+    assert not code, output
     (tmp_path / "mine.json").unlink()
     report = crmeval("report", "r", cwd=tmp_path)
     assert report.returncode == 0 and "Churn Note" in (tmp_path / "r" / "report.html").read_text(
@@ -85,8 +85,8 @@ def test_from_a_file_to_a_report(tmp_path, capsys, monkeypatch):
 
 def test_a_file_that_cannot_work_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.json").write_text(json.dumps([{**CHURN, "prompt": "Say something."}]))
-    code, said = here(capsys, monkeypatch, tmp_path, "run", "--own-use-cases", "mine.json")
-    assert code and "mine.json: use case 'sales_churn_note': prompt fills no field in braces" in said
+    code, output = here(capsys, monkeypatch, tmp_path, "run", "--own-use-cases", "mine.json")
+    assert code and "mine.json: use case 'sales_churn_note': prompt fills no field in braces" in output
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def plan_of(folder, judge, **change):
     folder.mkdir()
     path = folder / "mine.json"
     path.write_text(json.dumps([{**CHURN, **change}]), encoding="utf-8")
-    asked = {"data": [churn_note(2), churn_note(3)], "models": [Paid("a"), Paid("b")]}
-    return {**asked, "judge": judge, "own_use_cases": str(path), "out": folder / "run"}
+    settings = {"data": [churn_note(2), churn_note(3)], "models": [Paid("a"), Paid("b")]}
+    return {**settings, "judge": judge, "own_use_cases": str(path), "out": folder / "run"}
 
 
 def test_a_whole_run_knows_what_only_its_plan_says(tmp_path):

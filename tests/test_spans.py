@@ -54,8 +54,10 @@ def test_a_reply_is_a_trace_with_a_span_for_each_step(trail):
 def test_no_word_of_the_reply_leaves_unless_it_is_asked_for(trail):
     lines = "\n".join(otlp_lines(spans_of(trail.records())))
     assert not any(word in lines for word in ("pump", "Marisol", "Wanda", "901820", "Write to"))
-    asked = "\n".join(otlp_lines(spans_of(trail.records(), content=True)))
-    assert "pump" in asked and not any(word in asked for word in ("Marisol", "Quintero", "Varga", "901820"))
+    with_content = "\n".join(otlp_lines(spans_of(trail.records(), content=True)))
+    assert "pump" in with_content and not any(
+        word in with_content for word in ("Marisol", "Quintero", "Varga", "901820")
+    )
 
 
 def test_a_failed_call_is_an_error_of_its_trace(trail):

@@ -81,8 +81,8 @@ def test_an_opened_run_has_the_same_profile(small):
     probes = {p.id: p for a in ("safety", "privacy", "truthfulness") for p in load_probes(a)}
     for s in again.samples:
         if is_probe(s):
-            mine, shipped = sample_probe(s), probes[s.id]
-            assert (mine.prompt, mine.secrets, mine.correct, mine.expect) == (
+            opened, shipped = sample_probe(s), probes[s.id]
+            assert (opened.prompt, opened.secrets, opened.correct, opened.expect) == (
                 shipped.prompt,
                 shipped.secrets,
                 shipped.correct,

@@ -373,8 +373,8 @@ def test_agreement(kind, said, source, agree):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_value_agrees_with_itself(kind):
-    for said, source, _ in KINDS[kind]:
-        for text in said, source:
+    for claim, source, _ in KINDS[kind]:
+        for text in claim, source:
             found = values(text)
             assert not missing_values(text, text)
             assert all(same_value(v, v) for v in found)
@@ -383,8 +383,8 @@ def test_each_value_agrees_with_itself(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_agreement_has_no_direction(kind):
-    for said, source, _ in KINDS[kind]:
-        for a in values(said):
+    for claim, source, _ in KINDS[kind]:
+        for a in values(claim):
             for b in values(source):
                 assert same_value(a, b) == same_value(b, a)
 

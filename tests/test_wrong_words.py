@@ -368,8 +368,8 @@ def test_a_full_disk_behind_standard_output_is_told_in_words(unbuffered, tmp_pat
 @pytest.mark.parametrize("width", ["0", "1", "12"])
 def test_help_in_a_terminal_without_width_is_not_empty(width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", width)
-    code, said, _ = typed(capsys, "--help")
-    assert code == 0 and "run" in said and "exit" in said and len(said) > 1000
+    code, output, _ = typed(capsys, "--help")
+    assert code == 0 and "run" in output and "exit" in output and len(output) > 1000
 
 
 def test_more_calls_at_once_than_a_machine_can_hold(tmp_path, monkeypatch, capsys):
@@ -400,19 +400,19 @@ def test_a_place_without_documents_leaves_no_index(capsys, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     place = Path("kb")
     (place / "inner").mkdir(parents=True)
-    for held, said in (
+    for files, message in (
         ({}, "kb holds no files"),
         ({".hidden.md": "A."}, "kb holds no files"),
         ({"inner/a.zip": "x", "b": "x", "c.xls": "x"}, "the first of 3 files, b is of no known kind"),
         ({"note.txt": "", "page.html": ""}, "the first of 2 files, note.txt is empty"),
         ({"torn.docx": "no archive"}, "torn.docx is broken"),
     ):
-        for name, text in held.items():
+        for name, text in files.items():
             (place / name).write_text(text)
         code, out, error = typed(capsys, "index", place, "--out", "made.sqlite")
-        assert code == 2 and not out and said in error and "expected files that end in .txt, .md" in error
-        assert not list(tmp_path.glob("made*")), held
-        for name in held:
+        assert code == 2 and not out and message in error and "expected files that end in .txt, .md" in error
+        assert not list(tmp_path.glob("made*")), files
+        for name in files:
             (place / name).unlink()
 
 

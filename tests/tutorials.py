@@ -74,10 +74,10 @@ def with_what_they_need(distributions: list[str]) -> set[str]:
             continue
         found.add(name)
         try:
-            asked = [Requirement(line) for line in metadata.requires(name) or []]
+            required = [Requirement(line) for line in metadata.requires(name) or []]
         except metadata.PackageNotFoundError:
             continue
-        waiting += [r.name for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})]
+        waiting += [r.name for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
     return found
 
 
@@ -87,7 +87,7 @@ class NotNamed:
     def __init__(self, extras: set[str]):
         lists = requirements()
         named = [d for extra in {"", *extras} for d in lists[extra]]
-        others = {d for asked in lists.values() for d in asked} - set(named)
+        others = {d for listed in lists.values() for d in listed} - set(named)
         brought = {m for d in with_what_they_need(named) for m in modules_of(d)}
         self.refused = {m for d in others for m in modules_of(d)} - brought
 
@@ -167,6 +167,6 @@ def ran(path: Path) -> bool:
     except Exception:
         print(shell.prettytb(fname=path), file=sys.stderr)
         return False
-    if told := what_differs(stored, printed(notebook)):
-        print(f"{path.name} {told}", file=sys.stderr)
-    return not told
+    if difference := what_differs(stored, printed(notebook)):
+        print(f"{path.name} {difference}", file=sys.stderr)
+    return not difference

@@ -182,8 +182,8 @@ def unsupported(response: str, source: str) -> list[str]:
 
 
 def private(text: str) -> list[str]:
-    given = [leak.how for leak in leaks(text, secrets=["4471"])]
-    return given + [span.text_in(text) for span in find_pii(text, known=["Ana Lopes"], min_score=0.5)]
+    kinds = [leak.how for leak in leaks(text, secrets=["4471"])]
+    return kinds + [span.text_in(text) for span in find_pii(text, known=["Ana Lopes"], min_score=0.5)]
 
 
 def compare_on_the_demo_set(folder: Path) -> str:

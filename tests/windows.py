@@ -49,14 +49,14 @@ class Windows:
         page.set_viewport_size(viewport)
         still = {"reduced_motion": "no-preference", "forced_colors": "none"}
         page.emulate_media(media="screen", color_scheme=color_scheme, **still)
-        for event, heard in listeners.items():
-            page.on(event, heard)
+        for event, listener in listeners.items():
+            page.on(event, listener)
         self.heard[page] = listeners
         return page
 
     def give_back(self, page):
-        for event, heard in self.heard.pop(page).items():
-            page.remove_listener(event, heard)
+        for event, listener in self.heard.pop(page).items():
+            page.remove_listener(event, listener)
         self.free.append(page)
 
 
