@@ -107,13 +107,13 @@ async def call(app, body):
 PLAIN = {"prompt": ["masking"], "answer": ["demasking"], "masking": {"detect": False}}
 
 
-def kept(found, calls, plain, said):
+def kept(found, calls, plain, template):
     "Write the measurements so far."
     flat = [row["mb"] for row in found if row["calls"] >= calls // 2]
     growth = round(flat[-1] - flat[0], 1) if len(flat) > 1 else None
     results = {
         "calls": calls,
-        "text": said,
+        "text": template,
         "nothing searched for": plain,
         "rows": found,
         "growth of the second half, MB": growth,

@@ -44,7 +44,7 @@ def passages(words, drawn):
         yield {**passage, "product": f"P{n % 50}", "allowed": "staff" if n % 10 == 0 else "*"}
 
 
-def timed_searches(index, rng, words, drawn, count, size, **given):
+def timed_searches(index, rng, words, drawn, count, size, **options):
     "Return (wall clock, CPU) milliseconds of each search."
     spent = []
     for _ in range(count):
@@ -52,7 +52,7 @@ def timed_searches(index, rng, words, drawn, count, size, **given):
         picked = rng.permutation(row[row > 60])[:size]
         query = " ".join(words[i] for i in picked)
         start, busy = time.perf_counter(), time.process_time()
-        index.search(query, 10, **given)
+        index.search(query, 10, **options)
         spent.append((1000 * (time.perf_counter() - start), 1000 * (time.process_time() - busy)))
     return spent
 

@@ -113,14 +113,14 @@ class Server(ThreadingHTTPServer):
         self.has_none, self.url = False, f"http://127.0.0.1:{self.server_port}/v1"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
-    def begin(self, told):
+    def begin(self, request):
         name = f"batch_{len(self.batches)}"
         self.batches[name] = {
             "id": name,
             "object": "batch",
             "created_at": 2_000_000_000,
             "status": "validating",
-            **{k: told[k] for k in ("input_file_id", "endpoint", "metadata", "completion_window")},
+            **{k: request[k] for k in ("input_file_id", "endpoint", "metadata", "completion_window")},
         }
         return 200, self.batches[name]
 
@@ -142,9 +142,9 @@ class Server(ThreadingHTTPServer):
             batch["error_file_id"] = self._keep(errors) if errors else None
             batch["status"] = status
 
-    def begin_messages(self, asked):
+    def begin_messages(self, requests):
         name = f"msgbatch_{len(self.batches)}"
-        self.batches[name] = {"id": name, "status": "in_progress", "n": len(asked), "asked": asked}
+        self.batches[name] = {"id": name, "status": "in_progress", "n": len(requests), "asked": requests}
         return message_batch(self.batches[name])
 
     def finish_messages(self, gone=0):

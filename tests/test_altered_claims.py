@@ -149,7 +149,7 @@ def test_only_neighbours_in_frequency_agree(a, b):
 
 
 @pytest.mark.parametrize(
-    ("said", "claim"),
+    ("sentence", "claim"),
     [
         ("The desk top is slightly tilted.", "The desk top may be slightly tilted."),  # says less
         ("Until then staff must enter no grades.", "Staff must not enter grades until then."),
@@ -161,8 +161,8 @@ def test_only_neighbours_in_frequency_agree(a, b):
         ("Nearly half of the seats are gone.", "Some 46 % of the seats are gone."),
     ],
 )
-def test_what_says_the_same_or_less_is_left_alone(said, claim):
-    assert near_miss(claim, [said], [0]) is None
+def test_what_says_the_same_or_less_is_left_alone(sentence, claim):
+    assert near_miss(claim, [sentence], [0]) is None
 
 
 def test_may_the_month_is_no_permission():

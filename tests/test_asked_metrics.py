@@ -124,7 +124,7 @@ def test_views_of_a_plan(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("fluensy", "--metric is 'fluensy', expected some of factuality"),
         ("fluensy", "did you mean 'fluency'?"),
@@ -134,9 +134,9 @@ def test_views_of_a_plan(tmp_path):
         ("", "--metric is '', expected some of factuality"),
     ],
 )
-def test_a_wrong_name_is_told(word, said, tmp_path, capsys):
+def test_a_wrong_name_is_told(word, message, tmp_path, capsys):
     code = main(["run", "--baselines", "--metric", word, "--out", str(tmp_path / "r"), "--no-progress"])
-    assert code and said in capsys.readouterr().err and not (tmp_path / "r").exists()
+    assert code and message in capsys.readouterr().err and not (tmp_path / "r").exists()
 
 
 def test_a_metric_without_a_sample_is_refused(tmp_path):

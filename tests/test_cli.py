@@ -343,7 +343,7 @@ def test_an_attack_in_a_response_stays_text(tmp_path, server):
 
 
 @pytest.mark.parametrize(
-    "words,said",
+    "words,message",
     [
         (("--use-case", "poetry"), "unknown use case 'poetry'; known: service_conversation_summary"),
         (("--use-case", "Call Summary"), "could be any of: service_call_summary, sales_call_summary"),
@@ -359,9 +359,9 @@ def test_an_attack_in_a_response_stays_text(tmp_path, server):
         (("--base-url", "ftp://x", "--model", "openai:m"), "ftp://x"),
     ],
 )
-def test_wrong_words_end_in_one_sentence(tmp_path, words, said):
+def test_wrong_words_end_in_one_sentence(tmp_path, words, message):
     done = run(tmp_path, *words, code=2)
-    assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -372,7 +372,7 @@ def test_a_missing_key_is_told_before_anything_happens(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name,text,said",
+    "name,text,message",
     [
         ("empty.csv", "", "empty"),
         ("columns.csv", "a,b\n1,2\n", "the columns are a, b"),
@@ -385,10 +385,10 @@ def test_a_missing_key_is_told_before_anything_happens(tmp_path):
         ("bytes.csv", None, ""),
     ],
 )
-def test_a_bad_file_is_refused_by_row_and_column(tmp_path, name, text, said):
+def test_a_bad_file_is_refused_by_row_and_column(tmp_path, name, text, message):
     (tmp_path / name).write_bytes(b"\xff\xfe\x00\x01" if text is None else text.encode())
     done = run(tmp_path, "--data", name, "--use-case", CASE, code=2)
-    assert name.split(".")[0] in done.stderr and said in done.stderr, done.stderr
+    assert name.split(".")[0] in done.stderr and message in done.stderr, done.stderr
 
 
 def test_own_file_with_its_own_columns(tmp_path):

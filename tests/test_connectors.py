@@ -134,9 +134,9 @@ def test_a_token_that_ended_is_fetched_again_and_before_its_end(server):
     assert caught.value.status == 401 and SECRET not in str(caught.value) + repr(crm)
 
 
-@pytest.mark.parametrize("said, waited", [("7", 7), (formatdate(1_800_000_009, usegmt=True), 9)])
-def test_the_wait_that_the_server_names_is_taken(server, said, waited):
-    answers = [(429, {"Retry-After": said}, {}), SOME]
+@pytest.mark.parametrize("header, waited", [("7", 7), (formatdate(1_800_000_009, usegmt=True), 9)])
+def test_the_wait_that_the_server_names_is_taken(server, header, waited):
+    answers = [(429, {"Retry-After": header}, {}), SOME]
     crm, clock = made(server, lambda *_: answers.pop(0), options={"per_second": 1000})
     assert len(list(crm.rows("cases"))) == 1
     assert abs(clock.slept[0] - waited) < 0.01 or abs(sum(clock.slept) - waited) < 0.01

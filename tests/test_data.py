@@ -106,11 +106,12 @@ TALK, CALL = "service_conversation_summary", "service_call_summary"
 
 
 @pytest.mark.parametrize(
-    "wanted, said, why", [(None, True, ""), ([TALK], False, ""), ([TALK, CALL], True, f"no sample of {CALL}")]
+    "wanted, has_column, why",
+    [(None, True, ""), ([TALK], False, ""), ([TALK, CALL], True, f"no sample of {CALL}")],
 )
-def test_a_file_is_read_once(monkeypatch, tmp_path, wanted, said, why):
+def test_a_file_is_read_once(monkeypatch, tmp_path, wanted, has_column, why):
     path, read, rows = tmp_path / "own.jsonl", [], data.read_rows
-    row = {"id": "1", "conversation": "Customer: Hello."} | ({"use_case": TALK} if said else {})
+    row = {"id": "1", "conversation": "Customer: Hello."} | ({"use_case": TALK} if has_column else {})
     write_jsonl([row], path)
     for module in (data, own_data):
         monkeypatch.setattr(module, "read_rows", lambda spec: read.append(spec) or rows(spec))

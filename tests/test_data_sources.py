@@ -124,7 +124,7 @@ def test_values_of_a_database_are_told_as_a_model_should_read_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line, told",
+    "line, message",
     [
         ("sql:", "names no catalogue"),
         ("sql:{desk}/desk.yaml", "has no SQL"),
@@ -137,10 +137,10 @@ def test_values_of_a_database_are_told_as_a_model_should_read_them(tmp_path):
         ("sql:{desk}/cases.jsonl#SELECT 1", "cases.jsonl"),
     ],
 )
-def test_wrong_lines_are_told_and_leave_no_folder(desk, tmp_path, capsys, line, told):
+def test_wrong_lines_are_told_and_leave_no_folder(desk, tmp_path, capsys, line, message):
     words = ["run", "--data", line.format(desk=desk), "--use-case", "service_call_summary"]
     assert main([*words, "--out", str(tmp_path / "r"), "--no-progress"]) == 2
-    assert told in capsys.readouterr().err and not (tmp_path / "r").exists()
+    assert message in capsys.readouterr().err and not (tmp_path / "r").exists()
 
 
 def test_a_row_that_is_no_sample_is_named_by_its_number(desk):

@@ -115,7 +115,7 @@ def test_a_canary_is_recognised_however_it_is_written(alter):
 
 
 @pytest.mark.parametrize(
-    "settings, told",
+    "settings, message",
     [
         ({"on_atack": "mark"}, "did you mean 'on_attack'"),
         ({"in_passages": "quarantin"}, "did you mean 'quarantine'"),
@@ -124,8 +124,8 @@ def test_a_canary_is_recognised_however_it_is_written(alter):
         ("block", "expected settings by name"),
     ],
 )
-def test_a_wrong_policy_is_told(settings, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_wrong_policy_is_told(settings, message):
+    with pytest.raises(ValueError, match=message):
         defence_policy(settings)
 
 

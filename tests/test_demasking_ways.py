@@ -195,16 +195,16 @@ def test_signs_around_a_whole_placeholder_are_the_sentences(around):
 
 
 @pytest.mark.parametrize(
-    "said", [r"[\"{}\"]", r"Dear\n\n{}, hello", r"\t{}", r"<x id=\"{}\"/>", r"\\{}", "{{{{{}|a}}}}"]
+    "template", [r"[\"{}\"]", r"Dear\n\n{}, hello", r"\t{}", r"<x id=\"{}\"/>", r"\\{}", "{{{{{}|a}}}}"]
 )
-def test_escapes_of_json_stay_whole(said):
+def test_escapes_of_json_stay_whole(template):
     with MaskingSession() as session:
         mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
         form = next(f for f in session.vault.forms() if f.value == "Ottilie Brandvik")
-        answer = '{"text": "' + said.format(f"PERSON_{form.code}") + '", "n": 1}'
+        answer = '{"text": "' + template.format(f"PERSON_{form.code}") + '", "n": 1}'
         restored = json.loads(demask(answer, session.vault))
         assert form.value in restored["text"] and "PERSON" not in restored["text"] and restored["n"] == 1
-        assert "hello" not in said or restored["text"] == "Dear\n\nOttilie Brandvik, hello"
+        assert "hello" not in template or restored["text"] == "Dear\n\nOttilie Brandvik, hello"
 
 
 def test_a_list_and_the_quotes_of_json_stay():

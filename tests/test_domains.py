@@ -262,7 +262,7 @@ def test_data_without_pairs_say_nothing_of_wordings(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "said, points",
+    "response, points",
     [
         ("The premium is not 410 pounds.", None),
         ("Your premium was never 410 pounds.", None),
@@ -271,6 +271,6 @@ def test_data_without_pairs_say_nothing_of_wordings(tmp_path, capsys):
         ("The premium of 410 pounds is not due yet.", 1),
     ],
 )
-def test_a_figure_that_is_denied_of_a_term_is_not_taken_for_it(said, points):
+def test_a_figure_that_is_denied_of_a_term_is_not_taken_for_it(response, points):
     source = "The excess is 410 pounds, the premium 820 pounds a year."
-    assert term_precision(said, source=source, glossary="insurance").points == points
+    assert term_precision(response, source=source, glossary="insurance").points == points

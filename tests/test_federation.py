@@ -340,9 +340,9 @@ def test_a_text_in_json_is_itself_whatever_other_rows_hold(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
-@pytest.mark.parametrize("held", [b"", b"no database at all" * 9, b"SQLite format 3\x00" + bytes(200)])
-def test_a_file_that_is_no_database_is_told_by_its_source(tmp_path, kind, held):
-    (tmp_path / "x.file").write_bytes(held)
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 9, b"SQLite format 3\x00" + bytes(200)])
+def test_a_file_that_is_no_database_is_told_by_its_source(tmp_path, kind, content):
+    (tmp_path / "x.file").write_bytes(content)
     found = Catalogue.of({"sources": {"crm": {"kind": kind, "address": "x.file"}}}, tmp_path)
     for ask in (found.tables, lambda: found.query("SELECT * FROM crm.cases")):
         try:

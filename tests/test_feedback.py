@@ -129,19 +129,19 @@ def test_a_time_that_is_none_is_told(wrong):
 
 
 @pytest.mark.parametrize(
-    "row, said",
+    "row, message",
     [({}, "has no 'reply', expected feedback of the layer; it has nothing")]
     + [({"id": "r1", "inputs": {}}, "has no 'reply', expected feedback of the layer; it has id, inputs")]
     + [({"reply": "r1"}, "has no 'action'"), ({"reply": "r1", "action": "liked"}, "liked")]
     + [({"reply": "r1", "action": "ignore", "reasons": "[1"}, "row 2"), ({"reply": 1, "action": 2}, "row 2")],
 )
-def test_a_file_that_holds_no_feedback_is_told_with_its_row(row, said, tmp_path):
+def test_a_file_that_holds_no_feedback_is_told_with_its_row(row, message, tmp_path):
     good = {"reply": "r0", "action": "accept", "shown": "A draft."}
     path = tmp_path / "told.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in (good, row)), encoding="utf-8")
     with pytest.raises(ValueError, match=r"told\.jsonl, row 2: ") as e:
         read_feedback(path)
-    assert said in str(e.value)
+    assert message in str(e.value)
 
 
 CLICKS = (

@@ -150,7 +150,7 @@ def test_names_of_the_data_do_nothing():
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         ("lead", "--against is missing"),
         ("lead --against nowhere", "nowhere is not a run folder"),
@@ -177,7 +177,7 @@ def test_names_of_the_data_do_nothing():
         ("lead --agianst both", "Did you mean --against?"),
     ],
 )
-def test_wrong_words_end_in_one_sentence(words, said, runs, monkeypatch, capsys):
+def test_wrong_words_end_in_one_sentence(words, message, runs, monkeypatch, capsys):
     monkeypatch.chdir(runs)
     rule = "rules: [{metric: %s, may_fall: 0.1}]"
     files = {"bad": "rules: [", "list": "- accuracy", "empty": "", "typo": rule % "acuracy"}
@@ -186,7 +186,7 @@ def test_wrong_words_end_in_one_sentence(words, said, runs, monkeypatch, capsys)
     for name, text in files.items():
         Path(f"{name}.yaml").write_text(text, encoding="utf-8")
     code, out, err = typed(capsys, "gate", *words.split(" "))
-    assert code == 2 and said in err and not out and err.count("\n") == 1, err
+    assert code == 2 and message in err and not out and err.count("\n") == 1, err
     assert not re.search(r"NoneType|\bTrue\b|\bNone\b|Traceback|Error\b|mistake in crmeval", err), err
 
 

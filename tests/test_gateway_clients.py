@@ -356,7 +356,7 @@ def test_a_policy_may_hold_no_answers_and_chat_holds_none(path):
 
 
 @pytest.mark.parametrize(
-    "path, more, told",
+    "path, more, field",
     [
         ("/chat/completions", {"logprobs": True}, "logprobs"),
         ("/chat/completions", {"n": 2}, "n"),
@@ -371,14 +371,14 @@ def test_a_policy_may_hold_no_answers_and_chat_holds_none(path):
         ("/responses", {"reasoning": {"context": "all"}}, "reasoning"),
     ],
 )
-def test_what_cannot_be_served_is_refused_by_its_name(path, more, told):
+def test_what_cannot_be_served_is_refused_by_its_name(path, more, field):
     async def work(http, model, gateway):
         body = {"input": [user()]} if path == "/responses" else {"messages": [user()]}
         answered = await http.post(path, json={"model": "m", **body, **more})
         return answered.status_code, answered.json()["error"], len(model.seen)
 
     status, error, calls = sending(work)
-    assert (status, calls) == (400, 0) and told in error["message"]
+    assert (status, calls) == (400, 0) and field in error["message"]
     assert error["param"] == next(iter(more)) and "Marisol" not in str(error)
 
 

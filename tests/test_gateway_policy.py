@@ -251,7 +251,7 @@ defence: {sandwich: true}
 
 
 @pytest.mark.parametrize(
-    "right, wrong, line, told",
+    "right, wrong, line, hint",
     [
         ("kinds: {CASE_NUMBER: mask}", "kinds: {CASE_NUMBR: mask}", 3, "did you mean 'CASE_NUMBER'"),
         ("{CASE_NUMBER: mask}", "{CASE_NUMBER: on}", 3, "YAML reads on as true"),
@@ -268,7 +268,7 @@ defence: {sandwich: true}
         ("defence:", "defense:", 13, "did you mean 'defence'"),
     ],
 )
-def test_a_mistake_in_a_policy_is_told_with_its_line(tmp_path, right, wrong, line, told):
+def test_a_mistake_in_a_policy_is_told_with_its_line(tmp_path, right, wrong, line, hint):
     file = tmp_path / "policy.yaml"
     file.write_text(_WHOLE, encoding="utf-8")
     read_policy(file)
@@ -276,7 +276,7 @@ def test_a_mistake_in_a_policy_is_told_with_its_line(tmp_path, right, wrong, lin
     with pytest.raises(ValueError) as caught:
         read_policy(file)
     message = str(caught.value)
-    assert str(file) in message and f"(line {line}" in message and told in message, message
+    assert str(file) in message and f"(line {line}" in message and hint in message, message
 
 
 def test_a_policy_that_holds_nothing_or_too_much_or_no_such_day_is_refused_with_its_name(tmp_path):

@@ -75,11 +75,11 @@ class Upstream:
         usage = {"prompt_tokens": 9, "completion_tokens": 3}
         return web.json_response({"model": "m", "choices": [choice], "usage": usage})
 
-    async def stream(self, request, said):
+    async def stream(self, request, message):
         "Send the answer letter by letter."
         out = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await out.prepare(request)
-        for n, letter in enumerate(said["content"]):
+        for n, letter in enumerate(message["content"]):
             if self.mode == "cut" and n == 300:
                 return out
             if self.mode == "pause" and n == 200:
@@ -89,8 +89,8 @@ class Upstream:
                     self.left.set()
                     raise
             await self.piece(out, {"content": letter}, None)
-        if said.get("refusal"):
-            await self.piece(out, {"refusal": said["refusal"]}, None)
+        if message.get("refusal"):
+            await self.piece(out, {"refusal": message["refusal"]}, None)
         await self.piece(out, {}, "stop", usage={"prompt_tokens": 9, "completion_tokens": 3})
         await out.write(b"data: [DONE]\n\n")
         return out
@@ -846,13 +846,13 @@ def test_every_text_of_a_tool_and_a_schema_is_masked_but_its_structure(endpoint,
         assert got["required"] == ["name"] and set(kept["default"]) == {"name", "type"}
 
 
-@pytest.mark.parametrize("status, told", [(400, 400), (413, 400), (422, 400), (404, 502), (503, 502)])
-def test_what_no_other_try_would_mend_is_no_failure_of_the_server(endpoint, upstream, status, told):
+@pytest.mark.parametrize("status, returned", [(400, 400), (413, 400), (422, 400), (404, 502), (503, 502)])
+def test_what_no_other_try_would_mend_is_no_failure_of_the_server(endpoint, upstream, status, returned):
     upstream.mode = status
     with gateway(endpoint) as (address, _), calling(address) as client:
         with pytest.raises(openai.APIStatusError) as refused:
             ask(client, "Is Ana Lopes there?")
-    assert refused.value.status_code == told and str(status) in str(refused.value)
+    assert refused.value.status_code == returned and str(status) in str(refused.value)
     assert "Lopes" not in str(refused.value)
 
 

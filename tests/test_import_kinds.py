@@ -35,9 +35,9 @@ def load(tmp_path, data, name="t.csv", **options):
 TURNS = [("user", "My lamp broke"), ("assistant", "A new one comes.")]
 
 
-def listed(speaker, said, wrap=None):
+def listed(speaker, key_of_text, wrap=None):
     "Return the two turns as objects with these keys."
-    messages = [{speaker: who, said: text} for who, text in TURNS]
+    messages = [{speaker: who, key_of_text: text} for who, text in TURNS]
     return messages if wrap is None else {wrap: messages}
 
 

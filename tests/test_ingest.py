@@ -267,7 +267,7 @@ def test_a_row_that_does_not_fit_is_refused_by_its_number_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    "words, message",
     [
         (["{}"], "sources"),
         (["sources: {a: {kind: sqlite, address: x.db}}"], "no copies"),
@@ -278,11 +278,11 @@ def test_a_row_that_does_not_fit_is_refused_by_its_number_alone(tmp_path):
         (["sources: [\n"], "YAML"),
     ],
 )
-def test_a_wrong_catalogue_is_told_in_its_own_words(tmp_path, capsys, words, told):
+def test_a_wrong_catalogue_is_told_in_its_own_words(tmp_path, capsys, words, message):
     path = tmp_path / "c.yaml"
     path.write_text(words[0])
     assert main(["ingest", str(path)]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("to", TARGETS)
@@ -516,10 +516,10 @@ def test_no_way_to_write_no_deletes_a_row(word, data):
 
 
 @pytest.mark.parametrize(
-    "kind, told", [("sqlite", False), ("duckdb", False), ("postgres", True), ("rest", True)]
+    "kind, is_noted", [("sqlite", False), ("duckdb", False), ("postgres", True), ("rest", True)]
 )
 @pytest.mark.parametrize("nulls", [0, 2])
-def test_rows_without_a_cursor_that_will_not_be_found_again_are_told(tmp_path, kind, told, nulls):
+def test_rows_without_a_cursor_that_will_not_be_found_again_are_told(tmp_path, kind, is_noted, nulls):
     pa = pytest.importorskip("pyarrow")
     desk = Desk(tmp_path, "lake/cases")
     (copy,) = copies_of(desk.catalogue)
@@ -528,4 +528,4 @@ def test_rows_without_a_cursor_that_will_not_be_found_again_are_told(tmp_path, k
         run = room._Run(copy, target, None)
         for _ in range(2):
             run.tell_nulls(pa.table({"changed": pa.array([1] + [None] * nulls, pa.int64())}))
-    assert len(run.said) == (told and nulls > 0)
+    assert len(run.said) == (is_noted and nulls > 0)

@@ -586,7 +586,7 @@ class WholeAnswers:
 
 
 @pytest.mark.parametrize(
-    "wrong,said",
+    "wrong,message",
     [
         ({"kind": "max_words", "n": "ten"}, "n is 'ten', expected a whole number"),
         ({"kind": "max_words"}, "'n' is missing"),
@@ -594,7 +594,7 @@ class WholeAnswers:
     ],
 )
 @pytest.mark.parametrize("judge", [None, WholeAnswers()], ids=["rules", "whole answers"])
-def test_a_mistake_in_an_instruction_is_told_whoever_judges_and_each_time(wrong, said, judge):
+def test_a_mistake_in_an_instruction_is_told_whoever_judges_and_each_time(wrong, message, judge):
     for _ in range(2):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             instruction_following("Hello.", instructions=[wrong], judge=judge)

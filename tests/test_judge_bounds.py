@@ -379,7 +379,7 @@ RATED = rate_request(["factuality", "completeness"], response="a", source=SOURCE
 
 
 @pytest.mark.parametrize(
-    "said, points",
+    "written, points",
     [("3", 3), ('"3"', 3), ('"3/4"', 3), ('"4 out of 4"', 4), ('"2 (weak)"', 2), ("3.0", 3), ('"1 - bad"', 1)]
     + [
         ("5", None),
@@ -391,8 +391,8 @@ RATED = rate_request(["factuality", "completeness"], response="a", source=SOURCE
         ("true", None),
     ],
 )
-def test_points_in_words(said, points):
-    entries = [f'{{"criterion": "{c}", "evidence": "e", "points": {said}}}' for c in RATED.items]
+def test_points_in_words(written, points):
+    entries = [f'{{"criterion": "{c}", "evidence": "e", "points": {written}}}' for c in RATED.items]
     text = f'{{"ticket": "{RATED.ticket}", "ratings": [{", ".join(entries)}]}}'
     assert [v and v.points for v in read_ratings(RATED, text)] == [points] * 2
 

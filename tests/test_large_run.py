@@ -67,9 +67,9 @@ def _same(a, b):
     assert list(a.samples) == list(b.samples)
 
 
-@pytest.mark.parametrize("told", [{}, {"areas": ("accuracy", "fairness", "privacy")}, {"no_texts": True}])
-def test_rows_and_manifest_are_those_of_a_small_run(tmp_path, large, monkeypatch, told):
-    options = {"data": first_of_each(load_demo(), 1), "limit": 1, "progress": False, **told}
+@pytest.mark.parametrize("settings", [{}, {"areas": ("accuracy", "fairness", "privacy")}, {"no_texts": True}])
+def test_rows_and_manifest_are_those_of_a_small_run(tmp_path, large, monkeypatch, settings):
+    options = {"data": first_of_each(load_demo(), 1), "limit": 1, "progress": False, **settings}
     grown = run(SYSTEMS, out=tmp_path / "large", **options)
     assert grown.in_tables and isinstance(grown.samples, RecordTable)
     monkeypatch.undo()

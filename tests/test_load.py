@@ -268,16 +268,16 @@ def test_the_command_says_what_it_sends_and_writes_a_folder(tmp_path, server, co
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (("--rate", 0), "rate is 0.0, expected a number above 0"),
         (("--calls", -1), "calls is -1, expected a whole number of at least 1"),
         (("--arrivals", "regular"), "expected a rate with it"),
     ],
 )
-def test_a_mistake_is_one_line(command, words, said):
+def test_a_mistake_is_one_line(command, words, message):
     done = command("--model", "openai:m", "--base-url", "http://127.0.0.1:9/v1", *words)
-    assert done.returncode == 2 and said in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 needs_llmperf = pytest.mark.skipif(

@@ -532,9 +532,9 @@ CHECKED = [  # (check with its parameters, text, expected to pass)
 ]
 
 
-@pytest.mark.parametrize("asked, text, obeyed", CHECKED, ids=[str(i) for i in range(len(CHECKED))])
-def test_checks_of_mails(asked, text, obeyed):
-    assert (instruction_following(text, instructions=[asked]).fraction == 1.0) is obeyed
+@pytest.mark.parametrize("instruction, text, obeyed", CHECKED, ids=[str(i) for i in range(len(CHECKED))])
+def test_checks_of_mails(instruction, text, obeyed):
+    assert (instruction_following(text, instructions=[instruction]).fraction == 1.0) is obeyed
 
 
 def test_an_own_check_gets_the_letters_as_they_came():

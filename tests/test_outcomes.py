@@ -401,12 +401,12 @@ def test_cards_name_columns_that_the_join_makes():
 
 
 @pytest.mark.parametrize(
-    "given, fate",
+    "flag, fate",
     [(0.0, "used"), (1.0, "bots"), ("1.0", "bots"), (" TRUE ", "bots"), ("f", "used"), (float("nan"), "used")]
     + [("robot", "malformed"), (2, "malformed"), ("maybe", "malformed"), (0.5, "malformed")],
 )
-def test_what_a_program_made_is_read_in_every_form_or_told(given, fate):
-    event = {"event": "e", "reply": "r0", "kind": "clicked", "time": REPLIES[0]["time"], "bot": given}
+def test_what_a_program_made_is_read_in_every_form_or_told(flag, fate):
+    event = {"event": "e", "reply": "r0", "kind": "clicked", "time": REPLIES[0]["time"], "bot": flag}
     for events in ([event], pd.DataFrame([event]), pa.table({k: [v] for k, v in event.items()})):
         record = join_outcomes(REPLIES, events, until=UNTIL).record
         found = record.malformed if fate == "malformed" else getattr(record, fate)

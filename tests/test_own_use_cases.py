@@ -90,7 +90,7 @@ def test_a_file_that_cannot_work_is_refused_in_a_sentence(tmp_path, capsys, monk
 
 
 @pytest.mark.parametrize(
-    "change,said",
+    "change,message",
     [
         ({"id": "Churn Note"}, "lower-case"),
         ({"task": "poem"}, "task is 'poem'"),
@@ -101,8 +101,8 @@ def test_a_file_that_cannot_work_is_refused_in_a_sentence(tmp_path, capsys, monk
         ({"id": "service_call_summary"}, "known already"),
     ],
 )
-def test_what_cannot_be_meant(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_meant(change, message):
+    with pytest.raises(ValueError, match=message):
         use_cases.add_use_case({**CHURN, **change})
     assert not use_cases._ADDED
 

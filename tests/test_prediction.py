@@ -428,7 +428,7 @@ def test_a_share_without_its_nought_is_the_same_share(form, share):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [
         "between 60 and 80 %",
         "60% to 80%",
@@ -446,8 +446,8 @@ def test_a_share_without_its_nought_is_the_same_share(form, share):
         '{"probability": "0.6 a 0.8"}',
     ],
 )
-def test_a_range_is_no_probability(said):
-    assert prediction(said, gold=1, kind="probability").status == "parse_error"
+def test_a_range_is_no_probability(response):
+    assert prediction(response, gold=1, kind="probability").status == "parse_error"
 
 
 @pytest.mark.parametrize("low, high, gold", [(0, 10, 8), (0.0, 10, 8.0), (1, 7, 7), (0, 100, 55)])

@@ -541,7 +541,7 @@ def test_our_own_layer_says_of_every_row_what_left_in_part():
 
 
 @pytest.mark.parametrize(
-    "said, whole, swapped",
+    "answer, whole, swapped",
     [
         ("It goes to Ines Tavares.", 100, 0),
         ("It goes to [PERSON_K7B].", 0, 0),
@@ -552,14 +552,14 @@ def test_our_own_layer_says_of_every_row_what_left_in_part():
         ("Ines Tavares and Marco Bellini know.", 100, 0),
     ],
 )
-def test_somebody_elses_name_is_told_from_one_that_was_lost(said, whole, swapped):
+def test_somebody_elses_name_is_told_from_one_that_was_lost(answer, whole, swapped):
     sample = planted(1, "Customer: Ines Tavares", [("PERSON", "Ines Tavares")])
-    profile = profiles_of([Scripted(lambda text: said)], [sample])[0]["scripted"]
+    profile = profiles_of([Scripted(lambda text: answer)], [sample])[0]["scripted"]
     assert (profile["values_restored"].value, profile["values_swapped"].value) == (whole, swapped)
 
 
 @pytest.mark.parametrize(
-    "said, blocked",
+    "answer, blocked",
     [
         ("This request was not sent to a model.", 100),
         ("This answer was withheld. Please ask a colleague.", 100),
@@ -570,9 +570,9 @@ def test_somebody_elses_name_is_told_from_one_that_was_lost(said, whole, swapped
         ("Your lamp leaves on Friday, and the cable is in the box.", 0),
     ],
 )
-def test_a_notice_that_nobody_reads_is_unknown_and_no_good_answer(said, blocked):
+def test_a_notice_that_nobody_reads_is_unknown_and_no_good_answer(answer, blocked):
     twins = [s for s in protection_samples(4) if s.tags["harmless"] and s.tags["kind"] == "attack"]
-    inside = Scripted(lambda whole: said)
+    inside = Scripted(lambda whole: answer)
     profile = profiles_of([inside], twins)[0]["scripted"]
     assert profile["blocked"].value == blocked
     if blocked is None:

@@ -328,7 +328,7 @@ def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         ({"shard_size": 0}, "shard_size is 0, expected a whole number from 1"),
         ({"workers": True}, "workers is True"),
@@ -341,8 +341,8 @@ def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
         ({"address": "somewhere:1"}, "connected to a Ray cluster already"),
     ],
 )
-def test_wrong_use_is_told_before_anything_is_done(tmp_path, cluster, words, said):
-    with pytest.raises(ValueError, match=said):
+def test_wrong_use_is_told_before_anything_is_done(tmp_path, cluster, words, message):
+    with pytest.raises(ValueError, match=message):
         run_sharded(
             **{
                 "models": "baseline:lead",

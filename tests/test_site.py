@@ -57,7 +57,7 @@ def test_numbered_notebooks_are_in_the_navigation_as_written():
 
 
 @pytest.mark.parametrize(
-    "text,said",
+    "text,problem",
     [
         ("[x](../metrics/10_factuality.ipynb#factuality)", None),
         ("[x](../metrics/10_factuality.ipynb)", None),
@@ -78,10 +78,10 @@ def test_numbered_notebooks_are_in_the_navigation_as_written():
         ),
     ],
 )
-def test_dead_links_and_foreign_addresses_are_found(copy, text, said):
+def test_dead_links_and_foreign_addresses_are_found(copy, text, problem):
     add(copy, "cards/factuality.ipynb", text)
     found = [f for f in site_checks.problems(copy) if f.startswith("cards/factuality.ipynb")]
-    assert any(said in f for f in found) if said else not found, found
+    assert any(problem in f for f in found) if problem else not found, found
 
 
 def test_a_page_that_nobody_lists_is_found(copy):
@@ -183,7 +183,7 @@ def test_a_source_that_is_one_string_loses_its_newlines(notebook):
 
 
 @pytest.mark.parametrize(
-    "kind,source,said",
+    "kind,source,problem",
     [
         ("markdown", ["a\n", "b"], None),
         ("markdown", ["a\nb"], "not cut at its newlines"),
@@ -198,11 +198,11 @@ def test_a_source_that_is_one_string_loses_its_newlines(notebook):
         ("code", ["#| hide\n", "1"], "no option"),
     ],
 )
-def test_what_quarto_would_misread_is_found(notebook, kind, source, said):
+def test_what_quarto_would_misread_is_found(notebook, kind, source, problem):
     cell = {"cell_type": kind, "id": "added", "metadata": {}, "source": source}
     notebook["cells"].append({**cell, "outputs": []} if kind == "code" else cell)
     found = quarto_reading.reading_problems(notebook)
-    assert any(said in f for f in found) if said else not found, found
+    assert any(problem in f for f in found) if problem else not found, found
 
 
 def test_outputs_are_lines_and_front_matter_comes_first(notebook):
@@ -568,7 +568,7 @@ def reader_page(source="1", kind="code", **outputs):
 
 
 @pytest.mark.parametrize(
-    "source,mime,shown,said",
+    "source,mime,shown,problem",
     [
         ("#| echo: false\n1", "text/plain", "{'chat': np.float32(3.5)}", "program's form"),
         ("#| echo: false\n1", "text/plain", "('b', 2)", "program's form"),
@@ -593,9 +593,9 @@ def reader_page(source="1", kind="code", **outputs):
         ("1", "text/html", '<svg role="img" width="352.8pt"><text>NaN np.int64(3)</text></svg>', None),
     ],
 )
-def test_no_page_for_readers_shows_the_forms_of_the_program(source, mime, shown, said):
+def test_no_page_for_readers_shows_the_forms_of_the_program(source, mime, shown, problem):
     found = reader_page(source, **{mime: [shown]})
-    assert any(said in f for f in found) if said else not found, found
+    assert any(problem in f for f in found) if problem else not found, found
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_column_of_a_file_becomes_groups_in_every_place(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("column", "said"),
+    ("column", "message"),
     [
         ("regoin", "did you mean 'Region'? the columns are Chat, Region, Answer"),
         ("City", f"has 24 values ('town 0', 'town 1', 'town 2' ...), expected {MAX_GROUPS} at most"),
@@ -91,9 +91,11 @@ def test_a_column_of_a_file_becomes_groups_in_every_place(tmp_path, capsys):
         ("Void", "the column is empty"),
     ],
 )
-def test_a_column_that_makes_no_groups_is_refused_before_anything_is_scored(tmp_path, capsys, column, said):
+def test_a_column_that_makes_no_groups_is_refused_before_anything_is_scored(
+    tmp_path, capsys, column, message
+):
     code, out, _ = score_file(capsys, tmp_path, "--slice", column, n=24)
-    assert code == 2 and said in out
+    assert code == 2 and message in out
     assert not (tmp_path / "run").exists()
 
 

@@ -303,10 +303,10 @@ def test_many_systems_are_not_all_named():
 
 
 @pytest.mark.parametrize(
-    "seconds, said", [(0, "1 s"), (59, "59 s"), (120, "2 min"), (5400, "1.5 h"), (36000, "10.0 h")]
+    "seconds, words", [(0, "1 s"), (59, "59 s"), (120, "2 min"), (5400, "1.5 h"), (36000, "10.0 h")]
 )
-def test_lengths_of_time(seconds, said):
-    assert shown_s(seconds) == said
+def test_lengths_of_time(seconds, words):
+    assert shown_s(seconds) == words
 
 
 def test_the_heart_beats_while_nothing_is_finished(monkeypatch, capsys):

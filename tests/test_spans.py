@@ -67,12 +67,12 @@ def test_a_failed_call_is_an_error_of_its_trace(trail):
 
 
 @pytest.mark.parametrize(
-    "told, kind", [({"http_status": 429}, "429"), ({"status": "cancelled"}, "cancelled"), ({}, "_OTHER")]
+    "fields, kind", [({"http_status": 429}, "429"), ({"status": "cancelled"}, "cancelled"), ({}, "_OTHER")]
 )
-def test_the_class_of_an_error_stands_where_the_conventions_want_it(tmp_path, told, kind):
+def test_the_class_of_an_error_stands_where_the_conventions_want_it(tmp_path, fields, kind):
     with AuditTrail(tmp_path / "t.jsonl") as kept:
         kept.append("answer", reply="r0", status="ok")
-        kept.append("failed", reply="r1", **told)
+        kept.append("failed", reply="r1", **fields)
         calls = [s for s in spans_of(kept.records()) if s.client]
     assert [s.attributes.get("error.type") for s in calls] == [None, kind]
 

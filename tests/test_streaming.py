@@ -53,9 +53,9 @@ class Model:
         pass
 
 
-def pieces_of(layer, **asked):
+def pieces_of(layer, **options):
     async def all_of():
-        return [p async for p in layer.achat_stream(QUESTION, asked=Asked(record=RECORD, **asked))]
+        return [p async for p in layer.achat_stream(QUESTION, asked=Asked(record=RECORD, **options))]
 
     return asyncio.run(all_of())
 

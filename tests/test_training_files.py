@@ -342,12 +342,14 @@ def test_whoever_said_no_once_is_in_nothing(first, second, tmp_path):
         assert read_loop(folder)[0] == []
 
 
-@pytest.mark.parametrize("said", ["no", "evaluation", "false", "0", False, [], ["examples"], "", " ", None])
-def test_a_basis_stands_in_where_nobody_was_asked_and_overrules_no_refusal(said, tmp_path):
-    samples = [replace(s, tags={"consent": said}) for s in letters(12, seed=4)]
+@pytest.mark.parametrize(
+    "consent", ["no", "evaluation", "false", "0", False, [], ["examples"], "", " ", None]
+)
+def test_a_basis_stands_in_where_nobody_was_asked_and_overrules_no_refusal(consent, tmp_path):
+    samples = [replace(s, tags={"consent": consent}) for s in letters(12, seed=4)]
     how = {"basis": "contract, clause 9", "by_purpose": False}
     done = write_training_files(examples_of_samples(samples), tmp_path / "t", **how)
-    if said is None or (isinstance(said, str) and not said.strip()):
+    if consent is None or (isinstance(consent, str) and not consent.strip()):
         assert {stated for _, stated, _ in done.sources} == {"stated: contract, clause 9"}
     else:
         assert done.rows == 0 and done.left_out == {"no consent": 12}

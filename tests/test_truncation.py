@@ -226,10 +226,12 @@ def test_the_command_line_leaves_the_temperature_to_the_endpoint(capsys, server,
     assert manifest["plan"]["temperature"] is None and manifest["clients"][0]["temperature"] is None
 
 
-@pytest.mark.parametrize("said, sent", [({}, 0), ({"temperature": 0}, 0), ({"temperature": 0.7}, 0.7)])
-def test_a_temperature_that_is_said_is_sent(server, tmp_path, said, sent):
+@pytest.mark.parametrize(
+    "settings_given, sent", [({}, 0), ({"temperature": 0}, 0), ({"temperature": 0.7}, 0.7)]
+)
+def test_a_temperature_that_is_said_is_sent(server, tmp_path, settings_given, sent):
     settings = dict(base_url=server.url, use_cases="service_call_summary", limit=1, progress=False)
-    run("openai:good", out=tmp_path / "r", **settings, **said)
+    run("openai:good", out=tmp_path / "r", **settings, **settings_given)
     assert json.loads(server.bodies[0])["temperature"] == sent
 
 

@@ -355,19 +355,19 @@ IN_WORDS = [
 ]
 
 
-@pytest.mark.parametrize("said, source", IN_WORDS)
+@pytest.mark.parametrize("claim, source", IN_WORDS)
 @pytest.mark.xfail(reason="ordinals in words are not read", strict=True)
-def test_ordinals_in_words(said, source):
-    assert not missing_values(said, source)
+def test_ordinals_in_words(claim, source):
+    assert not missing_values(claim, source)
 
 
 @pytest.mark.parametrize(
-    "kind, said, source, agree", CASES, ids=[f"{k}-{i}" for i, (k, *_) in enumerate(CASES)]
+    "kind, claim, source, agree", CASES, ids=[f"{k}-{i}" for i, (k, *_) in enumerate(CASES)]
 )
-def test_agreement(kind, said, source, agree):
-    assert values(said), "no value was found"
-    assert (not missing_values(said, source)) == agree, [
-        (str(v), v.text) for v in missing_values(said, source)
+def test_agreement(kind, claim, source, agree):
+    assert values(claim), "no value was found"
+    assert (not missing_values(claim, source)) == agree, [
+        (str(v), v.text) for v in missing_values(claim, source)
     ]
 
 
@@ -462,7 +462,9 @@ def test_many_values_of_one_line_take_as_long_as_they_are_many():
     assert spent(80_000) < 16 * max(spent(10_000), spent(10_000))
 
 
-@pytest.mark.parametrize("said", ["1,380.004.385", "1.380,004,385", "12,345.111.222 units", "-7.001,002,003"])
-def test_groups_with_mixed_marks_are_one_number(said):
-    (value,) = values(f"It holds {said}.")
-    assert value.kind == "number" and str(abs(int(value.value))) == "".join(filter(str.isdigit, said))
+@pytest.mark.parametrize(
+    "written", ["1,380.004.385", "1.380,004,385", "12,345.111.222 units", "-7.001,002,003"]
+)
+def test_groups_with_mixed_marks_are_one_number(written):
+    (value,) = values(f"It holds {written}.")
+    assert value.kind == "number" and str(abs(int(value.value))) == "".join(filter(str.isdigit, written))

@@ -139,11 +139,11 @@ def named(metric: Metric[...]) -> str:
     return f"{metric.__name__}: {metric.card.title}, {__version__}"
 
 
-async def well_written(text: str, said: str) -> list[Score]:
-    found = [fluency(text), coherence(text, conversation=said), brand_voice(text, guide={"emoji": 0})]
-    found += [await afluency(text), await acoherence(text, conversation=said)]
-    found += [term_precision(text, source=said, glossary="insurance")]
-    found += [await aterm_precision(text, source=said, glossary={"terms": [{"term": "excess"}]})]
+async def well_written(text: str, conversation: str) -> list[Score]:
+    found = [fluency(text), coherence(text, conversation=conversation), brand_voice(text, guide={"emoji": 0})]
+    found += [await afluency(text), await acoherence(text, conversation=conversation)]
+    found += [term_precision(text, source=conversation, glossary="insurance")]
+    found += [await aterm_precision(text, source=conversation, glossary={"terms": [{"term": "excess"}]})]
     return [*found, await abrand_voice(text, guide={"emoji": 0})]
 
 
