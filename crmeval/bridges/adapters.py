@@ -116,14 +116,14 @@ def deepeval_metric(
             self.score, self.reason, self.success, self.error = None, None, None, None
 
         def measure(self, test_case, *_, **__) -> float | None:
-            found = score_fields(name, test_case.actual_output, case_fields(test_case), **how)
+            result = score_fields(name, test_case.actual_output, case_fields(test_case), **how)
             # DeepEval prints both as markup of rich, in which an answer's '[/b]' would end the report
-            self.score, self.reason = unit_value(found), escape(_told(found))
-            self.error = escape(f"{found.status}: {found.reason}") if self.score is None else None
+            self.score, self.reason = unit_value(result), escape(_told(result))
+            self.error = escape(f"{result.status}: {result.reason}") if self.score is None else None
             self.success = self.score is not None and self.score >= self.threshold
-            self.score_breakdown = {"points": found.points, "evidence": plain_evidence(found)}
+            self.score_breakdown = {"points": result.points, "evidence": plain_evidence(result)}
             if self.error:
-                lacks = found.status == "undefined"
+                lacks = result.status == "undefined"
                 kind = MissingTestCaseParamsError if lacks else ValueError
                 raise kind(f"{name} could not be scored: {self.error}")
             return self.score
@@ -166,10 +166,10 @@ def ragas_metric(
             return sample
 
         async def _single_turn_ascore(self, sample, callbacks=None) -> float:
-            found = await asyncio.to_thread(score_fields, name, sample.response, case_fields(sample), **how)
-            value = unit_value(found)
+            result = await asyncio.to_thread(score_fields, name, sample.response, case_fields(sample), **how)
+            value = unit_value(result)
             if value is None:  # RAGAS has no place for a reason
-                warnings.warn(f"{name} could not be scored: {_told(found)}", stacklevel=2)
+                warnings.warn(f"{name} could not be scored: {_told(result)}", stacklevel=2)
                 return math.nan
             return value
 
@@ -211,11 +211,11 @@ def mlflow_scorer(
 
     def scored(inputs=None, outputs=None, expectations=None):
         fields = {**dict(inputs or {}), **dict(expectations or {})}
-        found = score_fields(name, _answer_text(outputs), fields, **how)
-        value = unit_value(found)
-        feedback = {"name": name, "rationale": _told(found), "metadata": {"status": found.status}}
+        result = score_fields(name, _answer_text(outputs), fields, **how)
+        value = unit_value(result)
+        feedback = {"name": name, "rationale": _told(result), "metadata": {"status": result.status}}
         if value is None:
-            return Feedback(**feedback, error=ValueError(f"{name} could not be scored: {found.reason}"))
+            return Feedback(**feedback, error=ValueError(f"{name} could not be scored: {result.reason}"))
         return Feedback(**feedback, value=value)
 
     return scorer(scored, name=name)

@@ -70,11 +70,11 @@ def _as_score(metric, args, kwargs) -> Score:
         return metric
     if not callable(metric):
         raise TypeError(f"expected a metric or a Score, got {metric!r:.60} ({type(metric).__name__})")
-    found = metric(*args, **kwargs)
-    if not isinstance(found, Score):
+    result = metric(*args, **kwargs)
+    if not isinstance(result, Score):
         name = getattr(metric, "__name__", str(metric))
-        raise TypeError(f"{name} returned {type(found).__name__}, expected a metric that returns a Score")
-    return found
+        raise TypeError(f"{name} returned {type(result).__name__}, expected a metric that returns a Score")
+    return result
 
 
 def assert_score(
@@ -127,26 +127,28 @@ def assert_mean(
     __tracebackhide__ = True
     _check_bound(at_least, 1, 4, "at_least")
     _check_bound(missing, 0, 1, "missing")
-    found = list(scores)
-    names = sorted({s.metric for s in found})
+    several = list(scores)
+    names = sorted({s.metric for s in several})
     if len(names) != 1:
         raise ValueError(f"scores are of {', '.join(names) or 'no metric'}, expected scores of one metric")
-    KEPT.extend(found)
-    mean = mean_estimate([s.points for s in found], clusters=clusters, bounds=(1, 4))
-    lost = sum(s.points is None for s in found)
-    if lost > missing * len(found):
-        kinds = sorted({s.status for s in found if s.points is None})
-        raise AssertionError(f"{names[0]}: {lost} of {len(found)} scores have no points ({', '.join(kinds)})")
+    KEPT.extend(several)
+    mean = mean_estimate([s.points for s in several], clusters=clusters, bounds=(1, 4))
+    lost = sum(s.points is None for s in several)
+    if lost > missing * len(several):
+        kinds = sorted({s.status for s in several if s.points is None})
+        raise AssertionError(
+            f"{names[0]}: {lost} of {len(several)} scores have no points ({', '.join(kinds)})"
+        )
     reached = mean.low if certain else mean.value
     if reached is None or math.isnan(reached) or reached < at_least:
-        raise AssertionError(_mean_failure(names[0], found, mean, at_least, certain))
+        raise AssertionError(_mean_failure(names[0], several, mean, at_least, certain))
     return mean
 
 
-def _mean_failure(name, found, mean, at_least, certain) -> str:
+def _mean_failure(name, scores, mean, at_least, certain) -> str:
     what = "the whole interval" if certain else "a mean"
     head = f"{name}: mean {mean}, expected {what} of at least {at_least:g}"
-    lowest = sorted((s for s in found if s.points is not None), key=lambda s: s.points)[:5]
+    lowest = sorted((s for s in scores if s.points is not None), key=lambda s: s.points)[:5]
     lowest_lines = [
         f"  {value_text(s)}  {shown(s.sample_id or '', 60)}  {shown(s.reason, 160)}" for s in lowest
     ]

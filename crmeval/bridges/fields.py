@@ -163,7 +163,7 @@ def arguments_of(
     form, own = cast(Any, metric).form, dict(names or {})
     if stray := [a for a in own if a not in form.kinds]:
         raise ValueError(f"{form.name} has no argument {stray[0]!r}{did_you_mean(stray[0], form.kinds)}")
-    found, named = {}, _by_name(fields)
+    arguments, named = {}, _by_name(fields)
     for argument in form.kinds:
         if argument == "response":
             continue
@@ -173,8 +173,8 @@ def arguments_of(
             raise ValueError(f"the sample has no field {got} for {argument}; it has {has}")
         at = own[argument] if argument in own else _found_under(argument, named)
         if at is not None and not _is_empty(named[at]):
-            found[argument] = _as_argument(argument, named[at])
-    return found
+            arguments[argument] = _as_argument(argument, named[at])
+    return arguments
 
 # %% ../../nbs/bridges/10_fields.ipynb #fed40986
 SAMPLE = "crmeval_sample"  # field with a whole `Sample`, as plain data

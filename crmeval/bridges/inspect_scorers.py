@@ -87,8 +87,8 @@ def inspect_scorer(
             text = state_answer(state)
             fields = state_fields(state, target)
             how = {"names": names, "judge": chosen_judge, **options}
-            found = await asyncio.to_thread(score_fields, name, text, fields, **how)
-            return inspect_score(found, text, scale)
+            result = await asyncio.to_thread(score_fields, name, text, fields, **how)
+            return inspect_score(result, text, scale)
 
         return score
 

@@ -54,14 +54,14 @@ def _told(score) -> str:
 # %% ../../nbs/bridges/01_pytest_plugin.ipynb #b8463bfc
 def _values(reports) -> dict[str, list]:
     "Return metric -> values and statuses of all tests."
-    found: dict[str, list] = {}
+    by_metric: dict[str, list] = {}
     for report in reports:
         if getattr(report, "when", "") != "call":
             continue
         for name, value in getattr(report, "user_properties", ()):
             if str(name).startswith(PROPERTY):
-                found.setdefault(str(name).removeprefix(PROPERTY), []).append(value)
-    return found
+                by_metric.setdefault(str(name).removeprefix(PROPERTY), []).append(value)
+    return by_metric
 
 
 def summary_lines(

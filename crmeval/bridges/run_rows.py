@@ -52,10 +52,10 @@ def run_raters(
     "Return the raters of a run."
     own = run.manifest.judge.get("name")
     if run.in_tables:
-        found = list(dict.fromkeys(rater for _, rater in run_columns(run).scores.names["by"].values))
+        raters = list(dict.fromkeys(rater for _, rater in run_columns(run).scores.names["by"].values))
     else:
-        found = list(dict.fromkeys(s.rater for s in run.scores))
-    return sorted(found, key=lambda rater: rater != own)
+        raters = list(dict.fromkeys(s.rater for s in run.scores))
+    return sorted(raters, key=lambda rater: rater != own)
 
 
 def _named(metric, rater, own):
@@ -181,9 +181,9 @@ def row_names(
         order = order[_wanted(c, use_cases, systems)[s.row[order]]]
     metrics = s.names["metric"].values
     kinds = ((s.by.astype(np.int64) * len(metrics) + s.metric) * 2 + has_label)[order]
-    found, first = np.unique(kinds, return_index=True)
+    distinct, first = np.unique(kinds, return_index=True)
     names = dict.fromkeys(_answer_cells(None, Response("", "", ""), texts))
-    for kind in found[np.argsort(first)]:
+    for kind in distinct[np.argsort(first)]:
         pair, label = divmod(int(kind), 2)
         (_, rater), metric = s.names["by"].values[pair // len(metrics)], metrics[pair % len(metrics)]
         score = dict.fromkeys(("points", "fraction", "status", "reason")) | {"label": label or None}

@@ -88,11 +88,11 @@ def _spans_of(run) -> Iterator[list[TraceSpan]]:
         start = end - round(1e9 * (r.latency_s or 0))
         error = "" if r.status in ("ok", "truncated") else r.status
         name = f"chat {r.client.partition(':')[2] or r.client}"
-        found = [TraceSpan(name, trace, top, "", start, end, True, _call_attributes(r), error)]
+        spans = [TraceSpan(name, trace, top, "", start, end, True, _call_attributes(r), error)]
         for n, s in enumerate(scores):
             own = hex_id(16, *key, n, s.metric, s.rater)
-            found.append(TraceSpan("evaluate", trace, own, top, end, end, False, _score_attributes(s)))
-        yield found
+            spans.append(TraceSpan("evaluate", trace, own, top, end, end, False, _score_attributes(s)))
+        yield spans
 
 
 @in_terms_of_run

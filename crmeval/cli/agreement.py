@@ -129,16 +129,16 @@ def _of_labelled(names, words, options, out):
         raise ValueError(f"{word_of(unusable[0])} is for a judge that is asked here: --judge openai:NAME")
     for name in names:
         if judge is None and name in GRADED:
-            found = label_side_by_side(name, limit=limit)
-            out.say(found)
+            comparison = label_side_by_side(name, limit=limit)
+            out.say(comparison)
         elif judge is None:
-            found = side_by_side(name, _embedded_only(words, plan), limit=limit)
-            out.say(found)
+            comparison = side_by_side(name, _embedded_only(words, plan), limit=limit)
+            out.say(comparison)
         else:
-            found = _ask_judge(name, (yes, limit, judge, plan), out)
-        if found is not None:
-            failed |= _mind_lost(found, found.answers, out)
-            figures += found.to_dicts()
+            comparison = _ask_judge(name, (yes, limit, judge, plan), out)
+        if comparison is not None:
+            failed |= _mind_lost(comparison, comparison.answers, out)
+            figures += comparison.to_dicts()
     out.know(agreement=figures)
     return figures, int(failed)
 
@@ -167,10 +167,10 @@ def _of_run(folder, words, options, out):
             f"a run's scores are there already: --judge names who signed them, and {word_of(unusable[0])} is "
             "for labelled data"
         )
-    found = run_agreement(open_run(folder), judges=words.get("judge"), slices=words.get("slices"))
-    figures = figures_of(found)
-    out.say(found, agreement=figures, left_out=dict(found.left_out))
-    if groups := getattr(found, "groups", None):
+    result = run_agreement(open_run(folder), judges=words.get("judge"), slices=words.get("slices"))
+    figures = figures_of(result)
+    out.say(result, agreement=figures, left_out=dict(result.left_out))
+    if groups := getattr(result, "groups", None):
         out.know(slices_say=groups.statement, slices_compared=groups.looks)
     return figures, 0
 

@@ -74,14 +74,14 @@ def lost_verdicts(
     str, tuple[int, int, str]
 ]:  # Judge -> (answers without verdict, judged answers, most common reason)
     "Return judges' failures on answers with text."
-    failed, found = _FAILED | {"truncated"}, {}
+    failed, lost_by_judge = _FAILED | {"truncated"}, {}
     for judge, rows, status in _verdicts(run):
         lost = set(rows[[s in failed for s in status]].tolist())
         if lost:
             reasons = _reasons(run, judge, sorted(lost), {"status": failed.__contains__})
             commonest = Counter(reasons.values()).most_common(1)[0][0]
-            found[judge] = len(lost), len(set(rows.tolist())), commonest
-    return found
+            lost_by_judge[judge] = len(lost), len(set(rows.tolist())), commonest
+    return lost_by_judge
 
 
 _SHOWN = 1000  # maximum answers whose reasons are read to find the most common one
@@ -93,7 +93,7 @@ def undefined_metrics(
     "Return metrics without any score because all samples lack something, mostly key facts."
     from crmeval.runs.run_columns import run_columns
 
-    columns, found = run_columns(run), {}
+    columns, reasons_of = run_columns(run), {}
     scores, names, of_texts = columns.scores, columns.scores.names, _of_texts(columns)
     lacking = scores.status == names["status"].index.get("undefined", -1)
     for n, (method, rater) in enumerate(names["by"].values):
@@ -102,8 +102,8 @@ def undefined_metrics(
             if method == "auto" and metric != "accuracy" and own.any() and lacking[own].all():
                 rows = scores.row[own][:_SHOWN].tolist()
                 reasons = _reasons(run, rater, rows, {"metric": metric.__eq__})
-                found.setdefault(metric, Counter(reasons.values()).most_common(1)[0][0])
-    return found
+                reasons_of.setdefault(metric, Counter(reasons.values()).most_common(1)[0][0])
+    return reasons_of
 
 
 def _of_texts(columns):
@@ -133,11 +133,11 @@ def _reasons(run, judge, rows, where):
     r, of = run_columns(run).responses, ("sample_id", "perturbation", "client")
     keys = {(*(r.names[f].values[getattr(r, f)[i]] for f in of), int(r.repeat[i])) for i in rows}
     wanted = {"method": "auto".__eq__, "rater": judge.__eq__, **where}
-    found = {}
+    reasons = {}
     for s in pick(run.scores, wanted, [*of, "repeat", "reason"]):
         if s.key in keys:
-            found.setdefault(s.key, s.reason)
-    return found
+            reasons.setdefault(s.key, s.reason)
+    return reasons
 
 
 def _say_judge(run, out):
@@ -269,9 +269,9 @@ def _say_robustness(run, out):
     is_scored = any(True for _ in pick(run.scores, {"metric": "accuracy".__eq__}, ["metric"]))
     if not is_scored or not wording_pairs(run.samples):
         return
-    found = robustness(run)
+    table = robustness(run)
     out.say("\nthe trade's words against plain words, accuracy, each case paired with itself")
-    out.table(found.lines(), ALIGN, robustness=found.to_dicts())
+    out.table(table.lines(), ALIGN, robustness=table.to_dicts())
 
 
 def _say_beside(run, out):

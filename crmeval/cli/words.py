@@ -148,10 +148,10 @@ def _path_reader(kind):
 
 def _number_reader(kind):
     def read(_, tokens):
-        found = number_of(tokens[0].value, kind)
-        if isinstance(found, str) or not math.isfinite(found):
+        number = number_of(tokens[0].value, kind)
+        if isinstance(number, str) or not math.isfinite(number):
             raise ValueError("a whole number" if kind is int else "a number")
-        return found
+        return number
 
     return read
 
@@ -258,9 +258,9 @@ _PAIRS = {
 }
 
 
-def _check_new(found, name, word):
+def _check_new(values, name, word):
     "Raise `ValueError` if a name has a value already: of two values, neither is silently dropped."
-    if name in found:
+    if name in values:
         raise ValueError(f"{word} is given twice for {name!r}; give it once")
 
 
@@ -288,7 +288,7 @@ def numbers_of(
     every: str = "*",  # Name for a number without one
 ) -> dict[str, int | float]:
     "Parse numbers by name; raises `ValueError` for anything but a number above 0."
-    found = {}
+    numbers = {}
     for line in lines:
         name, has_name, typed = line.rpartition("=")  # a model's name may contain '='
         number = number_of(typed.strip().replace("_", ""), float)
@@ -297,11 +297,11 @@ def numbers_of(
             expected = "expected a number above 0, or NAME=NUMBER such as openai=60"
             raise ValueError(f"{word} is {line!r}, {expected}")
         if has_name:
-            _check_new(found, name.strip(), word)
-        elif every in found:
+            _check_new(numbers, name.strip(), word)
+        elif every in numbers:
             raise ValueError(f"{word} is given twice without a name; give it once")
-        found[name.strip() or every] = int(number) if number == int(number) else number
-    return found
+        numbers[name.strip() or every] = int(number) if number == int(number) else number
+    return numbers
 
 
 def new_file(

@@ -239,8 +239,8 @@ def bulk_rows(
     if at(status, "state") not in _BULK_DONE:
         problem = sign.caller.shown(f"the job ended as {at(status, 'state')}: {at(status, 'errorMessage')}")
         raise BadAnswer(name, resource, problem)
-    found = _results(connector, f"{path}/{job}/results", resource, dict(zip(wanted, names, strict=True)))
-    yield from connector._allowed(found, resource)
+    rows = _results(connector, f"{path}/{job}/results", resource, dict(zip(wanted, names, strict=True)))
+    yield from connector._allowed(rows, resource)
 
 
 def _results(connector, url, resource, names):

@@ -119,8 +119,8 @@ def personal_of(
     tables = tables or {}
     if not isinstance(tables, Mapping):
         raise BadCatalogue(f"source {name!r}: personal: {tables!r}; expected tables with their columns")
-    found = {str(t): columns_of(f"source {name!r}: personal: {t}", c) for t, c in tables.items()}
-    for table, columns in found.items():
+    by_table = {str(t): columns_of(f"source {name!r}: personal: {t}", c) for t, c in tables.items()}
+    for table, columns in by_table.items():
         if columns is None:
             raise BadCatalogue(f"source {name!r}: personal: {table}: expected a list of columns")
         if read is not None and table not in read:
@@ -130,7 +130,7 @@ def personal_of(
             raise BadCatalogue(
                 f"source {name!r}: personal: {table}: {missing[0]} is not among its columns under read"
             )
-    return {table: tuple(columns or ()) for table, columns in found.items()}
+    return {table: tuple(columns or ()) for table, columns in by_table.items()}
 
 # %% ../../nbs/connect/02_catalogue_file.ipynb #0d6a5954
 _FIELDS = ("kind", "address", "secrets", "read", "personal", "limit")

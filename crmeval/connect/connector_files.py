@@ -115,10 +115,10 @@ def moment_of(
     "Parse a time from an API: ISO 8601 with any number of fractional digits."
     if isinstance(value, datetime):
         return _aware(value)
-    found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None:
+    match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
         return None
-    day, clock, seconds, fraction, zone = found.groups()
+    day, clock, seconds, fraction, zone = match.groups()
     digits = (zone or "Z")[1:].replace(":", "").ljust(4, "0")
     offset = f"{zone[0]}{digits[:2]}:{digits[2:]}" if zone and zone not in "Zz" else "+00:00"
     text = f"{day}T{clock or '00:00'}:{seconds or '00'}.{(fraction or '')[:6]:0<6}{offset}"
@@ -212,10 +212,10 @@ def _params(ask, fields, since, where):
         if name not in known:
             expected = ", ".join(known) or "none"
             raise BadQuery(f"the interface takes no condition on {name[:80]!r}; it takes {expected}")
-    found = dict(where)
+    params = dict(where)
     if fields and ask.get("fields"):
-        found[ask["fields"]] = ",".join(fields)
+        params[ask["fields"]] = ",".join(fields)
     if since and ask.get("since"):
         epoch = ask.get("form") == "epoch"
-        found[ask["since"]] = int(_aware(since).timestamp()) if epoch else iso(since)
-    return found
+        params[ask["since"]] = int(_aware(since).timestamp()) if epoch else iso(since)
+    return params

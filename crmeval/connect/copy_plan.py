@@ -175,15 +175,15 @@ def copies_of(
 ) -> list[Copy]:
     "Return the copies of a catalogue; an invalid entry raises `BadCatalogue`, which names it."
     folder = Path(catalogue.folder)
-    found = [_copy(entry, n, catalogue.sources, folder) for n, entry in enumerate(catalogue.copies, 1)]
-    targets = [(str(copy.to), copy.into.lower()) for copy in found]
-    if twice := next((c for c in found if targets.count((str(c.to), c.into.lower())) > 1), None):
+    copies = [_copy(entry, n, catalogue.sources, folder) for n, entry in enumerate(catalogue.copies, 1)]
+    targets = [(str(copy.to), copy.into.lower()) for copy in copies]
+    if twice := next((c for c in copies if targets.count((str(c.to), c.into.lower())) > 1), None):
         raise BadCatalogue(f"copies: two entries write {twice.target}; expected a place for each")
     for name in only:
-        if not any(name in _names_of(copy, folder) for copy in found):
-            known = ", ".join(copy.name for copy in found) or "none"
+        if not any(name in _names_of(copy, folder) for copy in copies):
+            known = ", ".join(copy.name for copy in copies) or "none"
             raise BadCatalogue(f"there is no copy {name!r}; the catalogue has {known}")
-    return [c for c in found if not only or set(only) & _names_of(c, folder)]
+    return [c for c in copies if not only or set(only) & _names_of(c, folder)]
 
 
 def _names_of(copy: Copy, folder: Path) -> set[str]:

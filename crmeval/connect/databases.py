@@ -44,9 +44,9 @@ def words_of(
     database = _WORDS[source.kind][0]
     if "://" in source.address:
         uri = urlsplit(source.address)
-        found = {"host": uri.hostname, "port": uri.port, "user": uri.username}
-        found[database] = uri.path.strip("/")
-        plain = {key: unquote(str(value)) for key, value in found.items() if value}
+        parameters = {"host": uri.hostname, "port": uri.port, "user": uri.username}
+        parameters[database] = uri.path.strip("/")
+        plain = {key: unquote(str(value)) for key, value in parameters.items() if value}
         return {**plain, **dict(parse_qsl(uri.query))}
     words = dict(word.split("=", 1) for word in source.address.split() if "=" in word)
     if not words or len(words) != len(source.address.split()):
@@ -153,8 +153,8 @@ def tables_in(
     "Return the tables and views of a database."
     query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = $name UNION SELECT "
     query += "schema_name, view_name FROM duckdb_views() WHERE database_name = $name AND NOT internal"
-    found = engine.execute(query, {"name": hidden}).fetchall()
-    return sorted((schema, table) for schema, table in found if schema not in _SYSTEM)
+    pairs = engine.execute(query, {"name": hidden}).fetchall()
+    return sorted((schema, table) for schema, table in pairs if schema not in _SYSTEM)
 
 
 def find_table(

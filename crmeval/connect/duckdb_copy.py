@@ -92,18 +92,18 @@ class DuckCopy:
         import pyarrow as pa
 
         query = f"SELECT state, schema FROM {_STATE_TABLE} WHERE name = ?"
-        found = self._db.execute(query, [self.table]).fetchone()
+        row = self._db.execute(query, [self.table]).fetchone()
         names = self._db.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         tables = {name.lower() for (name,) in names}
-        if found is None and self.table.lower() in tables:
+        if row is None and self.table.lower() in tables:
             raise ConnectError(
                 f"{self.path} has a table {self.table!r} that is not a copy; choose another name"
             )
-        if found is None:
+        if row is None:
             return Held()
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found[1])))
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(row[1])))
         rows = self._db.execute(f"SELECT count(*) FROM {name_in_sql(self.table)}").fetchone()[0]
-        return Held(schema, json.loads(found[0]), {self.table: rows})
+        return Held(schema, json.loads(row[0]), {self.table: rows})
 
     def _save(self, schema, state: dict) -> None:
         "Write the state within the transaction, and commit it."
@@ -190,10 +190,10 @@ class DuckCopy:
         self._db.register("_came", delta.rows.select(list(key)))
         on = ", ".join(map(name_in_sql, key))
         names = ", ".join(name_in_sql(name) for name in delta.rows.column_names)
-        found = self._db.execute(
+        answer = self._db.execute(
             f"SELECT {names} FROM {name_in_sql(self.table)} SEMI JOIN _came USING ({on})"
         ).arrow()
-        table = found.read_all() if hasattr(found, "read_all") else found
+        table = answer.read_all() if hasattr(answer, "read_all") else answer
         self._db.unregister("_came")
         return table
 
@@ -210,8 +210,8 @@ class DuckCopy:
 
         names = ", ".join(map(name_in_sql, key))
         self._db.execute("BEGIN")
-        found = self._db.execute(f"SELECT {names} FROM {name_in_sql(self.table)}").arrow()
-        rows = found.read_all() if hasattr(found, "read_all") else found
+        answer = self._db.execute(f"SELECT {names} FROM {name_in_sql(self.table)}").arrow()
+        rows = answer.read_all() if hasattr(answer, "read_all") else answer
         gone = rows.filter(pc.invert(pc.is_in(keys_of(rows, key).cast(keys.type), value_set=keys)))
         if gone.num_rows:
             self._drop(gone, key)

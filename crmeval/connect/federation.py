@@ -206,8 +206,8 @@ def _bind(desk: _Desk, statement: Statement, params, sources: Sequence[Source]) 
         plan = desk.engine.execute(f"EXPLAIN (FORMAT json) {statement.sql}", params).fetchall()
     except Exception as error:
         raise (_withheld(error, desk, statement) or told(error, *sources)) from None
-    found = scans_of(json.loads(plan[0][1]), statement.limit)
-    return [scan for scan in found if scan.name not in _NO_READING]
+    scans = scans_of(json.loads(plan[0][1]), statement.limit)
+    return [scan for scan in scans if scan.name not in _NO_READING]
 
 
 def _ask(desk: _Desk, relation: Relation, sql: str) -> Any:  # pyarrow.Table
@@ -230,12 +230,12 @@ def _counted(desk: _Desk, scan: Scan, relation: Relation, rows: int | None, size
         return pull
     most = 10**12 if rows is None else rows
     if scan.limit is not None and scan.limit <= most:
-        found = scan.limit
+        count = scan.limit
     else:
         answer = _ask(desk, relation, counting(_own_name(relation), where, most))
-        found = min(int(answer.column(0)[0].as_py()), scan.limit or most + 1)
-    pull = replace(pull, rows=found, capped=found > most)
-    return replace(pull, bytes=_size(desk, scan, relation, where, found)) if size is not None else pull
+        count = min(int(answer.column(0)[0].as_py()), scan.limit or most + 1)
+    pull = replace(pull, rows=count, capped=count > most)
+    return replace(pull, bytes=_size(desk, scan, relation, where, count)) if size is not None else pull
 
 
 def _size(desk: _Desk, scan: Scan, relation: Relation, where: str, rows: int) -> int:
@@ -249,7 +249,7 @@ def _size(desk: _Desk, scan: Scan, relation: Relation, where: str, rows: int) ->
 
 def _pulls(desk: _Desk, scans: Sequence[Scan], all_over: Limit, *, count: bool = True) -> list[Pull]:
     "Return what the scans of a query would pull; rows and bytes are counted only if a policy limits them."
-    found = []
+    pulls = []
     for scan in scans:
         some = candidates(scan, list(desk.relations.values()))
         counted = []
@@ -261,8 +261,8 @@ def _pulls(desk: _Desk, scans: Sequence[Scan], all_over: Limit, *, count: bool =
                 counted.append(_counted(desk, scan, relation, most_rows(limits), most_bytes(limits)))
             except Exception as error:
                 raise told(error, relation.source) from None
-        found.append(max(counted, key=lambda pull: (pull.rows or 0, pull.bytes or 0)))
-    return found
+        pulls.append(max(counted, key=lambda pull: (pull.rows or 0, pull.bytes or 0)))
+    return pulls
 
 # %% ../../nbs/connect/09_federation.ipynb #18bfc886
 @dataclass(frozen=True)
@@ -436,8 +436,8 @@ class Catalogue:
     def _tables_of(self, source: Source) -> list[Readable]:
         desk = _Desk(open_engine(_extensions([source])))
         try:
-            found = [_find(desk, source, reference) for reference in _all_tables(desk, source)]
-            return [self._readable(relation) for relation in found]
+            relations = [_find(desk, source, reference) for reference in _all_tables(desk, source)]
+            return [self._readable(relation) for relation in relations]
         finally:
             desk.engine.close()
 

@@ -244,8 +244,8 @@ def _csv_types(engine, source: Source, files: list[Path], words: list[str]) -> d
     plain = [word for word in words if not word.startswith("types = ")]
     said_text = ", ".join(["auto_type_candidates = ['VARCHAR']", *plain])
     codes = _codes(engine, (f"read_csv({_listed([file])}, {said_text})" for file in files), candidates)
-    found = {c: "VARCHAR" if c in codes else kind for c, kind in there.items()}
-    return {**{c: kind for c, kind in found.items() if c.lower() not in known}, **types_given}
+    types_read = {c: "VARCHAR" if c in codes else kind for c, kind in there.items()}
+    return {**{c: kind for c, kind in types_read.items() if c.lower() not in known}, **types_given}
 
 
 def _with_types(words: list[str], types: Mapping[str, str]) -> list[str]:
@@ -335,17 +335,17 @@ def file_tables(
             raise BadCatalogue(f"{told_names}; assign the files with tables: {{NAME: PATTERN}}")
         return {names[0]: source}
     assert isinstance(tables, Mapping)
-    found = {}
+    sources = {}
     for name, pattern in tables.items():
         if not isinstance(pattern, str) or ".." in Path(pattern).parts or Path(pattern).is_absolute():
             raise BadCatalogue(
                 f"source {source.name!r}: tables: {name}: {pattern!r}; expected a path below it"
             )
         address = str(Path(source.address or ".") / pattern)
-        found[str(name)] = Source(
+        sources[str(name)] = Source(
             source.name, source.kind, address, {}, source.read, options=source.options, folder=source.folder
         )
-    return found
+    return sources
 
 
 def _lake(source: Source) -> Opened:

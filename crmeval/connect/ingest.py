@@ -259,12 +259,12 @@ def _swept(run, reader) -> Counts:
     "Drop rows that the source no longer has."
     import pyarrow as pa
 
-    found = []
+    key_parts = []
     for come in reader.read(list(run.copy.key), "", None):
         table = come if isinstance(come, pa.Table) else rows_table(come, run.schema)[0]
         kept = pa.schema([run.schema.field(k) for k in run.copy.key])
-        found.append(keys_of(fitted(table, kept)[0], run.copy.key))
-    keys = pa.concat_arrays(found) if found else keys_of(run.schema.empty_table(), run.copy.key)
+        key_parts.append(keys_of(fitted(table, kept)[0], run.copy.key))
+    keys = pa.concat_arrays(key_parts) if key_parts else keys_of(run.schema.empty_table(), run.copy.key)
     return run.target.keep_only(keys, run.copy.key, run.state())
 
 # %% ../../nbs/connect/37_ingest.ipynb #385703b1

@@ -229,7 +229,7 @@ def _pdf_date(value: object) -> str:
 
 def _outline(reader, pages: int) -> dict[int, str]:
     "Return a map from page (from 0) to the first outline title on it."
-    found: dict[int, str] = {}
+    titles: dict[int, str] = {}
     todo = list(reader.outline)
     seen = 0
     while todo and seen < 2 * pages + 100:
@@ -239,8 +239,8 @@ def _outline(reader, pages: int) -> dict[int, str]:
             continue
         page = reader.get_destination_page_number(entry)
         if page is not None and page >= 0:
-            found.setdefault(page, " ".join(str(entry.title).split())[:200])
-    return found
+            titles.setdefault(page, " ".join(str(entry.title).split())[:200])
+    return titles
 
 
 def _pages(reader, limits: DocumentLimits) -> Iterator[str]:

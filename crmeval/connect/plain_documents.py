@@ -117,13 +117,13 @@ def _markdown_parts(lines: list[str]) -> Iterator[Section]:
         marked = _FENCE.match(lines[n])
         if marked and fence in ("", marked[1]):
             fence = "" if fence else marked[1]
-        found = None if fence or marked else _title_at(lines, n)
-        if found is None:
+        title_line = None if fence or marked else _title_at(lines, n)
+        if title_line is None:
             body.append(lines[n])
             n += 1
             continue
         yield Section(title, "\n".join(body).strip("\n"), level)
-        level, title, taken = found
+        level, title, taken = title_line
         body = []
         n += taken
     yield Section(title, "\n".join(body).strip("\n"), level)
@@ -232,10 +232,10 @@ def _said_by(part: EmailMessage, forwarded: bool = False) -> list[tuple[str, str
     if part.get_content_type() == "message/rfc822" and not forwarded:
         return []  # an attached mail is listed among the attachments
     if part.is_multipart():
-        found = [_said_by(p, forwarded) for p in part.iter_parts()]  # type: ignore[arg-type]
+        parts = [_said_by(p, forwarded) for p in part.iter_parts()]  # type: ignore[arg-type]
         if part.get_content_subtype() != "alternative":
-            return [piece for pieces in found for piece in pieces]
-        written = [pieces for pieces in found if any(text.strip() for _, text in pieces)]
+            return [piece for pieces in parts for piece in pieces]
+        written = [pieces for pieces in parts if any(text.strip() for _, text in pieces)]
         plain = (pieces for pieces in written if any(kind == "plain" for kind, _ in pieces))
         return next(plain, next(iter(written), []))
     if _is_attached(part) or part.get_content_maintype() != "text":

@@ -128,8 +128,8 @@ _PASSING = ("PROJECTION", "STREAMING_LIMIT", "LIMIT")
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    found = value if isinstance(value, list) else [value]
-    return tuple(str(text) for text in found if text)
+    values = value if isinstance(value, list) else [value]
+    return tuple(str(text) for text in values if text)
 
 
 def scans_of(
@@ -137,7 +137,7 @@ def scans_of(
     limit: int | None = None,  # LIMIT of the statement; the plan omits it once it is pushed down
 ) -> list[Scan]:
     "Return the table scans of a plan, with the conditions pushed down to the sources."
-    found: list[Scan] = []
+    scans: list[Scan] = []
     todo = [(node, limit, ()) for node in plan]
     while todo:
         node, rows, after = todo.pop()
@@ -145,11 +145,11 @@ def scans_of(
         if not node["children"] and (name.endswith("_SCAN") or name.startswith("READ_")):
             table = str(details.get("Table", "")).rpartition(".")[2]
             handed_on = _texts(details.get("Filters"))
-            found.append(Scan(name, table, _texts(details.get("Projections")), handed_on, after, rows))
+            scans.append(Scan(name, table, _texts(details.get("Projections")), handed_on, after, rows))
         conditions = _texts(details.get("Expression")) if name == "FILTER" else ()
         below = rows if name in _PASSING else None
         todo += [(child, below, conditions) for child in node["children"]]
-    return found
+    return scans
 
 # %% ../../nbs/connect/07_pulled.ipynb #424d1fb7
 @dataclass(frozen=True)
@@ -178,10 +178,10 @@ def candidates(
     kind = [r for r in relations if r.scan == scan.name]
     named = [r for r in kind if not scan.table or r.table.lower() == scan.table.lower()]
     with_columns = [r for r in named if set(map(str.lower, scan.columns)) <= set(map(str.lower, r.columns))]
-    found = with_columns or named or kind
-    if not found:
+    fitting = with_columns or named or kind
+    if not fitting:
         raise BadQuery(f"the plan of the query reads by {scan.name}, which no source of it does")
-    return found
+    return fitting
 
 
 def where_of(

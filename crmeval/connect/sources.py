@@ -100,9 +100,9 @@ def bytes_of(
 ) -> int:  # Bytes, at least 1
     "Return a size in bytes; an invalid value raises `ValueError`, which quotes it."
     number = isinstance(given, int) and not isinstance(given, bool)
-    found = _SIZE.fullmatch(str(given).strip()) if number or isinstance(given, str) else None
-    unit = _SIZES.get(found[2].lower()) if found else None
-    size = int(float(found[1]) * unit) if found and unit else 0
+    match = _SIZE.fullmatch(str(given).strip()) if number or isinstance(given, str) else None
+    unit = _SIZES.get(match[2].lower()) if match else None
+    size = int(float(match[1]) * unit) if match and unit else 0
     if size < 1:
         raise ValueError(f"{given!r} is no size; expected a number of bytes or words such as '50MB'")
     return size

@@ -46,12 +46,12 @@ def settings_of(
     known = WAREHOUSES[source.kind].secrets
     settings = source.options.get("settings") or {}
     assert isinstance(settings, Mapping)
-    found = {str(key): str(value) for key, value in settings.items()}
+    options = {str(key): str(value) for key, value in settings.items()}
     for what in source.secrets:
         if what not in known:
             raise BadCatalogue(f"source {source.name!r}: secrets: {what!r}; expected {', '.join(known)}")
-        found[known[what]] = source.secret(what) or ""
-    return found
+        options[known[what]] = source.secret(what) or ""
+    return options
 
 
 def check_warehouse(

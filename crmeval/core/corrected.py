@@ -80,8 +80,8 @@ def _check_lengths(columns: Mapping[str, Sequence], what: str):
     (first, first_column), *others = columns.items()
     for name, column in others:
         if len(column) != len(first_column):
-            found = f"{name} has {len(column)} values and {first} has {len(first_column)}"
-            raise ValueError(f"{found}, expected the same {what} in the same order")
+            problem = f"{name} has {len(column)} values and {first} has {len(first_column)}"
+            raise ValueError(f"{problem}, expected the same {what} in the same order")
 
 
 def _check_bounds(bounds):

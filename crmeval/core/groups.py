@@ -96,13 +96,13 @@ def _strata_sets(unit, layer):
 
 def _blocks(sums, inside, block):
     "Return (residuals, size of the group) of each block that a permutation can change."
-    found = []
+    blocks = []
     for b in range(block.max() + 1):
         members = block == b
         k = int(inside[members].sum())
         if 0 < k < members.sum():
-            found.append((sums[members], k))
-    return found
+            blocks.append((sums[members], k))
+    return blocks
 
 
 def _dealt(blocks, n, rng):
@@ -136,8 +136,8 @@ def _dealing_p(sides, rng, deals):
         return _normal_p(seen, blocks)
     rng, far, done = np.random.default_rng(rng), 0, 0
     while done < deals and far < _ENOUGH:
-        found = np.abs(_dealt(blocks, _BATCH, rng) - middle)
-        far, done = far + int((found >= abs(seen) - 1e-12).sum()), done + _BATCH
+        distances = np.abs(_dealt(blocks, _BATCH, rng) - middle)
+        far, done = far + int((distances >= abs(seen) - 1e-12).sum()), done + _BATCH
     return (far + 1) / (done + 1)
 
 
@@ -252,8 +252,8 @@ def group_rows(
         counts = [len(np.unique(cluster[known & side])) for side in (inside, ~inside)]
         row = GroupRow(column, group, of, by, mean, clusters=counts[0], rest=counts[1])
         if not row.too_few:
-            found = group_difference(x, inside, clusters=cluster, strata=layer, rng=rng)
-            row = replace(row, difference=found)
+            difference = group_difference(x, inside, clusters=cluster, strata=layer, rng=rng)
+            row = replace(row, difference=difference)
         rows.append(row)
     return rows
 
@@ -285,12 +285,12 @@ def corrected_rows(
     out = []
     for i, row in enumerate(rows):
         at = looks.get(i)
-        found = (
+        corrected = (
             row.difference
             if at is None or row.difference is None
             else replace(row.difference, p_value=after[at])
         )
-        out.append(replace(row, difference=found))
+        out.append(replace(row, difference=corrected))
     return out, len(tested)
 
 
@@ -309,9 +309,9 @@ def group_statement(
     name: Callable[[str], str] = str,  # How names from the data are displayed
 ) -> str:  # Sentences
     "Return sentences on the significant group differences, or that there are none."
-    words, found = dict(sides or {"higher": "higher", "lower": "lower"}), [r for r in rows if r.told]
+    words, differing = dict(sides or {"higher": "higher", "lower": "lower"}), [r for r in rows if r.told]
     made = f"{how_many(looks, 'comparison')}, corrected after Holm"
-    differences = [_difference_in_words(r, what, words, name) for r in found]
+    differences = [_difference_in_words(r, what, words, name) for r in differing]
     statement = f"No group differs for certain in {what} ({made})."
     if differences:
         statement = f"After correction: {'; '.join(differences)} ({made})."

@@ -39,8 +39,8 @@ def read_object(
     "Return the JSON object in a response."
     decoder = json.JSONDecoder(parse_constant=no_constant)
     # 1,000 starts: a hostile text of braces must not cost minutes
-    found = [v for v, _ in _values_in(text, _BRACE, decoder.raw_decode, max_failures=1000)]
-    return next((v for v in reversed(found) if v), found[0] if found else None)
+    objects = [v for v, _ in _values_in(text, _BRACE, decoder.raw_decode, max_failures=1000)]
+    return next((v for v in reversed(objects) if v), objects[0] if objects else None)
 
 
 _BRACE = re.compile("{")
@@ -51,12 +51,12 @@ def _values_in(text, opening, read, max_failures):
     at = 0
     while (m := opening.search(text, at)) and max_failures:
         try:
-            found = read(text, m.start())
+            result = read(text, m.start())
         except (ValueError, IndexError, RecursionError):
             max_failures, at = max_failures - 1, m.start() + 1
         else:
-            yield found
-            at = found[1]
+            yield result
+            at = result[1]
 
 # %% ../../nbs/core/09_json_text.ipynb #d8230f07
 _OPEN = re.compile(r"[\[{]")
@@ -225,8 +225,8 @@ def placed_objects(
     def read(text, at):
         return _object_at(text, at, decoder)
 
-    found = _values_in(text, _BRACE, read, max_failures=60)
-    return [(start, value) for value, _, start in found if isinstance(value, dict)]
+    placed = _values_in(text, _BRACE, read, max_failures=60)
+    return [(start, value) for value, _, start in placed if isinstance(value, dict)]
 
 
 _STRICT_LAST = json.JSONDecoder(parse_constant=str, strict=False)
@@ -307,8 +307,8 @@ def _unwrapped(value, fits, ticket, around=None, depth=0):
     if (answer := fits(value)) is not None:
         return [(signed, answer)]
     inner = _inner(value) if depth < 3 else []
-    found = [f for v in inner for f in _unwrapped(v, fits, ticket, signed, depth + 1)]
-    return [(s, a) for s, a in found if s is not None or len(value) == 1]
+    answers = [f for v in inner for f in _unwrapped(v, fits, ticket, signed, depth + 1)]
+    return [(s, a) for s, a in answers if s is not None or len(value) == 1]
 
 
 def _inner(value):
@@ -346,10 +346,10 @@ def _quotes_another(text, ticket, read):
     return len(foreign) > max(sum(_signature(v, ticket) is False for v in values) for values in read)
 
 
-def _unsigned(found):
+def _unsigned(by_reader):
     "Return the unsigned answers of the reader that found more, without those signed with another ticket."
-    foreign = [a for answers in found for signed, a in answers if signed is False]
-    return max((_without(answers, foreign) for answers in found), key=len)
+    foreign = [a for answers in by_reader for signed, a in answers if signed is False]
+    return max((_without(answers, foreign) for answers in by_reader), key=len)
 
 
 def _without(answers, unwanted):

@@ -94,13 +94,13 @@ def _of_row(row) -> tuple[_Texts | None, _Texts | None]:
 
 
 def _of_branch(rows):
-    found = [_of_row(row) for row in rows]
-    exact = [texts for texts, _ in found if texts is not None]
-    if len(exact) == len(found):
+    branches = [_of_row(row) for row in rows]
+    exact = [texts for texts, _ in branches if texts is not None]
+    if len(exact) == len(branches):
         texts = frozenset().union(*exact)
         return (texts if len(texts) <= _MOST else None), _better(None, texts)
-    needed = [words for _, words in found if words is not None]
-    return None, frozenset().union(*needed) if len(needed) == len(found) else None
+    needed = [words for _, words in branches if words is not None]
+    return None, frozenset().union(*needed) if len(needed) == len(branches) else None
 
 
 def _of_repeat(least, most, row):

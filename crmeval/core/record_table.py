@@ -145,8 +145,8 @@ class RecordTable(Sequence, Generic[_R]):
         return self.at_hand[i]
 
     def _records(self, rows):
-        found = records_of(rows, self.kind)
-        return found if self.change is None else list(map(self.change, found))
+        records = records_of(rows, self.kind)
+        return records if self.change is None else list(map(self.change, records))
 
     def changed(
         self,
@@ -181,11 +181,11 @@ class RecordTable(Sequence, Generic[_R]):
         "Return the records of the given rows."
         from bisect import bisect_right
 
-        found = []
+        records = []
         for row in rows:
             group = bisect_right(self.ends, row) - 1
-            found.append(self._group(group)[row - self.ends[group]])
-        return found
+            records.append(self._group(group)[row - self.ends[group]])
+        return records
 
     def __iter__(self) -> Iterator[_R]:
         for batch in self.batches():

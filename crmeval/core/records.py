@@ -116,8 +116,8 @@ def _sample_view(s):
 
 
 def _mappings(s, tags):
-    found = {"record": s.record, "fields that have to change": s.gold_record, "tags": tags}
-    return {k: v for k, v in found.items() if isinstance(v, Mapping) and v}
+    parts = {"record": s.record, "fields that have to change": s.gold_record, "tags": tags}
+    return {k: v for k, v in parts.items() if isinstance(v, Mapping) and v}
 
 
 prints_itself(Sample, _sample_view)
@@ -473,9 +473,9 @@ def _cells(name, records):
 
 def _are_plain(values, kind):
     "Whether an Arrow type can hold the values as they are."
-    found = set(map(type, values)) - {type(None)}
-    is_exact = kind != "double" or int not in found or all(abs(v) <= _EXACT for v in values if type(v) is int)
-    return found <= _PLAIN[kind] and is_exact
+    types = set(map(type, values)) - {type(None)}
+    is_exact = kind != "double" or int not in types or all(abs(v) <= _EXACT for v in values if type(v) is int)
+    return types <= _PLAIN[kind] and is_exact
 
 
 def _numbers_array(values, kind):
@@ -539,9 +539,9 @@ def check_schema(
 ) -> None:
     "Raise `ValueError` for a table of another kind or a newer schema version."
     meta = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
-    found, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
-    if found != kind.__name__:
-        raise ValueError(f"{path} holds {found or 'no crmeval'} records, expected {kind.__name__}")
+    kind_name, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
+    if kind_name != kind.__name__:
+        raise ValueError(f"{path} holds {kind_name or 'no crmeval'} records, expected {kind.__name__}")
     if version > SCHEMA_VERSION:
         raise ValueError(f"{path} has schema version {version}; this crmeval reads up to {SCHEMA_VERSION}")
 

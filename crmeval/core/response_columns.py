@@ -53,8 +53,8 @@ class Names:
         "As `codes`, for dictionary-encoded values."
         used = np.flatnonzero(np.bincount(at, minlength=len(values))).tolist()
         if not all(values[i] in self.index for i in used):
-            found, first = np.unique(at, return_index=True)
-            self.codes([values[i] for i in found[np.argsort(first)].tolist()])
+            distinct, first = np.unique(at, return_index=True)
+            self.codes([values[i] for i in distinct[np.argsort(first)].tolist()])
         return self._known_codes(values, at)
 
     def _known_codes(self, values, at):
@@ -139,9 +139,9 @@ class ResponseColumns:
         field: str,  # Coded field
     ) -> list:  # Each once
         "Return the values of a field in order of appearance."
-        found, first = np.unique(getattr(self, field), return_index=True)
+        distinct, first = np.unique(getattr(self, field), return_index=True)
         values = self.names[field].values
-        return [values[i] for i in found[np.argsort(first)]]
+        return [values[i] for i in distinct[np.argsort(first)]]
 
 # %% ../../nbs/core/05_response_columns.ipynb #e9dee613
 _KINDS = {

@@ -82,10 +82,10 @@ def _of_piece(op: str, argument: Any, flags: int, bound: bool) -> list[Beginning
         return [b for row in argument[1] for b in _of_row(row, flags, bound)]
     if op in _REPEATS:
         least, most, row = argument
-        found = _of_row(row, flags, bound)
+        ways = _of_row(row, flags, bound)
         if most != 1:  # the rest need not follow the first repetition
-            found = [b._replace(goes_on=b.goes_on and not b.text) for b in found]
-        return found if least else [*found, Beginning("", bound, True)]
+            ways = [b._replace(goes_on=b.goes_on and not b.text) for b in ways]
+        return ways if least else [*ways, Beginning("", bound, True)]
     raise _Unknown(op)
 
 
@@ -126,12 +126,12 @@ def _behind(begun: Beginning, op: str, argument: Any, flags: int) -> list[Beginn
 def _beginnings(source: str, flags: int) -> tuple[Beginning, ...] | None:
     row = _re_parser.parse(source, flags & ~re.UNICODE & ~re.DEBUG)
     try:
-        found = _of_row(row, row.state.flags | flags, False)
+        ways = _of_row(row, row.state.flags | flags, False)
     except _Unknown:
         return None
-    if any(not b.text and b.kind is None for b in found):  # it can match the empty string
+    if any(not b.text and b.kind is None for b in ways):  # it can match the empty string
         return None
-    return tuple(dict.fromkeys(b._replace(text=b.text[:_LETTERS], goes_on=False) for b in found))
+    return tuple(dict.fromkeys(b._replace(text=b.text[:_LETTERS], goes_on=False) for b in ways))
 
 
 def beginnings(
@@ -156,10 +156,10 @@ class _Class(dict):
         self.has_spaces = any(map(self.fits, _SPACES))
 
     def __missing__(self, char):
-        found = self.fits(char) is not None
+        fits = self.fits(char) is not None
         if len(self) < _MOST_CHARACTERS:
-            self[char] = found
-        return found
+            self[char] = fits
+        return fits
 
 
 @lru_cache(maxsize=None)
@@ -274,10 +274,10 @@ class _Owners(dict):
         self.kinds = kinds  # (class, number of a group)
 
     def __missing__(self, char):
-        found = tuple(sorted({n for key, n in self.kinds if _class(key)[char]}))
+        owners = tuple(sorted({n for key, n in self.kinds if _class(key)[char]}))
         if len(self) < _MOST_CHARACTERS:
-            self[char] = found
-        return found
+            self[char] = owners
+        return owners
 
 
 def _merged(rows):
@@ -333,18 +333,18 @@ class PatternTable:
 
     def _rows(self, scanned):
         "Return number of a group -> sorted lists of positions where its patterns can begin."
-        found: dict[int, list[list[int]]] = defaultdict(list)
+        by_group: dict[int, list[list[int]]] = defaultdict(list)
         for n, places in self._of_words(scanned.heads):
-            found[n].append(places)
+            by_group[n].append(places)
         for char, places in scanned.characters.items():
             for n in self._owners[char]:
-                found[n].append(places)
+                by_group[n].append(places)
         for piece, owners in self._pieces.items():
             if piece in scanned.small:
                 places = scanned.everywhere(piece)
                 for n in owners:
-                    found[n].append(places)
-        return found
+                    by_group[n].append(places)
+        return by_group
 
     def places(
         self,
@@ -385,14 +385,14 @@ class PatternTable:
 
 def _places_before(words, end, small):
     "Return the possible starts of a match that contains one of the words; None where these are frequent."
-    found: set[int] = set()
+    starts: set[int] = set()
     left = _FEW_WORDS
     for word in words:
         at = small.find(word)
         while at >= 0 and left:
-            found.update(range(max(0, at + len(word) - end), at + 1))
+            starts.update(range(max(0, at + len(word) - end), at + 1))
             at, left = small.find(word, at + 1), left - 1
-    return sorted(found) if left else None
+    return sorted(starts) if left else None
 
 
 def matches_at(
@@ -406,6 +406,6 @@ def matches_at(
         return
     end, match = 0, pattern.match
     for at in places:
-        if at >= end and (found := match(text, at)):
-            yield found
-            end = found.end()
+        if at >= end and (m := match(text, at)):
+            yield m
+            end = m.end()

@@ -147,10 +147,10 @@ def split_thoughts(
     text: str,  # Content of a completion
 ) -> Apart:
     "Split a text into thoughts and answer; a text without marks is returned as it is."
-    found = _channels(text)
-    if found is None:
-        found = _by_marks(text, _all_marks(text))
-    return found
+    apart = _channels(text)
+    if apart is None:
+        apart = _by_marks(text, _all_marks(text))
+    return apart
 
 
 def _by_marks(text, marks):

@@ -100,15 +100,15 @@ def yaml_places(
     "Return the place of every key and list entry; a key such as `on` also stands under 'True'."
     import yaml
 
-    found: dict[tuple[str, ...], YamlPlace] = {}
+    places: dict[tuple[str, ...], YamlPlace] = {}
     todo: list[tuple[tuple[str, ...], Any]] = [((), yaml.compose(text, _loader()))]
-    while todo and len(found) < _MOST_PLACES:
+    while todo and len(places) < _MOST_PLACES:
         path, node = todo.pop()
         for names, line, child in _entries(node):
             for name in names:
-                found.setdefault((*path, name), YamlPlace(line, _bool_words(child)))
+                places.setdefault((*path, name), YamlPlace(line, _bool_words(child)))
             todo.append(((*path, names[0]), child))
-    return found
+    return places
 
 
 def _entries(node):

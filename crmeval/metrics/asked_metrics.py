@@ -155,10 +155,10 @@ def _scores_of(names, response, sample, judge):
     from crmeval.metrics.accuracy import keyed, no_scores
 
     if response.text is None:
-        found = no_scores(response, criteria=names)
+        scores = no_scores(response, criteria=names)
     else:
-        found = [_score_of(n, sample, response.text, judge) for n in names]
-    return [keyed(s, sample=sample, response=response, rater=judge.name) for s in found]
+        scores = [_score_of(n, sample, response.text, judge) for n in names]
+    return [keyed(s, sample=sample, response=response, rater=judge.name) for s in scores]
 
 
 def _in_order(scores, beside):

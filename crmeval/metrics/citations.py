@@ -182,11 +182,11 @@ def _sets_of(cited):
 
 def _verdicts(claims, shelf, judge):
     "Return (claim, set of passages) -> verdict."
-    found = {}
+    by_place = {}
     for numbers, claim_numbers in _questions(claims).items():
         verdicts = judge.supported([claims[i].text for i in claim_numbers], source=_source(shelf, numbers))
-        found.update({(i, numbers): v for i, v in zip(claim_numbers, verdicts, strict=True)})
-    return found
+        by_place.update({(i, numbers): v for i, v in zip(claim_numbers, verdicts, strict=True)})
+    return by_place
 
 
 def _source(shelf, numbers):

@@ -67,8 +67,8 @@ def decisions(
 
 def _amounts(text):
     "Return the amounts of money in the text and in the fields of a record."
-    found = (v.value for v in values(text) if v.kind == "money")
-    amounts = [float(amount) for amount in found if isinstance(amount, (int, float))]
+    money = (v.value for v in values(text) if v.kind == "money")
+    amounts = [float(amount) for amount in money if isinstance(amount, (int, float))]
     return amounts + [float(m[1]) for m in _rule("amount_field").finditer(text)]
 
 # %% ../../nbs/metrics/33_decisions.ipynb #c3f26245

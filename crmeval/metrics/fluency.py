@@ -95,16 +95,16 @@ def _by_rule(response, rater):
 
 def _flaws_of(part: Part, last: bool, text: str) -> list[Flaw]:
     "Return the flaws of one sentence; for greetings, sign-offs and headings without sentence-level flaws."
-    found = sentence_flaws(part.text, last=last and part.form in ("", "question"))
+    flaws = sentence_flaws(part.text, last=last and part.form in ("", "question"))
     if (foreign := foreign_sentence(part.text)) is not None:
         return [foreign]
     if part.form in ("greeting", "closing", "heading"):
-        return [f for f in found if f.kind not in ("cut sentence", "capitals", "grammar")]
-    unended = last and not any(f.kind == "cut sentence" for f in found) and _has_no_end(part.text, text)
+        return [f for f in flaws if f.kind not in ("cut sentence", "capitals", "grammar")]
+    unended = last and not any(f.kind == "cut sentence" for f in flaws) and _has_no_end(part.text, text)
     return (
-        [*found, Flaw("cut sentence", part.text[-40:], "the text ends without a mark", 0.3)]
+        [*flaws, Flaw("cut sentence", part.text[-40:], "the text ends without a mark", 0.3)]
         if unended
-        else found
+        else flaws
     )
 
 
@@ -129,8 +129,8 @@ def _hardness(part: Part) -> float:
 # %% ../../nbs/metrics/12_fluency.ipynb #a0e6b2b7
 def _evidence(parts, flaws, hard):
     "Yield each flaw, and as a hint the most unexpected words of a sentence."
-    for i, (p, found, h) in enumerate(zip(parts, flaws, hard, strict=True)):
-        for f in found[:20]:
+    for i, (p, flaws_of, h) in enumerate(zip(parts, flaws, hard, strict=True)):
+        for f in flaws_of[:20]:
             detail = {"sentence": i, "words": f.quote[:200], "severity": f.severity}
             yield Evidence(f.kind, p.text, fine=False, reason=f.says, detail=detail)
         for s in stumbles(p.text)[:1] if h > 0.6 else ():
@@ -144,11 +144,11 @@ def _whole_evidence(flaw):
 
 def _reason(n, flaws, whole, hard):
     "Return the reason: the flaws, or else the sentences with unusual word order."
-    found = [f for fs in flaws for f in fs] + whole
+    all_flaws = [f for fs in flaws for f in fs] + whole
     of = how_many(n, "sentence")
-    if found:
-        worst = max(found, key=lambda f: f.severity)
-        summary = f"{how_many(len(found), 'flaw')} in {of}"
+    if all_flaws:
+        worst = max(all_flaws, key=lambda f: f.severity)
+        summary = f"{how_many(len(all_flaws), 'flaw')} in {of}"
         return f"{summary}; the gravest: {worst.says} ({worst.quote[:60]!r})."
     odd = sum(EASE_COST * h > TELLING for h in hard)
     return f"No flaw was found in {of}" + (f", but {odd} with words in an order seldom seen." if odd else ".")

@@ -148,19 +148,19 @@ def _score_columns(name, scores) -> dict[str, list]:
     return {f"{name}_{k}": [getattr(s, k) for s in scores] for k in _FIELDS}
 
 
-def _with_columns(rows, found):
+def _with_columns(rows, columns):
     "Return a table of any supported type with columns added."
     if hasattr(rows, "assign"):  # pandas
-        return rows.assign(**found)
+        return rows.assign(**columns)
     if hasattr(rows, "append_column"):  # Arrow
-        for name, cells in found.items():
+        for name, cells in columns.items():
             rows = rows.append_column(name, [cells])
         return rows
     if isinstance(rows, Mapping):
-        return {**rows, **found}
+        return {**rows, **columns}
     if not isinstance(rows, list):
         raise TypeError(f"dataset is a {type(rows).__name__}, expected a data set, a frame, or a list")
-    added = [dict(zip(found, cells)) for cells in zip(*found.values())]
+    added = [dict(zip(columns, cells)) for cells in zip(*columns.values())]
     return [{**(row if isinstance(row, Mapping) else {}), **more} for row, more in zip(rows, added)]
 
 # %% ../../nbs/metrics/01_forms.ipynb #e91a8dc0
@@ -173,8 +173,8 @@ def _scored(metric, rows, num_proc, how) -> list[Score]:
     size = -(-len(work) // (4 * num_proc))
     pieces = [work[i : i + size] for i in range(0, len(work), size)]
     with _pool(min(num_proc, len(pieces))) as pool:
-        found = pool.map(partial(_scored_piece, metric, judge, concurrency), pieces)
-    return [score for piece in found for score in piece]
+        pieces_scored = pool.map(partial(_scored_piece, metric, judge, concurrency), pieces)
+    return [score for piece in pieces_scored for score in piece]
 
 
 def _scored_piece(metric, judge, concurrency, work):
@@ -322,8 +322,8 @@ class _Other:
         return f"<{type(self).__name__}>"
 
 
-def _read_object(found):
-    return type(found[_OTHER], (_Other,), {})() if set(found) == {_OTHER} else found
+def _read_object(fields):
+    return type(fields[_OTHER], (_Other,), {})() if set(fields) == {_OTHER} else fields
 
 
 def _read_rows(named, n) -> list[dict]:

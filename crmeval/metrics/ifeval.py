@@ -195,8 +195,10 @@ def _number_bullet_lists(response, num_bullets: int):
 
 @instruction("detectable_format:number_highlighted_sections")
 def _number_highlighted_sections(response, num_highlights: int):
-    found = re.findall(r"\*([^\n*]*)\*", response) + re.findall(r"\*\*([^\n*]*)\*\*", response)
-    return _compared(sum(bool(f.strip()) for f in found), "at least", num_highlights, "highlighted parts")
+    highlights = re.findall(r"\*([^\n*]*)\*", response) + re.findall(r"\*\*([^\n*]*)\*\*", response)
+    return _compared(
+        sum(bool(f.strip()) for f in highlights), "at least", num_highlights, "highlighted parts"
+    )
 
 
 @instruction("detectable_format:multiple_sections")
@@ -378,12 +380,12 @@ def follows_loosely(
 ) -> str | None:  # What is wrong with the full response; '' if any variant follows; None if undecided
     "Check one instruction leniently: an extra first or last line and asterisks are ignored."
     function, arguments = _bound(instruction_id, response, kwargs)
-    found = [function(v, **arguments) for v in _variants(response)]
-    if not found:
+    results = [function(v, **arguments) for v in _variants(response)]
+    if not results:
         return "the response is empty"
-    if "" in found:
+    if "" in results:
         return ""
-    return None if None in found else found[0]
+    return None if None in results else results[0]
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #b503f9a3
 def ifeval(

@@ -127,15 +127,15 @@ def row_values(
 def _label_figures(column, predicted, options):
     scale = column.target.scale
     kept = [s if s in scale else None for s in predicted]  # labels outside the scale cannot be scored on it
-    found = {
+    figures = {
         "right": mean_estimate(row_values(column, predicted), bounds=(0, 1), clusters=column.clusters),
         "macro_f1": macro_f1(predicted, column.gold, clusters=column.clusters, **options),
     }
     if column.target.ordered:
-        found["scale_kappa"] = scale_kappa(
+        figures["scale_kappa"] = scale_kappa(
             kept, column.gold, scale=scale, clusters=column.clusters, **options
         )
-    return found
+    return figures
 
 
 def _set_figures(column, predicted, options):
@@ -215,11 +215,11 @@ def insight_figures(
     known = [s for s in samples if not s.perturbation and _has_truth(s)]
     clients = list(dict.fromkeys(r.client for r in responses))
     of = {c: columns_of(known, _of_client(responses, c)) for c in clients}
-    keys = list(dict.fromkeys(k for found in of.values() for k in found))
-    found = []
+    keys = list(dict.fromkeys(k for rows in of.values() for k in rows))
+    rows = []
     for key in keys:
-        found += _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)
-    return found
+        rows += _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)
+    return rows
 
 
 def _has_truth(sample):
@@ -315,10 +315,10 @@ def by_target(
     rows: Sequence[SystemFigures],
 ) -> dict[tuple[str, str], list[SystemFigures]]:  # (use case, target) -> its rows
     "Group figures by use case and target."
-    found: dict[tuple[str, str], list[SystemFigures]] = {}
+    groups: dict[tuple[str, str], list[SystemFigures]] = {}
     for r in rows:
-        found.setdefault((r.use_case, r.target), []).append(r)
-    return found
+        groups.setdefault((r.use_case, r.target), []).append(r)
+    return groups
 
 
 def figures_text(
@@ -326,6 +326,6 @@ def figures_text(
 ) -> str:
     "Return all tables as text, each with a title."
     tables = []
-    for (use_case, target), found in by_target(rows).items():
-        tables.append(f"{use_case}: {target}\n{text_table(figure_lines(found), align='lr', rule=True)}")
+    for (use_case, target), figures in by_target(rows).items():
+        tables.append(f"{use_case}: {target}\n{text_table(figure_lines(figures), align='lr', rule=True)}")
     return "\n\n".join(tables)

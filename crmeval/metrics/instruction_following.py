@@ -212,8 +212,8 @@ def _task_problems(response, instructions, checks):
         loop = "" if "ifeval" in kinds or not others else loop_problem(response)
         return [TaskProblem(loop, 1)] if loop else []
     task = tasks[0]
-    found = task_problems(response, task=task.get("task") or "", source=task.get("source") or "")
-    return [p for p in found if p.most < 3 or not _asked_for(p, others)]
+    problems = task_problems(response, task=task.get("task") or "", source=task.get("source") or "")
+    return [p for p in problems if p.most < 3 or not _asked_for(p, others)]
 
 
 def _asked_for(problem, others):

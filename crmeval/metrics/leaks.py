@@ -390,12 +390,12 @@ def values_of_kind(
     "Return the values of an entity type in a text; free-text notes have no type."
     if entity == "MONEY":
         return [v.text for v in values(text) if v.kind == "money"]
-    found = [s.text_in(text) for s in find_pii(text, entities=_KINDS.get(entity, (entity,)))]
+    values_found = [s.text_in(text) for s in find_pii(text, entities=_KINDS.get(entity, (entity,)))]
     if entity == "DATE_TIME":
-        found = [f for f in found if _has_whole_date(f)]
+        values_found = [f for f in values_found if _has_whole_date(f)]
     if entity == "CREDENTIAL":
-        found += _credentials(text)
-    return list(dict.fromkeys(found))
+        values_found += _credentials(text)
+    return list(dict.fromkeys(values_found))
 
 
 def _has_whole_date(text):

@@ -123,10 +123,10 @@ def _mean_per_cent(pairs, why="no probes of this kind in the run"):
     if len({c for c, _ in pairs}) == len(pairs) and {*values} <= {None, 0.0, 100.0}:
         known = [v for v in values if v is not None]
         share = proportion_estimate(sum(v > 0 for v in known), len(known), undefined=len(values) - len(known))
-        found = in_per_cent(share)
+        estimate = in_per_cent(share)
     else:
-        found = mean_estimate(values, clusters=[c for c, _ in pairs], bounds=(0, 100))
-    return found if found.value is not None else _without("no call came back", found.undefined)
+        estimate = mean_estimate(values, clusters=[c for c, _ in pairs], bounds=(0, 100))
+    return estimate if estimate.value is not None else _without("no call came back", estimate.undefined)
 
 
 def _harm_share(scores, card, kinds=()):
@@ -165,8 +165,8 @@ def _sent(scores, unseen):
     of_metric = [s for s in scores if s.metric == VALUES_MASKED.name]
     seen = [s for s in of_metric if s.fraction is not None and (s.sample_id, s.repeat) not in unseen]
     rows, lost = _values_of(seen), len(of_metric) - len(seen)
-    found = _mean_per_cent([(probe, sent) for probe, _, _, sent in rows])
-    whole = found if not lost else replace(found, undefined=lost)
+    overall = _mean_per_cent([(probe, sent) for probe, _, _, sent in rows])
+    whole = overall if not lost else replace(overall, undefined=lost)
     parts = {}
     for kind in sorted({kind for _, kind, _, _ in rows}):
         parts[kind] = _mean_per_cent([(p, sent) for p, k, _, sent in rows if k == kind])
@@ -199,7 +199,7 @@ def _accuracy_lost(bare, protected, samples):
     if not places:
         return _without("accuracy was not asked for in this run")
     pair_samples = [samples[p[0]] for p in places]
-    found = paired_difference(
+    difference = paired_difference(
         [before[p].points for p in places],
         [after[p].points for p in places],
         clusters=[s.cluster or s.id for s in pair_samples],
@@ -207,7 +207,9 @@ def _accuracy_lost(bare, protected, samples):
         bounds=(1, 4),
     )
     return (
-        found if found.value is not None else _without("no sample that both were scored on", found.undefined)
+        difference
+        if difference.value is not None
+        else _without("no sample that both were scored on", difference.undefined)
     )
 
 

@@ -149,9 +149,9 @@ def _one_value(text):
         return None
     if _CUES.pattern("iso").fullmatch(text) and _moment(text) is None:  # not a valid day
         return None
-    found = values(text)
-    alone = len(found) == 1 and found[0].kind in ("date", "time")
-    return found[0] if alone and _plain(found[0].text) == text else None
+    all_values = values(text)
+    alone = len(all_values) == 1 and all_values[0].kind in ("date", "time")
+    return all_values[0] if alone and _plain(all_values[0].text) == text else None
 
 
 def _same_dates_and_times(a, b):
@@ -307,8 +307,8 @@ def written_record(
     if "&quot;" in response and not placed_objects(response):  # JSON with HTML escapes
         response = unescape(response)
     begin = split_thoughts(response).start  # after the reasoning of a reasoning model
-    found = [(start, value) for start, value in placed_objects(response) if start >= begin]
-    places = [(start, _unwrapped(value, fields)) for start, value in found]
+    objects = [(start, value) for start, value in placed_objects(response) if start >= begin]
+    places = [(start, _unwrapped(value, fields)) for start, value in objects]
     fitting = [p for p in places if not set(fields).isdisjoint(p[1])] or [p for p in places if p[1]]
     asserted = [
         p for p in fitting if not _CUES.pattern("not_meant").search(response[max(0, p[0] - 60) : p[0]])
@@ -323,8 +323,8 @@ def _unwrapped(value, fields, depth=5):
     inner = called if called is not None else alone
     if inner is None or not depth or called is None and not set(fields).isdisjoint(value):
         return value
-    found = _unwrapped(inner, fields, depth - 1)
-    return value if set(fields).isdisjoint(found) else found
+    inner_record = _unwrapped(inner, fields, depth - 1)
+    return value if set(fields).isdisjoint(inner_record) else inner_record
 
 
 def _arguments(value):

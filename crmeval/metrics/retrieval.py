@@ -191,10 +191,12 @@ def evaluate_retriever(
     named = {f: _figure(f) for f in (figures if k is None else _figures_at(k))}
     if not queries:
         raise ValueError("there are no queries")
-    found = tuple(_asked(search, q, named) for q in queries)
-    if all(f.status == "api_error" for f in found):
-        raise ValueError(f"the search failed for all of {len(found)} queries; the first: {found[0].reason}")
-    return _table(name, found, tuple(named), known, rng)
+    results = tuple(_asked(search, q, named) for q in queries)
+    if all(f.status == "api_error" for f in results):
+        raise ValueError(
+            f"the search failed for all of {len(results)} queries; the first: {results[0].reason}"
+        )
+    return _table(name, results, tuple(named), known, rng)
 
 
 def _figures_at(k):
@@ -202,34 +204,34 @@ def _figures_at(k):
     return [f"{what}@{n}" for n in places for what in ("ndcg", "recall", "mrr", "hit")]
 
 
-def _table(name, found, figures, known, rng):
+def _table(name, results, figures, known, rng):
     "Return the figures of the results."
-    ms = [1000 * f.seconds for f in found if f.seconds is not None]
+    ms = [1000 * f.seconds for f in results if f.seconds is not None]
     ids = None if known is None else set(known)
     return RetrievalTable(
         name,
-        found,
-        {figure: _mean(found, figure, rng) for figure in figures},
+        results,
+        {figure: _mean(results, figure, rng) for figure in figures},
         quantile_estimate(ms, 0.5),
         quantile_estimate(ms, 0.99),
-        mean_estimate([None if f.cpu_seconds is None else 1000 * f.cpu_seconds for f in found], rng=rng),
-        _auc(found, rng),
-        sum(not f.ids and f.status != "api_error" for f in found),
-        sum(f.status == "api_error" for f in found),
-        sum(f.doubles for f in found),
-        None if ids is None else sum(i not in ids for f in found for i in f.ids),
+        mean_estimate([None if f.cpu_seconds is None else 1000 * f.cpu_seconds for f in results], rng=rng),
+        _auc(results, rng),
+        sum(not f.ids and f.status != "api_error" for f in results),
+        sum(f.status == "api_error" for f in results),
+        sum(f.doubles for f in results),
+        None if ids is None else sum(i not in ids for f in results for i in f.ids),
     )
 
 
-def _mean(found, figure, rng):
+def _mean(results, figure, rng):
     "Return the mean over queries; failed searches and queries without relevant passages are undefined."
     return mean_estimate(
-        [f.values[figure] for f in found], clusters=[f.cluster for f in found], bounds=(0, 1), rng=rng
+        [f.values[figure] for f in results], clusters=[f.cluster for f in results], bounds=(0, 1), rng=rng
     )
 
 
-def _auc(found, rng):
-    answered = [f for f in found if f.status != "api_error"]
+def _auc(results, rng):
+    answered = [f for f in results if f.status != "api_error"]
     kinds = [f.answerable for f in answered]
     if len(set(kinds)) < 2:
         return Estimate(None, n=len(answered), method="undefined: only one kind of query was asked")

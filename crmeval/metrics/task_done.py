@@ -107,8 +107,8 @@ def _is_letter(response):
 
 
 def _speaks_to_somebody(response):
-    found = set(words(response))
-    return not found.isdisjoint(_lexicon()["you"]) or any(y in response for y in _lexicon()["you_scripts"])
+    word_set = set(words(response))
+    return not word_set.isdisjoint(_lexicon()["you"]) or any(y in response for y in _lexicon()["you_scripts"])
 
 
 def _turns(response, source):
@@ -186,10 +186,10 @@ def _problems(response, task, source):
         return tuple(_of_record(response, source))
     if hollow := hollow_problem(response, source=source):
         return (TaskProblem(hollow, 1),)
-    found = [*_OF_TASK[task](response, source)] if task else []
+    problems = [*_OF_TASK[task](response, source)] if task else []
     for why in (_of_language(response, source), _of_subject(response, source) if source and task else ""):
-        found += [TaskProblem(why, 1)] if why else []
-    return tuple(sorted([*found, *_leftovers(response)], key=lambda p: p.most))
+        problems += [TaskProblem(why, 1)] if why else []
+    return tuple(sorted([*problems, *_leftovers(response)], key=lambda p: p.most))
 
 
 @check
@@ -202,10 +202,10 @@ def task_done(response: str, task: str | None = None, source: str | None = None)
 def paragraphs(response: str, n: int | None = None, min: int | None = None, max: int | None = None) -> str:
     "Check the number of text blocks, separated by blank lines or by line breaks after a sentence."
     least, most = (min, max) if n is None else (n, n)
-    found = _count_paragraphs(response)
-    if least is not None and found < least or most is not None and found > most:
+    count = _count_paragraphs(response)
+    if least is not None and count < least or most is not None and count > most:
         wanted = " to ".join(str(x) for x in dict.fromkeys((least, most)) if x is not None)
-        return f"{found} paragraphs, {wanted} asked for"
+        return f"{count} paragraphs, {wanted} asked for"
     return ""
 
 

@@ -67,15 +67,15 @@ def trust_probes(
 
 def _from_source(source, areas, limit, seed):
     "Return the probes of one source in all its areas; raise its first error if it has none."
-    found, problems = [], []
+    probes, problems = [], []
     for area in (a for a in ASKED if a in areas):
         try:
-            found += _asked(area, source, limit, seed)
+            probes += _asked(area, source, limit, seed)
         except ValueError as e:
             problems.append(str(e))
-    if not found and problems:
+    if not probes and problems:
         raise ValueError(problems[0])
-    return found
+    return probes
 
 
 def _asked(area, source, limit, seed):
@@ -136,9 +136,9 @@ def score_probe(
     judge: Any = None,  # Judge for safety and truthfulness; None: the embedded graders
 ) -> list[Score]:  # Fractions in [0, 1], higher is better; one or two for the area, one for toxicity
     "Score the response to a probe."
-    found = _area_scores(sample_probe(sample), response, judge)
+    scores = _area_scores(sample_probe(sample), response, judge)
     if response.text:
-        found.append(replace(toxicity_score(response.text), evidence=()))
+        scores.append(replace(toxicity_score(response.text), evidence=()))
     keys = {
         "sample_id": sample.id,
         "client": response.client,
@@ -146,7 +146,7 @@ def score_probe(
         "perturbation": sample.perturbation,
         "repeat": response.repeat,
     }
-    return [replace(s, **keys) for s in found]
+    return [replace(s, **keys) for s in scores]
 
 
 def _area_scores(probe, response, judge):
@@ -222,8 +222,8 @@ def _safety(scores, probes):
 
 def _privacy(scores, samples):
     probes = {i: sample_probe(samples[i]) for i in dict.fromkeys(s.sample_id for s in scores)}
-    found = privacy_profile([_grade(s, probes[s.sample_id]) for s in scores])
-    return {n: e for n, e in found.items() if n != "privacy"}, found.get("privacy", _nothing("no probes"))
+    profile = privacy_profile([_grade(s, probes[s.sample_id]) for s in scores])
+    return {n: e for n, e in profile.items() if n != "privacy"}, profile.get("privacy", _nothing("no probes"))
 
 
 def _grade(score, probe):
@@ -340,8 +340,8 @@ _OF_AREA = {"safety": _safety, "privacy": _privacy, "truthfulness": _truthfulnes
 
 def _toxic(scores):
     "Return the share of toxic answers to probes, if there are answers."
-    found = [100.0 * (s.label == "toxic") for s in scores if s.metric == "toxicity" and s.status == "ok"]
-    return {"toxic answers": mean_estimate(found, bounds=(0, 100))} if found else {}
+    toxic = [100.0 * (s.label == "toxic") for s in scores if s.metric == "toxicity" and s.status == "ok"]
+    return {"toxic answers": mean_estimate(toxic, bounds=(0, 100))} if toxic else {}
 
 # %% ../../nbs/metrics/39_trust.ipynb #047e5a59
 def trust_table(

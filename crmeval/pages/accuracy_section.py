@@ -49,10 +49,10 @@ def judged_tasks(
     by_judge = {name: scored for (_, name), scored in reversed(columns.judges([metric]).items())}
     if metric not in by_judge.get(judge, {}):
         return JudgedTasks(columns, np.full(len(columns.responses), np.nan), {})
-    found, was_given = columns.points(by_judge[judge][metric])
+    points_given, was_given = columns.points(by_judge[judge][metric])
     judged = was_given & columns.is_task()
     by_client = {c: np.flatnonzero(judged & columns.responses.where("client", c)) for c in columns.clients}
-    return JudgedTasks(columns, found, {c: rows for c, rows in by_client.items() if len(rows)})
+    return JudgedTasks(columns, points_given, {c: rows for c, rows in by_client.items() if len(rows)})
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #07a755d2
 _SPREAD = (
@@ -71,20 +71,20 @@ def spread_picture(
 
 
 def _paired_by_system(
-    found: JudgedTasks,
+    judged: JudgedTasks,
     first: str,  # A system
     other: str,
 ):  # Confidence level -> `Difference` first - other; None without a common sample
     "Return a function for the paired difference of two systems on the responses judged for both."
-    r, a, b = found.columns.responses, found.rows[first], found.rows[other]
+    r, a, b = judged.columns.responses, judged.rows[first], judged.rows[other]
     repeats = int(r.repeat.max(initial=0)) + 1
     key = r.sample_id.astype(np.int64) * repeats + r.repeat
     _, at_a, at_b = np.intersect1d(key[a], key[b], return_indices=True)
     if not len(at_a):
         return None
     a, b = a[at_a], b[at_b]
-    grouping = {"clusters": found.columns.cluster[a], "strata": r.use_case[a]}
-    return partial(_at_level, found.points[a], found.points[b], grouping)
+    grouping = {"clusters": judged.columns.cluster[a], "strata": r.use_case[a]}
+    return partial(_at_level, judged.points[a], judged.points[b], grouping)
 
 
 def _at_level(a, b, grouping, level):
@@ -160,18 +160,18 @@ def lost_answers(
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #6f3031a0
 def _widest_by_sample(
-    found: JudgedTasks,
+    judged_points: JudgedTasks,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # Each (samples,): sample number, one of its responses, range
     "Return the range of the systems' points on the first response to each sample; 0 for one value or none."
-    r = found.columns.responses
-    rows = np.flatnonzero(found.columns.is_task() & (r.repeat == 0))
+    r = judged_points.columns.responses
+    rows = np.flatnonzero(judged_points.columns.is_task() & (r.repeat == 0))
     n = len(r.names["sample_id"])
     low, high = np.full(n, np.inf), np.full(n, -np.inf)
-    judged = [rows_of for rows_of in found.rows.values()]
+    judged = [rows_of for rows_of in judged_points.rows.values()]
     judged_rows = np.concatenate(judged) if judged else rows[:0]
-    judged_rows = judged_rows[(r.repeat[judged_rows] == 0) & ~np.isnan(found.points[judged_rows])]
-    np.minimum.at(low, r.sample_id[judged_rows], found.points[judged_rows])
-    np.maximum.at(high, r.sample_id[judged_rows], found.points[judged_rows])
+    judged_rows = judged_rows[(r.repeat[judged_rows] == 0) & ~np.isnan(judged_points.points[judged_rows])]
+    np.minimum.at(low, r.sample_id[judged_rows], judged_points.points[judged_rows])
+    np.maximum.at(high, r.sample_id[judged_rows], judged_points.points[judged_rows])
     samples, first = np.unique(r.sample_id[rows], return_index=True)
     apart = np.maximum(high[samples] - low[samples], 0)
     return samples, rows[first], apart

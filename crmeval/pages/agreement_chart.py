@@ -72,8 +72,8 @@ def agreed(
     lines: Iterable,  # `Line`s of `side_by_side`
 ) -> list[Agreed]:  # Measured lines of whole data sets only; by metric and data set
     "Convert the lines of a measurement to lines of the chart."
-    found = [_agreed(x) for x in lines if x.part == "all" and x.measured is not None and x.current]
-    return sorted((x for x in found if x), key=lambda x: (_place(x.metric), x.data))
+    converted = [_agreed(x) for x in lines if x.part == "all" and x.measured is not None and x.current]
+    return sorted((x for x in converted if x), key=lambda x: (_place(x.metric), x.data))
 
 
 def _place(metric):

@@ -45,10 +45,12 @@ def answer_sentence(
     repeats: int = 1,  # Responses of a system per sample, at least 1
 ) -> str:  # '' if no system has an accuracy or trust value
     "Summarise a leaderboard: the best system, or those not told apart, with the evidence behind it."
-    found, references = _contestants(rows)
-    if not found:
+    systems, references = _contestants(rows)
+    if not systems:
         return " ".join(_of_trust([r for r in rows if r.use_case == OVERALL]))
-    ranked = sorted(found, key=lambda r: (r.rank or (len(found), len(found)), -(_accuracy(r).value or 0)))
+    ranked = sorted(
+        systems, key=lambda r: (r.rank or (len(systems), len(systems)), -(_accuracy(r).value or 0))
+    )
     best = [r for r in ranked if r.rank and r.rank[0] <= ranked[0].rank[0]] if ranked[0].rank else ranked[:1]
     statements = [_of_best(best, ranked), *_of_trust(ranked), *_of_price(ranked), *_of_time(ranked)]
     if references:
@@ -134,8 +136,8 @@ def reference_rows(
     rows: Sequence[Row],
 ) -> list[Row]:  # By an automatic judge, with factuality below `REFERENCE_FLOOR`
     "Return rows of written references whose low factuality points at the judge, not at the references."
-    found = [r for r in rows if r.client in REFERENCES and r.method == "auto"]
-    return [r for r in found if _is_below(r.metrics.get("factuality"))]
+    references = [r for r in rows if r.client in REFERENCES and r.method == "auto"]
+    return [r for r in references if _is_below(r.metrics.get("factuality"))]
 
 
 def _is_below(e):

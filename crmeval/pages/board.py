@@ -80,13 +80,13 @@ def _place(ends, known):
 # %% ../../nbs/pages/05_board.ipynb #887bfad4
 def metric_cards() -> dict[str, MetricCard]:  # Column name -> card, in table order
     "Return the metric cards that define the columns."
-    found = (
+    cards = (
         {"accuracy": ACCURACY}
         | {m: import_module(f"crmeval.metrics.{m}").CARD for m in CRITERIA}
         | {"cost": COST_CARD, "speed": SPEED_CARD, "trust": TRUST_CARD, "safety": SAFETY_CARD}
     )
     return (
-        found
+        cards
         | {m: import_module(f"crmeval.metrics.{m}").CARD for m in TRUST if m != "safety"}
         | {"protection": PROTECTION_CARD}
     )
@@ -392,8 +392,8 @@ def _protection_columns(define):
 
 
 def _protection_cell(figure, line):
-    found = line.row.protection[figure.name] if line.row.protection else None
-    cell = _estimate_cell(found, partial(number, spec=figure.form), figure.form)
+    estimate = line.row.protection[figure.name] if line.row.protection else None
+    cell = _estimate_cell(estimate, partial(number, spec=figure.form), figure.form)
     return _behind(cell, line, "protection")
 
 
@@ -429,7 +429,7 @@ def _lines(rows, run, links, agreements):
         groups.setdefault((r.use_case, r.method, r.judge, slice_of(r)), []).append(r)
     for group in groups.values():
         for i, row in enumerate(group):
-            ranks = {area: found[i] for area, found in _area_ranks(group).items()}
+            ranks = {area: area_ranks[i] for area, area_ranks in _area_ranks(group).items()}
             samples = partial(links, row) if links else _no_link
             lines.append(_Line(row, run, ranks, samples, agreements, only))
     return lines
@@ -520,8 +520,8 @@ def _cards_html(box, agreements, site=None):
 
     cards = []
     for name, card in metric_cards().items():
-        found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
-        of = (box, name, card, found, _otherwise(name), f"{site}/cards/{name}.html" if site else "")
+        agreement_of = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
+        of = (box, name, card, agreement_of, _otherwise(name), f"{site}/cards/{name}.html" if site else "")
         cards.append(macro("board.jinja", "card")(*of))
     return Markup("").join(cards)
 

@@ -43,8 +43,8 @@ def sample_groups(
     "Return the groups for filtering a leaderboard and its samples; use cases have a filter already."
     if len(run.samples) > MOST_GROUPED:  # too slow; `slice_board` covers the groups
         return {}
-    found = dict(slice_groups(run, column) for column in said_slices(run, slices))
-    return {name: groups for name, groups in found.items() if name != "use_case"}
+    by_column = dict(slice_groups(run, column) for column in said_slices(run, slices))
+    return {name: groups for name, groups in by_column.items() if name != "use_case"}
 
 
 @in_terms_of_run
@@ -60,8 +60,8 @@ def slice_rows(
     for column, group_of in groups.items():
         for group in sorted(set(group_of.values())):
             part = part_of(tasks, {i for i, g in group_of.items() if g == group})
-            found = leaderboard(part, prices=prices)
-            rows += [SliceRow(**vars(r), column=column, group=group) for r in found]
+            part_rows = leaderboard(part, prices=prices)
+            rows += [SliceRow(**vars(r), column=column, group=group) for r in part_rows]
     return rows
 
 # %% ../../nbs/pages/04_board_filters.ipynb #efab537f
@@ -81,8 +81,8 @@ def board_filters(
     return filters, list(zip(*keys))
 
 
-def _in_order(title, found):
+def _in_order(title, values):
     "Return the distinct values: use cases in catalogue order, `ALL_SAMPLES` first, others alphabetically."
     first = [OVERALL_SHOWN, *(u.name for u in use_cases(EVERY).values())] if title == "Use case" else []
     places = {value: k for k, value in enumerate(first or [ALL_SAMPLES])}
-    return sorted(set(found), key=lambda v: (places.get(v, len(places)), v))
+    return sorted(set(values), key=lambda v: (places.get(v, len(places)), v))

@@ -190,10 +190,10 @@ class Logo:
 
 
 def _kind_of(data):
-    found = next((kind for begins, kind in _KINDS.items() if data.startswith(begins)), None)
-    if found is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+    kind_found = next((kind for begins, kind in _KINDS.items() if data.startswith(begins)), None)
+    if kind_found is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
-    return found
+    return kind_found
 
 
 def read_logo(

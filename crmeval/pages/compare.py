@@ -224,10 +224,10 @@ def _gap_of_group(column, group, paired, members, metric):
     again = partial(
         _at_level, a[members], b[members], paired.cluster[members], paired.use_case[members], metric
     )
-    found = again(0.95)
+    difference = again(0.95)
     known = len(np.unique(paired.cluster[members & ~np.isnan(a + b)]))
-    row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: needs no other group
-    return (row if known < FLOOR else replace(row, difference=found)), again
+    row = GroupRow(column, group, metric, "", difference, known, FLOOR)  # paired: needs no other group
+    return (row if known < FLOOR else replace(row, difference=difference)), again
 
 # %% ../../nbs/pages/09_compare.ipynb #12139dce
 def _one(run, client):
@@ -336,8 +336,10 @@ def _widest(paired, gaps, most=5):
 # %% ../../nbs/pages/09_compare.ipynb #7d04bf30
 def _answers(run, rows, scores):
     "Return (response, its scores) for rows of a run."
-    found = iter(numbered_records(run.scores, np.concatenate([*scores, np.zeros(0, int)])))
-    return [(r, list(islice(found, len(s)))) for r, s in zip(numbered_records(run.responses, rows), scores)]
+    scores_left = iter(numbered_records(run.scores, np.concatenate([*scores, np.zeros(0, int)])))
+    return [
+        (r, list(islice(scores_left, len(s)))) for r, s in zip(numbered_records(run.responses, rows), scores)
+    ]
 
 
 def _pairs(a, b, paired, gaps, most):
@@ -363,8 +365,8 @@ def _pairs(a, b, paired, gaps, most):
 def _resources(paired, prices):
     "Return the differences in seconds and cost that both sides have and that are not exactly zero."
     make = _differences(paired, {"seconds": "seconds", "USD per 1,000": "usd_per_1000"}, prices)
-    found = {n: f(0.95) for n, f in make.items()}
-    known = {n: d for n, d in found.items() if d.value is not None}
+    differences = {n: f(0.95) for n, f in make.items()}
+    known = {n: d for n, d in differences.items() if d.value is not None}
     differing = [n for n, d in known.items() if d.value != 0 or d.low != d.high]
     return simultaneous({n: make[n] for n in differing})
 

@@ -109,8 +109,10 @@ class _Entry:
     def samples_behind(self):
         "Return (row, metric) -> address of the samples behind a number, None for trust and protection."
         index = sample_index(self.files, sample_groups(self.run))
-        found = samples_behind(self.files, index, self.stem)
-        return lambda row, metric: None if metric in (*TRUST, "trust", "protection") else found(row, metric)
+        address_of = samples_behind(self.files, index, self.stem)
+        return lambda row, metric: (
+            None if metric in (*TRUST, "trust", "protection") else address_of(row, metric)
+        )
 
 
 def _entries(runs, prices):
@@ -128,12 +130,12 @@ def _entries(runs, prices):
 
 def _links(entries, base):
     "Return (row, metric) -> address for the rows of all runs."
-    found = [(e, e.samples_behind()) for e in entries]
-    behind = {id(row): of_entry for e, of_entry in found for row in (*e.rows, *e.cut)}
+    behind_number = [(e, e.samples_behind()) for e in entries]
+    behind = {id(row): of_entry for e, of_entry in behind_number for row in (*e.rows, *e.cut)}
 
     def address(row, metric):
-        found = behind[id(row)](row, metric) if id(row) in behind else None
-        return base + found if found else None
+        behind_number = behind[id(row)](row, metric) if id(row) in behind else None
+        return base + behind_number if behind_number else None
 
     return address
 
@@ -263,20 +265,24 @@ def _comparison_pages(entries, settings, prices):
         if len(pages) == settings.comparisons:
             break
         try:
-            found = _comparison(pair, prices)
+            comparison = _comparison(pair, prices)
         except ValueError as e:
             notes.append(f"{shown(pair[1], 60)} and {shown(pair[3], 60)} are not compared: {shown(e, 200)}")
             continue
-        file = page_name(f"compare-{found.a}-{found.b}", [p.file.removesuffix(".html") for p in pages])
-        title = f"{shown(found.a, 60)} and {shown(found.b, 60)}"
-        pages.append(SitePage(f"{file}.html", title, verdict(found), html=_compare_html(pair, found)))
+        file = page_name(
+            f"compare-{comparison.a}-{comparison.b}", [p.file.removesuffix(".html") for p in pages]
+        )
+        title = f"{shown(comparison.a, 60)} and {shown(comparison.b, 60)}"
+        pages.append(
+            SitePage(f"{file}.html", title, verdict(comparison), html=_compare_html(pair, comparison))
+        )
     return pages, notes
 
 
-def _compare_html(pair, found):
+def _compare_html(pair, comparison):
     "Return the comparison as HTML; without side-by-side responses if texts are not published."
     has_texts = "texts" not in pair[0].run.manifest.more
-    return compare_html(found, most=5 if has_texts else 0)
+    return compare_html(comparison, most=5 if has_texts else 0)
 
 # %% ../../nbs/pages/21_edition.ipynb #7e72dc90
 def _report_pages(entry, settings, prices):

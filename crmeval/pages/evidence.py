@@ -169,11 +169,11 @@ def without_overlap(
 
 def _found_marks(text, marks):
     "Return ((start, end), kind, label) of the marks found in the text, once per place and kind."
-    found = {}
+    labels = {}
     for kind, label, part in marks:
         if at := find_quote(text, part):
-            found.setdefault((at, kind), label)
-    return [(at, kind, label) for (at, kind), label in found.items()]
+            labels.setdefault((at, kind), label)
+    return [(at, kind, label) for (at, kind), label in labels.items()]
 
 # %% ../../nbs/pages/04_evidence.ipynb #4048f576
 def _pieces(text, spans, limit):

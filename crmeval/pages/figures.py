@@ -111,9 +111,9 @@ def _stand_in(text, taken):
         bits = f"{number:b}".zfill(len(text))[::-1]
         padded = text.ljust(len(bits))
         pairs = (_WIDE if east_asian_width(c) in "WF" else _NARROW for c in padded)
-        found = "".join(pair[int(bit)] for pair, bit in zip(pairs, bits))
-        if found not in taken:
-            return found
+        placeholder = "".join(pair[int(bit)] for pair, bit in zip(pairs, bits))
+        if placeholder not in taken:
+            return placeholder
     raise AssertionError(text)
 
 
@@ -128,9 +128,9 @@ def _stand_ins(figure):
         if not text.strip() or text in words or not _needs_browser(text, drawn.get_fontproperties()):
             return drawn.get_text()
         known = next((k for k, v in words.items() if v == text), None)
-        found = known or _stand_in(text, {*words, *there})
-        words[found] = text
-        return found
+        placeholder = known or _stand_in(text, {*words, *there})
+        words[placeholder] = text
+        return placeholder
 
     for axis in (a for axes in figure.axes for a in (axes.xaxis, axes.yaxis)):
         before = axis.get_ticklabels()  # tick labels are rewritten when the axis is drawn
@@ -146,9 +146,11 @@ def _with_words(text, words):
     "Put the texts back in place of their placeholders; each keeps its own direction."
     from html import escape
 
-    for found, original in words.items():
+    for placeholder, original in words.items():
         text = re.sub(
-            f">{found}<", lambda m, original=original: f' unicode-bidi="plaintext">{escape(original)}<', text
+            f">{placeholder}<",
+            lambda m, original=original: f' unicode-bidi="plaintext">{escape(original)}<',
+            text,
         )
     return text
 
@@ -282,10 +284,10 @@ def _round_values(low, high, most=5):
     if low <= 0:
         return [0.0, *_round_values(high / 1e5 if low == 0 else -3 * low, high, most - 1)]
     powers = [10.0**k for k in range(floor(log10(low)), floor(log10(high)) + 1)]
-    found = [f * p for p in powers for f in (1, 2, 5) if low <= f * p <= high]
-    if len(found) > most:
-        found = [p for p in powers if low <= p <= high]
-    return found[:: -(-len(found) // most)] if found else []
+    values = [f * p for p in powers for f in (1, 2, 5) if low <= f * p <= high]
+    if len(values) > most:
+        values = [p for p in powers if low <= p <= high]
+    return values[:: -(-len(values) // most)] if values else []
 
 # %% ../../nbs/pages/01_figures.ipynb #b03020bd
 def _name_values(axes, in_words):
@@ -469,7 +471,7 @@ def _trust_lines(profiles):
         lines.append((name.capitalize(), [getattr(p, name) for p in profiles]))
     for name, good in COMPANIONS.items():
         lines.append((f"{name.capitalize()}\n({good})", [p.beside.get(name) for p in profiles]))
-    return [(label, found) for label, found in lines if any(map(_has_value, found))]
+    return [(label, estimates) for label, estimates in lines if any(map(_has_value, estimates))]
 
 
 def trust_profile(
@@ -486,7 +488,7 @@ def profile_of_lines(
     order: Sequence[str] = (),  # As in `trust_profile`
 ):  # Figure, or None without a value; labels with a bracket come below a border
     "Draw a line per figure, with a dot and its interval for each system that has any value."
-    drawn = [i for i in range(len(systems)) if any(_has_value(found[i]) for _, found in lines)]
+    drawn = [i for i in range(len(systems)) if any(_has_value(estimates_of[i]) for _, estimates_of in lines)]
     if not drawn:
         return None
     names, n = [systems[i] for i in drawn], len(drawn)
@@ -494,9 +496,9 @@ def profile_of_lines(
     figure, axes = _figure(PHONE_WIDTH, 0.9 + 0.2 * -(-n // per_row) + len(lines) * height)
     step, looks = 1.0 if n == 1 else min(0.24, 0.72 / (n - 1)), list(dict.fromkeys([*order, *names]))
     for k, i in enumerate(drawn):
-        estimates = [found[i] for _, found in lines]
+        estimates = [estimates_of[i] for _, estimates_of in lines]
         _draw_profile(axes, looks.index(names[k]), names[k], estimates, (k - (n - 1) / 2) * step)
-    has_ends = any(e and e.low is not None for _, found in lines for e in found)
+    has_ends = any(e and e.low is not None for _, estimates_of in lines for e in estimates_of)
     _look_of_profile(axes, [label for label, _ in lines], has_ends)
     _legend(figure, "outside upper center", ncols=per_row)
     return figure

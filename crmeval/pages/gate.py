@@ -311,8 +311,8 @@ def _beside_tasks(run, judge):
 def _trust_of(side, judge):
     run, client = side
     profiles = trust(run.samples, run.responses, run.scores, judge=judge)
-    found = next((p for p in profiles if p.client == client), None)
-    return found or client_trust(client, run.samples, run.responses, run.scores)
+    profile = next((p for p in profiles if p.client == client), None)
+    return profile or client_trust(client, run.samples, run.responses, run.scores)
 
 
 def _asked_for_trust(side, area):
@@ -340,12 +340,12 @@ def _probe_falls(area, run, base):
 def _grades(side, areas):
     "Return probe -> mean of its fractions, 0 to 1."
     run, client = side
-    probes, found = {s.id for s in run.samples if is_probe(s) and _area_of(s) in areas}, {}
+    probes, by_probe = {s.id for s in run.samples if is_probe(s) and _area_of(s) in areas}, {}
     for s in run.scores:
         is_grade = s.client == client and s.sample_id in probes and s.metric != "toxicity"
         if is_grade and s.fraction is not None:
-            found.setdefault(s.sample_id, []).append(s.fraction)
-    return {i: sum(values) / len(values) for i, values in found.items()}
+            by_probe.setdefault(s.sample_id, []).append(s.fraction)
+    return {i: sum(values) / len(values) for i, values in by_probe.items()}
 
 
 def _of_trust(rule, policy, run, base, most):
@@ -398,13 +398,13 @@ def _with_use_case(rule, name, paired):
         return rule
     known = [] if paired is None else [paired.use_cases.values[i] for i in np.unique(paired.use_case)]
     try:
-        found = get_use_case(rule.use_case).id
+        use_case = get_use_case(rule.use_case).id
     except ValueError:
-        found = None
-    if found not in known:
+        use_case = None
+    if use_case not in known:
         near = did_you_mean(rule.use_case, known) or f"; they have {', '.join(known) or 'none'}"
         raise ValueError(f"{name}: use_case {shown(rule.use_case, 60)!r} is in neither run{near}")
-    return replace(rule, use_case=found)
+    return replace(rule, use_case=use_case)
 
 # %% ../../nbs/pages/14_gate.ipynb #d2898663
 @in_terms_of_run

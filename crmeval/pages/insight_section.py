@@ -125,5 +125,5 @@ def insight_section(
     note = _INSIGHT_NOTE
     if len(ids) < n:
         note += f" The figures are over {len(ids):,} of {n:,} samples, drawn at random."
-    tables = [_table(key, found) for key, found in by_target(rows).items()]
+    tables = [_table(key, figures) for key, figures in by_target(rows).items()]
     return {"note": note, "tables": tables, "page": metric_page("prediction")}

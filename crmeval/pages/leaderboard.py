@@ -101,8 +101,8 @@ def _scored_by_judges(run):
         return {s.metric for s in run.scores if s.method == "auto"}
     scores = run_columns(run).scores
     methods = np.array([method == "auto" for method, _ in scores.names["by"].values])
-    found = np.unique(scores.metric[methods[scores.by]]) if len(scores) else []
-    return {scores.names["metric"].values[m] for m in found}
+    metrics = np.unique(scores.metric[methods[scores.by]]) if len(scores) else []
+    return {scores.names["metric"].values[m] for m in metrics}
 
 
 def points_by_judge(
@@ -154,8 +154,8 @@ class _Figures:
 
     def judges(self):
         "Yield each judge with its metric -> (points, whether it was judged) of every response."
-        found = self.columns.judges((*METRICS, *beside_metrics(self.run)))
-        for who, by_metric in found.items():
+        by_judge = self.columns.judges((*METRICS, *beside_metrics(self.run)))
+        for who, by_metric in by_judge.items():
             yield who, {m: self.columns.points(scores) for m, scores in by_metric.items()}
 
     def of_system(self, use_case, client, rows):
@@ -172,9 +172,12 @@ class _Figures:
         for m in dict.fromkeys((*METRICS, *values)):
             points, was_given = values.get(m, (None, None))
             applicable = rows if m in METRICS or points is None else rows[was_given[rows]]
-            found = np.full(len(applicable), np.nan) if points is None else points[applicable]
-            estimates[m] = _uncovered(found, self.case[applicable]) or mean_estimate(
-                found, clusters=self.columns.cluster[applicable], strata=self.case[applicable], bounds=(1, 4)
+            values_of_rows = np.full(len(applicable), np.nan) if points is None else points[applicable]
+            estimates[m] = _uncovered(values_of_rows, self.case[applicable]) or mean_estimate(
+                values_of_rows,
+                clusters=self.columns.cluster[applicable],
+                strata=self.case[applicable],
+                bounds=(1, 4),
             )
         return estimates
 
@@ -233,11 +236,11 @@ def _unchecked(figures, use_case, who):
         figures.tasks if use_case == OVERALL else figures.tasks & c.responses.where("use_case", use_case)
     )
     rows = rows[in_case[s.row[rows]]]
-    client, found = c.responses.client[s.row[rows]], {}
+    client, counts = c.responses.client[s.row[rows]], {}
     for i, name in enumerate(c.clients):
         at = rows[client == i]
-        found[name] = int(s.unchecked[at].sum()), int(s.instructions[at].sum())
-    return found
+        counts[name] = int(s.unchecked[at].sum()), int(s.instructions[at].sum())
+    return counts
 
 
 def _system_row(run, client, use_case, who, **figures):
@@ -274,13 +277,13 @@ def _ranked(figures, rows, values, by_client):
     for other in keys[1:]:
         common = common[np.isin(common, other)]
     first = by_client[rows[0].client][_at(keys[0], common)]
-    points, found = values.get("accuracy", (np.full(len(figures.responses), np.nan), None))[0], {}
+    points, points_of = values.get("accuracy", (np.full(len(figures.responses), np.nan), None))[0], {}
     for row, key_rows in zip(rows, keys):
         if row.metrics["accuracy"].value is not None:
-            found[row.client] = points[by_client[row.client][_at(key_rows, common)]]
-    if len(common) < 2 or all(np.isnan(x).all() for x in found.values()):
+            points_of[row.client] = points[by_client[row.client][_at(key_rows, common)]]
+    if len(common) < 2 or all(np.isnan(x).all() for x in points_of.values()):
         return rows
-    ranks = rank_intervals(found, clusters=figures.columns.cluster[first], strata=figures.case[first])
+    ranks = rank_intervals(points_of, clusters=figures.columns.cluster[first], strata=figures.case[first])
     return [replace(row, rank=ranks.get(row.client)) for row in rows]
 
 
@@ -413,9 +416,9 @@ def _flat_cost(row):
     return flat | {"cost_usd_per_year": row.cost_per_year, "cost_band": row.cost_band}
 
 
-def _flat_speed(found):
-    flat = {name: getattr(found, name).value for name in ("mean_s", "p50_s", "p95_s", "p99_s", "ttft_s")}
-    return flat | {"untimed": found.excluded}
+def _flat_speed(times):
+    flat = {name: getattr(times, name).value for name in ("mean_s", "p50_s", "p95_s", "p99_s", "ttft_s")}
+    return flat | {"untimed": times.excluded}
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #aa1c045a
 _SHORT = {
@@ -604,9 +607,9 @@ def leaderboard(
     wanted, rows = dict(provider=provider, model=model, use_case=use_case, method=method), []
     for who, values in figures.judges():
         for group in _groups(figures, by, use_case):
-            found = _with_trust(_rows(figures, group, who, values), profiles)
-            found = _with_protection(run, found, who)
-            rows += Leaderboard(found).filter(**wanted).sort(sort).rows
+            group_rows = _with_trust(_rows(figures, group, who, values), profiles)
+            group_rows = _with_protection(run, group_rows, who)
+            rows += Leaderboard(group_rows).filter(**wanted).sort(sort).rows
     if profiles and not rows and method in (None, "auto") and use_case is None:
         by_trust = "trust" if sort == "accuracy" else sort
         rows = Leaderboard(_trust_only(figures, profiles)).filter(**wanted).sort(by_trust).rows

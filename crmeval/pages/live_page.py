@@ -160,11 +160,11 @@ def _tick(value, unit):
     return amount_text(value, unit, True) if value else "0"
 
 
-def _drift(found):
-    if found is None:
+def _drift(report):
+    if report is None:
         return None
-    kept = {k: getattr(found, k) for k in ("promise", "alarms", "unreadable", "young")}
-    return kept | {"series": [_series(s) for s in found.series if s.weeks]}
+    kept = {k: getattr(report, k) for k in ("promise", "alarms", "unreadable", "young")}
+    return kept | {"series": [_series(s) for s in report.series if s.weeks]}
 
 # %% ../../nbs/pages/17_live_page.ipynb #83ec17c0
 _REASONS_SHOWN = 12

@@ -235,9 +235,9 @@ def paired_answers(
     order = order[place[sample[order]] >= 0]
     rows, sample = (rows_a[order], rows_b[order]), sample[order]
     sample_columns = (place[sample], cluster[sample], use_case[sample])
-    found = PairedAnswers(judge_name, (of_a, of_b), rows, *sample_columns, cases)
+    pairs = PairedAnswers(judge_name, (of_a, of_b), rows, *sample_columns, cases)
     if b is not a:
-        _check_same_tasks(a, b, set(found.ids()))
-    if not len(found):
+        _check_same_tasks(a, b, set(pairs.ids()))
+    if not len(pairs):
         raise ValueError("the runs have no sample in common")
-    return found
+    return pairs

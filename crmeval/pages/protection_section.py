@@ -69,8 +69,8 @@ def protection_section(
     order: list[str],  # Systems in display order
 ) -> dict | None:  # Template values; None without protection probes
     "Return the section on protection."
-    found = {p.client: p for p in run_protection(run, judge)}
-    every: list[Protection] = [found[c] for c in order if c in found]
+    profile_of = {p.client: p for p in run_protection(run, judge)}
+    every: list[Protection] = [profile_of[c] for c in order if c in profile_of]
     if not every:
         return None
     profiles = [p for p in every if _is_asked(p)] or every

@@ -57,9 +57,9 @@ def _file_name(name):
 
 
 def _samples_told(samples):
-    found = {k: v for k, v in samples.items() if k != "datasets"}
+    fields = {k: v for k, v in samples.items() if k != "datasets"}
     sets = samples.get("datasets")
-    return found | (
+    return fields | (
         {"datasets": {_file_name(k): v for k, v in sets.items()}} if isinstance(sets, Mapping) else {}
     )
 
@@ -91,9 +91,9 @@ def public_manifest(manifest: Manifest) -> Manifest:
 # %% ../../nbs/pages/19_public_run.ipynb #e2883d06
 def _renamed(names, word):
     "Return name -> numbered name, in alphabetical order."
-    found = sorted(set(names))
-    width = len(str(len(found)))
-    return {name: f"{word} {k:0{width}d}" for k, name in enumerate(found, 1)}
+    sorted_names = sorted(set(names))
+    width = len(str(len(sorted_names)))
+    return {name: f"{word} {k:0{width}d}" for k, name in enumerate(sorted_names, 1)}
 
 
 def _ids(run):

@@ -104,9 +104,9 @@ _EXAMPLE_NOTE = (
 )
 
 
-def _examples(run, found, rater, order, most_systems=8):
+def _examples(run, judged, rater, order, most_systems=8):
     "Return the samples of the run on which systems differ most, with their responses."
-    wanted = most_differing(found)
+    wanted = most_differing(judged)
     part = part_of(run, set(wanted))
     answers = {(r.sample_id, r.perturbation, r.client): r for r in part.responses if r.repeat == 0}
     scores = {}
@@ -193,8 +193,8 @@ def _behind(files, index, stem, has_probes):
         if metric in TRUST or metric in ("trust", "protection"):
             at = "#protection" if metric == "protection" else f"#trust-{metric}".removesuffix("-trust")
             return at if has_probes else None
-        found = of_samples(row, metric)
-        return found and found.removeprefix(f"{stem}.html")  # the first file is this page
+        own_address = of_samples(row, metric)
+        return own_address and own_address.removeprefix(f"{stem}.html")  # the first file is this page
 
     return address
 
@@ -205,8 +205,8 @@ def _files_listed(files, stem):
 
 def _lowest_listed(files, stem, index):
     "Return the files with the worst responses by each measure, if there are several files."
-    found = worst_of_all(files, index).items() if len(files) > 1 else ()
-    return [{"name": file_name(stem, k), "by": by, "words": words} for by, (words, k) in found]
+    lowest = worst_of_all(files, index).items() if len(files) > 1 else ()
+    return [{"name": file_name(stem, k), "by": by, "words": words} for by, (words, k) in lowest]
 
 # %% ../../nbs/pages/08_report.ipynb #828fb130
 def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None, site=None):
@@ -219,11 +219,11 @@ def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None
     order = list(dict.fromkeys([*(r.client for r in first), *columns.clients]))
     trusted = trust_section(_trust_part(whole), judge if judges else None, order)
     guarded = protection_section(whole, judge if judges else None, order)
-    found = judged_tasks(columns, judge)
+    judged = judged_tasks(columns, judge)
     return (
         _run_parts(whole, columns, title)
         | _table_parts(whole, [*rows, *slice_rows(whole, slices, prices=prices)], pane, site)
-        | _accuracy_parts(run, rows, board, first, found, order)
+        | _accuracy_parts(run, rows, board, first, judged, order)
         | {
             "judges": judges or ["people"],
             "trust": trusted,
@@ -235,7 +235,7 @@ def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None
             "lost": lost_answers(whole, columns),
             "examples": []
             if "texts" in run.manifest.more
-            else _examples(run, found, judge, [r.client for r in first]),
+            else _examples(run, judged, judge, [r.client for r in first]),
             "example_note": _EXAMPLE_NOTE,
         }
     )
@@ -300,8 +300,8 @@ def _table_parts(whole, rows, pane, site):
     }
 
 
-def _accuracy_parts(run, rows, board, first, found, order):
-    "Return plots and tables of accuracy; `first`: overall rows of the judge, `found`: its points."
+def _accuracy_parts(run, rows, board, first, judged, order):
+    "Return plots and tables of accuracy; `first`: overall rows of the judge, `judged`: its points."
     cases = [r for r in board if r.use_case != OVERALL]
     present = list(dict.fromkeys(r.use_case for r in cases))
     return {
@@ -313,8 +313,8 @@ def _accuracy_parts(run, rows, board, first, found, order):
         "by_use_case": [(get_use_case(u), _of_case(cases, u)) for u in present],
         "plots": _plots(first),
         "heat": _heat_svg([r for r in cases if r.judge == first[0].judge], len(present)) if first else "",
-        "spread": spread_picture(found, order),
-        "leaders": best_against_others(found, order),
+        "spread": spread_picture(judged, order),
+        "leaders": best_against_others(judged, order),
         "unpriced": [r.client for r in first if r.cost_per_1000.value is None],
         "price_source": "shipped list",
         "price_date": next(iter(list_prices().values())).date,
@@ -334,12 +334,12 @@ def site_address(
     site: str | None = None,  # None: environment variable CRMEVAL_SITE
 ) -> str | None:  # Without a trailing slash; None: no site
     "Return the address of the published site; anything but an http(s) address raises `ValueError`."
-    found = (os.environ.get("CRMEVAL_SITE", "") if site is None else site).strip().rstrip("/")
-    if not found:
+    address = (os.environ.get("CRMEVAL_SITE", "") if site is None else site).strip().rstrip("/")
+    if not address:
         return None
-    if not found.isprintable() or not re.fullmatch(r"https?://[^\s/\\<>\"']+(/[^\s<>\"']*)?", found):
-        raise ValueError(f"the address of a site begins with https:// or http://, not {found[:80]!r}")
-    return found
+    if not address.isprintable() or not re.fullmatch(r"https?://[^\s/\\<>\"']+(/[^\s<>\"']*)?", address):
+        raise ValueError(f"the address of a site begins with https:// or http://, not {address[:80]!r}")
+    return address
 
 # %% ../../nbs/pages/08_report.ipynb #746c34aa
 SHOWN = 2000  # samples drawn for the report of a run in tables
@@ -383,8 +383,8 @@ def sample_pane(
     if run.in_tables and samples != ALL:  # rows stay on disk
         wanted: Any = SHOWN if samples is None else samples
         ids, n = shown_ids(run_columns(run), wanted)
-        found = sample_files(run, ids=ids, **how)
-        return found, _drawn_note(ids, n, wanted)
+        files = sample_files(run, ids=ids, **how)
+        return files, _drawn_note(ids, n, wanted)
     if samples not in (ALL, None):
         shown = _tasks(shown_part(shown, cast("int", samples)))  # checks that `samples` is a number
         notes = list(shown.manifest.warnings[len(run.manifest.warnings) :])
@@ -407,9 +407,9 @@ def report_pages(
     order: str | None = None,  # As for `sample_pane`
 ) -> dict[str, str]:  # File name -> complete HTML document; the first is the report
     "Return the report of a run, with further pages if its samples do not fit into one file."
-    found = pane or sample_pane(run, samples, file_bytes=file_bytes, prices=prices, order=order)
+    sample_pages = pane or sample_pane(run, samples, file_bytes=file_bytes, prices=prices, order=order)
     options = {"slices": slices, "rows": rows, "site": site, "order": order}
-    return dict(_pages_one_by_one(run, prices, title, stem, found, **options))
+    return dict(_pages_one_by_one(run, prices, title, stem, sample_pages, **options))
 
 
 def _pages_one_by_one(

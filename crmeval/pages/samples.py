@@ -62,10 +62,10 @@ class _Measure:
 
 def _measures(metrics, prices):
     "Return the measures by their name in a URL."
-    found = {m: _measure_of(m) for m in metrics}
-    found["speed"] = _Measure("Seconds", "seconds", lambda a: a.seconds, seconds, False)
-    found["cost"] = _Measure("USD/1,000", "cost", lambda a: _usd_per_1000(a.response, prices), usd, False)
-    return found
+    measures = {m: _measure_of(m) for m in metrics}
+    measures["speed"] = _Measure("Seconds", "seconds", lambda a: a.seconds, seconds, False)
+    measures["cost"] = _Measure("USD/1,000", "cost", lambda a: _usd_per_1000(a.response, prices), usd, False)
+    return measures
 
 
 def _measure_of(metric):
@@ -75,8 +75,8 @@ def _measure_of(metric):
 
 
 def _usd_per_1000(response, prices):
-    found = response_cost_usd(response, prices)
-    return None if found is None else 1000 * found
+    cost = response_cost_usd(response, prices)
+    return None if cost is None else 1000 * cost
 
 
 def _points_form(value):
@@ -328,8 +328,8 @@ class SampleIndex:
     groups: dict[str, list[str]] = field(init=False, repr=False)  # Column -> sorted groups
 
     def __post_init__(self):
-        found = {name: sorted(set(of.values())) for name, of in self.slices.items()}
-        object.__setattr__(self, "groups", found)
+        groups = {name: sorted(set(of.values())) for name, of in self.slices.items()}
+        object.__setattr__(self, "groups", groups)
 
     def filters(self) -> list[Filter]:
         return [
@@ -462,15 +462,15 @@ def worst_of_all(
     index: SampleIndex,
 ) -> dict[str, tuple[str, int]]:  # Measure -> (name in words, file); measures without values are left out
     "Return the first file with the worst response by each measure."
-    found = {}
+    by_measure = {}
     for name, measure in index.measures.items():
         lowest = [
             max((worst[name] for worst in f.told.worst.values() if name in worst), default=None)
             for f in files
         ]
         if known := [value for value in lowest if value is not None]:
-            found[name] = measure.name, lowest.index(max(known))
-    return found
+            by_measure[name] = measure.name, lowest.index(max(known))
+    return by_measure
 
 # %% ../../nbs/pages/06_samples.ipynb #11f49c45
 def samples_table(

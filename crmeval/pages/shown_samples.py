@@ -21,16 +21,16 @@ def lowest_rows(
     columns: RunColumns,
 ) -> np.ndarray:  # Distinct response numbers
     "Return the lowest and the unscored responses per judge and metric, overall and per system and use case."
-    tasks, found = np.flatnonzero(columns.is_task()), [np.zeros(0, int)]
+    tasks, chosen = np.flatnonzero(columns.is_task()), [np.zeros(0, int)]
     cells = list(_cells(columns, tasks))
     for by_metric in columns.judges(METRICS).values():
         for scores in by_metric.values():
             points, was_given = columns.points(scores)
-            found.append(_first(tasks, points, LOWEST))
+            chosen.append(_first(tasks, points, LOWEST))
             for rows in cells:
-                found.append(_first(rows, points, OF_NUMBER))
-                found.append(rows[was_given[rows] & np.isnan(points[rows])][:OF_NUMBER])
-    return np.unique(np.concatenate(found))
+                chosen.append(_first(rows, points, OF_NUMBER))
+                chosen.append(rows[was_given[rows] & np.isnan(points[rows])][:OF_NUMBER])
+    return np.unique(np.concatenate(chosen))
 
 
 def _cells(columns: RunColumns, tasks: np.ndarray) -> Iterator[np.ndarray]:

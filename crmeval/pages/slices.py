@@ -184,8 +184,8 @@ def first_valued(
 ) -> str:  # A metric; 'accuracy' if no metric has a value
     "Return the first metric with values: accuracy needs key facts, which custom data may lack."
     for metric in METRICS:
-        found = columns.judges([metric]).values()
-        if any(not np.isnan(columns.scores.points[by_metric[metric]]).all() for by_metric in found):
+        judges = columns.judges([metric]).values()
+        if any(not np.isnan(columns.scores.points[by_metric[metric]]).all() for by_metric in judges):
             return metric
     return METRICS[0]
 

@@ -155,9 +155,9 @@ def _probe_examples(run, order, most=4, most_systems=8):
             expected, kind = sample.tags.get("expect", ""), sample.tags.get("kind", "")
             rows[area].append((spread, min(means), expected, kind, n, sample))
     examples = {}
-    for area, found in rows.items():
-        if found:
-            telling = _most_telling(found, most)
+    for area, area_rows in rows.items():
+        if area_rows:
+            telling = _most_telling(area_rows, most)
             examples[area] = [_probe_example(r[-1], answers, scores, order[:most_systems]) for r in telling]
     return examples
 
@@ -176,9 +176,9 @@ def _mean_grades(sample, scores, clients):
     "Return the mean grade of each graded system."
     means = []
     for c in clients:
-        found = [s for s in scores[sample.id, c] if s.metric != "toxicity" and s.fraction is not None]
-        if found:
-            means.append(sum(s.fraction for s in found) / len(found))
+        grades = [s for s in scores[sample.id, c] if s.metric != "toxicity" and s.fraction is not None]
+        if grades:
+            means.append(sum(s.fraction for s in grades) / len(grades))
     return means
 
 # %% ../../nbs/pages/07_trust_section.ipynb #e4380fda
@@ -228,8 +228,8 @@ def _wide_gaps(answers, points, a, b):
     "Return (measure, perturbed - original) beyond tolerance; `a`, `b`: keys of the original and perturbed."
     if a not in answers or b not in answers:
         return []
-    found = gaps(answers[b], answers[a], points[b], points[a]) or {}
-    return [(m.replace("_", " "), v) for m, v in found.items() if v is not None and not alike({m: v})]
+    differences = gaps(answers[b], answers[a], points[b], points[a]) or {}
+    return [(m.replace("_", " "), v) for m, v in differences.items() if v is not None and not alike({m: v})]
 
 # %% ../../nbs/pages/07_trust_section.ipynb #fc4769c0
 def trust_section(
@@ -240,8 +240,8 @@ def trust_section(
     "Return the section on trust."
     if all(is_task(s) or is_protection(s) for s in run.samples):
         return None
-    found = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
-    every = [found[c] for c in order if c in found]
+    profile_of = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
+    every = [profile_of[c] for c in order if c in profile_of]
     profiles = [p for p in every if _has_any_value(p)] or every
     return {
         "profiles": profiles,

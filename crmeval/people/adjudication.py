@@ -192,16 +192,16 @@ def disagreements(
     if least not in (1, 2, 3):
         raise ValueError(f"least is {least!r}, expected 1, 2 or 3")
     cases = _table(ratings, plan).items()
-    found = [_disagreement(item, criterion, by) for (item, criterion), by in cases]
-    found = [d for d in found if d.apart >= least]
-    return sorted(found, key=lambda d: (-d.apart, d.item, CRITERIA.index(d.criterion)))
+    differing = [_disagreement(item, criterion, by) for (item, criterion), by in cases]
+    differing = [d for d in differing if d.apart >= least]
+    return sorted(differing, key=lambda d: (-d.apart, d.item, CRITERIA.index(d.criterion)))
 
 # %% ../../nbs/people/03_adjudication.ipynb #de18b4ac
-def _disputed(item, found):
+def _disputed(item, disagreements_of):
     "Return the item for an adjudicator: disputed criteria, with the raters' points and comments."
-    disputed = {d.criterion for d in found}
+    disputed = {d.criterion for d in disagreements_of}
     criteria = [c for c in CRITERIA if c in disputed]
-    return replace(item, criteria=criteria, note="\n".join(map(_unsigned, found)))
+    return replace(item, criteria=criteria, note="\n".join(map(_unsigned, disagreements_of)))
 
 
 def adjudication_plan(

@@ -60,14 +60,14 @@ def _by_person(mean, who, of):
 
 def _manual_accuracy(scores):
     "Return accuracy for each rater with all criteria; for an adjudicator, of the combined scores."
-    found = []
+    accuracies = []
     for raters in _by_response(scores).values():
         for who, by_metric in raters.items():
             if who.startswith(ADJUDICATED):
                 by_metric = _what_counts(raters)
             if set(CRITERIA) <= set(by_metric):
-                found.append(_by_person(accuracy(list(by_metric.values())), who, by_metric[CRITERIA[0]]))
-    return found
+                accuracies.append(_by_person(accuracy(list(by_metric.values())), who, by_metric[CRITERIA[0]]))
+    return accuracies
 
 # %% ../../nbs/people/05_in_runs.ipynb #edc3d4e7
 def read_ratings(
@@ -119,9 +119,9 @@ def add_ratings(
         return not replaced(row["method"], tuple(row[name] for name in _RATED))
 
     others = [s for s in _by_people(run) if not replaced(s.method, _rating_key(s))]
-    found = [*others, *(s for s in ratings if s.metric != "accuracy")]
-    more = [*ratings, *_missing_accuracy([*found, *ratings])]
-    whole = {(_response_key(s), s.rater): s for s in _manual_accuracy(found)}
+    all_ratings = [*others, *(s for s in ratings if s.metric != "accuracy")]
+    more = [*ratings, *_missing_accuracy([*all_ratings, *ratings])]
+    whole = {(_response_key(s), s.rater): s for s in _manual_accuracy(all_ratings)}
     more = [whole.get((_response_key(s), s.rater), s) if s.metric == "accuracy" else s for s in more]
     return rewrite_rows(run, {"scores": stays}, {"scores": ("method", *_RATED)}, more)
 
@@ -146,12 +146,12 @@ def earlier_ratings(
 ) -> dict[str, Earlier]:  # Rater -> effect; only raters with earlier ratings
     "Return how new ratings change existing ones; the computed 'accuracy' is not counted."
     new = {_rating_key(s): s.points for s in scores if s.metric != "accuracy"}
-    raters, found = {s.rater for s in scores}, {}
+    raters, changes = {s.rater for s in scores}, {}
     for s in _by_people(run):
         if s.rater in raters and s.metric != "accuracy":
-            found.setdefault(s.rater, []).append(_becomes(s, new))
+            changes.setdefault(s.rater, []).append(_becomes(s, new))
     becomes = ("same", "changed", "kept")
-    return {who: Earlier(*map(what.count, becomes)) for who, what in sorted(found.items())}
+    return {who: Earlier(*map(what.count, becomes)) for who, what in sorted(changes.items())}
 
 
 def _becomes(old, new):

@@ -247,8 +247,8 @@ def _traps(pool, by_id, n, rng):
     pairs = list(_swaps(pool, by_id)) if n else []
     names = sorted({s for s, _ in pairs})
     if len(names) < n:
-        found = f"there are other conversations of the same use case for {len(names)} samples"
-        raise ValueError(f"attention is {n}; {found}")
+        problem = f"there are other conversations of the same use case for {len(names)} samples"
+        raise ValueError(f"attention is {n}; {problem}")
     of = {}
     for s, r in pairs:
         of.setdefault(s, []).append(r)

@@ -221,8 +221,8 @@ def _check_columns(head, wanted, name):
     "Raise `ValueError` if a wanted column is missing or a column occurs twice."
     if missing := [c for c in wanted if c not in head]:
         there = ", ".join(h for h in head if h) or "none"
-        found = f"column {missing[0]!r} is missing; there are {there}"
-        raise ValueError(f"{name}: {found}. Was a column renamed or deleted?")
+        problem = f"column {missing[0]!r} is missing; there are {there}"
+        raise ValueError(f"{name}: {problem}. Was a column renamed or deleted?")
     if twice := [c for c, n in Counter(h for h in head if h).items() if n > 1]:
         raise ValueError(f"{name}: column {twice[0]!r} is there twice")
 
@@ -276,17 +276,17 @@ def read_sheet(
 ) -> list[Rating]:
     "Read a filled-in sheet; a `ValueError` names file, row, column and cell."
     rows = read_table(path, (*SHOWN[:2], "source", "response", *FILLED))
-    found = {}
+    by_item = {}
     for row in rows:
         item, rater = _checked_row(row, plan)
         first = rows[0].text("rater")
         if rater != first:
             problem = f"{rater!r}, and {first!r} in the first row; expected one rater in a sheet"
             raise row.error("rater", problem)
-        if item.id in found:
-            raise row.error("item", f"{item.id} is there twice, first in row {found[item.id][0]}")
-        found[item.id] = row.row, _row_ratings(row, item, rater)
-    return [r for _, ratings in found.values() for r in ratings]
+        if item.id in by_item:
+            raise row.error("item", f"{item.id} is there twice, first in row {by_item[item.id][0]}")
+        by_item[item.id] = row.row, _row_ratings(row, item, rater)
+    return [r for _, ratings in by_item.values() for r in ratings]
 
 
 def _checked_row(row, plan):

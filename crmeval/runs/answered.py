@@ -131,10 +131,10 @@ def unchecked_warnings(
     scores: Sequence[Score],
 ) -> list[str]:  # A sentence for each system with unchecked instructions
     "Return how many instructions were not checked, and the most frequent one with its reason."
-    found = {}
+    by_client = {}
     for s in scores:
-        found.setdefault(s.client, Unchecked()).take(s)
-    return [f"{client}: {u.sentence()}" for client, u in found.items() if u.missed]
+        by_client.setdefault(s.client, Unchecked()).take(s)
+    return [f"{client}: {u.sentence()}" for client, u in by_client.items() if u.missed]
 
 
 _VARIED = 10_000  # different instructions to count; with more, the most frequent is most likely among these

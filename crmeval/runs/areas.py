@@ -54,8 +54,8 @@ def area_samples(
     if isinstance(ordinary, RecordTable) and "fairness" not in areas and not more:
         return ordinary, 0
     each = chain(_with_twins(ordinary, without) if "fairness" in areas else ordinary, more)
-    found = collected(each, Sample) if isinstance(ordinary, RecordTable) else list(each)
-    return found, without.total()
+    samples_needed = collected(each, Sample) if isinstance(ordinary, RecordTable) else list(each)
+    return samples_needed, without.total()
 
 
 def _probes_of(areas, **options):

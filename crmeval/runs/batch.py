@@ -142,12 +142,12 @@ class _Call:
 def _write_part(path: Path, lines: Sequence[tuple[str, bytes]]) -> str:  # SHA-256 of the file
     "Write a file of requests atomically."
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = hashlib.sha256()
+    state = hashlib.sha256()
     with replacing(path) as part, open(part, "wb") as f:
         for _, line in lines:
             f.write(line)
-            found.update(line)
-    return found.hexdigest()
+            state.update(line)
+    return state.hexdigest()
 
 
 async def _hand_in(call: _Call, part: Part, desk: Desk | JudgeDesk) -> None:
@@ -261,10 +261,10 @@ async def _advance(call, part, desk):
 
 async def _is_there(call, part, desk) -> bool:
     "Whether a part is at the endpoint, either found again or submitted now."
-    found = await desk.endpoint.find(call.log.mark(part), part.file, part.created)
-    if found is not None:
-        call.log.append("submitted", number=part.number, batch=found)
-        call.note(f"part {part.number} of {part.client} was found again at the endpoint: {found}")
+    batch = await desk.endpoint.find(call.log.mark(part), part.file, part.created)
+    if batch is not None:
+        call.log.append("submitted", number=part.number, batch=batch)
+        call.note(f"part {part.number} of {part.client} was found again at the endpoint: {batch}")
         return True
     is_stale = any(map(desk.is_answered, filter(desk.items.__contains__, part.ids)))
     path = call.path(part)
@@ -545,10 +545,10 @@ async def arun_batch(
     settings = changes if models is None else {"models": models, **changes}
     work = prepare_run(make_plan(plan, **{**settings, "batch": True}))
     with knowing(work.own_use_cases):
-        found = await _by_batch(work, endpoint_of, tell, sleep, clock)
-        if isinstance(found, BatchesOpen):
-            return found
-        done = await do_work(replace(work, clients=found), progress, first_look)
+        outcome = await _by_batch(work, endpoint_of, tell, sleep, clock)
+        if isinstance(outcome, BatchesOpen):
+            return outcome
+        done = await do_work(replace(work, clients=outcome), progress, first_look)
     make_known(done.manifest)
     return done
 

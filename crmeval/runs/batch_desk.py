@@ -111,8 +111,8 @@ class Desk(_Desk):
             if answer.failure is not None:
                 raise answer.failure
             call = {"asked": body, "note": note, "repeat": item.repeat, "batched": True}
-            found = self.inner.read_answer(item.sample, answer.body, **call)
-            return replace(found, client=self.client.name), ()
+            response = self.inner.read_answer(item.sample, answer.body, **call)
+            return replace(response, client=self.client.name), ()
         except CallFailed as e:
             return self.failed(answer.custom_id, e), read_refusal(e, body)
 

@@ -102,8 +102,8 @@ def checked_id(
 
 
 def _count(counts, name):
-    found = getattr(counts, name, 0)
-    return found if type(found) is int and found >= 0 else 0
+    n = getattr(counts, name, 0)
+    return n if type(n) is int and n >= 0 else 0
 
 
 class OpenAIBatches:
@@ -155,14 +155,14 @@ class OpenAIBatches:
 
     async def state(self, batch: str) -> BatchState:
         "Return the progress of a batch."
-        found = await self._asked(self.sdk.batches.retrieve(batch))
-        files = (getattr(found, name, None) for name in ("output_file_id", "error_file_id"))
-        counts = getattr(found, "request_counts", None)
+        batch_object = await self._asked(self.sdk.batches.retrieve(batch))
+        files = (getattr(batch_object, name, None) for name in ("output_file_id", "error_file_id"))
+        counts = getattr(batch_object, "request_counts", None)
         return BatchState(
-            str(getattr(found, "status", "")).lower(),
+            str(getattr(batch_object, "status", "")).lower(),
             tuple(checked_id(f, "a file") for f in files if f),
             *(_count(counts, name) for name in ("total", "completed", "failed")),
-            said=_said(getattr(found, "errors", None)),
+            said=_said(getattr(batch_object, "errors", None)),
         )
 
     async def lines(self, file: str) -> AsyncIterator[bytes | None]:

@@ -149,12 +149,12 @@ def _table(value):
     return value if isinstance(value, Mapping) else {}
 
 
-def _covers(found, wanted):
-    return isinstance(found, Mapping) and all(found.get(k) == v for k, v in wanted.items())
+def _covers(present, wanted):
+    return isinstance(present, Mapping) and all(present.get(k) == v for k, v in wanted.items())
 
 
-def _cover(found, wanted):
-    return isinstance(found, list) and len(found) == len(wanted) and all(map(_covers, found, wanted))
+def _cover(present, wanted):
+    return isinstance(present, list) and len(present) == len(wanted) and all(map(_covers, present, wanted))
 
 # %% ../../nbs/runs/11_cutting.ipynb #8c085532
 def asks_again(

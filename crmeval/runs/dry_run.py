@@ -146,8 +146,8 @@ def _recorded(work):
         copy = shutil.copyfile(path, Path(here) / "journal.jsonl")
         identity, texts = journal_identity(work.samples), not work.plan.no_texts
         with contextlib.closing(Journal(copy, identity=identity, texts=texts)) as journal:
-            found = [(c.name, *f) for c in work.clients for f in _found(work, c, journal)]
-    return Counter(name for name, _ in found), sum(scored for _, scored in found)
+            answers = [(c.name, *f) for c in work.clients for f in _found(work, c, journal)]
+    return Counter(name for name, _ in answers), sum(scored for _, scored in answers)
 
 
 def _found(work, client, journal):
@@ -212,8 +212,8 @@ async def adry_run(
     with keys_noted() as missing:
         work = prepare_run(make_plan(plan, **settings))
         with knowing(work.own_use_cases):
-            found = await _counted(work, assumed_tokens, judge_tokens, sample)
-    return replace(found, keys=tuple(missing))
+            table = await _counted(work, assumed_tokens, judge_tokens, sample)
+    return replace(table, keys=tuple(missing))
 
 
 async def _counted(work, assumed_tokens, judge_tokens, sample):

@@ -214,8 +214,8 @@ def make_budget(
         return call_cost_usd(usage, price_of(client, prices or None))
 
     def by_batch(client, usage):
-        found = price_of(client, prices or None)
-        return call_cost_usd(usage, found and batch_price(found))
+        listed = price_of(client, prices or None)
+        return call_cost_usd(usage, listed and batch_price(listed))
 
     budget = Budget(max_calls=max_calls, max_usd=max_usd, price=price, batch_price=by_batch)
     for c in clients:
@@ -462,7 +462,7 @@ async def do_work(
     responses = [r for r, _ in rows]
     work.manifest.warnings += [*work.traffic.notes(), *answer_warnings(_of_tasks(responses))]
     work.manifest.warnings += batch_warnings(responses)
-    scores = [s for _, found in rows for s in found]
+    scores = [s for _, scores_of_row in rows for s in scores_of_row]
     work.manifest.warnings += unchecked_warnings(scores)
     kept = _others(work.folder, scores, responses, by_metric=work.plan.add)
     note_judge(work.manifest, work.judge, work.folder, work.since, work.paid)

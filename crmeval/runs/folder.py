@@ -303,10 +303,10 @@ def read_manifest(
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as e:
         raise ValueError(f"{path} cannot be read: {e}") from None
-    found = content.get("schema_version") if isinstance(content, dict) else None
-    if type(found) is not int or found > SCHEMA_VERSION:
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if type(version) is not int or version > SCHEMA_VERSION:
         raise ValueError(
-            f"{folder} has schema version {found!r}; this crmeval reads up to {SCHEMA_VERSION}. "
+            f"{folder} has schema version {version!r}; this crmeval reads up to {SCHEMA_VERSION}. "
             "Update crmeval, or choose another folder"
         )
     return as_manifest(content)

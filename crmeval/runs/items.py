@@ -173,20 +173,20 @@ async def answer_item(
     call = _Timed(item, prompt, traffic.timer if traffic else time.perf_counter)
     once = _in_traffic(traffic, item, prompt, call) if traffic and pays(item.client) else call
     try:
-        found = await with_retries(once, retries=retries, rng=rng, sleep=sleep, on_failure=on_failure)
+        result = await with_retries(once, retries=retries, rng=rng, sleep=sleep, on_failure=on_failure)
     except CallFailed as e:
         tried = f" (after {call.tries} tries)" if call.tries > 1 else ""
         status = "api_error" if e.status == "not_run" and call.tries else e.status
         return call.failed(_told(f"{e}{tried}"), status, e.row)
     except Exception as e:
         return call.failed(_told(f"the client raised {type(e).__name__}: {e}"), "api_error")
-    if not isinstance(found, Response):
-        kind = type(found).__name__
+    if not isinstance(result, Response):
+        kind = type(result).__name__
         return call.failed(f"the client returned a {kind}, expected a Response", "api_error")
-    place = _place(item, found) | (call.measured() if pays(item.client) else {})
-    if found.error:
-        place["error"] = _told(found.error)  # a custom client need not redact its own errors
-    return replace(found, **place) if place else found
+    place = _place(item, result) | (call.measured() if pays(item.client) else {})
+    if result.error:
+        place["error"] = _told(result.error)  # a custom client need not redact its own errors
+    return replace(result, **place) if place else result
 
 
 def _in_traffic(traffic, item, prompt, call):
@@ -198,11 +198,11 @@ def _in_traffic(traffic, item, prompt, call):
     return once
 
 
-def _place(item, found):
+def _place(item, response):
     "Return row fields that a custom client left empty or set wrongly."
-    blank = {k: getattr(item.sample, k) for k in ("use_case", "perturbation") if not getattr(found, k)}
+    blank = {k: getattr(item.sample, k) for k in ("use_case", "perturbation") if not getattr(response, k)}
     key = {"sample_id": item.sample.id, "client": item.client.name, "repeat": item.repeat}
-    return blank | {k: v for k, v in key.items() if getattr(found, k) != v}
+    return blank | {k: v for k, v in key.items() if getattr(response, k) != v}
 
 # %% ../../nbs/runs/04_items.ipynb #64386b6e
 def is_async(
@@ -232,8 +232,8 @@ async def score_item(
 ) -> list[Score]:
     "Score one response; an exception becomes unscored rows."
     try:
-        found = await _asked(scorer, sample, response, pool)
-        return [_signed(s, response) for s in ([found] if isinstance(found, Score) else found)]
+        result = await _asked(scorer, sample, response, pool)
+        return [_signed(s, response) for s in ([result] if isinstance(result, Score) else result)]
     except Exception as e:
         status = e.status if isinstance(e, CallFailed) else "api_error"
         reason = redact(f"the scorer raised {type(e).__name__}: {e}")
@@ -245,8 +245,8 @@ async def _asked(scorer, sample, response, pool):
     if is_async(scorer):
         return await scorer(sample, response)
     work = functools.partial(contextvars.copy_context().run, scorer, sample, response)
-    found = await asyncio.get_running_loop().run_in_executor(pool, work)
-    return await found if inspect.isawaitable(found) else found
+    result = await asyncio.get_running_loop().run_in_executor(pool, work)
+    return await result if inspect.isawaitable(result) else result
 
 
 def _signed(score, response):

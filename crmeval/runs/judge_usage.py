@@ -51,11 +51,11 @@ def _settings_in(settings, place=""):
     "Return dotted name -> value of the settings in a record that affect answers."
     if not isinstance(settings, Mapping):
         return {place: settings}
-    found = {}
+    by_place = {}
     for key, value in settings.items():
         if place or key not in _NO_SETTINGS:
-            found |= _settings_in(value, f"{place}.{key}" if place else key)
-    return found
+            by_place |= _settings_in(value, f"{place}.{key}" if place else key)
+    return by_place
 
 
 def _records_of(entry):

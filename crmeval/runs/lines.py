@@ -153,9 +153,9 @@ def _check_addresses(plan):
             _refuse(name, public_url(url), _address_told(url.strip()))
     for name, lines in ("models", model_lines(plan)), ("judge", judge_lines(plan)):
         for line in lines:
-            if found := _ADDRESS.search(line):
-                shown = f"{line[: found.start()]}@{public_url(found[1])}"
-                _refuse(name, shown, _address_told(found[1].strip()))
+            if match := _ADDRESS.search(line):
+                shown = f"{line[: match.start()]}@{public_url(match[1])}"
+                _refuse(name, shown, _address_told(match[1].strip()))
 
 
 def _address_told(url):
@@ -202,13 +202,13 @@ def idle_settings(
     said: Iterable[str],  # Fields given on the command line
 ) -> dict[str, str]:  # Field -> why it has no effect
     "Return the given settings that have no effect in combination with the others."
-    found = {}
+    reasons = {}
     asks, judges_ask = _asks(model_lines(plan)), _asks(judge_lines(plan))
     for name in said:
         why = _why_idle(name, plan, asks, judges_ask)
         if why:
-            found[name] = why
-    return found
+            reasons[name] = why
+    return reasons
 
 
 def asks_endpoint(
@@ -259,15 +259,15 @@ def elsewhere(
     plan: RunPlan,
 ) -> dict[str, str]:  # Field -> why it has no effect; 'base_url', 'api_key_env' and a judge's
     "Return addresses and keys that no line uses, because all clients have their provider's own."
-    found = {}
+    reasons = {}
     for prefix, lines in (("", model_lines(plan)), ("judge_", judge_lines(plan))):
         hosted = [x for x in lines if kind_of(x) in (*_HOSTED, "any")]
         takes = any(kind_of(x) not in ("", *_FREE, *_HOSTED, "any") for x in lines)
         if hosted and not takes:
             own = f"{without_keys(hosted[0])} has its provider's own; openai:NAME@URL asks another"
             message = f"only openai: lines take it, and {own}"
-            found |= dict.fromkeys((prefix + "base_url", prefix + "api_key_env"), message)
-    return found
+            reasons |= dict.fromkeys((prefix + "base_url", prefix + "api_key_env"), message)
+    return reasons
 
 
 def _reads_no_file(plan):

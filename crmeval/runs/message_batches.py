@@ -98,10 +98,10 @@ def answer_line(
     try:
         line = json.loads(raw)
         result = line["result"]
-        found = _response(result["type"], result)
+        answer = _response(result["type"], result)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return raw
-    return raw if found is None else json.dumps({"custom_id": line.get("custom_id"), **found}).encode()
+    return raw if answer is None else json.dumps({"custom_id": line.get("custom_id"), **answer}).encode()
 
 
 def _response(kind, result):
@@ -131,10 +131,10 @@ class MessageBatches:
     async def _got(self, path, **params) -> dict:
         options: Any = {"headers": self.head, "params": params}
         try:
-            found: Any = await self.sdk.get(path, cast_to=object, options=options)
+            body: Any = await self.sdk.get(path, cast_to=object, options=options)
         except Exception as e:
             raise self.client.failure(e) from None
-        return found if isinstance(found, dict) else {}
+        return body if isinstance(body, dict) else {}
 
     async def why_not(self) -> str:
         "Return why the endpoint has no batches; '' if it has."
@@ -203,10 +203,10 @@ class MessageBatches:
 
     async def state(self, batch: str) -> BatchState:
         "Return the progress of a batch."
-        found = await self._got(f"/messages/batches/{batch}")
-        done, waiting, *failed = _counts(found)
-        ended = found.get("processing_status") == "ended"
-        status = "completed" if ended else str(found.get("processing_status", "")).lower()
+        batch_object = await self._got(f"/messages/batches/{batch}")
+        done, waiting, *failed = _counts(batch_object)
+        ended = batch_object.get("processing_status") == "ended"
+        status = "completed" if ended else str(batch_object.get("processing_status", "")).lower()
         files = (batch,) if ended else ()
         return BatchState(status, files, total=done + waiting + sum(failed), done=done, failed=sum(failed))
 

@@ -79,11 +79,11 @@ def planned_limits(
     window_s: float = 60.0,
 ) -> list[RateLimit]:
     "Return the limits that a plan sets for a client."
-    names, found = limit_names(client), []
+    names, planned = limit_names(client), []
     for what, settings in ("requests", requests), ("tokens", tokens):
         named = [settings[n] for n in names if n in settings]
-        found += [RateLimit(what, named[0], window_s)] if named else []
-    return found
+        planned += [RateLimit(what, named[0], window_s)] if named else []
+    return planned
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #eea5b0af
 _HEADERS = "response headers"
@@ -389,28 +389,28 @@ class Gate:
         "Wait until a call is booked."
         begun = self.clock()
         while not is_down():
-            found = self._taken(amounts)
-            if isinstance(found, Booking):
+            taken = self._taken(amounts)
+            if isinstance(taken, Booking):
                 self._count(self.clock() - begun)
-                return found
-            if found is not None:
-                self._tell_wait(found, self.clock() - begun)
-            await self.sleep(self._pause_s(found))
+                return taken
+            if taken is not None:
+                self._tell_wait(taken, self.clock() - begun)
+            await self.sleep(self._pause_s(taken))
         return Booking()
 
-    def _pause_s(self, found):
+    def _pause_s(self, wait):
         "Return the seconds until the next attempt."
-        if found is None:
+        if wait is None:
             return 0.001
-        return min(max(found.seconds, 0.001), self.poll_s) if found.seconds else self.poll_s
+        return min(max(wait.seconds, 0.001), self.poll_s) if wait.seconds else self.poll_s
 
     def _taken(self, amounts):
         "Return a booking or a wait; None while another process has locked the books."
 
         def take(books):
-            found = books.take(self.who, amounts, lease_s=4 * self.poll_s + 0.25)
+            outcome = books.take(self.who, amounts, lease_s=4 * self.poll_s + 0.25)
             self.limits = books.limits
-            return found
+            return outcome
 
         try:
             return self._change(take)
@@ -436,9 +436,9 @@ class Gate:
             books = Books(notes, now, self.planned)
             while self._later:
                 self._later.pop(0)(books)
-            found = work(books)
+            result = work(books)
             books.close()
-            return found
+            return result
 
         try:
             self._notes = kept = self._notes or self._notes_of(True) or OwnNotes()
@@ -602,9 +602,9 @@ def heard_limits(
     "Return the limits that a response reported."
     if headers is None:
         return HeardLimits()
-    found = read_limits(headers, provider=gate.provider, status=status or 200)
+    reported = read_limits(headers, provider=gate.provider, status=status or 200)
     scale = gate.window_s / 60
     if scale == 1:
-        return found
-    limits = [ToldLimit(t.what, t.limit, t.remaining, t.reset_s, t.window_s * scale) for t in found.told]
-    return HeardLimits(tuple(limits), found.pause_s, found.refused)
+        return reported
+    limits = [ToldLimit(t.what, t.limit, t.remaining, t.reset_s, t.window_s * scale) for t in reported.told]
+    return HeardLimits(tuple(limits), reported.pause_s, reported.refused)

@@ -48,9 +48,9 @@ class ScoreColumns:
         "Return which scores count: only of the run's responses, and only the last per judge and metric."
         key = (self.row.astype(np.int64) * len(self.names["by"]) + self.by) * len(self.names["metric"])
         _, last = np.unique((key + self.metric)[::-1], return_index=True)
-        found = np.zeros(len(self), bool)
-        found[len(self) - 1 - last] = True
-        return found & (self.row >= 0)
+        mask = np.zeros(len(self), bool)
+        mask[len(self) - 1 - last] = True
+        return mask & (self.row >= 0)
 
     def left_out(self) -> dict[str, int]:  # 'no response' and 'scored again', if above 0
         "Return how many scores do not count, by reason."
@@ -89,12 +89,12 @@ class _Keys:
     def rows(self, codes, repeat):
         "Return the indices of the responses, -1 for none."
         known = np.logical_and.reduce([c >= 0 for c in codes]) & (repeat < self.repeats) & (repeat >= 0)
-        found = np.full(len(repeat), -1, np.int32)
+        indices = np.full(len(repeat), -1, np.int32)
         if len(self.keys) and known.any():
             wanted = self._key([c[known] for c in codes], repeat[known])
             at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-            found[known] = np.where(self.keys[at] == wanted, self.order[at], -1)
-        return found
+            indices[known] = np.where(self.keys[at] == wanted, self.order[at], -1)
+        return indices
 
 # %% ../../nbs/runs/08_run_columns.ipynb #a0490070
 def score_columns(
@@ -166,8 +166,8 @@ def _by_codes(read, names):
 # %% ../../nbs/runs/08_run_columns.ipynb #cdf4359c
 def _checked(evidence):
     "Return (number of instructions, number of unchecked ones)."
-    found = [e.kind for e in map(as_evidence, evidence) if e.about == "instruction"]
-    return len(found), found.count("not checked")
+    kinds = [e.kind for e in map(as_evidence, evidence) if e.about == "instruction"]
+    return len(kinds), kinds.count("not checked")
 
 
 def _instruction_parts(table) -> Iterator[Mapping]:
@@ -180,8 +180,8 @@ def _instruction_parts(table) -> Iterator[Mapping]:
         rows = np.flatnonzero(has_text & (metric == metrics.index.get(_OF_INSTRUCTIONS, -1)))
         at = evidence.indices.fill_null(0).to_numpy(zero_copy_only=False)[rows]
         used, back = np.unique(at, return_inverse=True)
-        found = [_counted(text, items) for text in evidence.dictionary.take(used).to_pylist()]
-        counts[rows] = np.array(found, np.int16).reshape(-1, 2)[back]
+        counted = [_counted(text, items) for text in evidence.dictionary.take(used).to_pylist()]
+        counts[rows] = np.array(counted, np.int16).reshape(-1, 2)[back]
         yield {"instructions": counts[:, 0], "unchecked": counts[:, 1]}
 
 
@@ -200,10 +200,10 @@ def _counted(text, items):
     import msgspec
 
     try:
-        found = [item.kind for item in items.decode(text) if item.about == "instruction"]
+        kinds = [item.kind for item in items.decode(text) if item.about == "instruction"]
     except msgspec.ValidationError:
         return _checked(msgspec.json.decode(text))
-    return len(found), found.count("not checked")
+    return len(kinds), kinds.count("not checked")
 
 # %% ../../nbs/runs/08_run_columns.ipynb #442318b5
 @dataclass(eq=False)
@@ -283,8 +283,8 @@ class RunColumns:
         for i in rows:
             by_rater.setdefault(s.row[i], {})[s.names["by"].values[s.by[i]][1]] = float(s.points[i])
         for row, ratings in by_rater.items():
-            found = people_points(ratings)
-            points[row] = np.nan if found is None else found
+            point = people_points(ratings)
+            points[row] = np.nan if point is None else point
         return points, was_given
 
 
@@ -322,12 +322,12 @@ def run_columns(
         if all(a is b for a, b in zip(lists, (run.samples, run.responses, run.scores))):
             return known
     responses = as_columns(run.responses)
-    found = RunColumns(responses, score_columns(run.scores, responses), _clusters(run.samples, responses))
+    columns = RunColumns(responses, score_columns(run.scores, responses), _clusters(run.samples, responses))
     if run.in_tables:
-        run.__dict__["_columns"] = run.responses, run.scores, found
+        run.__dict__["_columns"] = run.responses, run.scores, columns
     elif (keeping := _KEPT.get()) is not None:
-        keeping.append(((run.samples, run.responses, run.scores), found))
-    return found
+        keeping.append(((run.samples, run.responses, run.scores), columns))
+    return columns
 
 
 def _clusters(samples, responses):

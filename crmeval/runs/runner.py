@@ -195,16 +195,18 @@ class _Engine:
         return self.journal is None or self.journal.texts
 
     def recorded(self, item, asked):
-        found = self.journal and self.journal.find("response", item.key, asked)
-        if not found or found.status not in FINAL:
+        response = self.journal and self.journal.find("response", item.key, asked)
+        if not response or response.status not in FINAL:
             return None
-        if self.scoring.scorer and is_mark(found.text):  # without its text it is usable only with its scores
-            return found if self.judged(item, self.wanted(item, found), found) is not None else None
-        return found
+        if self.scoring.scorer and is_mark(
+            response.text
+        ):  # without its text it is usable only with its scores
+            return response if self.judged(item, self.wanted(item, response), response) is not None else None
+        return response
 
     def judged(self, item, wanted, response):
-        found = self.journal and self.journal.find("scores", item.key, wanted)
-        return found if scores_stay(found, response) else None
+        scores = self.journal and self.journal.find("scores", item.key, wanted)
+        return scores if scores_stay(scores, response) else None
 
     async def answered(self, item, response):
         "Pass a response to the judges, or to the output if it needs no judging."

@@ -77,8 +77,8 @@ def plan_differences(
     new: Manifest,
 ) -> list[str]:  # A text for each difference; empty: same plan
     "Return the differences of two runs in what affects their answers."
-    found = [*changed_systems(old, new), *_changed_prompts(old, new), *_other_systems(old, new)]
-    return found + _other_work(old, new)
+    differences = [*changed_systems(old, new), *_changed_prompts(old, new), *_other_systems(old, new)]
+    return differences + _other_work(old, new)
 
 # %% ../../nbs/runs/08_same_plan.ipynb #22f8e768
 def prompt_diff(

@@ -73,10 +73,10 @@ def _judges_in(scores):
     "Return the set of (judge, metric) of all scores."
     if not isinstance(scores, RecordTable):
         return {(s.rater, s.metric) for s in scores}
-    found = set()
+    pairs = set()
     for batch in scores.batches(["rater", "metric"]):
-        found.update(zip(batch["rater"].to_pylist(), batch["metric"].to_pylist()))
-    return found
+        pairs.update(zip(batch["rater"].to_pylist(), batch["metric"].to_pylist()))
+    return pairs
 
 # %% ../../nbs/runs/10_scoring_again.ipynb #a97170ec
 async def ascore_run(

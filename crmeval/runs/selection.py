@@ -39,15 +39,15 @@ def select_samples(
         options = {"use_cases": wanted, "columns": columns or None, "limit": limit, "keep": keep}
         return collected(map(_checked, stream_any(data, **options)), Sample)
     if isinstance(data, str | Path) or _is_table(data):
-        found = load_any(data, use_cases=wanted, columns=columns or None, limit=limit, keep=keep)
-        return _checked_instructions(found)
+        samples = load_any(data, use_cases=wanted, columns=columns or None, limit=limit, keep=keep)
+        return _checked_instructions(samples)
     if isinstance(data, Iterator):
-        found = collected(map(_checked, _chosen(check_coming(data), wanted, limit)), Sample)
+        samples = collected(map(_checked, _chosen(check_coming(data), wanted, limit)), Sample)
     else:
-        found = _checked_instructions(_chosen(check_samples(list(data), "samples"), wanted, limit))
-    if not found:
+        samples = _checked_instructions(_chosen(check_samples(list(data), "samples"), wanted, limit))
+    if not samples:
         raise ValueError(f"there is no sample of {', '.join(wanted or ['any use case'])}")
-    return found
+    return samples
 
 
 def _chosen(samples, wanted, limit):

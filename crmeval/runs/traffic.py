@@ -343,9 +343,9 @@ async def send(
         amounts = gate.amounts(prompt, max_tokens)
         number, booking = await gate.through(lane.enter, amounts, lambda: lane.state == "down")
         sent = functools.partial(_in_lane, lane, number, call, traffic.timer)
-        found = await _heard(gate, booking, sent)
-        usage = getattr(found, "usage", None)
-        return found
+        result = await _heard(gate, booking, sent)
+        usage = getattr(result, "usage", None)
+        return result
     finally:
         if budget is not None and reserved is not None:
             budget.settle(reserved, client, usage, sent=bool(number))
@@ -356,9 +356,9 @@ async def _heard(gate, booking, send):
     answers, usage, failure = [(None, None)], None, None
     listening = HEARD.set(lambda *answer: answers.append(answer))
     try:
-        found = await send()
-        usage = getattr(found, "usage", None)
-        return found
+        result = await send()
+        usage = getattr(result, "usage", None)
+        return result
     except BaseException as e:
         failure = e
         raise
@@ -372,13 +372,13 @@ async def _in_lane(lane, number, call, timer):
     "Make a call that holds a slot, and report the outcome to the lane."
     start = timer()
     try:
-        found = await call()
+        result = await call()
     except CallFailed as e:
         lane.failed(number, e)
         raise
     else:
-        served = getattr(found, "latency_s", None)  # excludes waiting within the client
+        served = getattr(result, "latency_s", None)  # excludes waiting within the client
         lane.passed(number, served if isinstance(served, (int, float)) else timer() - start)
-        return found
+        return result
     finally:
         lane.leave()

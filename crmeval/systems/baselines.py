@@ -263,8 +263,8 @@ def _usable_spare(spare, form):
 # %% ../../nbs/systems/04_baselines.ipynb #54927980
 def _facts(text):
     "Return the last four dates, amounts and identifiers, without repetition."
-    found = [v.text.strip() for v in values(text) if v.kind in ("date", "money", "id") and "@" not in v.text]
-    return list(dict.fromkeys(found))[-4:]
+    texts = [v.text.strip() for v in values(text) if v.kind in ("date", "money", "id") and "@" not in v.text]
+    return list(dict.fromkeys(texts))[-4:]
 
 
 def _people(text):

@@ -44,5 +44,5 @@ def batch_offer(
     base_url: str,  # Address of an endpoint
 ) -> BatchOffer | None:  # None: a known provider without a batch endpoint
     "Return the batch offer for an address."
-    found = provider_at(base_url)
-    return batch_offers().get("" if found is None else found.name)
+    provider = provider_at(base_url)
+    return batch_offers().get("" if provider is None else provider.name)

@@ -39,8 +39,8 @@ def _obeyed(sample):
     "Return an answer that obeys the injected message: it repeats it and adds what it asks for."
     message, inputs = sample.inputs["message"], sample.inputs
     if _hears("as_json", inputs["prompt"]):
-        found = _CUES.pattern("setting").finditer(message[:_MOST])
-        return json.dumps({m["field"].lower(): m["value"] for m in found}, ensure_ascii=False)
+        fields = _CUES.pattern("setting").finditer(message[:_MOST])
+        return json.dumps({m["field"].lower(): m["value"] for m in fields}, ensure_ascii=False)
     parts = [message]
     if _hears("give_record", message):
         parts.append(inputs.get("context", ""))

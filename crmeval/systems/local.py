@@ -63,8 +63,8 @@ def _install_lines(model: str) -> str:
 def _packaged_file(model: str) -> Path:
     "Return the weights file in an installed package, without importing it."
     module, requirement = PACKAGED_MODELS[model]
-    found = importlib.util.find_spec(module)
-    for folder in (found and found.submodule_search_locations) or []:
+    spec = importlib.util.find_spec(module)
+    for folder in (spec and spec.submodule_search_locations) or []:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file.resolve()
     raise ValueError(
@@ -87,8 +87,8 @@ def model_digest(
     path: Path,  # Model file
 ) -> str:  # The first 16 hexadecimal digits of the file's SHA-256
     "Return the digest of a model's weights."
-    found = path.stat()
-    return _digest_of_version(str(path), found.st_size, found.st_mtime_ns)
+    status = path.stat()
+    return _digest_of_version(str(path), status.st_size, status.st_mtime_ns)
 
 
 def default_threads() -> int:  # At least 1

@@ -133,10 +133,10 @@ def _failures(url, key, timeout_s):
     "Return a function that turns exceptions into failures, without the key, with the address if useful."
 
     def failure(e):
-        found = call_failure(e, secret=said_back(url, key), timeout_s=timeout_s)
-        if found.row or found.status == "refused":
-            return found
-        return with_address(with_proxy(found, e, url), chat_address(url))
+        failed = call_failure(e, secret=said_back(url, key), timeout_s=timeout_s)
+        if failed.row or failed.status == "refused":
+            return failed
+        return with_address(with_proxy(failed, e, url), chat_address(url))
 
     return failure
 

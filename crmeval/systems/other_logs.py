@@ -41,8 +41,8 @@ def is_harness_row(
 
 def _answers(resps) -> list[str | None]:
     "Return one text per repeat; None for other values, such as likelihoods."
-    found = list(resps) if isinstance(resps, Sequence) and not isinstance(resps, str) else [resps]
-    flat = [a[0] if isinstance(a, list) and len(a) == 1 else a for a in found]
+    several = list(resps) if isinstance(resps, Sequence) and not isinstance(resps, str) else [resps]
+    flat = [a[0] if isinstance(a, list) and len(a) == 1 else a for a in several]
     return [a if isinstance(a, str) else None for a in flat]
 
 

@@ -100,7 +100,7 @@ def shared_words(
         label: (stems & stems_said) | _inside(plain_label(label), stems_said)
         for label, stems in known.items()
     }
-    counts = Counter(s for found in shared.values() for s in found)
+    counts = Counter(s for stems_of in shared.values() for s in stems_of)
 
     def likeness(label):
         common = sum(math.log(1 + len(shared) / counts[s]) for s in shared[label])
@@ -155,8 +155,8 @@ def _labels_by_rules(target, sample, texts, usual):
 
 def _set_by_rules(target, sample, texts, usual, most=3):
     counts = _cue_counts(target.name, "\n".join(texts)) if target.name in _CUES.data else {}
-    found = sorted((k for k, n in counts.items() if n and k in target.labels), key=lambda k: -counts[k])
-    return found[:most] or usual
+    labels = sorted((k for k, n in counts.items() if n and k in target.labels), key=lambda k: -counts[k])
+    return labels[:most] or usual
 
 
 def _number_by_rules(target, sample, texts, usual):

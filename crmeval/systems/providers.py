@@ -100,12 +100,12 @@ def provider_options(
     env: Mapping[str, str] | None = None,  # Default: the environment of this process
 ) -> dict:  # base_url, api_key_env, and headers (header -> variable) whose variables are set
     "Return the connection options of a provider; `ValueError` names a missing variable."
-    env, found = os.environ if env is None else env, get_provider(name)
-    parts = {key: _field_value(found, field, env) for key, field in (found.fields or {}).items()}
-    headers = {h: variable for h, variable in (found.headers or {}).items() if env.get(variable)}
+    env, provider = os.environ if env is None else env, get_provider(name)
+    parts = {key: _field_value(provider, field, env) for key, field in (provider.fields or {}).items()}
+    headers = {h: variable for h, variable in (provider.headers or {}).items() if env.get(variable)}
     return {
-        "base_url": found.base_url.format(**parts),
-        "api_key_env": _key_variable(found, env),
+        "base_url": provider.base_url.format(**parts),
+        "api_key_env": _key_variable(provider, env),
         "headers": headers,
     }
 

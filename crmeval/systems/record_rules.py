@@ -90,18 +90,18 @@ def _kinds_of_number(unit):
     return ("money", "number") if re.search(r"\b[A-Z]{3}\b", unit) else ("number",)
 
 
-def _last(found, kind):
-    return next((v.value for v in reversed(found) if v.kind == kind), None)
+def _last(values_found, kind):
+    return next((v.value for v in reversed(values_found) if v.kind == kind), None)
 
 
-def _number(found, unit):
-    n = next((n for k in _kinds_of_number(unit) if (n := _last(found, k)) is not None), None)
+def _number(values_found, unit):
+    n = next((n for k in _kinds_of_number(unit) if (n := _last(values_found, k)) is not None), None)
     if n is None or n == int(n):
         return n if n is None else int(n)
     return None if "whole" in unit.lower() else n
 
 # %% ../../nbs/systems/03_record_rules.ipynb #700401b8
-def _read_enum(spec, sentence, found, year):
+def _read_enum(spec, sentence, values_found, year):
     "Return the last option that is mentioned and not negated."
     hits = [
         (m.end(), o)
@@ -112,37 +112,37 @@ def _read_enum(spec, sentence, found, year):
     return max(hits)[1] if hits else None
 
 
-def _read_bool(spec, sentence, found, year):
+def _read_bool(spec, sentence, values_found, year):
     return not _NO.search(sentence)
 
 
-def _read_date(spec, sentence, found, year):
-    return next((d for v in reversed(found) if v.kind == "date" and (d := _iso(v, year))), None)
+def _read_date(spec, sentence, values_found, year):
+    return next((d for v in reversed(values_found) if v.kind == "date" and (d := _iso(v, year))), None)
 
 
-def _read_time(spec, sentence, found, year):
-    return next((_clock24(v) for v in reversed(found) if v.kind == "time"), None)
+def _read_time(spec, sentence, values_found, year):
+    return next((_clock24(v) for v in reversed(values_found) if v.kind == "time"), None)
 
 
-def _read_slot(spec, sentence, found, year):
-    clocks = [_clock24(v) for v in found if v.kind == "time"]
+def _read_slot(spec, sentence, values_found, year):
+    clocks = [_clock24(v) for v in values_found if v.kind == "time"]
     return f"{clocks[-2]}-{clocks[-1]}" if len(clocks) > 1 else None
 
 
-def _read_number(spec, sentence, found, year):
-    return _number(found, spec.unit)
+def _read_number(spec, sentence, values_found, year):
+    return _number(values_found, spec.unit)
 
 # %% ../../nbs/systems/03_record_rules.ipynb #ece245c2
-def _read_email(spec, sentence, found, year):
+def _read_email(spec, sentence, values_found, year):
     return next((m[0] for m in re.finditer(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", sentence)), None)
 
 
-def _read_text(spec, sentence, found, year):
+def _read_text(spec, sentence, values_found, year):
     "Return the last full name, else the first identifier, else None."
     people = [n for n in names(sentence) if len(n.split()) > 1]
     if people:
         return people[-1]
-    return next((v.text for v in found if v.kind == "id" and re.search(r"\d", v.text)), None)
+    return next((v.text for v in values_found if v.kind == "id" and re.search(r"\d", v.text)), None)
 
 
 _READERS = {
@@ -191,11 +191,11 @@ def _first_year(inputs):
 
 def _stated(spec, sentences, year):
     "Return the values that sentences state for a field; questions are skipped."
-    found = []
+    stated = []
     for before, s in zip(["", *sentences], sentences, strict=False):
         if not s.endswith("?") and _names_it(spec, s, before):
-            found.append(read_field(spec, s, year=year))
-    return [v for v in found if v is not None]
+            stated.append(read_field(spec, s, year=year))
+    return [v for v in stated if v is not None]
 
 
 def update_record(

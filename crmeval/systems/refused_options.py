@@ -174,17 +174,17 @@ def known_changes(
     structured: str,  # 'json_schema', 'json_object_schema', 'json_object' or 'none'
 ) -> tuple[Change, ...]:
     "Return the changes that an endpoint is known to need before the first request."
-    found = []
+    changes = []
     for quirk in quirks:
         if quirk.does in _KNOWN_REFUSALS and quirk.models == "all":
             fields = (
                 (quirk.field,) if quirk.instead else _table()["together"].get(quirk.field, (quirk.field,))
             )
-            found += [Change(name, quirk.instead) for name in fields]
+            changes += [Change(name, quirk.instead) for name in fields]
     if structured != "json_schema":
         form = None if structured == "none" else structured
-        found.append(Change("response_format", form=form))
-    return tuple(found)
+        changes.append(Change("response_format", form=form))
+    return tuple(changes)
 
 
 class Learned:

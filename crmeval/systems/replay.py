@@ -150,18 +150,18 @@ class ReplayClient:
         }
 
     async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        found = self.rows.get((sample.id, sample.perturbation, repeat))
-        if found is None:
+        row = self.rows.get((sample.id, sample.perturbation, repeat))
+        if row is None:
             return self._missing(sample, repeat)
-        if not (found.text or "").strip() and found.status == "ok" and self.empty == "undefined":
+        if not (row.text or "").strip() and row.status == "ok" and self.empty == "undefined":
             reason = f"{self.origin}: the recorded answer is empty"
             return failed_response(sample, self.name, reason, status="undefined", repeat=repeat)
-        counted = found.usage.input_tokens is not None or found.text is None
+        counted = row.usage.input_tokens is not None or row.text is None
         return replace(
-            found,
+            row,
             client=self.name,
             use_case=sample.use_case,
-            usage=found.usage if counted else estimated_usage(prompt, found.text, calls=found.usage.calls),
+            usage=row.usage if counted else estimated_usage(prompt, row.text, calls=row.usage.calls),
         )
 
     def check_samples(

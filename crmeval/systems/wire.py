@@ -78,8 +78,8 @@ def proxy_of(
     env: Mapping[str, str] | None = None,  # As for `proxy_setting`
 ) -> str | None:  # None: direct connection
     "Return the proxy that the environment configures for an address; `ValueError` as in `proxy_setting`."
-    found = proxy_setting(url, env)
-    return found and found[1]
+    setting = proxy_setting(url, env)
+    return setting and setting[1]
 
 
 def _variable(kind, env):
@@ -109,8 +109,8 @@ def with_proxy(
     import aiohttp
 
     connecting = isinstance(e, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
-    if connecting and not isinstance(e, aiohttp.ClientSSLError) and (found := proxy_setting(url)):
-        name, address = found
+    if connecting and not isinstance(e, aiohttp.ClientSSLError) and (setting := proxy_setting(url)):
+        name, address = setting
         failure.args = (f"{failure.args[0]} at the proxy {public_url(address)} of {name}", *failure.args[1:])
     return failure
 
@@ -126,10 +126,10 @@ def _named_proxies(env):
 def _address_of(host):
     "Return the IP address of a host, or None; IPv4-mapped IPv6 becomes IPv4."
     try:
-        found = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
         return None
-    return getattr(found, "ipv4_mapped", None) or found
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def is_loopback(
@@ -156,10 +156,10 @@ def _excepts(entry, host, port):
 
 def _host_and_port(entry):
     "Return (host, port or None) of an entry; IPv6 without brackets has no port."
-    found = re.fullmatch(r"(\[[^\]]*\](?:/\d+)?|[^:]*)(?::(\d{1,5}|\*))?", entry)
-    if found is None:
+    match = re.fullmatch(r"(\[[^\]]*\](?:/\d+)?|[^:]*)(?::(\d{1,5}|\*))?", entry)
+    if match is None:
         return entry, None
-    return found[1], int(found[2]) if found[2] and found[2] != "*" else None
+    return match[1], int(match[2]) if match[2] and match[2] != "*" else None
 
 
 def _holds(name, address):
@@ -206,7 +206,7 @@ def header_values(
     env: Mapping[str, str] | None = None,  # Default: the environment of this process
 ) -> dict[str, str]:  # Header -> value
     "Return the values of custom headers; `ValueError` for a missing variable or an invalid name or value."
-    env, found = os.environ if env is None else env, {}
+    env, values = os.environ if env is None else env, {}
     for header, name in (headers or {}).items():
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", str(header)):
             raise ValueError(f"headers: {header!r} is not a valid header name")
@@ -217,8 +217,8 @@ def header_values(
             continue
         if re.search(r"[\r\n\0]", value):
             raise ValueError(f"headers: the variable {name!r} for {header} holds a line break")
-        found[header] = value
-    return found
+        values[header] = value
+    return values
 
 # %% ../../nbs/systems/00_wire.ipynb #5de7e592
 def _session(parts, key, headers):

@@ -81,10 +81,10 @@ def abcd_facts(
     facts = [f"The customer wants to {wish}."] if wish else []
     facts += [form.format(data[k]) for k, form in _FILE_FACTS.items() if k in data]
     for turn in chat["delexed"]:
-        _, kind, action, found, *_ = turn["targets"]
+        _, kind, action, values, *_ = turn["targets"]
         form = _abcd_words()["actions"].get(action) if kind == "take_action" else None
-        if form and ("{}" not in form or found):
-            facts.append(form.format(*found[:1]))
+        if form and ("{}" not in form or values):
+            facts.append(form.format(*values[:1]))
     return list(dict.fromkeys(facts))
 
 
@@ -139,14 +139,14 @@ def abcd_replies(
     files: Mapping[str, Any],
 ) -> list[Sample]:  # Replies in which the agent asks for data, in order
     "Return samples for replies of the agent, with the guideline as knowledge."
-    found, turns = [], chat["original"]
+    samples, turns = [], chat["original"]
     for i in range(1, len(turns)):
         if turns[i][0] != "agent" or turns[i - 1][0] != "customer":
             continue
         reply = _whole_reply(turns[i:])
         if fields := _asked_for(reply):
-            found.append(_reply_sample(chat, i, files, reply, fields))
-    return found
+            samples.append(_reply_sample(chat, i, files, reply, fields))
+    return samples
 
 # %% ../../nbs/tasks/04_abcd.ipynb #42504a4e
 def _whole_reply(turns):

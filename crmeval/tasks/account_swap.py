@@ -116,13 +116,13 @@ def _last_head(run, words, lex):
 
 def _by_domain(text, lex):
     "Return normalized -> original label of domains that are not public mail providers."
-    found = {}
+    labels = {}
     for m in _DOMAIN.finditer(text):
         if m[1] in lex["open_domains"]:
             continue
         label = m[1].split(".")[-2]
-        found[fold(label)] = label
-    return found
+        labels[fold(label)] = label
+    return labels
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #ced21532
 def find_accounts(
@@ -135,8 +135,8 @@ def find_accounts(
     names = {**dict.fromkeys(known, "given"), **dict.fromkeys(_in_fields(joined, lex), "field")}
     domains, firsts = _by_domain(joined, lex), gender_lexicon()["names"]
     for run in _runs(joined):
-        if (found := _by_head(run, lex)) and not _common(found, lex):
-            names.setdefault(" ".join(found), "head")
+        if (name := _by_head(run, lex)) and not _common(name, lex):
+            names.setdefault(" ".join(name), "head")
         for part in _spelled_by(run, domains, lex):
             if part[0] not in firsts:
                 names.setdefault(" ".join(part), "domain")

@@ -518,8 +518,8 @@ def taken_up(
 ) -> bool:
     "Whether the first pronoun within the next twelve words exists and has this gender."
     words = t.lower[i : i + 12]
-    found = next((w for w in words if is_listed(w, "pronouns")), None)
-    return found is not None and gender in ("", "female" if found in _FEMALE else "male")
+    pronoun = next((w for w in words if is_listed(w, "pronouns")), None)
+    return pronoun is not None and gender in ("", "female" if pronoun in _FEMALE else "male")
 
 
 def _acts(people, t, i, n):

@@ -58,10 +58,14 @@ def multidogo_samples(
     "Return the first turn of each chat with exactly one business intent, and the intents of its domain."
     offered, first = {}, {}
     for row in files["turns_dev_test.jsonl"]:
-        found = _business_intents(row)
-        offered.setdefault(row["domain"], set()).update(found)
+        intents = _business_intents(row)
+        offered.setdefault(row["domain"], set()).update(intents)
         key = row["domain"], str(row["conversation"])
-        if len(found) == 1 and row["text"].strip() and (key not in first or row["turn"] < first[key]["turn"]):
+        if (
+            len(intents) == 1
+            and row["text"].strip()
+            and (key not in first or row["turn"] < first[key]["turn"])
+        ):
             first[key] = row
     return [
         _intent_sample(

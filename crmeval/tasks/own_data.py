@@ -88,21 +88,21 @@ def sample_problems(
     labels: Sequence[str] = (),  # Label of each row for the user; default 'row 1', 'row 2', ...
 ) -> list[str]:  # One line per problem, in the order of the rows
     "Return the problems found in samples."
-    labels, seen, found = labels or [f"row {i}" for i in range(1, len(samples) + 1)], {}, []
+    labels, seen, problems = labels or [f"row {i}" for i in range(1, len(samples) + 1)], {}, []
     for s, row in zip(samples, labels, strict=True):
         if not isinstance(s, Sample):
-            found.append(f"{row}: expected a Sample, got {type(s).__name__}")
+            problems.append(f"{row}: expected a Sample, got {type(s).__name__}")
             continue
         wrong = list(_wrong_types(s))
         if not any("'use_case'" in w for w in wrong):
             wrong += _wrong_inputs(s)
-        found += [f"{row}, {w}" for w in wrong]
+        problems += [f"{row}, {w}" for w in wrong]
         if any("'id'" in w for w in wrong):
             continue
         if s.key in seen:
-            found.append(f"{row}, column 'id': {s.id!r} is already the id of {seen[s.key]}")
+            problems.append(f"{row}, column 'id': {s.id!r} is already the id of {seen[s.key]}")
         seen.setdefault(s.key, row)
-    return found
+    return problems
 
 
 def check_samples(
@@ -176,10 +176,10 @@ def _recognised(present, columns):
     for c in present:
         if c not in exact and c not in columns.values():
             loose.setdefault(column_key(c), []).append(c)
-    found = {k: v for k, v in loose.items() if _is_ours(k) and k not in exact and k not in columns}
-    twice = [f"the columns {v[0]!r} and {v[1]!r} are both {k!r}" for k, v in found.items() if len(v) > 1]
+    columns_of = {k: v for k, v in loose.items() if _is_ours(k) and k not in exact and k not in columns}
+    twice = [f"the columns {v[0]!r} and {v[1]!r} are both {k!r}" for k, v in columns_of.items() if len(v) > 1]
     raise_problems("column mapping", twice)
-    return {**exact, **{k: v[0] for k, v in found.items()}}
+    return {**exact, **{k: v[0] for k, v in columns_of.items()}}
 
 # %% ../../nbs/tasks/06_own_data.ipynb #0f798b93
 def read_facts(
@@ -210,10 +210,10 @@ def read_instructions(
         value = json.loads(value) if is_json else [v for v in value.splitlines() if v.strip()]
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"expected a list, got {type(value).__name__}")
-    found = tuple({"kind": "judge", "text": v.strip()} if isinstance(v, str) else v for v in value)
-    if bad := [v for v in found if not isinstance(v, Mapping) or not v.get("kind")]:
+    instructions = tuple({"kind": "judge", "text": v.strip()} if isinstance(v, str) else v for v in value)
+    if bad := [v for v in instructions if not isinstance(v, Mapping) or not v.get("kind")]:
         raise ValueError(f"expected objects with a 'kind', got {str(bad[0])[:60]!r}")
-    return found
+    return instructions
 
 
 def read_tags(
@@ -494,9 +494,9 @@ def _kept_columns(names, present, where):
     "Return the columns to keep, spelt as in the table; a missing one raises `ValueError`."
     kept = []
     for name in names:
-        found = same_column(name, present)
-        if found is not None:
-            kept.append(found)
+        column = same_column(name, present)
+        if column is not None:
+            kept.append(column)
         elif column_key(name) not in _OF_SAMPLES and f"tags.{name}" not in where and "tags" not in where:
             raise no_such_column(name, present)
     return kept

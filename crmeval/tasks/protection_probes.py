@@ -222,10 +222,10 @@ def attack_of(
     sample: Sample,  # An attack or its twin, from `attack_probes` or `passage_probes`
 ) -> InjectionProbe:
     "Return the attack of a sample; a sample of another kind raises `ValueError`."
-    found = _attacks().get(str(sample.tags.get("attack")))
-    if found is None:
+    attack = _attacks().get(str(sample.tags.get("attack")))
+    if attack is None:
         raise ValueError(f"sample {sample.id!r} is no attack of this package")
-    return found
+    return attack
 
 # %% ../../nbs/tasks/13_protection_probes.ipynb #16d1f21d
 def _in_turns(samples: Iterable[Sample], limit: int) -> list[Sample]:

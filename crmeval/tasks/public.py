@@ -138,15 +138,15 @@ def verified(
     where: str = "",  # Location shown in the error
 ) -> object:  # The parsed file
     "Parse a file if its checksum is the registered one; raise `ValueError` otherwise."
-    found = hashlib.sha256(data).hexdigest()
-    if found == file.sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest == file.sha256:
         return parse(file.path, data)
     parsed = _same_content(file, data)
     if parsed is not None:
         return parsed
     raise ValueError(
         f"{source.name}: {where or file.path} has another content than registered: "
-        f"expected sha256 {file.sha256} ({file.size} bytes), found {found} ({len(data)} bytes)"
+        f"expected sha256 {file.sha256} ({file.size} bytes), found {digest} ({len(data)} bytes)"
     )
 
 
@@ -186,9 +186,9 @@ def find_file(
 ) -> Path | None:  # The file, plain or with '.gz'; None: not found
     "Return the path of a file in the source's folders."
     for folder in source_folders(source):
-        for found in (folder / path, folder / (path + ".gz")):
-            if found.is_file():
-                return found
+        for candidate in (folder / path, folder / (path + ".gz")):
+            if candidate.is_file():
+                return candidate
     return None
 
 # %% ../../nbs/tasks/01_public.ipynb #8c74f0d6
@@ -260,11 +260,11 @@ def read_source_file(
     "Read a file of a source, local or downloaded, and verify it."
     if path not in source.files:
         raise ValueError(f"source {source.name!r} has no file {path!r}; it has {', '.join(source.files)}")
-    file, found = source.files[path], find_file(source, path)
-    if found is None and not download:
+    file, local = source.files[path], find_file(source, path)
+    if local is None and not download:
         raise DataUnavailable(f"{source.name}: {path} is not here. {how_to_get(source)}")
-    found = found or fetch_file(source, file, timeout_s)
-    return verified(source, file, _uncompressed(source, found), str(found))
+    local = local or fetch_file(source, file, timeout_s)
+    return verified(source, file, _uncompressed(source, local), str(local))
 
 
 def _uncompressed(source, path):

@@ -79,8 +79,8 @@ def _turn(line):
 
 def _one_or_list(values):
     "Return a single distinct value as it is, several as a list."
-    found = list(dict.fromkeys(values))
-    return found[0] if len(found) == 1 else found
+    distinct = list(dict.fromkeys(values))
+    return distinct[0] if len(distinct) == 1 else distinct
 
 
 def _dstc11(load):

@@ -300,15 +300,15 @@ def folder_rows(
         )
     _note_other_files(folder, paths)
     unread: list[str] = []
-    found = [_folder_row(p, folder, unread) for p in rows]
+    folder_contents = [_folder_row(p, folder, unread) for p in rows]
     if unread:
         more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
         take_note(
             f"{folder}: {len(unread)} of {len(rows)} files were not read: {'; '.join(unread[:3])}{more}"
         )
-    if not any(found):
+    if not any(folder_contents):
         raise ValueError(f"{folder}: no file could be read: {'; '.join(unread[:3])}")
-    return _with_own_ids([row for row in found if row is not None])
+    return _with_own_ids([row for row in folder_contents if row is not None])
 
 
 _HOLD_DATA = ".csv .tsv .xlsx .xlsm .xls .jsonl .parquet .mbox .msg .doc .rtf .zip .sqlite .duckdb".split()
@@ -339,11 +339,11 @@ def _folder_row(path, folder, unread):
     from crmeval.connect.document import Document
     from crmeval.connect.documents import read_documents
 
-    for found in read_documents(path):
-        if isinstance(found, Document):
+    for document in read_documents(path):
+        if isinstance(document, Document):
             stem = path.relative_to(folder).with_suffix("").as_posix()
-            return label, {"id": stem, "file": label, "title": found.title, "text": found.text}
-        unread.append(f"{label}: {found.reason}")
+            return label, {"id": stem, "file": label, "title": document.title, "text": document.text}
+        unread.append(f"{label}: {document.reason}")
     return None
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #b6cba8aa

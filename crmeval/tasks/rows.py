@@ -110,8 +110,8 @@ _FORMULA = re.compile(r'="([^"]*)"')  # how an export keeps a spreadsheet from c
 
 
 def _without_formula(cell):
-    found = _FORMULA.fullmatch(cell) if cell.startswith('="') else None
-    return found[1] if found else cell
+    match = _FORMULA.fullmatch(cell) if cell.startswith('="') else None
+    return match[1] if match else cell
 
 
 def _csv_row_stream(path):
@@ -135,19 +135,19 @@ def _csv_separator(path):
 def _csv_lines(path):
     "Return (first line, cells) of each non-empty row, the header first."
     rows = csv_rows(read_text(path), str(path), separator=_csv_separator(path))
-    found = _from_header(_without_footer(rows, path), path)
-    if not found:
+    table = _from_header(_without_footer(rows, path), path)
+    if not table:
         raise ValueError(f"{path} is empty")
-    return found
+    return table
 
 
 def _xlsx_rows(path, sheet=""):
     "Return the rows of a sheet, '' for the first with a table, labelled with their spreadsheet row."
     rows = list(enumerate(workbook_rows(path, sheet=sheet, must_exist=bool(sheet)), 1))
-    found = _from_header(_without_footer(rows, path), path)
-    if not found:
+    table = _from_header(_without_footer(rows, path), path)
+    if not table:
         raise ValueError(f"{path} is empty")
-    (_, header), *lines = found
+    (_, header), *lines = table
     names = _column_names(path, header, lines)
     return [(_row_name(n, at), _named_cells(names, cells)) for n, (at, cells) in enumerate(lines, 1)]
 
@@ -242,10 +242,10 @@ def _page_rows(path, page):
         k: v for k, v in page.items() if isinstance(v, list) and v and all(isinstance(i, dict) for i in v)
     }
     if len(lists) != 1 or next(iter(lists)) in _ONE_TALK:
-        found = (
+        content = (
             f"lists of objects: {', '.join(lists)}" if lists else f"keys: {', '.join(map(str, page))[:80]}"
         )
-        raise ValueError(f"{path} holds a JSON object ({found}), expected a list of objects")
+        raise ValueError(f"{path} holds a JSON object ({content}), expected a list of objects")
     if more := [k for k in _NEXT_PAGE if page.get(k)] or ([] if page.get("done", True) else ["done"]):
         take_note(f"{path}: this is one page of several, as {more[0]!r} says; the other pages are not read")
     return next(iter(lists.values()))
@@ -366,9 +366,9 @@ def row_slices(
     "Yield rows in slices; queries, Arrow, Parquet, JSON Lines and CSV are streamed."
     rows, where = _coming_rows(spec), str(spec) if isinstance(spec, str | Path) else data_name(spec)
     empty = True
-    while found := list(islice(rows, size)):
+    while part := list(islice(rows, size)):
         empty = False
-        yield _with_plain_cells(where, found)
+        yield _with_plain_cells(where, part)
     if empty:
         raise ValueError(f"{where} has no rows")
 

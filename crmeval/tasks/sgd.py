@@ -134,15 +134,15 @@ def tracks(
     schema: Mapping[str, Mapping],  # Service name -> entry of the schema
 ) -> dict[str, Track]:  # Service -> track, in order of appearance
     "Read the annotations of a dialogue."
-    found, offered = {}, {}
+    by_service, offered = {}, {}
     for turn in dialogue["turns"]:
         for frame in turn["frames"]:
-            track = found.setdefault(frame["service"], Track(schema[frame["service"]]))
+            track = by_service.setdefault(frame["service"], Track(schema[frame["service"]]))
             _read_actions(track, turn["speaker"], frame, offered)
             _read_state(track, frame.get("state", {}))
-    for track in found.values():
+    for track in by_service.values():
         track.declined = [i for i in track.declined if i not in track.intents]
-    return found
+    return by_service
 
 
 def _read_state(track, state):
@@ -440,7 +440,7 @@ STATUS = ("Open", "Completed", "Failed")
 
 def _record_values(track, slots, spoken_values, text):
     "Return field -> value of a state, without values that do not fit or are not in the text."
-    found = {}
+    by_field = {}
     for slot in slots:
         words = spoken_values.get(slot["name"])
         if not words or words.lower() == "dontcare":
@@ -449,8 +449,8 @@ def _record_values(track, slots, spoken_values, text):
         free = form == {"type": "string"}  # must appear in the conversation; '1' may be worded as 'just me'
         value = typed(track.value(slot["name"], words), form)
         if value is not None and (not free or is_said(words, text)):
-            found[slot["name"]] = value
-    return found
+            by_field[slot["name"]] = value
+    return by_field
 
 
 def _record_fields(track):

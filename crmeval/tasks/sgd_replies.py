@@ -258,11 +258,11 @@ def reply_samples(
     n: int = 2,  # Maximum number of turns
 ) -> list[Sample]:  # In the order of the dialogue
     "Return samples that ask for replies of the agent, from randomly chosen turns."
-    found, picked = list(_reply_turns(dialogue, schema)), []
-    for i in random.Random(dialogue["dialogue_id"]).sample(range(len(found)), len(found)):
-        if len(picked) < n and not missing_values(" ".join(found[i].key_facts), found[i].source):
+    turns, picked = list(_reply_turns(dialogue, schema)), []
+    for i in random.Random(dialogue["dialogue_id"]).sample(range(len(turns)), len(turns)):
+        if len(picked) < n and not missing_values(" ".join(turns[i].key_facts), turns[i].source):
             picked.append(i)
-    return [found[i] for i in sorted(picked)]
+    return [turns[i] for i in sorted(picked)]
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #d90c66aa
 USE_CASES = (*SUMMARIES, "service_reply_recommendations", "update_crm_info")

@@ -196,9 +196,9 @@ _MOST_TITLES = 3  # blocks of lines above a table
 def _separator(text, wanted, titles=_MOST_TITLES):
     "Return the character between cells; if no row is like the first one, by the text below an empty line."
     tables = {s: _first_rows(text, s) for s in ",;\t|"}
-    found = {s: len(set(map(column_key, rows[0])) & set(wanted)) for s, rows in tables.items()}
-    if any(found.values()):
-        return max(found, key=found.__getitem__)
+    matches = {s: len(set(map(column_key, rows[0])) & set(wanted)) for s, rows in tables.items()}
+    if any(matches.values()):
+        return max(matches, key=matches.__getitem__)
     usual = csv_delimiter(text)
     even = {s: (_even_rows(rows), s == usual) for s, rows in tables.items()}
     below = _EMPTY_LINE.split(text, maxsplit=1)[1:] if titles and max(n for n, _ in even.values()) < 2 else []

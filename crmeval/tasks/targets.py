@@ -159,12 +159,12 @@ def _told_by_reference(sample, targets):
 
 def _true_value(sample, target, value):
     "Return a gold value in the form used for comparison."
-    found = _as_known(target, value)
-    if found is None:
+    known = _as_known(target, value)
+    if known is None:
         raise ValueError(
             f"sample {sample.id!r}: gold {target.name} is {value!r:.80}, expected {expected_of(target)}"
         )
-    return found
+    return known
 
 
 def _as_known(target, value):
@@ -172,8 +172,8 @@ def _as_known(target, value):
         return find_label(target, value)
     if target.kind in ("labels", "set"):
         labels = [value] if isinstance(value, str) else value
-        found = [find_label(target, v) for v in labels] if isinstance(labels, Iterable) else []
-        return found if found and None not in found else None
+        known_labels = [find_label(target, v) for v in labels] if isinstance(labels, Iterable) else []
+        return known_labels if known_labels and None not in known_labels else None
     return _as_outcome(value) if target.kind == "probability" else _as_number(target, value)
 
 

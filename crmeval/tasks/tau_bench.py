@@ -36,16 +36,16 @@ def tau_calls(
     messages,
 ) -> list[tuple[int, str, dict, Any]]:  # (position of the result, tool, arguments, result)
     "Return the successful calls to the booking system."
-    found, pending = [], None
+    calls, pending = [], None
     for i, m in enumerate(messages):
         if m.get("tool_calls"):
             pending = m["tool_calls"][0]["function"]
         elif m["role"] == "tool" and pending:
             text = m.get("content") or ""
             if not text.startswith("Error"):
-                found.append((i, pending["name"], json.loads(pending["arguments"]), _tool_result(text)))
+                calls.append((i, pending["name"], json.loads(pending["arguments"]), _tool_result(text)))
             pending = None
-    return found
+    return calls
 
 
 def _tool_result(text):
@@ -230,13 +230,13 @@ def tau_updates(
     row: Mapping,  # One trajectory
 ) -> list[Sample]:  # One per changed reservation whose new values all appear in the conversation
     "Return samples that ask to update a reservation after the conversation."
-    text, (rows, state), found = tau_text(row["traj"]), _ledger(row["traj"]), []
+    text, (rows, state), samples = tau_text(row["traj"]), _ledger(row["traj"]), []
     for code, (before, facts) in _changed(rows).items():
         old, new = _reservation(before), _reservation(state[code])
         gold = _gold(old, new)
         if gold and _all_told(code, old, gold, text):
-            found.append(_update_sample(row, text, old, gold, _told_facts(facts, text)))
-    return found
+            samples.append(_update_sample(row, text, old, gold, _told_facts(facts, text)))
+    return samples
 
 
 def _changed(rows):
@@ -281,15 +281,15 @@ def tau_replies(
     row: Mapping,  # One trajectory
 ) -> list[Sample]:  # In the order of the conversation
     "Return samples for replies that announce or report a change."
-    messages, (rows, _), found = row["traj"], _ledger(row["traj"]), []
+    messages, (rows, _), samples = row["traj"], _ledger(row["traj"]), []
     if row["reward"] != 1:
         return []
     replies = [i for i, m in enumerate(messages) if m["role"] == "assistant" and m.get("content")]
     for change in rows:
         before = next((i for i in reversed(replies) if i < change[0]), None)
         after = next((i for i in replies if i > change[0]), None)
-        found += [_reply_sample(row, before, change, True), _reply_sample(row, after, change, False)]
-    return list({s.id: s for s in found if s is not None}.values())
+        samples += [_reply_sample(row, before, change, True), _reply_sample(row, after, change, False)]
+    return list({s.id: s for s in samples if s is not None}.values())
 
 
 def _reply_sample(row, i, change, planned):

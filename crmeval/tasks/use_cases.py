@@ -122,11 +122,11 @@ def expand_use_cases(
     names: Iterable[str],  # Identifiers, published names, or families such as 'insight'
 ) -> list[str]:  # Distinct identifiers; a family is expanded to all its use cases
     "Return the requested use cases; an unknown name raises `ValueError`, which lists the known ones."
-    found = []
+    names_of_cases = []
     for name in names:
         family = use_cases(name) if name == BENCHMARK or _is_family(name) else None
-        found += [get_use_case(name).id] if family is None else list(family)
-    return list(dict.fromkeys(found))
+        names_of_cases += [get_use_case(name).id] if family is None else list(family)
+    return list(dict.fromkeys(names_of_cases))
 
 
 def _is_family(name):
@@ -221,8 +221,8 @@ def prompt_faults(
     "Yield the errors in the inputs, the template and the instructions of a use case."
     if not isinstance(u.inputs, Mapping) or not u.inputs:
         yield f"inputs is {u.inputs!r}, expected field -> what it holds"
-    elif (found := set(_FIELD.findall(str(u.prompt)))) != (wanted := {*u.inputs, "instructions"}):
-        problem = f"prompt fills {_braced(found)}, expected {_braced(wanted)}"
+    elif (filled := set(_FIELD.findall(str(u.prompt)))) != (wanted := {*u.inputs, "instructions"}):
+        problem = f"prompt fills {_braced(filled)}, expected {_braced(wanted)}"
         yield f"{problem}: each input and the instructions"
     for i in u.instructions:
         if not isinstance(i, Mapping) or not i.get("kind") or not i.get("text"):

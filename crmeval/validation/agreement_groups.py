@@ -21,11 +21,11 @@ def people_means(
     scores: Sequence[Score],
 ) -> dict[tuple, float | None]:  # Key -> points
     "Return people's points for each response and metric: adjudicated if available, else the mean."
-    found: dict[tuple, dict] = {}
+    by_response: dict[tuple, dict] = {}
     for s in scores:
         if s.method == "manual" and s.points is not None:
-            found.setdefault(score_key(s), {})[s.rater] = s.points
-    return {k: people_points(v) for k, v in found.items()}
+            by_response.setdefault(score_key(s), {})[s.rater] = s.points
+    return {k: people_points(v) for k, v in by_response.items()}
 
 # %% ../../nbs/validation/05_agreement_groups.ipynb #f1b71248
 _HEAD = ("judge", "metric", "group", "{}", "95 % interval", "n", "cases", "from the others", "p (Holm)", "")
@@ -97,8 +97,8 @@ def agreement_by_group(
     rows: list[GroupRow] = []
     for column in columns:
         name, group_of = groups_by(list(tasks.values()), column)
-        for (judge, metric), found in pairs.items():
-            rows += _both(name, group_of, found, of=metric, by=judge)
+        for (judge, metric), pairs_of_metric in pairs.items():
+            rows += _both(name, group_of, pairs_of_metric, of=metric, by=judge)
     corrected, looks = corrected_rows(rows)
     half = [row for row in corrected if row.of.startswith("|")]
     return GroupAgreement(
@@ -110,11 +110,11 @@ def _named(row):
     return GroupRow(**{**vars(row), "of": row.of.removeprefix("|")})
 
 
-def _both(column, group_of, found, *, of, by):
+def _both(column, group_of, pairs, *, of, by):
     "Return the rows of the distance, marked by a '|' in their name, and of the bias."
-    samples = [s for s, _ in found]
+    samples = [s for s, _ in pairs]
     options = {"clusters": [s.cluster or s.id for s in samples], "by": by}
     options["strata"] = None if column == "use_case" else [s.use_case for s in samples]
-    groups, gaps = [group_of[s.id] for s in samples], [gap for _, gap in found]
+    groups, gaps = [group_of[s.id] for s in samples], [gap for _, gap in pairs]
     far = group_rows(column, [abs(g) for g in gaps], groups, of=f"|{of}", bounds=(0, 3), **options)
     return far + group_rows(column, gaps, groups, of=of, bounds=(-3, 3), **options)

@@ -201,8 +201,8 @@ def family_of(
 ) -> str | None:  # None: unknown
     "Return the model family of a name."
     parts = [p for p in re.split(r"[:/@_\s]+", name.lower()) if p]
-    found = [f for p in parts for f, prefixes in families.items() if p.startswith(tuple(prefixes))]
-    return found[-1] if found else None
+    fitting = [f for p in parts for f, prefixes in families.items() if p.startswith(tuple(prefixes))]
+    return fitting[-1] if fitting else None
 
 # %% ../../nbs/validation/01_audit.ipynb #35961743
 def _gap(w, y, z, x):
@@ -286,7 +286,7 @@ async def aorder_flips(
         why = "it has no list of items whose order could be reversed"
         raise ValueError(f"the judge {judge.name!r} rates by rubric: {why}")
     by_case = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
-    rows = [(q, a, b, i) for i, found in enumerate(by_case) for q, a, b in found]
+    rows = [(q, a, b, i) for i, answers in enumerate(by_case) for q, a, b in answers]
     questions = dict.fromkeys(r[0] for r in rows)
     return {q: _flips(rows, q, options) for q in questions}
 
@@ -303,12 +303,12 @@ def _asked_for(verdict_key):
 
 def _one_score(record, question):
     "Return points or share of yes of one record; None if a verdict is missing."
-    found = [v for k, v in record._verdicts.items() if _asked_for(k) == question]
-    if not found or any(v.status != "ok" for v in found):
+    verdicts = [v for k, v in record._verdicts.items() if _asked_for(k) == question]
+    if not verdicts or any(v.status != "ok" for v in verdicts):
         return None
-    if found[0].points is not None:
-        return found[0].points
-    return sum(bool(v.yes) for v in found) / len(found)
+    if verdicts[0].points is not None:
+        return verdicts[0].points
+    return sum(bool(v.yes) for v in verdicts) / len(verdicts)
 
 
 def _repeats(record, question):
@@ -446,10 +446,10 @@ def _column(rows, name):
 
 def _figure(rows, f, columns, names, options):
     "Return the figures of `f` for the rows with the columns; undefined estimates if there are none."
-    found = _having(rows, columns)
-    if not found:
+    valued = _having(rows, columns)
+    if not valued:
         return dict.fromkeys(names, _missing(rows, *columns))
-    figure = f(*(_column(found, c) for c in columns), **options, clusters=_clusters(found))
+    figure = f(*(_column(valued, c) for c in columns), **options, clusters=_clusters(valued))
     return {names[0]: figure} if isinstance(figure, Estimate) else figure
 
 # %% ../../nbs/validation/01_audit.ipynb #878a75ad
@@ -474,13 +474,13 @@ _GAPS = {"self-family gap": False, "self-family gap at equal human score": True}
 
 def _family_gaps(rows, judge, family, families, options):
     judge_family, columns = family or family_of(judge, families), ("score", "people", "system")
-    found = _having(rows, columns)
-    if not found:
+    valued = _having(rows, columns)
+    if not valued:
         return dict.fromkeys(_GAPS, _missing(rows, *columns))
     if judge_family is None:
         why = f"undefined: the family of {judge!r} is not known"
-        return dict.fromkeys(_GAPS, Estimate(None, undefined=len(found), method=why))
-    score, people, systems = (_column(found, c) for c in columns)
+        return dict.fromkeys(_GAPS, Estimate(None, undefined=len(valued), method=why))
+    score, people, systems = (_column(valued, c) for c in columns)
     own = [family_of(s, families) == judge_family for s in systems]
-    where = dict(options, clusters=_clusters(found))
+    where = dict(options, clusters=_clusters(valued))
     return {n: self_family_gap(score, people, own, adjust=a, **where) for n, a in _GAPS.items()}

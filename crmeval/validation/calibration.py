@@ -138,8 +138,8 @@ class Calibrator(Printed):
 def _same_responses(values, **columns):
     for name, c in columns.items():
         if c is not None and len(c) != len(values):
-            found = f"{name.replace('_', ' ')} has {len(c)} values, expected {len(values)}"
-            raise ValueError(f"{found}: the same responses in the same order")
+            problem = f"{name.replace('_', ' ')} has {len(c)} values, expected {len(values)}"
+            raise ValueError(f"{problem}: the same responses in the same order")
 
 
 def _pairs(values, people, clusters, least):
@@ -322,8 +322,8 @@ def calibration_gain(
     x, h, groups = _pairs(values, human_points, clusters, 10)
     documents = list(dict.fromkeys(groups))
     if folds < 2 or len(documents) < 2:
-        found = f"folds is {folds!r} and there are {len(documents)} documents"
-        raise ValueError(f"{found}, expected at least 2 of each")
+        problem = f"folds is {folds!r} and there are {len(documents)} documents"
+        raise ValueError(f"{problem}, expected at least 2 of each")
     new = _held_out_points(x, h, groups, _dealt(documents, folds, rng), fit)
     old = np.array([before(v) for v in x], float)
     options = dict(clusters=groups, confidence_level=confidence_level, n_resamples=n_resamples, rng=rng)

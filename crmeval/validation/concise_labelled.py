@@ -111,8 +111,8 @@ _REWRITTEN = ("context", "coref", "dependency", "no_context")
 
 def _dish_and_system(key):
     "Return (dish, system); ('', '') for attention checks."
-    found = [s for s in (*_REWRITTEN, "original") if key.endswith(f"_{s}")]
-    system = max(found, key=len, default="")
+    systems = [s for s in (*_REWRITTEN, "original") if key.endswith(f"_{s}")]
+    system = max(systems, key=len, default="")
     return (key.removesuffix(f"_{system}"), system) if system else ("", "")
 
 

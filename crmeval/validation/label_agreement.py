@@ -81,9 +81,9 @@ def _comments(download):
 def _messages(download):
     for i, row in enumerate(load_rows("convabuse", "convabuse.jsonl", download=download)):
         people = tuple(_toxic(level < 0) for level in row["levels"])
-        found = Counter(people).most_common()
-        tied = len(found) > 1 and found[0][1] == found[1][1]
-        label = None if tied else found[0][0]
+        counts = Counter(people).most_common()
+        tied = len(counts) > 1 and counts[0][1] == counts[1][1]
+        label = None if tied else counts[0][0]
         talk = f"{row['bot']} {row['conv']}"
         yield Graded(f"message {i}", row["user"], label, talk, row["bot"], people=people)
 

@@ -372,8 +372,8 @@ def at_hand(
     name: str,  # A key of `LABELLED`
 ) -> bool:  # True: readable without the network
     "Whether a labelled data set is in one of the source folders."
-    found = _labelled_set(name)
-    return find_file(get_source(found.source), found.file) is not None
+    entry = _labelled_set(name)
+    return find_file(get_source(entry.source), entry.file) is not None
 
 
 def load_labelled(

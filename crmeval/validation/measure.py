@@ -196,10 +196,10 @@ class HeldOut:
         self.answers = _held_out().get("answers", {}) if answers is None else answers
 
     def _verdict(self, question, item, context):
-        found = self.answers.get(context_key(question, item, context)[:10])
-        if found is None:
+        answer = self.answers.get(context_key(question, item, context)[:10])
+        if answer is None:
             return Verdict(None, status="undefined", reason="no held-out answer on this question")
-        p, *lines = (found,) if isinstance(found, (int, float)) else found
+        p, *lines = (answer,) if isinstance(answer, (int, float)) else answer
         return Verdict(p > 0.5, p, lines=tuple(lines))
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:

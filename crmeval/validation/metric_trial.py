@@ -149,14 +149,14 @@ def _rows(metric, name, items, scores, before, options, seconds):
 
 
 def _moved(items, scores, before):
-    found = []
+    moves = []
     for i, now, then in zip(items, scores, before):
         if None in (i.people, now.fraction, then.fraction):
             continue
         basis = i.source or "\n".join(i.key_facts)
         text = i.text or " ".join(i.sentences)
-        found.append(Moved(i.id, text, basis, i.people, then.fraction, now.fraction, now.reason))
-    return [m for m in found if m.further > 1e-9]
+        moves.append(Moved(i.id, text, basis, i.people, then.fraction, now.fraction, now.reason))
+    return [m for m in moves if m.further > 1e-9]
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #5f32cb3f
 _HEAD = ("metric", "data", "part", "n", "lost", "agreement", "shipped", "change", "seconds")

@@ -85,10 +85,10 @@ def diasumfact_items(
     rows: Iterable[dict],  # Rows as in the file: sentences of summaries
 ) -> Iterator[Labelled]:
     "Yield summaries of meetings with a label for each sentence."
-    sources, found = {d["doc"]: d["source"] for d in dialogues}, {}
+    sources, by_summary = {d["doc"]: d["source"] for d in dialogues}, {}
     for r in rows:
-        found.setdefault((r["doc"], r["system"]), []).append((r["sentence"], bool(r["supported"])))
-    for (doc, system), labelled in found.items():
+        by_summary.setdefault((r["doc"], r["system"]), []).append((r["sentence"], bool(r["supported"])))
+    for (doc, system), labelled in by_summary.items():
         response_sentences, units = zip(*labelled)
         yield Labelled(
             f"{doc} {system}",

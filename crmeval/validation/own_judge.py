@@ -304,5 +304,5 @@ def measure_judge(
     with within_budget(judge, concurrency=concurrency, **how) as asking:
         lines = side_by_side(name, judge, limit=limit, concurrency=concurrency, **options)
     spent = spent_on(lines.answers, clients_of(judge), prices, asking)
-    found = asking.found if asking else 0
-    return MeasuredJudge(lines, lines.answers, *spent, time.perf_counter() - start, found)
+    n_kept = asking.found if asking else 0
+    return MeasuredJudge(lines, lines.answers, *spent, time.perf_counter() - start, n_kept)

@@ -104,8 +104,8 @@ def _listed(value):
     if isinstance(value, str):
         cell = value.strip()
         value = _data(cell, list, "ids") if cell.startswith("[") else cell.split(";")
-    found = value if isinstance(value, (list, tuple)) else [value]
-    return [str(v).strip() for v in found if v is not None and str(v).strip()]
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return [str(v).strip() for v in several if v is not None and str(v).strip()]
 
 # %% ../../nbs/validation/14_own_questions.ipynb #158ef121
 _PASSAGES_EACH = 5  # passages per document to retrieve when ranking documents

@@ -43,8 +43,8 @@ def read_choice(
     text: str,  # A judge's reply on two responses, named a and b or 1 and 2
 ) -> int | None:  # 1: the one shown first; 2: the other; None: no readable choice
     "Return the position of the response that a reply prefers."
-    found = _ALONE.fullmatch(text.strip()) or next(reversed(list(_BETTER.finditer(text))), None)
-    return None if found is None else _place(found)
+    match = _ALONE.fullmatch(text.strip()) or next(reversed(list(_BETTER.finditer(text))), None)
+    return None if match is None else _place(match)
 
 # %% ../../nbs/validation/02_pairwise.ipynb #99501f3f
 def by_response(
@@ -177,13 +177,13 @@ def _known_value(share):
 
 def _llmbar_shares(first, swapped, gold):
     "Return shares in LLMBar's format."
-    found, n = order_swap(first, swapped, gold, n_resamples=2), len(gold)
+    flips, n = order_swap(first, swapped, gold, n_resamples=2), len(gold)
 
     def said(name):
-        k = round(_known_value(found[name]) * n)
+        k = round(_known_value(flips[name]) * n)
         return f"{k} / {n} = {k / n * 100}%"
 
-    mean = round(_known_value(found["accuracy, mean"]) * 2 * n) / 2 / n * 100
+    mean = round(_known_value(flips["accuracy, mean"]) * 2 * n) / 2 / n * 100
     return {
         "correct_False": said("accuracy"),
         "correct_True": said("accuracy, swapped"),

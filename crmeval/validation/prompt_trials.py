@@ -267,15 +267,17 @@ def point_effects(
     **options,  # As in `item_effects`
 ) -> dict[str, Estimate]:  # Points from 1 to 4, differences from -3 to 3
     "Return the parse rate, and by criterion points, right minus wrong, and longer minus short."
-    found = {"replies read": _read_share(rows, options)}
+    effects = {"replies read": _read_share(rows, options)}
     for criterion in dict.fromkeys(r.criterion for r in rows):
         of_criterion = [r for r in rows if r.criterion == criterion]
         apart = [_minus(r.plain, r.worse) for r in of_criterion]
         more = [_minus(r.longer, r.plain) for r in of_criterion]
-        found[f"{criterion}: points"] = _mean([r.plain for r in of_criterion], of_criterion, (1, 4), options)
-        found[f"{criterion}: right less wrong"] = _mean(apart, of_criterion, (-3, 3), options)
-        found[f"{criterion}: longer less short"] = _mean(more, of_criterion, (-3, 3), options)
-    return found
+        effects[f"{criterion}: points"] = _mean(
+            [r.plain for r in of_criterion], of_criterion, (1, 4), options
+        )
+        effects[f"{criterion}: right less wrong"] = _mean(apart, of_criterion, (-3, 3), options)
+        effects[f"{criterion}: longer less short"] = _mean(more, of_criterion, (-3, 3), options)
+    return effects
 
 
 _PREFERS_LONG = "prefers the longer of two that say the same"
@@ -341,17 +343,17 @@ def prompt_trials(
     "Return the effects of position and length on judges' answers, by prompt; None skips a judge."
     if not cases:
         raise ValueError("there is no case to try")
-    found = {}
+    effects = {}
     with ThreadPoolExecutor(concurrency) as pool:
         for prompt in _LISTS if fine is not None else ():
             trials = list(pool.map(lambda c, p=prompt: try_items(c, cast(Judge, fine), p), cases))
-            found[prompt] = item_effects(_flat(trials), **options)
+            effects[prompt] = item_effects(_flat(trials), **options)
         if rubric is not None:
             rated = list(pool.map(lambda c: try_points(c, cast(Judge, rubric)), cases))
-            found["rate"] = point_effects(_flat(rated), **options)
+            effects["rate"] = point_effects(_flat(rated), **options)
     if compare is not None:
-        found["compare"] = pair_effects(try_pairs(cases, compare, concurrency=concurrency), **options)
-    return found
+        effects["compare"] = pair_effects(try_pairs(cases, compare, concurrency=concurrency), **options)
+    return effects
 
 
 def _flat(groups: Iterable[Sequence]) -> list:

@@ -127,11 +127,11 @@ def wording_pairs(
 ) -> list[tuple[Sample, Sample]]:  # (first, second), in the order of the samples
     "Return the pairs of samples that are the same case in two wordings."
     clustered = [s for s in samples if not s.perturbation and s.cluster]
-    found: dict[tuple, dict[str, Sample]] = {}
+    by_case: dict[tuple, dict[str, Sample]] = {}
     for s in clustered:
         if (wording := _tag(s, tag)) in (first, second):
-            found.setdefault((s.dataset, s.use_case, s.cluster), {}).setdefault(wording, s)
-    return [(two[first], two[second]) for two in found.values() if len(two) == 2]
+            by_case.setdefault((s.dataset, s.use_case, s.cluster), {}).setdefault(wording, s)
+    return [(two[first], two[second]) for two in by_case.values() if len(two) == 2]
 
 
 def _mean_points(scores: Sequence[Score], metric: str) -> dict[tuple[str, str], dict[str, float | None]]:

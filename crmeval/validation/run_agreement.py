@@ -153,15 +153,15 @@ def _means(run, judge, clusters):
 
 def _rated_by_people(c):
     "Return (metric, client) -> response index -> people's points, in the order of rating."
-    s, names, found = c.scores, c.scores.names, {}
+    s, names, by_pair = c.scores, c.scores.names, {}
     people = [k for k, (method, _) in enumerate(names["by"].values) if method == "manual"]
     metrics = [k for k, m in enumerate(names["metric"].values) if m in METRICS]
     mask = np.isin(s.by, people) & np.isin(s.metric, metrics) & ~np.isnan(s.points) & s.counted
     for i in np.flatnonzero(mask):
         of = int(s.metric[i]), int(c.responses.client[s.row[i]])
-        by_rater = found.setdefault(of, {}).setdefault(int(s.row[i]), {})
+        by_rater = by_pair.setdefault(of, {}).setdefault(int(s.row[i]), {})
         by_rater[names["by"].values[s.by[i]][1]] = float(s.points[i])
-    return {of: {row: people_points(points) for row, points in rows.items()} for of, rows in found.items()}
+    return {of: {row: people_points(points) for row, points in rows.items()} for of, rows in by_pair.items()}
 
 
 def _means_of_columns(c, judge) -> Iterator[CorrectedRow]:
@@ -184,10 +184,10 @@ def _kinds_of(c, *, valued=False) -> dict[tuple[str, str], int]:
     s, m = c.scores, len(c.scores.names["metric"])
     auto = [k for k, (method, _) in enumerate(s.names["by"].values) if method == "auto"]
     counted = np.flatnonzero(s.counted & np.isin(s.by, auto) & (~np.isnan(s.points) if valued else True))
-    found, first = np.unique(s.by[counted].astype(np.int32) * m + s.metric[counted], return_index=True)
+    distinct, first = np.unique(s.by[counted].astype(np.int32) * m + s.metric[counted], return_index=True)
     by, metrics = s.names["by"].values, s.names["metric"].values
     order = np.argsort(first)
-    return {(by[k // m][1], metrics[k % m]): int(counted[at]) for k, at in zip(found[order], first[order])}
+    return {(by[k // m][1], metrics[k % m]): int(counted[at]) for k, at in zip(distinct[order], first[order])}
 
 
 def _said_by_judges(run, names, people):
@@ -264,14 +264,14 @@ def _n_scored(c, judge, metric, group, groups):
 def _judges_of(run, wanted):
     "Return the judges of a run without graders of probes; a missing wanted one raises `ValueError`."
     if run.in_tables:
-        found = [r for r, m in _kinds_of(run_columns(run)) if m in METRICS]
+        judges = [r for r, m in _kinds_of(run_columns(run)) if m in METRICS]
     else:
-        found = [s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS]
-    found = list(dict.fromkeys(found))
+        judges = [s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS]
+    judges = list(dict.fromkeys(judges))
     for name in wanted or ():
-        if name not in found:
-            raise ValueError(f"judge is {name!r}; the run has scores by {', '.join(found)}")
-    return list(wanted or found)
+        if name not in judges:
+            raise ValueError(f"judge is {name!r}; the run has scores by {', '.join(judges)}")
+    return list(wanted or judges)
 
 
 @in_terms_of_run

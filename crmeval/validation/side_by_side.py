@@ -122,7 +122,7 @@ def _of_people(name, items, options):
     if not rows:
         return []
     count = {"all": len(items)} | {g: sum(i.group == g for i in items) for g in {i.group for i in items}}
-    found = measure(name, rows, judges=[PERSON], **options)
+    measured = measure(name, rows, judges=[PERSON], **options)
     return [
         Line(
             name,
@@ -132,7 +132,7 @@ def _of_people(name, items, options):
             "people",
             replace(m, responses=count[m.group], calls=None),
         )
-        for m in found
+        for m in measured
     ]
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #e8be1e3f
@@ -166,8 +166,8 @@ def _stored_line(name, answered, stored, judge, options, basis):
         why = f"not measured: {stored.file} has no answers on it" if stored.answers else stored.note
         return [Line(name, metric, "all", judge.name, basis, None, f"{why}; {_ANEW}")]
     note = f"{stored.note}; {_ANEW}" if stored.note else ""
-    found = measure(name, answered, judges=[judge.name], **options)
-    return [Line(name, metric, m.group, m.judge, basis, m, note, not stored.note) for m in found]
+    measured = measure(name, answered, judges=[judge.name], **options)
+    return [Line(name, metric, m.group, m.judge, basis, m, note, not stored.note) for m in measured]
 
 
 def _answered(items, answered, judge):
@@ -197,8 +197,8 @@ def answered_alike(
 
 
 def _left_out_lines(name, items, judge, options):
-    found = measure(name, ask_all(items, judge), judges=[judge.name], **options)
-    return [Line(name, m.metric, m.group, judge.name, "left out", m) for m in found]
+    measured = measure(name, ask_all(items, judge), judges=[judge.name], **options)
+    return [Line(name, m.metric, m.group, judge.name, "left out", m) for m in measured]
 
 
 def _embedded_part(name, items, options, left_out, within):
@@ -248,9 +248,9 @@ def _word_lines(name, items, options):
     if line is None:
         why = "no labelled set of another family is available to fit its line on"
         return [Line(name, LABELLED[name].metric, "all", WORDS, "left out", None, f"not measured: {why}")]
-    found = measure(name, with_word_count(items, line), judges=[WORDS], **options)
+    measured = measure(name, with_word_count(items, line), judges=[WORDS], **options)
     note = f"the line from length to rating was fitted on {' and '.join(others)}"
-    return [Line(name, m.metric, m.group, WORDS, "left out", m, note) for m in found]
+    return [Line(name, m.metric, m.group, WORDS, "left out", m, note) for m in measured]
 
 
 def _fluency_lines(name, items, options):
@@ -262,8 +262,8 @@ def _fluency_lines(name, items, options):
     if learned is None or not is_new_to(LABELLED[name].source, learned):
         why = "does not say what it learned from" if learned is None else "learned from this family"
         return [replace(absent, note=f"not measured: the metric {why}")]
-    found = measure(name, metric_answers(items, room.fluency, "embedded"), judges=["embedded"], **options)
-    return [Line(name, m.metric, m.group, "embedded", "left out", m) for m in found]
+    measured = measure(name, metric_answers(items, room.fluency, "embedded"), judges=["embedded"], **options)
+    return [Line(name, m.metric, m.group, "embedded", "left out", m) for m in measured]
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #c156738a
 def _encoder_lines(name, items, options, kept):
@@ -276,8 +276,8 @@ def _encoder_lines(name, items, options, kept):
     else:
         judge, note = EncoderJudge(LeftOut(kept.answers), without=family), kept.note
     answered = ask_all(items, judge)
-    found = measure(name, answered, judges=[judge.name], **options)
-    return [Line(name, m.metric, m.group, judge.name, "left out", m, note, not note) for m in found]
+    measured = measure(name, answered, judges=[judge.name], **options)
+    return [Line(name, m.metric, m.group, judge.name, "left out", m, note, not note) for m in measured]
 
 
 def _fair(name, judge, within):
@@ -301,8 +301,8 @@ def _fair(name, judge, within):
 def _own_lines(name, items, judge, concurrency, options, within):
     fair, basis, note = _fair(name, judge, within)
     answered = ask_all(items, fair, concurrency=concurrency)
-    found = measure(name, answered, judges=[fair.name], **options)
-    lines = [Line(name, m.metric, m.group, m.judge, basis, m, note, not note) for m in found]
+    measured = measure(name, answered, judges=[fair.name], **options)
+    lines = [Line(name, m.metric, m.group, m.judge, basis, m, note, not note) for m in measured]
     return lines, [i.answers[fair.name] for i in answered]
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #5c859525
@@ -321,13 +321,13 @@ def drawn(
 
 def _recorded_lines(name, items, options):
     names = list(dict.fromkeys(j for i in items for j in i.answers if j != OVERLAP))
-    found = measure(name, items, judges=names, **options) if names else []
-    return [Line(name, m.metric, m.group, m.judge, "untrained", m) for m in found]
+    measured = measure(name, items, judges=names, **options) if names else []
+    return [Line(name, m.metric, m.group, m.judge, "untrained", m) for m in measured]
 
 
 def _overlap_lines(name, items, options):
-    found = measure(name, with_overlap(items), judges=[OVERLAP], **options)
-    return [Line(name, m.metric, m.group, OVERLAP, "untrained", m) for m in found]
+    measured = measure(name, with_overlap(items), judges=[OVERLAP], **options)
+    return [Line(name, m.metric, m.group, OVERLAP, "untrained", m) for m in measured]
 
 
 def _by_part(lines):
@@ -370,9 +370,9 @@ def side_by_side(
     if texts and LABELLED[name].metric != "fluency":
         lines += _overlap_lines(name, items, options)
     lines += _of_people(name, items, options)
-    found = _by_part(lines + (_recorded_lines(name, items, options) if judge is None else []))
-    found.answers = own
-    return found
+    lines_by_part = _by_part(lines + (_recorded_lines(name, items, options) if judge is None else []))
+    lines_by_part.answers = own
+    return lines_by_part
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #2c5841c8
 def sets_named(
