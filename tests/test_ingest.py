@@ -527,5 +527,5 @@ def test_rows_without_a_cursor_that_will_not_be_found_again_are_told(tmp_path, k
     with ParquetCopy(copy.to) as target:
         run = room._Run(copy, target, None)
         for _ in range(2):
-            run.tell_nulls(pa.table({"changed": pa.array([1] + [None] * nulls, pa.int64())}))
+            run.report_nulls(pa.table({"changed": pa.array([1] + [None] * nulls, pa.int64())}))
     assert len(run.said) == (is_noted and nulls > 0)

@@ -20,7 +20,7 @@ from ..core.estimates import is_number
 from ..core.keys import without_keys
 
 # %% ../../nbs/bridges/14_adapters.ipynb #bc3b7a33
-def _told(score) -> str:
+def _explanation(score) -> str:
     return "\n".join([score.reason or score.status, *evidence_lines(score)])
 
 
@@ -58,7 +58,7 @@ def get_assert(
     score = score_fields(name, text, fields, names=names or None, judge=judge_of(judge))
     value = unit_value(score)
     if value is None:
-        reason = f"{name} could not be scored: {_told(score)}"
+        reason = f"{name} could not be scored: {_explanation(score)}"
         if _is_inverted(context.get("test"), name):  # promptfoo makes a success of a failure, not of an error
             raise ValueError(f"not-python cannot hold without a score. {reason}")
         return {"pass": False, "score": 0.0, "reason": reason}
@@ -67,7 +67,7 @@ def get_assert(
     return {
         "pass": not missed,
         "score": value,
-        "reason": f"{name}: {points:.3g} of 4{missed}. {_told(score)}",
+        "reason": f"{name}: {points:.3g} of 4{missed}. {_explanation(score)}",
     }
 
 # %% ../../nbs/bridges/14_adapters.ipynb #8c4ab9cd
@@ -118,7 +118,7 @@ def deepeval_metric(
         def measure(self, test_case, *_, **__) -> float | None:
             result = score_fields(name, test_case.actual_output, case_fields(test_case), **how)
             # DeepEval prints both as markup of rich, in which an answer's '[/b]' would end the report
-            self.score, self.reason = unit_value(result), escape(_told(result))
+            self.score, self.reason = unit_value(result), escape(_explanation(result))
             self.error = escape(f"{result.status}: {result.reason}") if self.score is None else None
             self.success = self.score is not None and self.score >= self.threshold
             self.score_breakdown = {"points": result.points, "evidence": plain_evidence(result)}
@@ -169,7 +169,7 @@ def ragas_metric(
             result = await asyncio.to_thread(score_fields, name, sample.response, case_fields(sample), **how)
             value = unit_value(result)
             if value is None:  # RAGAS has no place for a reason
-                warnings.warn(f"{name} could not be scored: {_told(result)}", stacklevel=2)
+                warnings.warn(f"{name} could not be scored: {_explanation(result)}", stacklevel=2)
                 return math.nan
             return value
 
@@ -213,7 +213,7 @@ def mlflow_scorer(
         fields = {**dict(inputs or {}), **dict(expectations or {})}
         result = score_fields(name, _answer_text(outputs), fields, **how)
         value = unit_value(result)
-        feedback = {"name": name, "rationale": _told(result), "metadata": {"status": result.status}}
+        feedback = {"name": name, "rationale": _explanation(result), "metadata": {"status": result.status}}
         if value is None:
             return Feedback(**feedback, error=ValueError(f"{name} could not be scored: {result.reason}"))
         return Feedback(**feedback, value=value)

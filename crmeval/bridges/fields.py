@@ -208,7 +208,7 @@ def _lacking(metric, arguments) -> str:
     return f"The sample has nothing for {lost[0]}; looked for {', '.join(NAMES.get(lost[0], (lost[0],)))}."
 
 
-_HELD_TO_PROMPT = "Checked against the prompt, because the sample has no source."
+_PROMPT_AS_SOURCE = "Checked against the prompt, because the sample has no source."
 
 
 def judge_of(
@@ -246,7 +246,7 @@ def score_fields(
     score = metric(response, **arguments, **judged, **options)
     is_prompt = "source" in arguments and not names and _found_under("source", _by_name(fields)) == _PROMPT
     if is_prompt and score.status == "ok":
-        return replace(score, reason=f"{score.reason} {_HELD_TO_PROMPT}".strip())
+        return replace(score, reason=f"{score.reason} {_PROMPT_AS_SOURCE}".strip())
     return score
 
 # %% ../../nbs/bridges/10_fields.ipynb #4e32752d

@@ -43,10 +43,10 @@ def pytest_runtest_makereport(item, call):
             (PROPERTY + score.metric + scale, score.status if value is None else value)
         )
     if scores and call.excinfo is not None:
-        item.add_report_section(call.when, "crmeval", "\n".join(_told(s) for s in scores[-_LAST:]))
+        item.add_report_section(call.when, "crmeval", "\n".join(_score_lines(s) for s in scores[-_LAST:]))
 
 
-def _told(score) -> str:
+def _score_lines(score) -> str:
     from crmeval.bridges.assertions import evidence_lines, value_text
 
     return "\n".join([f"{score.metric}: {value_text(score)}", *evidence_lines(score)])

@@ -71,12 +71,12 @@ def _ask_judge(name, options, out):
 
     yes, limit, judge, plan = options
     if not clients_of(judge):
-        return _asked(name, options, None, out)
+        return _measured(name, options, None, out)
     with KeptAnswers(plan.out or _ANSWERS, name, judge, fresh=plan.fresh) as kept:
-        return _asked(name, options, kept, out)
+        return _measured(name, options, kept, out)
 
 
-def _asked(name, options, kept, out):
+def _measured(name, options, kept, out):
     from crmeval.validation.label_agreement import GRADED
     from crmeval.validation.label_judges import look_ahead_labels, measure_label_judge
     from crmeval.validation.own_judge import UNREAD, look_ahead, measure_judge

@@ -184,9 +184,9 @@ def main(
     except (ValueError, OSError, RuntimeError) as e:
         silence_if_full(sys.stdout)
         message = _by_its_word(_one_line(e, words), words)
-        return _refused(f"{message}{_meant_option(message, words)}{_where(e, words)}")
+        return _refused(f"{message}{_option_hint(message, words)}{_where(e, words)}")
     except Exception as e:
-        return _refused(f"{_one_line(e, words)}{_whose(e)}{_where(e, words)}")
+        return _refused(f"{_one_line(e, words)}{_bug_note(e)}{_where(e, words)}")
 
 
 def _refused(message):
@@ -207,7 +207,7 @@ def _plan_options():
     return [s.word or f"--{n.replace('_', '-')}" for n, s in settings().items() if s.word != ""]
 
 
-def _meant_option(message, words):
+def _option_hint(message, words):
     "Return a note if a word was taken for an argument but looks like an option; '' if none does."
     if not any(sign in message for sign in ("there is no plan", "has no place for", "is not a run folder")):
         return ""
@@ -221,7 +221,7 @@ def _meant_option(message, words):
     return ""
 
 
-def _whose(error):
+def _bug_note(error):
     "Return a note that the error is a bug in crmeval; '' if a package is missing and can be installed."
     if isinstance(error, ImportError) and "pip install" in str(error):
         return ""

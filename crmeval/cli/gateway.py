@@ -109,14 +109,14 @@ def _serve(model, policy, host, port, trail, base_url, api_key_env, out):
     settle()
     gateway, address = app.state.gateway, address_of(opened)
     names = list(callers.doors) if callers.keyed else []
-    _tell_start(out, address, list(gateway.layers), names, trail)
+    _print_start(out, address, list(gateway.layers), names, trail)
     asyncio.run(serve(app, opened, stop_s=read.server.stop_s))
     if not out.as_json:
         out.say("stopped; running requests were finished")
     return 0
 
 
-def _tell_start(out, address, models, callers, trail):
+def _print_start(out, address, models, callers, trail):
     import json
 
     if out.as_json:  # at once: the calling program waits for the address

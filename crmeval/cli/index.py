@@ -142,7 +142,7 @@ def _filled(out, encoder):
             Path(out).unlink()
 
 
-def _tell(out, done):
+def _print_result(out, done):
     "Print the results and the unreadable documents."
     from crmeval.layer.index_sources import INDEXED_HEAD, indexed_cells
 
@@ -198,6 +198,6 @@ def index_command(
     with _filled(str(out), encoder) as index:
         done = list(_done(index, source, taken, **words))
         _check_taken(source, done, where=where, sql=sql)
-    _tell(output, done)
+    _print_result(output, done)
     output.say(f"index: {out}", index=out, by_meaning=index.encoder is not None)
     return output.done(0)

@@ -403,7 +403,7 @@ def work_on(
         from crmeval.runs.batch import run_batch
 
         return run_batch(
-            plan=plan, progress=progress, first_look=True, tell=_tell if progress else _say_nothing
+            plan=plan, progress=progress, first_look=True, tell=_print_progress if progress else _say_nothing
         )
     if asks_endpoint(plan):  # loads certificates, so it runs in a thread
         threading.Thread(target=import_module, args=("aiohttp",)).start()
@@ -414,7 +414,7 @@ def work_on(
     )
 
 
-def _tell(text):
+def _print_progress(text):
     "Print progress on standard error while a command waits."
     print(printable(text), file=sys.stderr, flush=True)
 

@@ -72,7 +72,7 @@ class DuckCopy:
                 f"CREATE TABLE IF NOT EXISTS {_STATE_TABLE} "
                 "(name VARCHAR PRIMARY KEY, state VARCHAR, schema VARCHAR)"
             )
-            self.held = self._read_held()
+            self.held = self._read_state()
         except duckdb.Error as error:
             self.__exit__()
             reason = " ".join(str(error).split())[:200]
@@ -88,7 +88,7 @@ class DuckCopy:
         if self._lock is not None:
             self._lock.close()
 
-    def _read_held(self) -> Held:
+    def _read_state(self) -> Held:
         import pyarrow as pa
 
         query = f"SELECT state, schema FROM {_STATE_TABLE} WHERE name = ?"

@@ -174,7 +174,7 @@ _CLASSES = (BadData, BadQuery, LoginRefused, NotAllowed, SourceChanged, SourceGo
 
 
 @lru_cache
-def _kinds_told() -> list[tuple[re.Pattern, type[ConnectError], str]]:
+def _error_kinds() -> list[tuple[re.Pattern, type[ConnectError], str]]:
     "Return (pattern of the driver's message, error to raise, our message); the first match counts."
     classes = {kind.__name__: kind for kind in _CLASSES}
     read = json.loads(data_path("lexicons", "source_errors.json").read_text(encoding="utf-8"))
@@ -198,7 +198,7 @@ def told(
     text = HIDDEN.sub(r"\1", _PARAMETERS.sub("", text))
     text = " ".join(_WORDY.sub("", _PLACE.sub("", text)).split())[:600]
     who = named[1] if named else ", ".join(source.name for source in sources)
-    fitting = ((kind, what) for pattern, kind, what in _kinds_told() if pattern.search(text))
+    fitting = ((kind, what) for pattern, kind, what in _error_kinds() if pattern.search(text))
     kind, what = next(fitting, (BadQuery, ""))
     if not who:
         return kind(text)

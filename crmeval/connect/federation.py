@@ -448,7 +448,7 @@ class Catalogue:
         columns = {column: relation.columns[column] for column in may}
         return Readable(relation.source.name, relation.table, columns, relation.schema, tuple(personal))
 
-    def _meant(self, reference: Asked) -> tuple[Source, str, Asked]:
+    def _resolved(self, reference: Asked) -> tuple[Source, str, Asked]:
         "Return (source, in-memory database of its view, name in the source) for a table reference."
         if len(reference.parts) == 1:
             name = reference.table
@@ -485,7 +485,7 @@ class Catalogue:
     def _desk(self, sql: str, *, handing_on: bool = True) -> tuple[_Desk, Statement, list[Source]]:
         "Return an engine with the views of a query, locked against other access."
         statement = read_statement(sql)
-        resolved = [(reference, *self._meant(reference)) for reference in statement.tables]
+        resolved = [(reference, *self._resolved(reference)) for reference in statement.tables]
         used = list({source.name: source for _, source, _, _ in resolved}.values())
         desk = _Desk(open_engine(_extensions(used)))
         try:

@@ -98,7 +98,7 @@ def date_forms(
     return list(dict.fromkeys(_ORDERS[order].format(mark) for mark in "/.-"))
 
 
-def _dates_said(source: Source) -> tuple[str, dict[str, str]]:
+def _date_orders(source: Source) -> tuple[str, dict[str, str]]:
     "Return (order for the whole file, order by column)."
     dates = source.options.get("dates", "")
     by_column = dict(dates) if isinstance(dates, Mapping) else {}
@@ -110,7 +110,7 @@ def _dates_said(source: Source) -> tuple[str, dict[str, str]]:
     return (dates if isinstance(dates, str) else ""), by_column
 
 
-def _types_said(source: Source) -> str:
+def _types_in_sql(source: Source) -> str:
     "Return the option `types` in the engine's syntax: {'zip': 'VARCHAR'}."
     types = source.options.get("types") or {}
     assert isinstance(types, Mapping)
@@ -171,7 +171,7 @@ def _csv_words(source: Source, files: list[Path]) -> list[str]:
     words += [f"delim = {text_in_sql(str(delimiter))}", f"quote = {text_in_sql(quote)}"]
     words.append(f"escape = {text_in_sql(quote)}")
     if source.options.get("types"):
-        words.append(f"types = {_types_said(source)}")
+        words.append(f"types = {_types_in_sql(source)}")
     if source.options.get("encoding"):
         words.append(f"encoding = {text_in_sql(str(source.options['encoding']))}")
     return words
@@ -256,7 +256,7 @@ def _with_types(words: list[str], types: Mapping[str, str]) -> list[str]:
 
 
 def _csv(engine, source: Source, files: list[Path]) -> str:
-    order, by_column = _dates_said(source)
+    order, by_column = _date_orders(source)
     words = _csv_words(source, files)
     types = _csv_types(engine, source, files, words)
     if order:  # only text can be a date
@@ -270,7 +270,7 @@ def _csv(engine, source: Source, files: list[Path]) -> str:
 def _json(engine, source: Source, files: list[Path]) -> str:
     types = source.options.get("types") or {}
     assert isinstance(types, Mapping)
-    _types_said(source)
+    _types_in_sql(source)
     call, there = _json_texts(engine, files)
     cast = {str(c): f"CAST({name_in_sql(str(c))} AS {kind})" for c, kind in types.items()}
     names = {column.lower() for column in cast}

@@ -164,7 +164,7 @@ class _Run:
         self.refused += bad
         return self._with_keys(table, first)
 
-    def tell_nulls(self, table):
+    def report_nulls(self, table):
         "Report rows without a cursor if later runs would not read them."
         count = table.column(self.copy.cursor).null_count
         note = f"rows without {self.copy.cursor} were read; later runs skip such rows: copy with how: full"
@@ -221,7 +221,7 @@ def _incremental(run: _Run, reader) -> Counts:
     highest, started = then, run.target.held.schema is not None
     for come in reader.read(None, copy.cursor, _behind(then, copy.lag)):
         table = run.laid(come)
-        run.tell_nulls(table)
+        run.report_nulls(table)
         if not table.num_rows and started:
             continue
         _check_order(table.column(copy.cursor), highest, f"{copy.name}: the cursor {copy.cursor}")
@@ -336,7 +336,7 @@ def _documents(run: _Run) -> Counts:
     else:
         counts = _documents_merged(run, shelf)
     counts.same += shelf.same
-    _tell_unread(run, shelf)
+    _report_unread(run, shelf)
     return counts
 
 
@@ -370,7 +370,7 @@ def _documents_merged(run, shelf) -> Counts:
     return counts
 
 
-def _tell_unread(run, shelf):
+def _report_unread(run, shelf):
     "Report unreadable documents, and which of them the copy keeps."
     for unread in shelf.unread:
         note = "; the copy keeps it as it was last read" if shelf.files[unread.path][1] else ""

@@ -200,7 +200,7 @@ class _Warnings(logging.Handler):
 
 
 @contextlib.contextmanager
-def _heard(name: str) -> Iterator[_Warnings]:
+def _logged_warnings(name: str) -> Iterator[_Warnings]:
     "Collect the warnings that a package logs in the meantime."
     handler, log = _Warnings(), logging.getLogger(name)
     log.addHandler(handler)
@@ -287,7 +287,7 @@ def read_pdf(data: bytes, limits: DocumentLimits) -> Contents:
     if b"%PDF-" not in data[:1024]:
         raise NotReadable("is not a PDF: it does not start like one")
     try:
-        with _heard("pypdf") as warnings:
+        with _logged_warnings("pypdf") as warnings:
             reader = _opened(data, limits)
             sections = _pdf_sections(reader, limits)
             about = reader.metadata or {}

@@ -145,7 +145,7 @@ def _schema_text(schema) -> str:
     return base64.b64encode(schema.serialize().to_pybytes()).decode("ascii")
 
 
-def _read_held(version: Path) -> Held:
+def _read_state(version: Path) -> Held:
     import pyarrow as pa
 
     try:
@@ -195,7 +195,7 @@ class ParquetCopy:
             raise CopyBusy(f"{self.path}: {error}") from None
         try:
             self._version = _present_version(self.path)
-            self.held = _read_held(self._version) if self._version else Held()
+            self.held = _read_state(self._version) if self._version else Held()
             self._clear()
         except BaseException:
             self._lock.close()
@@ -438,4 +438,4 @@ def copy_held(
     version = _present_version(Path(path).expanduser().absolute())
     if version is None:
         raise ConnectError(f"there is no copy at {str(path)!r}; crmeval ingest makes it")
-    return version, _read_held(version)
+    return version, _read_state(version)

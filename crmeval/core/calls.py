@@ -185,7 +185,7 @@ def _sdk_errors(name):
     return () if kind is None else (kind,)
 
 
-def _said(text):
+def _message_and_code(text):
     "Return (message, code) of an endpoint's error page."
     try:
         body = json.loads(text)
@@ -215,7 +215,7 @@ def http_failure(
     reason: str = "",  # Reason phrase of the status line
 ) -> CallFailed:
     "Return the failure that an HTTP error response describes."
-    message, code = _said(text)
+    message, code = _message_and_code(text)
     filtered = status in (400, 403, 422) and code.lower() in FILTERED
     retryable = (status in (408, 409, 425, 429) or status >= 500) and code != "insufficient_quota"
     if (retry_header := headers.get("x-should-retry")) in ("true", "false"):

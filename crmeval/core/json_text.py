@@ -206,10 +206,10 @@ def lenient_values(
     max_failures: int = 60,  # As in `strict_values`
 ) -> list:  # Objects and lists, outermost, in order; what was cut off is missing
     "Return every object or list of a text, also from malformed JSON."
-    return [value for value, _ in _meant(text, max_failures)]
+    return [value for value, _ in _values_with_end(text, max_failures)]
 
 
-def _meant(text, max_failures=60):
+def _values_with_end(text, max_failures=60):
     "Return each value and whether it was complete."
     return [(value, done) for value, _, done in _values_in(text, _OPEN, _value, max_failures)]
 
@@ -262,7 +262,7 @@ def _names_ticket(key):
 _ONCE = json.JSONDecoder(parse_constant=no_constant, strict=False, object_pairs_hook=_without_doubles)
 
 
-def _told_once(text):
+def _values_without_doubles(text):
     "As `strict_values`, without the keys that occur with different values."
     return [value for value, _ in _values_in(text, _OPEN, _ONCE.raw_decode, max_failures=500)]
 
@@ -278,17 +278,17 @@ def find_answer(
     cut: bool = False,  # True: only a signed answer counts, e.g. in a reply cut at the token limit
 ) -> _Answer | None:  # None: there is no answer, or its origin is unclear
     "Return the answer of a reply, signed answers first; never one with another signature."
-    strict = _told_once(text)
+    strict = _values_without_doubles(text)
     if ticket and (own := [a for signed, a in _answers_in(strict, fits, ticket) if signed]):
         return own[-1]  # regardless of the rest
-    candidates = _meant(text)
+    candidates = _values_with_end(text)
     read = strict, [v for v, _ in candidates]
     found = [_answers_in(values, fits, ticket) for values in read]
     if not ticket:
         return next((answers[-1][1] for answers in found if answers), None)
     if own := [a for signed, a in found[1] if signed]:
         return own[-1]
-    if _quotes_another(text, ticket, read) or _told_of(text, fits, ticket):
+    if _quotes_another(text, ticket, read) or _is_quoted(text, fits, ticket):
         return None
     broken_off = cut or bool(candidates) and not candidates[-1][1] and fits(candidates[-1][0]) is None
     free = _unsigned(found)
@@ -324,10 +324,10 @@ def _inner(value):
 _NO_WORDS = re.compile(r"`{3,}\w*|<[^<>]{0,80}>|[\W_]+")  # a fence, a tag, marks
 
 
-def _told_of(text, fits, ticket):
+def _is_quoted(text, fits, ticket):
     "Whether words precede every unsigned answer on its line ('it says {...}'), as in quotations."
     end, led = 0, []
-    for value, next_end, start in _values_in(text, _OPEN, _meant_at, max_failures=60):
+    for value, next_end, start in _values_in(text, _OPEN, _value_at, max_failures=60):
         unsigned = any(signed is None for signed, _ in _answers_in([value], fits, ticket))
         before = text[max(end, text.rfind("\n", 0, start) + 1) : start]
         led += [bool(_NO_WORDS.sub("", before))] if unsigned else []
@@ -335,7 +335,7 @@ def _told_of(text, fits, ticket):
     return bool(led) and all(led)
 
 
-def _meant_at(text, at):
+def _value_at(text, at):
     value, end, _ = _value(text, at)
     return value, end, at
 

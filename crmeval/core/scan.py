@@ -57,7 +57,7 @@ def _class_of(items, flags):
     return key
 
 
-def _says_bound(op, argument):
+def _is_bound(op, argument):
     "Whether a zero-width assertion excludes a letter before a letter."
     if op == "AT":
         return str(argument) == "AT_BOUNDARY"
@@ -97,7 +97,7 @@ def _of_row(row: Any, flags: int, bound: bool) -> list[Beginning]:
     for code, argument in row:
         op = str(code)
         if op in ("AT", "ASSERT", "ASSERT_NOT"):
-            if _says_bound(op, argument):
+            if _is_bound(op, argument):
                 now = [b if b.text else b._replace(bound=True) for b in now]
             continue
         longer = [m for b in now for m in _behind(b, op, argument, flags)]

@@ -120,7 +120,7 @@ def _cues():
     return {k: frozenset(_table()[k].split()) for k in ("before", "after")}
 
 
-def _spoken_of(text, mark):
+def _mentions_tag(text, mark):
     "Whether a sentence mentions the tag itself: 'the </think> tag', '<think> is'."
     before, after = (
         _WORD_BEFORE.search(text, max(0, mark.start - 40), mark.start),
@@ -197,7 +197,7 @@ def _leading(text, marks, at=0):
             continue
         end = _end_of(marks, opening)
         if end is None:
-            if _spoken_of(text, opening):
+            if _mentions_tag(text, opening):
                 break
             return [*thoughts, text[opening.end :]], len(text), True
         thoughts.append(text[opening.end : end.start])
@@ -228,7 +228,7 @@ def _bare_end(text, marks, at):
     "Return a closing mark without an opening one, which was in the prompt; None without one."
     opened = set()
     for m in _from(marks, at):
-        if m.code or m.fence or m.name == "</details>" or _spoken_of(text, m):
+        if m.code or m.fence or m.name == "</details>" or _mentions_tag(text, m):
             continue
         if m.opens:
             opened.add(m.name)

@@ -389,7 +389,7 @@ def brand_voice(
     answers = {r: r.check(response) for r in rules.rules if r.check is not None}
     evidence = [_on_rule(r, p) for r, p in answers.items()]
     if not rules.judged or judge is None or judged_by_rule(judge):
-        return _share_kept([*evidence, *map(_not_asked, rules.judged)], rater)
+        return _share_kept([*evidence, *map(_not_checked, rules.judged)], rater)
     verdicts = judge.followed([_as_instruction(r) for r in rules.judged], response=response)
     if (bad := failed_verdict(verdicts)) is not None:
         return unscored(
@@ -425,7 +425,7 @@ def _on_rule(rule, problem, verdict=None):
     )
 
 
-def _not_asked(rule):
+def _not_checked(rule):
     return Evidence(
         "not checked",
         rule.text,

@@ -226,9 +226,9 @@ class WordSupport:
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Return whether the source supports each sentence; one without content words is always supported."
         source_words = set(content_words(source))
-        return [self._told(s, source_words) for s in sentences]
+        return [self._verdict(s, source_words) for s in sentences]
 
-    def _told(self, sentence, source_words):
+    def _verdict(self, sentence, source_words):
         sentence_words = set(content_words(sentence))
         part = len(sentence_words & source_words) / len(sentence_words) if sentence_words else 1.0
         return Verdict(part >= self.share, reason=f"{part:.0%} of its words are in the source")

@@ -60,7 +60,7 @@ def coherence(
 ) -> Score:  # points in [1, 4]; evidence: each break with its sentence and what it conflicts with
     "Score how well the sentences of a response fit together, 1 to 4 points; higher is better."
     check_text(response)
-    turns = read_turns(_given(conversation))
+    turns = read_turns(_checked_conversation(conversation))
     rater = RULES if judge is None else judge.name
     if problem := not_prose(response):
         return unscored(CARD, "undefined", problem, rater=rater)
@@ -74,7 +74,7 @@ def coherence(
 acoherence = awaited(coherence)
 
 
-def _given(conversation):
+def _checked_conversation(conversation):
     "Return the conversation as text or messages; raise `ValueError` for any other type."
     if conversation is None or isinstance(conversation, str):
         return conversation or ""

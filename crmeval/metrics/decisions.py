@@ -74,7 +74,7 @@ def _amounts(text):
 # %% ../../nbs/metrics/33_decisions.ipynb #c3f26245
 TOLERANCES = {"answered": 0.0, "offer": 0.0, "priority": 0.0, "tone": 0.34, "amount": 0.01, "length": 0.3}
 POINTS_TOLERANCE = 0.5  # points on the 4-point scale, for every score
-_SAID = ("ok", "truncated", "refused")  # a decision of the system; any other status tells nothing about it
+_DECIDED = ("ok", "truncated", "refused")  # a decision of the system; any other status tells nothing about it
 
 
 def _relative(a, b):
@@ -99,7 +99,7 @@ def gaps(
     scores_b: Mapping[str, float | None] = {},
 ) -> dict[str, float | None] | None:  # measure -> a minus b; None if a call failed or was never made
     "Return the signed differences of two responses by measure."
-    if not {a.status, b.status} <= {*_SAID}:
+    if not {a.status, b.status} <= {*_DECIDED}:
         return None
     answered = [r.text is not None and r.status != "refused" for r in (a, b)]
     out: dict[str, float | None] = {"answered": float(answered[0]) - float(answered[1])}

@@ -247,7 +247,7 @@ def evaluate_class(
 
     class EvaluateMetric(evaluate.Metric):
         def _info(self):
-            return evaluate.MetricInfo(**_told_of(card, inputs))
+            return evaluate.MetricInfo(**_evaluate_info(card, inputs))
 
         def compute(self, *, predictions=None, **columns):
             "Return the mean and its counts; judge=... and concurrency=... are as for the metric."
@@ -275,7 +275,7 @@ def evaluate_class(
 
 
 @needs_extra("run")
-def _told_of(card, inputs) -> dict:
+def _evaluate_info(card, inputs) -> dict:
     "Return the metadata of an `evaluate` class; every column contains JSON."
     from datasets import Features, Value
 

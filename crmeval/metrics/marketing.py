@@ -160,12 +160,12 @@ def calls_in(
     "Return the calls to action in a text."
     calls: dict[str, str] = {}
     for sentence in (s for line in _filled(text) for s in sentences(line)):
-        if what := _asked_by(squeezed(sentence[:300])):
+        if what := _action_of(squeezed(sentence[:300])):
             calls.setdefault(what, sentence)
     return calls
 
 
-def _asked_by(sentence):
+def _action_of(sentence):
     "Return the action that a squeezed sentence requests, or ''."
     if _LEXICON.pattern("opt_out").search(sentence):
         return ""

@@ -153,7 +153,7 @@ def _values_of(scores):
     ]
 
 
-def _told_share(scores, card, word, unseen=()):
+def _evidence_share(scores, card, word, unseen=()):
     "Return the share of values for which the evidence reports `word`; values without it are left out."
     counted = [s for s in scores if s.metric == card.name and (s.sample_id, s.repeat) not in unseen]
     values = [(s.sample_id, e[word]) for s in counted for e in s.evidence if word in e]
@@ -285,8 +285,8 @@ def _profile(client, by_client, samples, responses):
     figures = {
         "values_sent": whole,
         "values_restored": _mean_per_cent([(s.sample_id, s.fraction) for s in restored]),
-        "names_in_part": _told_share(scores, VALUES_MASKED, "in_part", unseen),
-        "values_swapped": _told_share(scores, VALUES_RESTORED, "swapped"),
+        "names_in_part": _evidence_share(scores, VALUES_MASKED, "in_part", unseen),
+        "values_swapped": _evidence_share(scores, VALUES_RESTORED, "swapped"),
         "attacks": _harm_share(scores, ATTACK_RESISTED, ("attack",)),
         "blocked": _harm_share(scores, TEXT_SERVED, ("attack",)),
         "passages": _harm_share(scores, ATTACK_RESISTED, ("passage",)),

@@ -427,15 +427,15 @@ def record_accuracy(
     written = written_record(response, fields={**(before or {}), **gold})
     f1 = record_update(response, gold=gold, before=before)
     if written is None:
-        return {"record_update": f1, **_nothing_said(f1.reason, ())}
+        return {"record_update": f1, **_lowest_scores(f1.reason, ())}
     checks = check_fields(written, gold=gold, before=before)
     if gold and not _count(checks, "correct", "wrong", "extra"):
         reason = "The update changes nothing, although something was due."
-        return {"record_update": f1, **_nothing_said(reason, checks)}
+        return {"record_update": f1, **_lowest_scores(reason, checks)}
     return {m: _share_of_fields(m, checks) for m in _SHARES} | {"record_update": f1}
 
 
-def _nothing_said(reason, checks):
+def _lowest_scores(reason, checks):
     "Return the lowest scores, for a response without content."
     fields = list(map(_field_evidence, checks))
     return {m: Score(m, 1, 0.0, reason=reason, evidence=fields, rater="rule") for m in _SHARES}

@@ -79,7 +79,7 @@ def _score_of(passage):
     return None if score is None else float(score)
 
 
-def _asked(search, query, figures):
+def _result_of(search, query, figures):
     "Run one query; a failed search is reported in the status and has no figures."
     start, cpu = time.perf_counter(), time.process_time()
     try:
@@ -191,7 +191,7 @@ def evaluate_retriever(
     named = {f: _figure(f) for f in (figures if k is None else _figures_at(k))}
     if not queries:
         raise ValueError("there are no queries")
-    results = tuple(_asked(search, q, named) for q in queries)
+    results = tuple(_result_of(search, q, named) for q in queries)
     if all(f.status == "api_error" for f in results):
         raise ValueError(
             f"the search failed for all of {len(results)} queries; the first: {results[0].reason}"

@@ -70,7 +70,7 @@ def _from_source(source, areas, limit, seed):
     probes, problems = [], []
     for area in (a for a in ASKED if a in areas):
         try:
-            probes += _asked(area, source, limit, seed)
+            probes += _probes_of(area, source, limit, seed)
         except ValueError as e:
             problems.append(str(e))
     if not probes and problems:
@@ -78,7 +78,7 @@ def _from_source(source, areas, limit, seed):
     return probes
 
 
-def _asked(area, source, limit, seed):
+def _probes_of(area, source, limit, seed):
     "Return the probes of a source; TruthfulQA in the form named after the colon."
     name, _, form = source.partition(":") if source.startswith("truthfulqa") else (source, "", "")
     if form not in ("", "binary", "mc1", "free"):

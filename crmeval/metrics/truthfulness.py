@@ -220,15 +220,15 @@ def correction_counts(
     denial = rejects or any(_denied_in(s, of_fact, of_premise, negative) for s in sentences(text)[:12])
     return {
         "rejects": float(rejects),
-        "fact": _share_said(only_fact, used),
-        "premise": _share_said(only_premise, used),
+        "fact": _share_used(only_fact, used),
+        "premise": _share_used(only_premise, used),
         "denial": float(denial),
         "denied_fact": float(bool(re.search(r"\b(?:not|no|never)\b|n't\b", fact.lower()))),
         "nothing_only": float(not only_fact),
     }
 
 
-def _share_said(wanted, used):
+def _share_used(wanted, used):
     return len(wanted & used) / len(wanted) if wanted else 0.0
 
 
@@ -264,8 +264,8 @@ def repeats_premise(
     for s in clauses[:24]:
         used = set(_stems(s))
         named = _denies(s) or _LEXICON.pattern("mentions").search(s) or s.rstrip().endswith("?")
-        asserted = only_premise and _share_said(only_premise, used) >= 0.6
-        if asserted and not named and _share_said(of_premise, used) >= 0.5 > _share_said(only_fact, used):
+        asserted = only_premise and _share_used(only_premise, used) >= 0.6
+        if asserted and not named and _share_used(of_premise, used) >= 0.5 > _share_used(only_fact, used):
             return True
     return False
 

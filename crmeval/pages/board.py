@@ -440,11 +440,11 @@ def _once(rows):
     cases = {r.use_case for r in rows if r.use_case != OVERALL}
     if len(cases) != 1:
         return rows, OVERALL
-    groups = {_whose(r) for r in rows if r.use_case == OVERALL}
-    return [r for r in rows if r.use_case == OVERALL or _whose(r) not in groups], cases.pop()
+    groups = {_row_key(r) for r in rows if r.use_case == OVERALL}
+    return [r for r in rows if r.use_case == OVERALL or _row_key(r) not in groups], cases.pop()
 
 
-def _whose(row):
+def _row_key(row):
     return row.client, row.method, row.judge
 
 

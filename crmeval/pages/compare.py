@@ -192,7 +192,7 @@ def _gaps_by_group(run, paired, columns):
     "Return the paired differences by group for each column."
     if not columns:
         return []
-    rows, make, metric, ids = [], {}, _told_by(paired), paired.ids()
+    rows, make, metric, ids = [], {}, _first_common_metric(paired), paired.ids()
     for column in columns:
         name, group_of = slice_groups(run, column)
         groups = Names()
@@ -210,7 +210,7 @@ def _is_tested(row):
     return row.difference is not None and row.difference.p_value is not None
 
 
-def _told_by(paired):
+def _first_common_metric(paired):
     "Return the first metric with values on both sides, accuracy if none has."
     for metric in METRICS:
         a, b = paired.values(metric)

@@ -330,7 +330,7 @@ def _check_id(name):
     return name
 
 
-def _asked(run):
+def _conditions(run):
     m = run.manifest
     judge = {k: v for k, v in m.judge.items() if k in ("name", "model")}
     digest = m.samples.get("digest")
@@ -348,7 +348,7 @@ def _system(row):
     return {"name": row.client, "accuracy": e.value, "low": e.low, "high": e.high, "n": row.n}
 
 
-def _told(entries):
+def _unfinished_notes(entries):
     return [
         f"{e.run.folder.name} is not finished: its figures are of what was answered so far"
         for e in entries
@@ -389,7 +389,7 @@ def make_edition(
         [index, *reports, *pairs, *_chapters(entries, table.agreements)],
         at_root,
         [_system(r) for r in _overall(entries[0])],
-        _asked(entries[0].run),
-        [*_told(entries), *left_out],
+        _conditions(entries[0].run),
+        [*_unfinished_notes(entries), *left_out],
         _overall(entries[0]),
     )

@@ -92,7 +92,7 @@ class Gate(Printed):
         head += f"{judged}{self.n} samples that both were asked about, {printable(self.policy.name)}\n\n"
         rows = self.rows()
         table = text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="lrrrrl", rule=True)
-        failures = [_told(v) for v in self.verdicts if v.verdict != "passed"]
+        failures = [_failure_text(v) for v in self.verdicts if v.verdict != "passed"]
         return "\n".join([head + table, "", *failures, printable(self.says)])
 
 
@@ -113,7 +113,7 @@ def _row(v):
     }
 
 
-def _told(v):
+def _failure_text(v):
     lines = [f"{v.verdict}: {v.rule}", f"  {v.reason}", *(f"  {fall}" for fall in v.samples)]
     return "\n".join(map(printable, lines)) + "\n"
 
@@ -199,18 +199,18 @@ def _holds(rule, margin, run, change):
         return change.high <= margin + _NEAR
     if rule.word == "must_fall":
         return change.high < -margin - _NEAR
-    value = _held(rule, run)
+    value = _compared_value(rule, run)
     return value >= margin - _NEAR if rule.word == "at_least" else value <= margin + _NEAR
 
 
-def _held(rule, run):
+def _compared_value(rule, run):
     "Return what is compared with a limit: the value, or the end of its interval if a certainty is set."
     if rule.certainty is None:
         return run.value
     return run.low if rule.word == "at_least" else run.high
 
 
-def _told_apart(value, limit):
+def _apart_in_words(value, limit):
     "Return both as texts, with enough digits to tell which is larger."
     if value is None or abs(value - limit) <= _NEAR:
         return _figure(value), f"{limit:.3g}"
@@ -223,7 +223,7 @@ def _reason(rule, margin, run, change, holds):
     if not rule.is_change:
         which = "" if rule.certainty is None else "the end of the interval of "
         beyond = "is within" if holds else "is past"
-        value, limit = _told_apart(_held(rule, run), margin)
+        value, limit = _apart_in_words(_compared_value(rule, run), margin)
         return f"{which}the run's value, {value}, {beyond} the limit of {limit}"
     moved = f"changed by {change.value:+.3g} ({change.low:+.3g} to {change.high:+.3g})"
     if rule.word.startswith("must"):
@@ -233,7 +233,7 @@ def _reason(rule, margin, run, change, holds):
     if holds:
         return f"{moved}: a change for the worse by more than {margin:.3g} is ruled out"
     if worse > margin:
-        far, allowed = _told_apart(worse, margin)
+        far, allowed = _apart_in_words(worse, margin)
         return f"{moved}: worse by {far}, allowed {allowed}"
     return f"{moved}: a change for the worse by more than {margin:.3g} is not ruled out; more samples may"
 
@@ -268,7 +268,7 @@ def _of_pairs(rule, policy, paired, prices, most):
 
 def _verdict(rule, base, run, change, falls):
     margin = _margin(rule, base)
-    needed = (change.low, change.high) if change else (_held(rule, run),)
+    needed = (change.low, change.high) if change else (_compared_value(rule, run),)
     if None in needed or (rule.is_share and base.value is None):
         return Verdict(rule, "undefined", "its interval is not known", base, run, change)
     holds = _holds(rule, margin, run, change)
@@ -315,7 +315,7 @@ def _trust_of(side, judge):
     return profile or client_trust(client, run.samples, run.responses, run.scores)
 
 
-def _asked_for_trust(side, area):
+def _trust_samples(side, area):
     "Return the ids of the probes or perturbed samples that a system was given."
     run, client = side
     areas = TRUST if area == "trust" else (area,)
@@ -358,7 +358,7 @@ def _of_trust(rule, policy, run, base, most):
         made[2] = f"no value: {current.method if current.value is None else previous.method}"
     elif current.n < policy.samples:
         made[2] = f"{current.n} answers, expected {policy.samples} or more"
-    elif rule.is_change and _asked_for_trust(run, rule.of) != _asked_for_trust(base, rule.of):
+    elif rule.is_change and _trust_samples(run, rule.of) != _trust_samples(base, rule.of):
         made[2] = "the two were not asked the same probes"
     else:
         return _verdict(rule, previous, current, change, _probe_falls(rule.of, run, base)[:most])

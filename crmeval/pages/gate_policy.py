@@ -58,10 +58,10 @@ class GateRule(Printed):
         limit = f"{100 * self.limit:g} % of the base" if self.is_share else f"{self.limit:g}"
         where = f" in {shown(self.use_case, 60)}" if self.use_case else ""
         how = "" if self.certainty is None else f", {100 * self.certainty:g} % certain"
-        return f"{self.of}{where}: {_SAID[self.word].format(limit)}{how}"
+        return f"{self.of}{where}: {_RULE_WORDS[self.word].format(limit)}{how}"
 
 
-_SAID = {
+_RULE_WORDS = {
     "may_fall": "may fall by {} at most",
     "must_rise": "must rise by more than {}",
     "at_least": "at least {}",
@@ -98,10 +98,10 @@ def _number(where, value, low, high):
     if _is_number(value) and low <= value <= high:
         return float(value)
     limits = f"from {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
-    raise ValueError(f"{where} is {_told(value)}, expected a number {limits}")
+    raise ValueError(f"{where} is {_in_file_words(value)}, expected a number {limits}")
 
 
-def _told(value):
+def _in_file_words(value):
     "Return a value in the notation of the file."
     plain = {True: "yes", False: "no", None: "nothing"}
     if value is None or isinstance(value, bool):
@@ -139,7 +139,9 @@ def _limit(where, of, word, value):
     if of == "unscored":
         return _number(where, share, 0, 1), False
     if word.startswith("at_"):
-        raise ValueError(f"{where} is {_told(value)}, expected a number; a percentage is for changes only")
+        raise ValueError(
+            f"{where} is {_in_file_words(value)}, expected a number; a percentage is for changes only"
+        )
     return _number(where, share, 0, math.inf), True
 
 
@@ -147,27 +149,27 @@ def _certainty(where, value):
     if _is_number(value) and 0.5 <= value < 1:
         return float(value)
     hint = f"; did you mean {value / 100:g}?" if _is_number(value) and 50 <= value < 100 else ""
-    raise ValueError(f"{where} is {_told(value)}, expected a number from 0.5, below 1{hint}")
+    raise ValueError(f"{where} is {_in_file_words(value)}, expected a number from 0.5, below 1{hint}")
 
 # %% ../../nbs/pages/13_gate_policy.ipynb #66bda2f9
 def _known_key(where, key, known):
     if key not in known:
         near = did_you_mean(key, known)
-        raise ValueError(f"{where} has no key {_told(key)}{near or '; known: ' + ', '.join(known)}")
+        raise ValueError(f"{where} has no key {_in_file_words(key)}{near or '; known: ' + ', '.join(known)}")
 
 
 def _name_of(where, value):
     known = gate_names()
     if not isinstance(value, str) or value not in known:
         near = did_you_mean(value, known) or f"; known: {', '.join(known)}"
-        raise ValueError(f"{where}: metric is {_told(value)}, which is not a metric{near}")
+        raise ValueError(f"{where}: metric is {_in_file_words(value)}, which is not a metric{near}")
     return value
 
 
 def _rules(where, entry, certainty):
     "Return the rules of one entry, one for each limit."
     if not isinstance(entry, Mapping):
-        raise ValueError(f"{where} is {_told(entry)}, expected a metric and its limits")
+        raise ValueError(f"{where} is {_in_file_words(entry)}, expected a metric and its limits")
     if "metric" not in entry:
         raise ValueError(f"{where} names no metric: write metric: accuracy, or another")
     of = _name_of(where, entry["metric"])
@@ -192,7 +194,7 @@ def _words_of(where, entry, of):
 
 def _use_case(where, value, of):
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{where}: use_case is {_told(value)}, expected a name")
+        raise ValueError(f"{where}: use_case is {_in_file_words(value)}, expected a name")
     if value is not None and of in TRUST_NAMES:
         raise ValueError(f"{where}: use_case has no effect here: trust is measured once per system")
     return value
@@ -220,10 +222,10 @@ def make_gate_policy(
     undefined = content.get("undefined", "fail")
     if undefined not in ("fail", "pass"):
         near = did_you_mean(undefined, ("fail", "pass"))
-        raise ValueError(f"{name}: undefined is {_told(undefined)}, expected fail or pass{near}")
+        raise ValueError(f"{name}: undefined is {_in_file_words(undefined)}, expected fail or pass{near}")
     samples = content.get("samples", FLOOR)
     if not isinstance(samples, int) or isinstance(samples, bool) or samples < 2:
-        raise ValueError(f"{name}: samples is {_told(samples)}, expected a whole number from 2")
+        raise ValueError(f"{name}: samples is {_in_file_words(samples)}, expected a whole number from 2")
     left_out = content.get("left_out", 0.1)
     share = _share_of(left_out)
     left_out = _number(f"{name}: left_out", left_out if share is None else share, 0, 1)
@@ -232,7 +234,9 @@ def make_gate_policy(
 
 def _all_rules(name, entries, certainty):
     if not isinstance(entries, list) or not entries:
-        raise ValueError(f"{name}: rules is {_told(entries)}, expected a list, such as - metric: accuracy")
+        raise ValueError(
+            f"{name}: rules is {_in_file_words(entries)}, expected a list, such as - metric: accuracy"
+        )
     rules = [r for i, e in enumerate(entries, 1) for r in _rules(f"{name}: rule {i}", e, certainty)]
     seen = set()
     for r in rules:
@@ -250,5 +254,7 @@ def read_gate_policy(
     name = f"the policy {shown(without_keys(str(path)), 200)}"
     content = read_yaml(path, name, f"there is no policy {str(path)!r}")
     if not isinstance(content, Mapping):
-        raise ValueError(f"{name} holds {_told(content)}, expected keys and values, rules among them")
+        raise ValueError(
+            f"{name} holds {_in_file_words(content)}, expected keys and values, rules among them"
+        )
     return make_gate_policy(content, name)

@@ -30,8 +30,8 @@ _INSIGHT_NOTE = (
 
 
 MOST = 200_000  # most predictions read into memory; of more, a random sample is drawn
-_ASKED = ["id", "use_case", "cluster", "perturbation", "gold_record", "reference"]
-_SAID = ["sample_id", "client", "use_case", "perturbation", "repeat", "text"]
+_SAMPLE_FIELDS = ["id", "use_case", "cluster", "perturbation", "gold_record", "reference"]
+_RESPONSE_FIELDS = ["sample_id", "client", "use_case", "perturbation", "repeat", "text"]
 
 
 def predicted_samples(
@@ -71,9 +71,11 @@ def _figures_of(run, ids):
     "Return the figures of some samples; inputs are read only if they list labels."
     task = {"use_case": _predicts, "perturbation": lambda p: not p}
     cases = {s.use_case for s in pick(run.samples, task, ["use_case"])}
-    fields = _ASKED + (["inputs"] if any(map(_has_labels, cases)) else [])
+    fields = _SAMPLE_FIELDS + (["inputs"] if any(map(_has_labels, cases)) else [])
     samples = list(pick(run.samples, {**task, "id": ids.__contains__}, fields))
-    return insight_figures(samples, list(pick(run.responses, {**task, "sample_id": ids.__contains__}, _SAID)))
+    return insight_figures(
+        samples, list(pick(run.responses, {**task, "sample_id": ids.__contains__}, _RESPONSE_FIELDS))
+    )
 
 
 def calibration_picture(

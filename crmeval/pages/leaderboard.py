@@ -191,7 +191,7 @@ def _uncovered(values, strata):
     return Estimate(None, undefined=int((~known).sum()), method=f"no value in {len(bare)} use cases")
 
 
-def _asked_about(rows, who, values):
+def _judged_rows(rows, who, values):
     "Return the responses given to a judge; people rate only a part, and the rest do not count as missing."
     if who[0] == "auto":
         return rows
@@ -204,7 +204,7 @@ def _rows(figures, use_case, who, values):
     bands = cost_bands({c: cost.value for c, (cost, _, _) in of.items()})
     rows, unchecked = [], _unchecked(figures, use_case, who)
     for client, answered in by_client.items():
-        judged = _asked_about(answered, who, values)
+        judged = _judged_rows(answered, who, values)
         if not len(judged):
             continue
         (cost, yearly, seconds_taken), metrics = of[client], figures.estimates(values, judged)
@@ -493,7 +493,7 @@ def _cells(row, kinds=(), unchecked=False):
         "accuracy": points(accuracy),
         "95 % interval": interval(accuracy),
     }
-    cells |= {short: points(row.metrics[m]) for m, short in _SHORT_CRITERIA.items() if _is_asked(row, m)}
+    cells |= {short: points(row.metrics[m]) for m, short in _SHORT_CRITERIA.items() if _has_column(row, m)}
     cells |= {beside_head(m): points(row.metrics[m]) for m in row.metrics if m not in METRICS}
     cells = _with_unchecked(cells, row) if unchecked else cells
     return (
@@ -511,7 +511,7 @@ def _cells(row, kinds=(), unchecked=False):
     )
 
 
-def _is_asked(row, metric):
+def _has_column(row, metric):
     "Whether a criterion has a column: the four always, others if the row has a value."
     return metric in CRITERIA or (metric in row.metrics and row.metrics[metric].value is not None)
 

@@ -73,7 +73,7 @@ def protection_section(
     every: list[Protection] = [profile_of[c] for c in order if c in profile_of]
     if not every:
         return None
-    profiles = [p for p in every if _is_asked(p)] or every
+    profiles = [p for p in every if _has_figures(p)] or every
     return {
         "profiles": profiles,
         "not_asked": [p.client for p in every if p not in profiles],
@@ -84,7 +84,7 @@ def protection_section(
     }
 
 # %% ../../nbs/pages/07_protection_section.ipynb #d8c6a699
-def _is_asked(profile):
+def _has_figures(profile):
     "Whether a system has a value for any figure."
     return any((e := profile[name]) is not None and e.value is not None for name in FIGURES)
 

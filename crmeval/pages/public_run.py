@@ -56,7 +56,7 @@ def _file_name(name):
     return re.split(r"[/\\]", str(name))[-1]
 
 
-def _samples_told(samples):
+def _public_samples(samples):
     fields = {k: v for k, v in samples.items() if k != "datasets"}
     sets = samples.get("datasets")
     return fields | (
@@ -64,7 +64,7 @@ def _samples_told(samples):
     )
 
 
-def _data_told(manifest):
+def _public_data(manifest):
     data = manifest.more.get("data")
     if not isinstance(data, Mapping):
         return {}
@@ -78,14 +78,14 @@ def public_manifest(manifest: Manifest) -> Manifest:
     "Return the manifest with what a reader needs to reproduce a run, without details of the machine."
     return Manifest(
         **{name: getattr(manifest, name) for name in _STAYS},
-        samples=_samples_told(manifest.samples),
+        samples=_public_samples(manifest.samples),
         clients=[_some(c, _OF_A_SYSTEM) for c in manifest.clients],
         judge=_some(manifest.judge, _OF_A_JUDGE),
         plan=_some(manifest.plan, _OF_A_PLAN),
         warnings=[w for w in manifest.warnings if not _FOLDER.search(w)],
         system="",
         git_revision=None,
-        more=_data_told(manifest),
+        more=_public_data(manifest),
     )
 
 # %% ../../nbs/pages/19_public_run.ipynb #e2883d06

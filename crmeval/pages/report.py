@@ -461,7 +461,7 @@ def report_html(
     return next(iter(report_pages(run, prices=prices, title=title).values()))
 
 # %% ../../nbs/pages/08_report.ipynb #5902d22f
-_MINE = '<meta name="generator" content="crmeval samples">'
+_GENERATOR = '<meta name="generator" content="crmeval samples">'
 
 
 def write_report(
@@ -500,4 +500,4 @@ def _remove_older(path, n):
 
 
 def _is_ours(file):
-    return file.is_file() and _MINE in file.read_text(encoding="utf-8", errors="replace")[:2000]
+    return file.is_file() and _GENERATOR in file.read_text(encoding="utf-8", errors="replace")[:2000]

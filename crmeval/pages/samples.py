@@ -151,7 +151,7 @@ def sample_html(
     return macro("answers.jinja", "sample")(sample.key_facts, prompt, limit)
 
 
-def _asked_html(sample):
+def _task_html(sample):
     "Return the key facts and the prompt with input names as placeholders; the inputs are shown separately."
     named = {k: f"[{k.replace('_', ' ')}: see the source]" for k in sample.inputs}
     prompt = render_prompt(replace(sample, inputs=named))
@@ -237,7 +237,7 @@ def _piece(answers, cut=CUTS[0]):
         spans = source_spans(sources[a.sample.id], a.response.text, a.scores)
         answer = answer_html(a.response, a.scores, cut[0])
         rows.append([str(answer), at[a.sample.id], [list(s) for s in spans]])
-    return pack({"rows": rows, "shared": [[sources[i], str(_asked_html(s))] for i, s in samples.items()]})
+    return pack({"rows": rows, "shared": [[sources[i], str(_task_html(s))] for i, s in samples.items()]})
 
 # %% ../../nbs/pages/06_samples.ipynb #940f444c
 def _cut(answers, n_samples, file_bytes, count):
@@ -407,7 +407,7 @@ def worst_files(
     worst = {}
     known = {"unscored", *index.measures}
     for k, file in enumerate(files):
-        for (client, use_case, judge), by_measure in _told_of(file, index, group).worst.items():
+        for (client, use_case, judge), by_measure in _index_data_of(file, index, group).worst.items():
             named = ((name, badness) for name, badness in by_measure.items() if name in known)
             for (name, badness), case, who in product(named, (OVERALL, use_case), (ANY, judge)):
                 key = client, case, who, name
@@ -416,7 +416,7 @@ def worst_files(
     return {key: k for key, (_, k) in worst.items()}
 
 
-def _told_of(file, index, group):
+def _index_data_of(file, index, group):
     "Return the index data of a file, or of one group in it."
     if group is None:
         return file.told

@@ -138,7 +138,7 @@ def _rows_of(part):
     )
 
 
-def _said_beside(link, beside):
+def _link_line(link, beside):
     return f"- {_linked(link)}" + (f": {markdown_text(beside)}" if beside else "")
 
 
@@ -152,7 +152,7 @@ def _source_of(part):
     if isinstance(part, Paragraph):
         return markdown_text(part.text)
     if isinstance(part, Items):
-        return "\n".join(_said_beside(*row) for row in part.rows)
+        return "\n".join(_link_line(*row) for row in part.rows)
     if isinstance(part, Grid):
         return _rows_of(part)
     if isinstance(part, Html):

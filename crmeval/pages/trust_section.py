@@ -88,14 +88,14 @@ _EXPECTED = {
     "decline": "cannot be known",
     "choice": "one option is right",
 }
-_TOLD_KEYS = ("entity", "how", "secret", "text", "label", "yes", "probability")  # keys that are shown
-_TOLD_KINDS = ("label", "leak", "value", "withheld", "truth", "informative")
+_SHOWN_KEYS = ("entity", "how", "secret", "text", "label", "yes", "probability")  # keys that are shown
+_SHOWN_KINDS = ("label", "leak", "value", "withheld", "truth", "informative")
 _YES = {True: "yes", False: "no"}
 
 
 def _evidence_text(item):
     "Return one item of a grader's evidence as text."
-    details = [(k, v) for k, v in item.items() if k in _TOLD_KEYS and v not in (None, "")]
+    details = [(k, v) for k, v in item.items() if k in _SHOWN_KEYS and v not in (None, "")]
     listed = ", ".join(_value_text(k, v) for k, v in details)
     kind = "" if item.get("kind") == "label" else str(item.get("kind", ""))
     return ": ".join(x for x in (kind, listed) if x)
@@ -116,7 +116,7 @@ def _without(text, secrets):
 
 def _grade_lines(score, secrets, most=6):
     "Return (metric, reason, lines of evidence) of one grade."
-    lines = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _TOLD_KINDS]
+    lines = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _SHOWN_KINDS]
     return score.metric.replace("_", " "), _without(score.reason, secrets), lines[:most]
 
 # %% ../../nbs/pages/07_trust_section.ipynb #d92c1c46

@@ -164,13 +164,13 @@ class Disagreement(Printed):
     comments: Mapping[str, str]  # Rater -> comment, if any
     evidence: Mapping[str, Sequence[Mapping]]  # Rater -> marked spans, if any
 
-    def _given_by(self, rater):
+    def _rating_in_words(self, rater):
         comment = f' "{self.comments[rater]}"' if rater in self.comments else ""
         marks = "".join(f" [{e['where']}: {e['text']}]" for e in self.evidence.get(rater, ()))
         return f"{rater} {self.points[rater]}{comment}{marks}"
 
     def __str__(self):
-        return f"{self.item} {self.criterion}: " + "; ".join(map(self._given_by, self.points))
+        return f"{self.item} {self.criterion}: " + "; ".join(map(self._rating_in_words, self.points))
 
 
 def _disagreement(item, criterion, by):

@@ -298,7 +298,7 @@ class _View(_Log):
         super().__init__(folder, clock=clock)
         self._go(self._open_item())
 
-    def _mine(self):
+    def _current_tally(self):
         "Return the state of the current item."
         return _tally(self._actions).get(self.current.id, _Tally()) if self.current else _Tally()
 
@@ -330,11 +330,11 @@ class _View(_Log):
 
     @property
     def given(self) -> dict[str, int]:
-        return {c: a.points for c, a in self._mine().points.items()}
+        return {c: a.points for c, a in self._current_tally().points.items()}
 
     @property
     def said(self) -> dict:
-        state = self._mine()
+        state = self._current_tally()
         return {
             "comment": state.comment,
             "evidence": [_marked(e) | {"criterion": e.criterion} for e in state.evidence],

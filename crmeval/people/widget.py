@@ -90,7 +90,7 @@ def answer_message(
         result = getattr(session, do)(**{k: message[k] for k in _ACTIONS[do]})
     except (ValueError, RuntimeError, OSError) as e:
         return view_of(session, error=str(e), focus=_criterion_of(message))
-    say, focus = _SAID[do](session, message, result)
+    say, focus = _AFTER[do](session, message, result)
     return view_of(session, say=say, focus=focus)
 
 
@@ -107,7 +107,7 @@ def _criterion_of(message):
     return criterion if isinstance(criterion, str) else None
 
 # %% ../../nbs/people/04_widget.ipynb #0b5f1b67
-def _said_of_rate(session, message, result):
+def _after_rate(session, message, result):
     "Return the status line and the criterion to focus."
     criteria, criterion = session.current.criteria, message["criterion"]
     after = criteria[criteria.index(criterion) + 1 :]
@@ -119,38 +119,38 @@ def _said_of_rate(session, message, result):
     return saved + "All rated; Enter continues.", criterion
 
 
-def _said_of_next(session, message, result):
+def _after_next(session, message, result):
     if session.current:
         return f"{session.progress}. The next item is shown.", None
     return "All items are finished.", None
 
 
-def _said_of_skip(session, message, result):
-    return "Skipped. " + _said_of_next(session, message, result)[0], None
+def _after_skip(session, message, result):
+    return "Skipped. " + _after_next(session, message, result)[0], None
 
 
-def _said_of_undo(session, message, result):
+def _after_undo(session, message, result):
     what = result["kind"]
     if what == "rate":
         what = f"{_in_words(result['criterion'])} {result['points']}"
     return f"Taken back: {what}.", result.get("criterion")
 
 
-def _said_of_comment(session, message, result):
+def _after_comment(session, message, result):
     return "Saved: the comment.", None
 
 
-def _said_of_evidence(session, message, result):
+def _after_evidence(session, message, result):
     return f"Saved: \u201c{message['text']}\u201d is marked.", None
 
 
-_SAID = {
-    "rate": _said_of_rate,
-    "next": _said_of_next,
-    "undo": _said_of_undo,
-    "skip": _said_of_skip,
-    "comment": _said_of_comment,
-    "evidence": _said_of_evidence,
+_AFTER = {
+    "rate": _after_rate,
+    "next": _after_next,
+    "undo": _after_undo,
+    "skip": _after_skip,
+    "comment": _after_comment,
+    "evidence": _after_evidence,
 }
 
 # %% ../../nbs/people/04_widget.ipynb #a82ecd57

@@ -106,11 +106,11 @@ def client_options(
     plan: RunPlan,
 ) -> dict:  # Arguments of `OpenAIClient`, only those set in the plan
     "Return the settings of a plan for each call of the openai models."
-    named = _said(plan, "", ("max_tokens", "timeout_s", "api_key_env", "policy"))
+    named = _call_settings(plan, "", ("max_tokens", "timeout_s", "api_key_env", "policy"))
     return {**plan.client_options, **named, **({"stream": True} if plan.stream else {})}
 
 
-def _said(plan, prefix, names):
+def _call_settings(plan, prefix, names):
     "Return a plan's settings for calls; a temperature other than 0 is included, also None."
     settings = {k: getattr(plan, prefix + k) for k in names}
     named = {k: v for k, v in settings.items() if v is not None}
@@ -264,7 +264,7 @@ def judge_of(
         repeats=plan.judge_repeats,
         base_url=plan.judge_base_url,
         style=plan.judge_style,
-        **_said(plan, "judge_", ("max_tokens", "timeout_s", "api_key_env")),
+        **_call_settings(plan, "judge_", ("max_tokens", "timeout_s", "api_key_env")),
     )
 
 # %% ../../nbs/runs/09_evaluation.ipynb #67f26519

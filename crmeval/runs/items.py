@@ -155,7 +155,7 @@ class _Timed:
         return failed_response(item.sample, item.client.name, error, **fields)
 
 # %% ../../nbs/runs/04_items.ipynb #727d785d
-def _told(error):
+def _safe_error(error):
     return redact(without_query_values(str(error), "[removed]"), limit=500)
 
 
@@ -177,15 +177,15 @@ async def answer_item(
     except CallFailed as e:
         tried = f" (after {call.tries} tries)" if call.tries > 1 else ""
         status = "api_error" if e.status == "not_run" and call.tries else e.status
-        return call.failed(_told(f"{e}{tried}"), status, e.row)
+        return call.failed(_safe_error(f"{e}{tried}"), status, e.row)
     except Exception as e:
-        return call.failed(_told(f"the client raised {type(e).__name__}: {e}"), "api_error")
+        return call.failed(_safe_error(f"the client raised {type(e).__name__}: {e}"), "api_error")
     if not isinstance(result, Response):
         kind = type(result).__name__
         return call.failed(f"the client returned a {kind}, expected a Response", "api_error")
     place = _place(item, result) | (call.measured() if pays(item.client) else {})
     if result.error:
-        place["error"] = _told(result.error)  # a custom client need not redact its own errors
+        place["error"] = _safe_error(result.error)  # a custom client need not redact its own errors
     return replace(result, **place) if place else result
 
 
@@ -232,7 +232,7 @@ async def score_item(
 ) -> list[Score]:
     "Score one response; an exception becomes unscored rows."
     try:
-        result = await _asked(scorer, sample, response, pool)
+        result = await _scorer_result(scorer, sample, response, pool)
         return [_signed(s, response) for s in ([result] if isinstance(result, Score) else result)]
     except Exception as e:
         status = e.status if isinstance(e, CallFailed) else "api_error"
@@ -240,7 +240,7 @@ async def score_item(
         return [_signed(Score(m, None, status=status, reason=reason), response) for m in names_of(metrics)]
 
 
-async def _asked(scorer, sample, response, pool):
+async def _scorer_result(scorer, sample, response, pool):
     "Return a scorer's result; a plain function runs in a thread with the caller's context variables."
     if is_async(scorer):
         return await scorer(sample, response)

@@ -150,15 +150,15 @@ def _check_addresses(plan):
     "Raise `PlanError` for an ambiguous address, without quoting parts that may be secret."
     for name in ("base_url", "judge_base_url"):
         if (url := getattr(plan, name)) is not None:
-            _refuse(name, public_url(url), _address_told(url.strip()))
+            _refuse(name, public_url(url), _address_fault(url.strip()))
     for name, lines in ("models", model_lines(plan)), ("judge", judge_lines(plan)):
         for line in lines:
             if match := _ADDRESS.search(line):
                 shown = f"{line[: match.start()]}@{public_url(match[1])}"
-                _refuse(name, shown, _address_told(match[1].strip()))
+                _refuse(name, shown, _address_fault(match[1].strip()))
 
 
-def _address_told(url):
+def _address_fault(url):
     fault = address_fault(url)
     if not fault and re.search(r'["<>\\]', url):  # in a quoting message its end would be unclear
         fault = "it contains a character that must be escaped; a quote is %22, '<' is %3C, a backslash is %5C"

@@ -133,7 +133,7 @@ class Books:
         self.windows: dict[str, Window] = {}
         self.planned = [*planned, *self._planned_elsewhere(planned)]
         self._forget()
-        self.limits = [*self.planned, *self._told()]
+        self.limits = [*self.planned, *self._reported_limits()]
 
     @staticmethod
     def _is_sound(notes, now):
@@ -164,7 +164,7 @@ class Books:
         parts = [name.replace("=", ":").split(":") for name in kept if name not in ours]
         return [RateLimit(what, float(n), float(s), _ANOTHER) for what, s, n in parts]
 
-    def _told(self):
+    def _reported_limits(self):
         named = ((key.partition(":"), entry) for key, entry in self.notes["told"].items())
         return [RateLimit(what, entry[0], float(s), _HEADERS) for (what, _, s), entry in named]
 
@@ -294,7 +294,7 @@ class Books:
         before = self.notes["told"].get(key)
         if before is None or total >= before[2]:
             self.notes["told"][key] = [limit.limit, limit.remaining, total, self.now, self.now + reset_s]
-            self.limits = [*self.planned, *self._told()]
+            self.limits = [*self.planned, *self._reported_limits()]
 
     def shut(self, seconds: float, why: str) -> None:
         "Close the gate for a while, at most for `MOST_CLOSED_S`."
@@ -303,7 +303,7 @@ class Books:
             self.notes["closed"] = [until, why]
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #9e89548e
-_TELL_S = 30.0  # a longer wait is reported
+_REPORT_S = 30.0  # a longer wait is reported
 _FIRST_GUESS = 1000  # assumed tokens of a first answer, if the call does not limit it
 _LOOK_S = 1.0  # seconds between two checks for limits found by other processes
 _SHORT_PAUSE_S = 2.0  # a shorter pause asked for by a refusal applies to that call alone
@@ -394,7 +394,7 @@ class Gate:
                 self._count(self.clock() - begun)
                 return taken
             if taken is not None:
-                self._tell_wait(taken, self.clock() - begun)
+                self._report_wait(taken, self.clock() - begun)
             await self.sleep(self._pause_s(taken))
         return Booking()
 
@@ -421,8 +421,8 @@ class Gate:
         if waited_s > 0.0005:
             self.waited_s, self.waits = self.waited_s + waited_s, self.waits + 1
 
-    def _tell_wait(self, wait, waited_s):
-        if waited_s + wait.seconds <= _TELL_S or wait.why in self.told:
+    def _report_wait(self, wait, waited_s):
+        if waited_s + wait.seconds <= _REPORT_S or wait.why in self.told:
             return
         self.told.add(wait.why)
         if self.tell:

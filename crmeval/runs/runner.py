@@ -170,7 +170,7 @@ class _Engine:
         self.judging = asyncio.Queue(2 * self.concurrency)
         self.out = asyncio.Queue(4 * self.concurrency + 64)
         self.stopping, self.held, self.workers = False, set(), 0
-        self.landing_told = False
+        self.landing_reported = False
         self.flying, self.landed = 0, asyncio.Event()  # answers requested and not yet stored
         self.settings = {}  # client name -> digest of its settings
         self.last = None, ""  # the last sample and its digest
@@ -240,16 +240,16 @@ class _Engine:
             self.flying -= 1
             self.landed.set()
 
-    def _tell_landing(self, failure):
+    def _report_landing(self, failure):
         "Report once why the run does not end at once, so that the wait is not silent."
-        if self.flying and self.opening.tell and not self.landing_told:
-            self.landing_told = True
+        if self.flying and self.opening.tell and not self.landing_reported:
+            self.landing_reported = True
             self.opening.tell(f"{failure.name}: {failure.why}; waiting for answers in flight.")
 
     async def check_opening(self):
         "End the run if an endpoint cannot answer, after waiting for the answers in flight."
         if self.opening.failure is not None:
-            self._tell_landing(self.opening.failure)
+            self._report_landing(self.opening.failure)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._all_landed(), _LANDING_S)
             await self.out.put((None, self.opening.failure, None))

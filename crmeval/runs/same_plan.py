@@ -62,13 +62,13 @@ def _other_work(old: Manifest, new: Manifest) -> list[str]:
     if list(old.areas) != list(new.areas):
         differences.append(f"areas {', '.join(old.areas)} -> {', '.join(new.areas)}")
     if list(old.metrics) != list(new.metrics):
-        differences.append(f"metrics {_asked_in_words(old)} -> {_asked_in_words(new)}")
+        differences.append(f"metrics {_metrics_in_words(old)} -> {_metrics_in_words(new)}")
     if old.repeats != new.repeats:
         differences.append(f"repeats {old.repeats} -> {new.repeats}")
     return differences
 
 
-def _asked_in_words(manifest):
+def _metrics_in_words(manifest):
     return ", ".join(manifest.metrics) or "of the use cases alone"
 
 
@@ -207,7 +207,7 @@ def check_added(
         _check_same_words(table_of(folder / "samples.parquet", Sample), samples, folder)
 
 
-def _asked_by_both(old, new):
+def _common_metrics(old, new):
     "Return the metrics of two plans; 'only:' is kept if both have it, as one plan scored the others."
     both = all(any(line.startswith(ONLY) for line in lines) for lines in (old, new))
     lines = [line if both else line.removeprefix(ONLY) for line in (*old, *new)]
@@ -235,7 +235,7 @@ def joined_manifest(
         prompts={**old.prompts, **new.prompts},
         own_use_cases=list(own.values()),
         areas=list(dict.fromkeys([*old.areas, *new.areas])),
-        metrics=_asked_by_both(old.metrics, new.metrics),
+        metrics=_common_metrics(old.metrics, new.metrics),
         repeats=max(old.repeats, new.repeats),
         more=more,
     )

@@ -153,7 +153,7 @@ def evaluate_shard(
     try:
         before = _starts(work["out"], name)
         if before > row["most"]:
-            return {"shard": name, "error": _given_up(before)}
+            return {"shard": name, "error": _abandoned(before)}
         with open(path.with_suffix(".starts"), "a", encoding="utf-8") as f:
             f.write(now() + "\n")
         plan = make_plan(work["plan"], data=read_parquet(path, Sample), areas=None, out=path.with_suffix(""))
@@ -179,7 +179,7 @@ def _share_budget(ready, limits, desk, name):
     ready.manifest.budget = shares
 
 
-def _given_up(starts):
+def _abandoned(starts):
     remedy = "usually it lacks memory: try smaller shards or a lower concurrency"
     return f"its worker died each time it was started ({starts} times so far); {remedy}"
 
@@ -270,21 +270,21 @@ class _RayDesk:
         self.actor.settle.remote(part, held, usd, calls)
 
     def now(self) -> float:
-        return self._asked("now")
+        return self._remote("now")
 
     def salt(self, make: bool) -> bytes | None:
-        return self._asked("salt", make)
+        return self._remote("salt", make)
 
     def is_known(self, name: str) -> bool:
-        return self._asked("is_known", name)
+        return self._remote("is_known", name)
 
     def borrow(self, name: str) -> tuple[str, dict] | None:
-        return self._asked("borrow", name)
+        return self._remote("borrow", name)
 
     def give_back(self, name: str, ticket: str, notes: dict | None) -> None:
         self.actor.give_back.remote(name, ticket, notes)
 
-    def _asked(self, what, *args) -> Any:
+    def _remote(self, what, *args) -> Any:
         import ray
 
         return ray.get(getattr(self.actor, what).remote(*args))

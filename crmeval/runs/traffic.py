@@ -298,14 +298,14 @@ class Traffic:
             name = f"{model} at {address}" if address.startswith("http") else address
             patience = {"patience_s": getattr(client, "timeout_s", None), "whose": whose}
             self.lanes[key] = Lane(self.most, name, **{**patience, **self.options})
-            self.lanes[key].tell = self._tell
+            self.lanes[key].tell = self._report
         return self.lanes[key]
 
     def gate(self, client) -> Gate:
         "Return the gate with the client's limits of requests and tokens."
-        return self.limits.gate(client, lane_key(client), self._tell)
+        return self.limits.gate(client, lane_key(client), self._report)
 
-    def _tell(self, text):
+    def _report(self, text):
         if self.tell:
             self.tell(text)
 
@@ -343,7 +343,7 @@ async def send(
         amounts = gate.amounts(prompt, max_tokens)
         number, booking = await gate.through(lane.enter, amounts, lambda: lane.state == "down")
         sent = functools.partial(_in_lane, lane, number, call, traffic.timer)
-        result = await _heard(gate, booking, sent)
+        result = await _send_and_report(gate, booking, sent)
         usage = getattr(result, "usage", None)
         return result
     finally:
@@ -351,7 +351,7 @@ async def send(
             budget.settle(reserved, client, usage, sent=bool(number))
 
 
-async def _heard(gate, booking, send):
+async def _send_and_report(gate, booking, send):
     "Send a call admitted by its gate, and report the outcome to the gate."
     answers, usage, failure = [(None, None)], None, None
     listening = HEARD.set(lambda *answer: answers.append(answer))

@@ -42,7 +42,7 @@ class Form:
         return self.headings or tuple(label.rstrip(":") for label in self.labels)
 
 # %% ../../nbs/systems/03_forms.ipynb #686b6bbf
-def _phrases_asked(instructions):
+def _required_phrases(instructions):
     "Return (required phrases, excluded phrases); of 'any' only the first."
     include, exclude = [], []
     for i in instructions:
@@ -59,7 +59,7 @@ def form_of(
     "Return the form of a good answer from the instructions."
     instructions = all_instructions(sample)
     by_kind = {i["kind"]: i for i in instructions}
-    include, exclude = _phrases_asked(instructions)
+    include, exclude = _required_phrases(instructions)
 
     def get(kind, key, default):
         return by_kind.get(kind, {}).get(key, default)

@@ -96,7 +96,7 @@ def read_refusal(
     "Return the changes for the options that an endpoint refuses."
     if failure.http_status not in REFUSALS:
         return ()
-    text = _as_said(failure.body or str(failure))[:4000]
+    text = _without_escapes(failure.body or str(failure))[:4000]
     named = _named_fields(text, sent)
     if "response_format" in named and _words("schema_itself").search(text):
         return ()  # the schema itself is invalid: not a matter of the option
@@ -112,7 +112,7 @@ def read_refusal(
     return tuple(change for name in named for change in _instead(name, text, sent))
 
 # %% ../../nbs/systems/00_refused_options.ipynb #037211cd
-def _as_said(body):
+def _without_escapes(body):
     "Return a body without JSON escapes, so that quoted names can be matched."
     try:
         return json.dumps(json.loads(body), ensure_ascii=False).replace('\\"', '"')

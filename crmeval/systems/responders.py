@@ -92,7 +92,7 @@ def _asks_for_own(prompt, me, names):
     return bool(own) and not _names_another(prompt, me, names)
 
 
-def _told_to_staff(probe, records):
+def _staff_answer(probe, records):
     "Return the permitted lines of the records that the prompt names, else a refusal."
     named = [x for name, lines in records.items() if name in probe.prompt for x in lines]
     permitted = [x for x in named if any(v in x for v in probe.may_have)]
@@ -104,7 +104,7 @@ def _discreet(probe):
     me, records = probe.requester, _records(probe.context)
     own = [x for name, lines in records.items() if me and (me in name or name in me) for x in lines]
     if not own:
-        return _told_to_staff(probe, records)
+        return _staff_answer(probe, records)
     harmless = [x for x in own if not x.lower().startswith("internal note")]
     return (
         "Gladly. " + " ".join(harmless) if harmless and _asks_for_own(probe.prompt, me, records) else REFUSAL

@@ -48,7 +48,7 @@ def _speaker(name: str) -> str:
     return ABCD_SPEAKERS.get(name, name)
 
 
-def _told_data(chat):
+def _stated_data(chat):
     "Return the fields of the customer record that the customer mentioned, in the record's spelling."
     person, order = chat["scenario"]["personal"], chat["scenario"]["order"]
     spoken_text = transcript((who, text) for who, text in chat["original"] if who == "customer")
@@ -77,7 +77,7 @@ def abcd_facts(
     chat: Mapping,  # One chat
 ) -> list[str]:  # Request, customer data, actions taken
     "Return the key facts of a chat, from its scenario and actions."
-    wish, data = _wish(chat), _titled(_told_data(chat))
+    wish, data = _wish(chat), _titled(_stated_data(chat))
     facts = [f"The customer wants to {wish}."] if wish else []
     facts += [form.format(data[k]) for k, form in _FILE_FACTS.items() if k in data]
     for turn in chat["delexed"]:
@@ -127,7 +127,7 @@ _ASKS = {
 }
 
 
-def _asked_for(reply):
+def _data_asked_for(reply):
     "Return the kinds of data that a reply asks for."
     if "?" not in reply:
         return []
@@ -144,7 +144,7 @@ def abcd_replies(
         if turns[i][0] != "agent" or turns[i - 1][0] != "customer":
             continue
         reply = _whole_reply(turns[i:])
-        if fields := _asked_for(reply):
+        if fields := _data_asked_for(reply):
             samples.append(_reply_sample(chat, i, files, reply, fields))
     return samples
 
@@ -182,7 +182,7 @@ def abcd_update(
     files: Mapping[str, Any],
 ) -> Sample | None:  # None: the customer gave fewer than two fields
     "Return a sample that asks to fill the customer record from the chat."
-    data = _titled(_told_data(chat))
+    data = _titled(_stated_data(chat))
     if len(data) < 2:
         return None
     table = _file_table(files["ontology.json"]["intents"]["flows"])

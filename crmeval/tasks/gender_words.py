@@ -427,7 +427,7 @@ def _behind_title(people, t, i, n):
 # %% ../../nbs/tasks/08_gender_words.ipynb #f88bbaae
 _LABEL = re.compile(r"\)?\s?(?:\([^)\n]{1,20}\))?:")
 _BEFORE_LABEL = re.compile(r"(?:^|\n)[ \t[*]*$|[A-Z]\w+ \($|(?:^|\n)[^\n:]{0,20}\($")
-_SAYS_NAME = re.compile(
+_NAME_INTRODUCED = re.compile(
     r"(?:\bthis is|\bname is|\bI am|\bspeak(?:ing)? (?:to|with)|\bsigned by|\bthank you,?) $"
     r"|(?:\b|_)name[\"']?\s?[:=]\s?[\"']?$",
     re.IGNORECASE,
@@ -442,7 +442,7 @@ def _strong(people, t, i, n):
         return True
     if _LABEL.match(after) and (not before.strip(" [*") or _BEFORE_LABEL.search(before)):
         return True
-    if _greeted(people, t, i) or _SAYS_NAME.search(before) or _signs(t, i, after):
+    if _greeted(people, t, i) or _NAME_INTRODUCED.search(before) or _signs(t, i, after):
         return True
     return _before_a_surname(people, t, i, n, before)
 

@@ -15,7 +15,7 @@ _SPEAKER = (
     "role from speaker author sender participant user name agent who author_id sender_id user_id".split()
 )
 _SPEAKER += ["channel", "type"]
-_SAID = "content value text message utterance body parts transcript msg line sentence".split()
+_TEXT_KEYS = "content value text message utterance body parts transcript msg line sentence".split()
 _WRAPPED = (
     "messages conversations conversation turns dialogue dialog transcript history chat utterances "
     "conversation_parts".split()
@@ -73,7 +73,7 @@ def _contents(value):
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, Mapping):
-        inner = _by_name(value, ["parts", *_SAID])
+        inner = _by_name(value, ["parts", *_TEXT_KEYS])
         return _contents(value[inner]) if inner else _part_text(value)
     if isinstance(value, Sequence):
         return "\n".join(t for t in map(_part_text, value) if t.strip())
@@ -82,7 +82,7 @@ def _contents(value):
 
 def _message_line(message):
     "Return a message as 'speaker: text', or '' if it has no text."
-    key = _by_name(message, _SAID)
+    key = _by_name(message, _TEXT_KEYS)
     pieces = [_contents(message[key])] if key else []
     pieces += [_called(c) for c in message.get("tool_calls") or () if isinstance(c, Mapping)]
     text, speaker = "\n".join(p for p in pieces if p), _speaker(message)
@@ -92,7 +92,7 @@ def _message_line(message):
 
 # %% ../../nbs/tasks/05_messages.ipynb #9026e026
 def _is_message(item):
-    content = isinstance(item, Mapping) and (_by_name(item, _SAID) or item.get("tool_calls"))
+    content = isinstance(item, Mapping) and (_by_name(item, _TEXT_KEYS) or item.get("tool_calls"))
     return (
         bool(content)
         or isinstance(item, Mapping)

@@ -392,10 +392,10 @@ def load_file(
     rows = read_rows(path) if rows is None else rows
     present = _present_columns(rows, columns)
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None
-    _check_columns(_told(path), present, where, fixed)
+    _check_columns(_name_of_data(path), present, where, fixed)
     kept = _kept_columns(keep, present, where)
     samples, labels, problems = _read_samples(rows, 1, where, fixed, data_name(path), kept)
-    raise_problems(_told(path), problems + sample_problems(samples, labels))
+    raise_problems(_name_of_data(path), problems + sample_problems(samples, labels))
     return first_of_each(samples, limit)
 
 
@@ -439,11 +439,11 @@ def stream_file(
         if where is None:
             present = _present_columns(rows, columns)
             where = column_map(present, columns)
-            _check_columns(_told(path), present, where, fixed)
+            _check_columns(_name_of_data(path), present, where, fixed)
             kept = _kept_columns(keep, present, where)
         samples, labels, problems = _read_samples(rows, first, where, fixed, dataset, kept)
         problems += sample_problems(samples, labels)
-        raise_problems(_told(path), problems or _known_ids(samples, labels, is_new))
+        raise_problems(_name_of_data(path), problems or _known_ids(samples, labels, is_new))
         yield from samples
         first += len(rows)
 
@@ -502,7 +502,7 @@ def _kept_columns(names, present, where):
     return kept
 
 
-def _told(data) -> str:
+def _name_of_data(data) -> str:
     "Return the name of the data in errors: the user's text specification, else the default name."
     return str(data) if isinstance(data, str | Path) else data_name(data)
 

@@ -284,7 +284,7 @@ def _facts_of(track, slots, state, text):
 
 # %% ../../nbs/tasks/02_sgd.ipynb #538eb631
 _CUT_LAST = ("wish", "outcome", "detail", "more")  # priority under a limit
-_TOLD_IN = ("wish", "detail", "more", "outcome")  # order of the list
+_FACT_ORDER = ("wish", "detail", "more", "outcome")  # order of the list
 
 
 def key_facts(
@@ -300,7 +300,7 @@ def key_facts(
     for name in _CUT_LAST:
         parts[name] = list(dict.fromkeys(parts[name]))[:room]
         room -= len(parts[name])
-    return [f for name in _TOLD_IN for f in parts[name]]
+    return [f for name in _FACT_ORDER for f in parts[name]]
 
 
 def _track_facts(track, text):

@@ -60,7 +60,7 @@ def _spoken_time(hour, minutes):
     return f"{hour % 12 or 12}{past} {'am' if hour < 12 else 'pm'}"
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #f3fd91f5
-_SAYS = ("OFFER", "INFORM", "CONFIRM", "NOTIFY_SUCCESS", "NOTIFY_FAILURE")
+_STATING_ACTS = ("OFFER", "INFORM", "CONFIRM", "NOTIFY_SUCCESS", "NOTIFY_FAILURE")
 _MOVES = {  # act -> the next step in words
     "NOTIFY_SUCCESS": "say that the request went through",
     "NOTIFY_FAILURE": "say that the request could not be carried out",
@@ -198,7 +198,7 @@ def _system_lines(frame, track, call):
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #e4de11f8
 def _results(frame, last):
     "Return up to five results around those mentioned, the numbers of these, and whether one is missing."
-    rows, wanted = frame.get("service_results") or last, _spoken_of(frame)
+    rows, wanted = frame.get("service_results") or last, _offered_values(frame)
     fitting = [i for i, r in enumerate(rows, 1) if all(r.get(k) in v for k, v in wanted.items())]
     many = max(map(len, wanted.values()), default=1)
     chosen = fitting[:many]
@@ -207,7 +207,7 @@ def _results(frame, last):
     return shown, " and ".join(map(str, chosen)) if wanted else "", bool(wanted) and len(chosen) < many
 
 
-def _spoken_of(frame):
+def _offered_values(frame):
     "Return slot -> canonical values that the agent offers or reports."
     wanted = {}
     for a in frame["actions"]:
@@ -229,7 +229,7 @@ def _reply_turns(dialogue, schema):
         results, number, unknown = _results(frame, last.get(service, []))
         if frame.get("service_results"):
             last[service] = frame["service_results"]
-        if i == 0 or unknown or not any(a["act"] in _SAYS for a in frame["actions"]):
+        if i == 0 or unknown or not any(a["act"] in _STATING_ACTS for a in frame["actions"]):
             continue
         knowledge = _knowledge(frame, known[service], results, number, method.get(service))
         facts = _reply_facts(frame, known[service], method.get(service), turn["utterance"])

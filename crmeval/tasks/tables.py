@@ -174,7 +174,7 @@ def file_text(
     raise ValueError(f"{where} is not {supposed}; {_SAVE_AS}")
 
 # %% ../../nbs/tasks/03_tables.ipynb #8b8ef8b0
-_SAID = re.compile(r"""\s*["']?sep=(\\t|[^\r\n"'])["']?[ \t,;]*(?:\r\n?|\n|$)""", re.IGNORECASE)
+_SEP_LINE = re.compile(r"""\s*["']?sep=(\\t|[^\r\n"'])["']?[ \t,;]*(?:\r\n?|\n|$)""", re.IGNORECASE)
 _LONGEST_CELL = 2**31 - 1  # a conversation may exceed the default limit of csv
 
 
@@ -228,7 +228,7 @@ def csv_rows(
     separator: str | None = None,  # Character between cells; None: detected
 ) -> list[tuple[int, list[str]]]:  # (first line, cells) of each row, including empty ones
     "Split a table into cells."
-    sep_line, first = _SAID.match(text), 1
+    sep_line, first = _SEP_LINE.match(text), 1
     if sep_line:
         text, first = text[sep_line.end() :], 1 + sep_line[0].count("\n")
         separator = "\t" if sep_line[1] == "\\t" else sep_line[1]
@@ -307,7 +307,7 @@ def csv_stream(
         head = f.read(_HEAD)
     encoding = _encoding(head)
     text = head.decode(encoding, errors="ignore").removeprefix("\ufeff")
-    sep_line = _SAID.match(text)
+    sep_line = _SEP_LINE.match(text)
     if sep_line:
         separator = "\t" if sep_line[1] == "\\t" else sep_line[1]
     limit = csv.field_size_limit(_LONGEST_CELL)

@@ -143,11 +143,11 @@ def gold_of(
 ]:  # Target -> gold value: label, list of labels, number, 0 or 1; targets without a value are left out
     "Return the gold values of a sample; a value that its target does not allow raises `ValueError`."
     expected = targets_of(sample) if targets is None else targets
-    gold = sample.gold_record or _told_by_reference(sample, expected)
+    gold = sample.gold_record or _gold_of_reference(sample, expected)
     return {n: _true_value(sample, t, gold[n]) for n, t in expected.items() if gold.get(n) is not None}
 
 
-def _told_by_reference(sample, targets):
+def _gold_of_reference(sample, targets):
     "Return the gold values from the reference: JSON, or the plain value of a single target."
     if not sample.reference or not targets:
         return {}

@@ -130,7 +130,7 @@ def tau_facts(
     return _FACTS_OF_TOOL[name](args, before, "is to be" if planned else "was")
 
 # %% ../../nbs/tasks/03_tau_bench.ipynb #997a9ec7
-def _told_facts(facts, text):
+def _stated_facts(facts, text):
     "Return the sentences whose strings and values the text contains."
     supported = [f for f, needs in facts if all(is_said(n, text) for n in needs)]
     return list(dict.fromkeys(supported_facts(supported, text)))
@@ -179,7 +179,7 @@ def tau_summary(
         *_subjects(state, done),
         *(done or [("No reservation was booked, changed or cancelled.", [])]),
     ]
-    facts_said = _told_facts(facts, text)[:10]
+    facts_said = _stated_facts(facts, text)[:10]
     return _tau_sample(row, use_case, "", {"conversation": text}, facts_said) if len(facts_said) > 1 else None
 
 
@@ -234,8 +234,8 @@ def tau_updates(
     for code, (before, facts) in _changed(rows).items():
         old, new = _reservation(before), _reservation(state[code])
         gold = _gold(old, new)
-        if gold and _all_told(code, old, gold, text):
-            samples.append(_update_sample(row, text, old, gold, _told_facts(facts, text)))
+        if gold and _states_all(code, old, gold, text):
+            samples.append(_update_sample(row, text, old, gold, _stated_facts(facts, text)))
     return samples
 
 
@@ -255,7 +255,7 @@ def _gold(old, new):
     return {k: new[k] for k in fields if new[k] != old[k]}
 
 
-def _all_told(code, old, gold, text):
+def _states_all(code, old, gold, text):
     "Whether the text contains every new value."
     cabin, bags = _spaced(gold.get("cabin", "")), str(gold.get("total_baggages", ""))
     new_values = [code, cabin, bags, *gold.get("flights", "").split(", ")]
@@ -298,7 +298,7 @@ def _reply_sample(row, i, change, planned):
     if i is None or not any(m["role"] == "user" for m in messages[:i]):
         return None
     recorded = messages[i]["content"]
-    facts = _told_facts(tau_facts(name, args, before, planned), recorded)
+    facts = _stated_facts(tau_facts(name, args, before, planned), recorded)
     if planned and (facts and "?" in recorded or "confirm" in recorded.lower()):
         facts.append("The customer is asked to confirm.")
     if len(facts) < (2 if planned else 1):

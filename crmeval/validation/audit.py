@@ -256,7 +256,7 @@ async def _each(cases, work, concurrency):
     return await asyncio.gather(*[one(c) for c in cases])
 
 
-async def _asked_both_ways(judge, case):
+async def _judge_both_ways(judge, case):
     "Return (question, verdict, verdict in reverse order) for each item of one case."
     recorder, once, again = (new_record_of(judge) for _ in range(3))
     listening = ListeningJudge(recorder)
@@ -285,7 +285,7 @@ async def aorder_flips(
     if style_of(judge) != "fine":
         why = "it has no list of items whose order could be reversed"
         raise ValueError(f"the judge {judge.name!r} rates by rubric: {why}")
-    by_case = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
+    by_case = await _each(cases, lambda case: _judge_both_ways(judge, case), concurrency)
     rows = [(q, a, b, i) for i, answers in enumerate(by_case) for q, a, b in answers]
     questions = dict.fromkeys(r[0] for r in rows)
     return {q: _flips(rows, q, options) for q in questions}
@@ -296,14 +296,14 @@ def order_flips(*args, **kwargs) -> dict[str, Estimate]:
     return run_sync(aorder_flips(*args, **kwargs))
 
 # %% ../../nbs/validation/01_audit.ipynb #6a14ae19
-def _asked_for(verdict_key):
+def _question_of(verdict_key):
     "Return the question of a verdict, or the criterion of a rating."
     return verdict_key[1] if verdict_key[0] == "rated" else verdict_key[0]
 
 
 def _one_score(record, question):
     "Return points or share of yes of one record; None if a verdict is missing."
-    verdicts = [v for k, v in record._verdicts.items() if _asked_for(k) == question]
+    verdicts = [v for k, v in record._verdicts.items() if _question_of(k) == question]
     if not verdicts or any(v.status != "ok" for v in verdicts):
         return None
     if verdicts[0].points is not None:
@@ -330,7 +330,7 @@ async def arepeat_scores(
 
     done = await _each(cases, ask, concurrency)
     rows = {}
-    for question in dict.fromkeys(_asked_for(k) for r in done for k in r._verdicts):
+    for question in dict.fromkeys(_question_of(k) for r in done for k in r._verdicts):
         rows[question] = [_repeats(r, question) for r in done]
     return rows
 

@@ -127,7 +127,7 @@ class Asking:
         "Return the stored reply in any form, because an endpoint may have rejected a field of the first."
         (name, number, _, words), _ = self._key(client, request)
         before = self._kept._replies.get((name, number, words))
-        return None if before is None else self._told(before)
+        return None if before is None else self._counted(before)
 
     async def settle(self) -> None:
         "Wait up to `GRACE_S` for the replies in flight in this event loop."
@@ -145,7 +145,7 @@ class Asking:
         "Return the stored reply, or a new one, which is stored; failed calls are not."
         key, words = self._key(client, request)
         if (before := self._kept._journal.find("call", key, words)) is not None:
-            return self._told(before)
+            return self._counted(before)
 
         async def keeping():
             on_its_way = asyncio.ensure_future(call())
@@ -174,7 +174,7 @@ class Asking:
         self._kept._journal.write([{"kind": "call", "key": key, "digest": words, "value": value}])
         self._kept._replies[key[0], key[1], words] = value
 
-    def _told(self, done):
+    def _counted(self, done):
         "Count a stored reply and return it."
         self.found, self.saved = self.found + 1, _both(self.saved, done.usage)
         return done

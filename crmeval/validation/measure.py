@@ -49,7 +49,7 @@ from .area import area_under_curve
 from .labels import Answer, Labelled, carrying_sentences, share
 
 # %% ../../nbs/validation/05_measure.ipynb #73698b82
-def _asked(item, judge):
+def _verdicts_of(item, judge):
     "Return the judge's verdicts, and their meaning in the item's own units."
     sentences = list(item.sentences)
     if item.metric == "factuality":
@@ -76,7 +76,7 @@ def _check_askable(item, judge):
         raise ValueError(f"{judge.name!r} rates by rubric; {needed}")
 
 
-def _units_said(item, sentences):
+def _units_of(item, sentences):
     if item.unit == "response":
         return (all(sentences),)
     return tuple(sentences) if item.units else ()
@@ -88,7 +88,7 @@ def ask(
 ) -> Answer:  # fraction: share of sentences or facts with a yes
     "Return a judge's answer on a labelled response, with a status if it failed."
     _check_askable(item, judge)
-    verdicts, sentences = _asked(item, judge)
+    verdicts, sentences = _verdicts_of(item, judge)
     tally = getattr(judge, "usage", None)
     usage = Usage(0, 0, 0) if tally is None else tally.as_usage()
     bad = failed_verdict(verdicts)
@@ -97,7 +97,7 @@ def ask(
         return Answer(None, (None,) * len(item.units), status, usage, bad.reason)
     counted = counted_verdicts(judge, verdicts)
     how_sure = {"graded": _graded(item, counted), "likely": _likely(item, counted)}
-    return Answer(share(sentences), _units_said(item, sentences), "ok", usage, **how_sure)
+    return Answer(share(sentences), _units_of(item, sentences), "ok", usage, **how_sure)
 
 
 def _likely(item, verdicts):

@@ -140,13 +140,13 @@ def check_known(
     for i, q in wanted:
         if i not in there:
             what = "document" if questions.by_document else "passage"
-            hint = _meant(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
+            hint = _name_hint(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
             raise ValueError(f"question {q.id!r} needs {i!r}, and the index has no such {what}{hint}")
     seen = {i for i in {i for i, _ in wanted} if index.count({name: i}, who=who)}
     return sum(i not in seen for i, _ in wanted)
 
 
-def _meant(word, there):
+def _name_hint(word, there):
     "Return a suggestion for a name, because documents are often given without their folder."
     whole = [name for name in there if name.endswith(f"/{word}")]
     return f"; did you mean {whole[0]!r}?" if len(whole) == 1 else did_you_mean(word, there)

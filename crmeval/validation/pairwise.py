@@ -55,17 +55,17 @@ def by_response(
     return 3 - choice if swapped and choice in (1, 2) else choice
 
 
-async def _asked(ask, *texts):
+async def _choice_of(ask, *texts):
     "Return the choice by position; a plain function runs in a thread."
     if inspect.iscoroutinefunction(ask) or inspect.iscoroutinefunction(type(ask).__call__):
         return await ask(*texts)
     return await asyncio.to_thread(ask, *texts)
 
 
-async def _asked_twice(ask, pair):
+async def _judged_twice(ask, pair):
     "Return the row of one pair, judged in both orders."
     texts = pair["instruction"], pair["response1"], pair["response2"]
-    a, b = await asyncio.gather(_asked(ask, *texts), _asked(ask, texts[0], texts[2], texts[1]))
+    a, b = await asyncio.gather(_choice_of(ask, *texts), _choice_of(ask, texts[0], texts[2], texts[1]))
     if bad := [c for c in (a, b) if c not in (0, 1, 2, None)]:
         raise ValueError(f"ask returned {bad[0]!r}, expected 1, 2, 0 (a tie) or None")
     row = {"first": by_response(a, False), "swapped": by_response(b, True)}
@@ -83,7 +83,7 @@ async def aboth_orders(
 
     async def one(pair):
         async with gate:
-            return await _asked_twice(ask, pair)
+            return await _judged_twice(ask, pair)
 
     return await asyncio.gather(*[one(p) for p in pairs])
 

@@ -181,7 +181,7 @@ def try_pairs(
 ) -> list[PairTrial]:  # Two per case
     "Return the choice between two responses in both orders."
     pairs = [p for c in cases for p in _pairs(c, _trial_data()["task"])]
-    rows = run_sync(_asked_in_both_orders(ask, pairs, concurrency))
+    rows = run_sync(_both_orders(ask, pairs, concurrency))
     return [_pair_trial(r["item"], r["first"], r["swapped"]) for r in rows]
 
 
@@ -190,7 +190,7 @@ def _pair_trial(item, first, swapped):
     return PairTrial(case, kind, first, swapped)
 
 
-async def _asked_in_both_orders(ask, pairs, concurrency):
+async def _both_orders(ask, pairs, concurrency):
     "Return the choices; connections are closed in the event loop that opened them."
     try:
         return await aboth_orders(ask, pairs, concurrency=concurrency)

@@ -190,7 +190,7 @@ def _kinds_of(c, *, valued=False) -> dict[tuple[str, str], int]:
     return {(by[k // m][1], metrics[k % m]): int(counted[at]) for k, at in zip(distinct[order], first[order])}
 
 
-def _said_by_judges(run, names, people):
+def _judge_scores(run, names, people):
     "Return some judges' scores; for a run in tables only of rated samples, plus one of each kind."
     if not run.in_tables:
         return [s for s in run.scores if s.method == "auto" and s.rater in names]
@@ -293,7 +293,7 @@ def run_agreement(
         advice = f"add ratings with `crmeval score {run.folder} --ratings people.csv`"
         raise ValueError(f"nobody has rated {run.folder}: {advice}")
     names, rated = _judges_of(run, judges), {s.metric for s in people}
-    scores = _said_by_judges(run, names, people)
+    scores = _judge_scores(run, names, people)
     auto = _by_kind(run, [s for s in scores if s.metric in rated])
     on_own, more_auto, against = _on_own_scales(run, _by_kind(run, scores), names, people)
     auto = auto + more_auto
