@@ -211,8 +211,8 @@ def test_a_hundred_callers_at_once_get_their_own_names(endpoint, upstream):
     async def one(clients, n):
         name, client = person(n), clients[n % 2]
         text = f"Dear {name}, your number is +1 415 555 {n:04d}. " + LETTER.format(name)[:90]
-        connection = {"crmeval": {"record": {"contact": {"name": name}}, "conversation": f"c{n // 4}"}}
-        request = {"model": "m", "messages": [{"role": "user", "content": text}], "extra_body": connection}
+        extra_body = {"crmeval": {"record": {"contact": {"name": name}}, "conversation": f"c{n // 4}"}}
+        request = {"model": "m", "messages": [{"role": "user", "content": text}], "extra_body": extra_body}
         if n % 3:
             done = await client.chat.completions.create(**request)
             return text, done.choices[0].message.content
@@ -711,14 +711,14 @@ def test_feedback_is_taken_for_an_answer_of_ones_own_tenant_and_no_other(endpoin
             bare[:at] + ("1" if bare[at] == "0" else "0") + bare[at + 1 :],
         ]
         for name in wrong:
-            fields = send(address, "crm", reply=name)
-            assert fields.status_code == 404 and fields.json()["error"]["code"] == "reply_not_found", name
+            answer = send(address, "crm", reply=name)
+            assert answer.status_code == 404 and answer.json()["error"]["code"] == "reply_not_found", name
         for name in (5, None, ["x"], "", "../x", "٣٤", "a b"):
             assert send(address, "crm", reply=name).status_code == 400
         edit = {"reply": bare, "action": "edit", "edited": "It leaves tomorrow."}
         assert send(address, "crm", **edit).json()["error"]["param"] == "shown"
-        fields = send(address, "crm", **edit, shown="It leaves today.").json()
-        assert (fields["distance"], fields["texts_kept"]) == (1, False)
+        stored = send(address, "crm", **edit, shown="It leaves today.").json()
+        assert (stored["distance"], stored["texts_kept"]) == (1, False)
         assert send(address, "crm", **edit, shown="It leaves today.", person="p5").json()["texts_kept"]
     with gateway(endpoint, trail=trail) as (address, _):  # after a restart, earlier answers are known
         assert send(address, "crm", reply=bare).status_code == 200

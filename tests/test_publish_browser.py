@@ -51,13 +51,15 @@ def five_systems(folder, n=1000):
                 scores.append(
                     Score(m, points, (points - 1) / 3, "ok", source[:60], [], rater="embedded", **more)
                 )
-    answer = {
+    manifest = {
         "finished": "2026-11-28T10:00:00+00:00",
         "samples": {"n": n, "digest": "a" * 32},
         "crmeval": "1",
     }
     clients = [{"name": c, "provider": "openai", "model": "gpt-4o"} for c in names]
-    return Run(folder, answer | {"clients": clients, "judge": {"name": "embedded"}}, samples, answers, scores)
+    return Run(
+        folder, manifest | {"clients": clients, "judge": {"name": "embedded"}}, samples, answers, scores
+    )
 
 
 @pytest.fixture(scope="module")

@@ -153,12 +153,10 @@ def _table_rows(run, texts, use_cases, systems):
         while some := list(islice(responses, GROUP)):
             known, sample_numbers = samples_of(some, places, samples), numbers[at : at + len(some)]
             rows = order[places_between(ends, sample_numbers)]
-            filters = (
-                map(vars, scores.records(rows)) if fields is None else iter(scores.take(rows).to_pylist())
-            )
+            cells = map(vars, scores.records(rows)) if fields is None else iter(scores.take(rows).to_pylist())
             for r, n in zip(some, ends[sample_numbers + 1] - ends[sample_numbers]):
                 row = _answer_cells(known.get((r.sample_id, r.perturbation)), r, texts)
-                for s in islice(filters, int(n)):
+                for s in islice(cells, int(n)):
                     row |= _score_cells(s, _named(s["metric"], s["rater"], own), texts)
                 yield row
             at += len(some)

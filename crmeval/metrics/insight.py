@@ -215,7 +215,7 @@ def insight_figures(
     known = [s for s in samples if not s.perturbation and _has_truth(s)]
     clients = list(dict.fromkeys(r.client for r in responses))
     of = {c: columns_of(known, _of_client(responses, c)) for c in clients}
-    keys = list(dict.fromkeys(k for rows in of.values() for k in rows))
+    keys = list(dict.fromkeys(k for figures in of.values() for k in figures))
     rows = []
     for key in keys:
         rows += _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)

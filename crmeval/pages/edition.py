@@ -130,12 +130,12 @@ def _entries(runs, prices):
 
 def _links(entries, base):
     "Return (row, metric) -> address for the rows of all runs."
-    behind_number = [(e, e.samples_behind()) for e in entries]
-    behind = {id(row): of_entry for e, of_entry in behind_number for row in (*e.rows, *e.cut)}
+    by_entry = [(e, e.samples_behind()) for e in entries]
+    behind = {id(row): of_entry for e, of_entry in by_entry for row in (*e.rows, *e.cut)}
 
     def address(row, metric):
-        behind_number = behind[id(row)](row, metric) if id(row) in behind else None
-        return base + behind_number if behind_number else None
+        place = behind[id(row)](row, metric) if id(row) in behind else None
+        return base + place if place else None
 
     return address
 
