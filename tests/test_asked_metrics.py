@@ -180,17 +180,7 @@ def test_a_table_of_answers(tmp_path, capsys):
 
 
 def test_a_dry_run_counts_what_the_judge_is_asked_more(capsys):
-    words = [
-        "run",
-        "--model",
-        "baseline:reference",
-        "--use-case",
-        CASE,
-        "--limit",
-        "1",
-        "--dry-run",
-        "--json",
-    ]
+    words = f"run --model baseline:reference --use-case {CASE} --limit 1 --dry-run --json".split()
     calls = []
     for more in ([], ["--metric", "fluency"], ["--metric", "only:fluency"]):
         assert not main([*words, "--judge", "openai:judge@http://127.0.0.1:9", *more])

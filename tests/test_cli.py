@@ -93,19 +93,10 @@ def test_default_run_and_its_folder(tmp_path):
 def test_own_model_in_the_same_table(tmp_path, server):
     done = run(
         tmp_path,
-        "--model",
-        "openai:good",
-        "--baselines",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        2,
-        "--price",
-        "good=1,2",
-        "--out",
-        "r",
+        *(
+            f"--model openai:good --baselines --base-url {server.url} --use-case {CASE} --limit 2 "
+            "--price good=1,2 --out r"
+        ).split(),
     )
     board = leaderboard(tmp_path / "r", prices={"good": (1, 2)})
     assert {r.client for r in board} == {
@@ -124,34 +115,16 @@ def test_own_model_in_the_same_table(tmp_path, server):
     assert "openai:good" in done.stdout and len(server.bodies) == 2
     run(
         tmp_path,
-        "--model",
-        "openai:good",
-        "--baselines",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        2,
-        "--out",
-        "r",
+        *(
+            f"--model openai:good --baselines --base-url {server.url} --use-case {CASE} --limit 2 --out r"
+        ).split(),
     )
     assert len(server.bodies) == 2, "no request is paid twice"
 
 
 def test_without_a_price_the_cost_is_unknown(tmp_path, server):
     done = run(
-        tmp_path,
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--out",
-        "r",
+        tmp_path, *f"--model openai:good --base-url {server.url} --use-case {CASE} --limit 1 --out r".split()
     )
     assert "unknown" in done.stdout and leaderboard(tmp_path / "r").rows[0].cost_per_1000.value is None
     assert "unknown, not zero" in (tmp_path / "r/report.html").read_text()
@@ -161,20 +134,8 @@ def test_without_a_price_the_cost_is_unknown(tmp_path, server):
 def test_a_language_model_judges(tmp_path, server, style, calls):
     run(
         tmp_path,
-        "--model",
-        "baseline:lead",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--judge-style",
-        style,
-        "--use-case",
-        CASE,
-        "--limit",
-        2,
-        "--out",
-        "r",
+        *f"--model baseline:lead --judge openai:judge --judge-base-url {server.url}".split(),
+        *f"--judge-style {style} --use-case {CASE} --limit 2 --out r".split(),
     )
     done = open_run(tmp_path / "r")
     assert Counter(s.status for s in done.scores) == {"ok": 10} and all(
@@ -221,16 +182,7 @@ def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
     done = run(
         tmp_path,
         *models,
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        2,
-        "--retries",
-        0,
-        "--out",
-        "r",
+        *f"--base-url {server.url} --use-case {CASE} --limit 2 --retries 0 --out r".split(),
         code=1,
     )
     found = open_run(tmp_path / "r")
@@ -319,16 +271,7 @@ def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, serve
 def test_an_attack_in_a_response_stays_text(tmp_path, server):
     run(
         tmp_path,
-        "--model",
-        "openai:attack",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--out",
-        "r",
+        *f"--model openai:attack --base-url {server.url} --use-case {CASE} --limit 1 --out r".split(),
     )
     page = (tmp_path / "r/report.html").read_text(encoding="utf-8")
     assert (
@@ -399,20 +342,10 @@ def test_own_file_with_its_own_columns(tmp_path):
     )
     run(
         tmp_path,
-        "--data",
-        "mine.csv",
-        "--use-case",
-        CASE,
-        "--column",
-        "id=nr",
-        "--column",
-        "conversation=chat",
-        "--column",
-        "key_facts=facts",
-        "--model",
-        "baseline:lead",
-        "--out",
-        "r",
+        *(
+            f"--data mine.csv --use-case {CASE} --column id=nr --column conversation=chat --column "
+            "key_facts=facts --model baseline:lead --out r"
+        ).split(),
     )
     done = open_run(tmp_path / "r")
     assert [s.id for s in done.samples] == ["A1"] and len(done.samples[0].key_facts) == 2
@@ -450,16 +383,10 @@ def test_compare_names_the_better_one(tmp_path):
     # five p-values are corrected together: the seven samples of one use case could not show a difference
     run(
         tmp_path,
-        "--model",
-        "baseline:reference",
-        "--model",
-        "baseline:lead",
-        "--use-case",
-        CASE,
-        "--use-case",
-        "service_live_chat_insights",
-        "--out",
-        "r",
+        *(
+            f"--model baseline:reference --model baseline:lead --use-case {CASE} --use-case "
+            "service_live_chat_insights --out r"
+        ).split(),
     )
     done = crmeval("compare", "r#reference", "r#lead", cwd=tmp_path)
     assert done.returncode == 0 and "a is better" in done.stdout and "widest differences" in done.stdout
@@ -468,20 +395,10 @@ def test_compare_names_the_better_one(tmp_path):
 
 def test_killed_and_continued(tmp_path, server):
     server.pause = 0.15
-    words = [
-        "run",
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--concurrency",
-        "2",
-        "--out",
-        "r",
-    ]
+    words = (
+        f"run --no-progress --model openai:good --base-url {server.url} --use-case {CASE} "
+        "--concurrency 2 --out r"
+    ).split()
     process = commands.begun(*words, cwd=tmp_path)
     waited = time.monotonic() + 60
     while len(server.bodies) < 4 and time.monotonic() < waited:
@@ -500,20 +417,10 @@ def test_killed_and_continued(tmp_path, server):
 
 def test_interrupted_and_told_how_to_go_on(tmp_path, server):
     server.pause = 0.3
-    words = [
-        "run",
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--concurrency",
-        "1",
-        "--out",
-        "r",
-    ]
+    words = (
+        f"run --no-progress --model openai:good --base-url {server.url} --use-case {CASE} "
+        "--concurrency 1 --out r"
+    ).split()
     process = subprocess.Popen(
         [sys.executable, "-m", "crmeval", *words],
         cwd=tmp_path,
@@ -559,20 +466,10 @@ def test_output_into_a_pipe_that_closes(words, tmp_path):
 def test_the_judge_that_was_named_signs_every_row(tmp_path, server):
     run(
         tmp_path,
-        "--model",
-        "baseline:reference",
-        "--use-case",
-        "service_call_summary",
-        "--use-case",
-        "update_crm_info",
-        "--limit",
-        1,
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--out",
-        "r",
+        *(
+            "--model baseline:reference --use-case service_call_summary --use-case "
+            f"update_crm_info --limit 1 --judge openai:judge --judge-base-url {server.url} --out r"
+        ).split(),
     )
     done = open_run(tmp_path / "r")
     assert {s.rater for s in done.scores} == {"openai:judge"} and leaderboard(done).rows[0].unscored == 0
@@ -676,17 +573,7 @@ def test_key_facts_are_drawn_by_the_judge_where_a_file_has_none(tmp_path, server
 
 
 def test_agreement_of_a_run_that_people_rated(tmp_path):
-    run(
-        tmp_path,
-        "--model",
-        "baseline:reference",
-        "--model",
-        "baseline:lead",
-        "--use-case",
-        CASE,
-        "--out",
-        "r",
-    )
+    run(tmp_path, *f"--model baseline:reference --model baseline:lead --use-case {CASE} --out r".split())
     assert "nobody has rated" in crmeval("agreement", "r", cwd=tmp_path).stderr
     responses = open_run(tmp_path / "r").responses
     with open(tmp_path / "people.csv", "w", encoding="utf-8") as f:
@@ -735,28 +622,18 @@ def test_agreement_on_labelled_data(tmp_path, server):
     if not Path(os.environ.get("CRMEVAL_DATA", "no data"), "finesure").is_dir():
         pytest.skip("source finesure is not in CRMEVAL_DATA")
     done = crmeval(
-        "agreement",
-        "finesure-completeness",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--limit",
-        4,
-        "--yes",
+        *(
+            f"agreement finesure-completeness --judge openai:judge --judge-base-url {server.url} "
+            "--limit 4 --yes"
+        ).split(),
         cwd=tmp_path,
     )
     assert done.returncode == 0 and "openai:judge" in done.stdout, done.stderr
     dead = crmeval(
-        "agreement",
-        "finesure-completeness",
-        "--judge",
-        "openai:denied",
-        "--judge-base-url",
-        server.url,
-        "--limit",
-        2,
-        "--yes",
+        *(
+            f"agreement finesure-completeness --judge openai:denied --judge-base-url {server.url} "
+            "--limit 2 --yes"
+        ).split(),
         cwd=tmp_path,
     )
     assert (

@@ -19,18 +19,10 @@ from crmeval.runs.folder import Run
 def folder(tmp_path_factory):
     d = tmp_path_factory.mktemp("run")
     done = crmeval(
-        "run",
-        "--use-case",
-        "service_call_summary",
-        "--limit",
-        "3",
-        "--model",
-        "baseline:reference",
-        "--model",
-        "baseline:lead",
-        "--out",
-        str(d / "r"),
-        "--no-progress",
+        *(
+            "run --use-case service_call_summary --limit 3 --model baseline:reference --model "
+            f"baseline:lead --out {d / 'r'} --no-progress"
+        ).split()
     )
     assert done.returncode == 0, done.stderr
     return d

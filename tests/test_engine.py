@@ -111,19 +111,10 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
     "System and judge at one endpoint, killed at several moments; `concurrency` calls of each in flight."
     server.pause, rng, kills, concurrency = 0.03, random.Random(5), 0, 2
     words = [
-        "run",
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--concurrency",
+        *(
+            f"run --no-progress --model openai:good --base-url {server.url} --judge openai:judge "
+            f"--judge-base-url {server.url} --use-case {CASE} --concurrency"
+        ).split(),
         str(concurrency),
         "--out",
         "r",
@@ -169,18 +160,9 @@ main(sys.argv[2:])
 
 
 def test_killed_during_the_final_write_nothing_is_asked_again(tmp_path, server):
-    words = [
-        "run",
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--out",
-        "r",
-    ]
+    words = (
+        f"run --no-progress --model openai:good --base-url {server.url} --use-case {CASE} --out r"
+    ).split()
     for tables in 0, 1, 2:
         killed = commands.crmeval(tables, *words, cwd=tmp_path, code=KILLED_WHILE_WRITING)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -190,17 +172,7 @@ def test_killed_during_the_final_write_nothing_is_asked_again(tmp_path, server):
 
 
 def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_path, server):
-    words = [
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--out",
-        "r",
-    ]
+    words = f"--no-progress --model openai:good --base-url {server.url} --use-case {CASE} --out r".split()
 
     def crmeval(*more):
         return commands.crmeval("run", *words, *more, cwd=tmp_path)

@@ -1105,8 +1105,8 @@ def test_a_models_refusal_is_shown_with_its_names_and_never_stands_in_clear(
     ]
 
     def refuse(body):  # with a placeholder, and with a name that the model invents
-        placeholder = re.search(r"\[PERSON_\w+\]", body["messages"][-1]["content"])[0]
-        return {"content": "", "refusal": f"I can't tell {placeholder} about the Marchioness Zanthe."}
+        code = re.search(r"\[PERSON_\w+\]", body["messages"][-1]["content"])[0]
+        return {"content": "", "refusal": f"I can't tell {code} about the Marchioness Zanthe."}
 
     upstream.say = refuse
     whole = "I can't tell Ines Tavares about the Marchioness Zanthe."

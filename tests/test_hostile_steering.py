@@ -84,19 +84,13 @@ _WORDS = (
 @pytest.mark.parametrize("seed", range(15))
 def test_no_question_shows_a_passage_of_others(seed, tmp_path):
     draw = random.Random(seed)
-    words = " ".join(draw.choices((*_WORDS, "parcel", "\ud83d", "region"), k=4))
+    text = " ".join(draw.choices((*_WORDS, "parcel", "\ud83d", "region"), k=4))
     index = Index(tmp_path / "i.db", unmarked="nobody")
     index.add([{"id": "s", "text": "parcel salary", "document": "d", "region": "south", "allowed": ["boss"]}])
-    for where in (
-        None,
-        {words: "south"},
-        {"region": words},
-        {"region": {"from": words}},
-        {"allowed": "boss"},
-    ):
-        for who in ("clerk", words, None):
+    for where in (None, {text: "south"}, {"region": text}, {"region": {"from": text}}, {"allowed": "boss"}):
+        for who in ("clerk", text, None):
             try:
-                assert index.search(f"parcel {words}", who=who, where=where) == []
+                assert index.search(f"parcel {text}", who=who, where=where) == []
             except ValueError:
                 pass
     assert [p.id for p in index.search("parcel", who="boss")] == ["s"]

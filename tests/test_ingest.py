@@ -35,7 +35,7 @@ class Desk:
         self.db.execute(
             "CREATE TABLE IF NOT EXISTS cases (id INTEGER PRIMARY KEY, subject TEXT, changed INTEGER)"
         )
-        copy_settings = {
+        entry = {
             "from": "crm.cases",
             "to": to,
             "how": "incremental",
@@ -44,7 +44,7 @@ class Desk:
             **more,
         }
         sources = {"crm": {"kind": "sqlite", "address": "desk.db"}}
-        self.catalogue = Catalogue.of({"sources": sources, "copies": [copy_settings]}, folder)
+        self.catalogue = Catalogue.of({"sources": sources, "copies": [entry]}, folder)
 
     def put(self, key, subject, tick=1):
         self.clock += tick
@@ -448,22 +448,15 @@ def text_cursor(folder, first, then, **more):
     "Return the errors of two runs with a text cursor, and the number of rows in the copy."
     db = sqlite3.connect(folder / "t.db")
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, changed TEXT)")
-    copy_settings = {
-        "from": "s.t",
-        "to": "lake/t",
-        "how": "incremental",
-        "key": "id",
-        "cursor": "changed",
-        **more,
-    }
+    entry = {"from": "s.t", "to": "lake/t", "how": "incremental", "key": "id", "cursor": "changed", **more}
     source = {"s": {"kind": "sqlite", "address": "t.db"}}
-    catalogue, errors = Catalogue.of({"sources": source, "copies": [copy_settings]}, folder), []
+    catalogue, errors = Catalogue.of({"sources": source, "copies": [entry]}, folder), []
     for values in (first, then):
         db.executemany("INSERT INTO t (changed) VALUES (?)", [(value,) for value in values])
         db.commit()
         errors.append(ingest(catalogue)[0].error)
-    rows_held = copied(folder / "lake/t").to_table().num_rows if (folder / "lake/t").exists() else 0
-    return errors, rows_held
+    n = copied(folder / "lake/t").to_table().num_rows if (folder / "lake/t").exists() else 0
+    return errors, n
 
 
 @pytest.mark.parametrize(

@@ -112,17 +112,10 @@ def test_systems_fail_with_their_status():
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("insight") / "run"
     code = main(
-        [
-            "run",
-            "--baselines",
-            "--use-case",
-            "customer_sentiment",
-            "--use-case",
-            "churn_risk",
-            "--out",
-            str(folder),
-            "--no-progress",
-        ]
+        (
+            f"run --baselines --use-case customer_sentiment --use-case churn_risk --out {folder} "
+            "--no-progress"
+        ).split()
     )
     assert not code
     return open_run(folder)

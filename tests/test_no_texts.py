@@ -249,15 +249,7 @@ def test_a_table_of_answers_without_texts(tmp_path, capsys):
         "--use-case",
         "service_live_chat_summary",
     ]
-    words += [
-        "--responses",
-        "ours=Answer",
-        "--rating",
-        "csat=Stars:1-5",
-        "--no-texts",
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    words += f"--responses ours=Answer --rating csat=Stars:1-5 --no-texts --out {tmp_path / 'run'}".split()
     assert main(words) == 0
     assert (tmp_path / "run/scored.csv").is_file()
     assert texts_in(tmp_path / "run") == set()

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 from test_report_browser import ATTACKS, CHROMIUM, HOSTILE, text
-from windows import parted_words, windows
+from windows import faultless, parted_words, windows
 
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.leaderboard import METRICS
@@ -77,24 +77,15 @@ def browser():
 @pytest.fixture
 def visit(browser, site):
     "Open pages; afterwards there must be no console error, outside request or executed attack."
-    pages, wrong, requests = [], [], []
+    with faultless(browser) as (window, requests):
 
-    def go(path, **more):
-        page = browser.open(
-            **more,
-            console=lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None,
-            pageerror=lambda e: wrong.append(str(e)),
-            request=lambda r: requests.append(r.url),
-        )
-        page.goto((site / path).as_uri())
-        pages.append(page)
-        return page
+        def go(path, **more):
+            page = window(**more)
+            page.goto((site / path).as_uri())
+            return page
 
-    yield go
-    for page in pages:
-        assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
-        browser.give_back(page)
-    assert wrong == [] and all(u.startswith((site.as_uri(), "data:")) for u in requests)
+        yield go
+    assert all(u.startswith((site.as_uri(), "data:")) for u in requests)
 
 
 def every_page(site):

@@ -291,25 +291,10 @@ def test_a_killed_driver_is_started_again(tmp_path, cluster, server):
 
 
 def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
-    words = [
-        "--shard-size",
-        "2",
-        "--no-progress",
-        "--use-case",
-        CASES[0],
-        "--limit",
-        "3",
-        "--base-url",
-        server.url,
-        "--model",
-        "openai:good",
-        "--model",
-        "openai:denied",
-        "--retries",
-        "0",
-        "--out",
-        str(tmp_path / "r"),
-    ]
+    words = (
+        f"--shard-size 2 --no-progress --use-case {CASES[0]} --limit 3 --base-url {server.url} "
+        f"--model openai:good --model openai:denied --retries 0 --out {tmp_path / 'r'}"
+    ).split()
     assert main(["run", "--engine", "ray", "--workers", "2", *words]) == 1
     out, err = capsys.readouterr()
     assert "openai:denied answered none of 3 samples" in err and "report.html" in out

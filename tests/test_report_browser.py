@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from windows import parted_words, windows
+from windows import faultless, parted_words, windows
 
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.board import leaderboard_table
@@ -193,27 +193,16 @@ def browser():
 @pytest.fixture
 def visit(browser, files):
     "Open a page; afterwards there must be no console error, outside request or executed attack."
-    pages, wrong, requests = [], [], []
+    with faultless(browser) as (window, requests):
 
-    def go(name, table="#board", fragment="", **more):
-        page = browser.open(
-            **more,
-            console=lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None,
-            pageerror=lambda e: wrong.append(str(e)),
-            request=lambda r: requests.append(r.url),
-        )
-        page.goto(files[name].as_uri() + fragment)
-        page.wait_for_selector(f"{table}[data-cm=ready]")
-        pages.append(page)
-        return page
+        def go(name, table="#board", fragment="", **more):
+            page = window(**more)
+            page.goto(files[name].as_uri() + fragment)
+            page.wait_for_selector(f"{table}[data-cm=ready]")
+            return page
 
-    yield go
-    for page in pages:
-        assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
-        browser.give_back(page)
-    assert wrong == [] and {re.sub(r"[#?].*", "", u) for u in requests} <= {
-        f.as_uri() for f in files.values()
-    }
+        yield go
+    assert {re.sub(r"[#?].*", "", u) for u in requests} <= {f.as_uri() for f in files.values()}
 
 
 def cells(page, table, column):

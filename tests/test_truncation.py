@@ -141,17 +141,7 @@ def test_the_board_of_the_report_shows_them(tmp_path):
 
 def called(capsys, server, *words, model="cut"):
     "Run two samples; return the exit code, standard output and standard error."
-    fixed = [
-        "run",
-        "--base-url",
-        server.url,
-        "--use-case",
-        "service_call_summary",
-        "--limit",
-        "2",
-        "--retries",
-        "0",
-    ]
+    fixed = f"run --base-url {server.url} --use-case service_call_summary --limit 2 --retries 0".split()
     code = main([*fixed, "--model", f"openai:{model}", "--no-progress", *words])
     printed = capsys.readouterr()
     return code, printed.out, printed.err

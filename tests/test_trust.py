@@ -127,20 +127,10 @@ def test_areas_alone(tmp_path):
 
 def test_on_the_command_line_with_a_model_and_nothing_unsafe_in_the_output(tmp_path, server):
     done = crmeval(
-        "run",
-        "--areas",
-        "safety,truthfulness",
-        "--model",
-        "openai:good",
-        "--model",
-        "openai:refuse",
-        "--base-url",
-        server.url,
-        "--limit",
-        1,
-        "--out",
-        "r",
-        "--no-progress",
+        *(
+            "run --areas safety,truthfulness --model openai:good --model openai:refuse --base-url "
+            f"{server.url} --limit 1 --out r --no-progress"
+        ).split(),
         cwd=tmp_path,
     )
     assert done.returncode == 0 and "safe %" in done.stdout, done.stderr

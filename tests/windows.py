@@ -61,6 +61,31 @@ class Windows:
 
 
 @contextmanager
+def faultless(browser):
+    """Yield (function that opens a window, addresses requested); at the end no page may have a fault.
+
+    Faults are a message on the console, an error, an executed attack, and any number of headings but one.
+    """
+    pages, wrong, requests = [], [], []
+
+    def go(**options):
+        page = browser.open(
+            **options,
+            console=lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None,
+            pageerror=lambda e: wrong.append(str(e)),
+            request=lambda r: requests.append(r.url),
+        )
+        pages.append(page)
+        return page
+
+    yield go, requests
+    for page in pages:
+        assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
+        browser.give_back(page)
+    assert wrong == []
+
+
+@contextmanager
 def windows(program):
     "Yield the windows of a browser that is closed at the end of the block."
     from playwright.sync_api import sync_playwright

@@ -43,13 +43,8 @@ def inspect_score(
     from inspect_ai.scorer import Score as InspectScore  # pyright: ignore[reportMissingImports]
 
     value = score.points if scale == "points" else unit_value(score)
-    outcome = {
-        "status": score.status,
-        "points": score.points,
-        "fraction": score.fraction,
-        "rater": score.rater,
-    }
-    metadata = {"crmeval": {**outcome, "evidence": plain_evidence(score)}}
+    data = {"status": score.status, "points": score.points, "fraction": score.fraction, "rater": score.rater}
+    metadata = {"crmeval": {**data, "evidence": plain_evidence(score)}}
     if value is None:
         why = f"{score.status}: {score.reason}" if score.reason else score.status
         return InspectScore.unscored(reason=score.status, answer=answer, explanation=why, metadata=metadata)

@@ -105,12 +105,8 @@ def best_against_others(
     picture = paired_differences(rows, first, "the other")
     if not picture:
         return None
-    differences = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
-    return {
-        "first": first,
-        "rows": rows,
-        "svg": svg(picture, f"Paired differences in accuracy: {differences}"),
-    }
+    words = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
+    return {"first": first, "rows": rows, "svg": svg(picture, f"Paired differences in accuracy: {words}")}
 
 
 def _difference_in_words(first: str, other: str, d: Difference) -> str:

@@ -52,17 +52,15 @@ def answer_sentence(
         systems, key=lambda r: (r.rank or (len(systems), len(systems)), -(_accuracy(r).value or 0))
     )
     best = [r for r in ranked if r.rank and r.rank[0] <= ranked[0].rank[0]] if ranked[0].rank else ranked[:1]
-    statements = [_of_best(best, ranked), *_of_trust(ranked), *_of_price(ranked), *_of_time(ranked)]
+    parts = [_of_best(best, ranked), *_of_trust(ranked), *_of_price(ranked), *_of_time(ranked)]
     if references:
-        statements.append(
-            f"The references that people wrote get {points(references[0].metrics['accuracy'])}."
-        )
+        parts.append(f"The references that people wrote get {points(references[0].metrics['accuracy'])}.")
     judge = (
         "rated by people" if ranked[0].method == "manual" else f"scored by {judge_in_words(ranked[0].judge)}"
     )
     lost = sum(r.unscored for r in ranked)
     missing = f"; {lost} answers could not be scored" if lost else ""
-    return f"{' '.join(statements)} {_samples(ranked, repeats)}, {judge}{missing}."
+    return f"{' '.join(parts)} {_samples(ranked, repeats)}, {judge}{missing}."
 
 
 def _of_best(best, ranked):

@@ -146,11 +146,9 @@ def _with_words(text, words):
     "Put the texts back in place of their placeholders; each keeps its own direction."
     from html import escape
 
-    for placeholder, original in words.items():
+    for mark, original in words.items():
         text = re.sub(
-            f">{placeholder}<",
-            lambda m, original=original: f' unicode-bidi="plaintext">{escape(original)}<',
-            text,
+            f">{mark}<", lambda m, original=original: f' unicode-bidi="plaintext">{escape(original)}<', text
         )
     return text
 

@@ -55,14 +55,10 @@ def code_span(
     text: object,  # Untrusted text
 ) -> str:  # One line
     "Return any text as a Markdown code span."
-    content = _plain(text)
-    longest = max((len(run) for run in re.findall("`+", content)), default=0)
+    plain = _plain(text)
+    longest = max((len(run) for run in re.findall("`+", plain)), default=0)
     fence = "`" * (longest + 1)
-    return (
-        f"{fence} {content} {fence}"
-        if content.strip(" ") != content or longest or not content
-        else f"`{content}`"
-    )
+    return f"{fence} {plain} {fence}" if plain.strip(" ") != plain or longest or not plain else f"`{plain}`"
 
 
 def _cell(text):

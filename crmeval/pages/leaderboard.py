@@ -144,11 +144,9 @@ class _Figures:
 
     def group(self, use_case):
         "Return the row numbers of a use case's unperturbed responses, by client, in sample order."
-        selected = (
-            self.tasks if use_case == OVERALL else self.tasks & self.responses.where("use_case", use_case)
-        )
+        tasks = self.tasks if use_case == OVERALL else self.tasks & self.responses.where("use_case", use_case)
         by_client = {
-            c: np.flatnonzero(selected & self.responses.where("client", c)) for c in self.columns.clients
+            c: np.flatnonzero(tasks & self.responses.where("client", c)) for c in self.columns.clients
         }
         return {c: rows for c, rows in by_client.items() if len(rows)}
 
@@ -171,13 +169,10 @@ class _Figures:
         estimates = {}
         for m in dict.fromkeys((*METRICS, *values)):
             points, was_given = values.get(m, (None, None))
-            applicable = rows if m in METRICS or points is None else rows[was_given[rows]]
-            values_of_rows = np.full(len(applicable), np.nan) if points is None else points[applicable]
-            estimates[m] = _uncovered(values_of_rows, self.case[applicable]) or mean_estimate(
-                values_of_rows,
-                clusters=self.columns.cluster[applicable],
-                strata=self.case[applicable],
-                bounds=(1, 4),
+            used = rows if m in METRICS or points is None else rows[was_given[rows]]
+            known = np.full(len(used), np.nan) if points is None else points[used]
+            estimates[m] = _uncovered(known, self.case[used]) or mean_estimate(
+                known, clusters=self.columns.cluster[used], strata=self.case[used], bounds=(1, 4)
             )
         return estimates
 
@@ -209,15 +204,11 @@ def _rows(figures, use_case, who, values):
             continue
         (cost, yearly, seconds_taken), metrics = of[client], figures.estimates(values, judged)
         unscored = metrics[_counted_by(who, values)].undefined
-        values_of_row = dict(
-            n=len(judged) - unscored, metrics=metrics, unscored=unscored, speed=seconds_taken
-        )
-        values_of_row |= dict(cost_per_1000=cost, cost_band=bands[client], cost_per_year=yearly)
-        values_of_row |= dict(
-            answers=answer_kinds(figures.responses.take(judged)), unchecked=unchecked[client]
-        )
-        values_of_row |= dict(batched=int(figures.responses.batched[answered].sum()))
-        rows.append(_system_row(figures.run, client, use_case, who, **values_of_row))
+        cells = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored, speed=seconds_taken)
+        cells |= dict(cost_per_1000=cost, cost_band=bands[client], cost_per_year=yearly)
+        cells |= dict(answers=answer_kinds(figures.responses.take(judged)), unchecked=unchecked[client])
+        cells |= dict(batched=int(figures.responses.batched[answered].sum()))
+        rows.append(_system_row(figures.run, client, use_case, who, **cells))
     return _ranked(figures, rows, values, by_client)
 
 
@@ -232,10 +223,8 @@ def _unchecked(figures, use_case, who):
     by = [i for i, (m, r) in enumerate(s.names["by"].values) if (m, _name_of(m, r)) == who]
     instructed = (s.row >= 0) & (s.instructions > 0) & np.isin(s.by, by)
     rows = np.flatnonzero(instructed)
-    in_case = (
-        figures.tasks if use_case == OVERALL else figures.tasks & c.responses.where("use_case", use_case)
-    )
-    rows = rows[in_case[s.row[rows]]]
+    tasks = figures.tasks if use_case == OVERALL else figures.tasks & c.responses.where("use_case", use_case)
+    rows = rows[tasks[s.row[rows]]]
     client, counts = c.responses.client[s.row[rows]], {}
     for i, name in enumerate(c.clients):
         at = rows[client == i]
@@ -577,10 +566,10 @@ def _trust_only(figures, profiles):
     for client in figures.columns.clients:
         answers = figures.responses.take(probes & figures.responses.where("client", client))
         unscored = profile_of[client].unscored
-        row_values = dict(n=len(answers) - unscored, unscored=unscored, metrics=unasked, speed=speed(answers))
-        row_values |= dict(answers=answer_kinds(answers), trust=profile_of[client])
-        row_values |= dict(cost_per_1000=cost_per_1000(answers, figures.prices))
-        rows.append(_system_row(figures.run, client, OVERALL, ("auto", "graders"), **row_values))
+        cells = dict(n=len(answers) - unscored, unscored=unscored, metrics=unasked, speed=speed(answers))
+        cells |= dict(answers=answer_kinds(answers), trust=profile_of[client])
+        cells |= dict(cost_per_1000=cost_per_1000(answers, figures.prices))
+        rows.append(_system_row(figures.run, client, OVERALL, ("auto", "graders"), **cells))
     return rows
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #9df648e4

@@ -231,13 +231,9 @@ def _unsigned(d):
     return f"{d.criterion}: " + "; ".join(statements)
 
 # %% ../../nbs/people/03_adjudication.ipynb #c1dad4b3
-def _originals(responses, sample_ids):
+def _originals(responses, ids):
     "Return (sample, client) -> original response, first repeat."
-    wanted = {
-        "sample_id": sample_ids.__contains__,
-        "perturbation": lambda p: not p,
-        "repeat": lambda n: n == 0,
-    }
+    wanted = {"sample_id": ids.__contains__, "perturbation": lambda p: not p, "repeat": lambda n: n == 0}
     return {(r.sample_id, r.client): r for r in pick(responses, wanted)}
 
 

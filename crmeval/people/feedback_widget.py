@@ -17,6 +17,7 @@ from ..layer.links import plain_address
 from ..layer.policy_part import check_text, names_in
 from ..layer.source_links import SourceLink
 from .plan import writable_state
+from .widget import message_widget
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #7da76248
 class FeedbackForm:
@@ -172,29 +173,13 @@ _NO_WIDGET = (
 
 @lru_cache(maxsize=1)
 def _widget_class():
-    try:
-        import anywidget
-        import traitlets
-    except ImportError:
-        raise ImportError(_NO_WIDGET) from None
-
-    class FeedbackWidget(anywidget.AnyWidget):
+    class FeedbackWidget(message_widget(_NO_WIDGET)):
         _esm = data_path("rating", "feedback.js").read_text(encoding="utf-8")
         _css = data_path("rating", "feedback.css").read_text(encoding="utf-8")
-        view = traitlets.Dict().tag(sync=True)
-        draft = traitlets.Dict().tag(sync=True)  # what is being written, for a page that is loaded again
 
         def __init__(self, form, draft):
-            self.form, self.turn = form, 0
-            super().__init__(view=self._turned(form.view()), draft=draft)
-            self.on_msg(self._answer)
-
-        def _answer(self, _, message, buffers):
-            self.view = self._turned(self.form.answer(message))
-
-        def _turned(self, view):
-            self.turn += 1  # makes every state differ, so that the browser receives it
-            return view | {"turn": self.turn}
+            self.form = form
+            super().__init__(form.view(), form.answer, draft)
 
         def close(self):
             self.form.close()

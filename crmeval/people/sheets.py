@@ -453,11 +453,7 @@ _ADDRESS = re.compile(r"\w@\w")  # e-mail address, which other tools use as anno
 
 
 def _listed(row, answers, names, scale=None):
-    metric, (points, fraction, rating_text), rater = (
-        row.text("metric"),
-        _points_of(row, scale),
-        row.text("rater"),
-    )
+    metric, (points, fraction, text), rater = (row.text("metric"), _points_of(row, scale), row.text("rater"))
     metric, rater = _criterion(metric), names.get(rater, rater)
     if not metric or (metric not in CRITERIA and (scale is None or metric == "accuracy")):
         raise row.error("metric", f"{row.cells['metric']!r}, expected one of {', '.join(CRITERIA)}")
@@ -478,7 +474,7 @@ def _listed(row, answers, names, scale=None):
         metric,
         points,
         fraction,
-        label=rating_text,
+        label=text,
         reason=row.text("comment"),
         rater=rater,
         method="manual",

@@ -132,12 +132,8 @@ def check_told(
         for c in made:
             if getattr(c, name, value) != value:
                 raise ValueError(_made_otherwise(c, name, value))
-    takes_settings = any(map(pays, clients)) or any(hasattr(c, name) for c in clients for name in settings)
-    return (
-        []
-        if takes_settings
-        else [_no_effect(name, settings[name]) for name in settings if name != "api_key_env"]
-    )
+    taken = any(map(pays, clients)) or any(hasattr(c, name) for c in clients for name in settings)
+    return [] if taken else [_no_effect(name, settings[name]) for name in settings if name != "api_key_env"]
 
 
 def _made_otherwise(client, name, value):

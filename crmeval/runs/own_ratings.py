@@ -84,18 +84,15 @@ def own_rating_scores(
     for (label, row), sample in zip(rows, samples):
         try:
             cell = None if is_missing(row.get(rating.column)) else row.get(rating.column)
-            rating_value = rating_in(cell, rating.scale, f"{label}, column {rating.column!r}")
+            number = rating_in(cell, rating.scale, f"{label}, column {rating.column!r}")
         except ValueError as e:
             wrong.append(str(e))
             continue
-        if rating_value is not None:
-            fields = {
-                "points": rating.scale.points(rating_value),
-                "fraction": rating.scale.fraction(rating_value),
-            }
+        if number is not None:
+            fields = {"points": rating.scale.points(number), "fraction": rating.scale.fraction(number)}
             fields |= {
-                "label": f"{rating_value:g}",
-                "reason": f"{rating_value:g} on {rating.scale}",
+                "label": f"{number:g}",
+                "reason": f"{number:g} on {rating.scale}",
                 "rater": rating.column,
             }
             keys = {"sample_id": sample.id, "client": rating.system, "use_case": sample.use_case}

@@ -92,14 +92,11 @@ def shared_words(
     text: str,
 ) -> str | None:  # The label; None if no word is shared
     "Return the label whose words overlap most with a text."
-    stems_said, known = (
+    words, known = (
         set(content_words(text)),
         _stems_of(target.scale, tuple(map(tuple, target.labels.values()))),
     )
-    shared = {
-        label: (stems & stems_said) | _inside(plain_label(label), stems_said)
-        for label, stems in known.items()
-    }
+    shared = {label: (stems & words) | _inside(plain_label(label), words) for label, stems in known.items()}
     counts = Counter(s for stems_of in shared.values() for s in stems_of)
 
     def likeness(label):

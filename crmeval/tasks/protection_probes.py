@@ -44,15 +44,9 @@ def protection_prompt(
 
 def _sample(id, kind, prompt, context="", message="", *, cluster=None, record=None, **tags):
     inputs = {"prompt": prompt, "context": context, "message": message}
-    all_tags: dict[str, Any] = {
-        "area": "protection",
-        "kind": kind,
-        "harmless": False,
-        "unsafe": False,
-        **tags,
-    }
+    full: dict[str, Any] = {"area": "protection", "kind": kind, "harmless": False, "unsafe": False, **tags}
     shown = {k: v for k, v in inputs.items() if v}
-    return Sample(id, USE_CASE, shown, cluster=cluster or id, record=record, dataset="crmeval", tags=all_tags)
+    return Sample(id, USE_CASE, shown, cluster=cluster or id, record=record, dataset="crmeval", tags=full)
 
 # %% ../../nbs/tasks/13_protection_probes.ipynb #73d5d479
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ .\-/()]{1,3}(?=\d)")

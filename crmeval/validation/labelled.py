@@ -103,19 +103,15 @@ def _key_facts(download):
 
 def _realsumm_item(row, metric, judge, facts):
     name, unit = _LABELS[metric]
-    votes, response_sentences = _votes(row, name), row["sentences"]
+    votes, lines = _votes(row, name), row["sentences"]
 
     def pick(verdicts):
-        return (
-            _yes(verdicts)
-            if metric == "completeness"
-            else carrying_sentences(verdicts, len(response_sentences))
-        )
+        return _yes(verdicts) if metric == "completeness" else carrying_sentences(verdicts, len(lines))
 
     return Labelled(
-        short_digest(row["doc_id"], row["model"], response_sentences),
+        short_digest(row["doc_id"], row["model"], lines),
         metric,
-        tuple(response_sentences),
+        tuple(lines),
         row["transcript"],
         tuple(facts),
         share(majority(votes)),
@@ -125,7 +121,7 @@ def _realsumm_item(row, metric, judge, facts):
         row["model"],
         row["doc_id"],
         row["source"],
-        {judge: _read(align_request(facts, response_sentences), row["llm_output"], pick)},
+        {judge: _read(align_request(facts, lines), row["llm_output"], pick)},
     )
 
 

@@ -205,8 +205,8 @@ def _embedded_part(name, items, options, left_out, within):
     "Return (rows as in `answered_alike`, lines) of the embedded judge: left out, then cross-validated."
     if not _has_learned(name, left_out):
         return items, _left_out_lines(name, items, EmbeddedJudge(), options)
-    without, within_answers = LeftOut(left_out.answers), HeldOut(within.answers)
-    answered = _ask_kept(items, [without, within_answers])
+    without, inside = LeftOut(left_out.answers), HeldOut(within.answers)
+    answered = _ask_kept(items, [without, inside])
     family = data_family(LABELLED[name].source)
     if (
         left_out.answers
@@ -216,7 +216,7 @@ def _embedded_part(name, items, options, left_out, within):
         return items, _left_out_lines(name, items, EmbeddedJudge(without=family), options)
     items, answered = _answered(items, answered, without)
     lines = _stored_line(name, answered, left_out, without, options, "left out")
-    return items, lines + _stored_line(name, answered, within, within_answers, options, "cross-validated")
+    return items, lines + _stored_line(name, answered, within, inside, options, "cross-validated")
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #223ef258
 def metric_answers(
