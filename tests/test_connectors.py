@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 
 from crmeval.connect import api, rest_calls
 from crmeval.connect.connector_files import moment_of, read_connector
@@ -338,6 +338,7 @@ def test_a_file_that_lacks_something_is_told_before_anything_is_asked(tmp_path, 
             read_connector(source)
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)),
     st.integers(0, 12),

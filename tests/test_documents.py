@@ -11,7 +11,7 @@ from email.mime.text import MIMEText
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 
 from crmeval.connect.document import ASSUMED, Document, DocumentLimits, NotReadable, Unread, decoded
 from crmeval.connect.documents import DOCUMENT_KINDS, Found, document_row, find_documents, read_documents
@@ -51,6 +51,7 @@ def ill_files():
         ),
         "many.docx": (many, "holds 60 files, more than 50"),
         "half.docx": (good[: len(good) // 2], "is broken"),
+        "before.docx": (good[:-6] + b"\xff\xff\xff" + good[-3:], "is broken"),  # a part before the first byte
         "renamed.docx": (b"%PDF-1.4", "is broken"),
         "old.docx": (b"\xd0\xcf\x11\xe0" + bytes(600), "before 2007"),
         "half.pdf": (b"%PDF-1.7\n1 0 obj\n<<", "is broken"),
@@ -238,6 +239,7 @@ def test_warnings_of_a_package_stand_in_the_record_and_not_on_standard_error(tmp
 WORDS = st.text("abcdefgh", min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["plain", "html", "calendar"]), WORDS), min_size=1, max_size=6))
 def test_every_part_that_a_mail_shows_is_read_and_of_alternatives_one(parts):
     mail = MIMEMultipart("mixed")
@@ -257,6 +259,7 @@ def test_every_part_that_a_mail_shows_is_read_and_of_alternatives_one(parts):
     assert read.fields["attachments"] == ["an older mail"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["Ann", "Bo Li", "Zoë"]), WORDS), min_size=1, max_size=6))
 @pytest.mark.parametrize("form", ["one cue, closed", "one cue, open", "a cue each", "names in the text"])
 def test_each_word_of_a_transcript_stays_with_who_said_it(form, turns):
@@ -315,6 +318,7 @@ def test_word_shows_what_a_person_sees_of_it(kinds, in_table):
     assert read.sections[0].text.split() == ["form", "begin", *shown]
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=4))
 @pytest.mark.parametrize("form", ["flow", "quoted", "block"])
 def test_a_list_in_the_head_of_a_page_is_a_list(form, names):

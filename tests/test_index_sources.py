@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 
 from crmeval.cli.app import main
 from crmeval.connect.sources import Source
@@ -132,6 +132,7 @@ def test_a_long_question_is_read_to_its_end():
     )
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.lists(st.text(max_size=30), max_size=3), st.floats(0, 1))
 def test_a_question_has_a_direction_whatever_is_said(text, before, weight):
     class Any(Letters):

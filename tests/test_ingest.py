@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 
 pytest.importorskip("duckdb", reason="the extra connect is not installed")
 pytest.importorskip("pyarrow", reason="the extra connect is not installed")
@@ -495,6 +495,7 @@ def test_a_lag_holds_for_times_that_are_text(tmp_path, late):
     assert text_cursor(tmp_path, ["2024-03-31T10:00:00Z"], [late], lag="2m") == (["", ""], 2)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["false", "no", "n", "0", "f", "none", "null", "off"]), st.data())
 def test_no_way_to_write_no_deletes_a_row(word, data):
     pa = pytest.importorskip("pyarrow")

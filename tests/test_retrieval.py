@@ -6,7 +6,7 @@ import math
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from sklearn.metrics import f1_score, ndcg_score, precision_score, recall_score, roc_auc_score
 
 from crmeval import acitation_precision, acitation_recall, citation_precision, citation_recall
@@ -61,6 +61,7 @@ def test_figures_are_those_of_a_sheet_of_paper(figure):
         assert figure(RANKING, RELEVANT, k) == pytest.approx(value, abs=1e-5), k
 
 
+@settings(deadline=None)
 @given(st.permutations(IDS), st.lists(st.integers(0, 3), min_size=12, max_size=12), places)
 def test_ndcg_is_that_of_scikit_learn(order, worths, k):
     gains = dict(zip(IDS, worths))
@@ -72,6 +73,7 @@ def test_ndcg_is_that_of_scikit_learn(order, worths, k):
     assert ours == pytest.approx(ndcg_score([worths], [[scores[i] for i in IDS]], k=k))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 3), min_size=12, max_size=12),
     st.lists(st.integers(0, 2), min_size=12, max_size=12),
@@ -86,12 +88,14 @@ def test_ties_are_those_of_scikit_learn(worths, scores, k):
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places)
 def test_every_figure_is_a_share(figure, ranking, relevant, k):
     assert 0 <= figure(ranking, relevant, k) <= 1
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places, st.randoms())
 def test_what_lies_below_k_changes_nothing(figure, ranking, relevant, k, rng):
     top = without_doubles(ranking)
@@ -105,6 +109,7 @@ def test_what_lies_below_k_changes_nothing(figure, ranking, relevant, k, rng):
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places, st.randoms())
 def test_irrelevant_ones_may_change_places(figure, ranking, relevant, k, rng):
     top = without_doubles(ranking)
@@ -115,12 +120,14 @@ def test_irrelevant_ones_may_change_places(figure, ranking, relevant, k, rng):
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places)
 def test_a_relevant_one_on_top_never_lowers(figure, ranking, relevant, k):
     best = sorted(relevant)[0]
     assert figure([best, *ranking], relevant, k) >= figure(ranking, relevant, k) - 1e-12
 
 
+@settings(deadline=None)
 @given(rankings, graded, places)
 def test_the_most_worthy_one_on_top_never_lowers_ndcg(ranking, relevant, k):
     best = max(relevant, key=lambda i: relevant[i])
@@ -130,12 +137,14 @@ def test_the_most_worthy_one_on_top_never_lowers_ndcg(ranking, relevant, k):
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places)
 def test_doubles_count_once(figure, ranking, relevant, k):
     doubled = [i for i in ranking for _ in range(3)]
     assert figure(doubled, relevant, k) == figure(ranking, relevant, k)
 
 
+@settings(deadline=None)
 @given(rankings, some, places)
 def test_recall_and_hits_never_fall_with_k(ranking, relevant, k):
     for figure in (recall_at_k, hit_at_k, reciprocal_rank):

@@ -13,13 +13,13 @@ import re
 import threading
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from .document import DocumentLimits, NotReadable, Section, checked_text
 from .plain_documents import Contents, text_of_sections
 from ..core.package_data import needs_extra
+from ..core.whole_file import BROKEN_ZIP
 
 # %% ../../nbs/connect/22_office_documents.ipynb #cf758239
 def check_zip(
@@ -32,7 +32,9 @@ def check_zip(
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_members(archive, limits, needed)
             _check_inflated(archive, limits)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+    except NotReadable:
+        raise
+    except (*BROKEN_ZIP, ValueError) as error:
         raise NotReadable(f"is broken: {error or type(error).__name__}"[:200]) from None
 
 

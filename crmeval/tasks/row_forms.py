@@ -15,13 +15,13 @@ import re
 import sys
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..core.package_data import needs_extra
+from ..core.whole_file import BROKEN_ZIP
 from .tables import file_text, take_note
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #c33d4b42
@@ -388,8 +388,7 @@ def unzipped(
                     raise ValueError(f"{path} holds no {member!r}; it holds {', '.join(names[:10])}")
                 taken = names if member is None else [member]
                 archive.extractall(into, taken)
-        # RuntimeError: encrypted; NotImplementedError: an unknown method; the rest: damaged
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as e:
+        except (*BROKEN_ZIP, RuntimeError) as e:  # RuntimeError: encrypted
             raise ValueError(f"{path} cannot be unpacked: {e or type(e).__name__}") from None
         try:
             yield Path(into, taken[0]) if len(taken) == 1 else Path(into)

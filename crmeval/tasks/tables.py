@@ -25,6 +25,7 @@ from pathlib import Path
 
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
+from ..core.whole_file import BROKEN_ZIP
 from .public import csv_delimiter
 
 # %% ../../nbs/tasks/03_tables.ipynb #f63f5340
@@ -335,6 +336,20 @@ def workbook_rows(
     results: bool = True,  # True: results of formulas; False: the formulas
 ) -> list[list]:  # Rows of cells
     "Read one sheet of a workbook; needs openpyxl, which the extra `rating` installs."
+    with _damage_as_error(path):
+        return _rows_of_workbook(path, sheet, must_exist, results)
+
+
+@contextlib.contextmanager
+def _damage_as_error(path):
+    "Raise `ValueError` for a damaged workbook: its archive, or the XML of a part."
+    try:
+        yield
+    except (*BROKEN_ZIP, SyntaxError, KeyError) as e:
+        raise ValueError(f"{path.name} cannot be read as XLSX: {e or type(e).__name__}") from None
+
+
+def _rows_of_workbook(path, sheet, must_exist, results):
     _check_unpacked(path)
     merged = _sheets_hold(path, b"<mergeCell ")
     book = _opened(path, read_only=not merged, data_only=results)
@@ -354,12 +369,9 @@ def workbook_rows(
 
 
 def _sheets_hold(path, mark):
-    "Whether the XML of a sheet contains these bytes; False for a file that is not an archive."
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(_holds(archive, n, mark) for n in archive.namelist() if n.startswith("xl/worksheets/"))
-    except (zipfile.BadZipFile, OSError):  # reported when the workbook is opened
-        return False
+    "Whether the XML of a sheet contains these bytes."
+    with zipfile.ZipFile(path) as archive:
+        return any(_holds(archive, n, mark) for n in archive.namelist() if n.startswith("xl/worksheets/"))
 
 
 def _holds(archive, name, mark):
@@ -377,11 +389,8 @@ _MOST_UNPACKED = 1 << 30  # Bytes of all parts; a million rows of ten short cell
 
 def _check_unpacked(path):
     "Raise `ValueError` for a zip bomb; the archive's directory is enough, as no more than it states is read."
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(part.file_size for part in archive.infolist())
-    except (zipfile.BadZipFile, OSError):  # reported when the workbook is opened
-        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(part.file_size for part in archive.infolist())
     if unpacked > _MOST_UNPACKED:
         most = f"{_MOST_UNPACKED / 1e9:.1f} GB"
         problem = f"{path.name} unpacks to {unpacked / 1e9:.1f} GB"
@@ -389,7 +398,7 @@ def _check_unpacked(path):
 
 
 def _opened(path, **options):
-    "Open a workbook; any failure raises `ValueError`."
+    "Open a workbook; openpyxl raises `TypeError` for an attribute that it does not know."
     try:
         import openpyxl
         from openpyxl.utils.exceptions import InvalidFileException
@@ -397,7 +406,7 @@ def _opened(path, **options):
         raise ValueError("XLSX needs openpyxl: install crmeval[rating], or use a .csv file") from None
     try:
         return openpyxl.load_workbook(path, **options)
-    except (zipfile.BadZipFile, KeyError, ValueError, InvalidFileException) as e:
+    except (ValueError, TypeError, InvalidFileException) as e:
         raise ValueError(f"{path.name} cannot be read as XLSX: {e}") from None
 
 
@@ -409,6 +418,8 @@ def _chosen_sheet(book, wanted, name):
     if wanted in book.sheetnames:
         return book[wanted], _sheet_rows(book, book[wanted])
     sizes = [(sheet, *_table_size(sheet)) for sheet in book.worksheets]
+    if not sizes:
+        raise ValueError(f"{name} has no sheet with cells")
     tables = [(sheet, n, width) for sheet, n, width in sizes if n > 1] or sizes[:1]
     shown = [t for t in tables if t[0].sheet_state == "visible"] or tables
     chosen = next((t for t in shown if t[2] > 1), shown[0])[0]
