@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 
 from crmeval.connect import api, rest_calls
 from crmeval.connect.connector_files import moment_of, read_connector

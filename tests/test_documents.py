@@ -11,7 +11,7 @@ from email.mime.text import MIMEText
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 
 from crmeval.connect.document import ASSUMED, Document, DocumentLimits, NotReadable, Unread, decoded
 from crmeval.connect.documents import DOCUMENT_KINDS, Found, document_row, find_documents, read_documents

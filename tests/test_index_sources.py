@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 
 from crmeval.cli.app import main
 from crmeval.connect.sources import Source

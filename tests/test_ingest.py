@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 
 pytest.importorskip("duckdb", reason="the extra connect is not installed")
 pytest.importorskip("pyarrow", reason="the extra connect is not installed")

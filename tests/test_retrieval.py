@@ -6,7 +6,7 @@ import math
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 from sklearn.metrics import f1_score, ndcg_score, precision_score, recall_score, roc_auc_score
 
 from crmeval import acitation_precision, acitation_recall, citation_precision, citation_recall
