@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
-           'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
-           'new_file', 'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence',
-           'silence_if_full', 'on_terminal', 'print_heard', 'Output']
+           'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'new_file',
+           'table_path', 'told_settings', 'named_judge', 'in_words', 'silence', 'silence_if_full', 'on_terminal',
+           'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
 import contextlib
@@ -282,7 +282,7 @@ def prices_of(
     return prices
 
 
-def numbers_of(
+def _numbers_of(
     lines: Sequence[str],  # Each N or NAME=N
     word: str,  # Option, for the message
     every: str = "*",  # Name for a number without one
@@ -336,7 +336,7 @@ def told_settings(
     if "prices" in settings_given:
         settings_given["prices"] = prices_of(settings_given["prices"])
     for name in [n for n in settings_given if settings()[n].single]:
-        settings_given[name] = numbers_of(settings_given[name], word_of(name), settings()[name].single)
+        settings_given[name] = _numbers_of(settings_given[name], word_of(name), settings()[name].single)
     if "areas" in settings_given:
         settings_given["areas"] = [
             a.strip() for line in settings_given["areas"] for a in line.split(",") if a.strip()
@@ -365,14 +365,14 @@ def in_words():
         raise ValueError(f"{word_of(e.name)} is {got}, expected {expected}") from None
 
 # %% ../../nbs/cli/00_words.ipynb #d6d1f2f4
-def plain_data(value):
+def _plain_data(value):
     "Convert records, paths and numpy numbers to JSON data; NaN and infinity become null."
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: _plain_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(k): plain_data(v) for k, v in value.items()}
+        return {str(k): _plain_data(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain_data(v) for v in value]
+        return [_plain_data(v) for v in value]
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -380,7 +380,7 @@ def plain_data(value):
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     number = getattr(value, "item", None)  # numpy scalars
-    return plain_data(number()) if callable(number) else str(value)
+    return _plain_data(number()) if callable(number) else str(value)
 
 
 def silence(
@@ -445,7 +445,7 @@ class Output:
 
     def know(self, **data) -> None:
         "Add data to the document only."
-        self.document.update((name, plain_data(value)) for name, value in data.items())
+        self.document.update((name, _plain_data(value)) for name, value in data.items())
 
     def say(self, text: object = "", **data) -> None:
         "Print a text; the data are added to the document."

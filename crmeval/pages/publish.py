@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RECORD', 'VERSION', 'apart', 'changes_since', 'read_editions', 'edition_files', 'editions_parts', 'feed_xml',
-           'robots_txt', 'sitemap_xml', 'Published', 'write_edition', 'publish']
+           'Published', 'write_edition', 'publish']
 
 # %% ../../nbs/pages/22_publish.ipynb #fac77b3c
 import hashlib
@@ -234,7 +234,7 @@ def _add_entry(feed, entry, before, site, address):
     _add(made, "content", " ".join(changes_since(before, entry)), type="text")
 
 # %% ../../nbs/pages/22_publish.ipynb #fd9735fc
-def robots_txt(settings: SiteSettings) -> str:
+def _robots_txt(settings: SiteSettings) -> str:
     "Return the rules for search engines."
     if settings.robots == "none":
         return "User-agent: *\nDisallow: /\n"
@@ -242,7 +242,7 @@ def robots_txt(settings: SiteSettings) -> str:
     return f"User-agent: *\nAllow: /\n{place}"
 
 
-def sitemap_xml(
+def _sitemap_xml(
     entries: Sequence[Mapping],  # Editions from `editions.json`
     settings: SiteSettings,  # Must have an address
 ) -> str:
@@ -346,9 +346,9 @@ def _write_root(out, record, settings, edition, is_newest, card):
         write_page(out / "social.png", card)
     write_page(out / "editions.html", _editions_page(entries, settings, newest))
     write_page(out / "feed.xml", feed_xml(record, settings))
-    write_page(out / "robots.txt", robots_txt(settings))
+    write_page(out / "robots.txt", _robots_txt(settings))
     if settings.address and settings.robots == "all":
-        write_page(out / "sitemap.xml", sitemap_xml(entries, settings))
+        write_page(out / "sitemap.xml", _sitemap_xml(entries, settings))
     else:
         (out / "sitemap.xml").unlink(missing_ok=True)
     write_page(out / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['SourceFile', 'Source', 'sources', 'get_source', 'csv_delimiter', 'parse', 'content_digest', 'verified',
-           'DataUnavailable', 'cache_dir', 'source_folders', 'find_file', 'how_to_get', 'fetch_file',
-           'read_source_file', 'load_rows']
+           'DataUnavailable', 'cache_dir', 'find_file', 'how_to_get', 'read_source_file', 'load_rows']
 
 # %% ../../nbs/tasks/01_public.ipynb #15c74fe8
 import csv
@@ -172,7 +171,7 @@ def cache_dir() -> Path:  # $CRMEVAL_CACHE, else $XDG_CACHE_HOME/crmeval, else ~
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crmeval"
 
 
-def source_folders(
+def _source_folders(
     source: Source,
 ) -> list[Path]:  # In search order
     "Return the folders in which a source is looked up."
@@ -185,7 +184,7 @@ def find_file(
     path: str,  # Registered path of a file
 ) -> Path | None:  # The file, plain or with '.gz'; None: not found
     "Return the path of a file in the source's folders."
-    for folder in source_folders(source):
+    for folder in _source_folders(source):
         for candidate in (folder / path, folder / (path + ".gz")):
             if candidate.is_file():
                 return candidate
@@ -204,7 +203,7 @@ def how_to_get(
     return f"{first}Get it from {where} ({source.licence}) and put {files} into {folders}"
 
 # %% ../../nbs/tasks/01_public.ipynb #664a09cd
-def fetch_file(
+def _fetch_file(
     source: Source,
     file: SourceFile,
     timeout_s: float = 60,  # Timeout in seconds without a response
@@ -263,7 +262,7 @@ def read_source_file(
     file, local = source.files[path], find_file(source, path)
     if local is None and not download:
         raise DataUnavailable(f"{source.name}: {path} is not here. {how_to_get(source)}")
-    local = local or fetch_file(source, file, timeout_s)
+    local = local or _fetch_file(source, file, timeout_s)
     return verified(source, file, _uncompressed(source, local), str(local))
 
 
