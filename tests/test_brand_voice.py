@@ -129,7 +129,7 @@ def test_rules_that_nobody_checked_are_counted():
 
 def test_judged_rules_are_asked_once_and_count():
     class Reader:
-        name, style, calls = "reader", "rubric", 0
+        name, style, asked = "reader", "rubric", 0
 
         def followed(self, instructions, *, response):
             self.asked += 1
