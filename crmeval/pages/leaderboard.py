@@ -18,7 +18,7 @@ import numpy as np
 from ..core.raters import people_points
 from ..core.show import html_table, interval, number, per_cent, points, rank, seconds, text_table, usd
 from ..core.stats import Estimate, mean_estimate, rank_intervals
-from ..core.views import Printed, judge_in_words
+from ..core.views import Printed, RecordView, judge_in_words, prints_itself
 from ..metrics.accuracy import CRITERIA
 from ..metrics.asked_metrics import ONLY
 from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, costs_usd, find_price
@@ -456,10 +456,8 @@ def _cost_cell(row):
     return usd(row.cost_per_1000) + band + (" (batch)" if row.batched else "")
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #00ea0ae9
-def _beside_head(
-    metric: str,  # From `beside_metrics`
-) -> str:  # Such as '+ fluent'
-    "Return the head of a column that is not part of accuracy; the plus sign marks it."
+def _beside_head(metric):
+    "Return the head of a column that is not part of accuracy, such as '+ fluent'."
     return f"+ {get_criterion(metric).short}"
 
 
@@ -485,19 +483,20 @@ def _cells(row, kinds=(), unchecked=False):
     cells |= {short: points(row.metrics[m]) for m, short in _SHORT_CRITERIA.items() if _has_column(row, m)}
     cells |= {_beside_head(m): points(row.metrics[m]) for m in row.metrics if m not in METRICS}
     cells = _with_unchecked(cells, row) if unchecked else cells
-    return (
-        cells
-        | _trust_cells(row.trust)
-        | _protection_cells(row.protection)
-        | {
-            "n": f"{row.n}",
-            "unscored": f"{row.unscored}",
-            **{kind: f"{row.answers.get(kind, 0)}" for kind in kinds},
-            "USD/1,000": _cost_cell(row),
-            "mean s": seconds(row.speed.mean_s),
-            "p95 s": seconds(row.speed.p95_s),
-        }
-    )
+    cells |= _trust_cells(row.trust) | _protection_cells(row.protection)
+    cells |= {"n": f"{row.n}", "unscored": f"{row.unscored}"}
+    cells |= {kind: f"{row.answers.get(kind, 0)}" for kind in kinds}
+    times = {"mean s": seconds(row.speed.mean_s), "p95 s": seconds(row.speed.p95_s)}
+    return cells | {"USD/1,000": _cost_cell(row), **times}
+
+
+def _row_view(row):
+    cells = _cells(row)
+    figure = f"accuracy {cells.pop('accuracy')} ({cells.pop('95 % interval')})"
+    return RecordView("Row", f"{cells.pop('system')}, {cells.pop('use case')}", figure, facts=cells)
+
+
+prints_itself(Row, _row_view)
 
 
 def _has_column(row, metric):

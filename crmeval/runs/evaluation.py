@@ -298,30 +298,11 @@ def prepare_run(
         idle = _check_told(plan, clients)
         check_work(samples, clients, concurrency=plan.concurrency, repeats=plan.repeats, retries=plan.retries)
         traffic = traffic_for(plan, clients, judge)
-        folder = (
-            Path(plan.out).expanduser()
-            if plan.out is not None
-            else default_folder(samples, clients, judge, plan)
-        )
-        check_folder(folder)
-        if not plan.fresh:
-            check_texts(folder, plan.no_texts)
-        if plan.add:
-            check_added(folder, samples)
-        manifest = manifest_of(
-            samples,
-            clients,
-            judge,
-            plan=plain_without_keys(plain_plan(plan)),
-            areas=list(areas),
-            without_twin=without,
-            **{
-                k: getattr(plan, k) for k in ("metrics", "seed", "repeats", "concurrency", "limit", "retries")
-            },
-            budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if traffic.budget else None,
-            more={"command": plan_command(plan), "data": data_told(plan.data)},
-            **({"packages": {}, "git_revision": None} if in_haste else {}),
-        )
+        folder = _checked_folder(plan, samples, clients, judge)
+        kept = _plan_fields(plan, traffic.budget is not None)
+        late = {"packages": {}, "git_revision": None} if in_haste else {}
+        found = {"areas": list(areas), "without_twin": without}
+        manifest = manifest_of(samples, clients, judge, **kept, **found, **late)
         if plan.no_texts:
             bare_manifest(manifest)
         manifest.warnings += files.notes + idle + _check_recorded(clients, samples, plan)
@@ -330,6 +311,26 @@ def prepare_run(
     since = judge_usage(judge)
     more = {"own_use_cases": own, "told": tagged}
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, **more)
+
+
+def _checked_folder(plan, samples, clients, judge):
+    "Return the folder of a run; raise `ValueError` if the run cannot be written there."
+    own = Path(plan.out).expanduser() if plan.out is not None else None
+    folder = own or default_folder(samples, clients, judge, plan)
+    check_folder(folder)
+    if not plan.fresh:
+        check_texts(folder, plan.no_texts)
+    if plan.add:
+        check_added(folder, samples)
+    return folder
+
+
+def _plan_fields(plan, has_budget):
+    "Return the fields of a manifest that repeat the plan."
+    same = {k: getattr(plan, k) for k in ("metrics", "seed", "repeats", "concurrency", "limit", "retries")}
+    budget = {"max_calls": plan.max_calls, "max_usd": plan.max_usd} if has_budget else None
+    more = {"command": plan_command(plan), "data": data_told(plan.data)}
+    return {**same, "plan": plain_without_keys(plain_plan(plan)), "budget": budget, "more": more}
 
 # %% ../../nbs/runs/09_evaluation.ipynb #ded3eb51
 def scorer_key_of(
