@@ -153,6 +153,19 @@ def row(doc, system, package, inside, work):
     )
 
 
+async def scored(ask, first, n, concurrency):
+    "Answer and judge n samples by `ask(model, prompt)`; return the number of scores."
+
+    async def generate(i):
+        return await ask("generator", task(i))
+
+    async def judge(i, answer):
+        return json.loads(await ask("judge", judge_prompt(i, answer)))["score"]
+
+    rows = await pipelined(range(first, first + n), concurrency, generate, judge)
+    return sum(score is not None for _, score in rows)
+
+
 async def pipelined(numbers, concurrency, generate, judge):
     "Call `generate(i)`, then `judge(i, answer)`, each with its own limit; return [(answer, judgement)]."
     generations, judgements = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
