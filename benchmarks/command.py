@@ -74,9 +74,9 @@ def timed(words, marks=()):
 
 
 def bare(url, args):
-    found = timed([sys.executable, "-c", BARE, url, str(args.samples), str(args.concurrency)])
-    assert found["said"].strip() == str(args.samples), found["said"]
-    return found
+    figures = timed([sys.executable, "-c", BARE, url, str(args.samples), str(args.concurrency)])
+    assert figures["said"].strip() == str(args.samples), figures["said"]
+    return figures
 
 
 def whole(url, args, data, folder):
@@ -86,9 +86,9 @@ def whole(url, args, data, folder):
     words += ["--judge", "openai:judge", "--judge-base-url", url, "--judge-style", "rubric"]
     words += ["--out", str(folder)]
     marks = [("run", " x 1 system"), ("table", "openai:generator  "), ("report", "report: ")]
-    found = timed([sys.executable, "-m", "crmeval", *words], marks)
-    assert "not scored" not in found["said"], found["said"]
-    return found
+    figures = timed([sys.executable, "-m", "crmeval", *words], marks)
+    assert "not scored" not in figures["said"], figures["said"]
+    return figures
 
 
 def _middle(runs, field, digits=2):

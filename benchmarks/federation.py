@@ -210,9 +210,9 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
     args = parser.parse_args()
-    found = measured(args.rows)
+    figures = measured(args.rows)
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "duckdb": version("duckdb")}
-    text = json.dumps({"machine": machine, **found}, indent=1)
+    text = json.dumps({"machine": machine, **figures}, indent=1)
     print(text)
     if args.write:
         RESULTS.write_text(text + "\n")

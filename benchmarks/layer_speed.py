@@ -187,10 +187,10 @@ def main():
     )
     p.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
     args = p.parse_args()
-    found = asyncio.run(figures(args.count, args.presidio))
-    print(json.dumps(found, indent=1))
+    result = asyncio.run(figures(args.count, args.presidio))
+    print(json.dumps(result, indent=1))
     if args.write:
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

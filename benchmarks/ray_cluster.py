@@ -117,15 +117,15 @@ class Trial:
 
     def workers(self):
         "Return the processes that have a shard's journal open."
-        found = set()
+        distinct = set()
         for fd in Path("/proc").glob("[0-9]*/fd/*"):
             try:
                 at = os.readlink(fd)
             except OSError:
                 continue
             if at.startswith(f"{self.out}/shards") and "journal" in at:
-                found.add(int(fd.parts[2]))
-        return sorted(found)
+                distinct.add(int(fd.parts[2]))
+        return sorted(distinct)
 
     def kill_worker(self):
         while not (found := self.workers()):

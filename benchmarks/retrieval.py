@@ -336,9 +336,9 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in args.sets:
-            found = measured(name, args, folder)
+            figures = measured(name, args, folder)
             if args.write:
-                keep(name, found, args.only)
+                keep(name, figures, args.only)
 
 
 def keep(name, found, only):

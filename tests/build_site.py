@@ -221,10 +221,10 @@ def without_html(output, boxes):
 
 def shown_doc(source, module):
     "Return the outputs of a cell that calls `show_doc`; None for other cells."
-    found = re.search(r"^show_doc\(([\w.]+)\)", source, re.M)
-    if not found:
+    match = re.search(r"^show_doc\(([\w.]+)\)", source, re.M)
+    if not match:
         return None
-    data = {"text/markdown": documented(found[1], module)}
+    data = {"text/markdown": documented(match[1], module)}
     return [{"output_type": "display_data", "metadata": {}, "data": data}]
 
 

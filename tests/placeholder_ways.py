@@ -635,8 +635,8 @@ def _accepted(row, form, other=None):
 def slots_of(text, context):
     "Return the text in each place of a context; None if the context's own words have changed."
     pieces = re.split(r"\{\d\}", context)
-    found = re.fullmatch("(.*?)".join(map(re.escape, pieces)), text, re.DOTALL)
-    return found and found.groups()
+    match = re.fullmatch("(.*?)".join(map(re.escape, pieces)), text, re.DOTALL)
+    return match and match.groups()
 
 
 _PEOPLE_ONLY = re.compile(

@@ -375,14 +375,14 @@ def test_two_raters_and_an_adjudicator_are_not_three_opinions(done, tmp_path):
     )
     assert {s.points for s in with_three.scores if s.rater == "ann"} == {4}, "the original ratings are kept"
 
-    found = run_agreement(with_three, n_resamples=20)
-    human = {(m.client, m.metric): m.mean.human_only.value for m in found.means}
+    agreed = run_agreement(with_three, n_resamples=20)
+    human = {(m.client, m.metric): m.mean.human_only.value for m in agreed.means}
     assert (
         human["baseline:lead", "factuality"] == 1.0
         and human["baseline:lead", "accuracy"] == 2.5
         and human["baseline:reference", "accuracy"] == 3.0
     )
-    alpha = {r.metric: r.figures["people_alpha"] for r in found.table}
+    alpha = {r.metric: r.figures["people_alpha"] for r in agreed.table}
     again = {r.metric: r.figures["people_alpha"] for r in run_agreement(with_two, n_resamples=20).table}
     assert alpha["factuality"].value == again["factuality"].value, (
         "agreement is between the raters and leaves out the adjudicator"

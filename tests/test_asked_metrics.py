@@ -49,9 +49,9 @@ def own():
 
 def test_accuracy_is_the_same_to_the_digit(plain, own, tmp_path):
     done = run(REPLIES, **RUN, metrics=["fluency,coherence", "thanks"], out=tmp_path / "r")
-    found = by_metric(done)
-    assert list(found) == [*SCORED_BY, "fluency", "coherence", "thanks", "accuracy"]
-    assert {m: found[m] for m in by_metric(plain)} == by_metric(plain)
+    scores = by_metric(done)
+    assert list(scores) == [*SCORED_BY, "fluency", "coherence", "thanks", "accuracy"]
+    assert {m: scores[m] for m in by_metric(plain)} == by_metric(plain)
     was, now = ({r.client: r for r in leaderboard(x)} for x in (plain, done))
     assert {c: (r.rank, r.metrics["accuracy"]) for c, r in was.items()} == {
         c: (r.rank, r.metrics["accuracy"]) for c, r in now.items()
@@ -152,12 +152,12 @@ def test_stored_answers_are_scored_on_more(plain, tmp_path, capsys):
     assert not main(["score", str(folder), "--metric", "coherence", "--no-progress"])
     printed = capsys.readouterr().out
     assert "+ coherent" in printed and "+ beside accuracy, no part of it: coherence" in printed
-    found = by_metric(open_run(folder))
+    scores = by_metric(open_run(folder))
     assert (
-        set(found) == {*by_metric(plain), "coherence"} and found["accuracy"] == by_metric(plain)["accuracy"]
+        set(scores) == {*by_metric(plain), "coherence"} and scores["accuracy"] == by_metric(plain)["accuracy"]
     )
     assert not main(["score", str(folder), "--metric", "only:fluency", "--no-progress"])
-    assert set(by_metric(open_run(folder))) == {*found, "fluency"}
+    assert set(by_metric(open_run(folder))) == {*scores, "fluency"}
 
 
 def test_a_table_of_answers(tmp_path, capsys):
@@ -169,9 +169,9 @@ def test_a_table_of_answers(tmp_path, capsys):
         ]
         csv.writer(f).writerows([("conversation", "model"), *rows])
     options = {"use_case": "service_live_chat_summary", "out": tmp_path / "r", "progress": False}
-    found = score_file(path, ["model"], metrics=["only:fluency"], **options)
-    assert [set(r) - {"conversation", "model"} for r in found.rows][0] >= {"model: fluency"}
-    assert found.rows[0]["model: fluency"] < found.rows[1]["model: fluency"]
+    scored = score_file(path, ["model"], metrics=["only:fluency"], **options)
+    assert [set(r) - {"conversation", "model"} for r in scored.rows][0] >= {"model: fluency"}
+    assert scored.rows[0]["model: fluency"] < scored.rows[1]["model: fluency"]
     words = ["score-file", str(path), "--use-case", "service_live_chat_summary", "--responses", "model"]
     assert not main([*words, "--metric", "fluency", "--out", str(tmp_path / "r2"), "--no-progress"])
     assert "+ fluent" in capsys.readouterr().out

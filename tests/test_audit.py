@@ -92,9 +92,9 @@ def test_the_replies_of_llmbar_read_as_upstream_read_them_but_for_one_evaluator(
 @needs("llmbar")
 def test_the_figures_with_intervals_are_the_published_ones():
     _, winners, gold = recorded("Natural", "GPT-4/Vanilla")
-    found = order_swap(*winners, gold)
+    flips = order_swap(*winners, gold)
     assert [
-        found[k].value
+        flips[k].value
         for k in (
             "accuracy",
             "accuracy, swapped",
@@ -103,7 +103,7 @@ def test_the_figures_with_intervals_are_the_published_ones():
             "position agreement",
         )
     ] == pytest.approx([0.95, 0.96, 0.955, 0.93, 0.95])
-    assert all(e.low < e.value < e.high and e.n == 100 for e in found.values())
+    assert all(e.low < e.value < e.high and e.n == 100 for e in flips.values())
 
 
 @needs("pandalm")
@@ -125,12 +125,12 @@ def test_kappas_between_people_are_near_those_published_for_the_whole_set():
 def test_the_noise_of_a_recorded_judge():
     rows = load_rows("prometheus_gpt4_judge", "mt_bench_eval.jsonl", download=False)
     scores = [r["gpt4_score"] for r in rows]
-    found = repeat_noise(scores, clusters=[r["idx"] for r in rows], n_resamples=100)
-    assert found["repeat standard deviation"].value == pytest.approx(
+    noise = repeat_noise(scores, clusters=[r["idx"] for r in rows], n_resamples=100)
+    assert noise["repeat standard deviation"].value == pytest.approx(
         math.sqrt(np.mean(np.var(scores, axis=1, ddof=1)))
     )
-    assert found["changed on repeat"].value == pytest.approx(np.mean([len(set(s)) > 1 for s in scores]))
-    assert 0.8 < found["repeat intraclass correlation"].value < 0.9
+    assert noise["changed on repeat"].value == pytest.approx(np.mean([len(set(s)) > 1 for s in scores]))
+    assert 0.8 < noise["repeat intraclass correlation"].value < 0.9
 
 
 def responses(seed, slope, favour, n=60):

@@ -42,10 +42,10 @@ def test_killed_it_loses_no_record_that_was_acknowledged(tmp_path, acknowledged)
     last = max([last, *map(int, process.stdout.read().split())])
     process.wait()
     with AuditTrail(path, key=KEY) as trail:
-        found = trail.verify()
-        assert found.ok and found.records >= last, str(found)
+        verified = trail.verify()
+        assert verified.ok and verified.records >= last, str(verified)
         assert all(r.private == {"name": "Zoë"} for r in trail.records(kind="step"))
-        assert trail.append("step") == found.records + 1 and trail.verify().ok
+        assert trail.append("step") == verified.records + 1 and trail.verify().ok
 
 
 @settings(max_examples=30, deadline=None)
@@ -239,8 +239,8 @@ def test_keys_that_are_gone_without_anybody_being_forgotten_are_told(tmp_path):
         assert trail.verify().ok  # nobody is left, which is no loss
         trail.append("reply", person="ana", private="b")
         (tmp_path / "t.jsonl.persons").unlink()
-        found = trail.verify()
-        assert not found.ok and "keys of persons" in str(found)
+        verified = trail.verify()
+        assert not verified.ok and "keys of persons" in str(verified)
 
 
 def test_a_disk_that_fills_up_inside_a_key_spoils_no_other_key(tmp_path, monkeypatch):

@@ -444,8 +444,8 @@ def test_the_harness_log_gives_back_each_answer(answers):
     rows = [{"doc_id": i, "doc": {"id": f"s{i}"}, "filtered_resps": a} for i, a in enumerate(answers)]
     with tempfile.TemporaryDirectory() as d:
         path = write_jsonl(rows, Path(d, "samples.jsonl"))
-        found = read_responses(path)
-    assert [(r.sample_id, r.repeat) for r in found] == [
+        responses = read_responses(path)
+    assert [(r.sample_id, r.repeat) for r in responses] == [
         (f"s{i}", k) for i, a in enumerate(answers) for k in range(len(a))
     ]
 

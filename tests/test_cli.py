@@ -185,8 +185,8 @@ def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
         *f"--base-url {server.url} --use-case {CASE} --limit 2 --retries 0 --out r".split(),
         code=1,
     )
-    found = open_run(tmp_path / "r")
-    assert {r.client.split(":")[1]: r.status for r in found.responses} == {
+    stored = open_run(tmp_path / "r")
+    assert {r.client.split(":")[1]: r.status for r in stored.responses} == {
         "good": "ok",
         "empty": "parse_error",
         "refuse": "refused",
@@ -194,7 +194,7 @@ def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
         "cut": "truncated",
         "broken": "api_error",
     }
-    points = {s.client.split(":")[1]: s.points for s in found.scores if s.metric == "accuracy"}
+    points = {s.client.split(":")[1]: s.points for s in stored.scores if s.metric == "accuracy"}
     assert (
         points["empty"] is None
         and points["refuse"] is None

@@ -142,11 +142,11 @@ def test_what_other_tools_call_gives_the_run_s_scores(done, tmp_path, metric):
     for i, text in enumerate(ANSWERS):
         facts = _samples()[i].key_facts
         fields = {"config": {"metric": metric}, "vars": {"source": CHAT, "key_facts": list(facts)}}
-        found = get_assert(text, fields)
+        result = get_assert(text, fields)
         score = by_metric[f"s{i}", metric]
-        assert found["score"] == pytest.approx(score.fraction or 0, abs=1e-4)
-        assert found["pass"] is (score.points is not None and score.points >= 3)
-        assert score.points is not None or "could not be scored" in found["reason"] or text is None
+        assert result["score"] == pytest.approx(score.fraction or 0, abs=1e-4)
+        assert result["pass"] is (score.points is not None and score.points >= 3)
+        assert score.points is not None or "could not be scored" in result["reason"] or text is None
 
 
 def test_the_harness_counts_what_was_not_scored(tmp_path):

@@ -113,13 +113,13 @@ def test_values_of_a_database_are_told_as_a_model_should_read_them(tmp_path):
         "parts": [{"name": "lamp", "n": 2}],
     }
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "t.parquet")
-    found = load_any(
+    samples = load_any(
         catalogue.query("SELECT * FROM lake"),
         use_cases=["service_call_summary"],
         keep=["due", "paid", "gone", "parts"],
     )
-    assert found[0].id == "7"
-    kept = found[0].tags[KEPT]
+    assert samples[0].id == "7"
+    kept = samples[0].tags[KEPT]
     assert kept == {"due": "2026-03-04", "paid": "12.50", "gone": None, "parts": [{"name": "lamp", "n": 2}]}
 
 
@@ -172,10 +172,11 @@ def test_a_folder_of_documents_goes_on_past_those_that_cannot_be_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as z:
         z.writestr("word/document.xml", b"0" * 80_000_000)
     with reading() as reader:
-        found = load_any(tmp_path, use_cases=["service_call_summary"], columns={"transcript": "text"})
-    assert [s.id for s in found] == ["a", "b", "c"]
+        samples = load_any(tmp_path, use_cases=["service_call_summary"], columns={"transcript": "text"})
+    assert [s.id for s in samples] == ["a", "b", "c"]
     assert (
-        "where is my parcel" in found[1].inputs["transcript"] and "alert" not in found[2].inputs["transcript"]
+        "where is my parcel" in samples[1].inputs["transcript"]
+        and "alert" not in samples[2].inputs["transcript"]
     )
     assert any("2 of 5 files were not read" in note and "broken.pdf" in note for note in reader.notes), (
         reader.notes
@@ -211,8 +212,8 @@ def test_a_long_csv_is_never_held_at_once(tmp_path):
         written.writerow(["id", "transcript"])
         written.writerows([f"c{k}", f"{k} {text}"] for k in range(4_000))
     tracemalloc.start()
-    found = stream_file(tmp_path / "big.csv", use_case="service_call_summary", size=500)
-    n = sum(s.inputs["transcript"].startswith(f"{k} Customer") for k, s in enumerate(found))
+    samples = stream_file(tmp_path / "big.csv", use_case="service_call_summary", size=500)
+    n = sum(s.inputs["transcript"].startswith(f"{k} Customer") for k, s in enumerate(samples))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n == 4_000 and peak < n * len(text) / 2, f"{peak:,} bytes"

@@ -46,8 +46,8 @@ def test_seven_domains_have_six_cases_in_two_wordings():
 def test_a_case_is_whole(sample):
     assert set(sample.inputs) == set(use_cases()[sample.use_case].inputs) and render_prompt(sample)
     assert 4 <= len(sample.key_facts) <= 8 and "[[" not in sample.source + sample.reference
-    found = instruction_following(sample.reference, instructions=all_instructions(sample))
-    assert found.points == 4, [e for e in found.evidence if not e["followed"]]
+    score = instruction_following(sample.reference, instructions=all_instructions(sample))
+    assert score.points == 4, [e for e in score.evidence if not e["followed"]]
     assert not missing_values(" ".join(sample.key_facts), sample.source)
     text = json.dumps([dict(sample.inputs), list(sample.key_facts), sample.reference], ensure_ascii=False)
     assert all(RESERVED.search(d) for d in re.findall(r"[\w.+-]+@([\w.-]+\w)", text))
@@ -114,11 +114,11 @@ word = st.text("abcdefghij ", min_size=1, max_size=12).filter(lambda w: w.strip(
 def test_terms_are_found_in_order_without_overlap(names, text):
     glossary = Glossary("any", tuple(Term(n) for n in names))
     try:
-        found = find_terms(f"{text} {names[0]} {text}", glossary=glossary)
+        terms = find_terms(f"{text} {names[0]} {text}", glossary=glossary)
     except ValueError as e:  # two names may be singular and plural of one term
         assert "is listed under" in str(e)
         return
-    assert all(a.end <= b.start for a, b in zip(found, found[1:]))
+    assert all(a.end <= b.start for a, b in zip(terms, terms[1:]))
 
 
 # ---- term precision

@@ -171,10 +171,10 @@ MARKED = [
 
 @pytest.mark.parametrize("text", MARKED)
 def test_thoughts_in_front_of_an_answer_come_off(text):
-    found = split_thoughts(text)
-    assert found.text == ANSWER
-    assert "9999" in found.thoughts and not found.unfinished
-    assert text[found.start :].startswith(ANSWER), "the position where the answer begins"
+    apart = split_thoughts(text)
+    assert apart.text == ANSWER
+    assert "9999" in apart.thoughts and not apart.unfinished
+    assert text[apart.start :].startswith(ANSWER), "the position where the answer begins"
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_thoughts_in_front_of_an_answer_come_off(text):
 )
 @pytest.mark.parametrize("marks", [("<think>", "</think>"), ("", "</think>"), ("[THINK]", "[/THINK]")])
 def test_the_answer_may_be_in_any_language_or_form(answer, marks):
-    found = split_thoughts(f"{marks[0]}\nVielleicht Montag? 9999? もしかして。\n{marks[1]}\n\n{answer}")
-    assert found.text == answer and "9999" in found.thoughts
+    apart = split_thoughts(f"{marks[0]}\nVielleicht Montag? 9999? もしかして。\n{marks[1]}\n\n{answer}")
+    assert apart.text == answer and "9999" in apart.thoughts
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_the_answer_may_be_in_any_language_or_form(answer, marks):
     ],
 )
 def test_an_answer_that_speaks_of_tags_keeps_its_text(text):
-    found = split_thoughts(text)
-    assert (found.text, found.thoughts, found.start) == (text, None, 0)
+    apart = split_thoughts(text)
+    assert (apart.text, apart.thoughts, apart.start) == (text, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -236,13 +236,13 @@ def test_an_answer_that_speaks_of_tags_keeps_its_text(text):
     ["<think>", f"<think>\n{THOUGHT}", f"[THINK]{THOUGHT}", f"<|channel|>analysis<|message|>{THOUGHT}"],
 )
 def test_thoughts_that_were_cut_leave_no_answer(text):
-    found = split_thoughts(text)
-    assert found.text == "" and found.unfinished
+    apart = split_thoughts(text)
+    assert apart.text == "" and apart.unfinished
 
 
 def test_a_block_on_lines_of_its_own_comes_off_behind_a_greeting():
-    found = split_thoughts(f"Good day.\n<think>\n{THOUGHT}\n</think>\n{ANSWER}")
-    assert found.text == f"Good day.\n\n{ANSWER}" and found.thoughts == THOUGHT
+    apart = split_thoughts(f"Good day.\n<think>\n{THOUGHT}\n</think>\n{ANSWER}")
+    assert apart.text == f"Good day.\n\n{ANSWER}" and apart.thoughts == THOUGHT
 
 
 @pytest.mark.parametrize(

@@ -164,9 +164,9 @@ def test_the_sample_ratio_is_a_fair_bet(shares):
 @settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 10**7), min_size=1))
 def test_a_sample_ratio_is_told_for_any_counts(seen):
-    found = sample_ratio(seen, {"a": 0.25, "b": 0.25, "c": 0.5})
-    assert found.p is None if not sum(seen.values()) else 0 <= found.p <= 1
-    assert str(found)
+    ratio = sample_ratio(seen, {"a": 0.25, "b": 0.25, "c": 0.5})
+    assert ratio.p is None if not sum(seen.values()) else 0 <= ratio.p <= 1
+    assert str(ratio)
 
 
 # ---- differences
@@ -197,51 +197,51 @@ OPTIONS = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(experiments(), OPTIONS, st.randoms(use_true_random=False))
 def test_order_form_and_gaps_change_nothing(rows, options, random):
-    found = compare_arms(rows, "y", **options)
+    difference = compare_arms(rows, "y", **options)
     frame = pd.DataFrame(rows)
     order = random.sample(range(len(frame)), len(frame))
     known = frame[frame.y.notna()]
     for again in (frame.iloc[order], frame.to_dict("records"), pa.Table.from_pandas(frame)):
         other = compare_arms(again, "y", **options)
-        assert ends(other) == near(found)
-        assert (other.n, other.undefined) == (found.n, found.undefined)
+        assert ends(other) == near(difference)
+        assert (other.n, other.undefined) == (difference.n, difference.undefined)
     if options["covariate"] is None:  # a covariate's mean also uses the rows without an outcome
         alone = compare_arms(known, "y", **options)
-        assert ends(alone) == near(found) and alone.undefined == 0
-    assert found.n + found.undefined == len(frame) and found.n == len(known)
+        assert ends(alone) == near(difference) and alone.undefined == 0
+    assert difference.n + difference.undefined == len(frame) and difference.n == len(known)
 
 
 @settings(max_examples=60, deadline=None)
 @given(experiments(), OPTIONS, st.floats(0.1, 10), st.floats(-50, 50))
 def test_arms_change_sides_and_units_of_measure_change_nothing_else(rows, options, factor, shift):
     rows = rows | {"y": rows["y"] + 0.25}  # yes/no outcomes have an interval of their own
-    found = compare_arms(rows, "y", **options)
+    difference = compare_arms(rows, "y", **options)
     other = compare_arms(rows, "y", control="new", **options)
-    assert other.value == pytest.approx(-found.value, abs=1e-9)
+    assert other.value == pytest.approx(-difference.value, abs=1e-9)
     moved = compare_arms(rows | {"y": factor * rows["y"] + shift}, "y", **options)
-    assert moved.value == pytest.approx(factor * found.value, rel=1e-6, abs=1e-7)
-    if found.low is not None:
-        assert (other.low, other.high) == (pytest.approx(-found.high), pytest.approx(-found.low))
-        assert moved.low == pytest.approx(factor * found.low, rel=1e-5, abs=1e-6)
-        assert moved.p == pytest.approx(found.p, rel=1e-5, abs=1e-9)
+    assert moved.value == pytest.approx(factor * difference.value, rel=1e-6, abs=1e-7)
+    if difference.low is not None:
+        assert (other.low, other.high) == (pytest.approx(-difference.high), pytest.approx(-difference.low))
+        assert moved.low == pytest.approx(factor * difference.low, rel=1e-5, abs=1e-6)
+        assert moved.p == pytest.approx(difference.p, rel=1e-5, abs=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
 @given(experiments(), OPTIONS)
 def test_p_and_interval_say_the_same(rows, options):
-    found = compare_arms(rows, "y", **options)
-    assert isinstance(found, Estimate)
-    if found.low is None:
-        assert found.p is None and found.reason and found.verdict == "not decided yet"
+    difference = compare_arms(rows, "y", **options)
+    assert isinstance(difference, Estimate)
+    if difference.low is None:
+        assert difference.p is None and difference.reason and difference.verdict == "not decided yet"
         return
-    assert found.low <= found.value <= found.high
+    assert difference.low <= difference.value <= difference.high
     edge = 1 - options["confidence_level"]
-    assert abs(found.p - edge) < 1e-9 or (found.p < edge) == found.decided
+    assert abs(difference.p - edge) < 1e-9 or (difference.p < edge) == difference.decided
     wider = compare_arms(rows, "y", **options | {"confidence_level": 0.995})
-    assert wider.low <= found.low and wider.high >= found.high
+    assert wider.low <= difference.low and wider.high >= difference.high
     if options["method"] == "fixed" and not np.isin(rows["y"][~np.isnan(rows["y"])], (0, 1)).all():
         always = compare_arms(rows, "y", **options | {"method": "sequential"})
-        assert always.low is None or (always.low <= found.low and always.high >= found.high)
+        assert always.low is None or (always.low <= difference.low and always.high >= difference.high)
 
 
 @settings(max_examples=30, deadline=None)
@@ -261,9 +261,9 @@ def test_saying_everything_twice_makes_nothing_surer(rows, times, method):
 @settings(max_examples=30, deadline=None)
 @given(experiments(), st.floats(0.01, 100), st.floats(-100, 100))
 def test_a_covariate_in_another_unit_is_the_same_and_an_empty_one_is_none(rows, factor, shift):
-    found = compare_arms(rows, "y", "fixed", "x")
+    difference = compare_arms(rows, "y", "fixed", "x")
     other = compare_arms(rows | {"x": factor * rows["x"] + shift}, "y", "fixed", "x")
-    assert ends(other) == near(found, 1e-5, 1e-7)
+    assert ends(other) == near(difference, 1e-5, 1e-7)
     constant = compare_arms(rows | {"x": np.full(len(rows["y"]), 3.0)}, "y", "fixed", "x")
     assert constant.value == pytest.approx(compare_arms(rows, "y", "fixed").value)
 
@@ -271,11 +271,11 @@ def test_a_covariate_in_another_unit_is_the_same_and_an_empty_one_is_none(rows, 
 @settings(max_examples=30, deadline=None)
 @given(experiments(), st.integers(1, 30))
 def test_rows_of_other_arms_and_without_an_arm_are_no_part_of_it(rows, more):
-    found = compare_arms(rows, "y", "fixed")
+    difference = compare_arms(rows, "y", "fixed")
     frame = pd.DataFrame(rows)
     others = pd.DataFrame({"arm": ["third", None] * more, "y": 99.0, "x": 0.0, "agent": 0})
     again = compare_arms(pd.concat([frame, others]), "y", "fixed", treatment="new")
-    assert ends(again) == near(found) and again.undefined == found.undefined
+    assert ends(again) == near(difference) and again.undefined == difference.undefined
     assert f"{more} rows without an arm" in again.notes
 
 
@@ -371,16 +371,20 @@ def test_the_sums_are_what_rows_give():
 def test_agents_sums_are_what_rows_give():
     rng = np.random.default_rng(4)
     y, agent = rng.normal(0, 1, 400), np.repeat(np.arange(40), 10)
-    found = compare_arms(table(y, agent < 20, agent=agent), "y", cluster="agent")
+    difference = compare_arms(table(y, agent < 20, agent=agent), "y", cluster="agent")
     sides = []
     for part in (y[:200], y[200:]):
         by = part.reshape(1, 20, 10)
         sides.append((by.sum(2, keepdims=True), (by**2).sum(2, keepdims=True), np.full((1, 20, 1), 10)))
     value, error, df, n = trials.of_agents(*sides)
     low, high, p = always_valid(value, error, n, df=df)
-    assert [found.value, found.low, found.high, found.p, found.effective_n] == pytest.approx(
-        [value.item(), low.item(), high.item(), p.item(), n.item()]
-    )
+    assert [
+        difference.value,
+        difference.low,
+        difference.high,
+        difference.p,
+        difference.effective_n,
+    ] == pytest.approx([value.item(), low.item(), high.item(), p.item(), n.item()])
 
 
 def test_effects_are_found_when_it_was_computed_that_they_would():
@@ -498,8 +502,8 @@ def test_a_policy_s_estimates_hold_the_truth_with_clusters():
         who = np.repeat(np.arange(80), 6)
         a = rng.choice(2, len(who), p=chance)
         reward = rng.gamma(1, 1, 80)[who] * np.array([0.5, 1.0])[a]
-        found = inverse_propensity(reward, chance[a], wanted[a], clusters=who)
-        covered += found.low <= 0.9 <= found.high
+        estimate = inverse_propensity(reward, chance[a], wanted[a], clusters=who)
+        covered += estimate.low <= 0.9 <= estimate.high
     assert covered >= 0.9 * 300
 
 

@@ -121,11 +121,11 @@ def test_ids_and_people_are_not_in_the_samples():
         Feedback(s.id, "edit", "Ana Brandt asks.", f"Ana Brandt wants {s.source[:40]}", user="agent-7")
         for s in samples
     ]
-    found = samples_of_feedback(feedback, samples, by_purpose=False)
-    text = repr([vars(s) for s in found.samples])
-    assert len(found.samples) == 8
+    gathered = samples_of_feedback(feedback, samples, by_purpose=False)
+    text = repr([vars(s) for s in gathered.samples])
+    assert len(gathered.samples) == 8
     assert not any(x in text for x in ("Brandt", "ana@", "agent-7", "reply-of-", "'c1'"))
-    assert found.samples[0].cluster == pseudonym("conversation", samples[0].cluster)
+    assert gathered.samples[0].cluster == pseudonym("conversation", samples[0].cluster)
 
 
 def test_training_and_evaluation_of_one_feedback_share_no_conversation():
@@ -179,13 +179,15 @@ def test_examples_of_any_text_leave_the_prompt_whole():
 def test_kept_and_given_again_are_what_the_edits_say():
     rng, samples = random.Random(11), questions(30, 11)
     feedback = [given(rng, s.id, 1) for s in samples]
-    found = samples_of_feedback(feedback, samples, by_purpose=False)
-    silent = {s.id for s in rng.sample(found.positive, 3)}
-    answers = [Response(s.id, "x", None if s.id in silent else s.reference or "new") for s in found.samples]
-    both = kept_and_again(found.samples, answers)["x"]
+    gathered = samples_of_feedback(feedback, samples, by_purpose=False)
+    silent = {s.id for s in rng.sample(gathered.positive, 3)}
+    answers = [
+        Response(s.id, "x", None if s.id in silent else s.reference or "new") for s in gathered.samples
+    ]
+    both = kept_and_again(gathered.samples, answers)["x"]
     assert both["kept"].value == 1 and both["kept"].undefined == 3
-    assert both["kept"].n == len(found.positive) - 3 and both["given_again"].value == 0
-    assert isinstance(both["kept"], Estimate) and kept_and_again(found.samples, []) == {}
+    assert both["kept"].n == len(gathered.positive) - 3 and both["given_again"].value == 0
+    assert isinstance(both["kept"], Estimate) and kept_and_again(gathered.samples, []) == {}
 
 
 def test_a_week_is_the_iso_week():

@@ -135,8 +135,8 @@ HOSTILE = [
 def test_names_of_the_data_do_nothing():
     ids = [*HOSTILE, *(f"s{i}" for i in range(10))]
     runs = (invented(n, lambda _, of=of: of, ids, HOSTILE[2]) for n, of in (("n|`ew", 2.0), ("old", 3.0)))
-    found = gate(*runs, most=30)
-    xml, page, text = gate_junit(found), gate_markdown(found), str(found)
+    outcome = gate(*runs, most=30)
+    xml, page, text = gate_junit(outcome), gate_markdown(outcome), str(outcome)
     assert len(ElementTree.fromstring(xml.encode("utf-8")).findall(".//failure")) == 1
     for output in (xml, page, text):
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800\ufffe]", output) and len(output) < 20_000
@@ -257,8 +257,8 @@ def test_a_value_past_its_limit_never_looks_like_it(seed):
     mean = sum(levels) / 30
     for near in (1e-2, 1e-3, 1e-5, 1e-7):
         entry = {"metric": "accuracy", "at_least": mean + near}
-        found = gate(made, old, make_gate_policy({"rules": [entry]}))
-        (verdict,) = found.verdicts
+        outcome = gate(made, old, make_gate_policy({"rules": [entry]}))
+        (verdict,) = outcome.verdicts
         assert verdict.verdict == "failed"
         value, limit = re.search(r"value, (\S+), is past the limit of (\S+)$", verdict.reason).groups()
         assert float(value) < float(limit), verdict.reason

@@ -88,13 +88,13 @@ def gate_page(run, folder):
     "Render a summary as a forge does: Markdown in which HTML is allowed."
     from markdown_it import MarkdownIt
 
-    found = gate(run, run, client=run.clients[2], base_client=run.clients[0], most=30)
-    for case in ElementTree.fromstring(gate_junit(found).encode("utf-8")).iter("testcase"):
+    outcome = gate(run, run, client=run.clients[2], base_client=run.clients[0], most=30)
+    for case in ElementTree.fromstring(gate_junit(outcome).encode("utf-8")).iter("testcase"):
         assert case.get("name")
-    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(gate_markdown(found))
+    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(gate_markdown(outcome))
     style = "<style>code { overflow-wrap: anywhere } table { display: block; overflow: auto }</style>"
     (folder / "gate.html").write_text(whole(style + body), encoding="utf-8")
-    (folder / "cell.html").write_text(whole(found._repr_html_()), encoding="utf-8")
+    (folder / "cell.html").write_text(whole(outcome._repr_html_()), encoding="utf-8")
     return [folder / "gate.html", folder / "cell.html"]
 
 
@@ -286,9 +286,9 @@ def looked_through(page):
             tabs.nth(k).click()
         page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
         for name in (".cm-next", "button.cm-open", ".cm-filter summary"):
-            found = page.locator(f"{name}:visible")
-            for at in range(min(3, found.count())):
-                found.nth(at % found.count()).click(force=True, timeout=5000)
+            located = page.locator(f"{name}:visible")
+            for at in range(min(3, located.count())):
+                located.nth(at % located.count()).click(force=True, timeout=5000)
                 page.wait_for_timeout(30)
         widest = max(widest, too_wide(page))
     return widest

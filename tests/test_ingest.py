@@ -256,12 +256,12 @@ def test_a_row_that_does_not_fit_is_refused_by_its_number_alone(tmp_path):
     lines = [{"op": "insert", "id": 1, "n": 5}, {"op": "insert", "id": 2, "n": 6}]
     (feed / "1.jsonl").write_text("\n".join(map(json.dumps, lines)))
     copy_settings = {"from": "feed", "to": "lake/n", "how": "changes", "key": "id"}
-    found = Catalogue.of(
+    catalogue = Catalogue.of(
         {"sources": {"feed": {"kind": "json", "address": "feed"}}, "copies": [copy_settings]}, tmp_path
     )
-    assert ingest(found)[0].rows == 2
+    assert ingest(catalogue)[0].rows == 2
     (feed / "2.jsonl").write_text(json.dumps({"op": "update", "id": 2, "n": "secret words"}))
-    done = ingest(found)[0]
+    done = ingest(catalogue)[0]
     refused = (tmp_path / "lake" / ".n" / "refused.jsonl").read_text()
     assert done.counts.refused == 1 and "secret" not in refused and '"column": "n"' in refused, done
 

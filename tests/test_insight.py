@@ -212,13 +212,13 @@ def test_a_table_of_answers_is_scored(tmp_path):
     path = tmp_path / "answers.csv"
     with open(path, "w", newline="", encoding="utf-8") as f:
         csv.writer(f).writerows([("conversation", "reference", "new", "old"), *rows])
-    found = score_file(
+    scored = score_file(
         path, ["new", "old"], use_case="customer_emotion", out=tmp_path / "run", progress=False
     )
-    assert [r["new: prediction"] for r in found.rows] == [4, 4, None]
-    assert [r["old: prediction"] for r in found.rows] == [4, 1, None]
-    assert found.rows[2]["new: prediction, why"].startswith("parse_error: ")
-    (new, old, _) = run_figures(found.run)
+    assert [r["new: prediction"] for r in scored.rows] == [4, 4, None]
+    assert [r["old: prediction"] for r in scored.rows] == [4, 1, None]
+    assert scored.rows[2]["new: prediction, why"].startswith("parse_error: ")
+    (new, old, _) = run_figures(scored.run)
     assert (new.client, new.unread, old.unread) == ("new", 1, 1)
 
 

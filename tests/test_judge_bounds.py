@@ -220,8 +220,8 @@ def cut_at(n):
 def test_a_cut_reply_counts_as_far_as_it_goes(n, items, calls):
     endpoint = Endpoint(cut_at(n), max_tokens=60)
     judge = LLMJudge("m", client=endpoint, retries=0)
-    found = judge.supported([f"Sentence {i}." for i in range(items)], source=SOURCE)
-    assert [v.status for v in found] == ["ok"] * items
+    verdicts = judge.supported([f"Sentence {i}." for i in range(items)], source=SOURCE)
+    assert [v.status for v in verdicts] == ["ok"] * items
     assert len(endpoint.sent) == calls
 
 
@@ -229,10 +229,10 @@ def test_a_cut_reply_counts_as_far_as_it_goes(n, items, calls):
 def test_a_limit_that_no_verdict_fits_into_ends_soon_and_says_what_to_change(items):
     endpoint = Endpoint(cut_at(0), max_tokens=60)
     judge = LLMJudge("m", client=endpoint, retries=0)
-    found = judge.supported([f"Sentence {i}." for i in range(items)], source=SOURCE)
-    assert {v.status for v in found} == {"truncated"} and len(endpoint.sent) <= 7
+    verdicts = judge.supported([f"Sentence {i}." for i in range(items)], source=SOURCE)
+    assert {v.status for v in verdicts} == {"truncated"} and len(endpoint.sent) <= 7
     for word in ("60 tokens", "--judge-max-tokens", "max_tokens"):
-        assert word in found[-1].reason
+        assert word in verdicts[-1].reason
 
 
 def test_one_item_that_runs_for_ever_does_not_take_the_others_along():
@@ -242,8 +242,8 @@ def test_one_item_that_runs_for_ever_does_not_take_the_others_along():
         return json.dumps(honest)
 
     judge = LLMJudge("m", client=Endpoint(reply), retries=0)
-    found = judge.supported(["It rains.", "It snows.", CLAIMS[1], "It hails."], source=SOURCE)
-    assert [v.status for v in found] == ["ok", "ok", "truncated", "ok"]
+    verdicts = judge.supported(["It rains.", "It snows.", CLAIMS[1], "It hails."], source=SOURCE)
+    assert [v.status for v in verdicts] == ["ok", "ok", "truncated", "ok"]
 
 
 def test_a_cut_reply_of_somebody_else_does_not_count():

@@ -69,8 +69,8 @@ def test_the_judge_is_never_asked_about_what_its_family_taught_it(toy_set, monke
 
 def test_where_no_answer_is_kept_the_weights_without_the_family_are_asked(toy_set):
     kept = Stored(LEFT_OUT, "current", {"0" * 10: 0.5}, tuple(EmbeddedJudge().trained_on))
-    found = side_by_side(toy_set("finesure"), left_out=kept, n_resamples=10)
-    first = found[0]
+    lines = side_by_side(toy_set("finesure"), left_out=kept, n_resamples=10)
+    first = lines[0]
     assert (first.judge, first.basis, first.current) == ("embedded (left out)", "left out", True)
     judge = EmbeddedJudge(without="cnn")
     (own,) = measure("toy-factuality", ask_all(toy(""), judge), judges=[judge.name], n_resamples=10)
@@ -85,10 +85,12 @@ def test_a_missing_figure_is_never_the_kinder_one(toy_set):
     name = toy_set("finesure")
     known = {context_key("supported", i.sentences[0], SOURCE)[:10]: 0.1 + 0.8 * i.people for i in toy("")}
     within = Stored(WITHIN, "current", known)
-    found = figures(side_by_side(name, left_out=Stored(LEFT_OUT, "absent"), within=within, n_resamples=10))
-    assert found["embedded (left out)"].measured is None
-    assert found["embedded (left out)"].to_dicts()[0]["value"] is None
-    assert found["embedded (held out)"].measured.figures["auc"].value == 1
+    figures_of = figures(
+        side_by_side(name, left_out=Stored(LEFT_OUT, "absent"), within=within, n_resamples=10)
+    )
+    assert figures_of["embedded (left out)"].measured is None
+    assert figures_of["embedded (left out)"].to_dicts()[0]["value"] is None
+    assert figures_of["embedded (held out)"].measured.figures["auc"].value == 1
     both = figures(
         side_by_side(name, left_out=Stored(LEFT_OUT, "current", known), within=within, n_resamples=10)
     )
@@ -99,23 +101,23 @@ def test_an_older_judge_s_figure_says_so_and_who_can_measure_it_anew(toy_set):
     name = toy_set("finesure")
     known = {context_key("supported", i.sentences[0], SOURCE)[:10]: 0.9 for i in toy("")}
     kept = Stored(LEFT_OUT, "older", known)
-    found = side_by_side(name, left_out=kept, within=replace(kept, file=WITHIN), n_resamples=10)
-    for line in found[:2]:
+    lines = side_by_side(name, left_out=kept, within=replace(kept, file=WITHIN), n_resamples=10)
+    for line in lines[:2]:
         assert not line.current and "older version" in line.note and "only its training" in line.note
-    assert "(older)" in str(found) or found[0].measured.figures["pearson"].value is None
+    assert "(older)" in str(lines) or lines[0].measured.figures["pearson"].value is None
 
 
 def test_new_texts_are_measured_now(toy_set):
-    found = side_by_side(toy_set("maia_dqe"), n_resamples=10)
-    assert [x.judge for x in found][:2] == ["embedded", OVERLAP] and found[0].basis == "left out"
-    assert found[0].current and found[0].measured.undefined == 0
+    lines = side_by_side(toy_set("maia_dqe"), n_resamples=10)
+    assert [x.judge for x in lines][:2] == ["embedded", OVERLAP] and lines[0].basis == "left out"
+    assert lines[0].current and lines[0].measured.undefined == 0
 
 
 def test_left_out_answers_may_tell_of_more_training(toy_set):
     kept = Stored(LEFT_OUT, "absent", {}, ("maia_dqe",))
     assert data_family("maia_dqe") in trained_families(EmbeddedJudge(), kept)
-    found = side_by_side(toy_set("maia_dqe"), left_out=kept, n_resamples=10)
-    assert found[0].judge == "embedded (left out)" and found[0].measured is None
+    lines = side_by_side(toy_set("maia_dqe"), left_out=kept, n_resamples=10)
+    assert lines[0].judge == "embedded (left out)" and lines[0].measured is None
 
 
 def test_a_record_of_training_with_an_unknown_name_is_refused():

@@ -61,7 +61,7 @@ def rows_of(names, n=1600, weeks=10, shift=-3.0):
 def report_of(names, title):
     rows = rows_of(names)
     minutes, solved = ArmOutcome("minutes", higher_is_better=False), ArmOutcome("solved")
-    found = experiment_result(
+    result = experiment_result(
         rows,
         [minutes],
         guardrails=[Guardrail(solved, 0.2)],
@@ -72,7 +72,7 @@ def report_of(names, title):
     watched = [Measure("topic", "category"), Measure(names[3], "log", "minutes")]
     return LiveReport(
         title,
-        found,
+        result,
         (
             weekly_outcome(rows, minutes, unit=names[2]),
             weekly_outcome(rows, solved, unit="share", about=names[3]),
@@ -199,10 +199,10 @@ def test_the_sentence_follows_what_is_true():
     "Better, its mirror image, and nothing; the direction of good decides on the word."
     names = ["control", "drafts", "a", "b"]
     for shift, higher, word in ((-3.0, False, "(better)"), (-3.0, True, "(worse)"), (3.0, False, "(worse)")):
-        found = experiment_result(
+        result = experiment_result(
             rows_of(names, shift=shift), [ArmOutcome("minutes", higher_is_better=higher)]
         )
-        assert word in experiment_sentence(found) and "drafts" in experiment_sentence(found)
+        assert word in experiment_sentence(result) and "drafts" in experiment_sentence(result)
     calm = experiment_result(rows_of(names, shift=0.0), [ArmOutcome("minutes")])
     assert experiment_sentence(calm).startswith("Not decided yet")
 

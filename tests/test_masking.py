@@ -465,8 +465,8 @@ def test_every_personal_field_is_known_in_every_naming_style(table):
     value = "Xq 7714 Zk"
     for kind, names in content["fields"].items():
         for way in (way for name in names for way in _written_ways(name)):
-            found = known_values({"someone": {way: value}})
-            assert [k.value for k in found] == [value], (kind, way)
+            values = known_values({"someone": {way: value}})
+            assert [k.value for k in values] == [value], (kind, way)
 
 
 def test_a_rule_for_a_field_holds_however_the_record_writes_it():

@@ -74,10 +74,10 @@ def test_a_judge_that_is_never_sure_agrees_with_nobody():
 
             return [Verdict(None, status="undefined", reason="<b>I do not know</b>") for _ in sentences]
 
-    found = agreement(Unsure(), on=QUICK)
-    row = found.rows[0]
+    agreed = agreement(Unsure(), on=QUICK)
+    row = agreed.rows[0]
     assert row.lost >= row.n - 2 and row.agreement.value is None  # no judge is needed for a trial
-    assert "<b>" not in found._repr_html_() and found.judge == "unsure"
+    assert "<b>" not in agreed._repr_html_() and agreed.judge == "unsure"
 
 
 @needs_data
@@ -159,10 +159,10 @@ def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
     took = []
     while not took or took[-1] >= 3 and len(took) < 2:
         started = time.process_time()
-        found = agreement(edited, on=name, download=False)
+        agreed = agreement(edited, on=name, download=False)
         took.append(time.process_time() - started)
     assert took[-1] < 3, took
-    assert found.rows[0].n > 100 and not found.rows[0].same  # the edited metric, not the shipped one
+    assert agreed.rows[0].n > 100 and not agreed.rows[0].same  # the edited metric, not the shipped one
 
 
 IN_THE_CELL = """

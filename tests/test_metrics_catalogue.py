@@ -221,13 +221,13 @@ def test_what_a_row_may_hold_instead_gives_no_number_and_says_what_arrived(name,
         [["a list"]] if field == "source" else ["one text", {"a": 1}, [None], [7], [["nested"]]]
     )
     for value in wrong:
-        found = score(name, GOOD, **{field: value})
-        assert (found.points, found.fraction, found.status) == (None, None, "undefined")
-        assert re.fullmatch(rf"{field}.* is .*expected .*", found.reason), found.reason
+        scored = score(name, GOOD, **{field: value})
+        assert (scored.points, scored.fraction, scored.status) == (None, None, "undefined")
+        assert re.fullmatch(rf"{field}.* is .*expected .*", scored.reason), scored.reason
     for value in (7, ["x"], b"x"):
-        found = score(name, value)
-        assert found.status == "undefined" and re.match(
-            rf"response is .*{type(value).__name__}.*expected", found.reason
+        scored = score(name, value)
+        assert scored.status == "undefined" and re.match(
+            rf"response is .*{type(value).__name__}.*expected", scored.reason
         )
 
 
@@ -501,14 +501,14 @@ def test_evaluate_classes_combine_offline():
     from crmeval.metrics.instruction_following import InstructionFollowing
 
     both = evaluate.combine([Factuality(), Completeness(), Conciseness(), InstructionFollowing()])
-    found = both.compute(
+    result = both.compute(
         predictions=[GOOD, WRONG],
         source=[SOURCE] * 2,
         key_facts=[FACTS] * 2,
         instructions=[[json.dumps(r) for r in RULES]] * 2,
     )
-    assert found["factuality"] == found["completeness"] == found["conciseness"] == 2.5
-    assert found["factuality_n"] == 2 and found["instruction_following_points"][0] == 4
+    assert result["factuality"] == result["completeness"] == result["conciseness"] == 2.5
+    assert result["factuality_n"] == 2 and result["instruction_following_points"][0] == 4
 
 
 def test_a_metric_travels_to_another_process():

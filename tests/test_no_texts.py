@@ -130,10 +130,10 @@ def test_the_search_finds_what_is_there(tmp_path):
     "The same run with texts: the search finds the planted words."
     own_run(tmp_path, Talker(), no_texts=False)
     write_report(tmp_path / "run")
-    found = texts_in(tmp_path / "run")
-    assert {word for _, word in found} == set(PLANTED) - {"zebravariant"}
+    texts = texts_in(tmp_path / "run")
+    assert {word for _, word in texts} == set(PLANTED) - {"zebravariant"}
     assert {"journal.jsonl", "samples.parquet", "responses.parquet", "manifest.json", "report.html"} <= {
-        f for f, _ in found
+        f for f, _ in texts
     }
 
 
@@ -224,9 +224,9 @@ def test_it_is_compared_with_a_run_that_has_texts(tmp_path):
     options = {"data": plain, "progress": False}
     bare = run([Talker()], out=tmp_path / "bare", no_texts=True, slices="region", **options)
     full = run([Talker("other")], out=tmp_path / "full", **options)
-    found = compare(bare, full, slices="region")
-    assert found.n == 6 and found.differences["factuality"].value == 0
-    assert [g.group for g in found.groups] == ["north", "south"]
+    comparison = compare(bare, full, slices="region")
+    assert comparison.n == 6 and comparison.differences["factuality"].value == 0
+    assert [g.group for g in comparison.groups] == ["north", "south"]
 
 
 def test_a_dry_run_counts_what_is_done(tmp_path):

@@ -29,9 +29,9 @@ def test_the_interval_of_a_group_is_a_jackknife_with_students_t_of_the_smaller_s
     n = len(x)
     without = np.array([apart(np.delete(x, i), np.delete(side, i)) for i in range(n)])
     error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    found = group_difference(x, side)
+    difference = group_difference(x, side)
     far = student.ppf(0.975, min(n_in, n_out) - 1) * error
-    assert (found.low, found.high) == pytest.approx((apart(x, side) - far, apart(x, side) + far))
+    assert (difference.low, difference.high) == pytest.approx((apart(x, side) - far, apart(x, side) + far))
 
 
 def test_the_p_value_of_a_small_group_counts_all_deals():

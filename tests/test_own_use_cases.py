@@ -210,6 +210,6 @@ def test_two_runs_with_one_name_are_read_each_in_its_own_terms(tmp_path):
 
 def test_a_run_in_hand_can_be_shown_everywhere(tmp_path):
     done = run(plan=plan_of(tmp_path / "a", Watching()), progress=False)
-    found = compare(done, client_a="a", client_b="b")
-    shown = [leaderboard_table(done).html(), compare_html(found), write_report(done).read_text()]
+    comparison = compare(done, client_a="a", client_b="b")
+    shown = [leaderboard_table(done).html(), compare_html(comparison), write_report(done).read_text()]
     assert ["Churn Note" in text for text in shown] == [True] * 3

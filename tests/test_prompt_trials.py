@@ -114,9 +114,9 @@ def test_a_reply_that_lacks_one_verdict_is_not_read_whole():
         ItemTrial("a", "check", k < 2, k, 4, True, True, None, ("ok", "ok", "truncated")) for k in range(4)
     ]
     rows[0] = replace(rows[0], longer=True, statuses=("ok", "ok", "ok"))
-    found = item_effects(rows, n_resamples=20)
-    assert found["replies read"].value == pytest.approx(2 / 3) and found["replies read"].n == 3
-    assert (found[LENGTH].n, found[LENGTH].undefined) == (1, 3)
+    effects = item_effects(rows, n_resamples=20)
+    assert effects["replies read"].value == pytest.approx(2 / 3) and effects["replies read"].n == 3
+    assert (effects[LENGTH].n, effects[LENGTH].undefined) == (1, 3)
     rows = [replace(r, statuses=("ok", "parse_error", "not_run")) for r in rows]
     read = item_effects(rows, n_resamples=20)["replies read"]
     assert (read.value, read.n, read.undefined) == (0.5, 2, 1), "items not asked are not unreadable"
@@ -150,10 +150,10 @@ def test_a_tie_is_half_and_no_choice_is_nothing():
         PairTrial("b", "longer", None, 2),
         PairTrial("c", "longer", None, None),
     ]
-    found = pair_effects([*rows, PairTrial("a", "wrong", 1, 1)], n_resamples=20)
-    longer = found["prefers the longer of two that say the same"]
+    effects = pair_effects([*rows, PairTrial("a", "wrong", 1, 1)], n_resamples=20)
+    longer = effects["prefers the longer of two that say the same"]
     assert (longer.value, longer.n, longer.undefined) == (0.75, 2, 1)
-    assert found["replies read"].value == pytest.approx(5 / 8)
+    assert effects["replies read"].value == pytest.approx(5 / 8)
 
 
 class Endpoint:
@@ -185,11 +185,11 @@ class Endpoint:
 
 def test_the_real_prompts_and_the_real_reading_stand_between():
     client = Endpoint()
-    found = prompt_trials(CASES[:4], fine=LLMJudge("x", client=client), n_resamples=50)
+    effects = prompt_trials(CASES[:4], fine=LLMJudge("x", client=client), n_resamples=50)
     assert client.asked == 4 * 3 * 3
     for prompt in PROMPTS:
-        assert found[prompt]["replies read"].value == 1 and found[prompt][PLACE].value == 1
-        assert PLACE in swayed_by(found[prompt]) and found[prompt]["right"].value == 0.5
+        assert effects[prompt]["replies read"].value == 1 and effects[prompt][PLACE].value == 1
+        assert PLACE in swayed_by(effects[prompt]) and effects[prompt]["right"].value == 0.5
 
     class Prose(Endpoint):
         def mute(self):

@@ -95,15 +95,15 @@ def test_a_proposal_fits_every_use_case_and_asks_only_for_what_was_said_often():
             for n, r in enumerate(reasons)
             for i in range(n + 2)
         ]
-        found = propose_change(case.prompt, feedback, least=3)
-        assert not list(prompt_faults(replace(case, prompt=found.template)))
+        change = propose_change(case.prompt, feedback, least=3)
+        assert not list(prompt_faults(replace(case, prompt=change.template)))
         named = {
             r
             for r in prompt_hints()
-            if prompt_hints()[r] in found.template and prompt_hints()[r] not in case.prompt
+            if prompt_hints()[r] in change.template and prompt_hints()[r] not in case.prompt
         }
         assert named == set(reasons[1:]), case.id
-        assert propose_change(found.template, feedback, least=3).template == found.template
+        assert propose_change(change.template, feedback, least=3).template == change.template
 
 
 class Obedient(Baseline):
@@ -130,12 +130,12 @@ def test_a_trial_sends_each_side_its_prompt_and_is_the_figure_of_compare(tmp_pat
         better, ROOT, Obedient(), data=samples_twice(), out=tmp_path / "r", store=tmp_path / "s"
     )
     assert trial.verdict == "better" and trial.n == 14 and not trial.notes
-    found = compare(tmp_path / "r", client_a=trial.systems[0], client_b=trial.systems[1])
+    comparison = compare(tmp_path / "r", client_a=trial.systems[0], client_b=trial.systems[1])
     for name, d in trial.differences.items():
-        other = found.differences[name]
+        other = comparison.differences[name]
         assert (d.value, d.n, d.undefined) == (other.value, other.n, other.undefined), name
         assert d.p_value == pytest.approx(other.p_value, abs=1e-9)
-    assert "Write the summary." in found.plans
+    assert "Write the summary." in comparison.plans
     worse = try_version(
         ROOT, better, Obedient(), data=samples_twice(), out=tmp_path / "w", store=tmp_path / "s"
     )

@@ -74,8 +74,8 @@ def profiles_of(clients, samples, more_scores=()):
 
     rows = asyncio.run(asked())
     scores = [x for s, r in rows if s.use_case == USE_CASE for x in score_protection(r, sample=s)]
-    found = protection(samples, [r for _, r in rows], [*scores, *more_scores])
-    return {p.client: p for p in found}, [r for _, r in rows]
+    profiles = protection(samples, [r for _, r in rows], [*scores, *more_scores])
+    return {p.client: p for p in profiles}, [r for _, r in rows]
 
 
 def known(names):

@@ -407,8 +407,8 @@ def test_no_header_breaks_or_steers_beyond_its_bounds(headers, status):
     books.shut(limits.pause_s or 0, "x")
     books.close()
     later = Books(json.loads(json.dumps(books.notes)), 1000.0)
-    found = later.take("me", ONE)
-    assert isinstance(found, Booking) or 0 <= found.seconds <= 63
+    taken = later.take("me", ONE)
+    assert isinstance(taken, Booking) or 0 <= taken.seconds <= 63
 
 
 @settings(max_examples=200, deadline=None)
@@ -445,12 +445,12 @@ def test_an_endpoint_that_says_nothing_is_left_never_stops_a_run(tmp_path):
     sent = []
     while len(sent) < 4:
         books = Books(notes, now)
-        found = books.take("me", ONE)
-        if isinstance(found, Wait):
-            assert found.seconds <= 62
+        taken = books.take("me", ONE)
+        if isinstance(taken, Wait):
+            assert taken.seconds <= 62
         else:
             sent.append(now)
-            books.hear(heard_limits(gate, 200, lie).told[0], found)
+            books.hear(heard_limits(gate, 200, lie).told[0], taken)
         books.close()
         now += 0.5
     assert now < 4 * 63

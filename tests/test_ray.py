@@ -136,15 +136,15 @@ def test_same_rows_as_the_local_engine(tmp_path, cluster, own_case):
 
 def holders(folder):
     "Return the worker processes that have a shard's journal open."
-    found = set()
+    distinct = set()
     for fd in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             target = os.readlink(fd)
         except OSError:
             continue
         if target.startswith(str(folder)) and target.endswith("journal.jsonl"):
-            found.add(int(fd.parts[2]))
-    return found - {os.getpid()}
+            distinct.add(int(fd.parts[2]))
+    return distinct - {os.getpid()}
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to find the worker")

@@ -309,5 +309,7 @@ def put(path, text):
 
 def ids_on(page):
     "Return the IDs of the samples in the rows of a page."
-    found = re.findall(r'cm-data">([^<]*)<', page.read_text(encoding="utf-8"))
-    return list(dict.fromkeys(re.findall(r"\bs\d{3}\b", str([row[0] for row in unpack(found[-1])["rows"]]))))
+    matches = re.findall(r'cm-data">([^<]*)<', page.read_text(encoding="utf-8"))
+    return list(
+        dict.fromkeys(re.findall(r"\bs\d{3}\b", str([row[0] for row in unpack(matches[-1])["rows"]])))
+    )

@@ -202,10 +202,10 @@ def test_agreement_says_where_a_judge_leans(tmp_path, capsys):
     done = made_run([2 + i % 2 + (i % 2) for i in range(40)], region, [CASE] * 40, tmp_path)
     fields = {"rater": "ann", "method": "manual", "client": "m", "use_case": CASE}
     done.scores += [Score("accuracy", 2 + i % 2, sample_id=str(i), **fields) for i in range(40)]
-    found = run_agreement(done, n_resamples=100)
-    assert {r.group for r in found.table} == {"all", "region = north", "region = south"}
-    assert "judge minus people of accuracy is larger in region = south by 1.00" in found.groups.statement
-    assert "region = south" in str(found)
+    agreed = run_agreement(done, n_resamples=100)
+    assert {r.group for r in agreed.table} == {"all", "region = north", "region = south"}
+    assert "judge minus people of accuracy is larger in region = south by 1.00" in agreed.groups.statement
+    assert "region = south" in str(agreed)
     with pytest.raises(ValueError, match="did you mean 'region'"):
         run_agreement(done, slices="regon")
     assert main(["agreement", "frank-factuality", "--slice", "region"]) == 2

@@ -107,8 +107,8 @@ WRAPPED = {
 def test_a_copy_is_found_in_what_an_export_makes_of_it(how):
     samples = letters(40, seed=11)
     rows = [TrainingRow(s.id, [WRAPPED[how](s.inputs["emails"])]) for s in samples[:20]]
-    found = find_leaks(rows, {"set": samples[:20]})
-    assert {(x.row, x.sample) for x in found.leaks if x.kind == "normalised"} >= {
+    leaks = find_leaks(rows, {"set": samples[:20]})
+    assert {(x.row, x.sample) for x in leaks.leaks if x.kind == "normalised"} >= {
         (s.id, s.id) for s in samples[:20]
     }
     assert find_leaks(rows, {"set": samples[20:]}).clean
@@ -141,8 +141,8 @@ def test_a_conversation_is_one_whoever_knows_only_its_pseudonym():
     samples = letters(2)
     hidden = [replace(s, cluster=pseudonym("conversation", s.cluster)) for s in samples]
     for sets, row in ((samples, "case 0"), (hidden, "case 0"), (samples, hidden[0].cluster)):
-        found = find_leaks([TrainingRow("row", ["other words"], row)], {"desk": sets})
-        assert {k.kind for k in found.leaks} == {"conversation"}, row
+        leaks = find_leaks([TrainingRow("row", ["other words"], row)], {"desk": sets})
+        assert {k.kind for k in leaks.leaks} == {"conversation"}, row
     assert find_leaks([TrainingRow("row", ["other words"], "case 99")], {"desk": samples}).clean
 
 

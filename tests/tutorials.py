@@ -39,8 +39,8 @@ def only_here() -> None:
 
 def named_extras(text: str) -> set[str]:
     "Return the extras in a page's line on how to run it; none if there is no such line."
-    found = re.search(r"^\*To run it\*: `pip install -e '\.\[([a-z,]+)\]'`", text, re.M)
-    return set(found[1].split(",")) if found else set()
+    match = re.search(r"^\*To run it\*: `pip install -e '\.\[([a-z,]+)\]'`", text, re.M)
+    return set(match[1].split(",")) if match else set()
 
 
 def requirements() -> dict[str, list[str]]:
@@ -110,19 +110,19 @@ def imported(code: str) -> set[str]:
 
 def bound(code: str) -> set[str]:
     "Return the names that a code assigns, anywhere in it."
-    found = set()
+    distinct = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
+            distinct.add(node.id)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
+            distinct.add(node.name)
         elif isinstance(node, ast.arg):
-            found.add(node.arg)
+            distinct.add(node.arg)
         elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
+            distinct.add((node.asname or node.name).partition(".")[0])
         elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.add(node.name)
-    return found
+            distinct.add(node.name)
+    return distinct
 
 
 def missing_names(shown: str) -> set[str]:
