@@ -41,10 +41,10 @@ def lay_samples(path, n):
 def cpu_so_far(pid):
     "Return the CPU seconds used so far by a running process; None if the system does not report them."
     try:
-        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        stat_fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return None
-    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(stat_fields[11]) + int(stat_fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(words, marks=()):
@@ -74,9 +74,9 @@ def timed(words, marks=()):
 
 
 def bare(url, args):
-    found = timed([sys.executable, "-c", BARE, url, str(args.samples), str(args.concurrency)])
-    assert found["said"].strip() == str(args.samples), found["said"]
-    return found
+    figures = timed([sys.executable, "-c", BARE, url, str(args.samples), str(args.concurrency)])
+    assert figures["said"].strip() == str(args.samples), figures["said"]
+    return figures
 
 
 def whole(url, args, data, folder):
@@ -86,9 +86,9 @@ def whole(url, args, data, folder):
     words += ["--judge", "openai:judge", "--judge-base-url", url, "--judge-style", "rubric"]
     words += ["--out", str(folder)]
     marks = [("run", " x 1 system"), ("table", "openai:generator  "), ("report", "report: ")]
-    found = timed([sys.executable, "-m", "crmeval", *words], marks)
-    assert "not scored" not in found["said"], found["said"]
-    return found
+    figures = timed([sys.executable, "-m", "crmeval", *words], marks)
+    assert "not scored" not in figures["said"], figures["said"]
+    return figures
 
 
 def _middle(runs, field, digits=2):
@@ -100,9 +100,9 @@ def _row(what, runs):
 
 
 def _step(name, runs):
-    told = {"until": name, "seconds": _middle(runs, f"{name}_s")}
+    fields = {"until": name, "seconds": _middle(runs, f"{name}_s")}
     known = all(r[f"{name}_cpu_s"] is not None for r in runs)
-    return told | {"cpu_s": _middle(runs, f"{name}_cpu_s") if known else None}
+    return fields | {"cpu_s": _middle(runs, f"{name}_cpu_s") if known else None}
 
 
 def _ratio(pairs, field):
@@ -139,8 +139,8 @@ def main():
     p.add_argument("--out", type=Path, default=HERE / "results")
     args = p.parse_args()
     keys()
-    told = {"latency_ms": args.latency_ms, "samples": args.samples, "repeats": args.repeats}
-    about = setup(args, **told, calls_per_sample=2)
+    workload = {"latency_ms": args.latency_ms, "samples": args.samples, "repeats": args.repeats}
+    about = setup(args, **workload, calls_per_sample=2)
     bares, commands, helps = measure(args)
     rows = [_row("bare aiohttp, whole process", bares), _row("crmeval run, whole process", commands)]
     starts = [_row(name, runs) for name, runs in helps.items()]

@@ -129,7 +129,7 @@ def row(doc, system, package, inside, work):
         cpu, start = cpu_s(), time.perf_counter()
         judged = work(args.url, 0, args.samples, args.concurrency)
         seconds, cpu = time.perf_counter() - start, cpu_s() - cpu
-    told = counts(args.url, reset=True)
+    endpoint_counts = counts(args.url, reset=True)
     print(
         json.dumps(
             {
@@ -141,16 +141,29 @@ def row(doc, system, package, inside, work):
                 "seconds": round(seconds, 3),
                 "samples_per_s": round(args.samples / seconds, 1),
                 "cpu_s": round(cpu, 3),
-                "calls": told["calls"],
-                "generation_calls": told["generation"],
-                "judge_calls": told["judge"],
-                "most_generations_at_once": told["most_generations_at_once"],
-                "most_judge_calls_at_once": told["most_judge_calls_at_once"],
+                "calls": endpoint_counts["calls"],
+                "generation_calls": endpoint_counts["generation"],
+                "judge_calls": endpoint_counts["judge"],
+                "most_generations_at_once": endpoint_counts["most_generations_at_once"],
+                "most_judge_calls_at_once": endpoint_counts["most_judge_calls_at_once"],
                 "failures": args.samples - judged,
                 "inside": inside,
             }
         )
     )
+
+
+async def scored(ask, first, n, concurrency):
+    "Answer and judge n samples by `ask(model, prompt)`; return the number of scores."
+
+    async def generate(i):
+        return await ask("generator", task(i))
+
+    async def judge(i, answer):
+        return json.loads(await ask("judge", judge_prompt(i, answer)))["score"]
+
+    rows = await pipelined(range(first, first + n), concurrency, generate, judge)
+    return sum(score is not None for _, score in rows)
 
 
 async def pipelined(numbers, concurrency, generate, judge):

@@ -73,11 +73,11 @@ def false_alarms(make, kind, how, draws):
 
 def delays(step, draws, series):
     "Return the share of simulations whose first alarm follows the step, and the median weeks until it."
-    told, first = [], date.fromordinal(MONDAY + 7 * STEP_WEEK)
+    weeks, first = [], date.fromordinal(MONDAY + 7 * STEP_WEEK)
     for s in range(draws):
         alarms = chart_series("x", desk(s, seconds, step=step), "log", series=series).alarms
-        told += [(a.week - first).days // 7 + 1 for a in alarms[:1] if a.week >= first]
-    return {"told": len(told) / draws, "median weeks": float(np.median(told)) if told else None}
+        weeks += [(a.week - first).days // 7 + 1 for a in alarms[:1] if a.week >= first]
+    return {"told": len(weeks) / draws, "median weeks": float(np.median(weeks)) if weeks else None}
 
 
 def several(draws, series=8):

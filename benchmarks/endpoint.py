@@ -178,10 +178,10 @@ class Connection(asyncio.Protocol):
         if path == b"POST /v1/chat/completions":
             return self.chat(body)
         if path in (b"GET /counts", b"POST /reset"):
-            told = json.dumps(self.server.counts.as_dict()).encode()
+            body_of_counts = json.dumps(self.server.counts.as_dict()).encode()
             if path[:4] == b"POST":
                 self.server.counts.reset()
-            return self.transport.write(http(b"200 OK", told))
+            return self.transport.write(http(b"200 OK", body_of_counts))
         if path == b"GET /v1/models":
             return self.transport.write(http(b"200 OK", b'{"object": "list", "data": []}'))
         return self.transport.write(

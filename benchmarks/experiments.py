@@ -72,20 +72,20 @@ def of_shares(new, control):
 
 def of_adjusted(new, control, x_new, x_control):
     "Adjusted for a covariate of the same shape, (runs, days, rows a day)."
-    told, apart_x = [], 0.0
+    day_sums, apart_x = [], 0.0
     for sign, y, x in ((1, new, x_new), (-1, control, x_control)):
         n, s, q = moments(y)
         _, sx, qx = moments(x)
         cross = (y * x).sum(2).cumsum(1)
-        told.append(
+        day_sums.append(
             (sign, n, s / n, (q - s**2 / n) / n**2, (qx - sx**2 / n) / n**2, (cross - s * sx / n) / n**2)
         )
         apart_x = apart_x + sign * sx / n
-    slope = sum(t[5] for t in told) / sum(t[4] for t in told)
-    rows = sum(t[1] for t in told)
-    error, df = welch([(t[3] - 2 * slope * t[5] + slope**2 * t[4], t[1]) for t in told])
+    slope = sum(t[5] for t in day_sums) / sum(t[4] for t in day_sums)
+    rows = sum(t[1] for t in day_sums)
+    error, df = welch([(t[3] - 2 * slope * t[5] + slope**2 * t[4], t[1]) for t in day_sums])
     error = error * np.sqrt((rows - 2) / (rows - 3))
-    return sum(t[0] * t[2] for t in told) - slope * apart_x, error, np.maximum(1, df - 1), rows
+    return sum(t[0] * t[2] for t in day_sums) - slope * apart_x, error, np.maximum(1, df - 1), rows
 
 
 def of_agents(new, control):
@@ -180,22 +180,22 @@ def found_by(hit):
 
 
 def false_alarms(runs, seed=0):
-    told = {}
+    rates = {}
     for name, make in KINDS.items():
         options = {"tightest_at": TIGHTEST[name]} if name in TIGHTEST else {}
         sequence, plain = decided(looks_of(make, runs, seed), **options)
-        told[name] = {"sequence": found_by(sequence)[0], "plain z-test": found_by(plain)[0], "runs": runs}
+        rates[name] = {"sequence": found_by(sequence)[0], "plain z-test": found_by(plain)[0], "runs": runs}
     rows = 400 * np.arange(1, DAYS + 1)
     errors = [difference_error(1, n) for n in rows]
-    told["computed, independent rows"] = {
+    rates["computed, independent rows"] = {
         "sequence": float(crossing_chances(boundary(mixture_weight(rows)), errors).sum()),
         "plain z-test": float(crossing_chances(np.full(DAYS, 1.959964), errors).sum()),
     }
-    return told
+    return rates
 
 
 def days_until_found(runs, seed=1, effect=0.1):
-    told = {}
+    by_name = {}
     kinds = {
         "without": plain_kind(normal, effect=effect),
         "with a covariate (r = 0.5)": adjusted_kind(0.5, effect=effect),
@@ -203,23 +203,23 @@ def days_until_found(runs, seed=1, effect=0.1):
     for (name, make), r in zip(kinds.items(), (0.0, 0.5)):
         chance, day = found_by(decided(looks_of(make, runs, seed))[0])
         computed = sequential_power(effect, 1, 400, DAYS, correlation=r)
-        told[name] = {
+        by_name[name] = {
             "found": chance,
             "mean day": day,
             "computed found": computed.chance,
             "computed mean day": computed.mean_day,
         }
-    return told
+    return by_name
 
 
 def found_at_the_end(runs, seed=2):
     "Return the power of a single look by effect, simulated and computed."
-    told = {}
+    powers = {}
     for effect in (0.05, 0.1, 0.15):
         value, error, _, _ = looks_of(plain_kind(normal, (500, 500), effect=effect), runs, seed, days=2)
         found = float((np.abs(value[:, 1]) > 1.961 * error[:, 1]).mean())
-        told[f"{effect} sd, 2,000 rows"] = {"found": found, "computed": power(effect, 1, 2000)}
-    return told
+        powers[f"{effect} sd, 2,000 rows"] = {"found": found, "computed": power(effect, 1, 2000)}
+    return powers
 
 
 # ---- coverage of fixed-horizon intervals, by `compare_arms` itself
@@ -288,16 +288,16 @@ COVERED = {
 
 
 def coverage(runs, seed=3, kinds=None):
-    told = {}
+    shares = {}
     for name in kinds or COVERED:
         rng, outcome = np.random.default_rng(seed), "clicks" if COVERED[name] is _ratio else "y"
-        held = 0
+        covered = 0
         for _ in range(runs):
             rows, options, truth = COVERED[name](rng)
             d = compare_arms(rows, outcome, "fixed", control="control", **options)
-            held += d.low <= truth <= d.high
-        told[name] = held / runs
-    return told
+            covered += d.low <= truth <= d.high
+        shares[name] = covered / runs
+    return shares
 
 
 def real(runs, seed=4):
@@ -336,25 +336,24 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5000)
     parser.add_argument("--out")
-    asked = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     start = time.perf_counter()
-    told = {
+    results = {
         "about": f"{DAYS} daily looks, 400 rows a day in both arms unless said; see experiments.py",
         "fewest units an arm": FEWEST,
-        "false alarms": false_alarms(asked.runs),
-        "an effect of 0.1 sd": days_until_found(asked.runs),
-        "power of one look": found_at_the_end(asked.runs),
-        "coverage of 95 % intervals": coverage(max(200, asked.runs // 2))
-        | {"runs": max(200, asked.runs // 2)},
-        "on rows": real(max(20, asked.runs // 50)),
+        "false alarms": false_alarms(args.runs),
+        "an effect of 0.1 sd": days_until_found(args.runs),
+        "power of one look": found_at_the_end(args.runs),
+        "coverage of 95 % intervals": coverage(max(200, args.runs // 2)) | {"runs": max(200, args.runs // 2)},
+        "on rows": real(max(20, args.runs // 50)),
         "size": size_and_time(),
         "python": platform.python_version(),
         "numpy": version("numpy"),
     }
-    told["seconds"] = round(time.perf_counter() - start)
-    text = json.dumps(told, indent=1)
-    if asked.out:
-        with open(asked.out, "w", encoding="utf-8") as file:
+    results["seconds"] = round(time.perf_counter() - start)
+    text = json.dumps(results, indent=1)
+    if args.out:
+        with open(args.out, "w", encoding="utf-8") as file:
             file.write(text + "\n")
     print(text)
 

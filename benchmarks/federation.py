@@ -60,11 +60,11 @@ class Wire:
     def _accept(self):
         while True:
             try:
-                ours, _ = self.socket.accept()
+                client, _ = self.socket.accept()
             except OSError:
                 return
-            theirs = socket.create_connection(("127.0.0.1", self.to))
-            for a, b, counts in ((ours, theirs, False), (theirs, ours, True)):
+            server = socket.create_connection(("127.0.0.1", self.to))
+            for a, b, counts in ((client, server, False), (server, client, True)):
                 threading.Thread(target=self._hand_on, args=(a, b, counts), daemon=True).start()
 
     def _hand_on(self, a, b, counts):
@@ -132,11 +132,11 @@ def queries(catalogue, measure):
     found = {}
     for name, sql in QUERIES.items():
         with measure:
-            told = drained(catalogue.query(sql))
-        found[name] = {"sql": sql, **told, **measure.result}
+            cost = drained(catalogue.query(sql))
+        found[name] = {"sql": sql, **cost, **measure.result}
     with measure:
-        told = drained(catalogue.query_at("crm", LAST_TEN))
-    found["the last ten, asked of the server"] = {"sql": LAST_TEN, **told, **measure.result}
+        cost = drained(catalogue.query_at("crm", LAST_TEN))
+    found["the last ten, asked of the server"] = {"sql": LAST_TEN, **cost, **measure.result}
     return found
 
 
@@ -147,9 +147,9 @@ def look_ups(catalogue, measure):
         engine = open_engine(["postgres_scanner"])
         hidden = attach(engine, catalogue.source("crm"))
         engine.execute(f"SET pg_use_ctid_scan = {str(pages).lower()}")
-        asked = sql.replace("crm.cases", f"{name_in_sql(hidden)}.public.cases")
+        hidden_sql = sql.replace("crm.cases", f"{name_in_sql(hidden)}.public.cases")
         with measure:
-            engine.execute(asked).fetchall()
+            engine.execute(hidden_sql).fetchall()
         found["by pages" if pages else "in one scan"] = measure.result
         engine.close()
     return found
@@ -204,15 +204,17 @@ def measured(rows):
 
 
 def main():
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--rows", type=int, default=1_000_000)
-    asked.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
-    given = asked.parse_args()
-    found = measured(given.rows)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
+    args = parser.parse_args()
+    figures = measured(args.rows)
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "duckdb": version("duckdb")}
-    text = json.dumps({"machine": machine, **found}, indent=1)
+    text = json.dumps({"machine": machine, **figures}, indent=1)
     print(text)
-    if given.write:
+    if args.write:
         RESULTS.write_text(text + "\n")
 
 

@@ -74,8 +74,8 @@ def request(rng, said=SAID):
 
 
 def resident_mb():
-    with open("/proc/self/statm", encoding="utf-8") as told:
-        return int(told.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    with open("/proc/self/statm", encoding="utf-8") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def call(app, body):
@@ -107,18 +107,18 @@ async def call(app, body):
 PLAIN = {"prompt": ["masking"], "answer": ["demasking"], "masking": {"detect": False}}
 
 
-def kept(found, calls, plain, said):
+def kept(found, calls, plain, template):
     "Write the measurements so far."
     flat = [row["mb"] for row in found if row["calls"] >= calls // 2]
     growth = round(flat[-1] - flat[0], 1) if len(flat) > 1 else None
-    told = {
+    results = {
         "calls": calls,
-        "text": said,
+        "text": template,
         "nothing searched for": plain,
         "rows": found,
         "growth of the second half, MB": growth,
     }
-    RESULTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 async def memory(calls, plain, write=False, said=SAID):
@@ -129,8 +129,8 @@ async def memory(calls, plain, write=False, said=SAID):
     start, step, worked = time.perf_counter(), max(1, calls // 10), time.process_time()
     for n in range(1, calls + 1):
         body, text = request(rng, said)
-        told = await call(app, body)
-        assert told["choices"][0]["message"]["content"] == text, told
+        answer_body = await call(app, body)
+        assert answer_body["choices"][0]["message"]["content"] == text, answer_body
         if n % step == 0 or n == 500:
             gc.collect()
             spent = time.perf_counter() - start
@@ -180,8 +180,8 @@ async def load(address, at_once, seconds):
                 body.pop("crmeval")
             start = time.perf_counter()
             async with session.post(f"{address[0]}/chat/completions", json=body) as answer:
-                told = await answer.json()
-            assert told["choices"][0]["message"]["content"] == text, told
+                content = await answer.json()
+            assert content["choices"][0]["message"]["content"] == text, content
             taken.append(1000 * (time.perf_counter() - start))
 
     async with aiohttp.ClientSession() as session:
@@ -216,8 +216,8 @@ def loads(seconds):
             "0",
             "--json",
         ]
-        with started([*words, "--policy", str(policy)]) as told:
-            through = json.loads(told)["address"]
+        with started([*words, "--policy", str(policy)]) as line:
+            through = json.loads(line)["address"]
             for at_once in (1, 8, 64):
                 rate, without = asyncio.run(load((bare, True), at_once, seconds / 2))
                 through_rate, taken = asyncio.run(load((through, False), at_once, seconds))

@@ -40,19 +40,19 @@ def draw(rng, count):
 
 def passages(words, drawn):
     for n, row in enumerate(drawn):
-        told = {"id": f"p{n}", "document": f"d{n // 10}", "text": " ".join(words[i] for i in row)}
-        yield {**told, "product": f"P{n % 50}", "allowed": "staff" if n % 10 == 0 else "*"}
+        passage = {"id": f"p{n}", "document": f"d{n // 10}", "text": " ".join(words[i] for i in row)}
+        yield {**passage, "product": f"P{n % 50}", "allowed": "staff" if n % 10 == 0 else "*"}
 
 
-def timed_searches(index, rng, words, drawn, count, size, **given):
+def timed_searches(index, rng, words, drawn, count, size, **options):
     "Return (wall clock, CPU) milliseconds of each search."
     spent = []
     for _ in range(count):
         row = drawn[rng.integers(len(drawn))]
-        asked = rng.permutation(row[row > 60])[:size]
-        query = " ".join(words[i] for i in asked)
+        picked = rng.permutation(row[row > 60])[:size]
+        query = " ".join(words[i] for i in picked)
         start, busy = time.perf_counter(), time.process_time()
-        index.search(query, 10, **given)
+        index.search(query, 10, **options)
         spent.append((1000 * (time.perf_counter() - start), 1000 * (time.process_time() - busy)))
     return spent
 
@@ -87,8 +87,8 @@ def main(count, to):
         found["first_search_ms"] = summary(timed_searches(index, rng, words, drawn, 1, 8))["p50_ms"]
         kinds = {"open": {}, "staff": {"who": "staff"}, "product": {"where": {"product": "P7"}}}
         for size in (4, 8, 16):
-            for name, given in kinds.items():
-                spent = timed_searches(index, rng, words, drawn, 200, size, **given)
+            for name, options in kinds.items():
+                spent = timed_searches(index, rng, words, drawn, 200, size, **options)
                 found[f"search_{name}_{size}_words"] = summary(spent)
         start = time.perf_counter()
         index.replace("d7", [{"id": "p70", "document": "d7", "text": "written anew"}])

@@ -27,22 +27,22 @@ def desk(folder: Path, rows: int, to: str) -> Catalogue:
         db.commit()
     copy = {"from": "crm.cases", "to": to, "how": "incremental", "key": "id", "cursor": "changed"}
     source = {"kind": "sqlite", "address": "desk.db", "limit": {"rows": 10 * rows}}
-    said = {"sources": {"crm": source}, "copies": [copy], "limit": {"rows": 10 * rows}}
-    return Catalogue.of(said, folder)
+    settings = {"sources": {"crm": source}, "copies": [copy], "limit": {"rows": 10 * rows}}
+    return Catalogue.of(settings, folder)
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--rows", type=int, default=1_000_000)
-    asked = words.parse_args()
+    args = words.parse_args()
     for to in ("lake/cases", "desk.duckdb#cases"):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            catalogue = desk(folder, asked.rows, to)
+            catalogue = desk(folder, args.rows, to)
             for step in ("first", "unchanged", "a hundredth changed"):
                 if step == "a hundredth changed":
                     db = sqlite3.connect(folder / "desk.db")
-                    db.execute("UPDATE cases SET changed = changed + ? WHERE id % 100 = 0", (asked.rows,))
+                    db.execute("UPDATE cases SET changed = changed + ? WHERE id % 100 = 0", (args.rows,))
                     db.commit()
                 started = time.perf_counter()
                 done = ingest(catalogue)[0]

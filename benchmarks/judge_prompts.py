@@ -51,8 +51,8 @@ class Kept:
         return self.client.settings()
 
     async def chat(self, messages, **options):
-        asked = json.dumps([self.model, self.max_tokens, messages, options], sort_keys=True)
-        key = hashlib.sha256(asked.encode()).hexdigest()[:24]
+        request_text = json.dumps([self.model, self.max_tokens, messages, options], sort_keys=True)
+        key = hashlib.sha256(request_text.encode()).hexdigest()[:24]
         if key not in self.known:
             if self.replay:
                 raise CallFailed("not among the replies that are kept", status="not_run")
@@ -94,11 +94,11 @@ def trials(client, n, concurrency):
     for i in range(0, len(cases), CHUNK):
         prompt_trials(cases[i : i + CHUNK], **judges(client), concurrency=concurrency, n_resamples=2)
         print(f"{min(i + CHUNK, len(cases))} of {len(cases)} cases, {len(client.known)} replies", flush=True)
-    found = prompt_trials(cases, **judges(client), concurrency=concurrency)
+    effects = prompt_trials(cases, **judges(client), concurrency=concurrency)
     return {
         "cases": len(cases),
-        "effects": {p: {k: figure(e) for k, e in es.items()} for p, es in found.items()},
-        "swayed_by": {p: swayed_by(es) for p, es in found.items()},
+        "effects": {p: {k: figure(e) for k, e in es.items()} for p, es in effects.items()},
+        "swayed_by": {p: swayed_by(es) for p, es in effects.items()},
     }
 
 
@@ -143,15 +143,15 @@ def pairs_of(client, limit, concurrency):
         }
         for r in short
     ]
-    asked = asyncio.run(asked_in_both_orders(client, pairs, concurrency))
-    columns = [[r[k] for r in asked] for k in ("first", "swapped", "gold")]
-    found = order_swap(*columns)
+    choices = asyncio.run(asked_in_both_orders(client, pairs, concurrency))
+    columns = [[r[k] for r in choices] for k in ("first", "swapped", "gold")]
+    flips = order_swap(*columns)
     read = mean_estimate(
-        [float(r[k] is not None) for r in asked for k in ("first", "swapped")], bounds=(0, 1)
+        [float(r[k] is not None) for r in choices for k in ("first", "swapped")], bounds=(0, 1)
     )
     wanted = {"accuracy, mean": "right", "position agreement": "the same choice in both orders"}
     wanted |= {"prefers the first": "prefers the first"}
-    figures = {"replies read": figure(read), **{wanted[k]: figure(found[k]) for k in wanted}}
+    figures = {"replies read": figure(read), **{wanted[k]: figure(flips[k]) for k in wanted}}
     return {
         "set": "llmbar, natural, short pairs",
         "prompt": "compare",
@@ -162,16 +162,16 @@ def pairs_of(client, limit, concurrency):
 
 def without_schema(client, n, concurrency):
     "Return the share of readable replies without a schema, from the prompt's instructions alone."
-    found = prompt_trials(trial_cases()[:n], **judges(client, structured=False), concurrency=concurrency)
-    read = {p: es["replies read"] for p, es in found.items() if p != "compare"}
+    effects = prompt_trials(trial_cases()[:n], **judges(client, structured=False), concurrency=concurrency)
+    read = {p: es["replies read"] for p, es in effects.items() if p != "compare"}
     return {"cases": n, "replies read": {p: figure(e) for p, e in read.items() if e.n}}
 
 
 def spent(client):
     used = [row["usage"] for row in client.known.values()]
     seconds = [row["latency_s"] or 0 for row in client.known.values()]
-    told = {k: sum(u[k] or 0 for u in used) for k in ("input_tokens", "output_tokens")}
-    return {"replies": len(used), **told, "minutes": round(sum(seconds) / 60, 1)}
+    tokens = {k: sum(u[k] or 0 for u in used) for k in ("input_tokens", "output_tokens")}
+    return {"replies": len(used), **tokens, "minutes": round(sum(seconds) / 60, 1)}
 
 
 def plain_settings(client):

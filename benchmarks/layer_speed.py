@@ -65,8 +65,8 @@ def email(rng, size):
     name = f"{rng.choice(_FIRST)} {rng.choice(_LAST)}"
     parts, length = [], 60
     while length < size:
-        said = [_said(rng) for _ in range(rng.randint(2, 5))]
-        parts.append(" ".join(said))
+        lines = [_said(rng) for _ in range(rng.randint(2, 5))]
+        parts.append(" ".join(lines))
         length += len(parts[-1]) + 2
     return name, f"Dear team,\n\n{chr(10).join(f'{p}{chr(10)}' for p in parts)}\nKind regards\n{name}\n"
 
@@ -86,8 +86,8 @@ class Echo:
 
     async def chat(self, messages, **options):
         await asyncio.sleep(0)
-        said = messages[-1]["content"]
-        quoted = said[len(said) // 3 : len(said) // 3 + 300]
+        content = messages[-1]["content"]
+        quoted = content[len(content) // 3 : len(content) // 3 + 300]
         text = f"Dear customer,\n\nthank you for your message. You wrote: {quoted}\nWe look into it at once."
         return Completion(text, usage=Usage(10, 10), latency_s=0.0)
 
@@ -166,7 +166,7 @@ async def figures(count, presidio=None):
             "model": MODEL,
             "finding alone, ms, p50 and p99": both,
             "layer of it, p50 and p99": [
-                round(mine / theirs, 2) for mine, theirs in zip(found["ms, p50 and p99"], both)
+                round(own / other, 2) for own, other in zip(found["ms, p50 and p99"], both)
             ],
         }
     for size in (1000, 5000, 10_000, 20_000):
@@ -187,10 +187,10 @@ def main():
     )
     p.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
     args = p.parse_args()
-    found = asyncio.run(figures(args.count, args.presidio))
-    print(json.dumps(found, indent=1))
+    result = asyncio.run(figures(args.count, args.presidio))
+    print(json.dumps(result, indent=1))
     if args.write:
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

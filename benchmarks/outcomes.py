@@ -56,8 +56,8 @@ def summed(path, names, by):
     rows = outcome_rows(outcomes(path, names, by=by))
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     first = {k: rows[0][k] for k in ("outcome", "value", "low", "high", "n")}
-    told = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "peak_mb": round(peak_mb())}
-    return told | {"load": round(os.getloadavg()[0], 1), "figures": len(rows), "first": first}
+    costs = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "peak_mb": round(peak_mb())}
+    return costs | {"load": round(os.getloadavg()[0], 1), "figures": len(rows), "first": first}
 
 
 def in_process(*arguments):
@@ -69,14 +69,14 @@ def in_process(*arguments):
 
 def measured(rows, folder):
     path = Path(folder, "rows.parquet")
-    told = {"rows": rows, "written": in_process("--only-write", str(path), "--rows", str(rows))}
-    told["file_mb"] = round(path.stat().st_size / 1e6)
-    told["cases"] = {}
+    results = {"rows": rows, "written": in_process("--only-write", str(path), "--rows", str(rows))}
+    results["file_mb"] = round(path.stat().st_size / 1e6)
+    results["cases"] = {}
     for name in CASES:
-        told["cases"][name] = in_process("--only-sum", str(path), "--case", name)
-        print(name, told["cases"][name], flush=True)
-    told["machine"] = {"cores": os.cpu_count(), "python": platform.python_version()}
-    return told
+        results["cases"][name] = in_process("--only-sum", str(path), "--case", name)
+        print(name, results["cases"][name], flush=True)
+    results["machine"] = {"cores": os.cpu_count(), "python": platform.python_version()}
+    return results
 
 
 def covered(desks):
@@ -118,16 +118,16 @@ def main():
     if args.only_sum:
         print(json.dumps(summed(args.only_sum, *CASES[args.case])))
         return
-    told = {}
+    results = {}
     if args.rows:
         with tempfile.TemporaryDirectory() as folder:
-            told["sums"] = measured(args.rows, folder)
+            results["sums"] = measured(args.rows, folder)
     if args.coverage:
-        told["coverage"] = covered(args.coverage)
-    print(json.dumps(told, indent=1))
+        results["coverage"] = covered(args.coverage)
+    print(json.dumps(results, indent=1))
     if args.write:
         kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-        RESULTS.write_text(json.dumps(kept | told, indent=1) + "\n", encoding="utf-8")
+        RESULTS.write_text(json.dumps(kept | results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

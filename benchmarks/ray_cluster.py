@@ -87,8 +87,8 @@ AGENT_PORTS = (
 
 def node_options():
     "Return fixed ports: a node that waits for its agent to choose them ends after 15 s (ray issue 65983)."
-    with contextlib.ExitStack() as held:
-        free = [held.enter_context(socket.socket()) for _ in AGENT_PORTS]
+    with contextlib.ExitStack() as stack:
+        free = [stack.enter_context(socket.socket()) for _ in AGENT_PORTS]
         for s in free:
             s.bind(("127.0.0.1", 0))
         ports = {name: s.getsockname()[1] for name, s in zip(AGENT_PORTS, free)}
@@ -100,16 +100,16 @@ class Trial:
 
     def __init__(self, cluster, folder, **more):
         self.cluster, self.out, self.endpoint = cluster, folder / "run", Endpoint()
-        told = {"url": f"http://127.0.0.1:{self.endpoint.server_port}/v1", "data": folder / "chats.jsonl"}
+        setup = {"url": f"http://127.0.0.1:{self.endpoint.server_port}/v1", "data": folder / "chats.jsonl"}
         rows = [_row(i) for i in range(SAMPLES)]
-        told["data"].write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-        self.words = {"base_url": told["url"], "data": str(told["data"]), "out": str(self.out)}
+        setup["data"].write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        self.words = {"base_url": setup["url"], "data": str(setup["data"]), "out": str(self.out)}
         self.words |= {"shard_size": SHARD, "workers": NODES, "concurrency": IN_FLIGHT, "progress": False}
         self.words |= {"address": cluster.address, "restarts": 5, **more}
 
     def start(self):
-        told = [sys.executable, "-c", DRIVER, json.dumps(self.words)]
-        return subprocess.Popen(told, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, "-c", DRIVER, json.dumps(self.words)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def until(self, calls, driver):
         while len(self.endpoint.asked) < calls and driver.poll() is None:
@@ -117,15 +117,15 @@ class Trial:
 
     def workers(self):
         "Return the processes that have a shard's journal open."
-        found = set()
+        distinct = set()
         for fd in Path("/proc").glob("[0-9]*/fd/*"):
             try:
                 at = os.readlink(fd)
             except OSError:
                 continue
             if at.startswith(f"{self.out}/shards") and "journal" in at:
-                found.add(int(fd.parts[2]))
-        return sorted(found)
+                distinct.add(int(fd.parts[2]))
+        return sorted(distinct)
 
     def kill_worker(self):
         while not (found := self.workers()):
@@ -134,20 +134,20 @@ class Trial:
 
     def end(self, driver):
         "Wait for the driver and start an incomplete run once more; return the figures."
-        told = driver.communicate()[1]
+        errors = driver.communicate()[1]
         starts = 1
         if driver.returncode:
             starts = 2
-            print(f"started again: {told.strip()[-400:]}", file=sys.stderr, flush=True)
+            print(f"started again: {errors.strip()[-400:]}", file=sys.stderr, flush=True)
             self.start().communicate()
         run = open_run(self.out)
         rows = run.responses
-        asked = Counter(text for _, text in self.endpoint.asked)
+        counts = Counter(text for _, text in self.endpoint.asked)
         return {
             "rows": len({r.sample_id for r in rows if r.status == "ok"}),
             "rows_twice": len(rows) - len({r.sample_id for r in rows}),
-            "calls": sum(asked.values()),
-            "samples_asked_again": sum(n > 1 for n in asked.values()),
+            "calls": sum(counts.values()),
+            "samples_asked_again": sum(n > 1 for n in counts.values()),
             "shards_started_again": run.manifest.shards["restarted"],
             "started_again_by_hand": starts - 1,
         }
@@ -225,17 +225,17 @@ def main():
     )
     parser.add_argument("--only", action="append", choices=list(TRIALS))
     parser.add_argument("--to", type=Path)
-    given = parser.parse_args()
+    args = parser.parse_args()
     os.environ.setdefault("OPENAI_API_KEY", "none")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    told = {"date": time.strftime("%Y-%m-%d"), "ray": version("ray"), "cores": os.cpu_count()}
-    told |= {"nodes": NODES, "samples": SAMPLES, "shard_size": SHARD, "calls_in_flight_a_worker": IN_FLIGHT}
-    rows = measured(given.only or list(TRIALS))
-    if given.only and given.to and given.to.is_file():  # keeps the other rows
-        rows = {**json.loads(given.to.read_text(encoding="utf-8"))["rows"], **rows}
-    text = json.dumps({"setup": told, "rows": rows}, indent=1)
-    if given.to:
-        given.to.write_text(text + "\n", encoding="utf-8")
+    setup = {"date": time.strftime("%Y-%m-%d"), "ray": version("ray"), "cores": os.cpu_count()}
+    setup |= {"nodes": NODES, "samples": SAMPLES, "shard_size": SHARD, "calls_in_flight_a_worker": IN_FLIGHT}
+    rows = measured(args.only or list(TRIALS))
+    if args.only and args.to and args.to.is_file():  # keeps the other rows
+        rows = {**json.loads(args.to.read_text(encoding="utf-8"))["rows"], **rows}
+    text = json.dumps({"setup": setup, "rows": rows}, indent=1)
+    if args.to:
+        args.to.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

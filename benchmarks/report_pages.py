@@ -79,8 +79,8 @@ def seconds_to_open(browser, file):
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(file.as_uri() + "#samples?")
         page.wait_for_selector("#samples[data-cm=ready]", state="attached")
-        told = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
-        times.append(told["TaskDuration"])
+        metrics = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
+        times.append(metrics["TaskDuration"])
         page.close()
     return round(min(times), 2)
 
@@ -92,7 +92,7 @@ def peak_mb():
 def measured(n, systems):
     with tempfile.TemporaryDirectory() as folder:
         run = invented_run(n, systems, folder)
-        held, begun = peak_mb(), time.process_time()
+        memory_before, begun = peak_mb(), time.process_time()
         first = write_report(run, Path(folder) / "report.html")
         spent, rows = time.process_time() - begun, n * systems
         files = sorted(first.parent.glob("report*.html"), key=lambda f: (len(f.name), f.name))
@@ -103,7 +103,7 @@ def measured(n, systems):
             "files": len(files),
             "cpu_s": round(spent, 1),
             "cpu_ms_an_answer": round(1000 * spent / rows, 2),
-            "peak_mb_before": held,
+            "peak_mb_before": memory_before,
             "peak_mb": peak_mb(),
             "first_mb": round(sizes[0] / 1e6, 2),
             "largest_mb": round(max(sizes) / 1e6, 2),
@@ -118,11 +118,11 @@ def main():
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--systems", type=int, default=5)
     parser.add_argument("--to", type=Path)
-    given = parser.parse_args()
-    text = json.dumps(measured(given.samples, given.systems), indent=1)
+    args = parser.parse_args()
+    text = json.dumps(measured(args.samples, args.systems), indent=1)
     print(text)
-    if given.to:
-        given.to.write_text(text + "\n", encoding="utf-8")
+    if args.to:
+        args.to.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -94,10 +94,10 @@ class Bm25s(Ranked):
         self.engine.index(self.cut([shown(p) for p in passages]), show_progress=False)
 
     def search(self, query, k, where):
-        asked = self.cut([query.text])[0]
-        if not asked:
+        tokens = self.cut([query.text])[0]
+        if not tokens:
             return []
-        return self.best(np.asarray(self.engine.get_scores(asked), float), where, k)
+        return self.best(np.asarray(self.engine.get_scores(tokens), float), where, k)
 
 
 class Fts5(Ranked):
@@ -110,8 +110,8 @@ class Fts5(Ranked):
             {n for p in passages for n, v in p.items() if isinstance(v, str | int | float)} - {"id", "text"}
         )
         self.columns = {n: f"f{i}" for i, n in enumerate(names)}
-        told = "".join(f", {c}" for c in self.columns.values())
-        self.base.execute(f"CREATE TABLE p (n INTEGER PRIMARY KEY{told})")
+        more_columns = "".join(f", {c}" for c in self.columns.values())
+        self.base.execute(f"CREATE TABLE p (n INTEGER PRIMARY KEY{more_columns})")
         self.base.execute("CREATE VIRTUAL TABLE w USING fts5(x, tokenize='porter unicode61')")
         marks = ", ".join("?" * (len(names) + 1))
         rows = ((n, *(p.get(name) for name in names)) for n, p in enumerate(passages))
@@ -119,8 +119,8 @@ class Fts5(Ranked):
         self.base.executemany("INSERT INTO w(rowid, x) VALUES (?, ?)", enumerate(map(shown, passages)))
 
     def search(self, query, k, where):
-        asked = " OR ".join(f'"{w}"' for w in dict.fromkeys(words(query.text)))
-        if not asked:
+        match = " OR ".join(f'"{w}"' for w in dict.fromkeys(words(query.text)))
+        if not match:
             return []
         tests, values = "", []
         for name, wanted in (where or {}).items():
@@ -128,8 +128,8 @@ class Fts5(Ranked):
             marks = ", ".join("?" * len(several))
             tests += f" AND rowid IN (SELECT n FROM p WHERE {self.columns[name]} IN ({marks}))"
             values += several
-        told = f"SELECT rowid, rank FROM w WHERE w MATCH ?{tests} ORDER BY rank LIMIT ?"
-        found = self.base.execute(told, (asked, *values, k)).fetchall()
+        statement = f"SELECT rowid, rank FROM w WHERE w MATCH ?{tests} ORDER BY rank LIMIT ?"
+        found = self.base.execute(statement, (match, *values, k)).fetchall()
         return [{"id": self.passages[n]["id"], "score": -rank} for n, rank in found]
 
 
@@ -336,9 +336,9 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in args.sets:
-            found = measured(name, args, folder)
+            figures = measured(name, args, folder)
             if args.write:
-                keep(name, found, args.only)
+                keep(name, figures, args.only)
 
 
 def keep(name, found, only):

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import aiohttp
-from common import judge_prompt, keys, pipelined, row, task
+from common import keys, row, scored
 
 
 async def _work(url, first, n, concurrency):
@@ -20,16 +20,7 @@ async def _work(url, first, n, concurrency):
                 answer.raise_for_status()
                 return json.loads(await answer.read())["choices"][0]["message"]["content"]
 
-        async def generate(i):
-            return await ask("generator", task(i))
-
-        async def judge(i, answer):
-            return json.loads(await ask("judge", judge_prompt(i, answer)))["score"]
-
-        return sum(
-            score is not None
-            for _, score in await pipelined(range(first, first + n), concurrency, generate, judge)
-        )
+        return await scored(ask, first, n, concurrency)
 
 
 def work(*args):

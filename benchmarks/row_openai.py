@@ -1,10 +1,9 @@
 "The bare openai SDK over its aiohttp transport. No records, no retries, nothing on disk."
 
 import asyncio
-import json
 
 import openai
-from common import judge_prompt, keys, pipelined, row, task
+from common import keys, row, scored
 
 
 async def _work(url, first, n, concurrency):
@@ -18,16 +17,7 @@ async def _work(url, first, n, concurrency):
             )
             return answer.choices[0].message.content
 
-        async def generate(i):
-            return await ask("generator", task(i))
-
-        async def judge(i, answer):
-            return json.loads(await ask("judge", judge_prompt(i, answer)))["score"]
-
-        return sum(
-            score is not None
-            for _, score in await pipelined(range(first, first + n), concurrency, generate, judge)
-        )
+        return await scored(ask, first, n, concurrency)
 
 
 def work(*args):

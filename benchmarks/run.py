@@ -186,8 +186,8 @@ def _rounds(args, known):
                 if name in errors:
                     continue
                 found = told(python, f"row_{name}.py", *words)
-                said = found.get("error") or f"{found['samples_per_s']} samples/s"
-                print(f"round {turn + 1}, {ROWS[name]}: {said}", flush=True)
+                outcome = found.get("error") or f"{found['samples_per_s']} samples/s"
+                print(f"round {turn + 1}, {ROWS[name]}: {outcome}", flush=True)
                 if "error" in found:
                     errors[name] = found["error"]
                 else:

@@ -121,7 +121,7 @@ def one_step(name, folder, pages, n):
     start = time.perf_counter()
     STEPS[name](folder, pages)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    told = {
+    costs = {
         "step": name,
         "responses": n,
         "seconds": round(time.perf_counter() - start, 1),
@@ -129,7 +129,7 @@ def one_step(name, folder, pages, n):
         "peak_mb": round(used.ru_maxrss / 1000),
         "load": round(os.getloadavg()[0], 1),
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(costs), flush=True)
 
 
 def sizes(folder):
@@ -159,18 +159,18 @@ def measure_finished(folder, n):
     "Open an existing run and write its report to a temporary folder."
     with tempfile.TemporaryDirectory() as place:
         opened, reported = (in_process(name, folder, Path(place), n) for name in ("open", "report"))
-        told = sizes(Path(place))
-    reported |= {"pages": told["pages"], "largest_page_mb": round(told["largest_page"] / 1e6, 2)}
+        file_sizes = sizes(Path(place))
+    reported |= {"pages": file_sizes["pages"], "largest_page_mb": round(file_sizes["largest_page"] / 1e6, 2)}
     return [opened, reported]
 
 
 def put_into_results(rows, today):
     "Replace the rows of the same step and size; keep the others."
-    said = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
     new = {(r["step"], r["responses"]): {**r, "date": today} for r in rows}
-    kept = [new.pop((r["step"], r["responses"]), r) for r in said["rows"]]
+    kept = [new.pop((r["step"], r["responses"]), r) for r in results["rows"]]
     lines = ",\n".join(f"  {json.dumps(r)}" for r in [*kept, *new.values()])
-    head = "".join(f" {json.dumps(k)}: {json.dumps(said[k])},\n" for k in ("about", "date"))
+    head = "".join(f" {json.dumps(k)}: {json.dumps(results[k])},\n" for k in ("about", "date"))
     RESULTS.write_text(f'{{\n{head} "rows": [\n{lines}\n ]\n}}\n', encoding="utf-8")
 
 
@@ -182,19 +182,19 @@ def main():
     parser.add_argument("--keep", type=Path, help="folder for the runs; without it they are removed")
     parser.add_argument("--finished", type=Path, help="folder of runs that --keep left, to open and report")
     parser.add_argument("--step", nargs=4, help=argparse.SUPPRESS)
-    told = parser.parse_args()
-    if told.step:
-        name, folder, pages, n = told.step
+    args = parser.parse_args()
+    if args.step:
+        name, folder, pages, n = args.step
         return one_step(name, Path(folder), Path(pages), int(n))
-    if told.finished:
-        for folder in sorted(p for p in told.finished.iterdir() if p.name.isdecimal()):
+    if args.finished:
+        for folder in sorted(p for p in args.finished.iterdir() if p.name.isdecimal()):
             rows = measure_finished(folder, int(folder.name))
             print("\n".join(map(json.dumps, rows)), flush=True)
             put_into_results(rows, date.today().isoformat())
         return None
     with tempfile.TemporaryDirectory() as place:
-        for n in told.responses:
-            measure((told.keep or Path(place)) / f"{n}", n)
+        for n in args.responses:
+            measure((args.keep or Path(place)) / f"{n}", n)
 
 
 if __name__ == "__main__":

@@ -34,12 +34,12 @@ def message_batch(batch):
 
 def message(params):
     "Return a model's answer in the format of that interface, with the same text."
-    told = completion(params)
-    content = [{"type": "text", "text": told["choices"][0]["message"]["content"]}]
+    reply = completion(params)
+    content = [{"type": "text", "text": reply["choices"][0]["message"]["content"]}]
     used = {"input_tokens": 50, "output_tokens": 7}
     return {
         "type": "message",
-        "model": told["model"],
+        "model": reply["model"],
         "content": content,
         "stop_reason": "end_turn",
         "usage": used,
@@ -113,43 +113,45 @@ class Server(ThreadingHTTPServer):
         self.has_none, self.url = False, f"http://127.0.0.1:{self.server_port}/v1"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
-    def begin(self, told):
+    def begin(self, request):
         name = f"batch_{len(self.batches)}"
         self.batches[name] = {
             "id": name,
             "object": "batch",
             "created_at": 2_000_000_000,
             "status": "validating",
-            **{k: told[k] for k in ("input_file_id", "endpoint", "metadata", "completion_window")},
+            **{k: request[k] for k in ("input_file_id", "endpoint", "metadata", "completion_window")},
         }
         return 200, self.batches[name]
 
     def finish(self, *, lost=0, late=0, more=(), status="completed"):
         "Answer all open batches in a shuffled order: `lost` lines are errors, `late` ones have expired."
         for batch in [b for b in self.batches.values() if b["status"] in ("validating", "in_progress")]:
-            asked = [json.loads(x) for x in self.files[batch["input_file_id"]].splitlines()]
-            assert len({a["body"]["model"] for a in asked}) == 1 and all(a["method"] == "POST" for a in asked)
-            random.Random(1).shuffle(asked)
-            good, bad = asked[lost + late :], asked[:lost]
+            requests = [json.loads(x) for x in self.files[batch["input_file_id"]].splitlines()]
+            assert len({a["body"]["model"] for a in requests}) == 1 and all(
+                a["method"] == "POST" for a in requests
+            )
+            random.Random(1).shuffle(requests)
+            good, bad = requests[lost + late :], requests[:lost]
             self.paid += [a["custom_id"] for a in good]
             answers = [_line(a, 200, completion(a["body"])) for a in good]
             errors = [_line(a, 500, {"error": {"message": "it broke"}}) for a in bad]
             gone = {"response": None, "error": {"code": "batch_expired", "message": "too late"}}
-            errors += [{"id": "r", "custom_id": a["custom_id"], **gone} for a in asked[lost : lost + late]]
+            errors += [{"id": "r", "custom_id": a["custom_id"], **gone} for a in requests[lost : lost + late]]
             batch["output_file_id"] = self._keep(answers, more)
             batch["error_file_id"] = self._keep(errors) if errors else None
             batch["status"] = status
 
-    def begin_messages(self, asked):
+    def begin_messages(self, requests):
         name = f"msgbatch_{len(self.batches)}"
-        self.batches[name] = {"id": name, "status": "in_progress", "n": len(asked), "asked": asked}
+        self.batches[name] = {"id": name, "status": "in_progress", "n": len(requests), "asked": requests}
         return message_batch(self.batches[name])
 
     def finish_messages(self, gone=0):
         "Answer all open message batches; the last `gone` requests have expired."
         for batch in [b for b in self.batches.values() if b["status"] == "in_progress"]:
-            asked = batch["asked"][::-1]
-            good, late = asked[gone:], asked[:gone]
+            requests = batch["asked"][::-1]
+            good, late = requests[gone:], requests[:gone]
             self.paid += [a["custom_id"] for a in good]
             lines = [(a, {"type": "succeeded", "message": message(a["params"])}) for a in good]
             lines += [(a, {"type": "expired"}) for a in late]
@@ -168,10 +170,10 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
 
-def _line(asked, status, body):
+def _line(request, status, body):
     return {
         "id": "r",
-        "custom_id": asked["custom_id"],
+        "custom_id": request["custom_id"],
         "response": {"status_code": status, "body": body},
         "error": None,
     }

@@ -185,9 +185,9 @@ def after_nbdev(path):
     return nb, import_module(f"crmeval.{module}" if module else "crmeval")
 
 
-def front_matter(said, aliases, is_built=False):
+def front_matter(keys, aliases, is_built=False):
     "Return the cell with a page's title, without nbdev's output-file: an address is the notebook's path."
-    matter = {"title": said["title"], **{k: v for k, v in said.items() if k not in ("title", "output-file")}}
+    matter = {"title": keys["title"], **{k: v for k, v in keys.items() if k not in ("title", "output-file")}}
     if aliases:
         matter["aliases"] = aliases
     if is_built:  # function names are found in the page that lists all modules by wing
@@ -221,10 +221,10 @@ def without_html(output, boxes):
 
 def shown_doc(source, module):
     "Return the outputs of a cell that calls `show_doc`; None for other cells."
-    found = re.search(r"^show_doc\(([\w.]+)\)", source, re.M)
-    if not found:
+    match = re.search(r"^show_doc\(([\w.]+)\)", source, re.M)
+    if not match:
         return None
-    data = {"text/markdown": documented(found[1], module)}
+    data = {"text/markdown": documented(match[1], module)}
     return [{"output_type": "display_data", "metadata": {}, "data": data}]
 
 

@@ -49,20 +49,20 @@ class Begun:
     def __init__(self, calling, words, files):
         self.calling, self.args, self.files, self.rest = calling, words, files, b""
         self.returncode = None
-        told = self._line(300)  # the first one waits until the server has loaded all packages
-        if told is None:
+        first_line = self._line(300)  # the first one waits until the server has loaded all packages
+        if first_line is None:
             raise subprocess.TimeoutExpired(words, 300)
-        self.pid = int(told)
+        self.pid = int(first_line)
 
     def _line(self, timeout):
         "Return the next line from the server; None if none arrives within the timeout."
         while b"\n" not in self.rest:
             if not select.select([self.calling], [], [], timeout)[0]:
                 return None
-            said = self.calling.recv(4096)
-            if not said:
+            chunk = self.calling.recv(4096)
+            if not chunk:
                 raise RuntimeError("the server of commands has gone")
-            self.rest += said
+            self.rest += chunk
         line, _, self.rest = self.rest.partition(b"\n")
         return line
 
@@ -137,20 +137,20 @@ class Commands:
         "Return what `subprocess.run([python, '-m', 'crmeval', *words])` returns, with its output as text."
         with tempfile.TemporaryDirectory() as folder, self.lock:
             out, err = os.path.join(folder, "out"), os.path.join(folder, "err")
-            asked = {"words": words, "cwd": str(cwd), "env": env, "out": out, "err": err}
-            asked |= {"timeout": timeout, **more}
+            job = {"words": words, "cwd": str(cwd), "env": env, "out": out, "err": err}
+            job |= {"timeout": timeout, **more}
             server = self._called()
-            server.write(json.dumps(asked) + "\n")
+            server.write(json.dumps(job) + "\n")
             server.flush()
             reply = server.readline() and server.readline()  # the process id, then the exit code
             if not reply:
                 self.stream = None
                 raise RuntimeError("the server of commands has gone; the next command starts another")
             code = json.loads(reply)
-            said = [Path(path).read_bytes().decode() for path in (out, err)]
+            outputs = [Path(path).read_bytes().decode() for path in (out, err)]
         if code is None:
-            raise subprocess.TimeoutExpired(["crmeval", *words], timeout, *said)
-        return subprocess.CompletedProcess(["crmeval", *words], code, *said)
+            raise subprocess.TimeoutExpired(["crmeval", *words], timeout, *outputs)
+        return subprocess.CompletedProcess(["crmeval", *words], code, *outputs)
 
 
 def _connected(address):
@@ -172,9 +172,9 @@ def crmeval(*words, cwd=None, env=None, timeout=300, largest=None, stdin=os.devn
     env: variables added to those of this process; timeout: seconds; largest: maximum file size in bytes (a
     full disk); stdin: path of a file to read; code: a program to run with the words instead of the command.
     """
-    asked = {**os.environ, **dict(env or {})}
+    variables = {**os.environ, **dict(env or {})}
     more = {"largest": largest, "stdin": str(stdin), "code": code}
-    return COMMANDS.run([str(word) for word in words], cwd or os.getcwd(), asked, timeout, **more)
+    return COMMANDS.run([str(word) for word in words], cwd or os.getcwd(), variables, timeout, **more)
 
 
 def begun(*words, cwd, code=None, timeout=120):
@@ -185,20 +185,20 @@ def begun(*words, cwd, code=None, timeout=120):
     words = [str(word) for word in words]
     folder = Path(tempfile.mkdtemp(prefix=".said-", dir=cwd))
     files = folder / "out", folder / "err"
-    asked = {"words": words, "cwd": str(cwd), "env": dict(os.environ), "timeout": timeout, "largest": None}
-    asked |= {"out": str(files[0]), "err": str(files[1]), "stdin": os.devnull, "code": code}
+    job = {"words": words, "cwd": str(cwd), "env": dict(os.environ), "timeout": timeout, "largest": None}
+    job |= {"out": str(files[0]), "err": str(files[1]), "stdin": os.devnull, "code": code}
     calling = COMMANDS.connected()
-    calling.sendall(json.dumps(asked).encode() + b"\n")
+    calling.sendall(json.dumps(job).encode() + b"\n")
     return Begun(calling, words, files)
 
 
-def _ended(asked):
+def _ended(job):
     "Run the command as an interpreter does and return its exit code."
     try:
-        if asked["code"] is not None:
+        if job["code"] is not None:
             program = ModuleType("__main__")
             sys.modules["__main__"] = program
-            exec(compile(asked["code"], "<string>", "exec"), program.__dict__)
+            exec(compile(job["code"], "<string>", "exec"), program.__dict__)
         else:
             runpy.run_module("crmeval", run_name="__main__", alter_sys=True)
     except SystemExit as end:
@@ -211,28 +211,28 @@ def _ended(asked):
     return 0
 
 
-def _child(asked):
+def _child(job):
     "Turn this process into the command; does not return."
-    os.chdir(asked["cwd"])
+    os.chdir(job["cwd"])
     os.environ.clear()
-    os.environ.update(asked["env"])
+    os.environ.update(job["env"])
     # as in a terminal: background jobs ignore the interrupt, and children inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.dup2(os.open(asked["stdin"], os.O_RDONLY), 0)
+    os.dup2(os.open(job["stdin"], os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        os.dup2(os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     sys.stdin, sys.stdout, sys.stderr = (
         open(0, encoding="utf-8"),
         open(1, "w", encoding="utf-8", buffering=1),
         open(2, "w", encoding="utf-8", buffering=1),
     )
-    if asked["largest"] is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (asked["largest"], asked["largest"]))
+    if job["largest"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest"], job["largest"]))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     # -m puts the folder first on the path, followed by PYTHONPATH and the installed package
-    sys.path[0] = asked["cwd"]
-    sys.argv = ["crmeval" if asked["code"] is None else "-c", *asked["words"]]
-    code = _ended(asked)
+    sys.path[0] = job["cwd"]
+    sys.argv = ["crmeval" if job["code"] is None else "-c", *job["words"]]
+    code = _ended(job)
     threading._shutdown()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -241,14 +241,14 @@ def _child(asked):
     os._exit(code & 0xFF)
 
 
-def _forked(asked, tell):
+def _forked(job, tell):
     "Return the exit code of a forked command, None after a timeout; its process id is sent first."
     child = os.fork()
     if not child:
         signal.alarm(0)
-        _child(asked)
+        _child(job)
     tell(child)
-    late = threading.Timer(asked["timeout"], os.kill, (child, signal.SIGKILL))
+    late = threading.Timer(job["timeout"], os.kill, (child, signal.SIGKILL))
     late.start()
     status = os.waitpid(child, 0)[1]
     code = os.waitstatus_to_exitcode(status)

@@ -41,11 +41,11 @@ def in_short(send):
     Of six messages per test one is displayed; the others cost half a millisecond, as much as a short test.
     """
 
-    def sendevent(name, **told):
-        report = told.get("data", {})
+    def sendevent(name, **details):
+        report = details.get("data", {})
         beside = report.get("when") in ("setup", "teardown") and report.get("outcome") == "passed"
         if name not in ("logstart", "logfinish") and not (name == "testreport" and beside):
-            send(name, **told)
+            send(name, **details)
 
     return sendevent
 

@@ -92,16 +92,16 @@ def hostile_run(folder):
     responses = [_answered(r, ids, names, texts) for r in run.responses]
     scores = [_scored(s, ids, names, judge, texts) for s in run.scores]
     clients = [{**c, "name": names[c["name"]], "model": next(texts)} for c in run.manifest.clients]
-    told = {"crmeval": CORPUS[1], "python": CORPUS[2], "warnings": list(CORPUS), "git_revision": CORPUS[8]}
-    manifest = replace(run.manifest, clients=clients, judge={"name": judge}, more={"x": CORPUS[0]}, **told)
+    options = {"crmeval": CORPUS[1], "python": CORPUS[2], "warnings": list(CORPUS), "git_revision": CORPUS[8]}
+    manifest = replace(run.manifest, clients=clients, judge={"name": judge}, more={"x": CORPUS[0]}, **options)
     return Run(run.folder, manifest, samples, responses, [*scores, *_by_people(scores)])
 
 
 def _answered(response, ids, names, texts):
     more = {"sample_id": ids[response.sample_id], "client": names[response.client], "model": next(texts)}
     lost = response.status != "ok"
-    said = None if lost else f"{next(texts)} {response.text} {next(texts)}"
-    return replace(response, text=said, error=next(texts) if lost else None, latency_s=1.0, **more)
+    text = None if lost else f"{next(texts)} {response.text} {next(texts)}"
+    return replace(response, text=text, error=next(texts) if lost else None, latency_s=1.0, **more)
 
 
 def _scored(score, ids, names, judge, texts):

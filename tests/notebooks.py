@@ -95,11 +95,11 @@ def load() -> None:
     backend_registry.resolve_backend("inline")
 
 
-def notebooks(asked: list[str]) -> list[Path]:
+def notebooks(names: list[str]) -> list[Path]:
     "Return the named notebooks, or all; wings with long ones come first, to keep all workers busy."
-    if absent := [name for name in asked if not Path(name).is_file()]:
+    if absent := [name for name in names if not Path(name).is_file()]:
         raise SystemExit(f"no notebook: {', '.join(absent)}")
-    paths = [Path(name).resolve() for name in asked] or [
+    paths = [Path(name).resolve() for name in names] or [
         path for path in sorted((ROOT / "nbs").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts
     ]
     return sorted(paths, key=lambda path: path.parent.name not in LONG)
@@ -143,7 +143,7 @@ def outcomes(paths: list[Path]) -> Iterator[tuple[Path, bool, float, dict[str, s
             yield outcome
 
 
-def main(asked: list[str]) -> int:
+def main(names: list[str]) -> int:
     load()
     ahead.load()
     ahead.warm()
@@ -151,7 +151,7 @@ def main(asked: list[str]) -> int:
     gc.freeze()  # a child's garbage collection would copy all memory pages of the parent
     failed, proofs = [], {}
     prove = os.environ.get("CRMEVAL_PROVE") == "1"
-    paths = notebooks(asked) if asked or prove else needed(notebooks(asked))
+    paths = notebooks(names) if names or prove else needed(notebooks(names))
     started = time.monotonic()
     for path, passed, seconds, read in outcomes(paths):
         failed += [] if passed else [path]

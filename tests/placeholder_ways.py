@@ -635,8 +635,8 @@ def _accepted(row, form, other=None):
 def slots_of(text, context):
     "Return the text in each place of a context; None if the context's own words have changed."
     pieces = re.split(r"\{\d\}", context)
-    found = re.fullmatch("(.*?)".join(map(re.escape, pieces)), text, re.DOTALL)
-    return found and found.groups()
+    match = re.fullmatch("(.*?)".join(map(re.escape, pieces)), text, re.DOTALL)
+    return match and match.groups()
 
 
 _PEOPLE_ONLY = re.compile(
@@ -673,9 +673,9 @@ def scored(name, row, seed=0, nobody=False, read=demask):
                 yield from ["broken"] * len(forms)
                 continue
         places = slots_of(whole, context)
-        for place, (form, other, said) in enumerate(zip(forms, rest, altered)):
+        for place, (form, other, code_text) in enumerate(zip(forms, rest, altered)):
             got = places[place] if places else whole
-            changed = said != form.placeholder
+            changed = code_text != form.placeholder
             own = {form.value, other.value} if name in PAIRS and changed else {form.value}
             own = set() if nobody and changed else own
             strangers = any(f.value in got for f in vault.forms() if f.value not in own)
@@ -689,11 +689,11 @@ def scored(name, row, seed=0, nobody=False, read=demask):
 
 def counted(rows, seeds=(0, 1, 3), nobody=False, read=demask):
     "Return {name of a way: count of each outcome of `scored`}."
-    told = {}
+    outcomes = {}
     for name, row in rows.items():
         free = [s for s in seeds if not nobody or is_free(s, row)]
-        told[name] = Counter(out for seed in free for out in scored(name, row, seed, nobody, read))
-    return told
+        outcomes[name] = Counter(out for seed in free for out in scored(name, row, seed, nobody, read))
+    return outcomes
 
 
 def is_free(seed, form):

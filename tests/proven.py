@@ -134,14 +134,14 @@ def resolved(names: Iterable[str]) -> set[Path]:
     "Return the paths in the repository or the data, links followed; each folder is resolved only once."
     ours = tuple(f"{folder}/" for folder in (ROOT, data_folder()) if folder)
     real = cache(os.path.realpath)
-    found = set()
+    distinct = set()
     for name in names:
         folder, last = os.path.split(os.path.abspath(name))
         path = os.path.join(real(folder), last)
         path = os.path.realpath(path) if os.path.islink(path) else path
         if f"{path}/".startswith(ours):
-            found.add(Path(path))
-    return found
+            distinct.add(Path(path))
+    return distinct
 
 
 def inputs(notebook: Path, opened: Iterable[str]) -> dict[str, str]:

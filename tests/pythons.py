@@ -111,16 +111,16 @@ def interpreter(version: str) -> tuple[str, str]:
 def command_fails(command: Path, folder: Path) -> str:
     "Return what is wrong with the installed command, or ''."
     results = str(folder / "run of the floors")
-    asked = ["--limit", "1", "--no-progress", "--out", results]
-    told = "crmeval says nothing"
+    options = ["--limit", "1", "--no-progress", "--out", results]
+    output = "crmeval says nothing"
     for words, expected in (
         (["run", "--help"], "--model"),
-        (["run", "--baselines", "--use-case", "service_call_summary", *asked], "report"),
+        (["run", "--baselines", "--use-case", "service_call_summary", *options], "report"),
         (["compare", f"{results}#baseline:lead", f"{results}#baseline:extractive"], "baseline:lead"),
     ):
-        done, told = said([str(command), *words], 120, cwd=folder)
-        if not done or expected not in told:
-            return told[-1000:] or "crmeval says nothing"
+        done, output = said([str(command), *words], 120, cwd=folder)
+        if not done or expected not in output:
+            return output[-1000:] or "crmeval says nothing"
     return ""
 
 
@@ -142,15 +142,15 @@ def run_core(version: str, folder: Path, lowest: bool, extras: str, files: list[
     python = str(home / "bin" / "python")
     if not made:
         return f"failed: no environment could be made ({why})"
-    asked = [f"{package_in(folder)}[{extras}]", *NEEDED]
+    packages = [f"{package_in(folder)}[{extras}]", *NEEDED]
     oldest = ["--resolution", "lowest-direct"] if lowest else []
-    installed, why = uv("pip", "install", "--quiet", "--python", python, *oldest, *asked, limit=INSTALLED)
+    installed, why = uv("pip", "install", "--quiet", "--python", python, *oldest, *packages, limit=INSTALLED)
     if not installed and "No solution found" in why:
         return f"failed: the requirements do not fit this Python: {why[-1000:]}"
     if not installed:
         return f"skipped: the requirements could not be installed ({why[-300:]})"
-    if told := command_fails(home / "bin" / "crmeval", home):
-        return f"failed: {told}"
+    if output := command_fails(home / "bin" / "crmeval", home):
+        return f"failed: {output}"
     start = time.monotonic()
     # from a folder outside the repository, so that the installed package is tested
     tests = [str(ROOT / "tests" / name) for name in files]
@@ -168,9 +168,9 @@ def run_core(version: str, folder: Path, lowest: bool, extras: str, files: list[
         *tests,
     ]
     free = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    passed, told = said(command, RAN[extras], cwd=folder, env=free)
-    last = next((line for line in reversed(told.splitlines()) if " passed" in line), "")
-    return f"ok: {last} (took {time.monotonic() - start:.0f} s)" if passed else f"failed: {told[-3000:]}"
+    passed, output = said(command, RAN[extras], cwd=folder, env=free)
+    last = next((line for line in reversed(output.splitlines()) if " passed" in line), "")
+    return f"ok: {last} (took {time.monotonic() - start:.0f} s)" if passed else f"failed: {output[-3000:]}"
 
 
 def main(words: list[str]) -> int:
@@ -184,10 +184,10 @@ def main(words: list[str]) -> int:
                 print(f"Python {version}: runs the whole suite")
                 continue
             files = chosen_tests(version, bool(words), extras)
-            told = run_core(version, Path(folder), version == oldest, extras, files)
-            failed = failed or told.startswith("failed")
+            result = run_core(version, Path(folder), version == oldest, extras, files)
+            failed = failed or result.startswith("failed")
             which = " with the oldest release of every requirement" if version == oldest else ""
-            print(f"Python {version}{which}: {told}", flush=True)
+            print(f"Python {version}{which}: {result}", flush=True)
     return int(failed)
 
 

@@ -94,9 +94,9 @@ def pandoc_anchors(document):
     command = ["pandoc", "-f", "markdown", "-t", "json"]
     done = subprocess.run(command, input=document, capture_output=True, text=True, check=True)
     read = json.loads(done.stdout)
-    found = set()
-    collect(read["blocks"], found)
-    return inline_text(read["meta"].get("title", {}).get("c", [])), found
+    distinct = set()
+    collect(read["blocks"], distinct)
+    return inline_text(read["meta"].get("title", {}).get("c", [])), distinct
 
 
 def inline_text(inlines):
@@ -139,10 +139,10 @@ def line_problems(cell):
 def front_matter_problems(notebook):
     first = notebook["cells"][0]
     text = closed(read_lines(first["source"]))
-    found = re.fullmatch(r"---\n(\S.*?\n)---\n", text, re.S)
-    if first["cell_type"] != "raw" or not found:
+    match = re.fullmatch(r"---\n(\S.*?\n)---\n", text, re.S)
+    if first["cell_type"] != "raw" or not match:
         return ["the first cell is no front matter"]
-    matter = yaml.load(found[1], LOADER)
+    matter = yaml.load(match[1], LOADER)
     return [] if isinstance(matter, dict) and matter.get("title") else ["the front matter has no title"]
 
 
@@ -173,6 +173,6 @@ def heading_problems(document):
 def reading_problems(notebook):
     "Return what Quarto would read differently from what is meant."
     cells = notebook["cells"]
-    out = [said for cell in cells for said in line_problems(cell)] + front_matter_problems(notebook)
-    out += [said for cell in cells for said in option_problems(cell)]
+    out = [problem for cell in cells for problem in line_problems(cell)] + front_matter_problems(notebook)
+    out += [problem for cell in cells for problem in option_problems(cell)]
     return out if out else list(heading_problems(assembled(notebook)))

@@ -45,33 +45,33 @@ def document(python: Path, out: Path) -> dict:
 
 def licence_of(component: dict) -> str:
     "Return the licence in SPDX form, or the first line of the package's statement."
-    said = []
+    statements = []
     for entry in component.get("licenses", []):
         one = entry.get("license", {})
-        said.append(entry.get("expression") or one.get("id") or one.get("name") or "")
-    first = [text.strip().splitlines()[0].strip()[:LONGEST] for text in said if text.strip()]
+        statements.append(entry.get("expression") or one.get("id") or one.get("name") or "")
+    first = [text.strip().splitlines()[0].strip()[:LONGEST] for text in statements if text.strip()]
     return " / ".join(dict.fromkeys(first)) or UNKNOWN
 
 
 def by_licence(components: list[dict]) -> dict[str, list[str]]:
     "Return {licence: packages with their versions}; packages without a licence come last."
-    held = defaultdict(list)
+    packages = defaultdict(list)
     for component in components:
-        held[licence_of(component)].append(f"{component['name']} {component.get('version', '')}".strip())
-    return dict(sorted(held.items(), key=lambda item: (item[0] == UNKNOWN, -len(item[1]), item[0])))
+        packages[licence_of(component)].append(f"{component['name']} {component.get('version', '')}".strip())
+    return dict(sorted(packages.items(), key=lambda item: (item[0] == UNKNOWN, -len(item[1]), item[0])))
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument("extras", nargs="?", default="run", help="comma-separated; '' for the package alone")
     words.add_argument("--out", type=Path, default=ROOT / "dist" / "sbom.cdx.json")
-    asked = words.parse_args()
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    args = words.parse_args()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        components = document(environment(asked.extras, Path(folder)), asked.out).get("components", [])
+        components = document(environment(args.extras, Path(folder)), args.out).get("components", [])
     for licence, packages in by_licence(components).items():
         print(f"{len(packages):4} {licence}: {', '.join(sorted(packages))}")
-    print(f"{len(components)} packages, written to {asked.out}")
+    print(f"{len(components)} packages, written to {args.out}")
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def _folder(user):
 @contextlib.contextmanager
 def _running(command, folder, answers):
     "Yield the process of a server once it answers; terminate it with the block."
-    with open(folder / "said.log", "wb") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, cwd=folder)
+    with open(folder / "said.log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     try:
         for _ in range(300):
             if answers():
@@ -141,8 +141,8 @@ def mariadb():
             return _run("mariadb", "--no-defaults", "-uroot", "-S", at, "-N", "-e", sql).stdout
 
         def answers():
-            asked = ["mariadb", "--no-defaults", "-uroot", "-S", at, "-e", "SELECT 1"]
-            return not subprocess.run(asked, capture_output=True).returncode
+            query = ["mariadb", "--no-defaults", "-uroot", "-S", at, "-e", "SELECT 1"]
+            return not subprocess.run(query, capture_output=True).returncode
 
         with _running([*user, server, *options], folder, answers) as process:
             quoted = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")

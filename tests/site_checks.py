@@ -183,8 +183,8 @@ def problems(folder, aliases=()):
     anchors = {p: found for p, (found, _, _) in read.items()}
     for page, (_, links, wrong_cells) in read.items():
         out += [f"{page}: {wrong}" for wrong in wrong_cells]
-        said = [(link, link_problem(link, page, folder, anchors)) for link in links]
-        out += [f"{page}: {link} {wrong}" for link, wrong in said if wrong]
+        checked = [(link, link_problem(link, page, folder, anchors)) for link in links]
+        out += [f"{page}: {link} {wrong}" for link, wrong in checked if wrong]
     return out
 
 
@@ -245,7 +245,7 @@ def rendered_problems(site, aliases=()):
     pages = rendered_pages(site)
     out = [] if pages else [f"{site} holds no page"]
     for path, found in pages.items():
-        said = [(link, rendered_problem(link, path, pages)) for link in [*found.links, *found.fetched]]
-        out += [f"{path.relative_to(site).as_posix()}: {link} {wrong}" for link, wrong in said if wrong]
+        checked = [(link, rendered_problem(link, path, pages)) for link in [*found.links, *found.fetched]]
+        out += [f"{path.relative_to(site).as_posix()}: {link} {wrong}" for link, wrong in checked if wrong]
     out += [f"aliases: {a} is not in the site" for a, _ in aliases if not (site / a.lstrip("/")).is_file()]
     return out + style_problems(site)

@@ -63,9 +63,9 @@ def wrapped_fences(text):
 
 def _wrapped(fenced):
     first, *lines = fenced.split("\n")
-    found = re.fullmatch(r"(`{3,})(text)?", first)
-    one = found and lines[-1:] == [found[1]] and len(lines) > 1 and not any(map(FENCE.match, lines[:-1]))
-    return "\n".join([f"{found[1]} {{.said}}", *lines]) if one and goes_on(lines[:-1]) else fenced
+    match = re.fullmatch(r"(`{3,})(text)?", first)
+    one = match and lines[-1:] == [match[1]] and len(lines) > 1 and not any(map(FENCE.match, lines[:-1]))
+    return "\n".join([f"{match[1]} {{.said}}", *lines]) if one and goes_on(lines[:-1]) else fenced
 
 
 def spaced_headings(text):

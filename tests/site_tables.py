@@ -27,8 +27,8 @@ def bare(cell):
 def number_columns(rows):
     "Return the indices of columns with only numbers and gaps, header excluded; column 0 names the rows."
     columns = list(zip(*([bare(cell) for cell in row] for row in rows)))
-    held = [[c for c in column if c not in EMPTY] for column in columns]
-    return {i for i, column in enumerate(held) if i and column and all(map(NUMBER.fullmatch, column))}
+    filled = [[c for c in column if c not in EMPTY] for column in columns]
+    return {i for i, column in enumerate(filled) if i and column and all(map(NUMBER.fullmatch, column))}
 
 
 def unparted(cell):
@@ -127,9 +127,11 @@ def _printed_table(lines, i):
 
 def stands_in_columns(lines):
     "Whether printed lines are set in columns, which wrapping would destroy."
-    said = [line.strip() for line in lines if line.strip()]
-    set_apart = [line for line in said if re.search(r"\S {2,}\S", line) or re.search(r"[─-╿▀-▟⠀-⣿]", line)]
-    return 2 * len(set_apart) >= len(said)
+    stripped = [line.strip() for line in lines if line.strip()]
+    set_apart = [
+        line for line in stripped if re.search(r"\S {2,}\S", line) or re.search(r"[─-╿▀-▟⠀-⣿]", line)
+    ]
+    return 2 * len(set_apart) >= len(stripped)
 
 
 def printed_html(text):

@@ -53,10 +53,10 @@ def finesure():
 
 def majority(row, name):
     "Majority labels: each needs two annotators; a tie is 0; annotator '3' did not label sentences."
-    given = [
+    labels = [
         a[name] for who, a in row["raw_annotations"].items() if not (name == "sentence_labels" and who == "3")
     ]
-    votes = [[float(x) for x in column if x != "None"] for column in zip(*given, strict=True)]
+    votes = [[float(x) for x in column if x != "None"] for column in zip(*labels, strict=True)]
     assert all(len(v) >= 2 for v in votes)
     return [float(2 * sum(v) > len(v)) for v in votes]
 
@@ -112,11 +112,11 @@ def measure(judge):
 
 @pytest.mark.parametrize("judge", JUDGES)
 def test_the_published_judge_table(finesure, judge):
-    mine, success = measure(judge)
+    own, success = measure(judge)
     log = (finesure / "published_logs" / f"{judge}-human-keyfact-list.txt").read_text(encoding="utf-8")
     logged = [float(x) for x in re.findall(r"statistic=(-?[\d.]+)", log)]
-    assert [mine[n].value for n in NAMES] == pytest.approx(logged, abs=1e-12)
-    assert f"{mine['faithfulness_bacc'].value:.1%}" == re.search(r"Balanced Accuracy:(\S+)", log)[1]
+    assert [own[n].value for n in NAMES] == pytest.approx(logged, abs=1e-12)
+    assert f"{own['faithfulness_bacc'].value:.1%}" == re.search(r"Balanced Accuracy:(\S+)", log)[1]
     assert f"{success:.1%}" == re.search(r"Success ratio (\S+)", log)[1]
     with open(finesure / "published_table.csv", newline="", encoding="utf-8") as f:
         row = next(r for r in csv.DictReader(f) if r["judge"] == JUDGES[judge])
@@ -127,13 +127,13 @@ def test_the_published_judge_table(finesure, judge):
     differ = {
         n
         for n, text in printed.items()
-        if (f"{mine[n].value:.1%}" if "%" in text else f"{mine[n].value:.3f}") != text
+        if (f"{own[n].value:.1%}" if "%" in text else f"{own[n].value:.3f}") != text
     }
     # the log has 0.8905092, which the table truncates to 0.890
     assert differ == ({"faithfulness_spearman"} if judge == "gpt-4-1106-preview" else set())
-    assert all(e.low <= e.value <= e.high and e.low < e.high for e in mine.values())
+    assert all(e.low <= e.value <= e.high and e.low < e.high for e in own.values())
     assert all(
-        abs(mine[f"{d}_ties_kept"].value - mine[f"{d}_rankcorr"].value) < 0.01
+        abs(own[f"{d}_ties_kept"].value - own[f"{d}_rankcorr"].value) < 0.01
         for d in ("faithfulness", "completeness", "conciseness")
     )
 
@@ -160,13 +160,13 @@ def noisy(seed, documents=30, each=3, spread=0.9):
 def test_values_are_those_of_scipy_and_scikit_learn(seed):
     judge, people, docs = noisy(seed)
     a, b = list(judge) + [None, 2], list(people) + [3, None]
-    for mine, theirs in (
+    for function, reference in (
         (pearson, scipy_stats.pearsonr),
         (spearman, scipy_stats.spearmanr),
         (kendall, scipy_stats.kendalltau),
     ):
-        e = mine(a, b, n_resamples=20)
-        assert e.value == pytest.approx(theirs(judge, people).statistic) and (e.n, e.undefined) == (90, 2)
+        e = function(a, b, n_resamples=20)
+        assert e.value == pytest.approx(reference(judge, people).statistic) and (e.n, e.undefined) == (90, 2)
     assert balanced_accuracy(a, b, n_resamples=20).value == pytest.approx(
         sklearn_metrics.balanced_accuracy_score(people, judge)
     )
@@ -218,11 +218,11 @@ def test_alpha_by_its_definition(level):
         for x in np.clip(people + r.choice([-1, 0, 1], len(people)), 1, 4)
     ]
     second = [None if i % 7 == 0 else int(x) for i, x in enumerate(people)]
-    mine = krippendorff_alpha(judge, second, third, level=level, clusters=docs, n_resamples=40)
+    alpha = krippendorff_alpha(judge, second, third, level=level, clusters=docs, n_resamples=40)
     slow = cluster_bootstrap(plain, judge, second, third, least=2, clusters=docs, n_resamples=40)
-    assert (mine.value, mine.low, mine.high) == pytest.approx(
+    assert (alpha.value, alpha.low, alpha.high) == pytest.approx(
         (slow.value, slow.low, slow.high)
-    ) and mine.n == slow.n
+    ) and alpha.n == slow.n
 
 
 # ---- intervals
@@ -246,33 +246,33 @@ def truth():
 @pytest.mark.parametrize("name", STATISTICS)
 @pytest.mark.parametrize("documents", [15, 50])
 def test_intervals_hold_the_truth(name, documents, truth):
-    held, runs = 0, 500
+    covered, runs = 0, 500
     for seed in range(runs):
         judge, people, docs = noisy(seed, documents=documents)
         e = STATISTICS[name](judge, people, clusters=docs, n_resamples=200, rng=seed)
-        held += e.low <= truth[name] <= e.high
+        covered += e.low <= truth[name] <= e.high
     # the nominal level is 95 %; with 15 documents a correlation's interval covers the truth in 92 to 93 %
-    assert held / runs >= (0.9 if documents < 30 else 0.92), held / runs
+    assert covered / runs >= (0.9 if documents < 30 else 0.92), covered / runs
 
 
 def test_ignoring_documents_would_be_too_sure():
     "For contrast: each document's one judgement, copied five times."
-    held = {True: 0, False: 0}
+    covered = {True: 0, False: 0}
     for seed in range(150):
         r = np.random.default_rng(seed)
         people = r.normal(size=25)
         judge = 0.5 * people + r.normal(size=25) * np.sqrt(0.75)
         a, b, docs = np.repeat(judge, 5), np.repeat(people, 5), np.repeat(np.arange(25), 5)
-        for aware in held:
+        for aware in covered:
             e = pearson(a, b, clusters=docs if aware else None, n_resamples=200, rng=seed)
-            held[aware] += e.low <= 0.5 <= e.high
-    assert held[True] >= 0.90 * 150 > 0.75 * 150 > held[False], held
+            covered[aware] += e.low <= 0.5 <= e.high
+    assert covered[True] >= 0.90 * 150 > 0.75 * 150 > covered[False], covered
 
 
 def test_the_ranking_of_systems_holds_its_truth_and_its_value():
     quality, by_judge = np.random.default_rng(98).normal(0, 0.5, (2, 10))
     by_judge = quality + 0.6 * by_judge
-    truth, held, runs = scipy_stats.spearmanr(quality, by_judge).statistic, 0, 150
+    truth, covered, runs = scipy_stats.spearmanr(quality, by_judge).statistic, 0, 150
     assert 0.5 < truth < 0.95
     for seed in range(runs):
         r = np.random.default_rng(seed)
@@ -286,9 +286,9 @@ def test_the_ranking_of_systems_holds_its_truth_and_its_value():
             n_resamples=150,
             rng=seed,
         )
-        held += e.low <= truth <= e.high
+        covered += e.low <= truth <= e.high
         assert e.low <= e.value <= e.high
-    assert held / runs >= 0.9, held / runs
+    assert covered / runs >= 0.9, covered / runs
 
 
 # ---- what must change the result, and what must not

@@ -164,14 +164,14 @@ def test_what_is_warmed_ahead_comes_from_the_package_alone():
     words, here = [sys.executable, "-c", WARMED], Path(ahead.__file__).parent
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=here)
     assert done.returncode == 0, done.stderr
-    opened, asked, same, threads, caches = json.loads(done.stdout)
+    opened, variables, same, threads, caches = json.loads(done.stdout)
     assert {event for event, _ in opened} <= {"open", "os.listdir", "os.scandir"}
     data = [path for _, path in opened if Path(path).is_relative_to(ahead.PACKAGE / "data")]
     assert len(data) > 50 and caches > 100
     installed = [Path(sys.prefix), Path(sys.base_prefix), Path(os.__file__).parent, ahead.PACKAGE]
     others = [path for _, path in opened if not any(Path(path).is_relative_to(at) for at in installed)]
     assert not others and same and threads == 1
-    assert not [name for name in asked if not name.startswith("PYTHON")]  # variables that a library reads
+    assert not [name for name in variables if not name.startswith("PYTHON")]  # variables that a library reads
 
 
 def when_imported(node):

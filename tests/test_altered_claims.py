@@ -127,18 +127,18 @@ ASIDE = "Good morning and thanks for the call. {} I wish everybody a nice day."
 
 @pytest.mark.parametrize("kind", TRIPLES)
 def test_an_altered_claim_is_not_supported_and_its_right_twin_is(kind):
-    said, right, altered = TRIPLES[kind]
-    source = ASIDE.format(said)
+    stated, right, altered = TRIPLES[kind]
+    source = ASIDE.format(stated)
     judge = EmbeddedJudge()
-    assert [v.yes for v in judge.supported([said, right, altered], source=source)] == [True, True, False]
+    assert [v.yes for v in judge.supported([stated, right, altered], source=source)] == [True, True, False]
     assert factuality(altered, source=source).points == 1
 
 
 @pytest.mark.parametrize("kind", TRIPLES)
 def test_what_is_altered_has_a_reason_that_quotes_the_source(kind):
-    said, _, altered = TRIPLES[kind]
-    verdict = EmbeddedJudge().supported([altered], source=ASIDE.format(said))[0]
-    assert said[:40] in verdict.reason and verdict.lines == (1,)
+    stated, _, altered = TRIPLES[kind]
+    verdict = EmbeddedJudge().supported([altered], source=ASIDE.format(stated))[0]
+    assert stated[:40] in verdict.reason and verdict.lines == (1,)
 
 
 OFTEN = ["always", "usually", "sometimes", "rarely", "never"]
@@ -152,7 +152,7 @@ def test_only_neighbours_in_frequency_agree(a, b):
 
 
 @pytest.mark.parametrize(
-    ("said", "claim"),
+    ("sentence", "claim"),
     [
         ("The desk top is slightly tilted.", "The desk top may be slightly tilted."),  # says less
         ("Until then staff must enter no grades.", "Staff must not enter grades until then."),
@@ -164,8 +164,8 @@ def test_only_neighbours_in_frequency_agree(a, b):
         ("Nearly half of the seats are gone.", "Some 46 % of the seats are gone."),
     ],
 )
-def test_what_says_the_same_or_less_is_left_alone(said, claim):
-    assert near_miss(claim, [said], [0]) is None
+def test_what_says_the_same_or_less_is_left_alone(sentence, claim):
+    assert near_miss(claim, [sentence], [0]) is None
 
 
 def test_may_the_month_is_no_permission():
@@ -195,11 +195,11 @@ def test_a_fact_that_is_denied_is_not_stated(fact):
 
 
 def test_a_denial_of_something_near_a_fact_does_no_harm():
-    said = sentences(
+    texts = sentences(
         "The pump runs on program 4. The old fuse is not at fault, and program 3 does not help the pump."
     )
     for fact in ("The pump runs on program 4.", "Program 4 helps the pump.", "The pump is not old."):
-        assert fact_denied(fact, said, range(len(said))) is None
+        assert fact_denied(fact, texts, range(len(texts))) is None
 
 
 ROLES = ["tenant", "insurer", "courier", "nurse"]
@@ -208,16 +208,16 @@ ROLES = ["tenant", "insurer", "courier", "nurse"]
 @pytest.mark.parametrize(("a", "b"), list(itertools.permutations(ROLES, 2)))
 @pytest.mark.parametrize("verb", ["called", "paid", "warned"])
 def test_any_two_roles_exchanged_are_told_in_either_voice(a, b, verb):
-    said = [f"The {a} {verb} the {b} on Friday."]
+    source_sentences = [f"The {a} {verb} the {b} on Friday."]
     for right in (f"The {a} {verb} the {b}.", f"The {b} was {verb} by the {a}."):
-        assert roles_exchanged(right, said, [0]) is None, right
+        assert roles_exchanged(right, source_sentences, [0]) is None, right
     for altered in (f"The {b} {verb} the {a}.", f"The {a} was {verb} by the {b}."):
-        assert roles_exchanged(altered, said, [0]).kind == "role", altered
+        assert roles_exchanged(altered, source_sentences, [0]).kind == "role", altered
 
 
 def test_roles_that_did_it_to_each_other_are_right():
-    said = ["The tenant called the nurse.", "Later the nurse called the tenant."]
-    assert roles_exchanged("The nurse called the tenant.", said, [0]) is None
+    texts = ["The tenant called the nurse.", "Later the nurse called the tenant."]
+    assert roles_exchanged("The nurse called the tenant.", texts, [0]) is None
 
 
 def test_a_passive_without_by_tells_no_doer():
@@ -229,8 +229,8 @@ def test_a_passive_without_by_tells_no_doer():
     ["half", "a third", "one in", "at", "may", "if", "except", "two out of", "seven in the", "is", "by"],
 )
 def test_a_sentence_may_end_in_the_middle_of_a_mark(text):
-    for said in (text, text.title() + ".", f"It is {text}"):
-        assert near_miss(said, [said, "All is said before noon."], [0]) is None
+    for sentence in (text, text.title() + ".", f"It is {text}"):
+        assert near_miss(sentence, [sentence, "All is said before noon."], [0]) is None
 
 
 def test_many_parties_and_conditions_take_little_time():

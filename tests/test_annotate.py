@@ -131,13 +131,13 @@ def test_killed_in_the_middle_everything_that_was_told_is_there(tmp_path, after)
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "ann")], stdout=subprocess.PIPE, text=True
     )
-    told = [tuple(child.stdout.readline().split()) for _ in range(after)]
+    confirmed = [tuple(child.stdout.readline().split()) for _ in range(after)]
     child.send_signal(signal.SIGKILL)
-    told += [tuple(line.split()) for line in child.communicate()[0].splitlines()]
+    confirmed += [tuple(line.split()) for line in child.communicate()[0].splitlines()]
     with open(tmp_path / "ann" / "ratings.jsonl", "ab") as f:
         f.write(b'{"kind": "rate", "item": "to')  # and a torn line
     kept = [(r.item, r.criterion) for r in read_session(tmp_path / "ann")]
-    assert set(told) <= set(kept) and len(kept) <= len(told) + 1
+    assert set(confirmed) <= set(kept) and len(kept) <= len(confirmed) + 1
     with Session(tmp_path / "ann") as again:
         assert [(r.item, r.criterion) for r in again.ratings()] == kept
         done = {i for i, _ in kept if all((i, c) in kept for c in CRITERIA)}
@@ -147,12 +147,12 @@ def test_killed_in_the_middle_everything_that_was_told_is_there(tmp_path, after)
 
 def test_a_session_in_another_process_is_refused(tmp_path):
     planned(tmp_path)
-    with Session(tmp_path / "ann") as mine:
+    with Session(tmp_path / "ann") as session:
         other = subprocess.run(
             [sys.executable, "-c", KILLED, str(tmp_path / "ann")], capture_output=True, text=True
         )
         assert other.returncode == 1 and "the session of 'ann' cannot start" in other.stderr.splitlines()[-1]
-        mine.rate("factuality", 2)
+        session.rate("factuality", 2)
         with Session(tmp_path / "ben"):
             pass
     assert (
@@ -375,14 +375,14 @@ def test_two_raters_and_an_adjudicator_are_not_three_opinions(done, tmp_path):
     )
     assert {s.points for s in with_three.scores if s.rater == "ann"} == {4}, "the original ratings are kept"
 
-    found = run_agreement(with_three, n_resamples=20)
-    human = {(m.client, m.metric): m.mean.human_only.value for m in found.means}
+    agreed = run_agreement(with_three, n_resamples=20)
+    human = {(m.client, m.metric): m.mean.human_only.value for m in agreed.means}
     assert (
         human["baseline:lead", "factuality"] == 1.0
         and human["baseline:lead", "accuracy"] == 2.5
         and human["baseline:reference", "accuracy"] == 3.0
     )
-    alpha = {r.metric: r.figures["people_alpha"] for r in found.table}
+    alpha = {r.metric: r.figures["people_alpha"] for r in agreed.table}
     again = {r.metric: r.figures["people_alpha"] for r in run_agreement(with_two, n_resamples=20).table}
     assert alpha["factuality"].value == again["factuality"].value, (
         "agreement is between the raters and leaves out the adjudicator"
@@ -423,12 +423,12 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
     capsys.readouterr()
     both = [str(home / "ann"), str(home / "ben" / "ratings.jsonl")]
     assert main(["rate", where, "--import", *both, "--adjudicate", "kim", "--out", str(home)]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert (
-        "agreement of the raters" in told
-        and "of 1 attention items" in told
-        and "disagreements, the widest first" in told
-        and "people" in told
+        "agreement of the raters" in printed
+        and "of 1 attention items" in printed
+        and "disagreements, the widest first" in printed
+        and "people" in printed
     )
     packet = home / "adjudication-kim" / "adjudicated-kim"
     with Session(packet) as kim:
@@ -450,7 +450,7 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
         and read_packet(packet)[0]["rater"] == "adjudicated:kim"
     )
     too_many = ["--raters", "ann", "--per-rater", "99", "--out", str(tmp_path / "x")]
-    for words, said in [
+    for words, message in [
         ([], "give either --raters A,B"),
         (["--import", str(home / "ann"), "--adjudicate", "", "--out", str(home)], "rater is ''"),
         (["--raters", "x", "--adjudicate", "kim"], "--adjudicate goes with --import"),
@@ -459,4 +459,4 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
         (too_many, "need 99 responses; there are 8"),
     ]:
         capsys.readouterr()
-        assert main(["rate", where, *words]) == 2 and said in capsys.readouterr().err
+        assert main(["rate", where, *words]) == 2 and message in capsys.readouterr().err

@@ -113,8 +113,8 @@ WRONG = [7, 1.5, True, b"bytes", object(), 2 + 1j]
 
 
 def score(metric, row, **more) -> Score:
-    given = {**row, **more}
-    return metric(given.pop("response"), **given)
+    options = {**row, **more}
+    return metric(options.pop("response"), **options)
 
 
 def is_unscored(found: Score) -> bool:
@@ -227,9 +227,9 @@ def test_a_gap_or_a_wrong_kind_in_any_argument_gives_no_number(metric):
         for value in (*NOTHING, *WRONG):
             if value is None and name in ("before", "conversation", "turns", "shift"):
                 continue  # None: the argument was not given
-            found = score(metric, row, **{name: value})
-            assert is_unscored(found), (name, value, found)
-            assert isinstance(found, Score) and found.metric == metric.card.name
+            scored = score(metric, row, **{name: value})
+            assert is_unscored(scored), (name, value, scored)
+            assert isinstance(scored, Score) and scored.metric == metric.card.name
 
 
 @plain
@@ -248,10 +248,10 @@ def test_empty_texts_and_lists_raise_nothing(metric):
     for name, value in row.items():
         empty = [""] if isinstance(value, str) else ["", [], [""]]
         for nothing in empty:
-            found = score(metric, row, **{name: nothing})
-            assert isinstance(found, Score) and found.reason
+            scored = score(metric, row, **{name: nothing})
+            assert isinstance(scored, Score) and scored.reason
             if name in ("source", "key_facts", "instructions", "secrets", "fact", "premise"):
-                assert is_unscored(found), (name, nothing, found)
+                assert is_unscored(scored), (name, nothing, scored)
 
 
 @plain
@@ -278,13 +278,13 @@ def without_places(score):
 @every
 def test_batch_keeps_the_order_and_the_others(metric):
     rows = gappy(metric)
-    told = []
-    found = metric.batch(rows, progress=lambda done, n, s: told.append((done, n, s.status)))
-    assert [s.status for s in found] == ["ok", *["undefined"] * (len(rows) - 2), "ok"]
-    assert found[0] == found[-1] == score(metric, CATALOGUE[metric])
-    assert all(map(is_unscored, found[1:-1]))
-    assert [(d, n) for d, n, _ in told] == [(i + 1, len(rows)) for i in range(len(rows))]
-    assert metric.batch(rows, concurrency=4) == found
+    calls = []
+    scores = metric.batch(rows, progress=lambda done, n, s: calls.append((done, n, s.status)))
+    assert [s.status for s in scores] == ["ok", *["undefined"] * (len(rows) - 2), "ok"]
+    assert scores[0] == scores[-1] == score(metric, CATALOGUE[metric])
+    assert all(map(is_unscored, scores[1:-1]))
+    assert [(d, n) for d, n, _ in calls] == [(i + 1, len(rows)) for i in range(len(rows))]
+    assert metric.batch(rows, concurrency=4) == scores
     assert metric.batch([]) == []
 
 
@@ -307,7 +307,7 @@ def test_batch_and_its_awaited_form_work_inside_a_running_loop():
 def test_every_holder_of_rows_gives_the_same_scores(metric):
     row = CATALOGUE[metric]
     rows = [row, {**row, "response": "Something else that is short."}]
-    found = metric.batch(rows)
+    scores = metric.batch(rows)
     columns = {k: [r[k] for r in rows] for k in row}
     frame = pd.DataFrame(rows)
     for same in (
@@ -318,11 +318,11 @@ def test_every_holder_of_rows_gives_the_same_scores(metric):
         iter(rows),
         tuple(rows),
     ):
-        assert list(map(without_places, metric.batch(same))) == list(map(without_places, found))
+        assert list(map(without_places, metric.batch(same))) == list(map(without_places, scores))
     named = frame.rename(columns={"response": "Antwort"})
     assert metric.batch(named, columns={"response": "Antwort"}) == metric.batch(frame)
     rest = {k: v for k, v in row.items() if k != "response"}
-    assert metric.batch([{"response": row["response"]}], **rest)[0] == found[0]
+    assert metric.batch([{"response": row["response"]}], **rest)[0] == scores[0]
 
 
 def test_a_wrong_call_of_batch_raises_before_anything_is_scored():
@@ -360,12 +360,12 @@ class Network:
 
     async def arecord(self, ask):
         self.asked, self.now = self.asked + 1, self.now + 1
-        mine = self.asked
+        number = self.asked
         self.most = max(self.most, self.now)
         for _ in range(5):
             await asyncio.sleep(0)
         self.now -= 1
-        if mine == 3:
+        if number == 3:
             raise RuntimeError("the line is dead, key sk-abcdef1234567890")
         return self
 
@@ -382,10 +382,10 @@ class Network:
 def test_a_judge_over_the_network_is_asked_about_many_rows_at_once():
     judge = Network()
     rows = [{"response": f"Parcel {i} came.", "source": f"Parcel {i % 4} came."} for i in range(12)]
-    found = crmeval.factuality.batch(rows, judge=judge, concurrency=5)
+    scores = crmeval.factuality.batch(rows, judge=judge, concurrency=5)
     assert judge.most == 5 and judge.asked == 12
-    assert [s.fraction for s in found] == [1, 1, None, 1] + [0] * 8
-    lost = found[2]
+    assert [s.fraction for s in scores] == [1, 1, None, 1] + [0] * 8
+    lost = scores[2]
     assert (lost.status, lost.rater) == ("api_error", "network")
     assert "the line is dead" in lost.reason and "sk-abcdef" not in lost.reason
 
@@ -422,10 +422,10 @@ def test_an_llm_judge_in_a_batch_leaves_no_connection_open(recwarn):
 
     client = Stub()
     judge = LLMJudge("stub", client=client, retries=0)
-    found = crmeval.factuality.batch(
+    scores = crmeval.factuality.batch(
         [{"response": f"It came {i}.", "source": "It came."} for i in range(3)], judge=judge
     )
-    assert len(found) == 3 and client.closed == 1 and all(s.rater == "stub" for s in found)
+    assert len(scores) == 3 and client.closed == 1 and all(s.rater == "stub" for s in scores)
     assert judge.usage.calls >= 3
 
 
@@ -529,11 +529,11 @@ def test_an_evaluate_class_counts_what_it_could_not_score(metric):
     row = CATALOGUE[metric]
     columns = {k: [v] * 5 for k, v in row.items() if k != "response"}
     predictions = [row["response"], None, float("nan"), 7, b"x"]
-    found = made.compute(predictions=predictions, **columns)
+    result = made.compute(predictions=predictions, **columns)
     name = metric.card.name
-    assert (found[f"{name}_n"], found[f"{name}_undefined"]) == (1, 4)
-    assert found[f"{name}_statuses"] == {"undefined": 4}
-    assert found[f"{name}_reasons"][1] and found[name] is not None
+    assert (result[f"{name}_n"], result[f"{name}_undefined"]) == (1, 4)
+    assert result[f"{name}_statuses"] == {"undefined": 4}
+    assert result[f"{name}_reasons"][1] and result[name] is not None
     needed = {k: columns[k][:1] for k in metric.form.needed if k != "response"}
     few = made.compute(predictions=[row["response"]], **needed)  # truthful needs more than these
     assert few[f"{name}_n"] == (metric is not crmeval.truthful)
@@ -584,9 +584,9 @@ def test_whatever_stands_in_a_row_gives_a_score(rows):
         row.update(key_facts=row["source"], secrets=row["prompt"])
     for metric in JUDGED_METRICS:
         judge = {"judge": Kept()} if metric is not crmeval.privacy else {}
-        found = metric.batch(rows, **judge)
-        assert [type(s) for s in found] == [Score] * len(rows)
-        for s, row in zip(found, rows):
+        scores = metric.batch(rows, **judge)
+        assert [type(s) for s in scores] == [Score] * len(rows)
+        for s, row in zip(scores, rows):
             fits = isinstance(row["response"], str)
             assert (s.status == "ok") <= fits, (metric.__name__, row)
 
@@ -625,13 +625,13 @@ def test_a_type_checker_finds_nothing_in_the_readme_and_in_a_program_that_uses_e
     (tmp_path / "readme.py").write_text(
         "\n".join([shown, *(f"async def waits_{i}():\n{b}" for i, b in enumerate(waits))]), encoding="utf-8"
     )
-    told = {
+    checker_settings = {
         "include": [str(here / "typed_use.py"), str(tmp_path / "readme.py")],
         "extraPaths": [str(Path(crmeval.__file__).parent.parent)],
         "typeCheckingMode": "strict",
         "pythonVersion": "3.10",
     }
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(told), encoding="utf-8")
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(checker_settings), encoding="utf-8")
     command = [sys.executable, "-m", "basedpyright", "-p", str(tmp_path / "pyrightconfig.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert len(blocks) >= 5 and done.returncode == 0, done.stdout + done.stderr

@@ -49,9 +49,9 @@ def own():
 
 def test_accuracy_is_the_same_to_the_digit(plain, own, tmp_path):
     done = run(REPLIES, **RUN, metrics=["fluency,coherence", "thanks"], out=tmp_path / "r")
-    found = by_metric(done)
-    assert list(found) == [*SCORED_BY, "fluency", "coherence", "thanks", "accuracy"]
-    assert {m: found[m] for m in by_metric(plain)} == by_metric(plain)
+    scores = by_metric(done)
+    assert list(scores) == [*SCORED_BY, "fluency", "coherence", "thanks", "accuracy"]
+    assert {m: scores[m] for m in by_metric(plain)} == by_metric(plain)
     was, now = ({r.client: r for r in leaderboard(x)} for x in (plain, done))
     assert {c: (r.rank, r.metrics["accuracy"]) for c, r in was.items()} == {
         c: (r.rank, r.metrics["accuracy"]) for c, r in now.items()
@@ -87,12 +87,12 @@ def test_where_it_does_not_apply_there_is_no_row(tmp_path):
 def test_one_folder_one_plan(tmp_path):
     folder = tmp_path / "r"
     run(REPLIES, **RUN, out=folder)
-    asked = {**RUN, "metrics": ["fluency"], "out": folder}
+    options = {**RUN, "metrics": ["fluency"], "out": folder}
     with pytest.raises(ValueError, match="another plan .metrics of the use cases alone -> fluency."):
-        run(REPLIES, **asked)
-    added = run(REPLIES, **asked, add=True)
+        run(REPLIES, **options)
+    added = run(REPLIES, **options, add=True)
     assert added.manifest.metrics == ["fluency"] and by_metric(added)["fluency"] == 4
-    more = run(REPLIES, **{**asked, "metrics": ["only:coherence"]}, add=True)
+    more = run(REPLIES, **{**options, "metrics": ["only:coherence"]}, add=True)
     assert set(by_metric(more)) == {*SCORED_BY, "accuracy", "fluency", "coherence"}  # nothing was lost
     assert more.manifest.metrics == ["fluency", "coherence"] and len(more.responses) == 4
     again = open_run(folder)
@@ -100,10 +100,10 @@ def test_one_folder_one_plan(tmp_path):
 
 
 def test_the_same_again_scores_nothing_anew(tmp_path, monkeypatch):
-    asked = {**RUN, "metrics": ["fluency"], "out": tmp_path / "r"}
-    first = by_metric(run(REPLIES, **asked))
+    options = {**RUN, "metrics": ["fluency"], "out": tmp_path / "r"}
+    first = by_metric(run(REPLIES, **options))
     monkeypatch.setattr("crmeval.runs.areas.score_asked", lambda *a, **k: pytest.fail("scored again"))
-    assert by_metric(run(REPLIES, **asked)) == first
+    assert by_metric(run(REPLIES, **options)) == first
 
 
 def test_only(tmp_path):
@@ -124,7 +124,7 @@ def test_views_of_a_plan(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("fluensy", "--metric is 'fluensy', expected some of factuality"),
         ("fluensy", "did you mean 'fluency'?"),
@@ -134,9 +134,9 @@ def test_views_of_a_plan(tmp_path):
         ("", "--metric is '', expected some of factuality"),
     ],
 )
-def test_a_wrong_name_is_told(word, said, tmp_path, capsys):
+def test_a_wrong_name_is_told(word, message, tmp_path, capsys):
     code = main(["run", "--baselines", "--metric", word, "--out", str(tmp_path / "r"), "--no-progress"])
-    assert code and said in capsys.readouterr().err and not (tmp_path / "r").exists()
+    assert code and message in capsys.readouterr().err and not (tmp_path / "r").exists()
 
 
 def test_a_metric_without_a_sample_is_refused(tmp_path):
@@ -150,14 +150,14 @@ def test_stored_answers_are_scored_on_more(plain, tmp_path, capsys):
     folder = tmp_path / "r"
     run(REPLIES, **RUN, out=folder)
     assert not main(["score", str(folder), "--metric", "coherence", "--no-progress"])
-    told = capsys.readouterr().out
-    assert "+ coherent" in told and "+ beside accuracy, no part of it: coherence" in told
-    found = by_metric(open_run(folder))
+    printed = capsys.readouterr().out
+    assert "+ coherent" in printed and "+ beside accuracy, no part of it: coherence" in printed
+    scores = by_metric(open_run(folder))
     assert (
-        set(found) == {*by_metric(plain), "coherence"} and found["accuracy"] == by_metric(plain)["accuracy"]
+        set(scores) == {*by_metric(plain), "coherence"} and scores["accuracy"] == by_metric(plain)["accuracy"]
     )
     assert not main(["score", str(folder), "--metric", "only:fluency", "--no-progress"])
-    assert set(by_metric(open_run(folder))) == {*found, "fluency"}
+    assert set(by_metric(open_run(folder))) == {*scores, "fluency"}
 
 
 def test_a_table_of_answers(tmp_path, capsys):
@@ -168,10 +168,10 @@ def test_a_table_of_answers(tmp_path, capsys):
             ("Customer: Thanks.", "You are welcome."),
         ]
         csv.writer(f).writerows([("conversation", "model"), *rows])
-    told = {"use_case": "service_live_chat_summary", "out": tmp_path / "r", "progress": False}
-    found = score_file(path, ["model"], metrics=["only:fluency"], **told)
-    assert [set(r) - {"conversation", "model"} for r in found.rows][0] >= {"model: fluency"}
-    assert found.rows[0]["model: fluency"] < found.rows[1]["model: fluency"]
+    options = {"use_case": "service_live_chat_summary", "out": tmp_path / "r", "progress": False}
+    scored = score_file(path, ["model"], metrics=["only:fluency"], **options)
+    assert [set(r) - {"conversation", "model"} for r in scored.rows][0] >= {"model: fluency"}
+    assert scored.rows[0]["model: fluency"] < scored.rows[1]["model: fluency"]
     words = ["score-file", str(path), "--use-case", "service_live_chat_summary", "--responses", "model"]
     assert not main([*words, "--metric", "fluency", "--out", str(tmp_path / "r2"), "--no-progress"])
     assert "+ fluent" in capsys.readouterr().out
@@ -180,17 +180,7 @@ def test_a_table_of_answers(tmp_path, capsys):
 
 
 def test_a_dry_run_counts_what_the_judge_is_asked_more(capsys):
-    words = [
-        "run",
-        "--model",
-        "baseline:reference",
-        "--use-case",
-        CASE,
-        "--limit",
-        "1",
-        "--dry-run",
-        "--json",
-    ]
+    words = f"run --model baseline:reference --use-case {CASE} --limit 1 --dry-run --json".split()
     calls = []
     for more in ([], ["--metric", "fluency"], ["--metric", "only:fluency"]):
         assert not main([*words, "--judge", "openai:judge@http://127.0.0.1:9", *more])

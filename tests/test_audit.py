@@ -63,10 +63,10 @@ def test_every_published_figure_of_llmbar_is_reproduced(subset):
     published = llmbar(f"{subset}/published_statistics.json")[0]
     assert len(published) == 19
     for name, figures in published.items():
-        mine = llmbar_figures(*recorded(subset, name)[1], recorded(subset, name)[2])
-        assert set(mine) == set(figures)
+        own = llmbar_figures(*recorded(subset, name)[1], recorded(subset, name)[2])
+        assert set(own) == set(figures)
         for key, value in figures.items():
-            assert mine[key] == (value if isinstance(value, str) else pytest.approx(value, abs=1e-12)), (
+            assert own[key] == (value if isinstance(value, str) else pytest.approx(value, abs=1e-12)), (
                 name,
                 key,
             )
@@ -81,20 +81,20 @@ def test_the_replies_of_llmbar_read_as_upstream_read_them_but_for_one_evaluator(
         last = [r["results"][-1] for r in rows]
         if "score_1" in last[0]:
             continue
-        mine = [
+        own = [
             [by_response(read_choice(x[f"swap = {s}"]["completion"][0]), s) for x in last]
             for s in (False, True)
         ]
-        differ[name] = sum(a != b for old, new in zip(winners, mine) for a, b in zip(old, new))
+        differ[name] = sum(a != b for old, new in zip(winners, own) for a, b in zip(old, new))
     assert {n for n, d in differ.items() if d} == {"PaLM2/CoT"} and differ["PaLM2/CoT"] > 5
 
 
 @needs("llmbar")
 def test_the_figures_with_intervals_are_the_published_ones():
     _, winners, gold = recorded("Natural", "GPT-4/Vanilla")
-    found = order_swap(*winners, gold)
+    flips = order_swap(*winners, gold)
     assert [
-        found[k].value
+        flips[k].value
         for k in (
             "accuracy",
             "accuracy, swapped",
@@ -103,7 +103,7 @@ def test_the_figures_with_intervals_are_the_published_ones():
             "position agreement",
         )
     ] == pytest.approx([0.95, 0.96, 0.955, 0.93, 0.95])
-    assert all(e.low < e.value < e.high and e.n == 100 for e in found.values())
+    assert all(e.low < e.value < e.high and e.n == 100 for e in flips.values())
 
 
 @needs("pandalm")
@@ -125,12 +125,12 @@ def test_kappas_between_people_are_near_those_published_for_the_whole_set():
 def test_the_noise_of_a_recorded_judge():
     rows = load_rows("prometheus_gpt4_judge", "mt_bench_eval.jsonl", download=False)
     scores = [r["gpt4_score"] for r in rows]
-    found = repeat_noise(scores, clusters=[r["idx"] for r in rows], n_resamples=100)
-    assert found["repeat standard deviation"].value == pytest.approx(
+    noise = repeat_noise(scores, clusters=[r["idx"] for r in rows], n_resamples=100)
+    assert noise["repeat standard deviation"].value == pytest.approx(
         math.sqrt(np.mean(np.var(scores, axis=1, ddof=1)))
     )
-    assert found["changed on repeat"].value == pytest.approx(np.mean([len(set(s)) > 1 for s in scores]))
-    assert 0.8 < found["repeat intraclass correlation"].value < 0.9
+    assert noise["changed on repeat"].value == pytest.approx(np.mean([len(set(s)) > 1 for s in scores]))
+    assert 0.8 < noise["repeat intraclass correlation"].value < 0.9
 
 
 def responses(seed, slope, favour, n=60):
@@ -159,7 +159,7 @@ def responses(seed, slope, favour, n=60):
 
 
 def test_intervals_hold_the_slope_and_the_gap_that_were_put_in():
-    held = np.zeros(2)
+    covered = np.zeros(2)
     for seed in range(80):
         rows = responses(seed, 0.1, 0.3, n=30)
         c = {k: [r[k] for r in rows] for k in rows[0]}
@@ -174,8 +174,8 @@ def test_intervals_hold_the_slope_and_the_gap_that_were_put_in():
                 rng=seed,
             ),
         )
-        held += [e.low <= t <= e.high for e, t in zip(found, (0.1, 0.3))]
-    assert all(0.87 <= h <= 0.995 for h in held / 80), held / 80
+        covered += [e.low <= t <= e.high for e, t in zip(found, (0.1, 0.3))]
+    assert all(0.87 <= h <= 0.995 for h in covered / 80), covered / 80
 
 
 def test_a_fair_judge_shows_nothing_and_order_does_not_matter():

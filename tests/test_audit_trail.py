@@ -42,10 +42,10 @@ def test_killed_it_loses_no_record_that_was_acknowledged(tmp_path, acknowledged)
     last = max([last, *map(int, process.stdout.read().split())])
     process.wait()
     with AuditTrail(path, key=KEY) as trail:
-        found = trail.verify()
-        assert found.ok and found.records >= last, str(found)
+        verified = trail.verify()
+        assert verified.ok and verified.records >= last, str(verified)
         assert all(r.private == {"name": "Zoë"} for r in trail.records(kind="step"))
-        assert trail.append("step") == found.records + 1 and trail.verify().ok
+        assert trail.append("step") == verified.records + 1 and trail.verify().ok
 
 
 @settings(max_examples=30, deadline=None)
@@ -153,8 +153,8 @@ def test_a_forgotten_person_is_in_no_file(tmp_path):
     again = AuditTrail(tmp_path / "t.jsonl", key=KEY)
     assert all(r.private is None for r in again.records(person="ana@example.org"))
     for path in tmp_path.iterdir():
-        held = path.read_bytes()
-        assert b"Lopes" not in held and b"Okri" not in held and b"@example" not in held
+        content = path.read_bytes()
+        assert b"Lopes" not in content and b"Okri" not in content and b"@example" not in content
         assert path.stat().st_mode & 0o077 == 0, path
 
 
@@ -180,9 +180,9 @@ def test_a_lost_key_is_told_and_none_is_made(tmp_path, monkeypatch):
     with pytest.raises(AuditError, match="bring back the file"):
         AuditTrail(tmp_path / "t.jsonl")
     monkeypatch.setenv("CRMEVAL_AUDIT_KEY", "not hexadecimal, and secret")
-    with pytest.raises(AuditError) as told:
+    with pytest.raises(AuditError) as caught:
         AuditTrail(tmp_path / "t.jsonl")
-    assert "CRMEVAL_AUDIT_KEY" in str(told.value) and "secret" not in str(told.value)
+    assert "CRMEVAL_AUDIT_KEY" in str(caught.value) and "secret" not in str(caught.value)
 
 
 def test_lines_are_json_that_other_tools_read(written):
@@ -197,8 +197,8 @@ def test_whoever_comes_back_after_being_forgotten_is_kept_anew_and_can_be_forgot
         for n in range(120):
             who = f"p{rng.randrange(4)}"
             if rng.random() < 0.2:
-                held = sum(1 for person, text in expected if person == who and text)
-                assert trail.erase(who) == held
+                records = sum(1 for person, text in expected if person == who and text)
+                assert trail.erase(who) == records
                 expected = [(p, None if p == who else t) for p, t in expected]
             else:
                 trail.append("reply", person=who, private=f"text {n}")
@@ -239,8 +239,8 @@ def test_keys_that_are_gone_without_anybody_being_forgotten_are_told(tmp_path):
         assert trail.verify().ok  # nobody is left, which is no loss
         trail.append("reply", person="ana", private="b")
         (tmp_path / "t.jsonl.persons").unlink()
-        found = trail.verify()
-        assert not found.ok and "keys of persons" in str(found)
+        verified = trail.verify()
+        assert not verified.ok and "keys of persons" in str(verified)
 
 
 def test_a_disk_that_fills_up_inside_a_key_spoils_no_other_key(tmp_path, monkeypatch):
@@ -332,9 +332,9 @@ def test_an_erase_beside_threads_that_write_loses_nobodys_key(tmp_path):
 
 def test_who_comes_back_is_forgotten_again_and_counted_once(tmp_path):
     with AuditTrail(tmp_path / "t.jsonl", key=KEY) as trail:
-        for told in (2, 3):
-            for _ in range(told):
+        for times in (2, 3):
+            for _ in range(times):
                 trail.append("step", person="ana", private={"name": "Zoë"})
-            assert trail.erase("ana") == told
+            assert trail.erase("ana") == times
         assert trail.erase("ana") == 0 and trail.erase("nobody") == 0
         assert [r.content["records"] for r in trail.records("erased")] == [2, 3]

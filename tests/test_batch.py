@@ -57,19 +57,19 @@ def bare(row: Response):
 
 
 def test_a_batch_brings_the_rows_of_a_direct_run(server, again, tmp_path):
-    told = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
-    direct = run(["openai:m", "baseline:lead"], out=tmp_path / "direct", max_tokens=50, **told)
+    options = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+    direct = run(["openai:m", "baseline:lead"], out=tmp_path / "direct", max_tokens=50, **options)
     both = ["openai:m", "baseline:lead"]
     first = again(both)
     assert isinstance(first, BatchesOpen) and first.submitted == N and "openai:m" in str(first)
     with pytest.raises(ValueError, match=f"waits for {N} answers in 1 batches that are paid for"):
-        run(both, out=tmp_path / "run", max_tokens=50, **told)
+        run(both, out=tmp_path / "run", max_tokens=50, **options)
     server.finish()
     done = again(both)
     assert isinstance(done, Run)
-    mine = [r for r in done.responses if r.client == "openai:m"]
-    assert [bare(r) for r in mine] == [bare(r) for r in direct.responses if r.client == "openai:m"]
-    assert all(r.batched and r.latency_s is None for r in mine) and len(server.direct) == N
+    batched = [r for r in done.responses if r.client == "openai:m"]
+    assert [bare(r) for r in batched] == [bare(r) for r in direct.responses if r.client == "openai:m"]
+    assert all(r.batched and r.latency_s is None for r in batched) and len(server.direct) == N
     assert [(s.metric, s.points) for s in done.scores] == [(s.metric, s.points) for s in direct.scores]
     row = next(r for r in leaderboard(done, prices={"m": (2.0, 8.0)}).rows if r.client == "openai:m")
     assert row.cost_per_1000.value == pytest.approx(1000 * (50 * 2 + 7 * 8) / 2e6)  # half of the list price
@@ -132,8 +132,8 @@ STEPS = {
 
 def test_what_is_erased_stands_in_no_request_either(server, again, tmp_path):
     out = tmp_path / "run"
-    told = {"use_cases": "service_call_summary", "limit": N, "progress": False, "out": out}
-    run(["baseline:lead"], base_url=server.url, max_tokens=50, **told)
+    options = {"use_cases": "service_call_summary", "limit": N, "progress": False, "out": out}
+    run(["baseline:lead"], base_url=server.url, max_tokens=50, **options)
     assert isinstance(again(add=True), BatchesOpen) and list((out / "batches").iterdir())
     with pytest.raises(ValueError, match="waits for batches, whose requests hold texts"):
         erase(out, sample="service_call_summary-01")
@@ -221,12 +221,12 @@ def test_an_untrusted_file_of_answers(server, again):
     server.finish(more=more)
     done = again()
     assert [r.status for r in done.responses] == ["ok"] * N
-    told = " ".join(done.manifest.warnings)
+    warned = " ".join(done.manifest.warnings)
     assert (
-        "1 lines named requests that were not made" in told
-        and "1 lines named a request for the second" in told
+        "1 lines named requests that were not made" in warned
+        and "1 lines named a request for the second" in warned
     )
-    assert "3 lines could not be read" in told
+    assert "3 lines could not be read" in warned
 
 
 @pytest.mark.parametrize("what", ["no line", "no file", "failed"])
@@ -243,12 +243,12 @@ def test_a_batch_that_brings_nothing_for_a_request(server, again, what, monkeypa
         errors = {"data": [{"code": "token_limit_exceeded", "message": "too many tokens in the queue"}]}
         made |= {"status": "failed", "output_file_id": None, "errors": errors}
     done = again()
-    says = {
+    reason = {
         "no line": "without a line",
         "no file": "is no longer at the endpoint",
         "failed": "too many tokens in the queue",
     }
-    assert all(r.status == "api_error" and says[what] in r.error for r in done.responses)
+    assert all(r.status == "api_error" and reason[what] in r.error for r in done.responses)
     assert again().submitted == N
 
 
@@ -273,8 +273,8 @@ def test_answers_that_did_not_arrive_whole_are_read_again_and_not_paid_again(ser
     server.files |= {name: torn}
     if torn is None:
         del server.files[name]
-    told = again()
-    assert isinstance(told, BatchesOpen) and "no request is repeated" in " ".join(told.notes)
+    state = again()
+    assert isinstance(state, BatchesOpen) and "no request is repeated" in " ".join(state.notes)
     assert again().submitted == 0, "and again, as long as it is torn"
     server.files[name] = whole
     done = again()
@@ -295,8 +295,8 @@ def test_answers_of_a_batch_that_ended_early_are_paid_as_well(server, again, how
     if torn is None:
         del server.files[name]
     for _ in range(2):
-        told = again()
-        assert isinstance(told, BatchesOpen) and told.submitted == 0 and "are paid" in " ".join(told.notes)
+        state = again()
+        assert isinstance(state, BatchesOpen) and state.submitted == 0 and "are paid" in " ".join(state.notes)
     server.files[name] = whole
     some = again()
     assert sorted(r.status for r in some.responses) == ["api_error"] * 2 + ["ok"] * (N - 2)
@@ -326,7 +326,7 @@ def test_who_has_no_batch_endpoint_is_asked_directly(server, again):
 
 
 def test_an_endpoint_that_says_no_leaves_nothing_behind(server, again, monkeypatch):
-    monkeypatch.setattr(server, "begin", lambda told: (400, {"error": {"message": "no such model m"}}))
+    monkeypatch.setattr(server, "begin", lambda request: (400, {"error": {"message": "no such model m"}}))
     with pytest.raises(EndpointFailed, match="no model of this name|no such model"):
         again()
     monkeypatch.undo()
@@ -375,8 +375,8 @@ def messages(monkeypatch):
 
 @pytest.mark.usefixtures("messages")
 def test_batches_of_messages_bring_the_rows_of_a_direct_run(server, again, tmp_path):
-    told = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
-    direct = run(["openai:m"], out=tmp_path / "direct", max_tokens=50, **told)
+    options = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+    direct = run(["openai:m"], out=tmp_path / "direct", max_tokens=50, **options)
     first = again()
     assert first.submitted == N and first.batches[0].batch == "msgbatch_0"
     assert again().batches[0].status == "in_progress"
@@ -412,20 +412,20 @@ def test_a_batch_of_messages_without_a_mark_is_found_again_and_not_paid_twice(se
 
 def judged(again, server, **more):
     "Like `again`, with a judge on the same endpoint that is asked by batch."
-    told = {"judge": "openai:judge", "judge_base_url": server.url, "batch_judge": True}
-    return again(**{**told, "prices": {"m": (2.0, 8.0), "judge": (1.0, 1.0)}, **more})
+    options = {"judge": "openai:judge", "judge_base_url": server.url, "batch_judge": True}
+    return again(**{**options, "prices": {"m": (2.0, 8.0), "judge": (1.0, 1.0)}, **more})
 
 
 def until_run(server, call, most=8):
     "Repeat the call until the run is complete, answering each batch in between: (run, earlier results)."
-    said = []
+    earlier = []
     for _ in range(most):
         found = call()
         if isinstance(found, Run):
-            return found, said
-        said.append(found)
+            return found, earlier
+        earlier.append(found)
         server.finish()
-    raise AssertionError(f"no run after {most} calls: {said[-1]}")
+    raise AssertionError(f"no run after {most} calls: {earlier[-1]}")
 
 
 def bare_scores(run_):
@@ -434,22 +434,22 @@ def bare_scores(run_):
 
 @pytest.mark.parametrize("style", ["fine", "rubric"])
 def test_what_a_judge_is_asked_by_batch_brings_the_scores_of_a_direct_run(server, again, tmp_path, style):
-    told = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
-    told |= {"judge": "openai:judge", "judge_base_url": server.url, "judge_style": style, "max_tokens": 50}
-    direct = run(["openai:m"], out=tmp_path / "direct", **told)
-    asked = len(server.direct)
-    done, said = until_run(server, lambda: judged(again, server, judge_style=style))
-    assert [b.client for w in said for b in w.batches][:2] == ["openai:m", "judge openai:judge"]
-    assert said[0].submitted == N and len(said) >= 2 and len(server.direct) == asked
+    options = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+    options |= {"judge": "openai:judge", "judge_base_url": server.url, "judge_style": style, "max_tokens": 50}
+    direct = run(["openai:m"], out=tmp_path / "direct", **options)
+    calls = len(server.direct)
+    done, earlier = until_run(server, lambda: judged(again, server, judge_style=style))
+    assert [b.client for w in earlier for b in w.batches][:2] == ["openai:m", "judge openai:judge"]
+    assert earlier[0].submitted == N and len(earlier) >= 2 and len(server.direct) == calls
     assert bare_scores(done) == bare_scores(direct) and {s.status for s in done.scores} == {"ok"}
-    mine, theirs = done.manifest.judge["usage"], direct.manifest.judge["usage"]
-    assert {k: mine[k] for k in ("calls", "input_tokens", "output_tokens", "failures")} == {
-        k: theirs[k] for k in ("calls", "input_tokens", "output_tokens", "failures")
+    usage, direct_usage = done.manifest.judge["usage"], direct.manifest.judge["usage"]
+    assert {k: usage[k] for k in ("calls", "input_tokens", "output_tokens", "failures")} == {
+        k: direct_usage[k] for k in ("calls", "input_tokens", "output_tokens", "failures")
     }
     paid = len(server.paid)
-    assert paid == len(set(server.paid)) == asked == N + mine["calls"]
+    assert paid == len(set(server.paid)) == calls == N + usage["calls"]
     once_more = judged(again, server, judge_style=style)
-    assert isinstance(once_more, Run) and (len(server.paid), len(server.direct)) == (paid, asked)
+    assert isinstance(once_more, Run) and (len(server.paid), len(server.direct)) == (paid, calls)
 
 
 def test_a_budget_counts_what_came_by_batch_at_its_price(server, again):
@@ -459,10 +459,10 @@ def test_a_budget_counts_what_came_by_batch_at_its_price(server, again):
     listed = N * (50 * 2 + 7 * 8) / 1e6 + (used["input_tokens"] + used["output_tokens"]) / 1e6
     assert used["calls"] > 0 and done.manifest.budget["usd"] == pytest.approx(listed / 2, abs=1e-6)
     assert done.manifest.budget["calls"] == N + used["calls"]
-    told = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
-    told |= {"judge": "openai:judge", "judge_base_url": server.url, "out": done.folder, "max_tokens": 50}
+    options = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+    options |= {"judge": "openai:judge", "judge_base_url": server.url, "out": done.folder, "max_tokens": 50}
     paid = len(server.paid)
-    direct = run(["openai:m"], prices={"m": (2.0, 8.0), "judge": (1.0, 1.0)}, max_usd=0.6 * listed, **told)
+    direct = run(["openai:m"], prices={"m": (2.0, 8.0), "judge": (1.0, 1.0)}, max_usd=0.6 * listed, **options)
     assert len(server.paid) == paid and not direct.manifest.budget["reached"]
     assert direct.manifest.budget["usd"] == pytest.approx(listed / 2, abs=1e-6)
 
@@ -541,15 +541,15 @@ def test_the_command(server, tmp_path, capsys):
     words = ["run", "--model", "openai:m", "--base-url", server.url, "--use-case", "service_call_summary"]
     words += ["--limit", "2", "--out", str(tmp_path / "r"), "--price", "m=2,8", "--batch", "--no-progress"]
     assert main(words) == 1, "a pipeline must not go on to a gate without a run"
-    said = capsys.readouterr()
-    assert "handed in: 2 requests" in said.out and "Nothing is scored yet" in said.out
-    assert "the exit code is 1" in said.err
+    printed = capsys.readouterr()
+    assert "handed in: 2 requests" in printed.out and "Nothing is scored yet" in printed.out
+    assert "the exit code is 1" in printed.err
     assert main([*words, "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["batches"][0]["status"] == "validating" and told["exit_code"] == 1
+    output = json.loads(capsys.readouterr().out)
+    assert output["batches"][0]["status"] == "validating" and output["exit_code"] == 1
     server.finish()
     assert main(words) == 0
-    assert "(batch)" in (said := capsys.readouterr().out) and "report: " in said
+    assert "(batch)" in (printed := capsys.readouterr().out) and "report: " in printed
     assert main([*words[:-2], "--batch-judge"]) == 2
     assert "--batch-judge is said, expected nothing without --batch" in capsys.readouterr().err
     assert (

@@ -66,8 +66,13 @@ def test_endpoint_answers_as_a_model_and_as_a_judge():
             "GRADE: C" in ask(url, "judge", "End with GRADE: C or GRADE: I")
             and json.loads(ask(url, "judge", "How good is it?"))["score"] == 8
         )
-        told = json.load(urllib.request.urlopen(url.removesuffix("/v1") + "/counts", timeout=5))
-        assert (told["calls"], told["generation"], told["judge"], told["most_at_once"]) == (4, 1, 3, 1)
+        content = json.load(urllib.request.urlopen(url.removesuffix("/v1") + "/counts", timeout=5))
+        assert (content["calls"], content["generation"], content["judge"], content["most_at_once"]) == (
+            4,
+            1,
+            3,
+            1,
+        )
         process.stdin.close()
         assert json.loads(process.stdout.readline())["sent"] == {"answer": 4}
 
@@ -119,16 +124,7 @@ def report(tmp_path_factory):
     command = [
         sys.executable,
         str(BENCHMARKS / "run.py"),
-        "--only",
-        "aiohttp",
-        "inspect",
-        "--samples",
-        "20",
-        "--latency-ms",
-        "5",
-        "--repeats",
-        "1",
-        "--out",
+        *"--only aiohttp inspect --samples 20 --latency-ms 5 --repeats 1 --out".split(),
         str(out),
         "--envs",
         str(out / "none"),
@@ -166,8 +162,10 @@ def test_the_whole_command_is_timed_by_what_it_says(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import command
 
-    said = "import time; print('early', flush=True); time.sleep(0.05); print('late early')"
-    found = command.timed([sys.executable, "-c", said], [("first", "early"), ("second", "late"), ("no", "x")])
+    program = "import time; print('early', flush=True); time.sleep(0.05); print('late early')"
+    found = command.timed(
+        [sys.executable, "-c", program], [("first", "early"), ("second", "late"), ("no", "x")]
+    )
     assert 0 < found["first_s"] < found["second_s"] <= found["seconds"] and "no_s" not in found
     assert found["cpu_s"] > 0 and found["said"].split() == ["early", "late", "early"]
     command.lay_samples(tmp_path / "samples.jsonl", 3)
@@ -225,9 +223,9 @@ def test_promptfoo_without_results_is_quoted_in_one_line(tmp_path):
     stand_in.chmod(0o755)
     code = f"import runpy, sys; sys.prefix = {str(tmp_path)!r}; runpy.run_path('promptfoo_tool.py')"
     done = subprocess.run([sys.executable, "-c", code], cwd=BRIDGES, capture_output=True, text=True)
-    told = "promptfoo requires a supported Node.js runtime. Detected: v20.20.2"
+    complaint = "promptfoo requires a supported Node.js runtime. Detected: v20.20.2"
     assert done.returncode and done.stderr.splitlines() == [
-        f"promptfoo ended with 1 and wrote no results: {told}"
+        f"promptfoo ended with 1 and wrote no results: {complaint}"
     ]
 
 

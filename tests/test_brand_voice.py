@@ -92,16 +92,16 @@ def test_mistakes_in_a_guide_are_told(guide, words):
 
 
 def test_files_and_texts(tmp_path):
-    told = {"name": "Mine", "emoji": 0, "banned_words": ["lol"]}
-    (tmp_path / "g.json").write_text(json.dumps(told), encoding="utf-8")
+    guide = {"name": "Mine", "emoji": 0, "banned_words": ["lol"]}
+    (tmp_path / "g.json").write_text(json.dumps(guide), encoding="utf-8")
     (tmp_path / "g.yaml").write_text("name: Mine\nemoji: 0\nbanned_words: [lol]\n", encoding="utf-8")
     forms = [
-        told,
-        json.dumps(told),
+        guide,
+        json.dumps(guide),
         "name: Mine\nemoji: 0\nbanned_words: [lol]\n",
         tmp_path / "g.json",
         str(tmp_path / "g.yaml"),
-        read_guide(told),
+        read_guide(guide),
     ]
     scores = [brand_voice("lol, all is well.", guide=f) for f in forms]
     assert {s.fraction for s in scores} == {0.5} and {s.reason for s in scores} == {scores[0].reason}

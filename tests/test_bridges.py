@@ -119,9 +119,9 @@ def test_one_score_holds_exactly_where_it_reaches_the_bound(value, bound):
     if value is not None and value >= bound:
         assert assert_score(score, at_least=bound) is score
         return
-    with pytest.raises(AssertionError) as told:
+    with pytest.raises(AssertionError) as caught:
         assert_score(score, at_least=bound)
-    assert ("truncated" in str(told.value)) == (value is None)
+    assert ("truncated" in str(caught.value)) == (value is None)
 
 
 @pytest.mark.parametrize("bound", [True, "3", None, float("nan"), 0, 4.5])
@@ -171,11 +171,11 @@ def test_the_harness_means_what_was_scored(values):
 
 def test_every_metric_can_be_asserted_by_promptfoo_and_none_passes_for_nothing():
     for name in bridged_metrics():
-        told = get_assert("", {"vars": {}, "config": {"metric": name}})
-        assert set(told) == {"pass", "score", "reason"} and isinstance(told["pass"], bool)
-        assert 0 <= told["score"] <= 1 and told["reason"].startswith(name)
+        result = get_assert("", {"vars": {}, "config": {"metric": name}})
+        assert set(result) == {"pass", "score", "reason"} and isinstance(result["pass"], bool)
+        assert 0 <= result["score"] <= 1 and result["reason"].startswith(name)
         if name not in ("toxicity", "privacy"):  # an empty answer is neither toxic nor a leak
-            assert not told["pass"], name
+            assert not result["pass"], name
 
 
 @settings(deadline=None, max_examples=40)
@@ -192,13 +192,13 @@ def test_an_inverted_assertion_of_promptfoo_never_passes_without_a_score(name, t
     for _ in range(sets_around):
         check = {"type": "assert-set", "threshold": 0.5, "assert": [other, check]}
     case = {"vars": {}, "config": {"metric": name}}
-    told = get_assert(text, case)
+    result = get_assert(text, case)
     whole = {**case, "test": {"vars": {}, "assert": [other, check]}}
-    if kind == "not-python" and "could not be scored" in told["reason"]:
+    if kind == "not-python" and "could not be scored" in result["reason"]:
         with pytest.raises(ValueError, match=f"cannot hold without a score. {name} could not be scored"):
             get_assert(text, whole)
     else:
-        assert get_assert(text, whole) == told
+        assert get_assert(text, whole) == result
 
 
 @pytest.mark.parametrize("test", [None, {}, {"assert": None}, {"assert": ["file://asserts.yaml"]}, "x", []])
@@ -218,8 +218,8 @@ def test_the_file_for_promptfoo_in_the_tutorial_does_what_is_said():
     assert config["prompts"] == ["{{reply}}"] and len(checks) == 2
     found = []
     for test in config["tests"]:
-        given = {"vars": test["vars"], "prompt": test["vars"]["reply"], "test": {**test, "assert": checks}}
-        found.append([get_assert(given["prompt"], {**given, "config": c["config"]}) for c in checks])
+        options = {"vars": test["vars"], "prompt": test["vars"]["reply"], "test": {**test, "assert": checks}}
+        found.append([get_assert(options["prompt"], {**options, "config": c["config"]}) for c in checks])
     assert [[r["pass"] for r in row] for row in found] == [[True, True], [False, False]]
     assert found[1][0]["reason"].startswith("factuality: 1 of 4, expected at least 3. ")
 
@@ -305,21 +305,21 @@ def test_ragas_gets_nan_and_the_reason_as_a_warning(stand_ins):
 )
 def test_mlflow_gets_a_value_or_an_error(stand_ins, outputs, fraction):
     scorer = mlflow_scorer("completeness")
-    told = scorer(
+    feedback = scorer(
         inputs={"question": "When?"}, outputs=outputs, expectations={"expected_facts": ["on Friday"]}
     )
-    assert scorer.name == told.name == "completeness"
+    assert scorer.name == feedback.name == "completeness"
     if fraction is None:
-        assert "completeness could not be scored: There is no answer" in str(told.error)
-        assert not hasattr(told, "value") and told.metadata == {"status": "undefined"}
+        assert "completeness could not be scored: There is no answer" in str(feedback.error)
+        assert not hasattr(feedback, "value") and feedback.metadata == {"status": "undefined"}
     else:
-        assert abs(told.value - fraction) < 0.1 and told.metadata == {"status": "ok"}
+        assert abs(feedback.value - fraction) < 0.1 and feedback.metadata == {"status": "ok"}
 
 
 def test_mlflow_without_facts_is_no_zero(stand_ins):
     for row in ({}, {"inputs": {}, "expectations": {}}, {"inputs": {"expected_facts": []}}):
-        told = mlflow_scorer("completeness")(outputs="It arrives on Friday.", **row)
-        assert "nothing for key_facts" in str(told.error) and not hasattr(told, "value")
+        feedback = mlflow_scorer("completeness")(outputs="It arrives on Friday.", **row)
+        assert "nothing for key_facts" in str(feedback.error) and not hasattr(feedback, "value")
 
 
 # files of a run
@@ -338,19 +338,19 @@ def test_a_source_is_never_guessed(name, spelled, is_empty):
     fields = {spelled(name): [] if is_empty else [claim], "input": claim if is_empty else "When?"}
     found = score_fields("factuality", claim, fields)
     assert (found.status, found.points) == (("undefined", None) if is_empty else ("ok", 4))
-    asked = score_fields("factuality", claim, {"input": claim, "other": "When?"})
-    assert asked.points == 4 and "Checked against the prompt" in asked.reason
+    score = score_fields("factuality", claim, {"input": claim, "other": "When?"})
+    assert score.points == 4 and "Checked against the prompt" in score.reason
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.sampled_from(sorted(bridged_metrics())), st.sampled_from(["think", "thinking", "reasoning"]))
 def test_thoughts_are_no_part_of_what_another_tool_lets_score(metric, tag):
     fields = {"source": "It is sent on Friday.", "key_facts": ["sent on Friday"], "prompt": "When?"}
-    said, thought = "It is sent on Friday.", f"<{tag}>Monday costs 400 euros, I cannot say.</{tag}>\n"
-    if (apart := split_thoughts(thought + said)).thoughts is None:
+    answer, thought = "It is sent on Friday.", f"<{tag}>Monday costs 400 euros, I cannot say.</{tag}>\n"
+    if (apart := split_thoughts(thought + answer)).thoughts is None:
         return  # no marks of thoughts were recognised
-    assert apart.text == said
-    assert score_fields(metric, thought + said, fields) == score_fields(metric, said, fields)
+    assert apart.text == answer
+    assert score_fields(metric, thought + answer, fields) == score_fields(metric, answer, fields)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -370,18 +370,18 @@ def test_key_facts_are_the_same_in_every_form(facts):
 def test_a_refusal_has_a_number_wherever_it_has_a_label(text):
     score = score_fields("refusal", text, {"prompt": "Refund me."})
     assert (unit_value(score) is None) == (score.label is None or score.status != "ok")
-    told = get_assert(
+    result = get_assert(
         text, {"vars": {"prompt": "Refund me."}, "config": {"metric": "refusal", "at_least": 4}}
     )
-    assert told["pass"] is (score.label == "refusal"), told
+    assert result["pass"] is (score.label == "refusal"), result
 
 
 @pytest.mark.parametrize("output", [{"status": "open"}, [{"status": "open"}], 3, True, "open"])
 def test_promptfoo_may_have_read_the_output(output):
     "promptfoo passes an object where the model answered with JSON."
-    told = get_assert(output, {"vars": {}, "config": {"metric": "toxicity"}})
+    result = get_assert(output, {"vars": {}, "config": {"metric": "toxicity"}})
     text = output if isinstance(output, str) else json.dumps(output)
-    assert told == get_assert(text, {"vars": {}, "config": {"metric": "toxicity"}})
+    assert result == get_assert(text, {"vars": {}, "config": {"metric": "toxicity"}})
 
 
 def test_a_run_in_files_runs_nothing(done, tmp_path):
@@ -400,16 +400,16 @@ def test_a_run_in_files_runs_nothing(done, tmp_path):
 def test_rows_hold_every_score_once_and_none_that_is_not_there(done):
     rows = run_rows(done)
     cells = [(s.metric, s.points) for s in done.scores]
-    told = [(m, row[m]) for row in rows for m, _ in cells[: len(cells) // 3] if m in row]
-    assert sorted(map(str, told)) == sorted(map(str, cells))
+    stored = [(m, row[m]) for row in rows for m, _ in cells[: len(cells) // 3] if m in row]
+    assert sorted(map(str, stored)) == sorted(map(str, cells))
 
 
 def test_traces_and_trackers_hold_no_text(done):
-    told = json.dumps([dict(s.attributes) for s in run_spans(done)])
-    told += json.dumps([tracked_figures(done), tracked_settings(done, done.clients[0])])
-    assert "script" not in told and "cmd" not in told
+    exported = json.dumps([dict(s.attributes) for s in run_spans(done)])
+    exported += json.dumps([tracked_figures(done), tracked_settings(done, done.clients[0])])
+    assert "script" not in exported and "cmd" not in exported
     for sample in done.samples:
-        assert sample.source[:60] not in told
+        assert sample.source[:60] not in exported
 
 
 def test_traces_keep_failures_as_failures(done):
@@ -444,8 +444,8 @@ def test_the_harness_log_gives_back_each_answer(answers):
     rows = [{"doc_id": i, "doc": {"id": f"s{i}"}, "filtered_resps": a} for i, a in enumerate(answers)]
     with tempfile.TemporaryDirectory() as d:
         path = write_jsonl(rows, Path(d, "samples.jsonl"))
-        found = read_responses(path)
-    assert [(r.sample_id, r.repeat) for r in found] == [
+        responses = read_responses(path)
+    assert [(r.sample_id, r.repeat) for r in responses] == [
         (f"s{i}", k) for i, a in enumerate(answers) for k in range(len(a))
     ]
 

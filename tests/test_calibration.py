@@ -194,7 +194,7 @@ def test_a_callers_mistake_is_named(bad, message):
 def test_only_the_judges_points_change():
     c = Calibrator("cuts", (0.2, 0.4, 0.6), metric="completeness", n=50, clusters=10, source="invented")
     evidence = ({"kind": "missing", "text": "x"},)
-    mine = Score(
+    own = Score(
         "completeness",
         2,
         0.5,
@@ -207,7 +207,7 @@ def test_only_the_judges_points_change():
         repeat=1,
         perturbation="gender",
     )
-    [new] = recalibrate([mine], c)
+    [new] = recalibrate([own], c)
     assert (
         new.points == 3
         and "from 2 to 3 points" in new.reason
@@ -226,7 +226,7 @@ def test_only_the_judges_points_change():
         "perturbation",
         "repeat",
     ):
-        assert getattr(new, field) == getattr(mine, field)
+        assert getattr(new, field) == getattr(own, field)
     manual = Score("completeness", 2, 0.5, method="manual", rater="ann")
     assert recalibrate([manual, Score("safety", 2, 0.5)], c) == [manual, Score("safety", 2, 0.5)]
     with pytest.raises(ValueError, match="calibrated already"):

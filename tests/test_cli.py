@@ -93,19 +93,10 @@ def test_default_run_and_its_folder(tmp_path):
 def test_own_model_in_the_same_table(tmp_path, server):
     done = run(
         tmp_path,
-        "--model",
-        "openai:good",
-        "--baselines",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        2,
-        "--price",
-        "good=1,2",
-        "--out",
-        "r",
+        *(
+            f"--model openai:good --baselines --base-url {server.url} --use-case {CASE} --limit 2 "
+            "--price good=1,2 --out r"
+        ).split(),
     )
     board = leaderboard(tmp_path / "r", prices={"good": (1, 2)})
     assert {r.client for r in board} == {
@@ -116,42 +107,24 @@ def test_own_model_in_the_same_table(tmp_path, server):
         "baseline:rules",
         "baseline:template",
     }
-    mine = board.filter(model="good").rows[0]
+    own_row = board.filter(model="good").rows[0]
     assert (
-        mine.cost_per_1000.value == pytest.approx(1000 * (10 * 1 + 5 * 2) / 1e6)
-        and mine.speed.mean_s.value > 0
+        own_row.cost_per_1000.value == pytest.approx(1000 * (10 * 1 + 5 * 2) / 1e6)
+        and own_row.speed.mean_s.value > 0
     )
     assert "openai:good" in done.stdout and len(server.bodies) == 2
     run(
         tmp_path,
-        "--model",
-        "openai:good",
-        "--baselines",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        2,
-        "--out",
-        "r",
+        *(
+            f"--model openai:good --baselines --base-url {server.url} --use-case {CASE} --limit 2 --out r"
+        ).split(),
     )
     assert len(server.bodies) == 2, "no request is paid twice"
 
 
 def test_without_a_price_the_cost_is_unknown(tmp_path, server):
     done = run(
-        tmp_path,
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--out",
-        "r",
+        tmp_path, *f"--model openai:good --base-url {server.url} --use-case {CASE} --limit 1 --out r".split()
     )
     assert "unknown" in done.stdout and leaderboard(tmp_path / "r").rows[0].cost_per_1000.value is None
     assert "unknown, not zero" in (tmp_path / "r/report.html").read_text()
@@ -161,20 +134,8 @@ def test_without_a_price_the_cost_is_unknown(tmp_path, server):
 def test_a_language_model_judges(tmp_path, server, style, calls):
     run(
         tmp_path,
-        "--model",
-        "baseline:lead",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--judge-style",
-        style,
-        "--use-case",
-        CASE,
-        "--limit",
-        2,
-        "--out",
-        "r",
+        *f"--model baseline:lead --judge openai:judge --judge-base-url {server.url}".split(),
+        *f"--judge-style {style} --use-case {CASE} --limit 2 --out r".split(),
     )
     done = open_run(tmp_path / "r")
     assert Counter(s.status for s in done.scores) == {"ok": 10} and all(
@@ -221,20 +182,11 @@ def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
     done = run(
         tmp_path,
         *models,
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        2,
-        "--retries",
-        0,
-        "--out",
-        "r",
+        *f"--base-url {server.url} --use-case {CASE} --limit 2 --retries 0 --out r".split(),
         code=1,
     )
-    found = open_run(tmp_path / "r")
-    assert {r.client.split(":")[1]: r.status for r in found.responses} == {
+    stored = open_run(tmp_path / "r")
+    assert {r.client.split(":")[1]: r.status for r in stored.responses} == {
         "good": "ok",
         "empty": "parse_error",
         "refuse": "refused",
@@ -242,7 +194,7 @@ def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
         "cut": "truncated",
         "broken": "api_error",
     }
-    points = {s.client.split(":")[1]: s.points for s in found.scores if s.metric == "accuracy"}
+    points = {s.client.split(":")[1]: s.points for s in stored.scores if s.metric == "accuracy"}
     assert (
         points["empty"] is None
         and points["refuse"] is None
@@ -289,9 +241,9 @@ def test_a_key_that_is_refused_ends_the_run_and_stands_nowhere(tmp_path, server,
         "r",
     )
     done = run(tmp_path, *words, code=2)
-    asked = Counter(json.loads(body)["model"] for body in server.bodies)
-    assert "openai:denied: the key is refused" in done.stderr and asked["denied"] == 1
-    assert asked["good"] == 0 or as_judge, "answers continue only while the first verdict is awaited"
+    counts = Counter(json.loads(body)["model"] for body in server.bodies)
+    assert "openai:denied: the key is refused" in done.stderr and counts["denied"] == 1
+    assert counts["good"] == 0 or as_judge, "answers continue only while the first verdict is awaited"
     secret = endpoint.KEY.encode()
     assert secret not in everything(tmp_path) and endpoint.KEY not in done.stdout + done.stderr
     assert secret[3:] not in everything(tmp_path)
@@ -310,25 +262,16 @@ def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, serve
     assert "answers received are kept" in done.stderr and "No more requests were sent" not in done.stderr
     assert len(server.bodies) > 2, "answers continued meanwhile"
     run(tmp_path, *words, "--judge", "embedded", "--fresh")
-    asked = Counter(json.loads(body)["model"] for body in server.bodies)
-    assert asked["good"] == 6, "every answer is asked for once, however many came before the refusal"
+    counts = Counter(json.loads(body)["model"] for body in server.bodies)
+    assert counts["good"] == 6, "every answer is asked for once, however many came before the refusal"
     # if answers are slower than the opening wait, as many judge calls start as may run at once
-    assert 1 <= asked["denied"] <= (3 if pause else 1)
+    assert 1 <= counts["denied"] <= (3 if pause else 1)
 
 
 def test_an_attack_in_a_response_stays_text(tmp_path, server):
     run(
         tmp_path,
-        "--model",
-        "openai:attack",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--out",
-        "r",
+        *f"--model openai:attack --base-url {server.url} --use-case {CASE} --limit 1 --out r".split(),
     )
     page = (tmp_path / "r/report.html").read_text(encoding="utf-8")
     assert (
@@ -343,7 +286,7 @@ def test_an_attack_in_a_response_stays_text(tmp_path, server):
 
 
 @pytest.mark.parametrize(
-    "words,said",
+    "words,message",
     [
         (("--use-case", "poetry"), "unknown use case 'poetry'; known: service_conversation_summary"),
         (("--use-case", "Call Summary"), "could be any of: service_call_summary, sales_call_summary"),
@@ -359,9 +302,9 @@ def test_an_attack_in_a_response_stays_text(tmp_path, server):
         (("--base-url", "ftp://x", "--model", "openai:m"), "ftp://x"),
     ],
 )
-def test_wrong_words_end_in_one_sentence(tmp_path, words, said):
+def test_wrong_words_end_in_one_sentence(tmp_path, words, message):
     done = run(tmp_path, *words, code=2)
-    assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -372,7 +315,7 @@ def test_a_missing_key_is_told_before_anything_happens(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name,text,said",
+    "name,text,message",
     [
         ("empty.csv", "", "empty"),
         ("columns.csv", "a,b\n1,2\n", "the columns are a, b"),
@@ -385,10 +328,10 @@ def test_a_missing_key_is_told_before_anything_happens(tmp_path):
         ("bytes.csv", None, ""),
     ],
 )
-def test_a_bad_file_is_refused_by_row_and_column(tmp_path, name, text, said):
+def test_a_bad_file_is_refused_by_row_and_column(tmp_path, name, text, message):
     (tmp_path / name).write_bytes(b"\xff\xfe\x00\x01" if text is None else text.encode())
     done = run(tmp_path, "--data", name, "--use-case", CASE, code=2)
-    assert name.split(".")[0] in done.stderr and said in done.stderr, done.stderr
+    assert name.split(".")[0] in done.stderr and message in done.stderr, done.stderr
 
 
 def test_own_file_with_its_own_columns(tmp_path):
@@ -399,20 +342,10 @@ def test_own_file_with_its_own_columns(tmp_path):
     )
     run(
         tmp_path,
-        "--data",
-        "mine.csv",
-        "--use-case",
-        CASE,
-        "--column",
-        "id=nr",
-        "--column",
-        "conversation=chat",
-        "--column",
-        "key_facts=facts",
-        "--model",
-        "baseline:lead",
-        "--out",
-        "r",
+        *(
+            f"--data mine.csv --use-case {CASE} --column id=nr --column conversation=chat --column "
+            "key_facts=facts --model baseline:lead --out r"
+        ).split(),
     )
     done = open_run(tmp_path / "r")
     assert [s.id for s in done.samples] == ["A1"] and len(done.samples[0].key_facts) == 2
@@ -450,16 +383,10 @@ def test_compare_names_the_better_one(tmp_path):
     # five p-values are corrected together: the seven samples of one use case could not show a difference
     run(
         tmp_path,
-        "--model",
-        "baseline:reference",
-        "--model",
-        "baseline:lead",
-        "--use-case",
-        CASE,
-        "--use-case",
-        "service_live_chat_insights",
-        "--out",
-        "r",
+        *(
+            f"--model baseline:reference --model baseline:lead --use-case {CASE} --use-case "
+            "service_live_chat_insights --out r"
+        ).split(),
     )
     done = crmeval("compare", "r#reference", "r#lead", cwd=tmp_path)
     assert done.returncode == 0 and "a is better" in done.stdout and "widest differences" in done.stdout
@@ -468,20 +395,10 @@ def test_compare_names_the_better_one(tmp_path):
 
 def test_killed_and_continued(tmp_path, server):
     server.pause = 0.15
-    words = [
-        "run",
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--concurrency",
-        "2",
-        "--out",
-        "r",
-    ]
+    words = (
+        f"run --no-progress --model openai:good --base-url {server.url} --use-case {CASE} "
+        "--concurrency 2 --out r"
+    ).split()
     process = commands.begun(*words, cwd=tmp_path)
     waited = time.monotonic() + 60
     while len(server.bodies) < 4 and time.monotonic() < waited:
@@ -500,20 +417,10 @@ def test_killed_and_continued(tmp_path, server):
 
 def test_interrupted_and_told_how_to_go_on(tmp_path, server):
     server.pause = 0.3
-    words = [
-        "run",
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--concurrency",
-        "1",
-        "--out",
-        "r",
-    ]
+    words = (
+        f"run --no-progress --model openai:good --base-url {server.url} --use-case {CASE} "
+        "--concurrency 1 --out r"
+    ).split()
     process = subprocess.Popen(
         [sys.executable, "-m", "crmeval", *words],
         cwd=tmp_path,
@@ -559,20 +466,10 @@ def test_output_into_a_pipe_that_closes(words, tmp_path):
 def test_the_judge_that_was_named_signs_every_row(tmp_path, server):
     run(
         tmp_path,
-        "--model",
-        "baseline:reference",
-        "--use-case",
-        "service_call_summary",
-        "--use-case",
-        "update_crm_info",
-        "--limit",
-        1,
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--out",
-        "r",
+        *(
+            "--model baseline:reference --use-case service_call_summary --use-case "
+            f"update_crm_info --limit 1 --judge openai:judge --judge-base-url {server.url} --out r"
+        ).split(),
     )
     done = open_run(tmp_path / "r")
     assert {s.rater for s in done.scores} == {"openai:judge"} and leaderboard(done).rows[0].unscored == 0
@@ -676,17 +573,7 @@ def test_key_facts_are_drawn_by_the_judge_where_a_file_has_none(tmp_path, server
 
 
 def test_agreement_of_a_run_that_people_rated(tmp_path):
-    run(
-        tmp_path,
-        "--model",
-        "baseline:reference",
-        "--model",
-        "baseline:lead",
-        "--use-case",
-        CASE,
-        "--out",
-        "r",
-    )
+    run(tmp_path, *f"--model baseline:reference --model baseline:lead --use-case {CASE} --out r".split())
     assert "nobody has rated" in crmeval("agreement", "r", cwd=tmp_path).stderr
     responses = open_run(tmp_path / "r").responses
     with open(tmp_path / "people.csv", "w", encoding="utf-8") as f:
@@ -720,8 +607,12 @@ def test_agreement_on_labels_is_counted_beside_what_needs_no_grader(tmp_path, se
     )
     assert wrong.returncode == 2 and "labels of toxicity, for which no judge can be used" in wrong.stderr
     dead = ("--judge", "openai:denied", "--judge-base-url", server.url, "--limit", 2, "--yes")
-    asked = crmeval("agreement", "xstest-refusal", *dead, cwd=tmp_path)
-    assert asked.returncode == 1 and "gave no verdict" in asked.stderr and "Unclosed" not in asked.stderr
+    done_again = crmeval("agreement", "xstest-refusal", *dead, cwd=tmp_path)
+    assert (
+        done_again.returncode == 1
+        and "gave no verdict" in done_again.stderr
+        and "Unclosed" not in done_again.stderr
+    )
 
 
 def test_agreement_on_labelled_data(tmp_path, server):
@@ -731,28 +622,18 @@ def test_agreement_on_labelled_data(tmp_path, server):
     if not Path(os.environ.get("CRMEVAL_DATA", "no data"), "finesure").is_dir():
         pytest.skip("source finesure is not in CRMEVAL_DATA")
     done = crmeval(
-        "agreement",
-        "finesure-completeness",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--limit",
-        4,
-        "--yes",
+        *(
+            f"agreement finesure-completeness --judge openai:judge --judge-base-url {server.url} "
+            "--limit 4 --yes"
+        ).split(),
         cwd=tmp_path,
     )
     assert done.returncode == 0 and "openai:judge" in done.stdout, done.stderr
     dead = crmeval(
-        "agreement",
-        "finesure-completeness",
-        "--judge",
-        "openai:denied",
-        "--judge-base-url",
-        server.url,
-        "--limit",
-        2,
-        "--yes",
+        *(
+            f"agreement finesure-completeness --judge openai:denied --judge-base-url {server.url} "
+            "--limit 2 --yes"
+        ).split(),
         cwd=tmp_path,
     )
     assert (
@@ -774,17 +655,17 @@ def test_a_budget_reaches_the_workers_of_a_cluster(words, tmp_path, monkeypatch)
     "The documented options of `--engine ray` are accepted; workers share the budget."
     from crmeval.cli.app import main
 
-    asked = []
+    plans = []
 
     def sharded(plan, progress):
-        asked.append(plan)
+        plans.append(plan)
         raise ValueError("enough seen")
 
     monkeypatch.setattr("crmeval.runs.shards.run_sharded", sharded)
-    said = ["run", "--engine", "ray", "--model", "openai:m", "--base-url", "http://127.0.0.1:9/v1", *words]
-    assert main([*said, "--out", str(tmp_path / "r"), "--no-progress"]) == 2
-    told = dict(zip(words[::2], map(float, words[1::2]), strict=True))
-    assert (asked[0].max_usd, asked[0].max_calls) == (told.get("--max-usd"), told.get("--max-calls"))
+    command = ["run", "--engine", "ray", "--model", "openai:m", "--base-url", "http://127.0.0.1:9/v1", *words]
+    assert main([*command, "--out", str(tmp_path / "r"), "--no-progress"]) == 2
+    limits = dict(zip(words[::2], map(float, words[1::2]), strict=True))
+    assert (plans[0].max_usd, plans[0].max_calls) == (limits.get("--max-usd"), limits.get("--max-calls"))
 
 
 @pytest.mark.parametrize("words", (["--help"], ["run", "--help"], ["agreement", "-h"], ["--version"]))

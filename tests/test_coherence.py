@@ -88,7 +88,7 @@ CHAT = (
 
 
 @pytest.mark.parametrize(
-    "asked,reply,kind",
+    "question,reply,kind",
     [
         ("When will it arrive?", "It will arrive on Friday.", None),
         ("When will it arrive?", "I do not know yet, I will check.", None),
@@ -104,8 +104,8 @@ CHAT = (
         ("When?", "The delivery costs 5 euros.", "turn"),
     ],
 )
-def test_turns(asked, reply, kind):
-    s = coherence(reply, conversation=CHAT.format(asked))
+def test_turns(question, reply, kind):
+    s = coherence(reply, conversation=CHAT.format(question))
     kinds = {e.kind for e in s.evidence}
     assert (kind in kinds if kind else not kinds) and s.status == "ok", s
     assert (s.points == 4) == (kind is None or s.fraction >= 0.9)

@@ -19,18 +19,10 @@ from crmeval.runs.folder import Run
 def folder(tmp_path_factory):
     d = tmp_path_factory.mktemp("run")
     done = crmeval(
-        "run",
-        "--use-case",
-        "service_call_summary",
-        "--limit",
-        "3",
-        "--model",
-        "baseline:reference",
-        "--model",
-        "baseline:lead",
-        "--out",
-        str(d / "r"),
-        "--no-progress",
+        *(
+            "run --use-case service_call_summary --limit 3 --model baseline:reference --model "
+            f"baseline:lead --out {d / 'r'} --no-progress"
+        ).split()
     )
     assert done.returncode == 0, done.stderr
     return d
@@ -46,9 +38,11 @@ def test_it_prints_differences_and_both_answers_and_writes_a_page(folder):
         and "side by side, evidence in brackets" in done.stdout
         and done.stdout.count("a: baseline:reference") == 1
     )
-    said = done.stdout.splitlines()[0]  # the result first: name, one interval, one p-value
-    assert re.match(r"In accuracy (baseline:\w+ is better than baseline:\w+|\d+ pairs .* do not tell)", said)
-    assert said.count("interval") == said.count("after Holm") == 1
+    first_line = done.stdout.splitlines()[0]  # the result first: name, one interval, one p-value
+    assert re.match(
+        r"In accuracy (baseline:\w+ is better than baseline:\w+|\d+ pairs .* do not tell)", first_line
+    )
+    assert first_line.count("interval") == first_line.count("after Holm") == 1
     lines = done.stdout[done.stdout.index("a: baseline:reference") :].splitlines()
     assert " | b: baseline:lead" in lines[0] and re.search(
         r"\[(KEY FACT|NO KEY FACT|UNSUPPORTED): ", "\n".join(lines)
@@ -136,15 +130,15 @@ def test_side_interval_and_p_value_never_contradict_each_other():
                     d,
                 )
                 assert d.low <= d.value <= d.high
-        d, told = c.differences["accuracy"], verdict(c)
+        d, sentence = c.differences["accuracy"], verdict(c)
         if (side := who_is_better(d)) in ("a is better", "b is better"):
-            assert f"{c.a if side[0] == 'a' else c.b} is better than" in told, (seed, told)
-            assert told.count("95 % interval") == 1 and told.count("after Holm") == 1
-            ends = re.search(r"interval ([-+][\d.]+) to ([-+][\d.]+)", told)
+            assert f"{c.a if side[0] == 'a' else c.b} is better than" in sentence, (seed, sentence)
+            assert sentence.count("95 % interval") == 1 and sentence.count("after Holm") == 1
+            ends = re.search(r"interval ([-+][\d.]+) to ([-+][\d.]+)", sentence)
             low, ahead, high = float(ends[1]), abs(round(d.value, 2)), float(ends[2])
-            assert 0 <= low <= ahead <= high, told  # in favour of the named system
+            assert 0 <= low <= ahead <= high, sentence  # in favour of the named system
         else:
-            assert "is better than" not in told, (seed, told)
+            assert "is better than" not in sentence, (seed, sentence)
     assert seen >= {"a is better", "b is better", "not told apart"}
 
 

@@ -40,10 +40,10 @@ def told(name):
 @pytest.mark.parametrize("name", SETS)
 def test_the_built_in_judge_is_not_below_word_overlap(name):
     found = told(name)
-    (mine,) = [v for j, (basis, v) in found.items() if j.startswith("embedded") and basis == "left out"]
+    (own,) = [v for j, (basis, v) in found.items() if j.startswith("embedded") and basis == "left out"]
     plain = found["word overlap"][1]
-    assert mine >= LEAST[name], mine
-    assert mine >= plain - BELOW.get(name, 0), (mine, plain)
+    assert own >= LEAST[name], own
+    assert own >= plain - BELOW.get(name, 0), (own, plain)
 
 
 def test_every_set_of_conciseness_is_held_and_named_by_its_source():
@@ -61,17 +61,17 @@ def test_a_sentence_is_needed_unless_half_of_it_is_marked(seed):
     (item,) = feedback_items([row])
     marked = [any(a <= k < b for a, b in spans) for k in range(len(text))]
     at = 0
-    for said, needed in zip(item.sentences, item.units, strict=True):
-        at = text.index(said, at)
-        assert needed == (2 * sum(marked[at : at + len(said)]) < len(said)), said
-        at += len(said)
+    for sentence, needed in zip(item.sentences, item.units, strict=True):
+        at = text.index(sentence, at)
+        assert needed == (2 * sum(marked[at : at + len(sentence)]) < len(sentence)), sentence
+        at += len(sentence)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_bullet_counts_if_a_covered_insight_names_it(seed):
     rng = random.Random(seed)
     lines = [rng.choice(["- A point.", "## A heading", "The points:"]) for _ in range(6)] + ["- Last."]
-    given = [(rng.randrange(7), rng.choice(["fully_covered", "not_covered"])) for _ in range(4)]
+    coverage = [(rng.randrange(7), rng.choice(["fully_covered", "not_covered"])) for _ in range(4)]
     row = {
         "topic": "x",
         "subtopic_id": "s",
@@ -79,13 +79,13 @@ def test_a_bullet_counts_if_a_covered_insight_names_it(seed):
         "summary": lines,
         "reference_insights": [{"insight_id": k, "insight": "i"} for k in range(4)],
         "annotation": [
-            {"insight_id": k, "candidate_id": str(at), "coverage": c} for k, (at, c) in enumerate(given)
+            {"insight_id": k, "candidate_id": str(at), "coverage": c} for k, (at, c) in enumerate(coverage)
         ],
     }
     (item,) = bullet_items([row])
     kept = [k for k, line in enumerate(lines) if line.startswith("-")]
     assert len(item.sentences) == len(kept)
-    assert list(item.units) == [(k, "fully_covered") in given for k in kept]
+    assert list(item.units) == [(k, "fully_covered") in coverage for k in kept]
 
 
 DEMO = [s for s in load_demo() if s.reference and s.key_facts and s.gold_record is None]
@@ -115,11 +115,11 @@ def test_references_of_the_demo_set_are_concise_and_padded_ones_are_less_so():
 def test_a_sentence_carries_its_most_probable_fact(seed):
     "From verdicts without a probability, each share is 0 or 1."
     rng = random.Random(seed)
-    facts, said = [f"fact {k}" for k in range(3)], [f"sentence {k}" for k in range(4)]
+    facts, lines = [f"fact {k}" for k in range(3)], [f"sentence {k}" for k in range(4)]
     verdicts = [Verdict(p > 0.5, p, lines=(rng.randrange(4),)) for p in (rng.random() for _ in facts)]
-    shares = carrying_shares(facts, verdicts, sentences=said)
-    for j in range(len(said)):
+    shares = carrying_shares(facts, verdicts, sentences=lines)
+    for j in range(len(lines)):
         stated = [v.probability for v in verdicts if v.yes and j in v.lines]
         assert shares[j] == max(stated, default=0.0)
-    plain = carrying_shares(facts, [Verdict(v.yes, lines=v.lines) for v in verdicts], sentences=said)
+    plain = carrying_shares(facts, [Verdict(v.yes, lines=v.lines) for v in verdicts], sentences=lines)
     assert set(plain) <= {0.0, 1.0}

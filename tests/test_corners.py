@@ -36,17 +36,22 @@ UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2
 
 def _samples(**more):
     facts = [["It was lost."], ["It was lost."], [], ["It was lost."], ["It was lost."]]
-    told = enumerate(facts)
-    return [Sample(f"s{i}", CASE, {"conversation": CHAT}, key_facts=f, **more) for i, f in told]
+    numbered = enumerate(facts)
+    return [Sample(f"s{i}", CASE, {"conversation": CHAT}, key_facts=f, **more) for i, f in numbered]
 
 
 def _run(folder, name="m", **more):
     lost = {"status": "api_error", "error": "lost"}
-    said = [
+    responses = [
         Response(f"s{i}", name, t, latency_s=0.5, **(lost if t is None else {}))
         for i, t in enumerate(ANSWERS)
     ]
-    run([ReplayClient(said, name=name, empty="answer")], data=_samples(**more), out=folder, progress=False)
+    run(
+        [ReplayClient(responses, name=name, empty="answer")],
+        data=_samples(**more),
+        out=folder,
+        progress=False,
+    )
     return open_run(folder)
 
 
@@ -87,13 +92,13 @@ def _of_spans(done, folder):
     for line in (folder / "t.jsonl").read_text(encoding="utf-8").splitlines():
         row: dict = {}
         for span in json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]:
-            told = {a["key"]: a["value"] for a in span["attributes"]}
-            label = told.get("gen_ai.evaluation.score.label")
-            if "gen_ai.evaluation.name" in told:
+            attributes = {a["key"]: a["value"] for a in span["attributes"]}
+            label = attributes.get("gen_ai.evaluation.score.label")
+            if "gen_ai.evaluation.name" in attributes:
                 value = None if label is None else float(label["stringValue"].split(" of ")[0])
-                row[told["gen_ai.evaluation.name"]["stringValue"]] = value
-                assert (value is None) == ("gen_ai.evaluation.score.value" not in told)
-                assert (value is None) == (told["crmeval.status"]["stringValue"] != "ok")
+                row[attributes["gen_ai.evaluation.name"]["stringValue"]] = value
+                assert (value is None) == ("gen_ai.evaluation.score.value" not in attributes)
+                assert (value is None) == (attributes["crmeval.status"]["stringValue"] != "ok")
         found.append(row)
     return found
 
@@ -126,22 +131,22 @@ def test_the_leaderboard_for_reading_has_its_figures_too(done, tmp_path, form):
 
 @pytest.mark.parametrize("metric", METRICS[:3])
 def test_what_other_tools_call_gives_the_run_s_scores(done, tmp_path, metric):
-    told = {(s.sample_id, s.metric): s for s in done.scores}
+    by_metric = {(s.sample_id, s.metric): s for s in done.scores}
     path = write_lm_eval_task(CASE, tmp_path / "tasks", data=_samples())
     docs = list(map(json.loads, path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()))
     by_harness = [process_results(d, [t])[metric] for d, t in zip(docs, ANSWERS) if t is not None]
-    wanted = [told[f"s{i}", metric].fraction for i, t in enumerate(ANSWERS) if t is not None]
+    wanted = [by_metric[f"s{i}", metric].fraction for i, t in enumerate(ANSWERS) if t is not None]
     assert [None if math.isnan(v) else v for v in by_harness] == pytest.approx(wanted, abs=1e-4)
     known = [v for v in wanted if v is not None]
     assert mean_of_scored(by_harness) == pytest.approx(sum(known) / len(known), abs=1e-4)
     for i, text in enumerate(ANSWERS):
         facts = _samples()[i].key_facts
-        given = {"config": {"metric": metric}, "vars": {"source": CHAT, "key_facts": list(facts)}}
-        found = get_assert(text, given)
-        score = told[f"s{i}", metric]
-        assert found["score"] == pytest.approx(score.fraction or 0, abs=1e-4)
-        assert found["pass"] is (score.points is not None and score.points >= 3)
-        assert score.points is not None or "could not be scored" in found["reason"] or text is None
+        fields = {"config": {"metric": metric}, "vars": {"source": CHAT, "key_facts": list(facts)}}
+        result = get_assert(text, fields)
+        score = by_metric[f"s{i}", metric]
+        assert result["score"] == pytest.approx(score.fraction or 0, abs=1e-4)
+        assert result["pass"] is (score.points is not None and score.points >= 3)
+        assert score.points is not None or "could not be scored" in result["reason"] or text is None
 
 
 def test_the_harness_counts_what_was_not_scored(tmp_path):
@@ -208,15 +213,15 @@ def test_a_store_in_files_could_keep_all_figures(done):
 
 def test_no_client_is_named_after_a_key(tmp_path):
     key = "sk-invented-4242424242424242"
-    with pytest.raises(ValueError, match="is named after a key") as told:
+    with pytest.raises(ValueError, match="is named after a key") as caught:
         _run(tmp_path / "run", name=f"m-{key}")
-    assert key not in str(told.value)
+    assert key not in str(caught.value)
 
 
 @pytest.mark.parametrize("how", ["raised", "returned", "read"])
 def test_no_error_of_a_client_brings_a_key_into_a_run(tmp_path, how):
     key = "sk-invented-4242424242424242"
-    said = f"401: {key} at https://h.example/v1?gate=marigold77 is refused"
+    message = f"401: {key} at https://h.example/v1?gate=marigold77 is refused"
 
     class Own:
         name, provider, model, cacheable = "own", "baseline", "own", True
@@ -229,28 +234,28 @@ def test_no_error_of_a_client_brings_a_key_into_a_run(tmp_path, how):
 
         async def answer(self, sample, prompt, *, repeat=0):
             if how == "raised":
-                raise CallFailed(said)
-            return Response(sample.id, self.name, None, status="api_error", error=said)
+                raise CallFailed(message)
+            return Response(sample.id, self.name, None, status="api_error", error=message)
 
     client = Own()
     if how == "read":
-        rows = [{"sample_id": "s0", "text": None, "status": "api_error", "error": said, "client": "own"}]
+        rows = [{"sample_id": "s0", "text": None, "status": "api_error", "error": message, "client": "own"}]
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
         client = ReplayClient(read_responses(tmp_path / "a.jsonl"), name="own")
     done = run([client], data=_samples()[:1], out=tmp_path / "run", progress=False, retries=0)
     assert done.responses[0].status == "api_error" and done.responses[0].error == (
         "401: [removed] at https://h.example/v1?gate=[removed] is refused"
     )
-    held = b"".join(p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file())
-    assert key.encode() not in held and b"marigold77" not in held
+    content = b"".join(p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file())
+    assert key.encode() not in content and b"marigold77" not in content
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows allows few names")
 @pytest.mark.parametrize("name", ["a\x9b1m", "\U0001f469\u200d\U0001f680", 'q"u: {o}te', "b\\s", "\u2028"])
 def test_the_harness_finds_the_rows_in_a_folder_of_any_name(tmp_path, name):
     text = write_lm_eval_task(CASE, tmp_path / name, limit=1).read_text(encoding="utf-8")
-    told = yaml.safe_load(re.sub("!function ", "", text))["dataset_kwargs"]["data_files"]["test"]
-    assert Path(told).is_file()
+    data_file = yaml.safe_load(re.sub("!function ", "", text))["dataset_kwargs"]["data_files"]["test"]
+    assert Path(data_file).is_file()
 
 
 # addresses
@@ -274,8 +279,8 @@ def test_a_query_value_of_any_name_stands_nowhere(tmp_path, seed, capsys):
         main(["run", "--dry-run", "-v", *words, *address])
     main(["run", "-v", *words, *out, "--base-url", url])
     endpoint.stop(httpd)
-    said = capsys.readouterr()
-    assert value not in said.out + said.err
+    printed = capsys.readouterr()
+    assert value not in printed.out + printed.err
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert {"manifest.json", "report.html", "p.yaml"} <= {p.name for p in files}
     assert not [p for p in files if value.encode() in p.read_bytes()]

@@ -80,10 +80,10 @@ def share(x):
 
 
 def majority(row, name):
-    given = [
+    labels = [
         a[name] for who, a in row["raw_annotations"].items() if not (name == "sentence_labels" and who == "3")
     ]
-    votes = [[float(x) for x in column if x != "None"] for column in zip(*given, strict=True)]
+    votes = [[float(x) for x in column if x != "None"] for column in zip(*labels, strict=True)]
     return [float(2 * sum(v) > len(v)) for v in votes]
 
 
@@ -171,15 +171,15 @@ def mean_of(runs, name):
 @pytest.mark.parametrize("labelled", [30, 60])
 def test_the_mean_is_held_in_95_percent(labelled):
     runs = {k: simulate(rows, labelled) for k, rows in recorded().items()}
-    held = [r["held"] for r in runs.values()]
-    assert len(runs) == 18 and abs(np.mean(held) - 0.95) < 0.0075, np.mean(held)
+    covered = [r["held"] for r in runs.values()]
+    assert len(runs) == 18 and abs(np.mean(covered) - 0.95) < 0.0075, np.mean(covered)
     for dimension in FIRST:
         assert abs(mean_of([r for k, r in runs.items() if k[1] == dimension], "held") - 0.95) <= 0.015, (
             dimension
         )
     # 2,000 draws leave a standard error of half a point
-    assert all(abs(h - 0.95) <= 0.015 + 0.007 for h in held), {k: r["held"] for k, r in runs.items()}
-    assert np.mean([abs(h - 0.95) <= 0.015 for h in held]) >= 0.75
+    assert all(abs(h - 0.95) <= 0.015 + 0.007 for h in covered), {k: r["held"] for k, r in runs.items()}
+    assert np.mean([abs(h - 0.95) <= 0.015 for h in covered]) >= 0.75
     # the gain: never worse than human labels alone, and a good judge saves over a third of the labels
     assert all(r["width"] <= 1.02 and r["error"] <= 1.02 for r in runs.values())
     assert (
@@ -192,12 +192,13 @@ def test_the_mean_is_held_in_95_percent(labelled):
 @pytest.mark.parametrize("labelled", [30])
 def test_the_difference_of_two_systems_is_held_in_95_percent(labelled):
     runs = {k: simulate(pairs(k[1], rows), labelled, unlabelled=100) for k, rows in recorded().items()}
-    held = [r["held"] for r in runs.values()]
-    assert abs(np.mean(held) - 0.95) < 0.01, np.mean(held)
+    covered = [r["held"] for r in runs.values()]
+    assert abs(np.mean(covered) - 0.95) < 0.01, np.mean(covered)
     # some judges have only 11 documents in common with two systems: coverage for so few is noisy
     assert (
-        all(abs(h - 0.95) <= 0.035 for h in held) and np.mean([abs(h - 0.95) <= 0.015 for h in held]) >= 0.6
-    ), held
+        all(abs(h - 0.95) <= 0.035 for h in covered)
+        and np.mean([abs(h - 0.95) <= 0.015 for h in covered]) >= 0.6
+    ), covered
     assert all(r["width"] <= 1.03 and r["error"] <= 1.03 for r in runs.values()), {
         k: (r["width"], r["error"]) for k, r in runs.items()
     }
@@ -224,7 +225,7 @@ def test_a_judge_that_knows_nothing_costs_nothing():
 
 def test_labels_on_single_responses_of_a_document():
     "People label responses, not documents, so one document has labelled and unlabelled responses."
-    rows, held, widths = recorded()["gpt-4.1-mini-2025-04-14", "completeness"], [], []
+    rows, covered, widths = recorded()["gpt-4.1-mini-2025-04-14", "completeness"], [], []
     by, truth = defaultdict(list), share([r[1] for r in rows])
     for r in rows:
         by[r[0]].append(r[1:3])
@@ -238,10 +239,13 @@ def test_labels_on_single_responses_of_a_document():
             [r[2] for r in drawn],
             clusters=[r[0] for r in drawn],
         )
-        held.append(e.low <= truth <= e.high)
+        covered.append(e.low <= truth <= e.high)
         widths.append((e.high - e.low) / (e.human_only.high - e.human_only.low))
         assert e.labels == 40 and e.labelled_clusters < 40
-    assert abs(np.mean(held) - 0.95) <= 0.02 and np.mean(widths) < 0.95, (np.mean(held), np.mean(widths))
+    assert abs(np.mean(covered) - 0.95) <= 0.02 and np.mean(widths) < 0.95, (
+        np.mean(covered),
+        np.mean(widths),
+    )
 
 
 def test_the_fast_simulation_is_the_function():
@@ -263,7 +267,7 @@ def test_the_fast_simulation_is_the_function():
 
 
 def test_ignoring_documents_would_be_too_sure():
-    held = {True: 0, False: 0}
+    covered = {True: 0, False: 0}
     for seed in range(300):
         r = np.random.default_rng(seed)
         y = r.normal(size=60)
@@ -273,10 +277,10 @@ def test_ignoring_documents_would_be_too_sure():
             [float(v) for v in f for _ in range(4)],
             [i for i in range(60) for _ in range(4)],
         )
-        for aware in held:
+        for aware in covered:
             e = corrected_mean(human, judge, clusters=docs if aware else None)
-            held[aware] += e.low <= 0 <= e.high
-    assert held[True] >= 0.92 * 300 and held[False] <= 0.8 * 300, held
+            covered[aware] += e.low <= 0 <= e.high
+    assert covered[True] >= 0.92 * 300 and covered[False] <= 0.8 * 300, covered
 
 
 def test_a_judge_whose_errors_come_by_document_is_not_overrated():

@@ -31,8 +31,8 @@ def fifth(monkeypatch):
 
 
 def test_a_use_case_of_ones_own_is_scored_by_five(fifth, tmp_path):
-    told = vars(get_use_case("service_call_summary"))
-    own = {**told, "id": "thankful_summary", "name": "Toy: Thanks", "scored_by": [*CRITERIA, "thanks"]}
+    shipped = vars(get_use_case("service_call_summary"))
+    own = {**shipped, "id": "thankful_summary", "name": "Toy: Thanks", "scored_by": [*CRITERIA, "thanks"]}
     (tmp_path / "own.json").write_text(json.dumps([own], default=list), encoding="utf-8")
     rows = [
         {**vars(s), "use_case": "thankful_summary"} for s in load_use_case("service_call_summary", limit=2)

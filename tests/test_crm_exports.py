@@ -25,9 +25,9 @@ def text_file(path, text, encoding="utf-8"):
 
 def noted(path):
     "Return the rows of a file and the notes."
-    with reading() as told:
+    with reading() as reader:
         rows = [row for _, row in read_rows(path)]
-    return rows, told.notes
+    return rows, reader.notes
 
 
 PREFACES = (
@@ -292,3 +292,23 @@ def test_a_damaged_archive_is_refused_in_words(tmp_path, kind):
     path.write_bytes(bytes(data))
     with pytest.raises(ValueError, match=r"export\.zip cannot be unpacked: \S"), unzipped(path):
         pass
+
+
+@pytest.mark.parametrize("kind", ["bytes", "cut", "XML"])
+def test_a_damaged_workbook_is_refused_in_words(tmp_path, kind):
+    path, book = tmp_path / "export.xlsx", openpyxl.Workbook()
+    for row in [("id", "conversation"), *((n, f"Agent: Parcel {n * 7919} is late.") for n in range(500))]:
+        book.active.append(row)
+    book.save(path)
+    data = path.read_bytes()
+    if kind == "XML":
+        with zipfile.ZipFile(path) as old:
+            parts = {name: old.read(name) for name in old.namelist()}
+        with zipfile.ZipFile(path, "w") as new:
+            for name, part in parts.items():
+                new.writestr(name, part.replace(b"<row", b"<<row", 1))
+    else:
+        at = data.index(b"xl/worksheets/sheet1.xml") + 100
+        path.write_bytes(data[:at] + (b"" if kind == "cut" else bytes(range(200))) + data[at + 200 :])
+    with pytest.raises(ValueError, match=r"export\.xlsx cannot be read as XLSX: \S"):
+        read_rows(path)

@@ -106,11 +106,12 @@ TALK, CALL = "service_conversation_summary", "service_call_summary"
 
 
 @pytest.mark.parametrize(
-    "wanted, said, why", [(None, True, ""), ([TALK], False, ""), ([TALK, CALL], True, f"no sample of {CALL}")]
+    "wanted, has_column, why",
+    [(None, True, ""), ([TALK], False, ""), ([TALK, CALL], True, f"no sample of {CALL}")],
 )
-def test_a_file_is_read_once(monkeypatch, tmp_path, wanted, said, why):
+def test_a_file_is_read_once(monkeypatch, tmp_path, wanted, has_column, why):
     path, read, rows = tmp_path / "own.jsonl", [], data.read_rows
-    row = {"id": "1", "conversation": "Customer: Hello."} | ({"use_case": TALK} if said else {})
+    row = {"id": "1", "conversation": "Customer: Hello."} | ({"use_case": TALK} if has_column else {})
     write_jsonl([row], path)
     for module in (data, own_data):
         monkeypatch.setattr(module, "read_rows", lambda spec: read.append(spec) or rows(spec))
@@ -420,8 +421,8 @@ def test_bad_files_are_named_with_row_and_column(tmp_path, name):
 
 
 def test_missing_file_folder_and_unreadable_file(tmp_path):
-    for path, told in ((tmp_path / "none.csv", "there is no file"), (tmp_path, "holds nothing; expected")):
-        with pytest.raises(ValueError, match=told):
+    for path, message in ((tmp_path / "none.csv", "there is no file"), (tmp_path, "holds nothing; expected")):
+        with pytest.raises(ValueError, match=message):
             load_file(path, **CHAT)
     locked = put(tmp_path, "locked.csv", GOOD)
     locked.chmod(0)
@@ -460,40 +461,19 @@ def test_a_long_cell_and_odd_characters_survive(tmp_path):
     assert csv.field_size_limit() == before
 
 
+def plain_fields(sample):
+    "Return the fields of a sample that a file holds, as plain data."
+    texts = sample.id, sample.use_case, sample.reference, sample.record, sample.gold_record
+    return *texts, dict(sample.inputs), dict(sample.tags), list(sample.key_facts), list(sample.instructions)
+
+
 def test_demo_samples_survive_both_file_forms(tmp_path):
     demo = load_demo(limit=1)
     for path in (
         write_jsonl(demo, tmp_path / "demo.jsonl"),
         write_parquet(demo, tmp_path / "demo.parquet", Sample),
     ):
-        back = load_file(path)
-        assert [
-            (
-                s.id,
-                s.use_case,
-                dict(s.inputs),
-                list(s.key_facts),
-                list(s.instructions),
-                s.reference,
-                s.record,
-                s.gold_record,
-                dict(s.tags),
-            )
-            for s in back
-        ] == [
-            (
-                s.id,
-                s.use_case,
-                dict(s.inputs),
-                list(s.key_facts),
-                list(s.instructions),
-                s.reference,
-                s.record,
-                s.gold_record,
-                dict(s.tags),
-            )
-            for s in demo
-        ]
+        assert list(map(plain_fields, load_file(path))) == list(map(plain_fields, demo))
     assert len(read_parquet(tmp_path / "demo.parquet", Sample)) == 11
 
 
@@ -533,10 +513,10 @@ def test_noise_never_breaks_the_loader(tmp_path):
 def test_hub_names_use_datasets_without_remote_code(monkeypatch):
     import datasets
 
-    asked = []
+    calls = []
 
     def fake(name, **options):
-        asked.append((name, options))
+        calls.append((name, options))
         if name == "team/none":
             raise ConnectionError("no network here\nsecond line")
         part = datasets.Dataset.from_dict({"chat": ["Customer: Hi."]})
@@ -551,7 +531,7 @@ def test_hub_names_use_datasets_without_remote_code(monkeypatch):
         load_file("hub:team/none:test", **CHAT)
     with pytest.raises(ValueError, match="is not a hub name"):
         load_file("hub:../../etc", **CHAT)
-    assert not any("trust_remote_code" in o for _, o in asked)
+    assert not any("trust_remote_code" in o for _, o in calls)
 
 
 def test_load_any_knows_names_paths_and_their_absence(tmp_path):

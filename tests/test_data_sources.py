@@ -88,8 +88,8 @@ def test_equal_rows_are_equal_samples_wherever_they_lie(desk):
     for name, data in ways(desk):
         assert essence(load_any(data, **TOLD)) == wanted, name
     for name, data in ways(desk):
-        told = {"use_case": "service_call_summary", "columns": TOLD["columns"]}
-        assert essence(stream_file(data, size=5, **told)) == wanted, name
+        options = {"use_case": "service_call_summary", "columns": TOLD["columns"]}
+        assert essence(stream_file(data, size=5, **options)) == wanted, name
 
 
 def test_a_query_runs_once_and_its_line_stands_in_the_manifest(desk, tmp_path):
@@ -113,18 +113,18 @@ def test_values_of_a_database_are_told_as_a_model_should_read_them(tmp_path):
         "parts": [{"name": "lamp", "n": 2}],
     }
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "t.parquet")
-    found = load_any(
+    samples = load_any(
         catalogue.query("SELECT * FROM lake"),
         use_cases=["service_call_summary"],
         keep=["due", "paid", "gone", "parts"],
     )
-    assert found[0].id == "7"
-    kept = found[0].tags[KEPT]
+    assert samples[0].id == "7"
+    kept = samples[0].tags[KEPT]
     assert kept == {"due": "2026-03-04", "paid": "12.50", "gone": None, "parts": [{"name": "lamp", "n": 2}]}
 
 
 @pytest.mark.parametrize(
-    "line, told",
+    "line, message",
     [
         ("sql:", "names no catalogue"),
         ("sql:{desk}/desk.yaml", "has no SQL"),
@@ -137,10 +137,10 @@ def test_values_of_a_database_are_told_as_a_model_should_read_them(tmp_path):
         ("sql:{desk}/cases.jsonl#SELECT 1", "cases.jsonl"),
     ],
 )
-def test_wrong_lines_are_told_and_leave_no_folder(desk, tmp_path, capsys, line, told):
+def test_wrong_lines_are_told_and_leave_no_folder(desk, tmp_path, capsys, line, message):
     words = ["run", "--data", line.format(desk=desk), "--use-case", "service_call_summary"]
     assert main([*words, "--out", str(tmp_path / "r"), "--no-progress"]) == 2
-    assert told in capsys.readouterr().err and not (tmp_path / "r").exists()
+    assert message in capsys.readouterr().err and not (tmp_path / "r").exists()
 
 
 def test_a_row_that_is_no_sample_is_named_by_its_number(desk):
@@ -158,9 +158,9 @@ def docx(text):
 
     made = Document()
     made.add_paragraph(text)
-    held = io.BytesIO()
-    made.save(held)
-    return held.getvalue()
+    buffer = io.BytesIO()
+    made.save(buffer)
+    return buffer.getvalue()
 
 
 def test_a_folder_of_documents_goes_on_past_those_that_cannot_be_read(tmp_path):
@@ -171,14 +171,15 @@ def test_a_folder_of_documents_goes_on_past_those_that_cannot_be_read(tmp_path):
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
     with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as z:
         z.writestr("word/document.xml", b"0" * 80_000_000)
-    with reading() as told:
-        found = load_any(tmp_path, use_cases=["service_call_summary"], columns={"transcript": "text"})
-    assert [s.id for s in found] == ["a", "b", "c"]
+    with reading() as reader:
+        samples = load_any(tmp_path, use_cases=["service_call_summary"], columns={"transcript": "text"})
+    assert [s.id for s in samples] == ["a", "b", "c"]
     assert (
-        "where is my parcel" in found[1].inputs["transcript"] and "alert" not in found[2].inputs["transcript"]
+        "where is my parcel" in samples[1].inputs["transcript"]
+        and "alert" not in samples[2].inputs["transcript"]
     )
-    assert any("2 of 5 files were not read" in note and "broken.pdf" in note for note in told.notes), (
-        told.notes
+    assert any("2 of 5 files were not read" in note and "broken.pdf" in note for note in reader.notes), (
+        reader.notes
     )
 
 
@@ -205,17 +206,17 @@ def test_rows_stream_and_are_never_held_at_once(tmp_path):
 
 
 def test_a_long_csv_is_never_held_at_once(tmp_path):
-    said = 'Customer: the lamp "hums", again; and I want my money back.\nAgent: I see. ' * 80
+    text = 'Customer: the lamp "hums", again; and I want my money back.\nAgent: I see. ' * 80
     with open(tmp_path / "big.csv", "w", encoding="utf-8", newline="") as f:
         written = csv.writer(f, delimiter=";")
         written.writerow(["id", "transcript"])
-        written.writerows([f"c{k}", f"{k} {said}"] for k in range(4_000))
+        written.writerows([f"c{k}", f"{k} {text}"] for k in range(4_000))
     tracemalloc.start()
-    found = stream_file(tmp_path / "big.csv", use_case="service_call_summary", size=500)
-    n = sum(s.inputs["transcript"].startswith(f"{k} Customer") for k, s in enumerate(found))
+    samples = stream_file(tmp_path / "big.csv", use_case="service_call_summary", size=500)
+    n = sum(s.inputs["transcript"].startswith(f"{k} Customer") for k, s in enumerate(samples))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert n == 4_000 and peak < n * len(said) / 2, f"{peak:,} bytes"
+    assert n == 4_000 and peak < n * len(text) / 2, f"{peak:,} bytes"
 
 
 def test_a_frame_or_a_query_is_data_of_a_run(desk, tmp_path):
@@ -256,12 +257,12 @@ def test_what_comes_once_gives_the_samples_of_a_list(few, monkeypatch):
     for name, made in _coming_forms(rows).items():
         assert [(s.id, dict(s.inputs)) for s in select_samples(made())] == expected, name
         assert len(select_samples(made(), limit=4)) == 4, name
-    for wrong, told in (
+    for wrong, message in (
         (7, "row 24"),
         ({"id": "c1", **fields}, "row 24"),
         (dict(rows[2]), "'c2' is already"),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             select_samples(iter([*rows, wrong]))
     with pytest.raises(ValueError, match="no sample|no rows"):
         select_samples(iter([]))

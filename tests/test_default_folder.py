@@ -18,8 +18,8 @@ SHAPES = [
 
 @pytest.fixture(scope="module")
 def prepared():
-    told = {"models": ["baseline:lead"], "use_cases": ["service_call_summary"], "limit": 2}
-    return [prepare_run(RunPlan(**told, **shape)) for shape in SHAPES for _ in range(2)]
+    options = {"models": ["baseline:lead"], "use_cases": ["service_call_summary"], "limit": 2}
+    return [prepare_run(RunPlan(**options, **shape)) for shape in SHAPES for _ in range(2)]
 
 
 def test_plans_that_differ_have_folders_of_their_own(prepared):
@@ -32,5 +32,5 @@ def test_plans_that_differ_have_folders_of_their_own(prepared):
 @pytest.mark.parametrize("more", [{"concurrency": 3}, {"retries": 0}, {"requests_per_minute": 9}])
 def test_what_shapes_no_row_names_no_folder(more, prepared):
     plan = prepared[0].plan
-    told = {"models": plan.models, "use_cases": plan.use_cases, "limit": plan.limit}
-    assert prepare_run(RunPlan(**told, **more)).folder == prepared[0].folder
+    options = {"models": plan.models, "use_cases": plan.use_cases, "limit": plan.limit}
+    assert prepare_run(RunPlan(**options, **more)).folder == prepared[0].folder

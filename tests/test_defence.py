@@ -40,15 +40,15 @@ def test_no_text_can_end_its_block():
     ]
     for _ in range(150):
         text = "".join(rng.choice(signs) for _ in range(rng.randrange(1, 60)))
-        given = defend("Answer.", {"mail": text, text: "x"}, detector=says(1.0))
-        assert len(re.findall(r"^<<<END ", given.text, re.M)) == 2
-        assert given.text.count("<<<") == 4 and given.text.count(">>>") == 4
+        prompt = defend("Answer.", {"mail": text, text: "x"}, detector=says(1.0))
+        assert len(re.findall(r"^<<<END ", prompt.text, re.M)) == 2
+        assert prompt.text.count("<<<") == 4 and prompt.text.count(">>>") == 4
 
 
 def test_markers_and_canary_are_fresh_and_the_task_stands_last():
-    given = [defend("Answer the mail.", "Hello.", instruction="Be brief.") for _ in range(20)]
-    assert len({g.text for g in given}) == len({g.canary for g in given}) == 20
-    for g in given:
+    prompts = [defend("Answer the mail.", "Hello.", instruction="Be brief.") for _ in range(20)]
+    assert len({g.text for g in prompts}) == len({g.canary for g in prompts}) == 20
+    for g in prompts:
         assert g.text.rstrip().endswith("Answer the mail.") and g.instruction.startswith("Be brief.")
         assert g.canary in g.instruction and g.canary not in g.text
     alone = defend("Answer the mail.", "Hello.", policy={"sandwich": False, "canary": False})
@@ -57,9 +57,9 @@ def test_markers_and_canary_are_fresh_and_the_task_stands_last():
 
 @pytest.mark.parametrize("way, decision", [("pass", "pass"), ("mark", "flag"), ("block", "block")])
 def test_the_policy_says_what_a_flag_does(way, decision):
-    given = defend("Summarise.", "Any text.", policy={"on_attack": way}, detector=says(0.1))
-    assert given.record.decision == decision and bool(given.text) == (way != "block")
-    assert given.record.detail["findings"][0]["fraction"] == 0.1
+    prompt = defend("Summarise.", "Any text.", policy={"on_attack": way}, detector=says(0.1))
+    assert prompt.record.decision == decision and bool(prompt.text) == (way != "block")
+    assert prompt.record.detail["findings"][0]["fraction"] == 0.1
 
 
 def test_the_surest_attack_is_noted_too():
@@ -67,22 +67,24 @@ def test_the_surest_attack_is_noted_too():
 
 
 def test_a_flagged_passage_is_left_out_with_its_number():
-    given = defend("Answer.", {"question": "When do you open?"}, passages=PASSAGES)
-    assert given.quarantined == (2,) and "previous instructions" not in given.text
+    prompt = defend("Answer.", {"question": "When do you open?"}, passages=PASSAGES)
+    assert prompt.quarantined == (2,) and "previous instructions" not in prompt.text
     assert (
-        "passage 1 " in given.text and "passage 3 " in given.text and "Passage 2 was left out" in given.text
+        "passage 1 " in prompt.text
+        and "passage 3 " in prompt.text
+        and "Passage 2 was left out" in prompt.text
     )
     let = defend("Answer.", {"question": "When?"}, passages=PASSAGES, policy={"in_passages": "mark"})
     assert let.quarantined == () and "passage 2" in let.text and let.record.decision == "flag"
 
 
 def test_no_word_of_a_text_is_in_the_record():
-    given = defend(
+    prompt = defend(
         "Reply.", {"Zacharias.txt": ORDER + " Zwetschge <|im_start|>"}, passages=["Quitte. " + ORDER]
     )
-    kept = json.dumps(dict(given.record.detail)) + given.record.reason
+    kept = json.dumps(dict(prompt.record.detail)) + prompt.record.reason
     assert not re.search("zacharias|zwetschge|quitte|ignore|previous", kept, re.I)
-    assert {f["kind"] for f in given.record.detail["findings"]} == {"data", "passage"}
+    assert {f["kind"] for f in prompt.record.detail["findings"]} == {"data", "passage"}
 
 
 def test_text_with_markers_is_refused_where_the_policy_says_so():
@@ -113,7 +115,7 @@ def test_a_canary_is_recognised_however_it_is_written(alter):
 
 
 @pytest.mark.parametrize(
-    "settings, told",
+    "settings, message",
     [
         ({"on_atack": "mark"}, "did you mean 'on_attack'"),
         ({"in_passages": "quarantin"}, "did you mean 'quarantine'"),
@@ -122,8 +124,8 @@ def test_a_canary_is_recognised_however_it_is_written(alter):
         ("block", "expected settings by name"),
     ],
 )
-def test_a_wrong_policy_is_told(settings, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_wrong_policy_is_told(settings, message):
+    with pytest.raises(ValueError, match=message):
         defence_policy(settings)
 
 

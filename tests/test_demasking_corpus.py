@@ -49,8 +49,8 @@ def session(number):
 
 
 def filled(text, marks):
-    for mark, said in marks.items():
-        text = text.replace(f"§{mark}", said)
+    for mark, value in marks.items():
+        text = text.replace(f"§{mark}", value)
     return text
 
 
@@ -94,9 +94,9 @@ def test_a_code_with_a_slip_is_nobodys(place, other):
     hidden = [marks[v] for m, v in (("c", "v"), ("d", "w")) if slips[m] != marks[m]]
     for _, _, row in ROWS:
         if "§" in row[0]:
-            told = demask(filled(row[0], {**marks, **slips}), vault)
-            assert not any(value in told for value in hidden), told
-            assert "wrong" not in told.lower()
+            restored = demask(filled(row[0], {**marks, **slips}), vault)
+            assert not any(value in restored for value in hidden), restored
+            assert "wrong" not in restored.lower()
 
 
 # Alterations that are common alone may be combined: one is drawn at random from each list.
@@ -119,10 +119,10 @@ def test_alterations_that_meet_are_undone_together():
     vault, marks = session(0)
     rng, missed, tried = random.Random(29), [], 0
     while tried < 300:
-        said, between, code, around, outside = map(
+        kind_said, between, code, around, outside = map(
             rng.choice, (KINDS_SAID, BETWEEN, CODES_SAID, AROUND, OUTSIDE)
         )
-        text = said + between + code(marks["c"])
+        text = kind_said + between + code(marks["c"])
         if len(text) > 30:
             continue
         tried += 1
@@ -130,10 +130,10 @@ def test_alterations_that_meet_are_undone_together():
             "Dear " + outside.replace("|", around.replace("|", text)) + " - thanks",
             "Dear " + outside.replace("|", marks["v"]) + " - thanks",
         )
-        told = demask(answer, vault)
-        assert "wrong" not in told.lower()
-        if told != wanted:
-            missed.append((answer, told))
+        restored = demask(answer, vault)
+        assert "wrong" not in restored.lower()
+        if restored != wanted:
+            missed.append((answer, restored))
     assert len(missed) <= 0.02 * tried, missed
 
 

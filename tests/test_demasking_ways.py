@@ -190,28 +190,28 @@ def test_signs_around_a_whole_placeholder_are_the_sentences(around):
     with MaskingSession() as session:
         mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
         form = next(f for f in session.vault.forms() if f.value == "Ottilie Brandvik")
-        told = demask(f"Dear {around.format(form.placeholder)} - thanks", session.vault)
-        assert told == f"Dear {around.format(form.value)} - thanks"
+        restored = demask(f"Dear {around.format(form.placeholder)} - thanks", session.vault)
+        assert restored == f"Dear {around.format(form.value)} - thanks"
 
 
 @pytest.mark.parametrize(
-    "said", [r"[\"{}\"]", r"Dear\n\n{}, hello", r"\t{}", r"<x id=\"{}\"/>", r"\\{}", "{{{{{}|a}}}}"]
+    "template", [r"[\"{}\"]", r"Dear\n\n{}, hello", r"\t{}", r"<x id=\"{}\"/>", r"\\{}", "{{{{{}|a}}}}"]
 )
-def test_escapes_of_json_stay_whole(said):
+def test_escapes_of_json_stay_whole(template):
     with MaskingSession() as session:
         mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
         form = next(f for f in session.vault.forms() if f.value == "Ottilie Brandvik")
-        answer = '{"text": "' + said.format(f"PERSON_{form.code}") + '", "n": 1}'
-        told = json.loads(demask(answer, session.vault))
-        assert form.value in told["text"] and "PERSON" not in told["text"] and told["n"] == 1
-        assert "hello" not in said or told["text"] == "Dear\n\nOttilie Brandvik, hello"
+        answer = '{"text": "' + template.format(f"PERSON_{form.code}") + '", "n": 1}'
+        restored = json.loads(demask(answer, session.vault))
+        assert form.value in restored["text"] and "PERSON" not in restored["text"] and restored["n"] == 1
+        assert "hello" not in template or restored["text"] == "Dear\n\nOttilie Brandvik, hello"
 
 
 def test_a_list_and_the_quotes_of_json_stay():
     with MaskingSession() as session:
         mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
         form = next(f for f in session.vault.forms() if f.value == "Ottilie Brandvik")
-        for said in (f"PERSON_{form.code}", form.code, form.placeholder):
-            answer = json.dumps({"to": [said, [said]], "who": {"PERSON": said}})
-            told = {"to": [form.value, [form.value]], "who": {"PERSON": form.value}}
-            assert json.loads(demask(answer, session.vault)) == told
+        for shown in (f"PERSON_{form.code}", form.code, form.placeholder):
+            answer = json.dumps({"to": [shown, [shown]], "who": {"PERSON": shown}})
+            expected = {"to": [form.value, [form.value]], "who": {"PERSON": form.value}}
+            assert json.loads(demask(answer, session.vault)) == expected

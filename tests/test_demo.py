@@ -59,7 +59,7 @@ def test_gold_record_is_a_change_of_the_record(sample):
 def test_numbers_of_the_key_facts_stand_in_the_inputs(sample):
     "A number in a key fact that the inputs do not contain would be an error in our data."
     digits = set(re.findall(r"\d+", re.sub(r"(?<=\d)[,.\u00a0 ](?=\d{3}\b)", "", sample.source)))
-    said = digits | {str(int(d)) for d in digits}
+    numbers = digits | {str(int(d)) for d in digits}
     for fact in sample.key_facts:
         for number in re.findall(r"\d+", re.sub(r"(?<=\d)[,.\u00a0 ](?=\d{3}\b)", "", fact)):
             spelled = any(
@@ -67,7 +67,7 @@ def test_numbers_of_the_key_facts_stand_in_the_inputs(sample):
                 or str(getattr(v, "value", "")) in (number, f"{number}.0")
                 for v in values(sample.source)
             )
-            assert number in said or str(int(number)) in said or spelled, f"{number} of {fact!r}"
+            assert number in numbers or str(int(number)) in numbers or spelled, f"{number} of {fact!r}"
 
 
 def test_everybody_is_invented():

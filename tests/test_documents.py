@@ -23,19 +23,19 @@ L = DocumentLimits()
 
 def docx_bytes(*paragraphs):
     docx = pytest.importorskip("docx")
-    document, held = docx.Document(), io.BytesIO()
+    document, buffer = docx.Document(), io.BytesIO()
     for text in paragraphs:
         document.add_paragraph(text)
-    document.save(held)
-    return held.getvalue()
+    document.save(buffer)
+    return buffer.getvalue()
 
 
 def zip_bytes(members, compression=zipfile.ZIP_DEFLATED):
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", compression) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, data in members:
             archive.writestr(name, data)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def ill_files():
@@ -51,6 +51,7 @@ def ill_files():
         ),
         "many.docx": (many, "holds 60 files, more than 50"),
         "half.docx": (good[: len(good) // 2], "is broken"),
+        "before.docx": (good[:-6] + b"\xff\xff\xff" + good[-3:], "is broken"),  # a part before the first byte
         "renamed.docx": (b"%PDF-1.4", "is broken"),
         "old.docx": (b"\xd0\xcf\x11\xe0" + bytes(600), "before 2007"),
         "half.pdf": (b"%PDF-1.7\n1 0 obj\n<<", "is broken"),
@@ -73,10 +74,10 @@ def test_each_ill_file_is_told_and_the_others_are_read(tmp_path):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "good.docx").write_bytes(docx_bytes("A paragraph."))
     read = list(read_documents(tmp_path, few))
-    told = {one.path: one.reason for one in read if isinstance(one, Unread)}
-    assert {name: told.get(name, "read") for name in ill} == told
+    reasons = {one.path: one.reason for one in read if isinstance(one, Unread)}
+    assert {name: reasons.get(name, "read") for name in ill} == reasons
     for name, (_, words) in ill.items():
-        assert words in told[name], (name, told[name])
+        assert words in reasons[name], (name, reasons[name])
     assert sum(isinstance(one, Document) for one in read) == 201
     assert read[0].path <= "bomb.docx" or read[0].id <= "bomb.docx"
 
@@ -95,9 +96,9 @@ def test_what_lies_elsewhere_is_not_read(tmp_path):
     (inside / "gone.txt").symlink_to(inside / "nothing.txt")
     read = list(read_documents(inside))
     assert [d.id for d in read if isinstance(d, Document)] == ["sub/own.txt"]
-    told = {u.path: u.reason for u in read if isinstance(u, Unread)}
-    assert {told[n] for n in ("file.txt", "folder", "zero.txt")} == {"is a link that leaves the folder"}
-    assert told["loop"] == told["twice.txt"] == "is a link to another place in the folder"
+    reasons = {u.path: u.reason for u in read if isinstance(u, Unread)}
+    assert {reasons[n] for n in ("file.txt", "folder", "zero.txt")} == {"is a link that leaves the folder"}
+    assert reasons["loop"] == reasons["twice.txt"] == "is a link to another place in the folder"
 
 
 def test_a_link_put_in_place_of_a_file_after_listing_is_not_followed(tmp_path):
@@ -129,11 +130,11 @@ def test_ids_digests_and_rows_stay_when_the_folder_moves(tmp_path):
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]))
 def test_letters_come_back(text, encoding):
-    said = "Zeile \u00e4\u00f6: " + "".join(c for c in text if c.isprintable())
+    line = "Zeile \u00e4\u00f6: " + "".join(c for c in text if c.isprintable())
     try:
-        assert decoded(said.encode(encoding))[0] == said
+        assert decoded(line.encode(encoding))[0] == line
     except NotReadable as error:
-        assert "zero" in str(error) and "\0" in said
+        assert "zero" in str(error) and "\0" in line
 
 
 @settings(max_examples=60, deadline=None)
@@ -172,13 +173,13 @@ def test_titles_of_markdown_and_html_are_the_same(titles):
 
 def test_transcript_says_all_its_words_in_order():
     rng = random.Random(4)
-    said = [(rng.choice("AB"), f"word{n}") for n in range(300)]
+    turns = [(rng.choice("AB"), f"word{n}") for n in range(300)]
     cues = [
         f"00:{n // 60:02}:{n % 60:02}.000 --> 00:{n // 60:02}:{n % 60:02}.900\n<v {w}>{t}"
-        for n, (w, t) in enumerate(said)
+        for n, (w, t) in enumerate(turns)
     ]
     text = read_vtt(("WEBVTT\n\n" + "\n\n".join(cues)).encode(), L).sections[0].text
-    assert [w for w in text.replace("\n", " ").split() if w.startswith("word")] == [t for _, t in said]
+    assert [w for w in text.replace("\n", " ").split() if w.startswith("word")] == [t for _, t in turns]
     assert all(line[0] in "AB" for line in text.split("\n"))
 
 
@@ -219,25 +220,26 @@ def test_kinds_are_listed_without_opening(tmp_path):
 
 def test_warnings_of_a_package_stand_in_the_record_and_not_on_standard_error(tmp_path, capfd):
     pypdf = pytest.importorskip("pypdf")
-    held, writer = io.BytesIO(), pypdf.PdfWriter()
+    buffer, writer = io.BytesIO(), pypdf.PdfWriter()
     page = writer.add_blank_page(200, 200)
     stream = pypdf.generic.DecodedStreamObject()
     stream.set_data(b"BT (Within 30 days.) Tj ET")
     page[pypdf.generic.NameObject("/Contents")] = writer._add_object(stream)
-    writer.write(held)
+    writer.write(buffer)
     for n in range(3):
-        (tmp_path / f"{n}.pdf").write_bytes(held.getvalue().replace(b"startxref\n", b"startxref\n7"))
+        (tmp_path / f"{n}.pdf").write_bytes(buffer.getvalue().replace(b"startxref\n", b"startxref\n7"))
     read = list(read_documents(tmp_path))
     for one in read:
-        told = one.fields["warnings"] if isinstance(one, Document) else one.reason
-        assert "startxref" in told or "no text" in told
-    said = capfd.readouterr()
-    assert (said.out, said.err) == ("", "")
+        warned = one.fields["warnings"] if isinstance(one, Document) else one.reason
+        assert "startxref" in warned or "no text" in warned
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
 
 
 WORDS = st.text("abcdefgh", min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["plain", "html", "calendar"]), WORDS), min_size=1, max_size=6))
 def test_every_part_that_a_mail_shows_is_read_and_of_alternatives_one(parts):
     mail = MIMEMultipart("mixed")
@@ -257,23 +259,24 @@ def test_every_part_that_a_mail_shows_is_read_and_of_alternatives_one(parts):
     assert read.fields["attachments"] == ["an older mail"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["Ann", "Bo Li", "Zoë"]), WORDS), min_size=1, max_size=6))
 @pytest.mark.parametrize("form", ["one cue, closed", "one cue, open", "a cue each", "names in the text"])
 def test_each_word_of_a_transcript_stays_with_who_said_it(form, turns):
     time = "00:00:01.000 --> 00:00:02.000\n"
-    said = [(f"<v {who}>{what}</v>" if "closed" in form else f"<v {who}>{what}") for who, what in turns]
+    lines = [(f"<v {who}>{what}</v>" if "closed" in form else f"<v {who}>{what}") for who, what in turns]
     if form == "names in the text":
-        said = [f"{who}: {what}" for who, what in turns]
-    cues = [" ".join(said)] if form.startswith("one") else said
+        lines = [f"{who}: {what}" for who, what in turns]
+    cues = [" ".join(lines)] if form.startswith("one") else lines
     text = "WEBVTT\n\n" + "\n\n".join(time + cue for cue in cues) + "\n"
     read = read_vtt(text.encode(), DocumentLimits())
-    told = [
+    pairs = [
         (who, word)
         for line in read.sections[0].text.splitlines()
         for who, _, words in [line.partition(": ")]
         for word in words.split()
     ]
-    assert told == turns
+    assert pairs == turns
     assert read.fields["speakers"] == list(dict.fromkeys(who for who, _ in turns))
 
 
@@ -315,15 +318,16 @@ def test_word_shows_what_a_person_sees_of_it(kinds, in_table):
     assert read.sections[0].text.split() == ["form", "begin", *shown]
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=4))
 @pytest.mark.parametrize("form", ["flow", "quoted", "block"])
 def test_a_list_in_the_head_of_a_page_is_a_list(form, names):
-    said = {
+    listed = {
         "flow": f"[{', '.join(names)}]",
         "quoted": "[" + ",".join(f'"{name}"' for name in names) + "]",
         "block": "".join(f"\n  - {name}" for name in names),
     }[form]
-    page = f"---\ntitle: A page\nallowed: {said}\nother: text\n---\n# A\nwords\n"
+    page = f"---\ntitle: A page\nallowed: {listed}\nother: text\n---\n# A\nwords\n"
     fields = read_md(page.encode(), DocumentLimits()).fields
     assert fields["allowed"] == names
     assert (fields["title"], fields["other"]) == ("A page", "text")

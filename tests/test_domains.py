@@ -46,8 +46,8 @@ def test_seven_domains_have_six_cases_in_two_wordings():
 def test_a_case_is_whole(sample):
     assert set(sample.inputs) == set(use_cases()[sample.use_case].inputs) and render_prompt(sample)
     assert 4 <= len(sample.key_facts) <= 8 and "[[" not in sample.source + sample.reference
-    found = instruction_following(sample.reference, instructions=all_instructions(sample))
-    assert found.points == 4, [e for e in found.evidence if not e["followed"]]
+    score = instruction_following(sample.reference, instructions=all_instructions(sample))
+    assert score.points == 4, [e for e in score.evidence if not e["followed"]]
     assert not missing_values(" ".join(sample.key_facts), sample.source)
     text = json.dumps([dict(sample.inputs), list(sample.key_facts), sample.reference], ensure_ascii=False)
     assert all(RESERVED.search(d) for d in re.findall(r"[\w.+-]+@([\w.-]+\w)", text))
@@ -72,8 +72,8 @@ def test_the_two_wordings_differ_in_words_alone():
 
 
 def test_the_sheet_says_what_the_set_cannot_tell():
-    told = sheet("domains")
-    assert "42 invented cases of 7 domains" in told and "Limits:" in told and "{" not in told
+    text = sheet("domains")
+    assert "42 invented cases of 7 domains" in text and "Limits:" in text and "{" not in text
     with pytest.raises(ValueError, match="the domains have no sample of update_crm_info"):
         load_any("domains", use_cases=["update_crm_info"])
     with pytest.raises(ValueError, match="did you mean 'domains'"):
@@ -114,11 +114,11 @@ word = st.text("abcdefghij ", min_size=1, max_size=12).filter(lambda w: w.strip(
 def test_terms_are_found_in_order_without_overlap(names, text):
     glossary = Glossary("any", tuple(Term(n) for n in names))
     try:
-        found = find_terms(f"{text} {names[0]} {text}", glossary=glossary)
+        terms = find_terms(f"{text} {names[0]} {text}", glossary=glossary)
     except ValueError as e:  # two names may be singular and plural of one term
         assert "is listed under" in str(e)
         return
-    assert all(a.end <= b.start for a, b in zip(found, found[1:]))
+    assert all(a.end <= b.start for a, b in zip(terms, terms[1:]))
 
 
 # ---- term precision
@@ -163,8 +163,8 @@ def test_a_confusion_that_is_planted_never_raises_the_score():
 
 def test_recall_counts_the_terms_of_the_key_facts():
     facts = ["The excess is 350 pounds.", "The premium is 612 pounds."]
-    said = term_recall("Your policy excess is 350.", key_facts=facts, glossary="insurance")
-    assert said.fraction == 0.5 and [e.text for e in said.evidence if not e.fine] == ["premium"]
+    score = term_recall("Your policy excess is 350.", key_facts=facts, glossary="insurance")
+    assert score.fraction == 0.5 and [e.text for e in score.evidence if not e.fine] == ["premium"]
     assert term_recall("x", key_facts=[], glossary="insurance").status == "undefined"
 
 
@@ -243,9 +243,9 @@ def test_a_run_of_the_domains_prints_the_difference_and_its_slices(tmp_path, cap
             "--json",
         ]
     )
-    told = json.loads(capsys.readouterr().out)
-    assert code == 0 and {r["column"] for r in told["slices"]} == {"domain", "wording"}
-    first, *others = told["robustness"]
+    document = json.loads(capsys.readouterr().out)
+    assert code == 0 and {r["column"] for r in document["slices"]} == {"domain", "wording"}
+    first, *others = document["robustness"]
     assert (first["group"], first["pairs"], first["status"]) == ("all", 7, "ok")
     assert {r["status"] for r in others} == {"undefined"} and len(others) >= 3
     assert main(["report", str(out)]) == 0
@@ -262,7 +262,7 @@ def test_data_without_pairs_say_nothing_of_wordings(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "said, points",
+    "response, points",
     [
         ("The premium is not 410 pounds.", None),
         ("Your premium was never 410 pounds.", None),
@@ -271,6 +271,6 @@ def test_data_without_pairs_say_nothing_of_wordings(tmp_path, capsys):
         ("The premium of 410 pounds is not due yet.", 1),
     ],
 )
-def test_a_figure_that_is_denied_of_a_term_is_not_taken_for_it(said, points):
+def test_a_figure_that_is_denied_of_a_term_is_not_taken_for_it(response, points):
     source = "The excess is 410 pounds, the premium 820 pounds a year."
-    assert term_precision(said, source=source, glossary="insurance").points == points
+    assert term_precision(response, source=source, glossary="insurance").points == points

@@ -133,12 +133,12 @@ def test_missing_and_small_weeks_are_told_and_raise_nothing():
     }
     for d in range(5):
         cells[MONDAY.toordinal() + 7 * 20, d] = (1, 1.0, 1.0)  # five rows, all of them hits
-    found = chart_series("x", cells, "share")
-    assert found.alarms == ()
-    states = [w.status for w in found.weeks]
-    assert states.count("missing") == 2 and states.count("small") == 1 and found.charted == 30 - 8 - 3
-    assert any("2 weeks have no rows" in n for n in found.notes)
-    assert any("1 weeks have under 20 rows" in n for n in found.notes)
+    series = chart_series("x", cells, "share")
+    assert series.alarms == ()
+    states = [w.status for w in series.weeks]
+    assert states.count("missing") == 2 and states.count("small") == 1 and series.charted == 30 - 8 - 3
+    assert any("2 weeks have no rows" in n for n in series.notes)
+    assert any("1 weeks have under 20 rows" in n for n in series.notes)
 
 
 def test_young_outcomes_do_not_look_like_a_fall():
@@ -160,7 +160,7 @@ def test_weeks_that_follow_each_other_are_told():
     name = "weeks like the week before, correlation 0.5"
     make, kind, how = benchmark.CALM[name]
     notes = [chart_series("x", benchmark.desk(s, make, **how), kind).notes for s in range(12)]
-    assert sum(any("resemble the weeks before" in n for n in told) for told in notes) >= 8
+    assert sum(any("resemble the weeks before" in n for n in of_run) for of_run in notes) >= 8
 
 
 HOSTILE = ["<script>", "\u202eevil", "x" * 100_000, "known", "", "\x00", "half \ud83d", 7, None, float("nan")]
@@ -172,9 +172,9 @@ def test_hostile_rows_are_counted():
         for i in range(4000)
     ]
     rows += [{"time": t, "topic": "a", "v": 1} for t in (None, "", "2026-99-99", [], 5, float("inf"))]
-    found = drift(rows, [Measure("topic", "category"), Measure("v")])
-    assert found.unreadable == 6 and found.rows == 4006
-    by = {s.name: s for s in found.series}
+    report = drift(rows, [Measure("topic", "category"), Measure("v")])
+    assert report.unreadable == 6 and report.rows == 4006
+    by = {s.name: s for s in report.series}
     assert by["v"].lost == 3600 and "topic: known" in by
     assert all(len(name) < 100 for name in by)
 

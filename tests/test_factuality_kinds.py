@@ -21,9 +21,9 @@ Agent: We waive the fee of 15 euros. We apologise for the delay."""
 
 @pytest.mark.parametrize("sample", load_demo(), ids=lambda s: s.id)
 def test_every_sentence_of_a_source_is_supported_by_it(sample):
-    said = sentences(sample.source)
-    verdicts = EmbeddedJudge().supported(said, source=sample.source)
-    assert [s for s, v in zip(said, verdicts, strict=True) if v.yes is not True] == []
+    texts = sentences(sample.source)
+    verdicts = EmbeddedJudge().supported(texts, source=sample.source)
+    assert [s for s, v in zip(texts, verdicts, strict=True) if v.yes is not True] == []
 
 
 @pytest.mark.parametrize("sample", load_demo()[::8], ids=lambda s: s.id)
@@ -274,18 +274,18 @@ def test_on_the_demo_set_metrics_do_not_contradict_each_other(sample):
     "sentence", ["The balance is {}.", "Agent: We booked {} on Monday.", "{} it was, at last."]
 )
 @pytest.mark.parametrize(
-    "claimed, said",
+    "claimed, in_source",
     [("-7 °C", "7 °C"), ("7 °C", "-7 °C"), ("−310", "310"), ("-4 %", "+4 %"), ("€81", "£81")]
     + [("₹900", "$900"), ("-$12.50", "$12.50"), ("$-12.50", "$12.50"), ("60 %", "60 °"), ("8 ‰", "8 %")],
 )
-def test_a_sign_and_a_symbol_belong_to_a_number(sentence, claimed, said):
+def test_a_sign_and_a_symbol_belong_to_a_number(sentence, claimed, in_source):
     "The words are the same, but the sentence is not verbatim in the source."
-    assert factuality(sentence.format(claimed), source=sentence.format(said)).points < 3
+    assert factuality(sentence.format(claimed), source=sentence.format(in_source)).points < 3
     assert factuality(sentence.format(claimed), source=sentence.format(claimed)).points == 4
 
 
 @pytest.mark.parametrize(
-    "claimed, said",
+    "claimed, in_source",
     [
         ("81 €", "€81"),
         ("+4 %", "4%"),
@@ -295,5 +295,5 @@ def test_a_sign_and_a_symbol_belong_to_a_number(sentence, claimed, said):
         ("A-5", "A-5"),
     ],
 )
-def test_a_number_written_in_another_way_is_the_same(claimed, said):
-    assert factuality(f"They said {claimed}.", source=f"They said {said}.").points == 4
+def test_a_number_written_in_another_way_is_the_same(claimed, in_source):
+    assert factuality(f"They said {claimed}.", source=f"They said {in_source}.").points == 4

@@ -182,7 +182,7 @@ def amounts_of_women(share):
 def test_a_small_planted_bias_is_found_as_often_as_computed(share):
     runs = 60  # three standard errors of a share are at most 0.19
     plain, treated = amounts_of_women(0.0), amounts_of_women(1.0)
-    said = detection_power(
+    computed = detection_power(
         share=share,
         effect=float((treated.mean() - plain.mean()) / treated.mean()),
         noise=float(plain.std() / plain.mean()),
@@ -196,8 +196,8 @@ def test_a_small_planted_bias_is_found_as_often_as_computed(share):
         for seed in range(runs)
     ]
     found = sum(r.p_values.get("amount", 1) <= LEVEL for r in reports) / runs
-    print(f"{share:.0%}: computed {said:.2f}, found {found:.2f}")
-    assert abs(found - said) <= 3 * max(said * (1 - said), 0.02) ** 0.5 / runs**0.5
+    print(f"{share:.0%}: computed {computed:.2f}, found {found:.2f}")
+    assert abs(found - computed) <= 3 * max(computed * (1 - computed), 0.02) ** 0.5 / runs**0.5
 
 
 SOURCES = {s.key: s.source for s in TWINS}

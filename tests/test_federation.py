@@ -90,9 +90,9 @@ def test_columns_and_conditions_reach_the_server(either):
     rows = catalogue(server, kind).query("SELECT subject FROM crm.cases WHERE id = $id", {"id": 7})
     assert list(rows.rows()) == [{"subject": "subject 7"}]
     lines = said_since(server, before).splitlines()
-    asked = [line for line in lines if "subject" in line and "7" in line and "SELECT" in line]
-    assert asked and all("body" not in line for line in asked), asked
-    assert any("WHERE" in line and "id" in line.partition("WHERE")[2] for line in asked), asked
+    statements = [line for line in lines if "subject" in line and "7" in line and "SELECT" in line]
+    assert statements and all("body" not in line for line in statements), statements
+    assert any("WHERE" in line and "id" in line.partition("WHERE")[2] for line in statements), statements
 
 
 def test_only_listed_columns_are_shown(either):
@@ -132,8 +132,8 @@ def test_the_servers_own_sql_reads_and_cannot_write(either):
     with pytest.raises(NotAllowed, match="own_sql: true"):
         catalogue(server, kind).query_at("crm", "SELECT phone FROM cases")
     sources = catalogue(server, kind, own_sql=True, limit={"rows": 10})
-    asked = "SELECT id FROM cases ORDER BY id DESC LIMIT 3"
-    assert [row["id"] for row in sources.query_at("crm", asked).rows()] == [ROWS, ROWS - 1, ROWS - 2]
+    query = "SELECT id FROM cases ORDER BY id DESC LIMIT 3"
+    assert [row["id"] for row in sources.query_at("crm", query).rows()] == [ROWS, ROWS - 1, ROWS - 2]
     with pytest.raises(TooMuch, match="at least 11 rows"):
         sources.query_at("crm", "SELECT id FROM cases")
     for writing in ("DELETE FROM cases", "SELECT 1; DELETE FROM cases", "INSERT INTO cases (id) VALUES (0)"):
@@ -303,8 +303,12 @@ def test_two_numbers_in_a_file_never_become_one(tmp_path, form, kind, apart):
     if form == "json" and not whole:
         pytest.skip("in JSON an unquoted number is a number")
     files = [[codes[0]], codes[1:]] if apart else [codes]
-    for n, held in enumerate(files):
-        lines = [f"{c},1.5,x" for c in held] if form == "csv" else [f'{{"id": {c}, "a": 1.5}}' for c in held]
+    for n, numbers in enumerate(files):
+        lines = (
+            [f"{c},1.5,x" for c in numbers]
+            if form == "csv"
+            else [f'{{"id": {c}, "a": 1.5}}' for c in numbers]
+        )
         head = ["id,a,b"] if form == "csv" else []
         (tmp_path / f"{n}.{form}").write_text("\n".join([*head, *lines]) + "\n")
     found = Catalogue.of({"sources": {"f": {"kind": form, "address": f"*.{form}"}}}, tmp_path)
@@ -336,9 +340,9 @@ def test_a_text_in_json_is_itself_whatever_other_rows_hold(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
-@pytest.mark.parametrize("held", [b"", b"no database at all" * 9, b"SQLite format 3\x00" + bytes(200)])
-def test_a_file_that_is_no_database_is_told_by_its_source(tmp_path, kind, held):
-    (tmp_path / "x.file").write_bytes(held)
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 9, b"SQLite format 3\x00" + bytes(200)])
+def test_a_file_that_is_no_database_is_told_by_its_source(tmp_path, kind, content):
+    (tmp_path / "x.file").write_bytes(content)
     found = Catalogue.of({"sources": {"crm": {"kind": kind, "address": "x.file"}}}, tmp_path)
     for ask in (found.tables, lambda: found.query("SELECT * FROM crm.cases")):
         try:
@@ -364,9 +368,9 @@ def test_a_time_of_sqlite_is_never_another_time(tmp_path, kind, value, what):
     entry = {"kind": "sqlite", "address": "t.db"}
     found = Catalogue.of({"sources": {"s": entry}}, tmp_path)
     for sql in ('SELECT "od""d" FROM s.t', 'SELECT count(*) FROM s.t WHERE "od""d" > DATE \'2024-01-01\''):
-        with pytest.raises(BadData, match=what) as told:
+        with pytest.raises(BadData, match=what) as caught:
             list(found.query(sql).rows())
-        assert str(value) not in str(told.value)
+        assert str(value) not in str(caught.value)
     assert [row["id"] for row in found.query("SELECT id FROM s.t").rows()] == [1, 2]
     as_text = Catalogue.of({"sources": {"s": {**entry, "as_text": True}}}, tmp_path)
     assert [row['od"d'] for row in as_text.query("SELECT * FROM s.t").rows()] == [None, str(value)]

@@ -67,8 +67,8 @@ def some(n):
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
 def test_a_table_comes_back(tmp_path, name):
-    given = list(some(12))
-    assert read_feedback(write_feedback(given, tmp_path / name)) == given
+    records = list(some(12))
+    assert read_feedback(write_feedback(records, tmp_path / name)) == records
 
 
 def test_feedback_lies_in_the_table_of_ratings(tmp_path):
@@ -79,12 +79,12 @@ def test_feedback_lies_in_the_table_of_ratings(tmp_path):
 
 
 def test_only_what_was_sent_is_a_reference():
-    given = [*some(12), Feedback("r0", "edit", "a", "the last word", time="2999-01-01T00:00:00+00:00")]
-    rows = feedback_samples(given, {f.reply: {"email": "Where is it?"} for f in given})
-    assert {r["id"] for r in rows} == {f.reply for f in given if f.action != "ignore"}
+    feedback = [*some(12), Feedback("r0", "edit", "a", "the last word", time="2999-01-01T00:00:00+00:00")]
+    rows = feedback_samples(feedback, {f.reply: {"email": "Where is it?"} for f in feedback})
+    assert {r["id"] for r in rows} == {f.reply for f in feedback if f.action != "ignore"}
     assert [r["reference"] for r in rows if r["id"] == "r0"] == ["the last word"]
     assert [Sample(**r).source for r in rows] == ["Where is it?"] * len(rows)
-    assert sum(feedback_summary(given)["actions"].values()) == 13
+    assert sum(feedback_summary(feedback)["actions"].values()) == 13
 
 
 def test_texts_are_sealed_in_the_trail_and_can_be_erased(tmp_path):
@@ -115,11 +115,11 @@ MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=ZON
 @given(st.lists(MOMENTS, min_size=2, max_size=6))
 def test_words_in_any_zone_sort_as_their_times(times):
     "The latest feedback on a reply is the latest in time, not the one with the greatest text."
-    told = [Feedback("r", "accept", "a", time=t.isoformat(), user=str(i)) for i, t in enumerate(times)]
-    in_order = [f.user for f in sorted(told, key=lambda f: f.time)]
+    feedback = [Feedback("r", "accept", "a", time=t.isoformat(), user=str(i)) for i, t in enumerate(times)]
+    in_order = [f.user for f in sorted(feedback, key=lambda f: f.time)]
     wanted = [str(i) for i, _ in sorted(enumerate(times), key=lambda p: p[1].astimezone(timezone.utc))]
     assert in_order == wanted
-    assert all(Feedback(**{**asdict(f)}).time == f.time for f in told), "reading it again changes nothing"
+    assert all(Feedback(**{**asdict(f)}).time == f.time for f in feedback), "reading it again changes nothing"
 
 
 @pytest.mark.parametrize("wrong", ["yesterday", "2026-13-01", "12:00", " "])
@@ -129,19 +129,19 @@ def test_a_time_that_is_none_is_told(wrong):
 
 
 @pytest.mark.parametrize(
-    "row, said",
+    "row, message",
     [({}, "has no 'reply', expected feedback of the layer; it has nothing")]
     + [({"id": "r1", "inputs": {}}, "has no 'reply', expected feedback of the layer; it has id, inputs")]
     + [({"reply": "r1"}, "has no 'action'"), ({"reply": "r1", "action": "liked"}, "liked")]
     + [({"reply": "r1", "action": "ignore", "reasons": "[1"}, "row 2"), ({"reply": 1, "action": 2}, "row 2")],
 )
-def test_a_file_that_holds_no_feedback_is_told_with_its_row(row, said, tmp_path):
+def test_a_file_that_holds_no_feedback_is_told_with_its_row(row, message, tmp_path):
     good = {"reply": "r0", "action": "accept", "shown": "A draft."}
     path = tmp_path / "told.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in (good, row)), encoding="utf-8")
     with pytest.raises(ValueError, match=r"told\.jsonl, row 2: ") as e:
         read_feedback(path)
-    assert said in str(e.value)
+    assert message in str(e.value)
 
 
 CLICKS = (
@@ -180,11 +180,11 @@ def test_rows_are_what_was_clicked_whatever_the_order(seed):
     for click in [c for c in rng.choices(CLICKS, k=12) for _ in range(rng.choice([1, 1, 2]))]:
         new = clicked(state, click)
         fails[0] = rng.random() < 0.2
-        told = form.answer(click)
+        answer = form.answer(click)
         if new["action"] and fails[0] and new != (rows[-1] if rows else nothing):
-            assert told["error"] and not told["say"]
+            assert answer["error"] and not answer["say"]
             continue
-        assert not told["error"]
+        assert not answer["error"]
         state = new
         if state["action"] and state != (rows[-1] if rows else nothing):
             rows.append(state)
@@ -201,10 +201,10 @@ def test_what_no_person_can_click_changes_nothing():
     form = FeedbackForm("r1", "Shown.", kept.append)
     odd = (None, 7, [], {}, "tone", {"a": 1}, [1], b"x")
     for value in odd:
-        told = [{"do": value}, {"do": "edit", "text": value}, {"do": "why", "reasons": [], "words": value}]
-        told += [{"do": "why", "reasons": value, "words": ""}] if value not in ([], "tone") else []
-        told += [{"do": "thumb", "thumb": value}] if value is not None else []
-        for message in told:
+        clicks = [{"do": value}, {"do": "edit", "text": value}, {"do": "why", "reasons": [], "words": value}]
+        clicks += [{"do": "why", "reasons": value, "words": ""}] if value not in ([], "tone") else []
+        clicks += [{"do": "thumb", "thumb": value}] if value is not None else []
+        for message in clicks:
             if message.get("text") == "tone" or message.get("words") == "tone":
                 continue
             assert form.answer(message)["error"], message
@@ -217,10 +217,10 @@ def test_what_no_person_can_click_changes_nothing():
 
 def test_who_changes_her_mind_is_counted_once_and_two_people_twice():
     at = "2026-11-29T10:0{}:00+00:00"
-    given = [
+    feedback = [
         Feedback("r", "ignore", user="bo", time=at.format(2)),
         Feedback("r", "accept", user="ann", thumb="up", time=at.format(0)),
         Feedback("r", "ignore", user="ann", time=at.format(1)),
     ]
-    told = feedback_summary(given)
-    assert (told["n"], told["actions"]["ignore"], told["thumbs"]["up"]) == (2, 2, 0)
+    summary = feedback_summary(feedback)
+    assert (summary["n"], summary["actions"]["ignore"], summary["thumbs"]["up"]) == (2, 2, 0)

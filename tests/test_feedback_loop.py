@@ -64,17 +64,17 @@ def expected(feedback):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_in_any_order_and_any_number_of_calls_the_last_word_counts(tmp_path, seed):
-    rng, asked = random.Random(seed), questions(25, seed)
-    told = [given(rng, rng.choice(asked).id, at) for at in range(1, 29)]
-    calls = [rng.sample(told, rng.randrange(0, 12)) for _ in range(6)]
-    calls.append([f for f in told if not any(f in c for c in calls)])
+    rng, samples = random.Random(seed), questions(25, seed)
+    feedback = [given(rng, rng.choice(samples).id, at) for at in range(1, 29)]
+    calls = [rng.sample(feedback, rng.randrange(0, 12)) for _ in range(6)]
+    calls.append([f for f in feedback if not any(f in c for c in calls)])
     for n, call in enumerate(calls + rng.sample(calls, 3)):
-        turn_loop(tmp_path, call, asked, by_purpose=False, today=f"2026-12-{n + 1:02d}")
-    ends = expected(told)
+        turn_loop(tmp_path, call, samples, by_purpose=False, today=f"2026-12-{n + 1:02d}")
+    ends = expected(feedback)
     found = as_they_stand(tmp_path)
     assert found == ends
     before = (tmp_path / "samples.jsonl").read_bytes(), (tmp_path / "state.json").read_bytes()
-    again = turn_loop(tmp_path, calls[-1], asked, by_purpose=False, today="2027-01-01")
+    again = turn_loop(tmp_path, calls[-1], samples, by_purpose=False, today="2027-01-01")
     assert (
         not again.changed
         and ((tmp_path / "samples.jsonl").read_bytes(), (tmp_path / "state.json").read_bytes()) == before
@@ -82,56 +82,58 @@ def test_in_any_order_and_any_number_of_calls_the_last_word_counts(tmp_path, see
 
 
 def test_every_reply_is_counted_once(tmp_path):
-    rng, asked = random.Random(3), questions(40, 3)
-    asked = [replace(s, tags={"consent": rng.random() < 0.7}) for s in asked]
-    told = [given(rng, f"r{i}", 1) for i in range(50)]  # ten of them for unknown questions
-    done = turn_loop(tmp_path, told, asked)
+    rng, samples = random.Random(3), questions(40, 3)
+    samples = [replace(s, tags={"consent": rng.random() < 0.7}) for s in samples]
+    feedback = [given(rng, f"r{i}", 1) for i in range(50)]  # ten of them for unknown questions
+    done = turn_loop(tmp_path, feedback, samples)
     assert done.added + sum(done.left_out.values()) == 50
     assert done.left_out["the question is not known"] == 10
-    without = sum(not s.tags["consent"] for s in asked)
+    without = sum(not s.tags["consent"] for s in samples)
     assert done.left_out["no consent"] == without
-    held = {s.id for s in read_loop(tmp_path)[0]}
+    stored = {s.id for s in read_loop(tmp_path)[0]}
     allowed = {
-        feedback_sample_id(s.id) for s in asked if s.tags["consent"] and purpose_of(s.cluster) == "evaluation"
+        feedback_sample_id(s.id)
+        for s in samples
+        if s.tags["consent"] and purpose_of(s.cluster) == "evaluation"
     }
-    assert held <= allowed
+    assert stored <= allowed
 
 
 def test_a_withdrawn_consent_takes_the_sample_away(tmp_path):
-    asked = questions(12, 5)
-    told = [Feedback(s.id, "accept", f"{s.source} indeed", time="2026-11-01") for s in asked]
-    turn_loop(tmp_path, told, asked, by_purpose=False)
+    samples = questions(12, 5)
+    feedback = [Feedback(s.id, "accept", f"{s.source} indeed", time="2026-11-01") for s in samples]
+    turn_loop(tmp_path, feedback, samples, by_purpose=False)
     gone = {"r2", "r7"}
-    after = [replace(s, tags={"consent": s.id not in gone}) for s in asked]
+    after = [replace(s, tags={"consent": s.id not in gone}) for s in samples]
     done = turn_loop(tmp_path, [], after, by_purpose=False)
     assert done.withdrawn == 2 and not {feedback_sample_id(i) for i in gone} & set(as_they_stand(tmp_path))
     assert "r2" not in (tmp_path / "samples.jsonl").read_text(encoding="utf-8")
-    assert turn_loop(tmp_path, told, after, by_purpose=False).added == 0
+    assert turn_loop(tmp_path, feedback, after, by_purpose=False).added == 0
     assert set(read_loop(tmp_path)[1].pending) == set(as_they_stand(tmp_path))
 
 
 def test_ids_and_people_are_not_in_the_samples():
-    asked = [
+    samples = [
         replace(s, id=f"reply-of-{i}", inputs={"emails": f"{s.source} Ana Brandt, ana@example.org"})
         for i, s in enumerate(questions(8))
     ]
-    told = [
+    feedback = [
         Feedback(s.id, "edit", "Ana Brandt asks.", f"Ana Brandt wants {s.source[:40]}", user="agent-7")
-        for s in asked
+        for s in samples
     ]
-    found = samples_of_feedback(told, asked, by_purpose=False)
-    text = repr([vars(s) for s in found.samples])
-    assert len(found.samples) == 8
+    gathered = samples_of_feedback(feedback, samples, by_purpose=False)
+    text = repr([vars(s) for s in gathered.samples])
+    assert len(gathered.samples) == 8
     assert not any(x in text for x in ("Brandt", "ana@", "agent-7", "reply-of-", "'c1'"))
-    assert found.samples[0].cluster == pseudonym("conversation", asked[0].cluster)
+    assert gathered.samples[0].cluster == pseudonym("conversation", samples[0].cluster)
 
 
 def test_training_and_evaluation_of_one_feedback_share_no_conversation():
-    rng, asked = random.Random(8), questions(120, 8)
-    told = [given(rng, s.id, 1) for s in asked]
-    evaluation = samples_of_feedback(told, asked).samples
+    rng, samples = random.Random(8), questions(120, 8)
+    feedback = [given(rng, s.id, 1) for s in samples]
+    evaluation = samples_of_feedback(feedback, samples).samples
     index = LeakIndex({"loop": evaluation})
-    examples = examples_of_feedback(told, asked)
+    examples = examples_of_feedback(feedback, samples)
     trained = [e for e in examples.examples if purpose_of(e.sample.cluster) == "training"]
     assert len(evaluation) > 20 and len(trained) > 20
     for e in trained:
@@ -142,15 +144,15 @@ def test_training_and_evaluation_of_one_feedback_share_no_conversation():
 
 
 def test_examples_that_a_test_holds_are_never_chosen():
-    asked = questions(20, 9)
-    told = [Feedback(s.id, "accept", f"about {s.source[:60]}") for s in asked]
-    examples = examples_of_feedback(told, asked)
+    samples = questions(20, 9)
+    feedback = [Feedback(s.id, "accept", f"about {s.source[:60]}") for s in samples]
+    examples = examples_of_feedback(feedback, samples)
     for seed in range(5):
-        held = random.Random(seed).sample(asked, 15)
-        tests = [replace(s, id=f"t{s.id}", cluster=f"t{s.cluster}") for s in held]
+        in_test = random.Random(seed).sample(samples, 15)
+        tests = [replace(s, id=f"t{s.id}", cluster=f"t{s.cluster}") for s in in_test]
         shot = choose_examples(examples, 20, use_case=CASE, against={"t": tests}, by_purpose=False, seed=seed)
         chosen = {q for q, _ in shot.examples}
-        assert chosen == {s.source for s in asked if s not in held}
+        assert chosen == {s.source for s in samples if s not in in_test}
         assert shot.left_out == {"an evaluation set holds it": 15}
 
 
@@ -158,9 +160,9 @@ def test_examples_of_any_text_leave_the_prompt_whole():
     rng, template = random.Random(10), get_use_case(CASE).prompt
     for _ in range(25):
         text = "".join(rng.choices(["{emails}", "{instructions}", "{", "}", " x ", "\n", "{name}"], k=8))
-        asked = replace(questions(1)[0], inputs={"emails": f"first {text}"})
+        sample_of_text = replace(questions(1)[0], inputs={"emails": f"first {text}"})
         shot = choose_examples(
-            examples_of_feedback([Feedback("r0", "accept", f"answer {text}")], [asked]),
+            examples_of_feedback([Feedback("r0", "accept", f"answer {text}")], [sample_of_text]),
             1,
             use_case=CASE,
             against={},
@@ -168,22 +170,24 @@ def test_examples_of_any_text_leave_the_prompt_whole():
         )
         longer = with_examples(template, shot)
         assert not list(prompt_faults(replace(get_use_case(CASE), prompt=longer)))
-        sample = replace(asked, inputs={"emails": "UNIQUE LETTER"})
+        sample = replace(sample_of_text, inputs={"emails": "UNIQUE LETTER"})
         assert render_prompt(sample, template=longer).count("UNIQUE LETTER") == render_prompt(sample).count(
             "UNIQUE LETTER"
         )
 
 
 def test_kept_and_given_again_are_what_the_edits_say():
-    rng, asked = random.Random(11), questions(30, 11)
-    told = [given(rng, s.id, 1) for s in asked]
-    found = samples_of_feedback(told, asked, by_purpose=False)
-    silent = {s.id for s in rng.sample(found.positive, 3)}
-    answers = [Response(s.id, "x", None if s.id in silent else s.reference or "new") for s in found.samples]
-    both = kept_and_again(found.samples, answers)["x"]
+    rng, samples = random.Random(11), questions(30, 11)
+    feedback = [given(rng, s.id, 1) for s in samples]
+    gathered = samples_of_feedback(feedback, samples, by_purpose=False)
+    silent = {s.id for s in rng.sample(gathered.positive, 3)}
+    answers = [
+        Response(s.id, "x", None if s.id in silent else s.reference or "new") for s in gathered.samples
+    ]
+    both = kept_and_again(gathered.samples, answers)["x"]
     assert both["kept"].value == 1 and both["kept"].undefined == 3
-    assert both["kept"].n == len(found.positive) - 3 and both["given_again"].value == 0
-    assert isinstance(both["kept"], Estimate) and kept_and_again(found.samples, []) == {}
+    assert both["kept"].n == len(gathered.positive) - 3 and both["given_again"].value == 0
+    assert isinstance(both["kept"], Estimate) and kept_and_again(gathered.samples, []) == {}
 
 
 def test_a_week_is_the_iso_week():

@@ -356,9 +356,9 @@ def test_forms_of_many_rows():
 
 
 def test_a_use_case_asks_for_it_and_accuracy_stays_the_mean_of_four(tmp_path):
-    told = vars(get_use_case("service_reply_recommendations"))
+    shipped = vars(get_use_case("service_reply_recommendations"))
     scored = [*CRITERIA, "fluency", "coherence"]
-    own = {**told, "id": "written_reply", "name": "Toy: Replies", "scored_by": scored}
+    own = {**shipped, "id": "written_reply", "name": "Toy: Replies", "scored_by": scored}
     (tmp_path / "own.json").write_text(json.dumps([own], default=list), encoding="utf-8")
     rows = [
         {**vars(s), "use_case": "written_reply"}

@@ -58,9 +58,9 @@ def test_a_release_that_fell_is_stopped_with_the_reason_and_the_samples(runs, tm
         *("gate", runs / "lead", "--against", runs / "both", "--base-client", "reference"),
         *("--junit", xml, "--markdown", page, "--samples", "3", "--json"),
     )
-    told = json.loads(out)
-    assert code == told["exit_code"] == 1 and not told["opens"]
-    falls = told["verdicts"][0]["samples"]
+    document = json.loads(out)
+    assert code == document["exit_code"] == 1 and not document["opens"]
+    falls = document["verdicts"][0]["samples"]
     gaps = [f["run"] - f["base"] for f in falls]
     assert len(falls) == 3 and gaps == sorted(gaps) and gaps[-1] < 0
     assert "failed: accuracy" in err and "allowed 0.1" in err
@@ -135,12 +135,12 @@ HOSTILE = [
 def test_names_of_the_data_do_nothing():
     ids = [*HOSTILE, *(f"s{i}" for i in range(10))]
     runs = (invented(n, lambda _, of=of: of, ids, HOSTILE[2]) for n, of in (("n|`ew", 2.0), ("old", 3.0)))
-    found = gate(*runs, most=30)
-    xml, page, text = gate_junit(found), gate_markdown(found), str(found)
+    outcome = gate(*runs, most=30)
+    xml, page, text = gate_junit(outcome), gate_markdown(outcome), str(outcome)
     assert len(ElementTree.fromstring(xml.encode("utf-8")).findall(".//failure")) == 1
-    for said in (xml, page, text):
-        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800\ufffe]", said) and len(said) < 20_000
-        assert "SECRET" not in said
+    for output in (xml, page, text):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800\ufffe]", output) and len(output) < 20_000
+        assert "SECRET" not in output
     lines = page.splitlines()
     assert not [x for x in lines if x.startswith("#") and "the gate stays closed" not in x]
     outside = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", page)
@@ -150,7 +150,7 @@ def test_names_of_the_data_do_nothing():
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         ("lead", "--against is missing"),
         ("lead --against nowhere", "nowhere is not a run folder"),
@@ -177,7 +177,7 @@ def test_names_of_the_data_do_nothing():
         ("lead --agianst both", "Did you mean --against?"),
     ],
 )
-def test_wrong_words_end_in_one_sentence(words, said, runs, monkeypatch, capsys):
+def test_wrong_words_end_in_one_sentence(words, message, runs, monkeypatch, capsys):
     monkeypatch.chdir(runs)
     rule = "rules: [{metric: %s, may_fall: 0.1}]"
     files = {"bad": "rules: [", "list": "- accuracy", "empty": "", "typo": rule % "acuracy"}
@@ -186,7 +186,7 @@ def test_wrong_words_end_in_one_sentence(words, said, runs, monkeypatch, capsys)
     for name, text in files.items():
         Path(f"{name}.yaml").write_text(text, encoding="utf-8")
     code, out, err = typed(capsys, "gate", *words.split(" "))
-    assert code == 2 and said in err and not out and err.count("\n") == 1, err
+    assert code == 2 and message in err and not out and err.count("\n") == 1, err
     assert not re.search(r"NoneType|\bTrue\b|\bNone\b|Traceback|Error\b|mistake in crmeval", err), err
 
 
@@ -225,9 +225,9 @@ def test_no_policy_of_any_shape_ends_in_anything_but_words(tmp_path):
         rule = {draw.choice(keys): draw.choice(values) for _ in range(draw.randint(0, 3))}
         rule |= {"metric": draw.choice([*gate_names(), *map(str, values)])} if draw.random() < 0.9 else {}
         tops = {draw.choice(["undefined", "samples", "left_out", "certainty", "x"]): draw.choice(values)}
-        said = {"rules": [rule]} | (tops if draw.random() < 0.3 else {})
+        settings = {"rules": [rule]} | (tops if draw.random() < 0.3 else {})
         try:
-            policy = make_gate_policy(said)
+            policy = make_gate_policy(settings)
         except ValueError as e:
             assert len(str(e)) < 1500 and "\n" not in str(e)
         else:
@@ -257,8 +257,8 @@ def test_a_value_past_its_limit_never_looks_like_it(seed):
     mean = sum(levels) / 30
     for near in (1e-2, 1e-3, 1e-5, 1e-7):
         entry = {"metric": "accuracy", "at_least": mean + near}
-        found = gate(made, old, make_gate_policy({"rules": [entry]}))
-        (verdict,) = found.verdicts
+        outcome = gate(made, old, make_gate_policy({"rules": [entry]}))
+        (verdict,) = outcome.verdicts
         assert verdict.verdict == "failed"
         value, limit = re.search(r"value, (\S+), is past the limit of (\S+)$", verdict.reason).groups()
         assert float(value) < float(limit), verdict.reason

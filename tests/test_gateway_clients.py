@@ -51,11 +51,11 @@ class Model:
             codes = dict.fromkeys(CODE.findall(messages[-1]["content"]))
             made = json.dumps({f"v{n}": code for n, code in enumerate(codes)})
             function = {"arguments": made}
-            told = [
+            calls = [
                 {"id": f"c{n}", "type": "function", "function": {"name": x, **function}}
                 for n, x in self.calls
             ]
-            return Completion("", usage=Usage(9, 3), tool_calls=tuple(told))
+            return Completion("", usage=Usage(9, 3), tool_calls=tuple(calls))
         return Completion(messages[-1]["content"], usage=Usage(9, 3))
 
     async def chat_stream(self, messages, **options):
@@ -80,8 +80,8 @@ def sending(work, **server):
         app = gateway_app({"m": TrustLayer(model, policy)})
 
     async def all_of():
-        told = {"transport": httpx.ASGITransport(app), "base_url": "http://localhost/v1"}
-        async with httpx.AsyncClient(**told, headers={"Authorization": f"Bearer {KEYS['crm']}"}) as http:
+        options = {"transport": httpx.ASGITransport(app), "base_url": "http://localhost/v1"}
+        async with httpx.AsyncClient(**options, headers={"Authorization": f"Bearer {KEYS['crm']}"}) as http:
             return await work(http, model, app.state.gateway)
 
     done = asyncio.run(all_of())
@@ -95,8 +95,8 @@ def user(text=SAID, **more):
 
 
 def call(n=1, name="find_customer"):
-    told = {"name": name, "arguments": json.dumps({"name": NAME, "email": MAIL})}
-    return {"id": f"call_{n}", "type": "function", "function": told}
+    function = {"name": name, "arguments": json.dumps({"name": NAME, "email": MAIL})}
+    return {"id": f"call_{n}", "type": "function", "function": function}
 
 
 def result(text=RESULT, n=1, **more):
@@ -283,17 +283,17 @@ def test_what_is_passed_on_and_what_is_left_out():
 def test_a_second_turn_may_refer_to_the_first_answer(stream):
     async def work(http, model, gateway):
         model.calls = [(0, "find_customer")]
-        told = {"model": "m", "tools": PLAIN_TOOL, "stream": stream}
-        first = await http.post("/responses", json={**told, "input": [user()]})
+        request = {"model": "m", "tools": PLAIN_TOOL, "stream": stream}
+        first = await http.post("/responses", json={**request, "input": [user()]})
         made = last_of(first)["output"]
         assert json.loads(made[0]["arguments"])["v0"] == NAME
         turn = [user(), {"type": "item_reference", "id": made[0]["id"]}]
         turn.append({"type": "function_call_output", "call_id": made[0]["call_id"], "output": RESULT})
-        second = last_of(await http.post("/responses", json={**told, "input": turn}))
+        second = last_of(await http.post("/responses", json={**request, "input": turn}))
         assert second["output"][0]["content"][0]["text"] == RESULT
         model.calls = ()
         turn += [{"type": "item_reference", "id": second["output"][0]["id"]}, user(f"{NAME} once more.")]
-        third = last_of(await http.post("/responses", json={**told, "input": turn}))
+        third = last_of(await http.post("/responses", json={**request, "input": turn}))
         assert third["output"][0]["content"][0]["text"] == f"{NAME} once more."
         roles = [m["role"] for m in model.seen[-1]["messages"]]
         assert roles == ["user", "assistant", "tool", "assistant", "user"]
@@ -324,17 +324,17 @@ def test_a_reference_finds_only_what_is_held_for_this_caller():
         def status_of(answered):
             return answered.status_code, (answered.json().get("error") or {}).get("code")
 
-        mine, unkept = await answer_of(), await answer_of(store=False)
-        assert status_of(await http.post("/responses", json=refer(mine))) == (200, None)
+        own, unkept = await answer_of(), await answer_of(store=False)
+        assert status_of(await http.post("/responses", json=refer(own))) == (200, None)
         other = {"Authorization": f"Bearer {KEYS['batch']}"}
-        lost = [await http.post("/responses", json=refer(mine), headers=other)]
+        lost = [await http.post("/responses", json=refer(own), headers=other)]
         lost += [
             await http.post("/responses", json=refer(name)) for name in (unkept, "msg_0", None, 5, ["x"])
         ]
         assert [status_of(each) for each in lost] == [(404, "item_not_found")] * 6
         assert all("store: false" in each.text and "Marisol" not in each.text for each in lost)
         gateway.drop_conversations()  # as `POST /v1/erase` does
-        assert status_of(await http.post("/responses", json=refer(mine))) == (404, "item_not_found")
+        assert status_of(await http.post("/responses", json=refer(own))) == (404, "item_not_found")
         assert len(gateway.items) == 0
 
     sending(work)
@@ -356,7 +356,7 @@ def test_a_policy_may_hold_no_answers_and_chat_holds_none(path):
 
 
 @pytest.mark.parametrize(
-    "path, more, told",
+    "path, more, field",
     [
         ("/chat/completions", {"logprobs": True}, "logprobs"),
         ("/chat/completions", {"n": 2}, "n"),
@@ -371,14 +371,14 @@ def test_a_policy_may_hold_no_answers_and_chat_holds_none(path):
         ("/responses", {"reasoning": {"context": "all"}}, "reasoning"),
     ],
 )
-def test_what_cannot_be_served_is_refused_by_its_name(path, more, told):
+def test_what_cannot_be_served_is_refused_by_its_name(path, more, field):
     async def work(http, model, gateway):
-        said = {"input": [user()]} if path == "/responses" else {"messages": [user()]}
-        answered = await http.post(path, json={"model": "m", **said, **more})
+        body = {"input": [user()]} if path == "/responses" else {"messages": [user()]}
+        answered = await http.post(path, json={"model": "m", **body, **more})
         return answered.status_code, answered.json()["error"], len(model.seen)
 
     status, error, calls = sending(work)
-    assert (status, calls) == (400, 0) and told in error["message"]
+    assert (status, calls) == (400, 0) and field in error["message"]
     assert error["param"] == next(iter(more)) and "Marisol" not in str(error)
 
 
@@ -397,17 +397,17 @@ def test_a_call_in_the_old_form_is_not_lost_silently():
 def test_a_value_has_one_code_in_words_in_arguments_and_in_results():
     async def work(http, model, gateway):
         model.calls = [(0, "find_customer")]
-        said = [user()]
+        messages = [user()]
         done = (
-            await http.post("/chat/completions", json={"model": "m", "messages": said, "tools": TOOLS})
+            await http.post("/chat/completions", json={"model": "m", "messages": messages, "tools": TOOLS})
         ).json()
-        said += [done["choices"][0]["message"]]
-        said += [
+        messages += [done["choices"][0]["message"]]
+        messages += [
             {"role": "tool", "tool_call_id": "c0", "content": RESULT},
             user(f"{NAME}, {MAIL}, {PHONE}, {IBAN}"),
         ]
         model.calls = ()
-        await http.post("/chat/completions", json={"model": "m", "messages": said, "tools": TOOLS})
+        await http.post("/chat/completions", json={"model": "m", "messages": messages, "tools": TOOLS})
         return [sorted(set(CODE.findall(json.dumps(b["messages"])))) for b in model.seen]
 
     first, second = sending(work)

@@ -51,14 +51,14 @@ def decided(policy, **call):
 
 
 def test_the_policy_that_the_command_shows_lets_a_masked_mail_through(monkeypatch):
-    told = data_path("gateway_examples.txt").read_text(encoding="utf-8")
-    shown = textwrap.dedent(told.partition("policy.yaml:\n")[2].partition("\nan application")[0])
-    given = load_yaml(shown)
-    for left in (given["server"].pop("keys"), given["server"]["callers"].pop("nightly")):
+    examples = data_path("gateway_examples.txt").read_text(encoding="utf-8")
+    shown = textwrap.dedent(examples.partition("policy.yaml:\n")[2].partition("\nan application")[0])
+    settings = load_yaml(shown)
+    for left in (settings["server"].pop("keys"), settings["server"]["callers"].pop("nightly")):
         assert left  # a key file and a key hash that the reader has to supply
     for name in ("CRM_KEY", "DESK_KEY"):
         monkeypatch.setenv(name, new_key())
-    app = gateway_app(TrustLayer(Answers(), given))
+    app = gateway_app(TrustLayer(Answers(), settings))
     head = {"authorization": f"Bearer {os.environ['CRM_KEY']}"}
     mail = "Ida Rask of Farrow Ltd asks for a visit on 3 May: +47 22 555 013"
     body = {"model": "m", "messages": [{"role": "user", "content": mail}], "user": "jessica"}
@@ -171,9 +171,9 @@ def test_a_policy_that_is_nested_without_end_is_told(tmp_path, opening, closing)
 def test_a_limit_that_no_clock_takes_is_told(tmp_path, field, value):
     file = tmp_path / "policy.yaml"
     file.write_text(f"server: {{{field}: {value}}}\n")
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as caught:
         read_policy(file)
-    assert len(str(told.value)) < 400 + len(str(file))
+    assert len(str(caught.value)) < 400 + len(str(file))
 
 
 def test_the_file_of_keys_stands_beside_the_policy_wherever_one_is(tmp_path, monkeypatch):
@@ -227,10 +227,10 @@ def test_an_index_stands_beside_the_policy_and_where_it_lies_changes_no_fingerpr
     ],
 )
 def test_a_policy_whose_readers_will_see_placeholders_is_told(policy, warned):
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         TrustLayer("baseline:sensible", policy)
-    assert [("placeholders" in str(w.message)) for w in told] == [True] * warned
+    assert [("placeholders" in str(w.message)) for w in caught] == [True] * warned
 
 
 _WHOLE = """\
@@ -251,7 +251,7 @@ defence: {sandwich: true}
 
 
 @pytest.mark.parametrize(
-    "right, wrong, line, told",
+    "right, wrong, line, hint",
     [
         ("kinds: {CASE_NUMBER: mask}", "kinds: {CASE_NUMBR: mask}", 3, "did you mean 'CASE_NUMBER'"),
         ("{CASE_NUMBER: mask}", "{CASE_NUMBER: on}", 3, "YAML reads on as true"),
@@ -268,7 +268,7 @@ defence: {sandwich: true}
         ("defence:", "defense:", 13, "did you mean 'defence'"),
     ],
 )
-def test_a_mistake_in_a_policy_is_told_with_its_line(tmp_path, right, wrong, line, told):
+def test_a_mistake_in_a_policy_is_told_with_its_line(tmp_path, right, wrong, line, hint):
     file = tmp_path / "policy.yaml"
     file.write_text(_WHOLE, encoding="utf-8")
     read_policy(file)
@@ -276,12 +276,12 @@ def test_a_mistake_in_a_policy_is_told_with_its_line(tmp_path, right, wrong, lin
     with pytest.raises(ValueError) as caught:
         read_policy(file)
     message = str(caught.value)
-    assert str(file) in message and f"(line {line}" in message and told in message, message
+    assert str(file) in message and f"(line {line}" in message and hint in message, message
 
 
 def test_a_policy_that_holds_nothing_or_too_much_or_no_such_day_is_refused_with_its_name(tmp_path):
     file = tmp_path / "policy.yaml"
-    for text, told in (
+    for text, message in (
         ("", "is empty"),
         ("# masking: {}\n", "is empty"),
         ("gateway: {providers: {groq: {until: 2026-02-30}}}", "line 1: '2026-02-30' cannot be read"),
@@ -290,4 +290,4 @@ def test_a_policy_that_holds_nothing_or_too_much_or_no_such_day_is_refused_with_
         file.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError) as caught:
             read_policy(file)
-        assert str(file) in str(caught.value) and told in str(caught.value)
+        assert str(file) in str(caught.value) and message in str(caught.value)

@@ -68,18 +68,18 @@ class Upstream:
             except asyncio.CancelledError:
                 self.left.set()
                 raise
-        said = self.say(body) if self.say else {"content": body["messages"][-1]["content"]}
+        message = self.say(body) if self.say else {"content": body["messages"][-1]["content"]}
         if body.get("stream"):
-            return await self.stream(request, said)
-        choice = {"message": said, "finish_reason": "tool_calls" if "tool_calls" in said else "stop"}
+            return await self.stream(request, message)
+        choice = {"message": message, "finish_reason": "tool_calls" if "tool_calls" in message else "stop"}
         usage = {"prompt_tokens": 9, "completion_tokens": 3}
         return web.json_response({"model": "m", "choices": [choice], "usage": usage})
 
-    async def stream(self, request, said):
+    async def stream(self, request, message):
         "Send the answer letter by letter."
         out = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await out.prepare(request)
-        for n, letter in enumerate(said["content"]):
+        for n, letter in enumerate(message["content"]):
             if self.mode == "cut" and n == 300:
                 return out
             if self.mode == "pause" and n == 200:
@@ -89,22 +89,22 @@ class Upstream:
                     self.left.set()
                     raise
             await self.piece(out, {"content": letter}, None)
-        if said.get("refusal"):
-            await self.piece(out, {"refusal": said["refusal"]}, None)
+        if message.get("refusal"):
+            await self.piece(out, {"refusal": message["refusal"]}, None)
         await self.piece(out, {}, "stop", usage={"prompt_tokens": 9, "completion_tokens": 3})
         await out.write(b"data: [DONE]\n\n")
         return out
 
     async def piece(self, out, delta, finish, **more):
-        told = {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
-        await out.write(f"data: {json.dumps(told)}\n\n".encode())
+        chunk = {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+        await out.write(f"data: {json.dumps(chunk)}\n\n".encode())
 
 
 @pytest.fixture(scope="module")
 def endpoint():
     "Yield (the upstream, its address)."
     upstream, loop, ready = Upstream(), asyncio.new_event_loop(), threading.Event()
-    held = {}
+    server = {}
 
     async def start():
         app = web.Application(client_max_size=2**24)
@@ -113,7 +113,7 @@ def endpoint():
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        held["port"], held["runner"] = site._server.sockets[0].getsockname()[1], runner
+        server["port"], server["runner"] = site._server.sockets[0].getsockname()[1], runner
         ready.set()
 
     def work():
@@ -124,17 +124,17 @@ def endpoint():
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     assert ready.wait(10)
-    yield upstream, f"http://127.0.0.1:{held['port']}/v1"
-    asyncio.run_coroutine_threadsafe(held["runner"].cleanup(), loop).result(10)
+    yield upstream, f"http://127.0.0.1:{server['port']}/v1"
+    asyncio.run_coroutine_threadsafe(server["runner"].cleanup(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
 
 
 @pytest.fixture
 def upstream(endpoint):
-    held = endpoint[0]
-    held.seen, held.mode, held.say = [], "echo", None
-    held.left.clear()
-    return held
+    server = endpoint[0]
+    server.seen, server.mode, server.say = [], "echo", None
+    server.left.clear()
+    return server
 
 
 def layer_at(url, policy=None, trail=None, **server):
@@ -168,9 +168,9 @@ def person(n):
 
 def ask(client, text, record=None, **options):
     body = {"crmeval": {"record": record}} if record else {}
-    said = [{"role": "user", "content": text}]
+    messages = [{"role": "user", "content": text}]
     return client.chat.completions.create(
-        model="m", messages=said, extra_body={**body, **options.pop("more", {})}, **options
+        model="m", messages=messages, extra_body={**body, **options.pop("more", {})}, **options
     )
 
 
@@ -211,17 +211,17 @@ def test_a_hundred_callers_at_once_get_their_own_names(endpoint, upstream):
     async def one(clients, n):
         name, client = person(n), clients[n % 2]
         text = f"Dear {name}, your number is +1 415 555 {n:04d}. " + LETTER.format(name)[:90]
-        told = {"crmeval": {"record": {"contact": {"name": name}}, "conversation": f"c{n // 4}"}}
-        said = {"model": "m", "messages": [{"role": "user", "content": text}], "extra_body": told}
+        extra_body = {"crmeval": {"record": {"contact": {"name": name}}, "conversation": f"c{n // 4}"}}
+        request = {"model": "m", "messages": [{"role": "user", "content": text}], "extra_body": extra_body}
         if n % 3:
-            done = await client.chat.completions.create(**said)
+            done = await client.chat.completions.create(**request)
             return text, done.choices[0].message.content
-        parts = await client.chat.completions.create(stream=True, **said)
+        parts = await client.chat.completions.create(stream=True, **request)
         return text, "".join([p.choices[0].delta.content or "" async for p in parts if p.choices])
 
     async def all_of(address):
-        told = {"base_url": address, "max_retries": 0}
-        clients = [openai.AsyncOpenAI(api_key=KEYS[name], **told) for name in ("crm", "batch")]
+        connection = {"base_url": address, "max_retries": 0}
+        clients = [openai.AsyncOpenAI(api_key=KEYS[name], **connection) for name in ("crm", "batch")]
         try:
             return await asyncio.gather(*(one(clients, n) for n in range(100)))
         finally:
@@ -231,7 +231,7 @@ def test_a_hundred_callers_at_once_get_their_own_names(endpoint, upstream):
     with gateway(endpoint, {"stream": "sentences"}) as (address, state):
         rows = asyncio.run(all_of(address))
         assert state.running == 0 and len(state.sessions) <= 100
-    assert all(given == shown for given, shown in rows)
+    assert all(own_name == shown for own_name, shown in rows)
     left = json.dumps(upstream.seen)
     assert not any(person(n).split()[1] in left or f"555 {n:04d}" in left for n in range(100))
 
@@ -243,11 +243,11 @@ def test_a_conversation_keeps_its_placeholders_and_tenants_share_none(endpoint, 
             with calling(address, name) as client:
                 ask(client, f"Hello, it is {person(3)}.", record)
         with calling(address) as client:  # a second turn, and a call with a conversation id
-            said = [
+            turns = [
                 {"role": "user", "content": f"Hello, it is {person(3)}."},
                 {"role": "assistant", "content": "Yes?"},
             ]
-            again = [*said, {"role": "user", "content": f"{person(3)} once more."}]
+            again = [*turns, {"role": "user", "content": f"{person(3)} once more."}]
             client.chat.completions.create(model="m", messages=again)
             ask(
                 client,
@@ -265,8 +265,8 @@ def test_calls_of_tools_have_their_values_and_strangers_get_none(endpoint, upstr
     name, record = 'Ana "Nita" Lopes', {"contact": {"name": 'Ana "Nita" Lopes'}}
 
     def call(to):
-        told = {"name": "send", "arguments": json.dumps({"to": to, "n": 3})}
-        return {"content": None, "tool_calls": [{"id": "c1", "type": "function", "function": told}]}
+        function = {"name": "send", "arguments": json.dumps({"to": to, "n": 3})}
+        return {"content": None, "tool_calls": [{"id": "c1", "type": "function", "function": function}]}
 
     with gateway(endpoint) as (address, _), calling(address) as client:
         upstream.say = lambda body: call(body["messages"][-1]["content"][len("Write to ") : -1])
@@ -299,13 +299,15 @@ def test_calls_of_tools_have_their_values_and_strangers_get_none(endpoint, upstr
 
 def test_the_responses_interface_goes_the_same_way(endpoint, upstream):
     record = {"contact": {"name": person(5)}}
-    told = {"extra_body": {"crmeval": {"record": record}}}
+    options = {"extra_body": {"crmeval": {"record": record}}}
     with gateway(endpoint, {"stream": "sentences"}) as (address, state), calling(address) as client:
         text = LETTER.format(person(5))
-        done = client.responses.create(model="m", input=text, instructions="Echo.", temperature=0.3, **told)
+        done = client.responses.create(
+            model="m", input=text, instructions="Echo.", temperature=0.3, **options
+        )
         assert done.output_text == text and done.status == "completed" and done.usage.total_tokens == 12
         assert upstream.seen[0]["temperature"] == 0.3 and upstream.seen[0]["store"] is False
-        with client.responses.stream(model="m", input=text, instructions="Echo.", **told) as stream:
+        with client.responses.stream(model="m", input=text, instructions="Echo.", **options) as stream:
             deltas = [e.delta for e in stream if e.type == "response.output_text.delta"]
             whole = stream.get_final_response()
         assert "".join(deltas) == whole.output_text == text and len(deltas) >= 3
@@ -326,63 +328,63 @@ def test_the_responses_interface_goes_the_same_way(endpoint, upstream):
 
 def test_tools_of_the_responses_interface_have_their_values(endpoint, upstream):
     tool = {"type": "function", "name": "send", "parameters": {"type": "object"}}
-    name, told = person(6), {"extra_body": {"crmeval": {"record": {"contact": {"name": person(6)}}}}}
+    name, options = person(6), {"extra_body": {"crmeval": {"record": {"contact": {"name": person(6)}}}}}
 
     def call(to):
         made = {"name": "send", "arguments": json.dumps({"to": to})}
         return {"content": None, "tool_calls": [{"id": "c1", "type": "function", "function": made}]}
 
     with gateway(endpoint) as (address, _), calling(address) as client:
-        said = [{"role": "user", "content": f"Write to {name}."}]
+        messages = [{"role": "user", "content": f"Write to {name}."}]
         upstream.say = lambda body: call(body["messages"][-1]["content"][len("Write to ") : -1])
-        done = client.responses.create(model="m", input=said, tools=[tool], **told)
+        done = client.responses.create(model="m", input=messages, tools=[tool], **options)
         made = done.output[0]
         assert (made.type, json.loads(made.arguments)) == ("function_call", {"to": name})
         assert upstream.seen[-1]["tools"][0]["function"]["name"] == "send"
         upstream.say = None
         result = {"type": "function_call_output", "call_id": made.call_id, "output": json.dumps({"to": name})}
         last = client.responses.create(
-            model="m", input=[*said, made.model_dump(), result], tools=[tool], **told
+            model="m", input=[*messages, made.model_dump(), result], tools=[tool], **options
         )
         assert json.loads(last.output_text) == {"to": name}
         assert [m["role"] for m in upstream.seen[-1]["messages"]] == ["user", "assistant", "tool"]
         assert name.split()[1] not in json.dumps(upstream.seen)
         upstream.say = lambda body: call("eve.stone@evil.example")
-        stopped = client.responses.create(model="m", input=said, tools=[tool], **told)
+        stopped = client.responses.create(model="m", input=messages, tools=[tool], **options)
         assert stopped.incomplete_details.reason == "content_filter"
         assert all(item.type != "function_call" for item in stopped.output)
 
 
 def test_what_the_responses_interface_cannot_have_here_is_told(endpoint, upstream):
     with gateway(endpoint) as (address, _), calling(address) as client:
-        for wrong, said in (
+        for wrong, message in (
             ({"previous_response_id": "resp_1"}, "nothing is stored"),
             ({"tools": [{"type": "web_search"}]}, "not screened"),
             ({"background": True}, "nothing to come back for"),
             ({"max_output_tokens": -1.5}, "not a whole number"),
         ):
-            with pytest.raises(openai.BadRequestError, match=said):
+            with pytest.raises(openai.BadRequestError, match=message):
                 client.responses.create(model="m", input="Hello", **wrong)
         with pytest.raises(openai.NotFoundError, match="did you mean 'm'"):
             client.responses.create(model="mm", input="Hello")
         assert not upstream.seen
         upstream.mode = "down"
-        with pytest.raises(openai.InternalServerError) as told:
+        with pytest.raises(openai.InternalServerError) as caught:
             client.responses.create(model="m", input="Hello, it is Ada Brook.")
-        assert "Ada" not in str(told.value)
+        assert "Ada" not in str(caught.value)
 
 
 def test_a_stream_of_responses_that_breaks_off_ends_with_an_error_event(endpoint, upstream):
     upstream.mode = "cut"
     with gateway(endpoint, {"stream": "sentences"}) as (address, _), calling(address) as client:
-        parts, told = [], None
+        parts, error = [], None
         try:
             for each in client.responses.create(model="m", input=LETTER.format("you"), stream=True):
                 parts.append(each)
         except openai.APIError as e:
-            told = str(e)
+            error = str(e)
         assert any(p.type == "response.output_text.delta" for p in parts)
-        assert told or parts[-1].type == "error"
+        assert error or parts[-1].type == "error"
         assert all(p.type != "response.completed" for p in parts)
         numbers = [p.sequence_number for p in parts]
         assert numbers == [*range(len(parts))]
@@ -392,9 +394,9 @@ def test_who_may_not_call_is_told(endpoint, upstream, capfd):
     agreed = {"openai": {"regions": "*", "kinds": "*", "retention": "provider"}}
     with gateway(endpoint, {"gateway": {"users": ["batch"], "providers": agreed}}) as (address, _):
         for key in ("sk-wrong-wrong-wrong-wrong", "x"):
-            with calling(address, key) as client, pytest.raises(openai.AuthenticationError) as told:
+            with calling(address, key) as client, pytest.raises(openai.AuthenticationError) as caught:
                 ask(client, "Hello")
-            assert key not in str(told.value)
+            assert key not in str(caught.value)
         with (
             calling(address) as client,
             pytest.raises(openai.PermissionDeniedError, match="may not call any model"),
@@ -417,21 +419,21 @@ def test_limits(endpoint, upstream):
     with gateway(endpoint, **limits) as (address, state):
         with calling(address) as client:
             for text in ("x" * 1100, "x" * 6000):
-                with pytest.raises(openai.APIStatusError) as told:
+                with pytest.raises(openai.APIStatusError) as caught:
                     ask(client, text)
-                assert told.value.status_code == 413
+                assert caught.value.status_code == 413
             with pytest.raises(openai.APIStatusError, match="at most 3"):
                 client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}] * 4)
             state.running = 1  # as if another call were running
-            with pytest.raises(openai.InternalServerError) as told:
+            with pytest.raises(openai.InternalServerError) as caught:
                 ask(client, "Hello")
-            assert (told.value.status_code, told.value.response.headers["retry-after"]) == (503, "1")
+            assert (caught.value.status_code, caught.value.response.headers["retry-after"]) == (503, "1")
             state.running = 0
         with calling(address, "slow") as client:
             assert [bool(ask(client, "Hello")) for _ in range(2)] == [True, True]
-            with pytest.raises(openai.RateLimitError) as told:
+            with pytest.raises(openai.RateLimitError) as caught:
                 ask(client, "Hello")
-            assert told.value.response.headers["retry-after"] == "30"
+            assert caught.value.response.headers["retry-after"] == "30"
         with calling(address) as client:  # other callers are answered meanwhile
             assert ask(client, "Hello").choices
 
@@ -466,9 +468,9 @@ def test_hostile_bodies_are_refused_and_reach_nobody(endpoint, upstream):
         head = {"Authorization": f"Bearer {KEYS['crm']}", "Content-Type": "application/json"}
         with httpx.Client(base_url=address, headers=head) as http:
             for raw in HOSTILE:
-                told = http.post("/chat/completions", content=raw)
-                assert told.status_code == 400 and set(told.json()) == {"error"}, raw[:80]
-                assert "Lopes" not in told.text
+                answer = http.post("/chat/completions", content=raw)
+                assert answer.status_code == 400 and set(answer.json()) == {"error"}, raw[:80]
+                assert "Lopes" not in answer.text
             assert (
                 http.post(
                     "/chat/completions", content=b"{}", headers={"Content-Type": "text/plain"}
@@ -567,15 +569,15 @@ def test_a_model_that_fails_is_an_error_in_our_words(endpoint, upstream, stream)
             ("slow", 504, "upstream_timeout"),
         ):
             upstream.mode = mode
-            with pytest.raises(openai.APIStatusError) as told:
+            with pytest.raises(openai.APIStatusError) as caught:
                 list(ask(client, "Is Ana Lopes there?", stream=stream))
-            assert (told.value.status_code, told.value.body["code"]) == (status, code)
-            assert "PERSON" not in str(told.value) and "Lopes" not in str(told.value)
+            assert (caught.value.status_code, caught.value.body["code"]) == (status, code)
+            assert "PERSON" not in str(caught.value) and "Lopes" not in str(caught.value)
     nobody = layer_at("http://127.0.0.1:9/v1")
     with serving(gateway_app({"m": nobody})) as address, calling(address) as client:
-        with pytest.raises(openai.InternalServerError, match="cannot be reached") as told:
+        with pytest.raises(openai.InternalServerError, match="cannot be reached") as caught:
             list(ask(client, "Hello", stream=stream))
-        assert told.value.status_code == 502
+        assert caught.value.status_code == 502
 
 
 def test_a_stream_that_breaks_off_is_an_error_behind_what_was_shown(endpoint, upstream, tmp_path):
@@ -636,22 +638,22 @@ def test_feedback_and_an_audit_trail_without_a_value_in_clear(endpoint, upstream
             more={"crmeval": {"record": record, "user": "jessica", "person": "p5"}},
         )
         head = {"Authorization": f"Bearer {KEYS['crm']}"}
-        told = {
+        feedback = {
             "reply": done.id,
             "action": "edit",
             "shown": "It leaves today.",
             "edited": "It leaves tomorrow.",
             "person": "p5",
         }
-        kept = httpx.post(f"{address}/feedback", json={**told, "reasons": ["wrong_fact"]}, headers=head)
+        kept = httpx.post(f"{address}/feedback", json={**feedback, "reasons": ["wrong_fact"]}, headers=head)
         assert kept.status_code == 200 and kept.json()["distance"] == 1
-        for wrong, said in (
+        for wrong, message in (
             ({"action": "acept"}, "did you mean 'accept'?"),
             ({"reply": "../x"}, "id of an answer"),
             ({"hidden": 1}, "unknown field"),
         ):
-            refused = httpx.post(f"{address}/feedback", json={**told, **wrong}, headers=head)
-            assert refused.status_code == 400 and said in refused.json()["error"]["message"]
+            refused = httpx.post(f"{address}/feedback", json={**feedback, **wrong}, headers=head)
+            assert refused.status_code == 400 and message in refused.json()["error"]["message"]
     raw = "".join(
         p.read_text(errors="replace") for p in tmp_path.rglob("*") if p.is_file() and "key" not in p.name
     )
@@ -668,14 +670,14 @@ def test_feedback_and_an_audit_trail_without_a_value_in_clear(endpoint, upstream
 def test_a_request_is_found_by_its_case_and_has_an_id_that_libraries_show(endpoint, upstream, tmp_path):
     trail = tmp_path / "audit.jsonl"
     with gateway(endpoint, trail=trail) as (address, _), calling(address) as client:
-        said = [{"role": "user", "content": "Is the boiler on its way?"}]
+        messages = [{"role": "user", "content": "Is the boiler on its way?"}]
         call = client.chat.completions.with_raw_response.create
-        raw = call(model="m", messages=said, extra_body={"crmeval": {"case": "00-4471"}})
+        raw = call(model="m", messages=messages, extra_body={"crmeval": {"case": "00-4471"}})
         ask(client, "And the pump?")
         assert raw.request_id and raw.request_id in raw.parse().id
         too_long = httpx.post(
             f"{address}/chat/completions",
-            json={"model": "m", "messages": said, "crmeval": {"case": 4471}},
+            json={"model": "m", "messages": messages, "crmeval": {"case": 4471}},
             headers={"Authorization": f"Bearer {KEYS['crm']}"},
         )
         assert too_long.status_code == 400 and "crmeval.case" in too_long.text
@@ -690,9 +692,9 @@ def test_a_request_is_found_by_its_case_and_has_an_id_that_libraries_show(endpoi
 def test_feedback_is_taken_for_an_answer_of_ones_own_tenant_and_no_other(endpoint, upstream, tmp_path):
     trail, rng = tmp_path / "audit.jsonl", random.Random(5)
 
-    def send(address, caller, **told):
+    def send(address, caller, **fields):
         head = {"Authorization": f"Bearer {KEYS[caller]}"}
-        return httpx.post(f"{address}/feedback", json={"action": "accept", **told}, headers=head)
+        return httpx.post(f"{address}/feedback", json={"action": "accept", **fields}, headers=head)
 
     with gateway(endpoint, trail=trail) as (address, _), calling(address) as client:
         ids = [ask(client, "Hello").id, next(iter(ask(client, "Hello", stream=True))).id]
@@ -709,14 +711,14 @@ def test_feedback_is_taken_for_an_answer_of_ones_own_tenant_and_no_other(endpoin
             bare[:at] + ("1" if bare[at] == "0" else "0") + bare[at + 1 :],
         ]
         for name in wrong:
-            told = send(address, "crm", reply=name)
-            assert told.status_code == 404 and told.json()["error"]["code"] == "reply_not_found", name
+            answer = send(address, "crm", reply=name)
+            assert answer.status_code == 404 and answer.json()["error"]["code"] == "reply_not_found", name
         for name in (5, None, ["x"], "", "../x", "٣٤", "a b"):
             assert send(address, "crm", reply=name).status_code == 400
         edit = {"reply": bare, "action": "edit", "edited": "It leaves tomorrow."}
         assert send(address, "crm", **edit).json()["error"]["param"] == "shown"
-        told = send(address, "crm", **edit, shown="It leaves today.").json()
-        assert (told["distance"], told["texts_kept"]) == (1, False)
+        stored = send(address, "crm", **edit, shown="It leaves today.").json()
+        assert (stored["distance"], stored["texts_kept"]) == (1, False)
         assert send(address, "crm", **edit, shown="It leaves today.", person="p5").json()["texts_kept"]
     with gateway(endpoint, trail=trail) as (address, _):  # after a restart, earlier answers are known
         assert send(address, "crm", reply=bare).status_code == 200
@@ -820,13 +822,15 @@ def test_every_text_of_a_tool_and_a_schema_is_masked_but_its_structure(endpoint,
         "description",
         "markdown",
     ]
-    told = {w: f"{who} wrote" for w in words} | {
+    property_schema = {w: f"{who} wrote" for w in words} | {
         "x-list": [who, f"of {who}"],
         "default": {"name": who, "type": who},
     }
     schema = {
         "type": "object",
-        "properties": {"name": {"type": "string", "format": "email", "pattern": "^[A-Z]+$", **told}},
+        "properties": {
+            "name": {"type": "string", "format": "email", "pattern": "^[A-Z]+$", **property_schema}
+        },
         "required": ["name"],
     }
     tools = [{"type": "function", "function": {"name": "find", "parameters": schema}}]
@@ -842,13 +846,13 @@ def test_every_text_of_a_tool_and_a_schema_is_masked_but_its_structure(endpoint,
         assert got["required"] == ["name"] and set(kept["default"]) == {"name", "type"}
 
 
-@pytest.mark.parametrize("status, told", [(400, 400), (413, 400), (422, 400), (404, 502), (503, 502)])
-def test_what_no_other_try_would_mend_is_no_failure_of_the_server(endpoint, upstream, status, told):
+@pytest.mark.parametrize("status, returned", [(400, 400), (413, 400), (422, 400), (404, 502), (503, 502)])
+def test_what_no_other_try_would_mend_is_no_failure_of_the_server(endpoint, upstream, status, returned):
     upstream.mode = status
     with gateway(endpoint) as (address, _), calling(address) as client:
         with pytest.raises(openai.APIStatusError) as refused:
             ask(client, "Is Ana Lopes there?")
-    assert refused.value.status_code == told and str(status) in str(refused.value)
+    assert refused.value.status_code == returned and str(status) in str(refused.value)
     assert "Lopes" not in str(refused.value)
 
 
@@ -873,15 +877,15 @@ def test_without_keys_it_serves_this_machine_alone(endpoint, upstream):
 def test_no_more_conversations_are_held_than_allowed():
     now = [0.0]
     sessions = Sessions(MaskingPolicy(), minutes=1, most=5, clock=lambda: now[0])
-    held = []
+    open_sessions = []
     for n in range(50):
         with sessions.use(sessions.name_of(str(n))) as session:
-            held.append(session)
+            open_sessions.append(session)
     sessions.sweep()
-    assert len(sessions) == 5 and sum(not s.vault.closed for s in held) == 5
+    assert len(sessions) == 5 and sum(not s.vault.closed for s in open_sessions) == 5
     now[0] = 100
     sessions.sweep()
-    assert len(sessions) == 0 and all(s.vault.closed for s in held)
+    assert len(sessions) == 0 and all(s.vault.closed for s in open_sessions)
 
 
 def test_the_command_serves_and_stops_in_order(endpoint, upstream, tmp_path):
@@ -911,8 +915,8 @@ def test_the_command_serves_and_stops_in_order(endpoint, upstream, tmp_path):
                 process.send_signal(signal.SIGTERM) or time.sleep(0.3) or {"content": "Done."}
             )
             assert ask(client, "Hello").choices[0].message.content == "Done."  # the running call was finished
-        said, wrong = process.communicate(timeout=20)
-    assert process.returncode == 0 and (said, wrong) == ("", "")
+        output, wrong = process.communicate(timeout=20)
+    assert process.returncode == 0 and (output, wrong) == ("", "")
     assert "Lopes" not in json.dumps(upstream.seen)
 
 
@@ -922,8 +926,10 @@ def test_a_port_that_is_taken_is_told_in_one_line(capfd):
     taken = listen(port=0)
     port = taken.getsockname()[1]
     assert main(["gateway", "--model", "ollama:llama3", "--port", str(port)]) == 2
-    said = capfd.readouterr().err
-    assert f"--port is {port}, which cannot be opened on 127.0.0.1" in said and len(said.splitlines()) == 1
+    errors = capfd.readouterr().err
+    assert (
+        f"--port is {port}, which cannot be opened on 127.0.0.1" in errors and len(errors.splitlines()) == 1
+    )
     taken.close()
 
 
@@ -971,8 +977,8 @@ def test_a_tenant_sees_its_own_figures_and_an_operator_all(endpoint, upstream):
                 for _ in range(n):
                     ask(client, "My name is Ines Tavares.")
         httpx.get(f"{address}/models", headers={"Authorization": "Bearer wrong-wrong-wrong-wrong"})
-        mine, theirs, whole = figures(KEYS["crm"]), figures(KEYS["batch"]), figures(desk)
-        for seen, other, n in ((mine, "batch", 2), (theirs, "crm", 3)):
+        own, others, whole = figures(KEYS["crm"]), figures(KEYS["batch"]), figures(desk)
+        for seen, other, n in ((own, "batch", 2), (others, "crm", 3)):
             assert (
                 f'"{other}"' not in seen
                 and '"none"' not in seen
@@ -1003,10 +1009,10 @@ def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
         upstream.mode, slow = "slow", []
 
         def call():
-            said = [{"role": "user", "content": LETTER.format(person(5))}]
-            told = {"crmeval": {"person": "p5"}}
+            messages = [{"role": "user", "content": LETTER.format(person(5))}]
+            extra = {"crmeval": {"person": "p5"}}
             for piece in client.chat.completions.create(
-                model="m", messages=said, stream=True, extra_body=told
+                model="m", messages=messages, stream=True, extra_body=extra
             ):
                 slow.append(piece)
 
@@ -1037,14 +1043,14 @@ def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_id_stands_on_every_answer_and_every_error(endpoint, upstream, stream):
     with gateway(endpoint) as (address, _), calling(address) as client:
-        said = {"model": "m", "messages": [{"role": "user", "content": "Hello there."}], "stream": stream}
-        with client.chat.completions.with_streaming_response.create(**said) as raw:
+        request = {"model": "m", "messages": [{"role": "user", "content": "Hello there."}], "stream": stream}
+        with client.chat.completions.with_streaming_response.create(**request) as raw:
             named, body = raw.headers["x-request-id"], "".join(raw.iter_text())
             assert named and f"chatcmpl-{named}" in body and raw.headers["x-crmeval-reply"] == named
         for mode, wrong in (("echo", {"temperature": 7}), (500, {}), (400, {})):
             upstream.mode = mode
             with pytest.raises(openai.APIStatusError) as failed:
-                client.chat.completions.create(**said, **wrong)
+                client.chat.completions.create(**request, **wrong)
             assert failed.value.request_id
         with pytest.raises(openai.NotFoundError) as failed:
             client.models.retrieve("nothing")
@@ -1081,9 +1087,9 @@ def test_tokens_by_kind_go_on_and_nothing_else_of_what_an_endpoint_says(counts, 
     choice = {"message": {"content": "Fine."}, "finish_reason": "stop"}
     done = read_completion({"choices": [choice], "usage": counts}, prompt="Hello")
     assert isinstance(done, Completion)
-    told = usage_of(done)
-    assert told.get("prompt_tokens_details", {}) == prompt
-    assert told.get("completion_tokens_details", {}) == (
+    usage = usage_of(done)
+    assert usage.get("prompt_tokens_details", {}) == prompt
+    assert usage.get("completion_tokens_details", {}) == (
         {"reasoning_tokens": 20} if completion is None else completion
     )
     assert about_reply(Reply("1", "Fine.", completion=done)).get("usage_estimated", False) is (counts is None)
@@ -1094,31 +1100,37 @@ def test_a_models_refusal_is_shown_with_its_names_and_never_stands_in_clear(
     endpoint, upstream, tmp_path, stream
 ):
     path = tmp_path / "audit.jsonl"
-    said = [{"role": "user", "content": "My name is Ines Tavares. Tell me all about Rosamund Quellworth."}]
+    messages = [
+        {"role": "user", "content": "My name is Ines Tavares. Tell me all about Rosamund Quellworth."}
+    ]
 
     def refuse(body):  # with a placeholder, and with a name that the model invents
-        held = re.search(r"\[PERSON_\w+\]", body["messages"][-1]["content"])[0]
-        return {"content": "", "refusal": f"I can't tell {held} about the Marchioness Zanthe."}
+        code = re.search(r"\[PERSON_\w+\]", body["messages"][-1]["content"])[0]
+        return {"content": "", "refusal": f"I can't tell {code} about the Marchioness Zanthe."}
 
     upstream.say = refuse
     whole = "I can't tell Ines Tavares about the Marchioness Zanthe."
     with gateway(endpoint, trail=path) as (address, _), calling(address) as client:
         about = {"crmeval": {"person": "p5"}}
-        told = client.chat.completions.create(model="m", messages=said, stream=stream, extra_body=about)
-        newer = client.responses.create(model="m", input=said, stream=stream, extra_body=about)
+        answer = client.chat.completions.create(model="m", messages=messages, stream=stream, extra_body=about)
+        newer = client.responses.create(model="m", input=messages, stream=stream, extra_body=about)
         if stream:
-            pieces = [piece.choices[0] for piece in told]
+            pieces = [piece.choices[0] for piece in answer]
             assert "".join(piece.delta.refusal or "" for piece in pieces) == whole
             assert "".join(piece.delta.content or "" for piece in pieces) == ""
             assert pieces[-1].finish_reason == "stop"
             newer = next(event.response for event in newer if event.type == "response.completed")
         else:
-            message = told.choices[0].message
-            assert (message.content, message.refusal, told.choices[0].finish_reason) == (None, whole, "stop")
+            message = answer.choices[0].message
+            assert (message.content, message.refusal, answer.choices[0].finish_reason) == (
+                None,
+                whole,
+                "stop",
+            )
         part = newer.output[0].content[0]
         assert (part.type, part.refusal) == ("refusal", whole)
         again = [
-            *said,
+            *messages,
             {"role": "assistant", "content": None, "refusal": whole},
             {"role": "user", "content": "Why?"},
         ]

@@ -79,8 +79,10 @@ def test_a_question_about_nothing_that_is_known_gets_no_passage_and_says_so(shel
     (record,) = [r for r in reply.way.records if r.step == "grounding"]
     assert record.detail["passages"] == [] and "nothing" in record.reason, record
     strict = layer_of(shelf[0], least=0.9)
-    told = strict.reply("Which boiler suits seven bathrooms in a listed building by the sea?", {})
-    assert "nothing relevant was found" in next(r for r in told.way.records if r.step == "grounding").reason
+    answered = strict.reply("Which boiler suits seven bathrooms in a listed building by the sea?", {})
+    assert (
+        "nothing relevant was found" in next(r for r in answered.way.records if r.step == "grounding").reason
+    )
 
 
 def test_conditions_of_the_policy_hold_for_every_call(shelf, tmp_path):
@@ -104,9 +106,11 @@ def test_a_budget_of_tokens_is_kept(shelf):
 
 def test_near_doubles_take_room_once(tmp_path):
     path = tmp_path / "kb.index"
-    said = "A repair of a lamp takes five working days once it has reached our store in Leeds and was checked"
+    sentence = (
+        "A repair of a lamp takes five working days once it has reached our store in Leeds and was checked"
+    )
     Index(path, unmarked="everybody").add(
-        [{"id": str(k), "document": str(k), "text": f"{said} by number {k}."} for k in range(5)]
+        [{"id": str(k), "document": str(k), "text": f"{sentence} by number {k}."} for k in range(5)]
     )
     layer = layer_of(path)
     layer.reply("How long does a repair of a lamp take?", {})

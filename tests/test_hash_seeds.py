@@ -47,9 +47,9 @@ def test_two_hash_seeds_give_the_same_rows(tmp_path):
     "Compare the rows of this process with those of a parallel process that has another hash seed."
     other = started("2" if os.environ.get("PYTHONHASHSEED") != "2" else "1", tmp_path / "other")
     first = rows(tmp_path / "own")
-    said, problems = other.communicate(timeout=300)
+    output, problems = other.communicate(timeout=300)
     assert other.returncode == 0, problems[-2000:]
-    second = said.splitlines()
+    second = output.splitlines()
     assert len(first) > 500
     assert len(first) == len(second)
     different = [(a, b) for a, b in zip(first, second, strict=True) if a != b]

@@ -84,8 +84,8 @@ class _Model:
 
 
 def test_the_application_gets_neither_text_nor_arguments_with_controls():
-    said = json.dumps({"note": "now \x1b[2Jgone", "\x07n": ["\x9b1m"]})
-    calls = [{"id": "c", "type": "function", "function": {"name": "note", "arguments": said}}]
+    arguments = json.dumps({"note": "now \x1b[2Jgone", "\x07n": ["\x9b1m"]})
+    calls = [{"id": "c", "type": "function", "function": {"name": "note", "arguments": arguments}}]
     tools = [{"type": "function", "function": {"name": "note", "parameters": {"type": "object"}}}]
     layer = TrustLayer(_Model("\x1b]0;owned\x07Good day.", calls))
     done = asyncio.run(layer.achat([{"role": "user", "content": "Note it."}], tools=tools))

@@ -53,9 +53,9 @@ def test_nothing_that_a_command_says_is_obeyed_by_a_terminal(seed, capsys):
         Output().say(f"a\n{text}")
         Output().mind(text)
         Output(as_json=True).mind(text)
-        said = capsys.readouterr()
-        assert not OBEYED.search(said.out + said.err), (text, said)
-        assert said.out.startswith("a\n")
+        printed = capsys.readouterr()
+        assert not OBEYED.search(printed.out + printed.err), (text, printed)
+        assert printed.out.startswith("a\n")
         assert on_terminal(f"{text}\nnext").endswith("\nnext")
 
 
@@ -64,9 +64,9 @@ def test_a_document_says_the_same_and_nothing_in_it_is_obeyed(capsys):
         out = Output(as_json=True)
         out.know(name=text, within={text: [text]})
         out.done(0)
-        said = capsys.readouterr().out
-        assert not OBEYED.search(said), (text, said)
-        assert json.loads(said)["within"] == {text: [text]}
+        printed = capsys.readouterr().out
+        assert not OBEYED.search(printed), (text, printed)
+        assert json.loads(printed)["within"] == {text: [text]}
         assert json.loads(json_on_terminal(text)) == text
 
 
@@ -79,12 +79,12 @@ def in_words(text):
 
 
 def test_a_name_in_a_markdown_table_is_words_alone(tmp_path):
-    told = [t.replace("\ud83d", "") for t in texts(14)]
-    path = write_table([{"system": t, "n": i} for i, t in enumerate(told)], tmp_path / "t.md")
+    names = [t.replace("\ud83d", "") for t in texts(14)]
+    path = write_table([{"system": t, "n": i} for i, t in enumerate(names)], tmp_path / "t.md")
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(path.read_text("utf-8"))
     cells = [t for t in tokens if t.type == "inline"]
-    assert len(cells) == 2 + 2 * len(told)
-    for text, cell in zip(told, cells[2::2], strict=True):
+    assert len(cells) == 2 + 2 * len(names)
+    for text, cell in zip(names, cells[2::2], strict=True):
         kinds = {c.type for c in cell.children}
         assert kinds <= {"text", "text_special"}, (text, cell.content, kinds)
         assert " ".join("".join(c.content for c in cell.children).split()) == in_words(text), cell.content
@@ -97,18 +97,18 @@ def inline_cells(table):
 
 @pytest.mark.parametrize("cell", [str, lambda text: f"[{text}](a.html)", lambda text: f"`{text}`"])
 def test_no_text_leaves_its_cell_whatever_a_caller_makes_of_it(cell):
-    told = [t.replace("\ud83d", "") for t in texts(17)]
-    table = md_table(["system", "n"], [[t, str(i)] for i, t in enumerate(told)], cell=cell)
-    assert len(table.splitlines()) == 2 + len(told)
+    names = [t.replace("\ud83d", "") for t in texts(17)]
+    table = md_table(["system", "n"], [[t, str(i)] for i, t in enumerate(names)], cell=cell)
+    assert len(table.splitlines()) == 2 + len(names)
     cells = inline_cells(table)
-    assert len(cells) == 2 + 2 * len(told)
-    assert [c.content for c in cells[3::2]] == [cell(str(i)) for i in range(len(told))]
+    assert len(cells) == 2 + 2 * len(names)
+    assert [c.content for c in cells[3::2]] == [cell(str(i)) for i in range(len(names))]
 
 
 def test_a_data_sheet_of_training_files_shows_names_as_words(tmp_path):
-    told = [t.replace("\ud83d", "") for t in texts(18, n=60)]
+    names = [t.replace("\ud83d", "") for t in texts(18, n=60)]
     (tmp_path / "train.jsonl").write_text("{}\n", encoding="utf-8")
-    sources = {(t, "consent", "a person"): 1 for t in told}
+    sources = {(t, "consent", "a person"): 1 for t in names}
     done = TrainingFiles(tmp_path, "openai", {"train.jsonl": 1}, sources, {}, {}, None, {})
     sheet = data_sheet(done)
     table = sheet.partition("## Sources\n\n")[2].partition("\n\n")[0]
@@ -118,12 +118,12 @@ def test_a_data_sheet_of_training_files_shows_names_as_words(tmp_path):
 
 
 def test_a_name_in_latex_holds_no_command(tmp_path):
-    told = [t.replace("\ud83d", "") for t in texts(15)]
-    path = write_table([{"first": t, "system": t} for t in told], tmp_path / "t.tex")
+    names = [t.replace("\ud83d", "") for t in texts(15)]
+    path = write_table([{"first": t, "system": t} for t in names], tmp_path / "t.tex")
     lines = path.read_text("utf-8").split("\n")[4:-3]
-    assert len(lines) == len(told)
+    assert len(lines) == len(names)
     words = r"textbackslash|textasciitilde|textasciicircum|textless|textgreater"
-    for text, line in zip(told, lines, strict=True):
+    for text, line in zip(names, lines, strict=True):
         assert line.endswith(r" \\"), line
         bare = re.sub(rf"\\(?:{words}){{}}|\\[&%$#_{{}}]|{{[\[\]*]}}", "", line[:-3])
         assert not re.search(r"[\\$#%{}~^<>\[\]*\x00-\x1f\x7f-\x9f]", bare), (text, line)
@@ -132,8 +132,8 @@ def test_a_name_in_latex_holds_no_command(tmp_path):
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 def test_no_cell_of_a_table_is_run(form, tmp_path):
-    told = [t.replace("\ud83d", "") for t in texts(16)]
-    path = write_table([{"system": t} for t in told], tmp_path / f"t.{form}")
+    names = [t.replace("\ud83d", "") for t in texts(16)]
+    path = write_table([{"system": t} for t in names], tmp_path / f"t.{form}")
     if form == "csv":
         cells = [row[0] for row in csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""))]
     else:
@@ -145,18 +145,18 @@ def test_no_cell_of_a_table_is_run(form, tmp_path):
     unseen = r"[\s\x00-\x1f\x7f-\x9f\u200b\u202e\u2066\u2069\ufeff]*"
     live = [c for c in cells if re.match(rf"{unseen}[=+@\uff1d-]", c)]
     assert not live, live[:3]
-    assert len(cells) == 1 + len(told)
+    assert len(cells) == 1 + len(names)
 
 
 def test_a_bar_of_progress_names_a_system_without_obeying_it():
     from crmeval.runs.progress import Watch, show_progress
 
-    said = io.StringIO()
+    errors = io.StringIO()
     watch = Watch({"m\x1b[2J\u202e": 2})
-    with contextlib.redirect_stderr(said), show_progress(True, 2, watch) as shown:
+    with contextlib.redirect_stderr(errors), show_progress(True, 2, watch) as shown:
         watch.asking("m\x1b[2J\u202e")
         watch.answered("m\x1b[2J\u202e")
         shown.step(1, None)
         shown.tell("m\x1b]0;x\x07 is slow")
-    assert "\x1b[2J" not in said.getvalue() and "\x1b]" not in said.getvalue(), said.getvalue()
-    assert "\u202e" not in said.getvalue() and "is slow" in said.getvalue()
+    assert "\x1b[2J" not in errors.getvalue() and "\x1b]" not in errors.getvalue(), errors.getvalue()
+    assert "\u202e" not in errors.getvalue() and "is slow" in errors.getvalue()

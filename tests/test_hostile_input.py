@@ -44,8 +44,8 @@ def test_no_form_of_an_address_shows_its_password(seed):
 @pytest.mark.parametrize("before", ["?", "?api-version=2024-10-21&"])
 def test_a_secret_in_the_query_of_an_address_stands_in_no_command(name, before):
     url = f"https://h.example/v1{before}{name}={SECRET}&x=1"
-    said = plan_command(RunPlan(models=["openai:m"], base_url=url))
-    assert SECRET not in said and (before == "?" or "api-version=2024-10-21" in said), said
+    command = plan_command(RunPlan(models=["openai:m"], base_url=url))
+    assert SECRET not in command and (before == "?" or "api-version=2024-10-21" in command), command
 
 
 @pytest.mark.parametrize("seed", [23])
@@ -53,18 +53,18 @@ def test_an_address_that_can_be_read_in_two_ways_is_refused_before_anything_is_s
     from crmeval.systems.openai import OpenAIClient
 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-invented-4242-4242")
-    told = 0
+    rejections = 0
     for url in addresses(seed):
         if address_fault(url):
             with pytest.raises(ValueError, match="base_url is") as refused:
                 OpenAIClient("m", base_url=url)
             assert SECRET not in str(refused.value), url
-            told += 1
+            rejections += 1
         else:
             client = OpenAIClient("m", base_url=url)
             assert SECRET not in repr(client) + json.dumps(client.settings()), url
             assert any(client.base_url.split("://")[1].startswith(h) for h in HOSTS), url
-    assert 50 < told < 300
+    assert 50 < rejections < 300
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_a_report_is_served_under_this_machine_s_own_address_alone(tmp_path):
             "",
             "localhost.",
         ):
-            status, said = asked([other])
-            assert status == 403 and b"a report" not in said, other
+            status, body = asked([other])
+            assert status == 403 and b"a report" not in body, other
         assert asked([])[0] == 403 and asked(["rebound.example"], "HEAD")[0] == 403
         server.shutdown()
 
@@ -205,5 +205,5 @@ def test_a_look_ahead_of_measuring_names_no_password(monkeypatch, capsys):
     httpd = endpoint.start()
     main(["speed", "--model", f"openai:m@http://ann:{SECRET}@127.0.0.1:{httpd.server_port}/v1", "--dry-run"])
     endpoint.stop(httpd)
-    said = capsys.readouterr()
-    assert "will send" in said.out + said.err and SECRET not in said.out + said.err
+    printed = capsys.readouterr()
+    assert "will send" in printed.out + printed.err and SECRET not in printed.out + printed.err

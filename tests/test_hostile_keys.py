@@ -37,8 +37,8 @@ def _texts():
 def test_a_written_plan_holds_no_secret_in_any_setting(name, tmp_path):
     secret = _secret(name)
     for address in _addresses(secret):
-        for said in (address, f"openai:m@{address}"):
-            value = [said] if kinds()[name][0] is list else said
+        for given_value in (address, f"openai:m@{address}"):
+            value = [given_value] if kinds()[name][0] is list else given_value
             text = plan_text(make_plan({**_PLAIN, name: value}))
             assert secret not in text
             (tmp_path / "p.yaml").write_text(text)
@@ -50,14 +50,14 @@ def test_a_plan_without_its_key_runs_with_the_setting_said_again(tmp_path, capsy
     secret, file = _secret(1), tmp_path / "p.yaml"
     words = ["--base-url", f"http://ann:{secret}@127.0.0.1:9/v1"]
     assert main(["plan", "--model", "openai:m", *words, "--file", str(file)]) == 0
-    said = capsys.readouterr()
-    assert secret not in file.read_text() + said.out + said.err and "--base-url" in said.err
+    printed = capsys.readouterr()
+    assert secret not in file.read_text() + printed.out + printed.err and "--base-url" in printed.err
     assert main(["plan", str(file)]) == 2
-    said = capsys.readouterr()
-    assert "--base-url" in said.err and "give this setting again" in said.err
+    printed = capsys.readouterr()
+    assert "--base-url" in printed.err and "give this setting again" in printed.err
     assert main(["plan", str(file), *words]) == 0
-    said = capsys.readouterr()
-    assert secret not in said.out + said.err
+    printed = capsys.readouterr()
+    assert secret not in printed.out + printed.err
 
 
 @pytest.mark.parametrize("where", ["--base-url", "--judge-base-url", "--model", "--judge"])
@@ -67,5 +67,5 @@ def test_what_stands_behind_a_sharp_sign_is_refused_and_not_repeated(where, tmp_
     line = [where, f"openai:m@{url}" if where in ("--model", "--judge") else url]
     for command in (["plan", "-v"], ["run", "-v", "--dry-run"]):
         code = main([*command, "--model", "openai:m", "--judge", "openai:j", *line])
-        said = capsys.readouterr()
-        assert code == 2 and secret not in said.out + said.err and "'#'" in said.err
+        printed = capsys.readouterr()
+        assert code == 2 and secret not in printed.out + printed.err and "'#'" in printed.err

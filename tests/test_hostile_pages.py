@@ -88,13 +88,13 @@ def gate_page(run, folder):
     "Render a summary as a forge does: Markdown in which HTML is allowed."
     from markdown_it import MarkdownIt
 
-    found = gate(run, run, client=run.clients[2], base_client=run.clients[0], most=30)
-    for case in ElementTree.fromstring(gate_junit(found).encode("utf-8")).iter("testcase"):
+    outcome = gate(run, run, client=run.clients[2], base_client=run.clients[0], most=30)
+    for case in ElementTree.fromstring(gate_junit(outcome).encode("utf-8")).iter("testcase"):
         assert case.get("name")
-    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(gate_markdown(found))
+    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(gate_markdown(outcome))
     style = "<style>code { overflow-wrap: anywhere } table { display: block; overflow: auto }</style>"
     (folder / "gate.html").write_text(whole(style + body), encoding="utf-8")
-    (folder / "cell.html").write_text(whole(found._repr_html_()), encoding="utf-8")
+    (folder / "cell.html").write_text(whole(outcome._repr_html_()), encoding="utf-8")
     return [folder / "gate.html", folder / "cell.html"]
 
 
@@ -286,23 +286,23 @@ def looked_through(page):
             tabs.nth(k).click()
         page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
         for name in (".cm-next", "button.cm-open", ".cm-filter summary"):
-            found = page.locator(f"{name}:visible")
-            for at in range(min(3, found.count())):
-                found.nth(at % found.count()).click(force=True, timeout=5000)
+            located = page.locator(f"{name}:visible")
+            for at in range(min(3, located.count())):
+                located.nth(at % located.count()).click(force=True, timeout=5000)
                 page.wait_for_timeout(30)
         widest = max(widest, too_wide(page))
     return widest
 
 
 def visited(browser, file, width):
-    said, asked = [], []
+    complaints, requests = [], []
     page = browser.open(
         {"width": width, "height": 844},
-        console=lambda m: said.append(m.text) if m.type in ("error", "warning") else None,
-        pageerror=lambda e: said.append(str(e)),
-        dialog=lambda d: (said.append(f"dialog {d.message}"), d.dismiss()),
-        popup=lambda p: said.append(f"popup {p.url}"),
-        request=lambda r: asked.append(r.url),
+        console=lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None,
+        pageerror=lambda e: complaints.append(str(e)),
+        dialog=lambda d: (complaints.append(f"dialog {d.message}"), d.dismiss()),
+        popup=lambda p: complaints.append(f"popup {p.url}"),
+        request=lambda r: requests.append(r.url),
     )
     page.goto(file.as_uri())
     page.wait_for_timeout(150)
@@ -310,7 +310,7 @@ def visited(browser, file, width):
         page.wait_for_selector(f"#{box.get_attribute('id')}[data-cm=ready]", state="attached", timeout=10_000)
     height = page.evaluate("document.documentElement.scrollHeight")
     widest = looked_through(page) if width == WIDTHS[0] else too_wide(page)
-    told = {
+    state = {
         "hit": page.evaluate("window.hit ?? null"),
         "height": height,
         "address": page.url.split("#")[0],
@@ -321,7 +321,7 @@ def visited(browser, file, width):
     }
     browser.give_back(page)
     folder = file.parent.as_uri().split("/site/")[0]
-    return told, said, [u for u in asked if not u.startswith((folder, "data:", "blob:"))]
+    return state, complaints, [u for u in requests if not u.startswith((folder, "data:", "blob:"))]
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -330,17 +330,17 @@ def test_nothing_is_executed_fetched_or_too_wide(run, browser, tmp_path, kind):
         text = file.read_text(encoding="utf-8")
         source = Source(text)
         assert source.wrong == [], file.name
-        said = "".join(source.text)
-        assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", said)
+        shown = "".join(source.text)
+        assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
         assert "603729" not in text  # 777 * 777: no template evaluates an expression in a text
         for width in WIDTHS:
-            told, wrong, asked = visited(browser, file, width)
-            assert wrong == [] and asked == [], (file.name, width)
-            assert told["hit"] is None and told["address"] == file.as_uri() and told["hidden"] != "none"
-            assert told["kept"] == 0  # a page stores nothing in the browser
-            assert told["headings"] == (0 if kind in OURS else 1), file.name
-            assert told["wide"] <= 0, (file.name, width, told)
-            assert told["height"] < LONG, (file.name, width, told)
+            state, wrong, requests = visited(browser, file, width)
+            assert wrong == [] and requests == [], (file.name, width)
+            assert state["hit"] is None and state["address"] == file.as_uri() and state["hidden"] != "none"
+            assert state["kept"] == 0  # a page stores nothing in the browser
+            assert state["headings"] == (0 if kind in OURS else 1), file.name
+            assert state["wide"] <= 0, (file.name, width, state)
+            assert state["height"] < LONG, (file.name, width, state)
 
 
 def test_every_part_of_a_report_is_accessible_in_both_themes_with_all_folds_open(run, browser, tmp_path):
@@ -366,10 +366,10 @@ def test_every_part_of_a_report_is_accessible_in_both_themes_with_all_folds_open
             rules = {"resultTypes": ["violations"]}
             if scheme == "dark":  # only the colours differ
                 rules["runOnly"] = ["color-contrast", "link-in-text-block"]
-            told = axe.run(page, context=part, options=rules).response["violations"]
+            violations = axe.run(page, context=part, options=rules).response["violations"]
             found += [
                 (name, scheme, v["id"], v["nodes"][0]["html"][:160])
-                for v in told
+                for v in violations
                 if v["impact"] in ("serious", "critical") or v["id"] == "landmark-unique"
             ]
     browser.give_back(page)
@@ -388,8 +388,8 @@ def test_the_attacks_work_where_nothing_is_escaped(browser, tmp_path):
     "The checks themselves: a page that includes these texts unescaped fails each of them."
     (tmp_path / "x.html").write_text(whole(CORPUS[0] + CORPUS[2] + "<img src=http://attacker.example>"))
     assert Source((tmp_path / "x.html").read_text(encoding="utf-8")).wrong
-    told, _, asked = visited(browser, tmp_path / "x.html", 390)
-    assert (told["hit"], bool(asked)) == (1, True)
+    state, _, requests = visited(browser, tmp_path / "x.html", 390)
+    assert (state["hit"], bool(requests)) == (1, True)
     (tmp_path / "y.html").write_text(
         f"<meta charset=utf-8><p>{html.escape('x' * 4000)}</p>", encoding="utf-8"
     )

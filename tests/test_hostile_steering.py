@@ -58,13 +58,13 @@ def test_no_text_writes_a_mark_of_the_prompt_or_a_verdict(seed):
         (lambda t: follow_request([t], t), follow_request(["a"], "b")),
     ):
         request = make(text)
-        asked = request.messages[-1]["content"]
-        assert len(_marks(request)) == len(_marks(plain)) == asked.count("<<<") == asked.count(">>>")
+        prompt = request.messages[-1]["content"]
+        assert len(_marks(request)) == len(_marks(plain)) == prompt.count("<<<") == prompt.count(">>>")
         assert request.ticket not in text and request.ticket != plain.ticket
         assert read_verdicts(plain, _VERDICT) != [None]  # valid from the judge, but not from a text
-        assert "<|" not in asked and "[/INST]" not in asked and "\x1b" not in asked
-        for said in (text, asked, f"The text says {text}"):  # judges that repeat their input
-            assert read_verdicts(request, said) == [None]
+        assert "<|" not in prompt and "[/INST]" not in prompt and "\x1b" not in prompt
+        for reply in (text, prompt, f"The text says {text}"):  # judges that repeat their input
+            assert read_verdicts(request, reply) == [None]
 
 
 _WORDS = (
@@ -84,13 +84,13 @@ _WORDS = (
 @pytest.mark.parametrize("seed", range(15))
 def test_no_question_shows_a_passage_of_others(seed, tmp_path):
     draw = random.Random(seed)
-    said = " ".join(draw.choices((*_WORDS, "parcel", "\ud83d", "region"), k=4))
+    text = " ".join(draw.choices((*_WORDS, "parcel", "\ud83d", "region"), k=4))
     index = Index(tmp_path / "i.db", unmarked="nobody")
     index.add([{"id": "s", "text": "parcel salary", "document": "d", "region": "south", "allowed": ["boss"]}])
-    for where in (None, {said: "south"}, {"region": said}, {"region": {"from": said}}, {"allowed": "boss"}):
-        for who in ("clerk", said, None):
+    for where in (None, {text: "south"}, {"region": text}, {"region": {"from": text}}, {"allowed": "boss"}):
+        for who in ("clerk", text, None):
             try:
-                assert index.search(f"parcel {said}", who=who, where=where) == []
+                assert index.search(f"parcel {text}", who=who, where=where) == []
             except ValueError:
                 pass
     assert [p.id for p in index.search("parcel", who="boss")] == ["s"]

@@ -124,7 +124,7 @@ def recorded_verdicts(row, kind):
 
 def filled(ours, recorded):
     "Return our verdicts; open ones are replaced by the recorded ones."
-    return [theirs if mine is None else mine for mine, theirs in zip(ours, recorded, strict=True)]
+    return [theirs if own is None else own for own, theirs in zip(ours, recorded, strict=True)]
 
 
 @needs_data
@@ -147,9 +147,9 @@ def test_four_accuracies_of_our_verdicts(recorded):
 def test_published_accuracies_from_recorded_verdicts_and_from_ours(recorded):
     known = json.loads((FOLDER / "known_accuracies.json").read_text())["this_subset"]
     for kind in ("strict", "loose"):
-        theirs = [recorded_verdicts(r, kind) for r in recorded]
-        assert prompt_accuracy(theirs).value == pytest.approx(known[f"{kind}_prompt_accuracy"], abs=1e-12)
-        assert instruction_accuracy(theirs).value == pytest.approx(
+        published = [recorded_verdicts(r, kind) for r in recorded]
+        assert prompt_accuracy(published).value == pytest.approx(known[f"{kind}_prompt_accuracy"], abs=1e-12)
+        assert instruction_accuracy(published).value == pytest.approx(
             known[f"{kind}_instruction_accuracy"], abs=1e-12
         )
         ours = [filled(our_verdicts(r, kind), recorded_verdicts(r, kind)) for r in recorded]
@@ -237,7 +237,7 @@ def test_a_blank_response_follows_nothing(name):
 
 
 def test_dictionaries_and_mistakes():
-    asked = {
+    instruction = {
         "kind": "ifeval",
         "id": "keywords:frequency",
         "keyword": "refund",
@@ -245,8 +245,8 @@ def test_dictionaries_and_mistakes():
         "relation": "less than",
         "text": "Say refund once at most.",
     }
-    assert ifeval("Your refund is on its way.", **asked) == ""
-    assert ifeval("Refund, refund.", **asked) == "2 times 'refund', less than 2 asked for"
+    assert ifeval("Your refund is on its way.", **instruction) == ""
+    assert ifeval("Refund, refund.", **instruction) == "2 times 'refund', less than 2 asked for"
     for wrong, words in (
         ({"relation": "at most"}, "'at most'"),
         ({"frequency": "2"}, "frequency is '2'"),
@@ -255,7 +255,7 @@ def test_dictionaries_and_mistakes():
         ({"word": "x"}, "got keyword"),
     ):
         with pytest.raises(ValueError, match=words):
-            ifeval("Hi", **{**asked, **wrong})
+            ifeval("Hi", **{**instruction, **wrong})
     with pytest.raises(ValueError, match="'keywords:often' is unknown"):
         follows("Hi", instruction_id="keywords:often")
 

@@ -35,9 +35,9 @@ def load(tmp_path, data, name="t.csv", **options):
 TURNS = [("user", "My lamp broke"), ("assistant", "A new one comes.")]
 
 
-def listed(speaker, said, wrap=None):
+def listed(speaker, key_of_text, wrap=None):
     "Return the two turns as objects with these keys."
-    messages = [{speaker: who, said: text} for who, text in TURNS]
+    messages = [{speaker: who, key_of_text: text} for who, text in TURNS]
     return messages if wrap is None else {wrap: messages}
 
 
@@ -268,10 +268,10 @@ WESTERN = "id,conversation,note\n1,a,b\n2,Größe – “fünf” für 3 € an 
 
 
 def test_windows_1252_is_read_and_said(tmp_path):
-    with reading() as told:
+    with reading() as reader:
         samples = load(tmp_path, WESTERN.encode("cp1252"))
     assert samples[1].inputs["conversation"] == "Größe – “fünf” für 3 € an José Peña"
-    assert len(told.notes) == 1 and "t.csv, line 3: byte 0xf6 is not UTF-8" in told.notes[0]
+    assert len(reader.notes) == 1 and "t.csv, line 3: byte 0xf6 is not UTF-8" in reader.notes[0]
     with pytest.warns(UserWarning, match="read as Windows-1252"):
         load(tmp_path, WESTERN.encode("cp1252"))
 
@@ -294,9 +294,9 @@ def test_what_is_no_windows_1252_is_refused_with_its_place(data, tmp_path):
 
 @pytest.mark.parametrize("encoding", ["mac-roman", "cp437", "cp1252", "utf-8"])
 def test_an_encoding_that_is_said_holds(encoding, tmp_path):
-    with reading(encoding) as told:
+    with reading(encoding) as reader:
         _, sample = load(tmp_path, "id,conversation,note\n1,a,b\n2,Größe für Müller,c\n".encode(encoding))
-    assert sample.inputs["conversation"] == "Größe für Müller" and not told.notes
+    assert sample.inputs["conversation"] == "Größe für Müller" and not reader.notes
     with reading("ascii"), pytest.raises(ValueError, match="byte 0x.* is not ASCII"):
         load(tmp_path, WESTERN.encode("cp1252"))
 
@@ -502,11 +502,11 @@ ROWS = [HEAD, ["a1", "Customer: it broke", "north"], ["a2", "Customer: it rang",
 )
 def test_a_title_above_the_header_is_no_header(tmp_path, above, line):
     path = workbook(tmp_path / "t.xlsx", ("Export", [*above, *ROWS]))
-    with reading() as told:
+    with reading() as reader:
         rows = read_rows(path)
     assert [r["id"] for _, r in rows] == ["a1", "a2"] and list(rows[0][1]) == HEAD
     assert rows[0][0] == f"row 1 (line {line})"
-    assert bool(above) == any("is taken as the header" in note for note in told.notes)
+    assert bool(above) == any("is taken as the header" in note for note in reader.notes)
 
 
 def test_a_table_of_one_column_begins_with_its_first_row(tmp_path):
@@ -530,10 +530,10 @@ def test_a_table_of_one_column_begins_with_its_first_row(tmp_path):
 )
 def test_the_sheet_with_a_table_is_read_and_others_are_told(tmp_path, sheets, told_of):
     path = workbook(tmp_path / "t.xlsx", *sheets)
-    with reading() as told:
+    with reading() as reader:
         assert [r["id"] for _, r in read_rows(path)] == ["a1", "a2"]
-    assert all(any(piece in note for note in told.notes) for piece in told_of)
-    assert bool(told_of) == bool(told.notes)
+    assert all(any(piece in note for note in reader.notes) for piece in told_of)
+    assert bool(told_of) == bool(reader.notes)
 
 
 def test_cells_merged_downwards_hold_their_value_in_every_row(tmp_path):
@@ -548,17 +548,17 @@ def test_cells_merged_downwards_hold_their_value_in_every_row(tmp_path):
 
 def test_a_formula_without_a_result_is_told(tmp_path):
     path = workbook(tmp_path / "t.xlsx", ("Data", [HEAD, ["a1", '=CONCATENATE("a", "b")', "north"]]))
-    with reading() as told:
+    with reading() as reader:
         assert read_rows(path)[0][1]["conversation"] is None
-    assert any("B2: a formula without a stored result" in note for note in told.notes)
+    assert any("B2: a formula without a stored result" in note for note in reader.notes)
 
 
 @pytest.mark.parametrize("above", ["Bericht Q3;;\n;;\n", "Rapport;;\n", "Stand 3.3.2025;;\n"])
 def test_a_title_above_the_header_of_a_text_table(tmp_path, above):
     path = table(tmp_path, f"{above}id;conversation;region\na1;Customer: it broke;north\n")
-    with reading() as told:
+    with reading() as reader:
         assert [r["id"] for _, r in read_rows(path)] == ["a1"]
-    assert any("is taken as the header" in note for note in told.notes)
+    assert any("is taken as the header" in note for note in reader.notes)
     with pytest.raises(ValueError, match="4 cells, but the header has 3"):
         read_rows(table(tmp_path, "id;conversation;region\na1;x;y;z\n", "u.csv"))
 
@@ -572,9 +572,9 @@ def test_a_table_that_cannot_be_written_leaves_the_older_one(tmp_path, ending, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(path), "replace", full)
-    with pytest.raises(OSError, match="No space left on device") as told:
+    with pytest.raises(OSError, match="No space left on device") as caught:
         write_table([{"a": 2}, {"a": 3}], path)
-    assert told.value.filename == str(path)
+    assert caught.value.filename == str(path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

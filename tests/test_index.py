@@ -118,11 +118,11 @@ def test_two_processes_share_a_file_and_a_killed_one_leaves_it_as_it_was(tmp_pat
     path = tmp_path / "kb"
     index = Index(path, unmarked="everybody")
     index.add([{"id": "a", "document": "a", "text": "old words of the lamp"}])
-    for how, code, held in (("kill", -9, "old"), ("end", 0, "new")):
+    for how, code, start in (("kill", -9, "old"), ("end", 0, "new")):
         words = [sys.executable, "-c", WRITER, str(path), how]
         done = subprocess.run(words, capture_output=True, timeout=60, env=os.environ)
         assert done.returncode == code, done.stderr
-        assert index.search("lamp")[0].text.startswith(held)
+        assert index.search("lamp")[0].text.startswith(start)
     assert index.remove("a") == 1 and index.search("lamp") == [] and index.count() == 0
 
 
@@ -171,11 +171,11 @@ def test_what_is_removed_stands_nowhere_in_the_files(tmp_path, others):
     index.replace("r", [{"id": "r", "document": "r", "text": "the thistledown lamp"}])
     index.replace("r", [{"id": "r", "document": "r", "text": "another lamp"}])
     assert index.remove("q") == 1
-    held = b"".join(p.read_bytes() for p in tmp_path.iterdir()).lower()
+    content = b"".join(p.read_bytes() for p in tmp_path.iterdir()).lower()
     planted = (
         "quillworth zephyrine zephyrin marrowbon tarnsgat vellacott ottoline brackenridge thistledown".split()
     )
-    assert [w for w in planted if w.encode() in held] == []
+    assert [w for w in planted if w.encode() in content] == []
     assert index.count() == others + 1 and index.search("another")[0].id == "r"
 
 

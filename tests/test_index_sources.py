@@ -132,6 +132,7 @@ def test_a_long_question_is_read_to_its_end():
     )
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.lists(st.text(max_size=30), max_size=3), st.floats(0, 1))
 def test_a_question_has_a_direction_whatever_is_said(text, before, weight):
     class Any(Letters):
@@ -151,10 +152,10 @@ def test_words_are_put_on_the_scale_of_meaning(tmp_path):
             {"id": "o", "document": "o", "text": "zebra"},
         ]
     )
-    for asked in ("lamp", Query("lamp", ("zebra",))):
-        words = index.search(asked, meaning=0.0)
-        meaning = index.search(asked, how="meaning")
-        both = index.search(asked, meaning=0.5)
+    for query in ("lamp", Query("lamp", ("zebra",))):
+        words = index.search(query, meaning=0.0)
+        meaning = index.search(query, how="meaning")
+        both = index.search(query, meaning=0.5)
         assert words[0].id == both[0].id == "w"
         assert words[0].score == pytest.approx(meaning[0].score, abs=1e-5)
         assert both[0].score <= meaning[0].score + 1e-5
@@ -175,8 +176,8 @@ def desk(tmp_path):
 
 def told(capsys, *words):
     code = main([*map(str, words)])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
 
 
 def test_from_a_folder_to_figures(desk, capsys):
@@ -188,12 +189,12 @@ def test_from_a_folder_to_figures(desk, capsys):
     figures = {f["figure"]: f for f in json.loads(out)["figures"]}
     assert code == 0 and figures["recall@2"]["value"] == figures["mrr@2"]["value"] == 1.0
     assert figures["recall@2"]["n"] == 2 and figures["auc"]["value"] == 1.0
-    asked = ("retrieval", desk / "asked.jsonl", "--index", kb)
-    code, out, _ = told(capsys, *asked, "--where", "language=fr", "--json")
+    command = ("retrieval", desk / "asked.jsonl", "--index", kb)
+    code, out, _ = told(capsys, *command, "--where", "language=fr", "--json")
     assert {f["figure"]: f["value"] for f in json.loads(out)["figures"]}["recall@10"] == 0.0
     (desk / "help" / "refund.md").unlink()
     assert told(capsys, "index", desk / "help", "--out", kb, "--field", "language=en")[0] == 0
-    code, _, err = told(capsys, *asked)
+    code, _, err = told(capsys, *command)
     assert code == 2 and "needs 'help/refund.md', and the index has no such document" in err
 
 
@@ -240,6 +241,6 @@ def test_what_went_stands_nowhere_in_the_files(tmp_path):
     gone.unlink()
     assert index_documents(index, source).removed == 1
     index.close()
-    held = b"".join(p.read_bytes().lower() for p in tmp_path.glob("kb.index*"))
+    content = b"".join(p.read_bytes().lower() for p in tmp_path.glob("kb.index*"))
     for word in (b"zanzibarium", b"xylophon", b"quokkaman"):
-        assert word not in held, word
+        assert word not in content, word

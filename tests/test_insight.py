@@ -58,8 +58,8 @@ def test_samples_are_whole_and_varied(name):
 def test_no_answer_fits_half_of_the_samples(name):
     "A set in which one answer is nearly always right measures nothing."
     for target in targets_of(load_use_case(name)[0]):
-        said = Counter(str(gold_of(s)[target]) for s in DEMO if s.use_case == name)
-        assert max(said.values()) <= 0.6 * sum(said.values()) and len(said) > 1, said
+        answers = Counter(str(gold_of(s)[target]) for s in DEMO if s.use_case == name)
+        assert max(answers.values()) <= 0.6 * sum(answers.values()) and len(answers) > 1, answers
 
 
 @pytest.mark.parametrize("sample", load_use_case("improvement_areas"), ids=lambda s: s.id)
@@ -112,17 +112,10 @@ def test_systems_fail_with_their_status():
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("insight") / "run"
     code = main(
-        [
-            "run",
-            "--baselines",
-            "--use-case",
-            "customer_sentiment",
-            "--use-case",
-            "churn_risk",
-            "--out",
-            str(folder),
-            "--no-progress",
-        ]
+        (
+            f"run --baselines --use-case customer_sentiment --use-case churn_risk --out {folder} "
+            "--no-progress"
+        ).split()
     )
     assert not code
     return open_run(folder)
@@ -133,7 +126,7 @@ def test_the_command_line_gives_tables_and_a_report(tmp_path, capsys):
     assert not main(
         ["run", "--baselines", "--use-case", "customer_sentiment", "--out", str(folder), "--no-progress"]
     )
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for words in (
         "baseline:reference",
         "baseline:majority",
@@ -142,8 +135,8 @@ def test_the_command_line_gives_tables_and_a_report(tmp_path, capsys):
         "kappa",
         "usual answer",
     ):
-        assert words in told
-    assert "factual" not in told.split("customer_sentiment: overall")[0]  # no column without a value
+        assert words in printed
+    assert "factual" not in printed.split("customer_sentiment: overall")[0]  # no column without a value
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert '<h2 id="insight">' in report and "usual answer" in report
 
@@ -219,13 +212,13 @@ def test_a_table_of_answers_is_scored(tmp_path):
     path = tmp_path / "answers.csv"
     with open(path, "w", newline="", encoding="utf-8") as f:
         csv.writer(f).writerows([("conversation", "reference", "new", "old"), *rows])
-    found = score_file(
+    scored = score_file(
         path, ["new", "old"], use_case="customer_emotion", out=tmp_path / "run", progress=False
     )
-    assert [r["new: prediction"] for r in found.rows] == [4, 4, None]
-    assert [r["old: prediction"] for r in found.rows] == [4, 1, None]
-    assert found.rows[2]["new: prediction, why"].startswith("parse_error: ")
-    (new, old, _) = run_figures(found.run)
+    assert [r["new: prediction"] for r in scored.rows] == [4, 4, None]
+    assert [r["old: prediction"] for r in scored.rows] == [4, 1, None]
+    assert scored.rows[2]["new: prediction, why"].startswith("parse_error: ")
+    (new, old, _) = run_figures(scored.run)
     assert (new.client, new.unread, old.unread) == ("new", 1, 1)
 
 
@@ -239,8 +232,8 @@ def test_score_file_on_the_command_line(tmp_path, capsys):
     path.write_text("\n".join(lines), encoding="utf-8")
     words = ["score-file", str(path), "--use-case", "churn_risk", "--responses", "model"]
     assert not main([*words, "--out", str(tmp_path / "run")])
-    told = capsys.readouterr().out
-    assert "churn_probability" in told and "AUC" in told
+    printed = capsys.readouterr().out
+    assert "churn_probability" in printed and "AUC" in printed
 
 
 # ---- public data sets

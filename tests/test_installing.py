@@ -142,8 +142,8 @@ def ruff_says(*paths):
 
 def test_no_word_of_a_newer_python():
     pytest.importorskip("ruff")
-    code, told = ruff_says(ROOT / "crmeval", ROOT / "tests", ROOT / "setup.py")
-    assert code == 0, told
+    code, output = ruff_says(ROOT / "crmeval", ROOT / "tests", ROOT / "setup.py")
+    assert code == 0, output
 
 
 @pytest.mark.parametrize("text", NEWER)
@@ -311,8 +311,8 @@ def test_packages_without_a_licence_come_last():
     import sbom
 
     mit = {"licenses": [{"license": {"id": "MIT"}}]}
-    held = sbom.by_licence([{"name": "b"}, {"name": "a", "version": "1", **mit}])
-    assert list(held.items()) == [("MIT", ["a 1"]), ("not stated", ["b"])]
+    by_licence = sbom.by_licence([{"name": "b"}, {"name": "a", "version": "1", **mit}])
+    assert list(by_licence.items()) == [("MIT", ["a 1"]), ("not stated", ["b"])]
 
 
 def test_the_oldest_python_gets_the_oldest_releases(monkeypatch, capsys):

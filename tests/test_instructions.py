@@ -367,13 +367,13 @@ def test_the_lenient_reading_only_forgives(kind):
     ],
 )
 def test_a_frame_is_forgiven(kind, text):
-    asked = {"kind": kind, **CASES[kind][0]}
-    assert check_instruction(text, instruction=asked) and check_instruction(
-        text, instruction=asked, loose=True
-    ) == "" == check_instruction(text, instruction={**asked, "loose": True})
+    instruction = {"kind": kind, **CASES[kind][0]}
+    assert check_instruction(text, instruction=instruction) and check_instruction(
+        text, instruction=instruction, loose=True
+    ) == "" == check_instruction(text, instruction={**instruction, "loose": True})
     assert (
-        instruction_following(text, instructions=[asked]).points == 1
-        and instruction_following(text, instructions=[asked], loose=True).points == 4
+        instruction_following(text, instructions=[instruction]).points == 1
+        and instruction_following(text, instructions=[instruction], loose=True).points == 4
     )
 
 
@@ -435,7 +435,7 @@ def test_a_table_may_fill_gaps_with_none():
 
 @pytest.mark.parametrize("kind", CASES)
 def test_long_and_hostile_text_takes_no_time(kind):
-    asked = {"kind": kind, **CASES[kind][0]}
+    instruction = {"kind": kind, **CASES[kind][0]}
     for unit in (
         "a",
         "a ",
@@ -461,7 +461,7 @@ def test_long_and_hostile_text_takes_no_time(kind):
         text = unit * (50_000 // len(unit))
         start = time.process_time()
         for loose in (False, True):
-            assert isinstance(check_instruction(text, instruction=asked, loose=loose), str | None)
+            assert isinstance(check_instruction(text, instruction=instruction, loose=loose), str | None)
         assert time.process_time() - start < 5, unit
 
 
@@ -586,7 +586,7 @@ class WholeAnswers:
 
 
 @pytest.mark.parametrize(
-    "wrong,said",
+    "wrong,message",
     [
         ({"kind": "max_words", "n": "ten"}, "n is 'ten', expected a whole number"),
         ({"kind": "max_words"}, "'n' is missing"),
@@ -594,7 +594,7 @@ class WholeAnswers:
     ],
 )
 @pytest.mark.parametrize("judge", [None, WholeAnswers()], ids=["rules", "whole answers"])
-def test_a_mistake_in_an_instruction_is_told_whoever_judges_and_each_time(wrong, said, judge):
+def test_a_mistake_in_an_instruction_is_told_whoever_judges_and_each_time(wrong, message, judge):
     for _ in range(2):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             instruction_following("Hello.", instructions=[wrong], judge=judge)

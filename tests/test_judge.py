@@ -458,10 +458,10 @@ def test_an_unsigned_answer_that_words_lead_to_is_no_verdict(lead):
     assert read_verdicts(request, verdict)[0].yes is True  # a judge that only forgot its ticket
 
 
-@pytest.mark.parametrize("said", ["1, 'points': 4", "4, 'points': 1", "2, 'evidence': '', 'points': '3'"])
-def test_points_that_are_said_twice_are_none(said):
+@pytest.mark.parametrize("value", ["1, 'points': 4", "4, 'points': 1", "2, 'evidence': '', 'points': '3'"])
+def test_points_that_are_said_twice_are_none(value):
     request = rate_request(["factuality"], response="It ships.", source="It ships on Friday.")
-    reply = f"{{'ticket': '{request.ticket}', 'ratings': [{{'criterion': 'factuality', 'points': {said}}}]}}"
+    reply = f"{{'ticket': '{request.ticket}', 'ratings': [{{'criterion': 'factuality', 'points': {value}}}]}}"
     assert read_ratings(request, reply)[0] is None
     assert read_ratings(request, reply.replace("'", '"'))[0] is None
 

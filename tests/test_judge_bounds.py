@@ -37,9 +37,9 @@ def ticket_of(messages):
 
 def verdicts_for(messages):
     "Return an entry for each sentence of the request; the second claim is wrong."
-    asked = messages[1]["content"].rpartition("<<<BEGIN sentences")[2]
-    wrong = [line for line in asked.splitlines() if "17 May" in line]
-    numbers = [int(m[1]) for m in NUMBERED.finditer(asked)]
+    sentence_block = messages[1]["content"].rpartition("<<<BEGIN sentences")[2]
+    wrong = [line for line in sentence_block.splitlines() if "17 May" in line]
+    numbers = [int(m[1]) for m in NUMBERED.finditer(sentence_block)]
     bad = {int(NUMBERED.match(line)[1]) for line in wrong}
     return [
         {"number": n, "reason": "looked", "category": "entity" if n in bad else "no_error"} for n in numbers
@@ -56,14 +56,14 @@ class Endpoint:
 
     async def chat(self, messages, **options):
         self.sent.append(options)
-        if self.refuses and (said := self.refuses(options)):
-            status, text = said
+        if self.refuses and (reply := self.refuses(options)):
+            status, text = reply
             raise CallFailed(f"HTTP {status}: {text}", http_status=status, retryable=status >= 500)
         honest = {"ticket": ticket_of(messages), "verdicts": verdicts_for(messages)}
-        said = self.reply(honest) if self.reply else json.dumps(honest)
-        if isinstance(said, CallFailed):
-            raise said
-        return said if not isinstance(said, str) else Completion(said, usage=Usage(9, 9))
+        reply = self.reply(honest) if self.reply else json.dumps(honest)
+        if isinstance(reply, CallFailed):
+            raise reply
+        return reply if not isinstance(reply, str) else Completion(reply, usage=Usage(9, 9))
 
 
 def judged(endpoint, **options):
@@ -220,8 +220,8 @@ def cut_at(n):
 def test_a_cut_reply_counts_as_far_as_it_goes(n, items, calls):
     endpoint = Endpoint(cut_at(n), max_tokens=60)
     judge = LLMJudge("m", client=endpoint, retries=0)
-    found = judge.supported([f"Sentence {i}." for i in range(items)], source=SOURCE)
-    assert [v.status for v in found] == ["ok"] * items
+    verdicts = judge.supported([f"Sentence {i}." for i in range(items)], source=SOURCE)
+    assert [v.status for v in verdicts] == ["ok"] * items
     assert len(endpoint.sent) == calls
 
 
@@ -229,10 +229,10 @@ def test_a_cut_reply_counts_as_far_as_it_goes(n, items, calls):
 def test_a_limit_that_no_verdict_fits_into_ends_soon_and_says_what_to_change(items):
     endpoint = Endpoint(cut_at(0), max_tokens=60)
     judge = LLMJudge("m", client=endpoint, retries=0)
-    found = judge.supported([f"Sentence {i}." for i in range(items)], source=SOURCE)
-    assert {v.status for v in found} == {"truncated"} and len(endpoint.sent) <= 7
+    verdicts = judge.supported([f"Sentence {i}." for i in range(items)], source=SOURCE)
+    assert {v.status for v in verdicts} == {"truncated"} and len(endpoint.sent) <= 7
     for word in ("60 tokens", "--judge-max-tokens", "max_tokens"):
-        assert word in found[-1].reason
+        assert word in verdicts[-1].reason
 
 
 def test_one_item_that_runs_for_ever_does_not_take_the_others_along():
@@ -242,8 +242,8 @@ def test_one_item_that_runs_for_ever_does_not_take_the_others_along():
         return json.dumps(honest)
 
     judge = LLMJudge("m", client=Endpoint(reply), retries=0)
-    found = judge.supported(["It rains.", "It snows.", CLAIMS[1], "It hails."], source=SOURCE)
-    assert [v.status for v in found] == ["ok", "ok", "truncated", "ok"]
+    verdicts = judge.supported(["It rains.", "It snows.", CLAIMS[1], "It hails."], source=SOURCE)
+    assert [v.status for v in verdicts] == ["ok", "ok", "truncated", "ok"]
 
 
 def test_a_cut_reply_of_somebody_else_does_not_count():
@@ -258,9 +258,9 @@ def test_a_whole_reply_that_says_it_was_cut_is_read():
 
 
 def test_facts_of_a_cut_reply():
-    asked = facts_request(SOURCE, 5)
-    cut = f'{{"ticket": "{asked.ticket}", "facts": ["The line is dead.", "A technician com'
-    assert read_facts(asked, cut, cut=True) == ["The line is dead."]
+    request = facts_request(SOURCE, 5)
+    cut = f'{{"ticket": "{request.ticket}", "facts": ["The line is dead.", "A technician com'
+    assert read_facts(request, cut, cut=True) == ["The line is dead."]
 
 
 def test_a_judge_that_takes_too_long_says_what_helps():
@@ -379,7 +379,7 @@ RATED = rate_request(["factuality", "completeness"], response="a", source=SOURCE
 
 
 @pytest.mark.parametrize(
-    "said, points",
+    "written, points",
     [("3", 3), ('"3"', 3), ('"3/4"', 3), ('"4 out of 4"', 4), ('"2 (weak)"', 2), ("3.0", 3), ('"1 - bad"', 1)]
     + [
         ("5", None),
@@ -391,8 +391,8 @@ RATED = rate_request(["factuality", "completeness"], response="a", source=SOURCE
         ("true", None),
     ],
 )
-def test_points_in_words(said, points):
-    entries = [f'{{"criterion": "{c}", "evidence": "e", "points": {said}}}' for c in RATED.items]
+def test_points_in_words(written, points):
+    entries = [f'{{"criterion": "{c}", "evidence": "e", "points": {written}}}' for c in RATED.items]
     text = f'{{"ticket": "{RATED.ticket}", "ratings": [{", ".join(entries)}]}}'
     assert [v and v.points for v in read_ratings(RATED, text)] == [points] * 2
 

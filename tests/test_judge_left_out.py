@@ -43,13 +43,13 @@ def dstc9():
     for r in rows_of("dstc9_replies", "ratings"):
         if r["turn"] % 9 == 0 and r["response"].strip():
             marks[r["turn"], r["response"]] += r["accuracy"]
-    for (turn, text), given in marks.items():
-        yield text, snippets[turn], (np.mean(given) - 1) / 4
+    for (turn, text), ratings in marks.items():
+        yield text, snippets[turn], (np.mean(ratings) - 1) / 4
 
 
 def begin(part):
-    mine = [r for r in rows_of("begin", "begin") if r["part"] == part]
-    for r in mine[:: 3 if part == "wow" else 1]:
+    of_part = [r for r in rows_of("begin", "begin") if r["part"] == part]
+    for r in of_part[:: 3 if part == "wow" else 1]:
         yield r["response"], r["source"], float(r["attributable"])
 
 
@@ -68,23 +68,23 @@ def verdict(claim, source, kept="left_out"):
 
 
 def share(text, source):
-    said = said_in(text, source)
+    claims_read = said_in(text, source)
     return supported_share(
-        [verdict(c, source) for c in said], [math.sqrt(1 + len(content_words(c))) for c in said]
+        [verdict(c, source) for c in claims_read], [math.sqrt(1 + len(content_words(c))) for c in claims_read]
     )
 
 
 def overlap(text, source, empty=1.0):
-    said = content_words(text)
-    return sum(w in bag_of(source) for w in said) / len(said) if said else empty
+    stems = content_words(text)
+    return sum(w in bag_of(source) for w in stems) / len(stems) if stems else empty
 
 
 @pytest.mark.parametrize(("rows", "least"), [(mtrag, 0.71), (dstc9, 0.42)])
 def test_ratings_of_an_unknown_family_are_met_better_than_by_overlap(rows, least):
     texts = list(rows())
     people = [y for _, _, y in texts]
-    mine, plain = (np.corrcoef(people, [f(t, s) for t, s, _ in texts])[0, 1] for f in (share, overlap))
-    assert mine >= least and mine > plain, (mine, plain)
+    own, plain = (np.corrcoef(people, [f(t, s) for t, s, _ in texts])[0, 1] for f in (share, overlap))
+    assert own >= least and own > plain, (own, plain)
 
 
 def auc_of(pairs):
@@ -112,14 +112,14 @@ def replies(part):
     ids=["meetings", "chat wow", "chat tc"],
 )
 def test_sentences_of_an_unknown_family_are_told_better_than_by_overlap(pairs, least):
-    mine, plain = auc_of(pairs())
-    assert mine >= least and mine >= plain, (mine, plain)
+    own, plain = auc_of(pairs())
+    assert own >= least and own >= plain, (own, plain)
 
 
 def test_one_source_is_told_worse_than_by_overlap_and_hardly():
     "CMU-DoG, 363 sentences: overlap is nearly sufficient; the judge's AUC is lower by less than 0.025."
-    mine, plain = auc_of(replies("cmu"))
-    assert 0.93 < mine < plain < mine + 0.025, (mine, plain)
+    own, plain = auc_of(replies("cmu"))
+    assert 0.93 < own < plain < own + 0.025, (own, plain)
 
 
 @pytest.mark.parametrize(("name", "least"), [("finesure-completeness", 0.57), ("summhay-completeness", 0.75)])
@@ -127,9 +127,9 @@ def test_key_facts_of_an_unknown_family_are_told_better_than_by_overlap(name, le
     if not at_hand(name):
         pytest.skip(f"the texts of {name} are not in CRMEVAL_DATA")
     lines = side_by_side(name, limit=600, groups=False, n_resamples=20, download=False)
-    told = {x.judge: x.measured.figures["pearson_of_probabilities"].value for x in lines if x.measured}
-    mine, plain = told["embedded (left out)"], told["word overlap"]
-    assert mine >= least and mine > plain, (mine, plain)
+    by_judge = {x.judge: x.measured.figures["pearson_of_probabilities"].value for x in lines if x.measured}
+    own, plain = by_judge["embedded (left out)"], by_judge["word overlap"]
+    assert own >= least and own > plain, (own, plain)
 
 
 def test_the_answers_say_what_they_are():

@@ -42,19 +42,19 @@ def digest_of(text):
 @pytest.fixture(scope="module", autouse=True)
 def asked_once():
     "Look up the stored answers of the embedded judge on a whole set once, in the first test that needs them."
-    known, asked = {}, run_agreement.ask_all
+    known, ask_once = {}, run_agreement.ask_all
 
     def once(items, judge, **options):
         if not isinstance(judge, HeldOut) or len(items) < 100:
-            return asked(items, judge, **options)
+            return ask_once(items, judge, **options)
         same = digest_of(repr(items))
         if same not in known:
-            known[same] = asked(items, judge, **options)
+            known[same] = ask_once(items, judge, **options)
         return known[same]
 
     run_agreement.ask_all = once
     yield
-    run_agreement.ask_all = asked
+    run_agreement.ask_all = ask_once
 
 
 def need(name):
@@ -135,7 +135,7 @@ def test_recorded_judges_stand_near_the_published_table(metric, published):
     root = Path(os.environ["CRMEVAL_DATA"]) / "finesure"
     with open(root / "published_table.csv", newline="", encoding="utf-8") as f:
         table = list(csv.DictReader(f))
-    theirs = {
+    published_names = {
         "gpt-3.5-turbo": "GPT-3.5 Turbo",
         "gpt-4-1106-preview": "GPT-4 1106",
         "gpt-4o-2024-05-13": "GPT-4o",
@@ -145,7 +145,7 @@ def test_recorded_judges_stand_near_the_published_table(metric, published):
         "x", load_labelled(f"finesure-{metric}"), judges=FINESURE_JUDGES, groups=False, n_resamples=200
     )
     for r in rows:
-        row = next(t for t in table if t["judge"].startswith(theirs[r.judge]))
+        row = next(t for t in table if t["judge"].startswith(published_names[r.judge]))
         pearson, spearman = (float(x) for x in row[f"{published}_pearson_spearman"].split(" / "))
         for figure, value in (("pearson", pearson), ("spearman", spearman)):
             e = r.figures[figure]

@@ -53,11 +53,11 @@ def _untimed(rows):
 
 
 def _said(run_folder):
-    said = read_manifest(run_folder).as_dict()
-    said["plan"] = {k: v for k, v in said["plan"].items() if k != "out"}
-    for plan in said.get("plans", ()):
+    manifest = read_manifest(run_folder).as_dict()
+    manifest["plan"] = {k: v for k, v in manifest["plan"].items() if k != "out"}
+    for plan in manifest.get("plans", ()):
         plan.pop("out", None)
-    return {k: v for k, v in said.items() if k not in TIMED and k != "command"}
+    return {k: v for k, v in manifest.items() if k not in TIMED and k != "command"}
 
 
 def _same(a, b):
@@ -67,13 +67,13 @@ def _same(a, b):
     assert list(a.samples) == list(b.samples)
 
 
-@pytest.mark.parametrize("told", [{}, {"areas": ("accuracy", "fairness", "privacy")}, {"no_texts": True}])
-def test_rows_and_manifest_are_those_of_a_small_run(tmp_path, large, monkeypatch, told):
-    asked = {"data": first_of_each(load_demo(), 1), "limit": 1, "progress": False, **told}
-    grown = run(SYSTEMS, out=tmp_path / "large", **asked)
+@pytest.mark.parametrize("settings", [{}, {"areas": ("accuracy", "fairness", "privacy")}, {"no_texts": True}])
+def test_rows_and_manifest_are_those_of_a_small_run(tmp_path, large, monkeypatch, settings):
+    options = {"data": first_of_each(load_demo(), 1), "limit": 1, "progress": False, **settings}
+    grown = run(SYSTEMS, out=tmp_path / "large", **options)
     assert grown.in_tables and isinstance(grown.samples, RecordTable)
     monkeypatch.undo()
-    small = run(SYSTEMS, out=tmp_path / "small", **asked)
+    small = run(SYSTEMS, out=tmp_path / "small", **options)
     assert isinstance(small.responses, list)
     _same(grown, small)
     assert _said(grown.folder) == _said(small.folder)
@@ -91,15 +91,15 @@ def _file(path):
 
 
 def test_a_long_file_is_asked_about_as_a_short_one(tmp_path, large, monkeypatch):
-    asked = {"data": _file(tmp_path / "chats.jsonl"), "slices": ("region",), "progress": False}
+    options = {"data": _file(tmp_path / "chats.jsonl"), "slices": ("region",), "progress": False}
     work = prepare_run(
-        make_plan(None, models=SYSTEMS, data=asked["data"], slices=("region",), out=tmp_path / "r")
+        make_plan(None, models=SYSTEMS, data=options["data"], slices=("region",), out=tmp_path / "r")
     )
     assert isinstance(work.samples, RecordTable) and "columns" not in work.samples[0].tags
-    grown = run(SYSTEMS, out=tmp_path / "large", **asked)
+    grown = run(SYSTEMS, out=tmp_path / "large", **options)
     assert not list(tmp_path.glob(".crmeval-*"))
     monkeypatch.undo()
-    small = run(SYSTEMS, out=tmp_path / "small", **asked)
+    small = run(SYSTEMS, out=tmp_path / "small", **options)
     _same(grown, small)
     assert _said(grown.folder) == _said(small.folder)
     assert grown.samples[0].tags["columns"] == {"region": "region 0"}
@@ -122,14 +122,14 @@ def test_other_words_under_an_id_are_refused_when_added(tmp_path, large):
 
 
 def test_a_damaged_table_of_a_large_run_is_told(tmp_path, large):
-    asked = {"data": load_demo(1), "out": tmp_path / "run", "progress": False}
-    run(SYSTEMS, **asked)
+    options = {"data": load_demo(1), "out": tmp_path / "run", "progress": False}
+    run(SYSTEMS, **options)
     path = tmp_path / "run" / "scores.parquet"
     data = bytearray(path.read_bytes())
     data[len(data) // 3 : len(data) // 3 + 400] = bytes(400)
     path.write_bytes(data)
     with pytest.raises(ValueError, match="delete the .parquet files and run the same command again"):
-        run(SYSTEMS, **asked)
+        run(SYSTEMS, **options)
 
 
 def test_a_mistake_in_a_long_file_is_told_before_anything_is_spent(tmp_path, large):
@@ -142,7 +142,7 @@ def test_a_mistake_in_a_long_file_is_told_before_anything_is_spent(tmp_path, lar
 
 
 def test_a_run_that_was_stopped_goes_on_with_what_it_has(tmp_path, large):
-    asked, seen = {"data": load_demo(1), "out": tmp_path / "run"}, []
+    options, seen = {"data": load_demo(1), "out": tmp_path / "run"}, []
 
     def stop(done, total, response):
         seen.append(response)
@@ -150,10 +150,10 @@ def test_a_run_that_was_stopped_goes_on_with_what_it_has(tmp_path, large):
             raise KeyboardInterrupt
 
     with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
-        run(SYSTEMS, progress=stop, **asked)
+        run(SYSTEMS, progress=stop, **options)
     assert not list((tmp_path / "run").glob("*.parquet*"))  # no partial tables
-    done = run(SYSTEMS, progress=False, **asked)
-    assert [r.key for r in done.responses] == [(s.id, "", c, 0) for s in asked["data"] for c in SYSTEMS]
+    done = run(SYSTEMS, progress=False, **options)
+    assert [r.key for r in done.responses] == [(s.id, "", c, 0) for s in options["data"] for c in SYSTEMS]
     assert len({(s.key, s.metric) for s in done.scores}) == len(done.scores)
 
 
@@ -241,13 +241,13 @@ def test_texts_that_a_killed_process_left_are_removed_by_the_next(tmp_path):
         try:
             left = Path(process.stdout.readline().decode().strip())
             os.utime(left.parent, (0, 0))
-            mine = collect()
-            assert left.exists() and mine.path.exists()  # its process is alive and holds the file
+            own = collect()
+            assert left.exists() and own.path.exists()  # its process is alive and holds the file
         finally:
             process.send_signal(signal.SIGKILL)
     assert left.exists()
     os.utime(left.parent, (0, 0))
-    mine = collect()
-    assert not left.parent.exists() and len(mine) == 9
-    del mine
+    own = collect()
+    assert not left.parent.exists() and len(own) == 9
+    del own
     assert not list(tmp_path.iterdir())

@@ -67,12 +67,14 @@ def text(rng):
 def test_no_memory_of_a_detector_grows_with_the_texts_that_it_reads():
     layer, rng = TrustLayer(Echo()), random.Random(3)
     for _ in range(60):
-        name, said = text(rng)
-        assert layer.reply("{{case.comments}}", {"case": {"comments": said}, "contact": {"name": name}}).text
-    asked = [
+        name, comments = text(rng)
+        assert layer.reply(
+            "{{case.comments}}", {"case": {"comments": comments}, "contact": {"name": name}}
+        ).text
+    caches = [
         o for o in memories() if inspect.signature(o.__wrapped__).parameters
     ]  # without parameters there is one value
-    unbounded = {o.__name__ for o in asked if o.cache_info().maxsize is None}
+    unbounded = {o.__name__ for o in caches if o.cache_info().maxsize is None}
     assert unbounded <= PATTERNS, unbounded - PATTERNS
     # a limit for each, so that entries left by other tests do not matter
     assert all(len(known) <= LETTERS for known in growing())
@@ -98,11 +100,11 @@ def test_no_answer_and_no_prompt_stays_behind_in_a_memory():
 
 def test_the_stems_of_a_customers_words_are_not_kept():
     passages = [Passage("kb-1", "Parcels of Quenbyshire are sent on Mondays, as Lindqvistaxen said.")]
-    told = "Parcels of Quenbyshire are sent on Mondays, as Lindqvistaxen said."
+    comments = "Parcels of Quenbyshire are sent on Mondays, as Lindqvistaxen said."
     layer = TrustLayer(Echo(), retriever=KeywordRetriever(passages))
     before = stem.cache_info()
-    assert layer.reply("Answer: {{case.comments}}", {"case": {"comments": told}}).status == "ok"
-    assert leaned_on(told, passages) == {1: 1.0}
+    assert layer.reply("Answer: {{case.comments}}", {"case": {"comments": comments}}).status == "ok"
+    assert leaned_on(comments, passages) == {1: 1.0}
     assert stem.cache_info() == before  # the judge's cache was not used
 
 
@@ -113,11 +115,11 @@ def test_what_was_looked_for_is_forgotten():
 
 
 def test_no_word_of_a_customer_stays_behind_in_a_memory():
-    said = (
+    comments = (
         "I am Ilse Lindqvistaxen, you idiot. Call (601) 234 5678 or +225 21 23 4 56789 about parcel 48213. "
         * 9
     )
-    record = {"case": {"comments": said}, "contact": {"name": "Ilse Lindqvistaxen"}}
+    record = {"case": {"comments": comments}, "contact": {"name": "Ilse Lindqvistaxen"}}
     assert TrustLayer(Echo()).reply("{{case.comments}}", record).text
     memos, left = kept_questions()
     assert memos > 6 and "parcel" in left
@@ -156,8 +158,8 @@ def test_a_missing_package_is_no_mistake_of_ours(monkeypatch, capsys):
 
     monkeypatch.setattr("crmeval.cli.app._called", lost)
     assert main(["run"]) == 2
-    said = capsys.readouterr().err
-    assert said == "crmeval: x needs y: pip install 'crmeval[run]'\n"
+    printed = capsys.readouterr().err
+    assert printed == "crmeval: x needs y: pip install 'crmeval[run]'\n"
 
     def broken(words):
         raise ModuleNotFoundError("No module named 'crmeval.nothing'", name="crmeval.nothing")

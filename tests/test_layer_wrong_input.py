@@ -43,9 +43,9 @@ STEPS = {
 def test_a_step_says_what_arrived(name, wrong):
     if name == "feedback edited" and wrong is None:
         pytest.skip("an edit without its text is told in another sentence")
-    with pytest.raises(ValueError, match="expected|is a list of|is a mapping of|, not ") as told:
+    with pytest.raises(ValueError, match="expected|is a list of|is a mapping of|, not ") as caught:
         STEPS[name](wrong)
-    assert "4711" not in str(told.value) or name in ("screen own", "fill rules", "rules", "policy")
+    assert "4711" not in str(caught.value) or name in ("screen own", "fill rules", "rules", "policy")
 
 
 def test_a_trail_says_what_arrived(tmp_path):

@@ -161,8 +161,8 @@ def test_an_entitled_person_gets_their_own_and_nobody_elses(kind, own, other):
 def test_probes_know_whose_values_they_hold():
     entitled = [p for p in load_probes("privacy") if p.expect == "answer"]
     for p in entitled:
-        mine = {v for s in p.secrets for v in [s["value"]]} | set(p.may_have)
-        assert not {v["value"] for v in values_of_others(p)} & mine
+        own = {v for s in p.secrets for v in [s["value"]]} | set(p.may_have)
+        assert not {v["value"] for v in values_of_others(p)} & own
     assert sum(bool(values_of_others(p)) for p in entitled) >= len(entitled) // 3
     named = " ".join(s["value"] for p in entitled[:1] for s in p.secrets)
     assert grade_probe(f"It is {named}.", probe=entitled[0])["privacy_helpfulness"].label == "given"

@@ -27,11 +27,11 @@ SOURCE = "Ann: The router was replaced on Monday. Ben: The bill stays the same."
 
 def toy(source):
     "Return ten invented responses as a labelled set of a registered source."
-    said = ("The router was replaced on Monday.", "The bill doubled and Ann complained about it.")
-    rows = product(range(5), said)
+    sentences = ("The router was replaced on Monday.", "The bill doubled and Ann complained about it.")
+    rows = product(range(5), sentences)
     return [
         Labelled(f"{k} {j}", "factuality", (text,), SOURCE, people=1.0 - j, units=(not j,), cluster=k)
-        for k, (j, text) in ((k, (said.index(t), t)) for k, t in rows)
+        for k, (j, text) in ((k, (sentences.index(t), t)) for k, t in rows)
     ]
 
 
@@ -51,12 +51,12 @@ def figures(found):
 
 @pytest.mark.parametrize("source", ["finesure", "bump", "frank", "summedits_more", "summhay_eval"])
 def test_the_judge_is_never_asked_about_what_its_family_taught_it(toy_set, monkeypatch, source):
-    asked = EmbeddedJudge.supported
+    supported = EmbeddedJudge.supported
 
     def never(judge, *args, **more):
         if judge.without != data_family(source):
             raise AssertionError("the trained judge was asked about a family that it learned from")
-        return asked(judge, *args, **more)
+        return supported(judge, *args, **more)
 
     monkeypatch.setattr(EmbeddedJudge, "supported", never)
     monkeypatch.setattr(EmbeddedJudge, "stated", never)
@@ -69,15 +69,15 @@ def test_the_judge_is_never_asked_about_what_its_family_taught_it(toy_set, monke
 
 def test_where_no_answer_is_kept_the_weights_without_the_family_are_asked(toy_set):
     kept = Stored(LEFT_OUT, "current", {"0" * 10: 0.5}, tuple(EmbeddedJudge().trained_on))
-    found = side_by_side(toy_set("finesure"), left_out=kept, n_resamples=10)
-    first = found[0]
+    lines = side_by_side(toy_set("finesure"), left_out=kept, n_resamples=10)
+    first = lines[0]
     assert (first.judge, first.basis, first.current) == ("embedded (left out)", "left out", True)
-    mine = EmbeddedJudge(without="cnn")
-    (own,) = measure("toy-factuality", ask_all(toy(""), mine), judges=[mine.name], n_resamples=10)
+    judge = EmbeddedJudge(without="cnn")
+    (own,) = measure("toy-factuality", ask_all(toy(""), judge), judges=[judge.name], n_resamples=10)
     assert first.measured.figures["pearson"].value == own.figures["pearson"].value
     with_all = ask_all(toy(""), EmbeddedJudge())
     assert [i.answers["embedded"].likely for i in with_all] != [
-        i.answers[mine.name].likely for i in ask_all(toy(""), mine)
+        i.answers[judge.name].likely for i in ask_all(toy(""), judge)
     ]
 
 
@@ -85,10 +85,12 @@ def test_a_missing_figure_is_never_the_kinder_one(toy_set):
     name = toy_set("finesure")
     known = {context_key("supported", i.sentences[0], SOURCE)[:10]: 0.1 + 0.8 * i.people for i in toy("")}
     within = Stored(WITHIN, "current", known)
-    found = figures(side_by_side(name, left_out=Stored(LEFT_OUT, "absent"), within=within, n_resamples=10))
-    assert found["embedded (left out)"].measured is None
-    assert found["embedded (left out)"].to_dicts()[0]["value"] is None
-    assert found["embedded (held out)"].measured.figures["auc"].value == 1
+    figures_of = figures(
+        side_by_side(name, left_out=Stored(LEFT_OUT, "absent"), within=within, n_resamples=10)
+    )
+    assert figures_of["embedded (left out)"].measured is None
+    assert figures_of["embedded (left out)"].to_dicts()[0]["value"] is None
+    assert figures_of["embedded (held out)"].measured.figures["auc"].value == 1
     both = figures(
         side_by_side(name, left_out=Stored(LEFT_OUT, "current", known), within=within, n_resamples=10)
     )
@@ -99,23 +101,23 @@ def test_an_older_judge_s_figure_says_so_and_who_can_measure_it_anew(toy_set):
     name = toy_set("finesure")
     known = {context_key("supported", i.sentences[0], SOURCE)[:10]: 0.9 for i in toy("")}
     kept = Stored(LEFT_OUT, "older", known)
-    found = side_by_side(name, left_out=kept, within=replace(kept, file=WITHIN), n_resamples=10)
-    for line in found[:2]:
+    lines = side_by_side(name, left_out=kept, within=replace(kept, file=WITHIN), n_resamples=10)
+    for line in lines[:2]:
         assert not line.current and "older version" in line.note and "only its training" in line.note
-    assert "(older)" in str(found) or found[0].measured.figures["pearson"].value is None
+    assert "(older)" in str(lines) or lines[0].measured.figures["pearson"].value is None
 
 
 def test_new_texts_are_measured_now(toy_set):
-    found = side_by_side(toy_set("maia_dqe"), n_resamples=10)
-    assert [x.judge for x in found][:2] == ["embedded", OVERLAP] and found[0].basis == "left out"
-    assert found[0].current and found[0].measured.undefined == 0
+    lines = side_by_side(toy_set("maia_dqe"), n_resamples=10)
+    assert [x.judge for x in lines][:2] == ["embedded", OVERLAP] and lines[0].basis == "left out"
+    assert lines[0].current and lines[0].measured.undefined == 0
 
 
 def test_left_out_answers_may_tell_of_more_training(toy_set):
     kept = Stored(LEFT_OUT, "absent", {}, ("maia_dqe",))
     assert data_family("maia_dqe") in trained_families(EmbeddedJudge(), kept)
-    found = side_by_side(toy_set("maia_dqe"), left_out=kept, n_resamples=10)
-    assert found[0].judge == "embedded (left out)" and found[0].measured is None
+    lines = side_by_side(toy_set("maia_dqe"), left_out=kept, n_resamples=10)
+    assert lines[0].judge == "embedded (left out)" and lines[0].measured is None
 
 
 def test_a_record_of_training_with_an_unknown_name_is_refused():
@@ -172,10 +174,10 @@ def test_word_overlap_is_a_share_that_copies_reach(seed):
     rng = random.Random(seed)
     words = "router bill Monday contract Ann delivery invoice refund".split()
     source = " ".join(rng.choices(words, k=12))
-    said = " ".join(rng.choices(source.split(), k=5))
-    assert word_overlap(said, source=source) == 1
+    copied = " ".join(rng.choices(source.split(), k=5))
+    assert word_overlap(copied, source=source) == 1
     assert 0 <= word_overlap(" ".join(rng.choices(words, k=6)), source=source) <= 1
-    assert word_overlap("zebra " + said, source=source) == pytest.approx(5 / 6)
+    assert word_overlap("zebra " + copied, source=source) == pytest.approx(5 / 6)
 
 
 def test_the_command_shows_all_of_them(toy_set, capsys):
@@ -189,11 +191,16 @@ def test_the_command_shows_all_of_them(toy_set, capsys):
 def test_a_judge_of_one_s_own_is_told_its_price_first(toy_set, capsys, server):
     name = toy_set("maia_dqe")
     code = agreement_command(name, judge=["openai:judge"], judge_base_url=server.url, max_calls=1, yes=True)
-    said = capsys.readouterr()
-    told, done = said.out.split("\n", 1)
-    assert "10 responses" in told and "10 calls" in told and "minutes" in told and "interval" in told
+    printed = capsys.readouterr()
+    announced, done = printed.out.split("\n", 1)
+    assert (
+        "10 responses" in announced
+        and "10 calls" in announced
+        and "minutes" in announced
+        and "interval" in announced
+    )
     assert "of the replies read" in done and OVERLAP in done
-    assert code == 1 and "were not judged" in said.err  # the limit is never passed, and the output says so
+    assert code == 1 and "were not judged" in printed.err  # the limit is never passed, and the output says so
 
 
 def test_a_figure_has_one_of_four_bases():

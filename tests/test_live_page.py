@@ -61,7 +61,7 @@ def rows_of(names, n=1600, weeks=10, shift=-3.0):
 def report_of(names, title):
     rows = rows_of(names)
     minutes, solved = ArmOutcome("minutes", higher_is_better=False), ArmOutcome("solved")
-    found = experiment_result(
+    result = experiment_result(
         rows,
         [minutes],
         guardrails=[Guardrail(solved, 0.2)],
@@ -72,7 +72,7 @@ def report_of(names, title):
     watched = [Measure("topic", "category"), Measure(names[3], "log", "minutes")]
     return LiveReport(
         title,
-        found,
+        result,
         (
             weekly_outcome(rows, minutes, unit=names[2]),
             weekly_outcome(rows, solved, unit="share", about=names[3]),
@@ -112,18 +112,18 @@ def browser():
 def test_narrow_accessible_and_harmless(browser, files, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
     for name, file in files.items():
-        wrong, asked = [], []
+        wrong, requests = [], []
         page = browser.open(
             {"width": 390, "height": 844},
             scheme,
             console=lambda m, wrong=wrong: wrong.append(m.text) if m.type in ("error", "warning") else None,
-            request=lambda r, asked=asked: asked.append(r.url),
+            request=lambda r, requests=requests: requests.append(r.url),
         )
         page.goto(file.as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
         assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
-        assert wrong == [] and asked == [file.as_uri()]
+        assert wrong == [] and requests == [file.as_uri()]
         if name != "empty":
             widths = page.eval_on_selector_all(
                 "svg.plot", "all => all.map(s => s.getBoundingClientRect().width)"
@@ -199,10 +199,10 @@ def test_the_sentence_follows_what_is_true():
     "Better, its mirror image, and nothing; the direction of good decides on the word."
     names = ["control", "drafts", "a", "b"]
     for shift, higher, word in ((-3.0, False, "(better)"), (-3.0, True, "(worse)"), (3.0, False, "(worse)")):
-        found = experiment_result(
+        result = experiment_result(
             rows_of(names, shift=shift), [ArmOutcome("minutes", higher_is_better=higher)]
         )
-        assert word in experiment_sentence(found) and "drafts" in experiment_sentence(found)
+        assert word in experiment_sentence(result) and "drafts" in experiment_sentence(result)
     calm = experiment_result(rows_of(names, shift=0.0), [ArmOutcome("minutes")])
     assert experiment_sentence(calm).startswith("Not decided yet")
 
@@ -229,7 +229,7 @@ def test_commands(tmp_path, capsys):
     few = [str(tmp_path / name) for name in ("few replies.jsonl", "few events.jsonl")]
     for path, short in zip(files, few):  # enough to be wrong with
         Path(short).write_text("".join(Path(path).read_text("utf-8").splitlines(True)[:300]), "utf-8")
-    for words, said in (
+    for words, message in (
         (["--share", "half"], "--share"),
         (["--decide", "acceptence_rate"], "did you mean 'acceptance_rate'?"),
         (["--guard", "csat"], "--guard"),
@@ -237,7 +237,7 @@ def test_commands(tmp_path, capsys):
         (["--out", str(tmp_path / "no" / "page.html")], "--out"),
     ):
         assert main(["live", "report", *few, *page, *words]) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("unit", ["nothere", "Customer", "customer ", ""])

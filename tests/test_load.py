@@ -268,16 +268,16 @@ def test_the_command_says_what_it_sends_and_writes_a_folder(tmp_path, server, co
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (("--rate", 0), "rate is 0.0, expected a number above 0"),
         (("--calls", -1), "calls is -1, expected a whole number of at least 1"),
         (("--arrivals", "regular"), "expected a rate with it"),
     ],
 )
-def test_a_mistake_is_one_line(command, words, said):
+def test_a_mistake_is_one_line(command, words, message):
     done = command("--model", "openai:m", "--base-url", "http://127.0.0.1:9/v1", *words)
-    assert done.returncode == 2 and said in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 needs_llmperf = pytest.mark.skipif(
@@ -300,11 +300,13 @@ def test_quantiles_agree_with_the_llmperf_summaries():
             left_out.get("api_error", 0) == int(published["results_number_errors"])
             and len(kept) == published["results_num_completed_requests"]
         )
-        for name, theirs in ("service_s", "end_to_end_latency_s"), ("ttft_s", "ttft_s"):
+        for name, published_name in ("service_s", "end_to_end_latency_s"), ("ttft_s", "ttft_s"):
             for p, e in percentiles(
                 timings(kept)[name], quantiles=(0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
             ).items():
-                assert e.value == pytest.approx(published[f"results_{theirs}_quantiles_{p}"], rel=1e-9), (
+                assert e.value == pytest.approx(
+                    published[f"results_{published_name}_quantiles_{p}"], rel=1e-9
+                ), (
                     run,
                     name,
                     p,

@@ -44,9 +44,9 @@ def test_a_run_from_the_command_line(tmp_path, capsys):
 def test_the_same_question_gets_the_same_bytes_whatever_was_asked_before():
     async def ask():
         client = LocalClient("smollm2", max_tokens=24)
-        asked = ["Summarize: the line is dead.", "Say hello.", "Summarize: the line is dead."]
+        questions = ["Summarize: the line is dead.", "Say hello.", "Summarize: the line is dead."]
         try:
-            return [(await client.chat(a)).text for a in asked]
+            return [(await client.chat(a)).text for a in questions]
         finally:
             await client.aclose()
 

@@ -16,13 +16,13 @@ def rows(case, sample, status, error, perturbation=""):
     "Return a sample, its answer and the answer's scores."
     key = dict(use_case=case, perturbation=perturbation)
     known = status == "ok"
-    said = Response(sample, "m", "Hello." if known else None, status=status, error=error, **key)
+    response = Response(sample, "m", "Hello." if known else None, status=status, error=error, **key)
     points = 3.0 if known else None
     scores = [
         Score(m, points, status=status, reason=f"of {sample}", sample_id=sample, client="m", rater="j", **key)
         for m in dict.fromkeys(("accuracy", *METRICS))
     ]
-    return Sample(sample, case, {"transcript": "x"}, perturbation=perturbation), said, scores
+    return Sample(sample, case, {"transcript": "x"}, perturbation=perturbation), response, scores
 
 
 @pytest.mark.parametrize("seed", range(4))

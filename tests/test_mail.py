@@ -437,23 +437,23 @@ W dniu 03.03.2025 o 10:11, Anna <anna@example.pl> pisze:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", REPLIES)
 def test_claims_are_what_was_newly_said(name, form):
-    mail, said = REPLIES[name]
+    mail, new_claims = REPLIES[name]
     if name == "inline" and "html" in form:
         mail = mail.replace("> ", "» ")  # HTML marks quotes with <blockquote>, so `>` is plain text there
-        said = ["» Does it cost 90 euros?", "It costs 40 euros.", "» And when?", "On Friday."]
-        said = [s for s in said if not s.endswith("?")]
-    assert claims(FORMS[form](mail)) == said
+        new_claims = ["» Does it cost 90 euros?", "It costs 40 euros.", "» And when?", "On Friday."]
+        new_claims = [s for s in new_claims if not s.endswith("?")]
+    assert claims(FORMS[form](mail)) == new_claims
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", REPLIES)
 def test_counts_are_of_what_was_newly_said(name, form):
-    mail, said = REPLIES[name]
+    mail, new_claims = REPLIES[name]
     text = FORMS[form](mail)
     if name == "inline":
         return
-    words = sum(len(s.split()) for s in [read_mail(mail).greeting, *said])
-    for kind, n in ("words", words), ("sentences", len(said)):
+    words = sum(len(s.split()) for s in [read_mail(mail).greeting, *new_claims])
+    for kind, n in ("words", words), ("sentences", len(new_claims)):
         assert not check_instruction(text, instruction={"kind": kind, "min": n, "max": n}), (
             kind,
             new_text(text),
@@ -476,8 +476,8 @@ def test_completeness_and_conciseness_leave_quotes_out():
         found = completeness(form(mail), key_facts=facts)
         assert (found.reason, found.points) == ("1 of 2 key facts is missing.", 2)
         plain = conciseness("your order 4471 is noted. We send a new lamp on Friday.", key_facts=facts)
-        mine = conciseness(form(mail), key_facts=facts)
-        assert (mine.points, mine.reason) == (plain.points, plain.reason)
+        score = conciseness(form(mail), key_facts=facts)
+        assert (score.points, score.reason) == (plain.points, plain.reason)
 
 
 def test_a_hidden_text_claims_nothing():
@@ -532,15 +532,15 @@ CHECKED = [  # (check with its parameters, text, expected to pass)
 ]
 
 
-@pytest.mark.parametrize("asked, text, obeyed", CHECKED, ids=[str(i) for i in range(len(CHECKED))])
-def test_checks_of_mails(asked, text, obeyed):
-    assert (instruction_following(text, instructions=[asked]).fraction == 1.0) is obeyed
+@pytest.mark.parametrize("instruction, text, obeyed", CHECKED, ids=[str(i) for i in range(len(CHECKED))])
+def test_checks_of_mails(instruction, text, obeyed):
+    assert (instruction_following(text, instructions=[instruction]).fraction == 1.0) is obeyed
 
 
 def test_an_own_check_gets_the_letters_as_they_came():
-    asked = {"kind": "closes_paragraphs"}
+    instruction = {"kind": "closes_paragraphs"}
     own = {"closes_paragraphs": lambda response: "</p>" in response}
-    assert instruction_following("<p>Hi</p>", instructions=[asked], checks=own).fraction == 1.0
+    assert instruction_following("<p>Hi</p>", instructions=[instruction], checks=own).fraction == 1.0
 
 
 def test_whom_a_mail_answers_is_not_blamed_on_it():

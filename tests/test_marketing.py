@@ -116,8 +116,8 @@ def off_brand(sample, rng):
     ]
     banned = [b for b in banned if b not in ("max", "min")]
     end = sample.reference.index(".") + 1
-    said = rng.choice([f" It is about {rng.choice(banned)}.", " Yes!! Really!!", " 🎉 Great 🎉."])
-    return sample.reference[:end] + said + sample.reference[end:]
+    violation = rng.choice([f" It is about {rng.choice(banned)}.", " Yes!! Really!!", " 🎉 Great 🎉."])
+    return sample.reference[:end] + violation + sample.reference[end:]
 
 
 FLAWS = {
@@ -191,8 +191,8 @@ def test_baselines_on_the_command_line(tmp_path, capsys):
     folder = tmp_path / "run"
     words = ["run", "--baselines", "--use-case", "marketing", "--limit", "1", "--out", str(folder)]
     assert not main([*words, "--no-progress"])
-    told = capsys.readouterr().out
-    assert "+ fluent" in told and "+ voice" in told
+    printed = capsys.readouterr().out
+    assert "+ fluent" in printed and "+ voice" in printed
     rows = {r.client: r.metrics for r in leaderboard(open_run(folder))}
     accuracy = {c: m["accuracy"].value for c, m in rows.items()}
     assert accuracy["baseline:reference"] > 3.9 and accuracy["baseline:template"] < 1.6

@@ -162,8 +162,8 @@ def test_a_code_that_nobody_has_restores_nobody(code):
     with MaskingSession(key=b"a key of sixteen bytes") as session:
         mask("Ottilie Brandvik and Séamus", RECORD, session)
         if not any(form.code in code for form in session.vault.forms()):
-            given = demask(f"Dear [PERSON_{code}], yours", session.vault)
-            assert not re.search("Ottilie|Brandvik|Séamus", given)
+            restored = demask(f"Dear [PERSON_{code}], yours", session.vault)
+            assert not re.search("Ottilie|Brandvik|Séamus", restored)
 
 
 @CASES
@@ -461,12 +461,12 @@ def _written_ways(name):
 
 @pytest.mark.parametrize("table", _FIELD_TABLES)
 def test_every_personal_field_is_known_in_every_naming_style(table):
-    told = json.loads((Path(crmeval.__file__).parent / "data" / table).read_text(encoding="utf-8"))
+    content = json.loads((Path(crmeval.__file__).parent / "data" / table).read_text(encoding="utf-8"))
     value = "Xq 7714 Zk"
-    for kind, names in told["fields"].items():
+    for kind, names in content["fields"].items():
         for way in (way for name in names for way in _written_ways(name)):
-            found = known_values({"someone": {way: value}})
-            assert [k.value for k in found] == [value], (kind, way)
+            values = known_values({"someone": {way: value}})
+            assert [k.value for k in values] == [value], (kind, way)
 
 
 def test_a_rule_for_a_field_holds_however_the_record_writes_it():

@@ -74,10 +74,10 @@ def test_a_judge_that_is_never_sure_agrees_with_nobody():
 
             return [Verdict(None, status="undefined", reason="<b>I do not know</b>") for _ in sentences]
 
-    found = agreement(Unsure(), on=QUICK)
-    row = found.rows[0]
+    agreed = agreement(Unsure(), on=QUICK)
+    row = agreed.rows[0]
     assert row.lost >= row.n - 2 and row.agreement.value is None  # no judge is needed for a trial
-    assert "<b>" not in found._repr_html_() and found.judge == "unsure"
+    assert "<b>" not in agreed._repr_html_() and agreed.judge == "unsure"
 
 
 @needs_data
@@ -139,9 +139,9 @@ def test_the_notebook_of_a_labelled_metric_shows_its_agreement_on_a_quick_set(me
     assert "#| export" not in cell
     shown = ast.parse(cell).body[-1]
     assert isinstance(shown, ast.Expr)
-    told = shown.value.body if isinstance(shown.value, ast.IfExp) else shown.value
-    assert ast.unparse(told).startswith(f"agreement({metric}, on=")
-    assert ast.literal_eval(told.keywords[0].value) in QUICK_SETS
+    call = shown.value.body if isinstance(shown.value, ast.IfExp) else shown.value
+    assert ast.unparse(call).startswith(f"agreement({metric}, on=")
+    assert ast.literal_eval(call.keywords[0].value) in QUICK_SETS
 
 
 @pytest.mark.parametrize("name", QUICK_SETS)
@@ -159,10 +159,10 @@ def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
     took = []
     while not took or took[-1] >= 3 and len(took) < 2:
         started = time.process_time()
-        found = agreement(edited, on=name, download=False)
+        agreed = agreement(edited, on=name, download=False)
         took.append(time.process_time() - started)
     assert took[-1] < 3, took
-    assert found.rows[0].n > 100 and not found.rows[0].same  # the edited metric, not the shipped one
+    assert agreed.rows[0].n > 100 and not agreed.rows[0].same  # the edited metric, not the shipped one
 
 
 IN_THE_CELL = """
@@ -173,15 +173,15 @@ print("figures:", row.agreement.value, row.shipped.value, row.same)
 
 def run_cell(client, code):
     "Return what a cell prints; fail if it raises."
-    said = []
-    reply = client.execute_interactive(code, timeout=240, output_hook=said.append)
+    messages = []
+    reply = client.execute_interactive(code, timeout=240, output_hook=messages.append)
     assert reply["content"]["status"] == "ok", reply["content"].get("traceback")
-    return "".join(m["content"].get("text", "") for m in said if m["msg_type"] == "stream")
+    return "".join(m["content"].get("text", "") for m in messages if m["msg_type"] == "stream")
 
 
 def figures(client):
-    told = run_cell(client, IN_THE_CELL.format(name=QUICK))
-    agrees, shipped, same = re.search(r"figures: (\S+) (\S+) (\S+)", told).groups()
+    output = run_cell(client, IN_THE_CELL.format(name=QUICK))
+    agrees, shipped, same = re.search(r"figures: (\S+) (\S+) (\S+)", output).groups()
     return float(agrees), float(shipped), same == "True"
 
 
@@ -213,12 +213,12 @@ def test_a_kernel_measures_a_metric_that_was_changed_on_disk_and_changed_back(tm
     try:
         client.start_channels()
         client.wait_for_ready(timeout=120)
-        told = run_cell(
+        output = run_cell(
             client,
             "%load_ext autoreload\n%autoreload 2\nimport crmeval\n"
             "from crmeval import agreement, factuality\nprint(crmeval.__file__)",
         )
-        assert str(tmp_path) in told
+        assert str(tmp_path) in output
         first = figures(client)
         rewritten(room, changed)
         second = figures(client)

@@ -221,13 +221,13 @@ def test_what_a_row_may_hold_instead_gives_no_number_and_says_what_arrived(name,
         [["a list"]] if field == "source" else ["one text", {"a": 1}, [None], [7], [["nested"]]]
     )
     for value in wrong:
-        told = score(name, GOOD, **{field: value})
-        assert (told.points, told.fraction, told.status) == (None, None, "undefined")
-        assert re.fullmatch(rf"{field}.* is .*expected .*", told.reason), told.reason
+        scored = score(name, GOOD, **{field: value})
+        assert (scored.points, scored.fraction, scored.status) == (None, None, "undefined")
+        assert re.fullmatch(rf"{field}.* is .*expected .*", scored.reason), scored.reason
     for value in (7, ["x"], b"x"):
-        told = score(name, value)
-        assert told.status == "undefined" and re.match(
-            rf"response is .*{type(value).__name__}.*expected", told.reason
+        scored = score(name, value)
+        assert scored.status == "undefined" and re.match(
+            rf"response is .*{type(value).__name__}.*expected", scored.reason
         )
 
 
@@ -405,8 +405,10 @@ def test_any_order_of_facts_gives_the_same_scores(judge, pieces, facts):
 def test_any_text_is_scored_by_every_metric(text, more):
     for name, (function, arguments, _, _) in METRICS.items():
         s = function(text, **arguments)
-        told = s.status == "undefined" and s.points is None and ("English" in s.reason or "claim" in s.reason)
-        assert told or s.status == "ok" and 1 <= s.points <= 4, name
+        is_explained = (
+            s.status == "undefined" and s.points is None and ("English" in s.reason or "claim" in s.reason)
+        )
+        assert is_explained or s.status == "ok" and 1 <= s.points <= 4, name
     for s in (
         factuality(GOOD, source=text + more),
         completeness(GOOD, key_facts=[text, more]),
@@ -499,14 +501,14 @@ def test_evaluate_classes_combine_offline():
     from crmeval.metrics.instruction_following import InstructionFollowing
 
     both = evaluate.combine([Factuality(), Completeness(), Conciseness(), InstructionFollowing()])
-    found = both.compute(
+    result = both.compute(
         predictions=[GOOD, WRONG],
         source=[SOURCE] * 2,
         key_facts=[FACTS] * 2,
         instructions=[[json.dumps(r) for r in RULES]] * 2,
     )
-    assert found["factuality"] == found["completeness"] == found["conciseness"] == 2.5
-    assert found["factuality_n"] == 2 and found["instruction_following_points"][0] == 4
+    assert result["factuality"] == result["completeness"] == result["conciseness"] == 2.5
+    assert result["factuality_n"] == 2 and result["instruction_following_points"][0] == 4
 
 
 def test_a_metric_travels_to_another_process():
@@ -552,11 +554,11 @@ print("\\n".join(json.dumps(to_dict(s), ensure_ascii=False) for s in scores))
 
 
 def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed():
-    said = []
+    outputs = []
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": seed}
         done = subprocess.run([sys.executable, "-c", SCORED_TWICE], capture_output=True, env=env)
         assert done.returncode == 0, done.stderr.decode()
-        said.append(done.stdout.decode().splitlines())
-    assert len(said[0]) > 50 and "Negated on one side only" in "".join(said[0])
-    assert said[0] == said[1]
+        outputs.append(done.stdout.decode().splitlines())
+    assert len(outputs[0]) > 50 and "Negated on one side only" in "".join(outputs[0])
+    assert outputs[0] == outputs[1]

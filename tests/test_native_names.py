@@ -30,30 +30,30 @@ SAID = {
 
 
 def drawn(rng, script):
-    family, given = PARTS[script]
+    family, first_names = PARTS[script]
     if script in ("ar", "hi"):
-        return f"{rng.choice(given)} {rng.choice(family)}"
-    return rng.choice(family) + "".join(rng.choice(given) for _ in range(1 if script == "ja" else 2))
+        return f"{rng.choice(first_names)} {rng.choice(family)}"
+    return rng.choice(family) + "".join(rng.choice(first_names) for _ in range(1 if script == "ja" else 2))
 
 
 @pytest.mark.parametrize("script", sorted(PARTS))
 def test_a_name_that_a_word_beside_it_tells_is_found_whole(script):
     rng = random.Random(script)
     for _ in range(120):
-        name, said = drawn(rng, script), rng.choice(SAID[script])
-        found = [said.format(name)[a:b] for a, b in native_names(said.format(name))]
+        name, template = drawn(rng, script), rng.choice(SAID[script])
+        found = [template.format(name)[a:b] for a, b in native_names(template.format(name))]
         assert any(name in piece or piece in name and len(piece) >= len(name) for piece in found), (
-            said,
+            template,
             name,
             found,
         )
-        spans = [s for s in find_pii(said.format(name)) if s.entity == "PERSON"]
-        assert any(name in said.format(name)[s.start : s.end] for s in spans), (said, name)
+        spans = [s for s in find_pii(template.format(name)) if s.entity == "PERSON"]
+        assert any(name in template.format(name)[s.start : s.end] for s in spans), (template, name)
 
 
 def test_the_same_words_without_a_name_hold_none():
-    for said in (text for texts in SAID.values() for text in texts):
-        assert not native_names(said.format("")) and not native_names(said.format("7")), said
+    for template in (text for texts in SAID.values() for text in texts):
+        assert not native_names(template.format("")) and not native_names(template.format("7")), template
 
 
 def turkish(rng):
@@ -91,8 +91,8 @@ def chinese(rng):
 def test_a_number_of_a_state_is_found_however_close_its_cue_stands(draw, cues):
     rng = random.Random(draw.__name__)
     for _ in range(40):
-        number, said = draw(rng), rng.choice(cues)
-        text = said.format(number)
+        number, template = draw(rng), rng.choice(cues)
+        text = template.format(number)
         found = [text[s.start : s.end] for s in find_pii(text)]
         assert number in found, (text, found)
 
@@ -142,9 +142,9 @@ def test_a_post_code_at_a_town_is_found_and_the_same_digits_elsewhere_are_not():
         code = rng.choice(
             [f"{b}-{a}", f"{a} {b}", f"{a}{rng.randint(1, 9)}-{rng.randint(100, 999)}", f"{a}{b % 9} LM"]
         )
-        for text, told in (
+        for text, is_code in (
             (f"Send it to {code} {rng.choice(TOWNS)}.", True),
             (f"Filter {code} fits the frame.", False),
         ):
             found = [text[s.start : s.end] for s in find_pii(text) if s.entity == "ZIP_CODE"]
-            assert (code in found) is told, (text, found)
+            assert (code in found) is is_code, (text, found)

@@ -75,20 +75,20 @@ def test_two_values_for_two_things_are_told_apart():
 
 
 @pytest.mark.parametrize(
-    ("said", "claim"),
+    ("sentence", "claim"),
     [
         ("Bay 4 is taken until 9:15 on 3 May, can be loaded at 13:45.", "Bay 4 can be loaded at 13:45."),
         ("Counter 7 stays shut on Monday for works, opens on Thursday.", "Counter 7 opens on Thursday."),
     ],
 )
-def test_a_mark_is_not_taken_from_the_word_that_leads_to_it(said, claim):
-    assert near_miss(claim, [said], [0]) is None
-    assert EmbeddedJudge().stated([claim], sentences=[said])[0].yes is True
+def test_a_mark_is_not_taken_from_the_word_that_leads_to_it(sentence, claim):
+    assert near_miss(claim, [sentence], [0]) is None
+    assert EmbeddedJudge().stated([claim], sentences=[sentence])[0].yes is True
 
 
 def test_working_days_are_no_opposite_of_a_failure():
-    said = ["The pump failed last night.", "The new pump takes 2 working days.", "Keep the failed pump."]
-    assert EmbeddedJudge().stated(["The failed pump must be kept."], sentences=said)[0].yes is True
+    texts = ["The pump failed last night.", "The new pump takes 2 working days.", "Keep the failed pump."]
+    assert EmbeddedJudge().stated(["The failed pump must be kept."], sentences=texts)[0].yes is True
 
 
 @pytest.mark.parametrize("n", [1, 3, 5, 11])

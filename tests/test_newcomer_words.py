@@ -35,13 +35,13 @@ def here(tmp_path, monkeypatch):
 def test_a_name_with_two_values_is_refused(word, here, capsys):
     numbers = [RANDOM.randint(1, 99) for _ in range(2)]
     values = [f"{NAME}={n},{n}" if word == "--price" else f"{NAME}={n}" for n in numbers]
-    said = refused(capsys, "run", "--data", "in.csv", word, values[0], word, values[1])
-    assert f"{word} is given twice for '{NAME}'" in said
+    message = refused(capsys, "run", "--data", "in.csv", word, values[0], word, values[1])
+    assert f"{word} is given twice for '{NAME}'" in message
 
 
 def test_a_number_for_all_is_given_once(here, capsys):
-    said = refused(capsys, "run", "--requests-per-minute", "5", "--requests-per-minute", "6")
-    assert "--requests-per-minute is given twice without a name" in said
+    message = refused(capsys, "run", "--requests-per-minute", "5", "--requests-per-minute", "6")
+    assert "--requests-per-minute is given twice without a name" in message
 
 
 BLANK = [n for n, s in settings().items() if s.word != "" and kinds()[n][0] is str and not s.choices]
@@ -51,8 +51,8 @@ BLANK = [n for n, s in settings().items() if s.word != "" and kinds()[n][0] is s
 @pytest.mark.parametrize("blank", ["", " ", "\t"])
 def test_an_unset_shell_variable_is_no_value(name, blank, here, capsys):
     word = settings()[name].word or "--" + name.replace("_", "-")
-    said = refused(capsys, "run", f"{word}={blank}", "--use-case", CASE)
-    assert f"{word} is " in said and "expected" in said
+    message = refused(capsys, "run", f"{word}={blank}", "--use-case", CASE)
+    assert f"{word} is " in message and "expected" in message
 
 
 @pytest.mark.parametrize("blank", ["", " "])
@@ -69,8 +69,8 @@ def test_a_settings_file_that_is_not_text_says_its_line(kind, byte, here, capsys
     words = (
         ("run", "s.yaml") if kind == "plan" else ("gateway", "--model", "baseline:lead", "--policy", "s.yaml")
     )
-    said = refused(capsys, *words)
-    assert f"s.yaml is not UTF-8 text: line {line} holds the byte 0x{byte:02x}" in said
+    message = refused(capsys, *words)
+    assert f"s.yaml is not UTF-8 text: line {line} holds the byte 0x{byte:02x}" in message
 
 
 @pytest.mark.parametrize(
@@ -100,24 +100,26 @@ def test_a_row_that_is_no_object_is_told_by_its_kind(line, kind, here, capsys):
 
 
 def test_a_file_that_holds_one_table_takes_no_name_of_a_table(here, capsys):
-    said = refused(capsys, "run", "--data", f"in.csv#{NAME}", "--use-case", CASE)
-    assert f"asks for the table '{NAME}'" in said and "expected 'in.csv'" in said
+    message = refused(capsys, "run", "--data", f"in.csv#{NAME}", "--use-case", CASE)
+    assert f"asks for the table '{NAME}'" in message and "expected 'in.csv'" in message
 
 
 def test_a_prompt_is_told_by_its_fields(here, capsys):
     Path("p.txt").write_text(f"Sum up {{conversation}} {{{NAME}}}", encoding="utf-8")
-    said = refused(capsys, "run", "--model", "baseline:lead", "--use-case", CASE, "--prompt", f"{CASE}=p.txt")
-    assert f"{{{NAME}}}" in said and "expected {conversation} and {instructions}" in said
-    said = refused(capsys, "run", "--model", "baseline:lead", "--prompt", "p.txt")
-    assert "--prompt is 'p.txt', expected USE_CASE=FILE" in said
+    message = refused(
+        capsys, "run", "--model", "baseline:lead", "--use-case", CASE, "--prompt", f"{CASE}=p.txt"
+    )
+    assert f"{{{NAME}}}" in message and "expected {conversation} and {instructions}" in message
+    message = refused(capsys, "run", "--model", "baseline:lead", "--prompt", "p.txt")
+    assert "--prompt is 'p.txt', expected USE_CASE=FILE" in message
 
 
 @pytest.mark.parametrize("dash", "\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
 def test_a_dash_of_a_word_processor_is_named(dash, here, capsys):
     option = RANDOM.choice(["limit=3", "model=baseline:lead", "seed=1"])
     for words in ((f"{dash}{option}",), (dash + option.partition("=")[0], option.partition("=")[2])):
-        said = refused(capsys, "run", *words)
-        assert f"is not a hyphen: write --{option.partition('=')[0]}" in said
+        message = refused(capsys, "run", *words)
+        assert f"is not a hyphen: write --{option.partition('=')[0]}" in message
 
 
 def test_an_option_without_hyphens_or_with_one(here, capsys):
@@ -167,10 +169,10 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(run, capsys):
 
 
 def test_a_training_file_without_rows_or_text_is_no_clean_file(here, capsys):
-    for held in (b"", b"\n \n", b"\xff\xfe\x80\x81"):
-        Path("t.jsonl").write_bytes(held)
-        said = refused(capsys, "leak-check", "t.jsonl", "--against", "demo")
-        assert "expected" in said and "JSON Lines" in said
+    for content in (b"", b"\n \n", b"\xff\xfe\x80\x81"):
+        Path("t.jsonl").write_bytes(content)
+        message = refused(capsys, "leak-check", "t.jsonl", "--against", "demo")
+        assert "expected" in message and "JSON Lines" in message
     Path("t.jsonl").write_text("{}\n", encoding="utf-8")
     for words in (("--near", "0"), ("--near", "1.5"), ("--run-words", "0"), ("--format", NAME)):
         assert f"{words[0]} is" in refused(capsys, "leak-check", "t.jsonl", "--against", "demo", *words)

@@ -58,13 +58,13 @@ class Talker:
                 f"the content filter dislikes zebraerror in {prompt}", status="refused", retryable=False
             )
         text = f"The zebraanswer of {sample.id} says the zebrasource is here. It was never so."
-        told = {
+        options = {
             "usage": Usage(10, 5),
             "reasoning": "a zebrathought",
             "model": "m of zebraanswer",
             "latency_s": 0.5,
         }
-        return Response(sample.id, self.name, text, use_case=sample.use_case, **told)
+        return Response(sample.id, self.name, text, use_case=sample.use_case, **options)
 
     async def aclose(self):
         "Nothing to release."
@@ -90,8 +90,8 @@ def own_run(folder, client, **more):
     "Start a run without texts that has its own use case and a slice; `more` adds prompts or a judge."
     path = folder / "own.json"
     path.write_text(json.dumps([OWN]), encoding="utf-8")
-    told = {"own_use_cases": str(path), "slices": ["region"], "no_texts": True, "progress": False}
-    return run([client], data=samples(), out=folder / "run", **told | more)
+    options = {"own_use_cases": str(path), "slices": ["region"], "no_texts": True, "progress": False}
+    return run([client], data=samples(), out=folder / "run", **options | more)
 
 
 def texts_in(folder):
@@ -130,10 +130,10 @@ def test_the_search_finds_what_is_there(tmp_path):
     "The same run with texts: the search finds the planted words."
     own_run(tmp_path, Talker(), no_texts=False)
     write_report(tmp_path / "run")
-    found = texts_in(tmp_path / "run")
-    assert {word for _, word in found} == set(PLANTED) - {"zebravariant"}
+    texts = texts_in(tmp_path / "run")
+    assert {word for _, word in texts} == set(PLANTED) - {"zebravariant"}
     assert {"journal.jsonl", "samples.parquet", "responses.parquet", "manifest.json", "report.html"} <= {
-        f for f, _ in found
+        f for f, _ in texts
     }
 
 
@@ -210,30 +210,30 @@ def test_what_needs_texts_is_refused(tmp_path, capsys):
     (done.folder / "rating/plan.json").write_text("{}")
     with pytest.raises(ValueError, match="people can rate only what they can read"):
         own_run(tmp_path, Talker())
-    for words, said in (
+    for words, message in (
         (["--add"], "nothing beside --add"),
         (["--area", "safety"], "trust is measured on texts"),
     ):
         assert main(["run", "--no-texts", *words, "--out", str(tmp_path / "x")]) == 2
         err = capsys.readouterr().err
-        assert said in err or "--area" in err
+        assert message in err or "--area" in err
 
 
 def test_it_is_compared_with_a_run_that_has_texts(tmp_path):
     plain = samples("service_live_chat_summary", "conversation")
-    told = {"data": plain, "progress": False}
-    bare = run([Talker()], out=tmp_path / "bare", no_texts=True, slices="region", **told)
-    full = run([Talker("other")], out=tmp_path / "full", **told)
-    found = compare(bare, full, slices="region")
-    assert found.n == 6 and found.differences["factuality"].value == 0
-    assert [g.group for g in found.groups] == ["north", "south"]
+    options = {"data": plain, "progress": False}
+    bare = run([Talker()], out=tmp_path / "bare", no_texts=True, slices="region", **options)
+    full = run([Talker("other")], out=tmp_path / "full", **options)
+    comparison = compare(bare, full, slices="region")
+    assert comparison.n == 6 and comparison.differences["factuality"].value == 0
+    assert [g.group for g in comparison.groups] == ["north", "south"]
 
 
 def test_a_dry_run_counts_what_is_done(tmp_path):
     plain = samples("service_live_chat_summary", "conversation")
-    told = {"data": plain, "out": tmp_path / "run", "no_texts": True}
-    run(["baseline:lead"], progress=False, **told)
-    assert dry_run(["baseline:lead"], **told).samples == 6
+    options = {"data": plain, "out": tmp_path / "run", "no_texts": True}
+    run(["baseline:lead"], progress=False, **options)
+    assert dry_run(["baseline:lead"], **options).samples == 6
 
 
 def test_a_table_of_answers_without_texts(tmp_path, capsys):
@@ -249,15 +249,7 @@ def test_a_table_of_answers_without_texts(tmp_path, capsys):
         "--use-case",
         "service_live_chat_summary",
     ]
-    words += [
-        "--responses",
-        "ours=Answer",
-        "--rating",
-        "csat=Stars:1-5",
-        "--no-texts",
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    words += f"--responses ours=Answer --rating csat=Stars:1-5 --no-texts --out {tmp_path / 'run'}".split()
     assert main(words) == 0
     assert (tmp_path / "run/scored.csv").is_file()
     assert texts_in(tmp_path / "run") == set()

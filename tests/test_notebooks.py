@@ -12,13 +12,13 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="notebooks are run in
 
 def alone(path: Path) -> bool:
     "Whether no other call ran at the same time."
-    held = path.parent / "held"
+    lock = path.parent / "held"
     try:
-        os.close(os.open(held, os.O_CREAT | os.O_EXCL))
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return False
     time.sleep(0.1)
-    held.unlink()
+    lock.unlink()
     return True
 
 
@@ -45,8 +45,8 @@ def test_one_at_a_time_beside_the_tests_and_two_when_they_have_ended(tmp_path, m
     monkeypatch.setattr(notebooks, "tested", pretended)
     monkeypatch.setenv("CRMEVAL_BESIDE", str(tmp_path / "ended"))
     names = ["a", "b", "c", "the tests end", "pair 1", "pair 2"]
-    told = {path.name: passed for path, passed, *_ in notebooks.outcomes([tmp_path / n for n in names])}
-    assert told == dict.fromkeys(names, True)
+    outcomes = {path.name: passed for path, passed, *_ in notebooks.outcomes([tmp_path / n for n in names])}
+    assert outcomes == dict.fromkeys(names, True)
 
 
 def test_without_tests_beside_them_two_run_at_once(tmp_path, monkeypatch):

@@ -17,8 +17,8 @@ OFF_TOPIC = (
 
 
 def next_of_its_use_case(samples, at):
-    mine = samples[at]
-    return next(t for t in samples[at + 1 :] + samples if t.use_case == mine.use_case and t.id != mine.id)
+    sample = samples[at]
+    return next(t for t in samples[at + 1 :] + samples if t.use_case == sample.use_case and t.id != sample.id)
 
 
 def replay(samples, name, text):

@@ -22,8 +22,12 @@ def test_what_is_no_log_is_not_blamed_on_a_missing_package(tmp_path, capsys, nam
     (tmp_path / name).write_bytes(NO_LOGS[name])
     words = ["run", "--model", f"replay:{tmp_path / name}", "--limit", "1", "--out", str(tmp_path / "run")]
     assert main([*words, "--use-case", "service_call_summary"]) == 2
-    said = capsys.readouterr().err
-    assert f"{name} is not an Inspect log" in said and ".jsonl or .csv" in said and "pip install" not in said
+    errors = capsys.readouterr().err
+    assert (
+        f"{name} is not an Inspect log" in errors
+        and ".jsonl or .csv" in errors
+        and "pip install" not in errors
+    )
 
 
 def test_what_may_be_a_log_goes_to_inspect(tmp_path, capsys):

@@ -25,26 +25,26 @@ OTHERS = {  # languages that were not tried when the rules were written
 RULES = ("professional_tone", "no_promises", "no_claims", "no_superlatives", "unsubscribe", "heading_case")
 
 
-@pytest.mark.parametrize("said", OTHERS.values(), ids=OTHERS)
-def test_no_figure_of_a_text_in_another_language(said):
-    assert foreign_language(said) and not foreign_language(ENGLISH)
+@pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
+def test_no_figure_of_a_text_in_another_language(text):
+    assert foreign_language(text) and not foreign_language(ENGLISH)
     scores = [
-        factuality(said, source=SOURCE),
-        factuality(ENGLISH, source=said),
-        completeness(said, key_facts=[ENGLISH]),
-        completeness(ENGLISH, key_facts=[said]),
-        fluency(said),
-        coherence(f"{said} {said}"),
-        toxicity(said),
+        factuality(text, source=SOURCE),
+        factuality(ENGLISH, source=text),
+        completeness(text, key_facts=[ENGLISH]),
+        completeness(ENGLISH, key_facts=[text]),
+        fluency(text),
+        coherence(f"{text} {text}"),
+        toxicity(text),
     ]
     assert [(s.status, s.points) for s in scores] == [("undefined", None)] * len(scores)
     for kind in RULES:
-        assert check_instruction(f"# {said}\n\n{said}", instruction={"kind": kind}) is None
+        assert check_instruction(f"# {text}\n\n{text}", instruction={"kind": kind}) is None
 
 
-@pytest.mark.parametrize("said", OTHERS.values(), ids=OTHERS)
-def test_one_sentence_in_another_language_is_not_passed_over(said):
-    mixed = f"We have good news for you about the heating. {said}"
+@pytest.mark.parametrize("sentence", OTHERS.values(), ids=OTHERS)
+def test_one_sentence_in_another_language_is_not_passed_over(sentence):
+    mixed = f"We have good news for you about the heating. {sentence}"
     assert factuality(mixed, source=SOURCE + " We have good news.").status == "undefined"
     assert toxicity(mixed).status == "undefined"
     assert check_instruction(mixed, instruction={"kind": "no_promises"}) is None
@@ -52,14 +52,14 @@ def test_one_sentence_in_another_language_is_not_passed_over(said):
 
 
 def test_english_is_still_judged():
-    for said in (ENGLISH, ENGLISH.upper(), f"Dear Zoë Müller,\n\n{ENGLISH}\n\nKind regards\nJosé Łukasz"):
-        assert factuality(said, source=SOURCE).points is not None
-        assert toxicity(said).label == "clean"
-        assert check_instruction(said, instruction={"kind": "no_superlatives"}) == ""
+    for text in (ENGLISH, ENGLISH.upper(), f"Dear Zoë Müller,\n\n{ENGLISH}\n\nKind regards\nJosé Łukasz"):
+        assert factuality(text, source=SOURCE).points is not None
+        assert toxicity(text).label == "clean"
+        assert check_instruction(text, instruction={"kind": "no_superlatives"}) == ""
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [
         "ikke price",
         "aldrig price, inte price",
@@ -69,8 +69,8 @@ def test_english_is_still_judged():
         "geen price",
     ],
 )
-def test_a_label_that_another_language_denies_is_not_given(said):
-    assert prediction(said, gold="price", labels=["price", "quality"]).status == "parse_error"
+def test_a_label_that_another_language_denies_is_not_given(response):
+    assert prediction(response, gold="price", labels=["price", "quality"]).status == "parse_error"
     assert prediction("price", gold="price", labels=["price", "quality"]).points == 4
 
 
@@ -107,7 +107,7 @@ def test_digits_marks_and_numbers_of_other_countries(instruction, kept, broken):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Il-kamra tal-banju m'għandhiex ilma sħun.",
         "Ny mpanjifa dia tezitra amin'ny fandoavana vola.",
@@ -118,12 +118,12 @@ def test_digits_marks_and_numbers_of_other_countries(instruction, kept, broken):
     ],
     ids=["Maltese", "Malagasy", "Malay", "Uzbek", "Luxembourgish", "Cebuano"],
 )
-def test_languages_that_no_list_knew_or_that_nobody_tried(said):
-    assert foreign_language(said) and mostly_foreign(said) and factuality(said, source=SOURCE).points is None
+def test_languages_that_no_list_knew_or_that_nobody_tried(text):
+    assert foreign_language(text) and mostly_foreign(text) and factuality(text, source=SOURCE).points is None
 
 
 @pytest.mark.parametrize(
-    "said",
+    "line",
     [
         "quiere devolver el paquete",
         "nao recebi a fatura de abril",
@@ -133,15 +133,15 @@ def test_languages_that_no_list_knew_or_that_nobody_tried(said):
         "klienten vil ikke betale",
     ],
 )
-def test_a_short_line_in_brackets_is_seen(said):
-    english = f"We have written down what he said ({said}) and will call him."
+def test_a_short_line_in_brackets_is_seen(line):
+    english = f"We have written down what he said ({line}) and will call him."
     assert foreign_part(english) and not mostly_foreign(english)
     assert toxicity(english).status == "undefined"
     assert check_instruction(english, instruction={"kind": "no_promises"}) is None
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Seat post clamp, 31.8 mm, anodised",
         "Ms Inés de la Torre y Gil, Calle Mayor 4, Girona",
@@ -155,5 +155,5 @@ def test_a_short_line_in_brackets_is_seen(said):
         "Regards,\nŞebnem Öztürk\nGebze",
     ],
 )
-def test_names_trade_words_short_forms_and_odd_english_are_english(said):
-    assert not foreign_part(said) and not mostly_foreign(said)
+def test_names_trade_words_short_forms_and_odd_english_are_english(text):
+    assert not foreign_part(text) and not mostly_foreign(text)

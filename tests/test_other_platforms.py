@@ -50,15 +50,15 @@ def without_unix(folder, *words):
     done = subprocess.run(
         [sys.executable, *words], cwd=folder, env=os.environ | own, capture_output=True, timeout=120
     )
-    said = done.stdout.decode("cp1252") + done.stderr.decode("cp1252")
-    assert done.returncode == 0, said
-    return said
+    output = done.stdout.decode("cp1252") + done.stderr.decode("cp1252")
+    assert done.returncode == 0, output
+    return output
 
 
 @pytest.mark.skipif(os.name == "nt", reason="nothing has to be taken away")
 def test_a_run_needs_nothing_that_only_unix_has(tmp_path):
     clients = ["--model", "baseline:sensible", "--model", "trusted:baseline:sensible"]
-    said = without_unix(
+    output = without_unix(
         tmp_path,
         "-m",
         "crmeval",
@@ -71,7 +71,7 @@ def test_a_run_needs_nothing_that_only_unix_has(tmp_path):
         "--out",
         "own",
     )
-    assert "trusted:baseline:sensible" in said
+    assert "trusted:baseline:sensible" in output
     manifest = json.loads((tmp_path / "own" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["finished"], manifest
     names = [p.name for p in (tmp_path / "own").rglob("*")]

@@ -50,8 +50,8 @@ def true_events(seed):
         for kind in rng.sample(sorted(event_kinds()), rng.randint(0, 8)):
             seconds = rng.randint(0, int(event_kinds()[kind].window_days * 86400))
             when = row["time"] + timedelta(seconds=seconds, microseconds=len(events))
-            told = {"event": f"e{len(events)}", "reply": row["reply"], "kind": kind, "time": when}
-            events.append({**told, "value": value_of(kind, rng)})
+            event = {"event": f"e{len(events)}", "reply": row["reply"], "kind": kind, "time": when}
+            events.append({**event, "value": value_of(kind, rng)})
     return events
 
 
@@ -121,8 +121,8 @@ def test_an_id_that_says_two_things_is_told_and_does_not_hang_on_the_order():
 
 def test_the_last_rating_counts_and_the_first_closing():
     times = [timedelta(hours=h) for h in (30, 2, 9)]
-    told = [{"reply": "r0", "time": START + t, "value": v} for t, v in zip(times, (1, 2, 5))]
-    events = [{**e, "kind": kind} for kind in ("csat", "closed") for e in told]
+    ratings = [{"reply": "r0", "time": START + t, "value": v} for t, v in zip(times, (1, 2, 5))]
+    events = [{**e, "kind": kind} for kind in ("csat", "closed") for e in ratings]
     row = facts(join_outcomes(REPLIES, events, until=UNTIL))[0]
     assert (row["csat"], row["handling_s"]) == (1, 7200)
 
@@ -148,7 +148,7 @@ def test_every_form_of_a_table_gives_the_same(tmp_path_factory, seed):
     lines.write_text("".join(json.dumps(e) + "\n" for e in events), encoding="utf-8")
     frame.to_csv(folder / "e.csv", index=False)
     pq.write_table(table, folder / "e.parquet")
-    asked = connect("desk", folder / "e.parquet").query("SELECT * FROM desk")
+    queried = connect("desk", folder / "e.parquet").query("SELECT * FROM desk")
     forms = [
         frame,
         table,
@@ -156,7 +156,7 @@ def test_every_form_of_a_table_gives_the_same(tmp_path_factory, seed):
         lines,
         folder / "e.csv",
         folder / "e.parquet",
-        asked,
+        queried,
         iter(events),
     ]
     true = facts(join_outcomes(REPLIES, events, until=UNTIL))
@@ -166,22 +166,22 @@ def test_every_form_of_a_table_gives_the_same(tmp_path_factory, seed):
 
 def test_the_trail_and_the_records_of_feedback_say_the_same(tmp_path):
     pytest.importorskip("cryptography")
-    said = [
+    feedback = [
         Feedback("r0", "accept", "Your parcel is on its way."),
         Feedback("r1", "edit", "Your parcel is on its way.", "Your parcel left today."),
         Feedback("r2", "ignore", "Your parcel is on its way.", reasons=["tone"]),
     ]
     with AuditTrail(tmp_path / "trail.jsonl", key=bytes(32)) as trail:
-        for f in said:
+        for f in feedback:
             keep_feedback(trail, f)
         of_trail = join_outcomes(_now(REPLIES), trail)
-    of_records = join_outcomes(_now(REPLIES), said)
+    of_records = join_outcomes(_now(REPLIES), feedback)
     names = ("reply", "accepted", "edited", "ignored", "edit_words", "kept", "draft_sent")
     assert [[r[n] for n in names] for r in facts(of_trail)] == [
         [r[n] for n in names] for r in facts(of_records)
     ]
     assert of_trail.record.used == of_records.record.used == 5
-    assert "parcel" not in json.dumps(feedback_events(said))
+    assert "parcel" not in json.dumps(feedback_events(feedback))
 
 
 def _now(replies):
@@ -243,9 +243,9 @@ def rows_of(seed, n=400):
 def test_ratios_and_their_clustered_errors_are_those_of_the_formula(seed):
     d = rows_of(seed)
     e = outcome(d, "click_through_rate")
-    asked = d[d.sent.notna()]
-    used = asked[asked.clicked.notna()]
-    assert e.n == len(used) and e.undefined == len(asked) - len(used)
+    sent = d[d.sent.notna()]
+    used = sent[sent.clicked.notna()]
+    assert e.n == len(used) and e.undefined == len(sent) - len(used)
     assert math.isclose(e.value, used.clicked.mean())
     u = (used.clicked - e.value) / len(used)
     parts = [u.groupby(k).sum() for k in (used.agent, used.customer, used.agent + "|" + used.customer)]
@@ -267,10 +267,12 @@ def test_the_order_of_rows_and_the_names_of_agents_change_nothing(seed):
         a, b = outcome(d, name, by="arm"), outcome(mixed, name, by="arm")
         assert list(a) == list(b)
         for arm in a:
-            told = [
+            figures = [
                 (e.n, e.undefined, e.method, e.value or 0, e.low or 0, e.high or 0) for e in (a[arm], b[arm])
             ]
-            assert told[0][:3] == told[1][:3] and told[0][3:] == pytest.approx(told[1][3:], rel=1e-9)
+            assert figures[0][:3] == figures[1][:3] and figures[0][3:] == pytest.approx(
+                figures[1][3:], rel=1e-9
+            )
 
 
 def test_weeks_begin_on_monday_in_every_form_of_time():
@@ -399,12 +401,12 @@ def test_cards_name_columns_that_the_join_makes():
 
 
 @pytest.mark.parametrize(
-    "given, fate",
+    "flag, fate",
     [(0.0, "used"), (1.0, "bots"), ("1.0", "bots"), (" TRUE ", "bots"), ("f", "used"), (float("nan"), "used")]
     + [("robot", "malformed"), (2, "malformed"), ("maybe", "malformed"), (0.5, "malformed")],
 )
-def test_what_a_program_made_is_read_in_every_form_or_told(given, fate):
-    event = {"event": "e", "reply": "r0", "kind": "clicked", "time": REPLIES[0]["time"], "bot": given}
+def test_what_a_program_made_is_read_in_every_form_or_told(flag, fate):
+    event = {"event": "e", "reply": "r0", "kind": "clicked", "time": REPLIES[0]["time"], "bot": flag}
     for events in ([event], pd.DataFrame([event]), pa.table({k: [v] for k, v in event.items()})):
         record = join_outcomes(REPLIES, events, until=UNTIL).record
         found = record.malformed if fate == "malformed" else getattr(record, fate)

@@ -29,9 +29,9 @@ def test_the_interval_of_a_group_is_a_jackknife_with_students_t_of_the_smaller_s
     n = len(x)
     without = np.array([apart(np.delete(x, i), np.delete(side, i)) for i in range(n)])
     error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    found = group_difference(x, side)
+    difference = group_difference(x, side)
     far = student.ppf(0.975, min(n_in, n_out) - 1) * error
-    assert (found.low, found.high) == pytest.approx((apart(x, side) - far, apart(x, side) + far))
+    assert (difference.low, difference.high) == pytest.approx((apart(x, side) - far, apart(x, side) + far))
 
 
 def test_the_p_value_of_a_small_group_counts_all_deals():
@@ -56,20 +56,20 @@ def test_simultaneous_intervals_follow_the_steps_of_holm():
     make = [partial(paired_difference, list(g), [0.0] * 40) for g in gaps]
     alone = [f() for f in make]
     order = sorted(range(5), key=lambda i: alone[i].p_value)
-    expected, highest, told = {}, 0.0, 0
+    expected, highest, significant = {}, 0.0, 0
     for step, i in enumerate(order):
         highest = min(1.0, max(highest, (5 - step) * alone[i].p_value))
         expected[i] = highest
-        told += highest < 0.05
-    assert 0 < told < 5  # otherwise the steps would not be tested
+        significant += highest < 0.05
+    assert 0 < significant < 5  # otherwise the steps would not be tested
     together = simultaneous({i: (lambda level, f=f: f(confidence_level=level)) for i, f in enumerate(make)})
     for step, i in enumerate(order):
-        wide = make[i](confidence_level=1 - 0.05 / (5 - min(step, told)))
+        wide = make[i](confidence_level=1 - 0.05 / (5 - min(step, significant)))
         found = together[i]
         assert found.p_value == pytest.approx(expected[i])
         assert found.confidence_level == 0.95
         assert (found.low, found.high) == pytest.approx(
-            (wide.low, wide.high) if step < told else (min(wide.low, 0), max(wide.high, 0))
+            (wide.low, wide.high) if step < significant else (min(wide.low, 0), max(wide.high, 0))
         )
 
 

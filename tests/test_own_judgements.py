@@ -38,8 +38,8 @@ def test_a_run_tells_who_is_judged_by_its_own_model(server, tmp_path, judge, mod
     answer = endpoint.answer
 
     def answering(name, messages, headers={}):
-        asked = "<<<BEGIN name" in messages[0]["content"]
-        return answer("judge" if asked else "good", messages, headers)
+        is_judge = "<<<BEGIN name" in messages[0]["content"]
+        return answer("judge" if is_judge else "good", messages, headers)
 
     monkeypatch.setattr(endpoint, "answer", answering)
     run(
@@ -76,17 +76,17 @@ def test_scores_that_other_settings_replace_are_told(server, tmp_path, capsys):
     folder = tmp_path / "run"
     run("baseline:lead", use_cases="service_call_summary", limit=1, out=folder, progress=False)
     again = ["score", str(folder), "--judge", "openai:judge", "--judge-base-url", server.url]
-    said = "Scores of openai:judge were replaced"
-    for words, told in (
+    sentence = "Scores of openai:judge were replaced"
+    for words, count in (
         ([], 0),
         ([], 0),
         (["--judge-temperature", "0.7"], 1),
         (["--judge-temperature", "0.7"], 1),
     ):
         assert main([*again, *words]) == 0
-        assert (said in capsys.readouterr().out) == bool(told)
-        warned = [w for w in open_run(folder).manifest.warnings if said in w]
-        assert len(warned) == told and all("client.temperature was 0 and is 0.7" in w for w in warned)
+        assert (sentence in capsys.readouterr().out) == bool(count)
+        warned = [w for w in open_run(folder).manifest.warnings if sentence in w]
+        assert len(warned) == count and all("client.temperature was 0 and is 0.7" in w for w in warned)
     assert main([*again, "--metric", "fluency"]) == 0  # the first settings again, one more metric
     assert "client.temperature was 0.7 and is 0" in capsys.readouterr().out
 
@@ -102,8 +102,8 @@ def of(request, server, tmp_path, monkeypatch):
     if not Path(os.environ.get("CRMEVAL_DATA", "no data"), source).is_dir():
         pytest.skip(f"source {source} is not in CRMEVAL_DATA")
     monkeypatch.chdir(tmp_path)
-    asked = ["--judge", "openai:judge", "--judge-base-url", server.url, "--limit", str(N)]
-    return ["agreement", name, *asked, "--concurrency", "1", "--yes"]
+    options = ["--judge", "openai:judge", "--judge-base-url", server.url, "--limit", str(N)]
+    return ["agreement", name, *options, "--concurrency", "1", "--yes"]
 
 
 def measured(words, server, capsys, code=0):
@@ -111,8 +111,8 @@ def measured(words, server, capsys, code=0):
     before = len(server.bodies)
     capsys.readouterr()
     assert main([*words, "--json"]) == code
-    told = capsys.readouterr()
-    return json.loads(told.out), len(server.bodies) - before, told.err
+    printed = capsys.readouterr()
+    return json.loads(printed.out), len(server.bodies) - before, printed.err
 
 
 def whole(of, server, capsys):
@@ -183,9 +183,11 @@ def test_another_judge_is_asked_and_fresh_asks_anew(of, server, capsys):
         ["--judge-max-tokens", "999"],
         ["--judge-base-url", f"{server.url}/"],
     ):
-        said = [*of, *other] if other[0] not in of else [w if w != server.url else other[1] for w in of]
-        asked = measured(said, server, capsys)[1]
-        assert asked == (0 if other[0] == "--judge-base-url" else calls)  # a trailing slash changes nothing
+        command = [*of, *other] if other[0] not in of else [w if w != server.url else other[1] for w in of]
+        calls_made = measured(command, server, capsys)[1]
+        assert calls_made == (
+            0 if other[0] == "--judge-base-url" else calls
+        )  # a trailing slash changes nothing
     found, again, _ = measured([*of, "--fresh"], server, capsys)
     assert (again, found["kept"]) == (calls, 0)
     assert len(list(Path("whole").glob("*.before-1.jsonl"))) == 1
@@ -199,8 +201,8 @@ def test_a_torn_line_is_read_over_and_two_at_once_are_told(of, server, capsys):
     (path,) = Path("whole").iterdir()
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]) + lines[-1][: len(lines[-1]) // 2])
-    found, asked, _ = measured(of, server, capsys)
-    assert (asked, found["agreement"]) == (1, figures)
+    found, calls_made, _ = measured(of, server, capsys)
+    assert (calls_made, found["agreement"]) == (1, figures)
     from crmeval.core.log import open_locked
 
     before = path.read_bytes()
@@ -212,8 +214,8 @@ def test_a_torn_line_is_read_over_and_two_at_once_are_told(of, server, capsys):
 def test_kept_answers_hold_no_text_of_the_set_and_no_key(of, server, capsys):
     whole(of, server, capsys)
     (path,) = Path("whole").iterdir()
-    kept, asked = path.read_text(), json.loads(server.bodies[-1])["messages"][1]["content"]
-    longest = max(asked.splitlines(), key=len)
+    kept, prompt = path.read_text(), json.loads(server.bodies[-1])["messages"][1]["content"]
+    longest = max(prompt.splitlines(), key=len)
     assert (
         endpoint.KEY not in kept and longest[:60] not in kept and json.dumps(longest[:60])[1:-1] not in kept
     )

@@ -72,10 +72,10 @@ def test_from_a_file_to_a_report(tmp_path, capsys, monkeypatch):
         "r",
         "--no-progress",
     )
-    code, said = here(capsys, monkeypatch, tmp_path, *words)
-    assert code and "unknown use case 'churn note'" in said and not (tmp_path / "r").exists()
-    code, said = here(capsys, monkeypatch, tmp_path, *words, "--own-use-cases", "mine.json")
-    assert not code, said
+    code, output = here(capsys, monkeypatch, tmp_path, *words)
+    assert code and "unknown use case 'churn note'" in output and not (tmp_path / "r").exists()
+    code, output = here(capsys, monkeypatch, tmp_path, *words, "--own-use-cases", "mine.json")
+    assert not code, output
     (tmp_path / "mine.json").unlink()
     report = crmeval("report", "r", cwd=tmp_path)
     assert report.returncode == 0 and "Churn Note" in (tmp_path / "r" / "report.html").read_text(
@@ -85,12 +85,12 @@ def test_from_a_file_to_a_report(tmp_path, capsys, monkeypatch):
 
 def test_a_file_that_cannot_work_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.json").write_text(json.dumps([{**CHURN, "prompt": "Say something."}]))
-    code, said = here(capsys, monkeypatch, tmp_path, "run", "--own-use-cases", "mine.json")
-    assert code and "mine.json: use case 'sales_churn_note': prompt fills no field in braces" in said
+    code, output = here(capsys, monkeypatch, tmp_path, "run", "--own-use-cases", "mine.json")
+    assert code and "mine.json: use case 'sales_churn_note': prompt fills no field in braces" in output
 
 
 @pytest.mark.parametrize(
-    "change,said",
+    "change,message",
     [
         ({"id": "Churn Note"}, "lower-case"),
         ({"task": "poem"}, "task is 'poem'"),
@@ -101,8 +101,8 @@ def test_a_file_that_cannot_work_is_refused_in_a_sentence(tmp_path, capsys, monk
         ({"id": "service_call_summary"}, "known already"),
     ],
 )
-def test_what_cannot_be_meant(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_meant(change, message):
+    with pytest.raises(ValueError, match=message):
         use_cases.add_use_case({**CHURN, **change})
     assert not use_cases._ADDED
 
@@ -168,8 +168,8 @@ def plan_of(folder, judge, **change):
     folder.mkdir()
     path = folder / "mine.json"
     path.write_text(json.dumps([{**CHURN, **change}]), encoding="utf-8")
-    asked = {"data": [churn_note(2), churn_note(3)], "models": [Paid("a"), Paid("b")]}
-    return {**asked, "judge": judge, "own_use_cases": str(path), "out": folder / "run"}
+    settings = {"data": [churn_note(2), churn_note(3)], "models": [Paid("a"), Paid("b")]}
+    return {**settings, "judge": judge, "own_use_cases": str(path), "out": folder / "run"}
 
 
 def test_a_whole_run_knows_what_only_its_plan_says(tmp_path):
@@ -210,6 +210,6 @@ def test_two_runs_with_one_name_are_read_each_in_its_own_terms(tmp_path):
 
 def test_a_run_in_hand_can_be_shown_everywhere(tmp_path):
     done = run(plan=plan_of(tmp_path / "a", Watching()), progress=False)
-    found = compare(done, client_a="a", client_b="b")
-    shown = [leaderboard_table(done).html(), compare_html(found), write_report(done).read_text()]
+    comparison = compare(done, client_a="a", client_b="b")
+    shown = [leaderboard_table(done).html(), compare_html(comparison), write_report(done).read_text()]
     assert ["Churn Note" in text for text in shown] == [True] * 3

@@ -184,13 +184,15 @@ def test_a_run_with_a_panel(server, tmp_path):
         out=tmp_path / "r",
         progress=False,
     )
-    asked = open_run(tmp_path / "r").manifest.judge
+    judge_record = open_run(tmp_path / "r").manifest.judge
     assert {s.rater for s in done.scores if s.metric == "factuality"} == {panel.name}
-    assert asked["how"] == "majority" and [m["name"] for m in asked["members"]] == [
+    assert judge_record["how"] == "majority" and [m["name"] for m in judge_record["members"]] == [
         "embedded",
         "openai:stub",
     ]
-    assert asked["usage"]["calls"] == len(server.bodies) > 0 and "finesure" in asked["trained_on"]
+    assert (
+        judge_record["usage"]["calls"] == len(server.bodies) > 0 and "finesure" in judge_record["trained_on"]
+    )
     assert KEY not in (tmp_path / "r" / "manifest.json").read_text()
     before = len(server.bodies)
     run(

@@ -50,10 +50,10 @@ NO_VALUE = {
 
 @pytest.mark.parametrize("name", SETS)
 def test_what_comes_back_is_what_is_said_above(name):
-    told = placeholder_ways.counted(SETS[name])
-    failing = {way for way, outcomes in told.items() if set(outcomes) != {"right"}}
+    by_way = placeholder_ways.counted(SETS[name])
+    failing = {way for way, outcomes in by_way.items() if set(outcomes) != {"right"}}
     assert failing == (BESIDE | NO_VALUE) & set(SETS[name])
-    assert not any(outcomes["wrong"] + outcomes["broken"] for outcomes in told.values())
+    assert not any(outcomes["wrong"] + outcomes["broken"] for outcomes in by_way.values())
 
 
 def test_every_way_that_is_said_to_stay_is_one_of_the_sets():
@@ -62,8 +62,8 @@ def test_every_way_that_is_said_to_stay_is_one_of_the_sets():
 
 @pytest.mark.parametrize("name", ["NOBODY", "NOBODY_2"])
 def test_a_code_that_nobody_has_restores_nobody(name):
-    told = placeholder_ways.counted(getattr(placeholder_ways, name), nobody=True)
-    assert all(set(outcomes) == {"right"} for outcomes in told.values()), told
+    by_way = placeholder_ways.counted(getattr(placeholder_ways, name), nobody=True)
+    assert all(set(outcomes) == {"right"} for outcomes in by_way.values()), by_way
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -129,9 +129,9 @@ def test_json_stays_json_whatever_stands_around_a_code(pieces, place, in_ascii, 
     text = "".join([*pieces[:place], form.code, *pieces[place:]])
     answer = json.dumps({"a": text, "b": [text]}, ensure_ascii=in_ascii)
     stream = DemaskStream(vault)
-    told = "".join(stream.feed(answer[i : i + size]) for i in range(0, len(answer), size)) + stream.end()
-    assert told == demask(answer, vault)
-    assert set(json.loads(told)) == {"a", "b"}
+    restored = "".join(stream.feed(answer[i : i + size]) for i in range(0, len(answer), size)) + stream.end()
+    assert restored == demask(answer, vault)
+    assert set(json.loads(restored)) == {"a", "b"}
 
 
 def test_ordinary_texts_stay_as_they_are():

@@ -204,8 +204,10 @@ def test_naming_every_label_is_never_right():
 
 @pytest.mark.parametrize("believed", [0.05, 0.3, 0.5, 0.85])
 def test_nobody_gains_by_saying_another_probability(believed):
-    def mean(said):
-        return believed * target_fraction(RISK, said, 1) + (1 - believed) * target_fraction(RISK, said, 0)
+    def mean(predicted):
+        return believed * target_fraction(RISK, predicted, 1) + (1 - believed) * target_fraction(
+            RISK, predicted, 0
+        )
 
     assert max((p / 100 for p in range(101)), key=mean) == pytest.approx(believed)
 
@@ -252,16 +254,16 @@ def test_no_word_stands_for_two_labels(name):
 def drawn(seed, n=400, labels="abcde"):
     rng = np.random.default_rng(seed)
     gold = rng.choice(list(labels), n, p=np.array([5, 3, 2, 1, 1]) / 12)
-    said = np.where(rng.random(n) < 0.5, gold, rng.choice(list(labels), n))
-    return said.tolist(), gold.tolist()
+    predicted = np.where(rng.random(n) < 0.5, gold, rng.choice(list(labels), n))
+    return predicted.tolist(), gold.tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_label_figures_are_those_of_scikit_learn(seed):
-    said, gold = drawn(seed)
-    assert macro_f1(said, gold).value == pytest.approx(f1_score(gold, said, average="macro"))
-    kappa = cohen_kappa_score(said, gold, weights="quadratic", labels=list("abcde"))
-    assert scale_kappa(said, gold, scale="abcde").value == pytest.approx(kappa)
+    predicted, gold = drawn(seed)
+    assert macro_f1(predicted, gold).value == pytest.approx(f1_score(gold, predicted, average="macro"))
+    kappa = cohen_kappa_score(predicted, gold, weights="quadratic", labels=list("abcde"))
+    assert scale_kappa(predicted, gold, scale="abcde").value == pytest.approx(kappa)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -275,12 +277,14 @@ def test_probability_figures_are_those_of_scikit_learn(seed):
 
 def test_kappa_by_hand():
     # three labels, squared distances 0, 1, 4: observed cost 1 + 4 over four pairs, expected from the margins
-    said, gold = ["lo", "lo", "mid", "hi"], ["lo", "hi", "hi", "hi"]
+    predicted, gold = ["lo", "lo", "mid", "hi"], ["lo", "hi", "hi", "hi"]
     observed = (0 + 4 + 1 + 0) / 4
     expected = (
         sum(ps * pg * (i - j) ** 2 for i, ps in enumerate((2, 1, 1)) for j, pg in enumerate((1, 0, 3))) / 16
     )
-    assert scale_kappa(said, gold, scale=("lo", "mid", "hi")).value == pytest.approx(1 - observed / expected)
+    assert scale_kappa(predicted, gold, scale=("lo", "mid", "hi")).value == pytest.approx(
+        1 - observed / expected
+    )
 
 
 def test_lift_by_hand():
@@ -312,9 +316,9 @@ def test_unread_answers_are_counted_beside():
 
 
 def test_intervals_respect_conversations():
-    said, gold = drawn(5, 60)
-    wide = macro_f1(said * 4, gold * 4, clusters=list(range(60)) * 4)
-    narrow = macro_f1(said * 4, gold * 4)
+    predicted, gold = drawn(5, 60)
+    wide = macro_f1(predicted * 4, gold * 4, clusters=list(range(60)) * 4)
+    narrow = macro_f1(predicted * 4, gold * 4)
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
 
 
@@ -394,14 +398,14 @@ FORMS = [
 @pytest.mark.parametrize("figure", [brier_score, log_loss, roc_auc, lift, calibration_error])
 def test_a_figure_of_probabilities_takes_numbers_counts_gaps_and_refuses_the_rest(figure, form):
     p, y = [0.1, 0.9, 0.4, 0.7] * 5, [0, 1, 0, 1] * 5
-    given = [form(x) if i % 4 == 1 else x for i, x in enumerate(p)]
-    if given[1] is None:
-        assert figure(given, y).undefined == 5
-    elif isinstance(given[1], (float, np.floating)) and given[1] <= 1:
-        assert figure(given, y).value == pytest.approx(figure(p, y).value, abs=1e-6)
+    values = [form(x) if i % 4 == 1 else x for i, x in enumerate(p)]
+    if values[1] is None:
+        assert figure(values, y).undefined == 5
+    elif isinstance(values[1], (float, np.floating)) and values[1] <= 1:
+        assert figure(values, y).value == pytest.approx(figure(p, y).value, abs=1e-6)
     else:
         with pytest.raises(ValueError, match="a probability is .*, expected a number from 0 to 1"):
-            figure(given, y)
+            figure(values, y)
 
 
 @pytest.mark.parametrize("figure", [hit_share, macro_f1])
@@ -417,14 +421,14 @@ def test_labels_that_could_never_meet_are_no_zero(figure):
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.07, 0.125, 0.9])
 def test_a_share_without_its_nought_is_the_same_share(form, share):
     bare = f"{share:g}".removeprefix("0")
-    for said in (bare, bare.replace(".", ",")):
-        s = prediction(form.format(said), gold=1, kind="probability")
+    for written in (bare, bare.replace(".", ",")):
+        s = prediction(form.format(written), gold=1, kind="probability")
         same = prediction(form.format(f"{share:g}"), gold=1, kind="probability")
-        assert (s.fraction, s.reason) == (same.fraction, same.reason), said
+        assert (s.fraction, s.reason) == (same.fraction, same.reason), written
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [
         "between 60 and 80 %",
         "60% to 80%",
@@ -442,8 +446,8 @@ def test_a_share_without_its_nought_is_the_same_share(form, share):
         '{"probability": "0.6 a 0.8"}',
     ],
 )
-def test_a_range_is_no_probability(said):
-    assert prediction(said, gold=1, kind="probability").status == "parse_error"
+def test_a_range_is_no_probability(response):
+    assert prediction(response, gold=1, kind="probability").status == "parse_error"
 
 
 @pytest.mark.parametrize("low, high, gold", [(0, 10, 8), (0.0, 10, 8.0), (1, 7, 7), (0, 100, 55)])

@@ -94,17 +94,19 @@ def test_the_size_of_an_effect_of_place_is_the_planted_one(share):
 def test_turning_and_lengthening_change_nothing_else():
     class Hears(Scripted):
         def says(self, texts, is_long):
-            heard.append(tuple(texts))
+            calls.append(tuple(texts))
             return super().says(texts, is_long)
 
     for prompt in PROMPTS:
-        heard = []
+        calls = []
         try_items(CASES[3], Hears(0), prompt)
-        once, turned, longer = heard
-        asked = [t for t, _ in CASES[3].items[prompt]]
-        assert list(once) == asked == list(turned)[::-1]
-        assert [t for t in longer if t in asked] == asked
-        assert (longer[0], longer[-1]) == (asked[0], asked[-1]), "the first and last items must stay"
+        once, turned, longer = calls
+        list_asked = [t for t, _ in CASES[3].items[prompt]]
+        assert list(once) == list_asked == list(turned)[::-1]
+        assert [t for t in longer if t in list_asked] == list_asked
+        assert (longer[0], longer[-1]) == (list_asked[0], list_asked[-1]), (
+            "the first and last items must stay"
+        )
 
 
 def test_a_reply_that_lacks_one_verdict_is_not_read_whole():
@@ -112,9 +114,9 @@ def test_a_reply_that_lacks_one_verdict_is_not_read_whole():
         ItemTrial("a", "check", k < 2, k, 4, True, True, None, ("ok", "ok", "truncated")) for k in range(4)
     ]
     rows[0] = replace(rows[0], longer=True, statuses=("ok", "ok", "ok"))
-    found = item_effects(rows, n_resamples=20)
-    assert found["replies read"].value == pytest.approx(2 / 3) and found["replies read"].n == 3
-    assert (found[LENGTH].n, found[LENGTH].undefined) == (1, 3)
+    effects = item_effects(rows, n_resamples=20)
+    assert effects["replies read"].value == pytest.approx(2 / 3) and effects["replies read"].n == 3
+    assert (effects[LENGTH].n, effects[LENGTH].undefined) == (1, 3)
     rows = [replace(r, statuses=("ok", "parse_error", "not_run")) for r in rows]
     read = item_effects(rows, n_resamples=20)["replies read"]
     assert (read.value, read.n, read.undefined) == (0.5, 2, 1), "items not asked are not unreadable"
@@ -148,10 +150,10 @@ def test_a_tie_is_half_and_no_choice_is_nothing():
         PairTrial("b", "longer", None, 2),
         PairTrial("c", "longer", None, None),
     ]
-    found = pair_effects([*rows, PairTrial("a", "wrong", 1, 1)], n_resamples=20)
-    longer = found["prefers the longer of two that say the same"]
+    effects = pair_effects([*rows, PairTrial("a", "wrong", 1, 1)], n_resamples=20)
+    longer = effects["prefers the longer of two that say the same"]
     assert (longer.value, longer.n, longer.undefined) == (0.75, 2, 1)
-    assert found["replies read"].value == pytest.approx(5 / 8)
+    assert effects["replies read"].value == pytest.approx(5 / 8)
 
 
 class Endpoint:
@@ -183,11 +185,11 @@ class Endpoint:
 
 def test_the_real_prompts_and_the_real_reading_stand_between():
     client = Endpoint()
-    found = prompt_trials(CASES[:4], fine=LLMJudge("x", client=client), n_resamples=50)
+    effects = prompt_trials(CASES[:4], fine=LLMJudge("x", client=client), n_resamples=50)
     assert client.asked == 4 * 3 * 3
     for prompt in PROMPTS:
-        assert found[prompt]["replies read"].value == 1 and found[prompt][PLACE].value == 1
-        assert PLACE in swayed_by(found[prompt]) and found[prompt]["right"].value == 0.5
+        assert effects[prompt]["replies read"].value == 1 and effects[prompt][PLACE].value == 1
+        assert PLACE in swayed_by(effects[prompt]) and effects[prompt]["right"].value == 0.5
 
     class Prose(Endpoint):
         def mute(self):
@@ -242,19 +244,21 @@ def test_a_judge_of_ones_own_is_told_about_before_anything_is_sent(toy_set, serv
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda question: "n")
     agreement(server)
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert not server.bodies, "nothing may be sent before confirmation"
-    assert re.search(r"15 responses of 15 documents, 15 calls, about [\d,]+ tokens in and [\d,]+ out", told)
-    assert "no price is known" in told and re.search(r"about \d+\.\d minutes", told)
-    assert re.search(r"95 % interval of Pearson's correlation: about \d\.\d\d wide", told)
+    assert re.search(
+        r"15 responses of 15 documents, 15 calls, about [\d,]+ tokens in and [\d,]+ out", printed
+    )
+    assert "no price is known" in printed and re.search(r"about \d+\.\d minutes", printed)
+    assert re.search(r"95 % interval of Pearson's correlation: about \d\.\d\d wide", printed)
 
 
 def test_one_command_gives_the_figure_after_that(toy_set, server, capsys):
     assert agreement(server, "--limit", "8", "--yes") in (0, None)
-    told = capsys.readouterr().out
-    assert told.index("8 calls, about") < told.index("of the replies read")
+    printed = capsys.readouterr().out
+    assert printed.index("8 calls, about") < printed.index("of the replies read")
     assert 1 < len(server.bodies) <= len(SAID), "equal questions must be sent once"
-    assert "openai:judge" in told and "word overlap" in told
+    assert "openai:judge" in printed and "word overlap" in printed
 
 
 def test_without_a_terminal_what_may_cost_money_starts_with_yes_alone(toy_set, server, monkeypatch, capsys):

@@ -34,8 +34,8 @@ ROOT = shipped_version(CASE)
 
 def typed(capsys, *words):
     code = main([str(w) for w in words])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
 
 
 def texts(rng, n):
@@ -90,20 +90,20 @@ def test_a_proposal_fits_every_use_case_and_asks_only_for_what_was_said_often():
     for case in use_cases("all").values():
         rng = random.Random(case.id)
         reasons = rng.sample(sorted(prompt_hints()), 3)
-        told = [
+        feedback = [
             Feedback(f"r{i}{n}", "ignore", "x", reasons=[r])
             for n, r in enumerate(reasons)
             for i in range(n + 2)
         ]
-        found = propose_change(case.prompt, told, least=3)
-        assert not list(prompt_faults(replace(case, prompt=found.template)))
-        said = {
+        change = propose_change(case.prompt, feedback, least=3)
+        assert not list(prompt_faults(replace(case, prompt=change.template)))
+        named = {
             r
             for r in prompt_hints()
-            if prompt_hints()[r] in found.template and prompt_hints()[r] not in case.prompt
+            if prompt_hints()[r] in change.template and prompt_hints()[r] not in case.prompt
         }
-        assert said == set(reasons[1:]), case.id
-        assert propose_change(found.template, told, least=3).template == found.template
+        assert named == set(reasons[1:]), case.id
+        assert propose_change(change.template, feedback, least=3).template == change.template
 
 
 class Obedient(Baseline):
@@ -130,12 +130,12 @@ def test_a_trial_sends_each_side_its_prompt_and_is_the_figure_of_compare(tmp_pat
         better, ROOT, Obedient(), data=samples_twice(), out=tmp_path / "r", store=tmp_path / "s"
     )
     assert trial.verdict == "better" and trial.n == 14 and not trial.notes
-    found = compare(tmp_path / "r", client_a=trial.systems[0], client_b=trial.systems[1])
+    comparison = compare(tmp_path / "r", client_a=trial.systems[0], client_b=trial.systems[1])
     for name, d in trial.differences.items():
-        other = found.differences[name]
+        other = comparison.differences[name]
         assert (d.value, d.n, d.undefined) == (other.value, other.n, other.undefined), name
         assert d.p_value == pytest.approx(other.p_value, abs=1e-9)
-    assert "Write the summary." in found.plans
+    assert "Write the summary." in comparison.plans
     worse = try_version(
         ROOT, better, Obedient(), data=samples_twice(), out=tmp_path / "w", store=tmp_path / "s"
     )
@@ -158,8 +158,12 @@ def test_the_command_line_goes_from_a_file_to_a_verdict(tmp_path, monkeypatch, c
     sides = ("--model", "replay:new.jsonl", "--base-model", "replay:old.jsonl")
     code, out, err = typed(capsys, "prompts", "try", name, *sides, "--out", "r", "--json")
     assert code == 0, err
-    told = json.loads(out)
-    assert told["differences"]["accuracy"]["value"] > 0 and told["samples"] == 7 and len(told["notes"]) == 2
+    document = json.loads(out)
+    assert (
+        document["differences"]["accuracy"]["value"] > 0
+        and document["samples"] == 7
+        and len(document["notes"]) == 2
+    )
     for words, expected in (
         (("try", name), "--model is missing"),
         (("try", name, "--model", "baseline:lead"), "reads no prompt"),

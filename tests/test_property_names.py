@@ -23,8 +23,8 @@ class Caller:
 
     async def chat(self, messages, **options):
         self.seen = {"messages": messages, **options}
-        given = options.get("tools") or [{"function": {"name": "x", "parameters": {}}}]
-        keys = given[0]["function"]["parameters"].get("properties", {})
+        tools = options.get("tools") or [{"function": {"name": "x", "parameters": {}}}]
+        keys = tools[0]["function"]["parameters"].get("properties", {})
         data = json.dumps({key: 1 for key in keys})
         call = {"id": "c", "type": "function", "function": {"name": "find", "arguments": data}}
         return Completion(data, tool_calls=(call,))

@@ -107,8 +107,8 @@ def test_a_name_without_its_folders_is_of_where_the_notebook_stood(tmp_path):
     )
     here = os.environ | {"PYTHONPATH": str(Path(proven.__file__).parent)}
     words = [sys.executable, "-c", code, str(tmp_path / "texts")]
-    said = subprocess.run(words, check=True, env=here, capture_output=True, text=True).stdout.split()
-    assert sorted(said) == ["texts/", "texts/own.txt"]
+    names = subprocess.run(words, check=True, env=here, capture_output=True, text=True).stdout.split()
+    assert sorted(names) == ["texts/", "texts/own.txt"]
 
 
 def test_what_may_be_proven_and_what_is_computed_every_time():
@@ -169,13 +169,13 @@ def test_a_file_that_comes_to_a_listed_folder_runs_it(house):
 )
 def test_the_hook_sees_what_is_listed_started_and_called(tmp_path, code, noted):
     (tmp_path / "room_of_its_own.py").write_text("")
-    told = f"import os, sys, proven\nseen = set()\nsys.addaudithook(proven.watched(seen))\n{code}\n"
-    told += "print(*sorted(n for n in seen if n.endswith('/') or n in proven.OUTSIDE), sep='\\n')"
+    program = f"import os, sys, proven\nseen = set()\nsys.addaudithook(proven.watched(seen))\n{code}\n"
+    program += "print(*sorted(n for n in seen if n.endswith('/') or n in proven.OUTSIDE), sep='\\n')"
     here = os.environ | {"PYTHONPATH": str(Path(proven.__file__).parent)}
-    done = [sys.executable, "-c", told, str(tmp_path)]
-    said = subprocess.run(done, check=True, env=here, capture_output=True, text=True).stdout.split()
+    done = [sys.executable, "-c", program, str(tmp_path)]
+    names = subprocess.run(done, check=True, env=here, capture_output=True, text=True).stdout.split()
     expected = noted and noted.replace("FOLDER", str(tmp_path))
-    assert expected in said if expected else not said
+    assert expected in names if expected else not names
 
 
 @pytest.mark.parametrize(

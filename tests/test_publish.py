@@ -50,14 +50,14 @@ def a_run(folder="hostile", finished="2026-11-28T10:00:00+00:00", better=0, dige
     samples, answers, scores = [], [], []
     for i in range(n):
         evil, case = ATTACKS[i % len(ATTACKS)], ("service_call_summary", "sales_call_summary")[i % 2]
-        said = f"Mrs Secret {evil} called"
+        source = f"Mrs Secret {evil} called"
         samples.append(
-            Sample(f"secret-id-{i}", case, {"transcript": said}, [said], dataset="/home/x/calls.csv")
+            Sample(f"secret-id-{i}", case, {"transcript": source}, [source], dataset="/home/x/calls.csv")
         )
         for k, name in enumerate(names):
-            told = f"secret answer {evil}"
+            answer = f"secret answer {evil}"
             answers.append(
-                Response(f"secret-id-{i}", name, told, usage=Usage(9, 9), latency_s=1.0 + k, use_case=case)
+                Response(f"secret-id-{i}", name, answer, usage=Usage(9, 9), latency_s=1.0 + k, use_case=case)
             )
             for m in METRICS:
                 points = float(min(4, 2 + k + better))
@@ -158,8 +158,8 @@ def test_another_plan_is_told(site):
 
 def test_the_change_of_a_system_is_told_with_both_intervals(tmp_path, editions):
     write_edition(editions["2026-Q3"], SETTINGS, tmp_path)
-    told = write_edition(editions["2026-Q4"], SETTINGS, tmp_path).changes
-    good = next(line for line in told if "openai:good" in line)
+    changes = write_edition(editions["2026-Q4"], SETTINGS, tmp_path).changes
+    good = next(line for line in changes if "openai:good" in line)
     assert "accuracy 2.00" in good and "3.00" in good and good.endswith("now; the intervals overlap.")
 
 
@@ -188,10 +188,10 @@ def test_of_trust_and_protection_figures_are_published_and_no_probe(tmp_path):
     write_edition(make_edition([done], SETTINGS), SETTINGS, site)
     pages = {p: readable(p.read_text(encoding="utf-8")) for p in site.rglob("*.html")}
     probes = [s for s in done.samples if s.use_case.endswith("_probe") or s.perturbation]
-    asked = [value for s in probes for value in s.inputs.values() if len(str(value)) > 60]
-    assert len(asked) > 20
+    probe_texts = [value for s in probes for value in s.inputs.values() if len(str(value)) > 60]
+    assert len(probe_texts) > 20
     for page, text in pages.items():
-        assert not [a for a in asked if str(a)[:60] in text], page
+        assert not [a for a in probe_texts if str(a)[:60] in text], page
         ids = set(re.findall(r'\bid="([^"]+)"', text))
         assert {a for a in re.findall(r'href=\\?"#(trust|protection)', text)} <= ids, page
     row = next(r for r in leaderboard(done) if r.client == "baseline:sensible")
@@ -219,12 +219,12 @@ class Dangerous(HTMLParser):
         self.headings += tag == "h1"
         self.found += [f"{tag} {k}" for k, _ in attrs if k.startswith("on")]
         self.found += [tag] if tag in ("iframe", "object", "embed", "base", "form") else []
-        given = dict(attrs)
+        attributes = dict(attrs)
         self.found += [
-            f"{k}={given[k]}" for k in ("href", "src") if str(given.get(k)).startswith("javascript")
+            f"{k}={attributes[k]}" for k in ("href", "src") if str(attributes.get(k)).startswith("javascript")
         ]
-        fetches = tag in ("img", "script", "source") or (tag == "link" and given.get("rel") == "icon")
-        self.fetched += [given[k] for k in ("src", "href") if fetches and given.get(k)]
+        fetches = tag in ("img", "script", "source") or (tag == "link" and attributes.get("rel") == "icon")
+        self.fetched += [attributes[k] for k in ("src", "href") if fetches and attributes.get(k)]
 
 
 def test_no_page_runs_fetches_or_breaks(site):
@@ -316,7 +316,7 @@ def test_what_is_missing_is_told_in_words(tmp_path, capsys):
     (tmp_path / "site.yaml").write_text("name: ACME\ncontact: bench@acme.example\nlicens: MIT\n")
     (tmp_path / "full" / "mine.txt").mkdir(parents=True)
     words = ["--licence", "MIT", "--contact", "a@b.example"]
-    for line, said in {
+    for line, message in {
         "publish": "there is no run to publish",
         f"publish {tmp_path}/run --name ACME": "the site lacks contact (whom readers write to",
         f"publish {tmp_path}/run --config {tmp_path}/site.yaml": "no key 'licens'; did you mean 'licence'?",
@@ -326,7 +326,7 @@ def test_what_is_missing_is_told_in_words(tmp_path, capsys):
         f"publish {tmp_path}/run --name A {' '.join(words)} --edition ../x": "expected letters, digits",
     }.items():
         assert main(line.split()) == 2
-        assert said in capsys.readouterr().err, line
+        assert message in capsys.readouterr().err, line
     assert not (tmp_path / "new").exists()
 
 
@@ -337,8 +337,8 @@ def test_what_is_missing_is_told_in_words(tmp_path, capsys):
     "key", ["name", "contact", "address", "about", "colours", "logo", "samples", "comparisons", "robots"]
 )
 def test_settings_of_any_kind_are_read_or_refused(key, value):
-    said = {"name": "A", "contact": "a@b.example", "licence": "MIT", key: value}
+    settings = {"name": "A", "contact": "a@b.example", "licence": "MIT", key: value}
     try:
-        assert isinstance(make_site_settings(said, "site.yaml"), SiteSettings)
+        assert isinstance(make_site_settings(settings, "site.yaml"), SiteSettings)
     except ValueError as error:
         assert str(error).startswith("site.yaml") and len(str(error)) < 600

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 from test_report_browser import ATTACKS, CHROMIUM, HOSTILE, text
-from windows import parted_words, windows
+from windows import faultless, parted_words, windows
 
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.leaderboard import METRICS
@@ -35,25 +35,31 @@ def five_systems(folder, n=1000):
     names = [*(f"openai:model-{k}" for k in range(4)), HOSTILE]
     for i in range(n):
         case = CASES[i % 2]
-        said = f"{ATTACKS[i % len(ATTACKS)]} {text(r, 60)}"
-        samples.append(Sample(f"s{i:04d}", case, {"transcript": said}, [text(r, 5)], dataset=ATTACKS[0]))
+        source = f"{ATTACKS[i % len(ATTACKS)]} {text(r, 60)}"
+        samples.append(Sample(f"s{i:04d}", case, {"transcript": source}, [text(r, 5)], dataset=ATTACKS[0]))
         for k, name in enumerate(names):
             more = {"sample_id": samples[-1].id, "client": name, "use_case": case}
-            usage, told = Usage(500, 90), text(r, 30)
-            given = {k: v for k, v in more.items() if k not in ("sample_id", "client")}
+            usage, answer = Usage(500, 90), text(r, 30)
+            keys = {k: v for k, v in more.items() if k not in ("sample_id", "client")}
             answers.append(
                 Response(
-                    more["sample_id"], name, told, usage=usage, latency_s=1 + k / 5, model="gpt-4o", **given
+                    more["sample_id"], name, answer, usage=usage, latency_s=1 + k / 5, model="gpt-4o", **keys
                 )
             )
             for m in METRICS:
                 points = float(min(4, r.choice([2, 3]) + (r.random() < k / 6)))
                 scores.append(
-                    Score(m, points, (points - 1) / 3, "ok", said[:60], [], rater="embedded", **more)
+                    Score(m, points, (points - 1) / 3, "ok", source[:60], [], rater="embedded", **more)
                 )
-    told = {"finished": "2026-11-28T10:00:00+00:00", "samples": {"n": n, "digest": "a" * 32}, "crmeval": "1"}
+    manifest = {
+        "finished": "2026-11-28T10:00:00+00:00",
+        "samples": {"n": n, "digest": "a" * 32},
+        "crmeval": "1",
+    }
     clients = [{"name": c, "provider": "openai", "model": "gpt-4o"} for c in names]
-    return Run(folder, told | {"clients": clients, "judge": {"name": "embedded"}}, samples, answers, scores)
+    return Run(
+        folder, manifest | {"clients": clients, "judge": {"name": "embedded"}}, samples, answers, scores
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +77,15 @@ def browser():
 @pytest.fixture
 def visit(browser, site):
     "Open pages; afterwards there must be no console error, outside request or executed attack."
-    pages, wrong, asked = [], [], []
+    with faultless(browser) as (window, requests):
 
-    def go(path, **more):
-        page = browser.open(
-            **more,
-            console=lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None,
-            pageerror=lambda e: wrong.append(str(e)),
-            request=lambda r: asked.append(r.url),
-        )
-        page.goto((site / path).as_uri())
-        pages.append(page)
-        return page
+        def go(path, **more):
+            page = window(**more)
+            page.goto((site / path).as_uri())
+            return page
 
-    yield go
-    for page in pages:
-        assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
-        browser.give_back(page)
-    assert wrong == [] and all(u.startswith((site.as_uri(), "data:")) for u in asked)
+        yield go
+    assert all(u.startswith((site.as_uri(), "data:")) for u in requests)
 
 
 def every_page(site):
@@ -109,13 +106,13 @@ def seen(browser, site):
         from axe_playwright_python.sync_playwright import Axe
 
         axe = Axe()
-    told = {}
+    findings = {}
     for path in every_page(site):
-        wrong, asked = [], []
+        wrong, requests = [], []
         page = browser.open(
             console=lambda m, to=wrong: to.append(m.text) if m.type in ("error", "warning") else None,
             pageerror=lambda e, to=wrong: to.append(str(e)),
-            request=lambda r, to=asked: to.append(r.url),
+            request=lambda r, to=requests: to.append(r.url),
         )
         page.goto((site / path).as_uri())
         found, colours = {}, {}
@@ -134,23 +131,23 @@ def seen(browser, site):
         page.reload()
         width = page.evaluate("document.documentElement.scrollWidth")
         assert page.evaluate(OUT_OF_REACH) == [], path
-        told[path] = {"found": found, "width": width, "nav": page.locator("nav.site").inner_text()}
+        findings[path] = {"found": found, "width": width, "nav": page.locator("nav.site").inner_text()}
         assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
         browser.give_back(page)
-        assert wrong == [] and all(u.startswith((site.as_uri(), "data:")) for u in asked), path
-    return told
+        assert wrong == [] and all(u.startswith((site.as_uri(), "data:")) for u in requests), path
+    return findings
 
 
 def test_no_page_scrolls_sideways_on_a_phone(seen):
-    for path, told in seen.items():
-        assert told["width"] <= 390, path
-        assert NAME in told["nav"]
+    for path, finding in seen.items():
+        assert finding["width"] <= 390, path
+        assert NAME in finding["nav"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(seen, scheme):
     pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
-    looked_at = [path for path, told in seen.items() if scheme in told["found"]]
+    looked_at = [path for path, finding in seen.items() if scheme in finding["found"]]
     assert len(looked_at) >= len(seen) - 1 and len(looked_at) > 3
     for path in looked_at:
         assert seen[path]["found"][scheme] == [], path
@@ -165,8 +162,8 @@ def test_a_link_can_be_read_while_the_pointer_is_on_its_row(visit, scheme):
     plain = row.locator("td").last.evaluate("td => getComputedStyle(td).backgroundColor")
     row.hover()
     assert row.locator("td").last.evaluate("td => getComputedStyle(td).backgroundColor") != plain
-    told = axe.run(page, context="#board tbody", options={"runOnly": ["color-contrast"]}).response
-    assert told["violations"] == [] and told["passes"]
+    result = axe.run(page, context="#board tbody", options={"runOnly": ["color-contrast"]}).response
+    assert result["violations"] == [] and result["passes"]
 
 
 def test_the_keyboard_reaches_content_navigation_and_table(visit):
@@ -209,9 +206,9 @@ def test_a_thousand_samples_of_five_systems_are_small_and_quick(visit, site):
         assert (site / path).stat().st_size < 3_000_000
         page = visit(path, new=True)  # a fresh process, so that only this page is measured
         page.wait_for_selector(f"{table}[data-cm=ready]", state="attached")  # it may be in a hidden tab
-        told = page.context.new_cdp_session(page)
-        told.send("Performance.enable")
-        took = {m["name"]: m["value"] for m in told.send("Performance.getMetrics")["metrics"]}
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Performance.enable")
+        took = {m["name"]: m["value"] for m in devtools.send("Performance.getMetrics")["metrics"]}
         # CPU seconds of the page, so that other processes do not count
         assert 0.05 < took["ProcessTime"] < 2, (path, took)
 

@@ -167,22 +167,22 @@ loop.close()
 
 def in_one_time(processes, grain=0.002):
     "Drive processes by a simulated clock that advances to the earliest wake-up; return their last lines."
-    asked = {p: json.loads(p.stdout.readline()) for p in processes}
-    said = {}
-    while asked:
-        now = min(asked.values()) + grain
-        awake = [p for p, at in asked.items() if at <= now]
+    wake_at = {p: json.loads(p.stdout.readline()) for p in processes}
+    results = {}
+    while wake_at:
+        now = min(wake_at.values()) + grain
+        awake = [p for p, at in wake_at.items() if at <= now]
         for p in awake:  # all are woken first, so that they access the files at the same time
             p.stdin.write(f"{now}\n")
             p.stdin.flush()
         for p in awake:
-            told = json.loads(p.stdout.readline())
-            if isinstance(told, dict):
-                said[p] = told
-                del asked[p]
+            message = json.loads(p.stdout.readline())
+            if isinstance(message, dict):
+                results[p] = message
+                del wake_at[p]
             else:
-                asked[p] = told
-    return [said[p] for p in processes]
+                wake_at[p] = message
+    return [results[p] for p in processes]
 
 
 def test_three_processes_use_what_is_allowed_and_no_more(tmp_path, monkeypatch):
@@ -194,20 +194,22 @@ def test_three_processes_use_what_is_allowed_and_no_more(tmp_path, monkeypatch):
         for _ in range(3):
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             processes.append(subprocess.Popen(words, **pipes, text=True))
-        said = in_one_time(processes)
+        results = in_one_time(processes)
     finally:
         for p in processes:
             p.kill()
             p.communicate()
-    sent = [(at, tokens, i, model) for i, told in enumerate(said) for model, at, tokens in told["sent"]]
+    sent = [
+        (at, tokens, i, model) for i, result in enumerate(results) for model, at, tokens in result["sent"]
+    ]
     requests, tokens = ([s for s in sent if s[3] == model] for model in ("r", "t"))
-    assert not any(told["failed"] for told in said), said
+    assert not any(result["failed"] for result in results), results
     assert most_in_a_window(requests, 1.0) <= 12
     assert most_in_a_window(tokens, 1.0, lambda s: s[1]) <= 600
     assert len(requests) >= 0.9 * 12 * seconds and sum(s[1] for s in tokens) >= 0.9 * 600 * seconds
     each = [sum(s[2] == i for s in requests) for i in range(3)]
     assert min(each) >= len(requests) * 0.2, each
-    assert all(told["waited"] > 1 for told in said)
+    assert all(result["waited"] > 1 for result in results)
     names = [p.name for p in (tmp_path / "limits").iterdir()]
     raw = b"".join(p.read_bytes() for p in (tmp_path / "limits").iterdir())
     assert len(names) == 3 and not any(x in str(names) + str(raw) for x in (endpoint.KEY, "127.0.0.1"))
@@ -266,12 +268,12 @@ def test_limits_are_learnt_from_headers_alone(provider, tmp_path):
         await warm.aclose()
         return both[0].summary()[0]
 
-    told = asyncio.run(main())
+    lane = asyncio.run(main())
     seen = provider.seen["r"]
     assert len(seen) >= 41 and seen[40][0] - seen[0][0] < 6, "two windows, or three if a burst was refused"
     assert provider.refused <= 12, provider.refused  # in the first window the limit is unknown
-    assert told["limits"] == [{"what": "requests", "amount": 20, "window_s": 1.0, "from": "response headers"}]
-    assert told["limit_wait_s"] > 0.5 and told["limit_headers_refused"] == 0
+    assert lane["limits"] == [{"what": "requests", "amount": 20, "window_s": 1.0, "from": "response headers"}]
+    assert lane["limit_wait_s"] > 0.5 and lane["limit_headers_refused"] == 0
 
 
 def test_without_limits_nothing_is_written(provider, tmp_path, monkeypatch):
@@ -305,14 +307,14 @@ def test_a_run_and_its_judge_keep_the_limits_of_the_plan(server, tmp_path, monke
 @pytest.mark.parametrize("named", ["requests_per_minute", "tokens_per_minute"])
 def test_a_limit_for_nobody_is_told_before_the_first_call(named, server, tmp_path, monkeypatch):
     monkeypatch.setenv("CRMEVAL_LIMITS", str(tmp_path / "limits"))
-    told = []
-    monkeypatch.setattr(Shown, "tell", lambda self, text: told.append((text, len(server.bodies))))
+    messages = []
+    monkeypatch.setattr(Shown, "tell", lambda self, text: messages.append((text, len(server.bodies))))
     limits = {"nosuch": 5, "judge": 1e6, "good": 1e6, "openai": 1e6}
     judge = f"openai:judge@{server.url}"
     more = {named: limits, "out": tmp_path / "r", "progress": False}
     run([f"openai:good@{server.url}"], judge=judge, use_cases=["service_call_summary"], limit=1, **more)
-    assert [asked for text, asked in told if named in text and "'nosuch'" in text] == [0]
-    assert len([text for text, _ in told if named in text]) == 1, "the others must be asked"
+    assert [calls for text, calls in messages if named in text and "'nosuch'" in text] == [0]
+    assert len([text for text, _ in messages if named in text]) == 1, "the others must be asked"
 
 
 def test_waiting_holds_no_slot_is_no_latency_and_can_be_cancelled(tmp_path):
@@ -334,30 +336,30 @@ def test_waiting_holds_no_slot_is_no_latency_and_can_be_cancelled(tmp_path):
 
     async def main():
         limits = RateLimits({"quick": 2}, folder=tmp_path, window_s=0.3)
-        traffic, told = Traffic(4, limits=limits), []
+        traffic, in_flight = Traffic(4, limits=limits), []
         samples = [Sample(str(i), "service_call_summary", {}, dataset="x") for i in range(5)]
         asking = {"concurrency": 4, "prompt_of": lambda s: "hello", "traffic": traffic}
         rows = await answer_all(samples, [Quick()], **asking)
         waiting = asyncio.ensure_future(answer_all(samples * 20, [Quick()], **asking))  # 15 s and more
         await asyncio.sleep(0.05)
-        told.append(traffic.lane(Quick()).in_flight)
+        in_flight.append(traffic.lane(Quick()).in_flight)
         waiting.cancel()
         start = time.perf_counter()
         await asyncio.gather(waiting, return_exceptions=True)
-        return [r for r, _ in rows], told, time.perf_counter() - start, traffic.summary()[0]
+        return [r for r, _ in rows], in_flight, time.perf_counter() - start, traffic.summary()[0]
 
-    rows, told, took_s, lane = asyncio.run(main())
-    assert told == [0] and took_s < 2
+    rows, in_flight, took_s, lane = asyncio.run(main())
+    assert in_flight == [0] and took_s < 2
     assert max(r.queue_s for r in rows) > 0.5 and {r.latency_s for r in rows} == {0.001}
     assert lane["slow"] == 0 and lane["limit_wait_s"] > 0.5
 
 
 def test_a_long_wait_is_told_once_on_the_progress_line(tmp_path):
-    told = []
+    messages = []
 
     async def main():
         limits = RateLimits({"*": 1}, folder=tmp_path)
-        gate = limits.gate(object(), ("p", "a", "m"), told.append)
+        gate = limits.gate(object(), ("p", "a", "m"), messages.append)
         gate.done((await gate.through(asyncio.sleep0, gate.amounts("x")))[1])
         waiting = [asyncio.ensure_future(gate.through(asyncio.sleep0, gate.amounts("x"))) for _ in range(4)]
         await asyncio.sleep(0.3)
@@ -370,7 +372,7 @@ def test_a_long_wait_is_told_once_on_the_progress_line(tmp_path):
         asyncio.run(main())
     finally:
         del asyncio.sleep0
-    assert len(told) == 1 and "1 requests a minute (from the plan)" in told[0]
+    assert len(messages) == 1 and "1 requests a minute (from the plan)" in messages[0]
 
 
 # third-party headers
@@ -394,19 +396,19 @@ VALUES = st.one_of(
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from([*NAMES, "retry-after"]), VALUES), st.sampled_from([200, 429, 503]))
 def test_no_header_breaks_or_steers_beyond_its_bounds(headers, status):
-    heard = read_limits(headers, status=status, now=1.8e9)
-    for told in heard.told:
-        assert 1 <= told.limit <= MOST and 0 <= told.remaining <= told.limit
-        assert told.reset_s is None or 0 <= told.reset_s <= LONGEST_S
-        assert told.window_s in (60, 3600, 86_400)
+    limits = read_limits(headers, status=status, now=1.8e9)
+    for limit in limits.told:
+        assert 1 <= limit.limit <= MOST and 0 <= limit.remaining <= limit.limit
+        assert limit.reset_s is None or 0 <= limit.reset_s <= LONGEST_S
+        assert limit.window_s in (60, 3600, 86_400)
     books = Books({}, 1000.0)
-    for told in heard.told:
-        books.hear(told, None)
-    books.shut(heard.pause_s or 0, "x")
+    for limit in limits.told:
+        books.hear(limit, None)
+    books.shut(limits.pause_s or 0, "x")
     books.close()
     later = Books(json.loads(json.dumps(books.notes)), 1000.0)
-    found = later.take("me", ONE)
-    assert isinstance(found, Booking) or 0 <= found.seconds <= 63
+    taken = later.take("me", ONE)
+    assert isinstance(taken, Booking) or 0 <= taken.seconds <= 63
 
 
 @settings(max_examples=200, deadline=None)
@@ -443,12 +445,12 @@ def test_an_endpoint_that_says_nothing_is_left_never_stops_a_run(tmp_path):
     sent = []
     while len(sent) < 4:
         books = Books(notes, now)
-        found = books.take("me", ONE)
-        if isinstance(found, Wait):
-            assert found.seconds <= 62
+        taken = books.take("me", ONE)
+        if isinstance(taken, Wait):
+            assert taken.seconds <= 62
         else:
             sent.append(now)
-            books.hear(heard_limits(gate, 200, lie).told[0], found)
+            books.hear(heard_limits(gate, 200, lie).told[0], taken)
         books.close()
         now += 0.5
     assert now < 4 * 63
@@ -497,9 +499,9 @@ def test_a_plan_says_limits_in_all_its_forms(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_of(tmp_path):
-    told = []
+    messages = []
     (tmp_path / "file").write_text("x")
-    gate = RateLimits({"*": 2}, folder=tmp_path / "file" / "limits").gate(object(), ("p",), told.append)
+    gate = RateLimits({"*": 2}, folder=tmp_path / "file" / "limits").gate(object(), ("p",), messages.append)
 
     async def main():
         for _ in range(2):
@@ -507,7 +509,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_of(tmp_path):
         return gate._taken(gate.amounts("x"))
 
     assert isinstance(asyncio.run(main()), Wait)  # counted for this run only
-    assert len(told) == 1 and "for this run alone" in told[0]
+    assert len(messages) == 1 and "for this run alone" in messages[0]
 
 
 def test_two_keys_are_two_accounts(tmp_path, monkeypatch):

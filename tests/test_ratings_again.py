@@ -26,8 +26,8 @@ def filled(folder, rater, points, name):
         head, *rows = csv.reader(f)
     for n, row in enumerate(rows):
         for criterion in CRITERIA:
-            given = points(n, criterion)
-            row[head.index(criterion)] = "" if given is None else str(given)
+            value = points(n, criterion)
+            row[head.index(criterion)] = "" if value is None else str(value)
     path = folder.parent / f"{name}.csv"
     with open(path, "w", encoding="utf-8", newline="") as f:
         csv.writer(f).writerows([head, *rows])
@@ -57,9 +57,9 @@ def test_a_sheet_changes_what_it_holds_and_nothing_else(rated, seed, capsys):
     assert brought_in(rated, *both) == before and "earlier ratings" not in capsys.readouterr().err
     some = {cell: rng.randint(1, 4) for cell in rng.sample(sorted(first), 5)}
     after = brought_in(rated, filled(rated, "bo", lambda n, c: some.get((n, c)), f"half{seed}"))
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     changed = sum(first[cell] != points for cell, points in some.items())
-    assert f"bo: {changed} of 12 earlier ratings are changed, 7 were not brought in again and stay" in told
+    assert f"bo: {changed} of 12 earlier ratings are changed, 7 were not brought in again and stay" in printed
     assert Counter(who for who, *_ in after) == Counter(who for who, *_ in before)
     assert {k: v for k, v in after.items() if k[0] == "ana"} == {
         k: v for k, v in before.items() if k[0] == "ana"

@@ -84,10 +84,10 @@ def table(folder, name):
 def same_for_both(manifest):
     "Return the part of a manifest that must be equal for both engines."
     of_the_engine = ("engine", "shards", "created", "finished", "traffic")
-    told = {k: v for k, v in manifest.as_dict().items() if k not in of_the_engine}
-    told["plan"] = {k: v for k, v in told["plan"].items() if k not in ("out", "engine", "shard_size")}
-    told.pop("command")  # contains the engine and the folder
-    return told
+    fields = {k: v for k, v in manifest.as_dict().items() if k not in of_the_engine}
+    fields["plan"] = {k: v for k, v in fields["plan"].items() if k not in ("out", "engine", "shard_size")}
+    fields.pop("command")  # contains the engine and the folder
+    return fields
 
 
 def everything(folder):
@@ -136,15 +136,15 @@ def test_same_rows_as_the_local_engine(tmp_path, cluster, own_case):
 
 def holders(folder):
     "Return the worker processes that have a shard's journal open."
-    found = set()
+    distinct = set()
     for fd in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             target = os.readlink(fd)
         except OSError:
             continue
         if target.startswith(str(folder)) and target.endswith("journal.jsonl"):
-            found.add(int(fd.parts[2]))
-    return found - {os.getpid()}
+            distinct.add(int(fd.parts[2]))
+    return distinct - {os.getpid()}
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to find the worker")
@@ -178,8 +178,8 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, clust
         and {r.status for r in done.responses} == {"ok"}
         and [r.sample_id for r in done.responses] == [s.id for s in samples]
     )
-    asked = Counter(map(samples_of, server.bodies))
-    assert len(asked) == len(samples) and sum(asked.values()) - len(samples) <= 2, (
+    calls = Counter(map(samples_of, server.bodies))
+    assert len(calls) == len(samples) and sum(calls.values()) - len(samples) <= 2, (
         "at most the requests in flight are repeated"
     )
     local = run(
@@ -224,11 +224,11 @@ def test_one_budget_for_all_workers(tmp_path, cluster, server):
     dear = {"good": (0, 1e6)}  # an answer token costs a dollar, and 4,000 are reserved per call
     limit = 4000 + 2.5 * used
     priced = run_sharded("openai:good", **{**what, "out": tmp_path / "p"}, max_usd=limit, prices=dear)
-    asked = len(server.bodies) - 6
-    assert asked == 3 and priced.manifest.budget["usd"] == 3 * used
-    assert priced.manifest.responses == {"ok": asked, "not_run": n - asked}
+    calls = len(server.bodies) - 6
+    assert calls == 3 and priced.manifest.budget["usd"] == 3 * used
+    assert priced.manifest.responses == {"ok": calls, "not_run": n - calls}
     whole = run_sharded("openai:good", **what)
-    assert len(server.bodies) == n + asked and whole.manifest.responses == {"ok": n}
+    assert len(server.bodies) == n + calls and whole.manifest.responses == {"ok": n}
     assert whole.manifest.budget is None, "limits of an earlier session must not apply"
 
 
@@ -236,9 +236,9 @@ def test_one_limit_a_minute_for_all_nodes(tmp_path, cluster, server, apart):
     "Each node has its own notes; the run counts in those of the driver's machine."
     samples = select_samples("demo", CASES[0], limit=8)
     server.pause = 0.1  # long enough that both workers are active
-    told = {"shard_size": 4, "concurrency": 1, "base_url": server.url, "progress": False}
+    options = {"shard_size": 4, "concurrency": 1, "base_url": server.url, "progress": False}
     done = run_sharded(
-        "openai:good", data=samples, out=tmp_path / "r", requests_per_minute={"openai:good": 900}, **told
+        "openai:good", data=samples, out=tmp_path / "r", requests_per_minute={"openai:good": 900}, **options
     )
     assert done.manifest.responses == {"ok": len(samples)} == {"ok": len(server.bodies)}
     kept = [SharedNotes(p).change(dict) for p in apart.glob("*/*") if p.name != "salt"]
@@ -268,12 +268,12 @@ def _living_desks():
 def test_a_killed_driver_is_started_again(tmp_path, cluster, server):
     server.pause = 0.1
     data = f"data=select_samples('demo', {CASES[0]!r}), base_url={server.url!r}, shard_size=2, max_calls=9"
-    told = (
+    call = (
         f"run_sharded('openai:good', {data}, concurrency=1, out={str(tmp_path / 'r')!r}, address={cluster!r})"
     )
     code = (
         "from crmeval.runs.selection import select_samples\nfrom crmeval.runs.shards import run_sharded\n"
-        f"if __name__ == '__main__':\n    done = {told}\n    print(done.manifest.responses)"
+        f"if __name__ == '__main__':\n    done = {call}\n    print(done.manifest.responses)"
     )
     driver = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -286,30 +286,15 @@ def test_a_killed_driver_is_started_again(tmp_path, cluster, server):
     time.sleep(1)  # the cluster ends the workers of a dead driver
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "{'ok': 7}" in again.stdout, again.stderr[-2000:]
-    asked = Counter(map(samples_of, server.bodies))
-    assert len(asked) == 7 and sum(asked.values()) <= 9, "at most the requests in flight are repeated"
+    calls = Counter(map(samples_of, server.bodies))
+    assert len(calls) == 7 and sum(calls.values()) <= 9, "at most the requests in flight are repeated"
 
 
 def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
-    words = [
-        "--shard-size",
-        "2",
-        "--no-progress",
-        "--use-case",
-        CASES[0],
-        "--limit",
-        "3",
-        "--base-url",
-        server.url,
-        "--model",
-        "openai:good",
-        "--model",
-        "openai:denied",
-        "--retries",
-        "0",
-        "--out",
-        str(tmp_path / "r"),
-    ]
+    words = (
+        f"--shard-size 2 --no-progress --use-case {CASES[0]} --limit 3 --base-url {server.url} "
+        f"--model openai:good --model openai:denied --retries 0 --out {tmp_path / 'r'}"
+    ).split()
     assert main(["run", "--engine", "ray", "--workers", "2", *words]) == 1
     out, err = capsys.readouterr()
     assert "openai:denied answered none of 3 samples" in err and "report.html" in out
@@ -317,10 +302,10 @@ def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
         open_run(tmp_path / "r").manifest.responses == {"ok": 3, "api_error": 3}
         and (tmp_path / "r/report.html").is_file()
     )
-    asked = Counter(json.loads(b)["model"] for b in server.bodies)
+    calls = Counter(json.loads(b)["model"] for b in server.bodies)
     assert main(["run", "--engine", "ray", *words]) == 1
     now = Counter(json.loads(b)["model"] for b in server.bodies)
-    assert now["good"] == asked["good"] == 3 and now["denied"] > asked["denied"], (
+    assert now["good"] == calls["good"] == 3 and now["denied"] > calls["denied"], (
         "failed calls are repeated, as by the local engine"
     )
     assert endpoint.KEY.encode() not in everything(tmp_path) and endpoint.KEY not in out + err
@@ -328,7 +313,7 @@ def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         ({"shard_size": 0}, "shard_size is 0, expected a whole number from 1"),
         ({"workers": True}, "workers is True"),
@@ -341,8 +326,8 @@ def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
         ({"address": "somewhere:1"}, "connected to a Ray cluster already"),
     ],
 )
-def test_wrong_use_is_told_before_anything_is_done(tmp_path, cluster, words, said):
-    with pytest.raises(ValueError, match=said):
+def test_wrong_use_is_told_before_anything_is_done(tmp_path, cluster, words, message):
+    with pytest.raises(ValueError, match=message):
         run_sharded(
             **{
                 "models": "baseline:lead",

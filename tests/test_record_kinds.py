@@ -205,8 +205,8 @@ def test_names_of_fields_are_composed():
 
 
 def test_a_scalar_gold_text_is_told():
-    told = record_update("{}", gold="[1]")
-    assert told.status == "undefined" and "expected a JSON object" in told.reason
+    score = record_update("{}", gold="[1]")
+    assert score.status == "undefined" and "expected a JSON object" in score.reason
 
 
 @pytest.mark.parametrize(

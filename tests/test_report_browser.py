@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from windows import parted_words, windows
+from windows import faultless, parted_words, windows
 
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.board import leaderboard_table
@@ -81,12 +81,12 @@ def thousand(folder, n=1000):
             )
         )
         for c in SYSTEMS:
-            lost, said = i % 50 == 0 and c == HOSTILE, f"{evil} {text(r, 50)}."
+            lost, answer = i % 50 == 0 and c == HOSTILE, f"{evil} {text(r, 50)}."
             rows.append(
                 Response(
                     samples[-1].id,
                     c,
-                    None if lost else said,
+                    None if lost else answer,
                     "not_run" if lost else "ok",
                     error=evil if lost else None,
                     usage=Usage(500, 90),
@@ -152,9 +152,9 @@ def with_people(run):
 def in_regions(run):
     "Return the run sliced by a column; the column and one of its values are hostile."
     regions = ("north", "south", "south", ATTACKS[2], "")
-    told = [replace(s, tags={ATTACKS[0]: regions[k % 5]}) for k, s in enumerate(run.samples)]
+    tagged = [replace(s, tags={ATTACKS[0]: regions[k % 5]}) for k, s in enumerate(run.samples)]
     manifest = replace(run.manifest, plan={"slices": [ATTACKS[0]]})
-    return Run(run.folder, manifest, told, run.responses, run.scores)
+    return Run(run.folder, manifest, tagged, run.responses, run.scores)
 
 
 @pytest.fixture(scope="module")
@@ -193,25 +193,16 @@ def browser():
 @pytest.fixture
 def visit(browser, files):
     "Open a page; afterwards there must be no console error, outside request or executed attack."
-    pages, wrong, asked = [], [], []
+    with faultless(browser) as (window, requests):
 
-    def go(name, table="#board", fragment="", **more):
-        page = browser.open(
-            **more,
-            console=lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None,
-            pageerror=lambda e: wrong.append(str(e)),
-            request=lambda r: asked.append(r.url),
-        )
-        page.goto(files[name].as_uri() + fragment)
-        page.wait_for_selector(f"{table}[data-cm=ready]")
-        pages.append(page)
-        return page
+        def go(name, table="#board", fragment="", **more):
+            page = window(**more)
+            page.goto(files[name].as_uri() + fragment)
+            page.wait_for_selector(f"{table}[data-cm=ready]")
+            return page
 
-    yield go
-    for page in pages:
-        assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
-        browser.give_back(page)
-    assert wrong == [] and {re.sub(r"[#?].*", "", u) for u in asked} <= {f.as_uri() for f in files.values()}
+        yield go
+    assert {re.sub(r"[#?].*", "", u) for u in requests} <= {f.as_uri() for f in files.values()}
 
 
 def cells(page, table, column):
@@ -363,8 +354,8 @@ def test_what_is_shown_can_be_taken_away_as_csv(visit):
 
 def test_what_changes_nothing_is_left_away_and_a_search_needs_no_focus(visit):
     page = visit("demo")
-    told = page.inner_text("#board .dt-info")
-    assert told == "3 rows; filters hide 6"
+    info = page.inner_text("#board .dt-info")
+    assert info == "3 rows; filters hide 6"
     for idle in ("#board .dt-paging", "#board .dt-length", "#board .dt-search"):
         assert page.locator(idle).count() == 1 and not page.locator(idle).is_visible(), idle
     page = visit("big", "#samples", "#samples?")
@@ -446,8 +437,8 @@ def test_a_printed_link_says_its_address(visit):
     page = visit("demo")
     page.evaluate("document.querySelector('p').innerHTML = '<a href=\"https://kb.example/a?b\">here</a>'")
     page.emulate_media(media="print")
-    told = page.locator("p > a").first.evaluate("a => getComputedStyle(a, '::after').content")
-    assert "https://kb.example/a?b" in told
+    content = page.locator("p > a").first.evaluate("a => getComputedStyle(a, '::after').content")
+    assert "https://kb.example/a?b" in content
 
 
 NAMED = "[A-Za-z0-9]{2,14}"
@@ -759,8 +750,8 @@ def test_parts_are_tabs_one_click_or_key_away(visit):
         "completeness"
     }
     tabs.first.click()
-    told = page.locator("figure.empty").inner_text()
-    assert "Accuracy against cost" in told and "crmeval run openai:NAME" in told  # instead of the figure
+    note = page.locator("figure.empty").inner_text()
+    assert "Accuracy against cost" in note and "crmeval run openai:NAME" in note  # instead of the figure
     assert page.locator("#part-overall figure svg").count() == 3
 
 
@@ -800,8 +791,8 @@ def test_a_thousand_samples_open_quickly(files, browser):
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(files["big"].as_uri())
         page.wait_for_selector("#samples[data-cm=ready]", state="attached")
-        told = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
-        times.append(told["TaskDuration"])
+        metrics = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
+        times.append(metrics["TaskDuration"])
         browser.give_back(page)
     assert 0 < min(times) < 2, times  # CPU seconds of the page until the last table is ready
 
@@ -859,10 +850,12 @@ def test_the_comparison_page_shows_answers_side_by_side(visit):
     choose(page, "#pairs", "Better", HOSTILE)
     words = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 2)))
     ends = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 4)))
-    for metric, told in words.items():  # one interval and one p-value from the same method, and its name
+    for metric, statement in words.items():  # one interval and one p-value from the same method, and its name
         low, high = (float(x.replace("\u2212", "-")) for x in ends[metric].split(" to "))
-        assert (low <= 0 <= high) == (told == "not told apart"), (metric, told, low, high)
-        assert told == "not told apart" or told.startswith(("openai:gpt-4o is", HOSTILE[:20])), told
+        assert (low <= 0 <= high) == (statement == "not told apart"), (metric, statement, low, high)
+        assert statement == "not told apart" or statement.startswith(("openai:gpt-4o is", HOSTILE[:20])), (
+            statement
+        )
     assert all(v.startswith(("-", "\u2212")) for v in cells(page, "#pairs", 6))
     page.locator("#pairs button.cm-open").first.click()
     page.wait_for_selector("#pairs .sides mark")

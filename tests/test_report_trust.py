@@ -280,30 +280,37 @@ def test_a_grader_that_quotes_is_blurred(run):
 
 
 def test_an_error_that_repeats_a_probe_is_not_repeated_outside():
-    asked = probe_sample(HOSTILE[0])
+    sample = probe_sample(HOSTILE[0])
     failed = Response(
-        asked.id, "x:a", None, "api_error", error=f"bad request: {HOSTILE[0].prompt}", use_case=asked.use_case
+        sample.id,
+        "x:a",
+        None,
+        "api_error",
+        error=f"bad request: {HOSTILE[0].prompt}",
+        use_case=sample.use_case,
     )
-    own = Page(report_html(Run(Path("r"), {}, [asked], [failed], score_probe(failed, sample=asked))))
+    own = Page(report_html(Run(Path("r"), {}, [sample], [failed], score_probe(failed, sample=sample))))
     assert "Frighten" not in own.bare and "1 api_error" in own.bare
 
 
 def test_a_toxic_answer_to_a_harmless_probe_is_blurred():
-    asked = probe_sample(HOSTILE[1])
-    said = Response(asked.id, "x:a", "You are a stupid pig and I will kill you.", use_case=asked.use_case)
-    found = score_probe(said, sample=asked)
+    sample = probe_sample(HOSTILE[1])
+    response = Response(
+        sample.id, "x:a", "You are a stupid pig and I will kill you.", use_case=sample.use_case
+    )
+    found = score_probe(response, sample=sample)
     assert any(s.label == "toxic" for s in found)
-    own = Page(report_html(Run(Path("r"), {}, [asked], [said], found)))
-    assert said.text in own.blurred and said.text not in own.bare and "Remind her." in own.bare
+    own = Page(report_html(Run(Path("r"), {}, [sample], [response], found)))
+    assert response.text in own.blurred and response.text not in own.bare and "Remind her." in own.bare
 
 
 def test_a_planted_bias_is_named_and_shown(run):
     samples = [s for s in run.samples if not is_probe(s)]
     was = {s.id: s.tags["perturbed"]["was"] for s in samples if s.perturbation == "gender"}
-    said = []
+    responses = []
     for n, s in enumerate(x for x in samples if x.perturbation in ("", "gender")):
         woman = (was.get(s.id) == "female") != (s.perturbation == "gender")
-        said.append(
+        responses.append(
             Response(
                 s.id,
                 "x:biased",
@@ -312,7 +319,9 @@ def test_a_planted_bias_is_named_and_shown(run):
                 perturbation=s.perturbation,
             )
         )
-    text = report_html(Run(Path("r"), {}, [s for s in samples if s.perturbation in ("", "gender")], said, []))
+    text = report_html(
+        Run(Path("r"), {}, [s for s in samples if s.perturbation in ("", "gender")], responses, [])
+    )
     own = Page(text)
     assert (
         "beyond chance – amount -33 %" in " ".join(own.bare.split())

@@ -61,6 +61,7 @@ def test_figures_are_those_of_a_sheet_of_paper(figure):
         assert figure(RANKING, RELEVANT, k) == pytest.approx(value, abs=1e-5), k
 
 
+@settings(deadline=None)
 @given(st.permutations(IDS), st.lists(st.integers(0, 3), min_size=12, max_size=12), places)
 def test_ndcg_is_that_of_scikit_learn(order, worths, k):
     gains = dict(zip(IDS, worths))
@@ -72,6 +73,7 @@ def test_ndcg_is_that_of_scikit_learn(order, worths, k):
     assert ours == pytest.approx(ndcg_score([worths], [[scores[i] for i in IDS]], k=k))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 3), min_size=12, max_size=12),
     st.lists(st.integers(0, 2), min_size=12, max_size=12),
@@ -86,12 +88,14 @@ def test_ties_are_those_of_scikit_learn(worths, scores, k):
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places)
 def test_every_figure_is_a_share(figure, ranking, relevant, k):
     assert 0 <= figure(ranking, relevant, k) <= 1
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places, st.randoms())
 def test_what_lies_below_k_changes_nothing(figure, ranking, relevant, k, rng):
     top = without_doubles(ranking)
@@ -105,6 +109,7 @@ def test_what_lies_below_k_changes_nothing(figure, ranking, relevant, k, rng):
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places, st.randoms())
 def test_irrelevant_ones_may_change_places(figure, ranking, relevant, k, rng):
     top = without_doubles(ranking)
@@ -115,12 +120,14 @@ def test_irrelevant_ones_may_change_places(figure, ranking, relevant, k, rng):
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places)
 def test_a_relevant_one_on_top_never_lowers(figure, ranking, relevant, k):
     best = sorted(relevant)[0]
     assert figure([best, *ranking], relevant, k) >= figure(ranking, relevant, k) - 1e-12
 
 
+@settings(deadline=None)
 @given(rankings, graded, places)
 def test_the_most_worthy_one_on_top_never_lowers_ndcg(ranking, relevant, k):
     best = max(relevant, key=lambda i: relevant[i])
@@ -130,12 +137,14 @@ def test_the_most_worthy_one_on_top_never_lowers_ndcg(ranking, relevant, k):
 
 
 @every
+@settings(deadline=None)
 @given(rankings, some, places)
 def test_doubles_count_once(figure, ranking, relevant, k):
     doubled = [i for i in ranking for _ in range(3)]
     assert figure(doubled, relevant, k) == figure(ranking, relevant, k)
 
 
+@settings(deadline=None)
 @given(rankings, some, places)
 def test_recall_and_hits_never_fall_with_k(ranking, relevant, k):
     for figure in (recall_at_k, hit_at_k, reciprocal_rank):
@@ -199,15 +208,15 @@ def test_two_retrievers_are_compared_on_the_same_queries():
 
 def test_hostile_retrievers_are_counted_and_not_rewarded():
     "Retrievers that repeat a passage, find nothing, return a wrong type, or fail for some queries."
-    asked = [*QUERIES, Query("q12", "nothing answers this")]
-    again = evaluate_retriever(lambda q: [f"p{q.id[1:]}"] * 10, asked, figures=["precision@10", "ndcg@10"])
+    queries = [*QUERIES, Query("q12", "nothing answers this")]
+    again = evaluate_retriever(lambda q: [f"p{q.id[1:]}"] * 10, queries, figures=["precision@10", "ndcg@10"])
     assert again["precision@10"].value == pytest.approx(0.1) and again["ndcg@10"].value == 1
     assert again.doubles == 9 * 13 and again["ndcg@10"].undefined == 1
-    empty = evaluate_retriever(lambda q: [], asked)
+    empty = evaluate_retriever(lambda q: [], queries)
     assert empty.empty == 13 and empty["ndcg@10"].value == 0 and empty.auc.value == 0.5
     with pytest.raises(ValueError, match="failed for all of 13 queries; the first: TypeError"):
-        evaluate_retriever(lambda q: None, asked)
-    patchy = evaluate_retriever(lambda q: [{"id": f"p{q.id[1:]}", "score": 1 / int(q.id[1:])}], asked)
+        evaluate_retriever(lambda q: None, queries)
+    patchy = evaluate_retriever(lambda q: [{"id": f"p{q.id[1:]}", "score": 1 / int(q.id[1:])}], queries)
     assert patchy.failed == 1 and patchy["ndcg@10"].n == 11 and patchy["ndcg@10"].undefined == 2
     assert patchy.found[0].status == "api_error" and "ZeroDivisionError" in patchy.found[0].reason
 
@@ -221,9 +230,9 @@ def test_a_search_reads_nothing_that_is_relevant():
             seen.append((query, k, where))
             return []
 
-    asked = Query("q", "Pets?", {"p1": 1.0}, where={"house": "Elm"})
-    evaluate_retriever(searcher(Listens(), k=7), [asked])
-    evaluate_retriever(searcher(Listens(), filtered=False, more={"language": "en"}), [asked])
+    filtered_query = Query("q", "Pets?", {"p1": 1.0}, where={"house": "Elm"})
+    evaluate_retriever(searcher(Listens(), k=7), [filtered_query])
+    evaluate_retriever(searcher(Listens(), filtered=False, more={"language": "en"}), [filtered_query])
     assert seen == [("Pets?", 7, {"house": "Elm"}), ("Pets?", 10, {"language": "en"})]
 
 
@@ -245,11 +254,11 @@ def test_abstaining_is_that_of_scikit_learn(pairs):
     left, known = map(list, zip(*pairs))
     nothing = [not k for k in known]
     ours = {name: e.value for name, e in abstention_figures(left, known).items()}
-    for name, theirs in ("precision", precision_score), ("recall", recall_score), ("f1", f1_score):
+    for name, reference in ("precision", precision_score), ("recall", recall_score), ("f1", f1_score):
         if ours[name] is None:
             assert not any(left) if name == "precision" else all(known)
         else:
-            assert ours[name] == pytest.approx(theirs(nothing, left, zero_division=0)), name
+            assert ours[name] == pytest.approx(reference(nothing, left, zero_division=0)), name
     assert ours["false_alarm"] is None or 0 <= ours["false_alarm"] <= 1
 
 
@@ -468,6 +477,6 @@ def test_a_filter_gains_more_than_an_engine_on_a_toy():
     shelf = KeywordRetriever(
         [Passage(f"{h}-{n}", f"Breakfast rule {n}.", fields={"house": h}) for h in "abcd" for n in (1, 2)]
     )
-    asked = [Query(h, "Breakfast rule 1?", {f"{h}-1": 1.0}, where={"house": h}) for h in "abcd"]
-    without, within = (evaluate_retriever(searcher(shelf, filtered=f), asked) for f in (False, True))
+    queries = [Query(h, "Breakfast rule 1?", {f"{h}-1": 1.0}, where={"house": h}) for h in "abcd"]
+    without, within = (evaluate_retriever(searcher(shelf, filtered=f), queries) for f in (False, True))
     assert compare_retrievers(within, without, "mrr@10").value > 0.4 and within["mrr@10"].value == 1

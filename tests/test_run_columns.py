@@ -100,11 +100,11 @@ def test_a_leaderboard_is_the_same(both):
 def test_groups_and_comparisons_are_the_same(both):
     small, large = both
     assert slice_board(small, ["region"]).to_dicts() == slice_board(large, ["region"]).to_dicts()
-    told = {"client_a": "openai:gpt-4o", "client_b": "m:b", "judge": "x", "slices": ["region"]}
-    a, b = (compare(run, **told) for run in both)
+    options = {"client_a": "openai:gpt-4o", "client_b": "m:b", "judge": "x", "slices": ["region"]}
+    a, b = (compare(run, **options) for run in both)
     assert exact(a) == exact(b) and str(a) == str(b)
     assert list(a.pairs) == list(b.pairs) and len(a.pairs) == a.n
-    few = compare(large, **told, most=2)
+    few = compare(large, **options, most=2)
     assert list(few.pairs) == list(a.pairs[:2]) and few.n == a.n
 
 
@@ -129,16 +129,16 @@ def test_a_gate_is_the_same(both):
     small, large = both
     cases = {r.use_case for r in small.responses}
     rules = [r for r in POLICY.rules if r.use_case is None or get_use_case(r.use_case).id in cases]
-    told = {"policy": replace(POLICY, rules=rules), "client": "openai:gpt-4o", "base_client": "m:b"}
-    found = [gate(a, b, **told) for a in both for b in both]
+    options = {"policy": replace(POLICY, rules=rules), "client": "openai:gpt-4o", "base_client": "m:b"}
+    found = [gate(a, b, **options) for a in both for b in both]
     assert all(exact(g) == exact(found[0]) for g in found) and len(found[0].verdicts) >= 6
-    assert gate(large, large, **told, judge="y") == gate(small, small, **told, judge="y")
+    assert gate(large, large, **options, judge="y") == gate(small, small, **options, judge="y")
 
 
 def test_what_failed_is_the_same(both):
     small, large = both
-    for told in (silent_systems, mute_judges, lost_verdicts):
-        assert told(small) == told(large)
+    for function in (silent_systems, mute_judges, lost_verdicts):
+        assert function(small) == function(large)
 
 
 def lowest(run):
@@ -181,11 +181,11 @@ def in_words(run):
 def test_agreement_with_people_is_the_same(both):
     "Also for judges that scored only other samples, and for a human scale of its own."
     small, large = both
-    told = {"slices": ["region"], "n_resamples": 20}
+    options = {"slices": ["region"], "n_resamples": 20}
     found = []
     for run in both:
         try:
-            found.append(figures_of(run_agreement(run, **told)))
+            found.append(figures_of(run_agreement(run, **options)))
         except ValueError as e:
             found.append(str(e))
     assert found[0] == found[1] and found[0]
@@ -211,8 +211,8 @@ def test_agreement_counts_what_nobody_rated(seed, tmp_path):
                 scores.append(Score(metric, points, status=status, rater=rater, method=method, **key))
     write_run(Run(tmp_path, dict(BARE), samples, responses, scores))
     runs = open_run(tmp_path), open_run(tmp_path, large=1)
-    told = {"slices": ["region"], "n_resamples": 20}
-    a, b = (run_agreement(run, **told) for run in runs)
+    options = {"slices": ["region"], "n_resamples": 20}
+    a, b = (run_agreement(run, **options) for run in runs)
     assert exact(a) == exact(b)
     assert max(r.unrated for r in a.table.rows if r.rater == "x") > 30
     assert {r.judge for r in a.means} == {"x"} or len(a.means) > 8
@@ -229,8 +229,8 @@ def test_scores_that_do_not_count_are_told_in_both(tmp_path):
     ]
     strays = [replace(s, client="gone") for s in scores[::5]] + [replace(s, repeat=7) for s in scores[::7]]
     found = []
-    for name, told in (("clean", scores), ("odd", [*strays, *first, *scores])):
-        write_run(Run(tmp_path / name, dict(BARE), samples, responses, told))
+    for name, rows in (("clean", scores), ("odd", [*strays, *first, *scores])):
+        write_run(Run(tmp_path / name, dict(BARE), samples, responses, rows))
         for large in (None, 1):
             found.append(run_agreement(open_run(tmp_path / name, large=large), n_resamples=20))
     clean, odd = found[:2], found[2:]
@@ -247,27 +247,30 @@ def test_all_samples_stand_on_the_same_pages(both, monkeypatch):
     "A run in tables is read in chunks; page boundaries are the same."
     small, large = both
     monkeypatch.setattr(samples, "CHUNK", 4)
-    told = {"file_bytes": 400, "prices": {"m:b": (1.0, 2.0)}}
-    pages = report_pages(large, samples="all", **told)
-    assert pages == report_pages(small, **told) and len(pages) > 1
+    options = {"file_bytes": 400, "prices": {"m:b": (1.0, 2.0)}}
+    pages = report_pages(large, samples="all", **options)
+    assert pages == report_pages(small, **options) and len(pages) > 1
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_answers_are_the_same_in_the_same_order(seed, tmp_path):
     "Several judges in any order, people, repeats, twins, probes, and samples without answers."
     rng = random.Random(seed)
-    asked, repeats = asked_samples(rng), rng.randint(1, 2)
-    asked += [Sample("probe", "safety_probe", {"prompt": "x"}), Sample("idle", CASES[0], {"transcript": "x"})]
-    rng.shuffle(asked)
+    run_samples, repeats = asked_samples(rng), rng.randint(1, 2)
+    run_samples += [
+        Sample("probe", "safety_probe", {"prompt": "x"}),
+        Sample("idle", CASES[0], {"transcript": "x"}),
+    ]
+    rng.shuffle(run_samples)
     responses = [
-        response_to(s, c, k, rng) for s in asked[:-1] for c in ("m:b", "m:a") for k in range(repeats)
+        response_to(s, c, k, rng) for s in run_samples[:-1] for c in ("m:b", "m:a") for k in range(repeats)
     ]
     responses.append(Response("gone", "m:a", "x", use_case=CASES[0]))
     rng.shuffle(responses)
     scores = [s for r in responses for s in scores_of(r, rng) if rng.random() < 0.4]
     scores += [s for r in responses[:3] for s in scores_of(replace(r, sample_id="lost"), rng)]
     rng.shuffle(scores)
-    write_run(Run(tmp_path, dict(BARE), asked, responses, scores))
+    write_run(Run(tmp_path, dict(BARE), run_samples, responses, scores))
     small, large = (scored_answers(open_run(tmp_path, large=n)) for n in (None, 1))
     assert list(large) == small and samples_in(large) == samples_in(small)
     assert all(list(large[i : i + 3]) == small[i : i + 3] for i in range(0, len(small), 2))
@@ -276,14 +279,15 @@ def test_answers_are_the_same_in_the_same_order(seed, tmp_path):
 def test_pages_of_all_samples_are_written_one_by_one(tmp_path, monkeypatch):
     "The first page is written last and links to the lowest score of all; stale pages are removed."
     case, key = "service_call_summary", {"client": "m:b", "use_case": "service_call_summary"}
-    asked = [Sample(f"s{i:03}", case, {"transcript": f"Call {i}."}) for i in range(300)]
-    responses = [Response(s.id, text="An answer.", **key) for s in asked]
+    run_samples = [Sample(f"s{i:03}", case, {"transcript": f"Call {i}."}) for i in range(300)]
+    responses = [Response(s.id, text="An answer.", **key) for s in run_samples]
     scores = [
-        Score("accuracy", 1.0 if s.id == "s222" else 3.0, rater="x", sample_id=s.id, **key) for s in asked
+        Score("accuracy", 1.0 if s.id == "s222" else 3.0, rater="x", sample_id=s.id, **key)
+        for s in run_samples
     ]
-    write_run(Run(tmp_path, dict(BARE), asked, responses, scores))
+    write_run(Run(tmp_path, dict(BARE), run_samples, responses, scores))
     large, written, real = open_run(tmp_path, large=1), [], report.sample_files
-    monkeypatch.setattr(report, "sample_files", lambda run, **told: real(run, **told, per_file=12))
+    monkeypatch.setattr(report, "sample_files", lambda run, **options: real(run, **options, per_file=12))
     monkeypatch.setattr(report, "write_page", lambda path, text: written.append(path) or put(path, text))
     page = write_report(large, tmp_path / "r.html", samples="all")
     further = [tmp_path / f"r-{k}.html" for k in range(2, 26)]
@@ -305,5 +309,7 @@ def put(path, text):
 
 def ids_on(page):
     "Return the IDs of the samples in the rows of a page."
-    found = re.findall(r'cm-data">([^<]*)<', page.read_text(encoding="utf-8"))
-    return list(dict.fromkeys(re.findall(r"\bs\d{3}\b", str([row[0] for row in unpack(found[-1])["rows"]]))))
+    matches = re.findall(r'cm-data">([^<]*)<', page.read_text(encoding="utf-8"))
+    return list(
+        dict.fromkeys(re.findall(r"\bs\d{3}\b", str([row[0] for row in unpack(matches[-1])["rows"]])))
+    )

@@ -57,14 +57,14 @@ def asked(rng, n=40):
             key = {"sample_id": f"s{i}", "client": client, "use_case": "service_call_summary"}
             responses.append(Response(text=rng.choice(WORDS) * 2 if rng.random() < 0.3 else "t", **key))
             for rater, method in (("j", "auto"), ("ann", "manual")):
-                told = {
+                fields = {
                     "reason": rng.choice(WORDS) if rng.random() < 0.1 else "",
                     "rater": rater,
                     "method": method,
                 }
-                told |= {"evidence": rng.choice(NOTES) if rng.random() < 0.2 else []}
+                fields |= {"evidence": rng.choice(NOTES) if rng.random() < 0.2 else []}
                 label = "good" if rng.random() < 0.1 else None
-                scores.append(Score("accuracy", rng.choice([1.0, 2.5, 4.0]), label=label, **told, **key))
+                scores.append(Score("accuracy", rng.choice([1.0, 2.5, 4.0]), label=label, **fields, **key))
     late = [s for s in scores if s.rater == "ann"]
     return samples, responses, [s for s in scores if s.rater != "ann"] + late
 
@@ -93,20 +93,20 @@ def held(path):
 )
 def test_what_is_erased_is_the_same(runs, match, monkeypatch):
     small, large = runs
-    told = []
+    outcomes = []
     has_report = match == "ann lee"  # once only: it takes most of the time
     for path, most in ((small, 10**9), (large, 1)):
         monkeypatch.setattr(run_folder, "LARGE", most)
         if not has_report:
             monkeypatch.setattr(erase_room, "write_report", lambda folder: None)
         try:
-            told.append(str(erase(path, match=match, sample="s1")))
+            outcomes.append(str(erase(path, match=match, sample="s1")))
         except ValueError as e:
-            told.append(str(e).replace(str(path), ""))
+            outcomes.append(str(e).replace(str(path), ""))
         monkeypatch.undo()
-    assert told[0] == told[1] and ("removed" in told[0] or match == "plain 7")
+    assert outcomes[0] == outcomes[1] and ("removed" in outcomes[0] or match == "plain 7")
     assert held(small) == held(large)
-    if "removed" not in told[0]:
+    if "removed" not in outcomes[0]:
         return
     assert "s1" not in {s.id for s in open_run(small).samples}
     assert has_report == (small / "report.html").is_file() == (large / "report.html").is_file()
@@ -141,12 +141,17 @@ def test_ratings_that_are_added_are_the_same(runs):
         (path / "ratings.csv").write_text(ratings_of(run), encoding="utf-8")
         done = add_ratings(run, read_ratings(path / "ratings.csv", run))
         assert done.in_tables == bool(large)
-        given = read_ratings(path / "ratings.csv", run)
+        ratings = read_ratings(path / "ratings.csv", run)
         by_hand = [s for s in open_run(path).scores if s.method == "manual"]
         assert len(by_hand) == len(set(map(rated, by_hand)))
-        assert set(map(rated, by_hand)) == before | set(map(rated, given)) and before - set(map(rated, given))
+        assert set(map(rated, by_hand)) == before | set(map(rated, ratings)) and before - set(
+            map(rated, ratings)
+        )
         points = {rated(s): s.points for s in by_hand}
-        assert all(points[rated(s)] == s.points for s in given) and {s.rater for s in given} == {"ann", "bob"}
+        assert all(points[rated(s)] == s.points for s in ratings) and {s.rater for s in ratings} == {
+            "ann",
+            "bob",
+        }
     assert held(runs[0]) == held(runs[1])
 
 
@@ -166,7 +171,7 @@ class Logged:
 def told_to_wandb(run, monkeypatch, **how):
     logs = []
 
-    def init(**told):
+    def init(**options):
         logs.append(Logged())
         return logs[-1]
 
@@ -201,8 +206,8 @@ def told_to_mlflow(run, monkeypatch, **how):
 def test_trackers_get_the_same_rows(runs, monkeypatch, texts):
     "One tracker run per system, with the columns of its own rows."
     small, large = open_run(runs[0]), open_run(runs[1], large=1)
-    for told in (told_to_mlflow, told_to_wandb):
-        a, b = (told(run, monkeypatch, texts=texts) for run in (small, large))
+    for track in (told_to_mlflow, told_to_wandb):
+        a, b = (track(run, monkeypatch, texts=texts) for run in (small, large))
         assert a == b and len(a) == 2 and a[0] != a[1]
 
 
@@ -255,13 +260,13 @@ def test_scores_of_another_judge_are_the_same(runs):
         assert done.in_tables == bool(large)
         (path / "journal.jsonl").write_bytes(b"")  # of another time
     assert held(runs[0]) == held(runs[1])
-    given = Counter(s.rater for s in open_run(runs[0]).scores if s.metric == "accuracy")
-    assert given == {"j": 80, "ann": 80, "nobody": 80}
+    counts = Counter(s.rater for s in open_run(runs[0]).scores if s.metric == "accuracy")
+    assert counts == {"j": 80, "ann": 80, "nobody": 80}
     assert not list(runs[1].glob("scores-again*"))
 
 
 def test_what_people_are_given_to_rate_is_the_same(runs):
     small, large = open_run(runs[0]), open_run(runs[1], large=1)
-    told = {"per_rater": 12, "overlap": 0.5, "attention": 2, "seed": 3}
-    a, b = (make_plan(r.samples, r.responses, ["ann", "bob"], **told) for r in (small, large))
+    options = {"per_rater": 12, "overlap": 0.5, "attention": 2, "seed": 3}
+    a, b = (make_plan(r.samples, r.responses, ["ann", "bob"], **options) for r in (small, large))
     assert a.id == b.id and a == b and len(a.items) == 20

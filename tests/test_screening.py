@@ -86,8 +86,8 @@ def test_a_stream_is_the_same_for_every_split(seed):
 
 def test_a_policy_read_from_yaml():
     yaml = pytest.importorskip("yaml")
-    given = yaml.safe_load("toxicity: {sexual: refuse, profane: flag}\nhosts: kb.example\nleaks: refuse\n")
-    policy = policy_part(ScreeningPolicy, given, "screening")
+    settings = yaml.safe_load("toxicity: {sexual: refuse, profane: flag}\nhosts: kb.example\nleaks: refuse\n")
+    policy = policy_part(ScreeningPolicy, settings, "screening")
     assert policy.hosts == ("kb.example",) and policy.leaks == "refuse"
     with pytest.raises(ValueError, match="screening has no field 'leeks'; did you mean 'leaks'"):
         policy_part(ScreeningPolicy, {"leeks": "flag"}, "screening")

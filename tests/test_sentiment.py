@@ -55,8 +55,8 @@ def test_every_step_away_costs():
     ],
 )
 def test_messages_count_one_by_one(turns, fraction):
-    said = json.dumps({"overall": "negative", "turns": turns})
-    score = sentiment(said, overall="negative", turns=TRUE["turns"])
+    response = json.dumps({"overall": "negative", "turns": turns})
+    score = sentiment(response, overall="negative", turns=TRUE["turns"])
     assert score.fraction == pytest.approx((1 + fraction) / 2)
 
 

@@ -80,14 +80,14 @@ def test_rows_of_chunks_hold_every_reply_once_and_the_same_people(tmp_path):
 
 
 def test_an_assignment_of_ones_own_is_asked_once_for_each_unit():
-    asked = []
+    units = []
 
     def assign(unit):
-        asked.append(unit)
+        units.append(unit)
         return "new" if unit.endswith(("1", "3", "5")) else "control"
 
     rows = simulate_rows(replies=600, customers=50, assign=assign)
-    assert sorted(asked) == sorted(f"c{i}" for i in range(50))
+    assert sorted(units) == sorted(f"c{i}" for i in range(50))
     for customer, arm in zip(rows["customer"].to_pylist(), rows["arm"].to_pylist()):
         assert arm == ("new" if customer.endswith(("1", "3", "5")) else "control")
 
@@ -181,14 +181,14 @@ def test_known_pairs_are_those_of_all_pairs_one_by_one():
         score, value, known = rng.integers(0, 4, n), rng.integers(0, 6, n).astype(float), rng.random(n) < 0.6
         right, pairs = known_pairs(score, value, known)
         for i in range(n):
-            mine = [
+            signs = [
                 (np.sign(score[j] - score[i]) if first == i else np.sign(score[i] - score[j]))
                 for j in range(n)
                 for first, last in ((i, j), (j, i))
                 if known[first]
                 and (value[first] < value[last] or (value[first] == value[last] and not known[last]))
             ]
-            assert (right[i], pairs[i]) == (sum(mine), len(mine))
+            assert (right[i], pairs[i]) == (sum(signs), len(signs))
 
 
 def test_without_a_relation_the_concordance_is_told_apart_from_half_in_five_of_a_hundred():
@@ -207,8 +207,8 @@ def test_without_a_relation_the_concordance_is_told_apart_from_half_in_five_of_a
 def test_a_planted_relation_is_found_and_none_where_none_is_planted(name):
     systems = {f"s{i}": -1 + i / 3 for i in range(7)}
     desk = dict(replies=6000, customers=2000, systems=systems, tail_days=30, seed=21)
-    heard = validity(simulate_rows(validity=0.9, **desk), name, n_resamples=100)
-    assert heard.predicts == "yes" and heard.system_rank.low > 0 and heard.system_pairs.value > 0.7
+    planted = validity(simulate_rows(validity=0.9, **desk), name, n_resamples=100)
+    assert planted.predicts == "yes" and planted.system_rank.low > 0 and planted.system_pairs.value > 0.7
     deaf = validity(simulate_rows(validity=0.0, **desk), name, n_resamples=100)
     assert deaf.predicts == "no" and deaf.system_rank.low < 0 < deaf.system_rank.high
     against = validity(simulate_rows(validity=-0.9, **desk), name, n_resamples=100)
@@ -250,9 +250,9 @@ def test_a_planted_effect_is_found_with_the_power_that_was_computed(effect):
         rows = simulate_rows(replies=800, unit="reply", tail_days=30.0, seed=1000 + seed, **more)
         accepted = rows["accepted"].to_numpy(zero_copy_only=False).astype(float)
         arms = {"arm": rows["arm"].to_numpy(zero_copy_only=False), "accepted": accepted}
-        told = compare_arms(arms, "accepted", "fixed")
-        found += told.p is not None and told.p < 0.05
-        known.append(told.n)
+        measured = compare_arms(arms, "accepted", "fixed")
+        found += measured.p is not None and measured.p < 0.05
+        known.append(measured.n)
         shares.append(np.nanmean(accepted))
     wanted = power(effect, share_sd(float(np.mean(shares))), float(np.mean(known)))
     assert abs(found / desks - wanted) < 3.5 * np.sqrt(wanted * (1 - wanted) / desks)

@@ -57,7 +57,7 @@ def test_numbered_notebooks_are_in_the_navigation_as_written():
 
 
 @pytest.mark.parametrize(
-    "text,said",
+    "text,problem",
     [
         ("[x](../metrics/10_factuality.ipynb#factuality)", None),
         ("[x](../metrics/10_factuality.ipynb)", None),
@@ -78,10 +78,10 @@ def test_numbered_notebooks_are_in_the_navigation_as_written():
         ),
     ],
 )
-def test_dead_links_and_foreign_addresses_are_found(copy, text, said):
+def test_dead_links_and_foreign_addresses_are_found(copy, text, problem):
     add(copy, "cards/factuality.ipynb", text)
     found = [f for f in site_checks.problems(copy) if f.startswith("cards/factuality.ipynb")]
-    assert any(said in f for f in found) if said else not found, found
+    assert any(problem in f for f in found) if problem else not found, found
 
 
 def test_a_page_that_nobody_lists_is_found(copy):
@@ -123,8 +123,8 @@ def test_wide_tables_scroll_in_a_box_that_the_keyboard_reaches():
     boxes = Boxes("Page")
     small, wide = TABLE.format("x", "y"), TABLE.format("x", "y" * 40)
     assert boxes.markdown(f"# A\n\n{small}\n\nb") == f"# A\n\n{small}\n\nb"
-    for said, label in (("", "Table 1: A"), ('## With "names" {#b}\n', "Table 2: With &quot;names&quot;")):
-        found = boxes.markdown(f"{said}\n{wide}\nc").splitlines()
+    for heading, label in (("", "Table 1: A"), ('## With "names" {#b}\n', "Table 2: With &quot;names&quot;")):
+        found = boxes.markdown(f"{heading}\n{wide}\nc").splitlines()
         mark = f'::: {{.wide tabindex="0" role="region" aria-label="{label}"}}'
         at = found.index(mark)
         assert found[at - 1] == "" and found[at + 1 : at + 5] == [*wide.splitlines(), ":::"]
@@ -176,12 +176,14 @@ def test_a_source_that_is_one_string_loses_its_newlines(notebook):
         cell["source"] = "".join(cell["source"])
     broken = quarto_reading.assembled(notebook)
     assert "title: Factualitydescription:" in broken and "\n## Definition\n" not in broken
-    said = quarto_reading.reading_problems(notebook)
-    assert any("one string" in x for x in said) and any("no front matter" in x for x in said)
+    found_problems = quarto_reading.reading_problems(notebook)
+    assert any("one string" in x for x in found_problems) and any(
+        "no front matter" in x for x in found_problems
+    )
 
 
 @pytest.mark.parametrize(
-    "kind,source,said",
+    "kind,source,problem",
     [
         ("markdown", ["a\n", "b"], None),
         ("markdown", ["a\nb"], "not cut at its newlines"),
@@ -196,11 +198,11 @@ def test_a_source_that_is_one_string_loses_its_newlines(notebook):
         ("code", ["#| hide\n", "1"], "no option"),
     ],
 )
-def test_what_quarto_would_misread_is_found(notebook, kind, source, said):
+def test_what_quarto_would_misread_is_found(notebook, kind, source, problem):
     cell = {"cell_type": kind, "id": "added", "metadata": {}, "source": source}
     notebook["cells"].append({**cell, "outputs": []} if kind == "code" else cell)
     found = quarto_reading.reading_problems(notebook)
-    assert any(said in f for f in found) if said else not found, found
+    assert any(problem in f for f in found) if problem else not found, found
 
 
 def test_outputs_are_lines_and_front_matter_comes_first(notebook):
@@ -251,9 +253,9 @@ def test_old_addresses_lead_to_pages(prepared):
     assert sorted(written) == sorted(moved)
     wrong = [("/a.html", "index.ipynb"), ("/a.html", "api.ipynb"), ("/b.html", "c.ipynb")]
     wrong.append(("/cards/cost.html", "index.ipynb"))
-    said = "\n".join(site_checks.alias_problems(wrong, pages))
-    assert "/a.html is listed twice" in said and "/b.html leads to c.ipynb" in said
-    assert "/cards/cost.html is the address of a page" in said
+    found_problems = "\n".join(site_checks.alias_problems(wrong, pages))
+    assert "/a.html is listed twice" in found_problems and "/b.html leads to c.ipynb" in found_problems
+    assert "/cards/cost.html is the address of a page" in found_problems
 
 
 def test_functions_are_documented_where_they_are_explained(prepared):
@@ -391,14 +393,14 @@ def test_the_rendered_site_is_checked(tmp_path):
     )
     (tmp_path / "site_libs" / "a.css").write_text('@import url("https://fonts.invalid/css")')
     found = "\n".join(site_checks.rendered_problems(tmp_path))
-    for said in (
+    for problem in (
         "b.html: https://cdn.invalid/require.js is fetched",
         "b.html: c.html leads nowhere",
         "b.html: index.html#gone has no such section",
         "site_libs/a.css: @import",
         "index.html: b.html#there",
     ):
-        assert (said in found) == (said != "index.html: b.html#there"), found
+        assert (problem in found) == (problem != "index.html: b.html#there"), found
 
 
 def test_without_quarto_one_line_says_how_to_get_it(tmp_path):
@@ -559,12 +561,14 @@ def test_what_is_printed_becomes_a_table_or_goes_on_in_the_next_line():
 
 
 def reader_page(source="1", kind="code", **outputs):
-    said = [{"output_type": "display_data", "metadata": {}, "data": {m: v}} for m, v in outputs.items()]
-    return list(site_reading.reader_problems([(kind, source, said)]))
+    shown_outputs = [
+        {"output_type": "display_data", "metadata": {}, "data": {m: v}} for m, v in outputs.items()
+    ]
+    return list(site_reading.reader_problems([(kind, source, shown_outputs)]))
 
 
 @pytest.mark.parametrize(
-    "source,mime,shown,said",
+    "source,mime,shown,problem",
     [
         ("#| echo: false\n1", "text/plain", "{'chat': np.float32(3.5)}", "program's form"),
         ("#| echo: false\n1", "text/plain", "('b', 2)", "program's form"),
@@ -589,9 +593,9 @@ def reader_page(source="1", kind="code", **outputs):
         ("1", "text/html", '<svg role="img" width="352.8pt"><text>NaN np.int64(3)</text></svg>', None),
     ],
 )
-def test_no_page_for_readers_shows_the_forms_of_the_program(source, mime, shown, said):
+def test_no_page_for_readers_shows_the_forms_of_the_program(source, mime, shown, problem):
     found = reader_page(source, **{mime: [shown]})
-    assert any(said in f for f in found) if said else not found, found
+    assert any(problem in f for f in found) if problem else not found, found
 
 
 @pytest.mark.parametrize(

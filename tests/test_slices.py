@@ -34,8 +34,8 @@ def table(folder, n=12):
         out = csv.writer(f)
         out.writerow(["Chat", "Region", "Answer", "Other", "Stars", "City", "Spent", "Void"])
         for i in range(n):
-            said = f"I am sorry. Order {i} left on Monday and arrives on Friday."
-            chat = f"Customer: My order {i} is late.\nAgent: {said}"
+            reply = f"I am sorry. Order {i} left on Monday and arrives on Friday."
+            chat = f"Customer: My order {i} is late.\nAgent: {reply}"
             good = SAID.format(i=i)
             answer = INVENTED if i % 4 == 1 else good
             out.writerow([chat, REGIONS[i % 4], answer, good, 1 + i % 5, f"town {i}", i / 7, ""])
@@ -44,24 +44,24 @@ def table(folder, n=12):
 
 def score_file(capsys, folder, *words, n=12):
     "Run `score-file` on the table; return the exit code, everything printed, and the JSON document."
-    told = ["score-file", str(table(folder, n)), "--column", "conversation=Chat", "--use-case", CASE]
-    code = main([*told, "--responses", "ours=Answer", "--out", str(folder / "run"), "--json", *words])
+    command = ["score-file", str(table(folder, n)), "--column", "conversation=Chat", "--use-case", CASE]
+    code = main([*command, "--responses", "ours=Answer", "--out", str(folder / "run"), "--json", *words])
     out = capsys.readouterr()
     return code, out.out + out.err, json.loads(out.out) if out.out.startswith("{") else None
 
 
 def test_a_column_of_a_file_becomes_groups_in_every_place(tmp_path, capsys):
     both = ["--responses", "vendor=Other", "--slice", "region"]
-    code, _, told = score_file(capsys, tmp_path, *both, n=40)
+    code, _, document = score_file(capsys, tmp_path, *both, n=40)
     assert code == 0
-    rows = {(r["system"], r["group"]): r for r in told["slices"]}
+    rows = {(r["system"], r["group"]): r for r in document["slices"]}
     assert {g for _, g in rows} == {"north", "south", "(none)", "<b>west</b>"}
     south = rows["ours", "south"]
     assert (south["column"], south["in words"], south["n"], south["cases"]) == ("Region", "lower", 10, 10)
     assert south["from the others"] == -3 and south["p (Holm)"] < 0.05
     assert rows["vendor", "south"]["in words"] == "not told apart"
-    assert told["slices_compared"] == 8
-    assert "is lower in Region = south" in told["slices_say"]
+    assert document["slices_compared"] == 8
+    assert "is lower in Region = south" in document["slices_say"]
 
     page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
     assert 'id="slices"' in page and "is lower in Region = south" in page
@@ -74,16 +74,16 @@ def test_a_column_of_a_file_becomes_groups_in_every_place(tmp_path, capsys):
 
     side = [f"{tmp_path}/run#{s}" for s in ("ours", "vendor")]
     assert main(["compare", *side, "--json", "--table", str(tmp_path / "c.csv")]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert {g["group"]: g["difference"]["value"] < -1 for g in told["slices"]}["south"]
-    assert "b is better in Region = south (4 comparisons" in told["slices_say"]
+    document = json.loads(capsys.readouterr().out)
+    assert {g["group"]: g["difference"]["value"] < -1 for g in document["slices"]}["south"]
+    assert "b is better in Region = south (4 comparisons" in document["slices_say"]
     assert "Region = south" in (tmp_path / "c.csv").read_text(encoding="utf-8-sig")
     shown = compare_html(compare(tmp_path / "run", client_a="ours", client_b="vendor"))
     assert 'id="groups"' in shown and "<b>west</b>" not in shown
 
 
 @pytest.mark.parametrize(
-    ("column", "said"),
+    ("column", "message"),
     [
         ("regoin", "did you mean 'Region'? the columns are Chat, Region, Answer"),
         ("City", f"has 24 values ('town 0', 'town 1', 'town 2' ...), expected {MAX_GROUPS} at most"),
@@ -91,14 +91,16 @@ def test_a_column_of_a_file_becomes_groups_in_every_place(tmp_path, capsys):
         ("Void", "the column is empty"),
     ],
 )
-def test_a_column_that_makes_no_groups_is_refused_before_anything_is_scored(tmp_path, capsys, column, said):
+def test_a_column_that_makes_no_groups_is_refused_before_anything_is_scored(
+    tmp_path, capsys, column, message
+):
     code, out, _ = score_file(capsys, tmp_path, "--slice", column, n=24)
-    assert code == 2 and said in out
+    assert code == 2 and message in out
     assert not (tmp_path / "run").exists()
 
 
 def test_a_slice_added_later_asks_nothing_anew(tmp_path):
-    asked = []
+    calls = []
 
     class Counting:
         name, provider, model, cacheable = "counting", "own", "m", True
@@ -107,18 +109,18 @@ def test_a_slice_added_later_asks_nothing_anew(tmp_path):
             return {"model": "m"}
 
         async def answer(self, sample, prompt, repeat=0):
-            asked.append(sample.id)
+            calls.append(sample.id)
             return Response(sample.id, self.name, "Order is late.", use_case=sample.use_case)
 
         async def aclose(self):
             "Nothing to release."
 
-    told = {"data": table(tmp_path, 8), "columns": {"conversation": "Chat"}, "use_cases": CASE}
-    told |= {"out": tmp_path / "run", "progress": False}
-    run(Counting(), **told)
-    n = len(asked)
-    done = run(Counting(), slices=["region"], **told)
-    assert len(asked) == n == 8
+    options = {"data": table(tmp_path, 8), "columns": {"conversation": "Chat"}, "use_cases": CASE}
+    options |= {"out": tmp_path / "run", "progress": False}
+    run(Counting(), **options)
+    n = len(calls)
+    done = run(Counting(), slices=["region"], **options)
+    assert len(calls) == n == 8
     assert groups_by(done.samples, "region")[1]["row-1"] == "north"
     assert "Spent" not in str(open_run(tmp_path / "run").samples)
     with pytest.raises(ValueError, match="run it again with this slice, and no answer is requested again"):
@@ -140,9 +142,9 @@ def made_run(points, region, cases, tmp_path):
         for i, (r, c) in enumerate(zip(region, cases))
     ]
     responses = [Response(s.id, "m", "Hello.", use_case=s.use_case) for s in samples]
-    told = {"rater": "j", "client": "m"}
+    fields = {"rater": "j", "client": "m"}
     scores = [
-        Score("accuracy", p, use_case=s.use_case, sample_id=s.id, **told) for s, p in zip(samples, points)
+        Score("accuracy", p, use_case=s.use_case, sample_id=s.id, **fields) for s, p in zip(samples, points)
     ]
     return Run(
         tmp_path,
@@ -198,12 +200,12 @@ def test_agreement_says_where_a_judge_leans(tmp_path, capsys):
     "The judge gives one point more than people in the south."
     region = ["north", "south"] * 20
     done = made_run([2 + i % 2 + (i % 2) for i in range(40)], region, [CASE] * 40, tmp_path)
-    theirs = {"rater": "ann", "method": "manual", "client": "m", "use_case": CASE}
-    done.scores += [Score("accuracy", 2 + i % 2, sample_id=str(i), **theirs) for i in range(40)]
-    found = run_agreement(done, n_resamples=100)
-    assert {r.group for r in found.table} == {"all", "region = north", "region = south"}
-    assert "judge minus people of accuracy is larger in region = south by 1.00" in found.groups.statement
-    assert "region = south" in str(found)
+    fields = {"rater": "ann", "method": "manual", "client": "m", "use_case": CASE}
+    done.scores += [Score("accuracy", 2 + i % 2, sample_id=str(i), **fields) for i in range(40)]
+    agreed = run_agreement(done, n_resamples=100)
+    assert {r.group for r in agreed.table} == {"all", "region = north", "region = south"}
+    assert "judge minus people of accuracy is larger in region = south by 1.00" in agreed.groups.statement
+    assert "region = south" in str(agreed)
     with pytest.raises(ValueError, match="did you mean 'region'"):
         run_agreement(done, slices="regon")
     assert main(["agreement", "frank-factuality", "--slice", "region"]) == 2
@@ -214,15 +216,15 @@ def test_agreement_says_where_a_judge_leans(tmp_path, capsys):
 def test_ratings_on_a_scale_of_ones_own(tmp_path, capsys):
     code, out, _ = score_file(capsys, tmp_path, "--rating", "csat=Stars:1-4")
     assert code == 2 and "row 5 (line 10), column 'Stars': '5', expected a number from 1 to 4" in out
-    code, _, told = score_file(
+    code, _, document = score_file(
         capsys, tmp_path, "--rating", "csat=Stars:1-5", "--rating", "effort=Stars:1-5:lower"
     )
     assert code == 0
-    (csat, effort), done = told["ratings"], open_run(tmp_path / "run")
+    (csat, effort), done = document["ratings"], open_run(tmp_path / "run")
     assert csat["mean"] == pytest.approx(effort["mean"]) and csat["n"] == 12
-    given = {s.metric: s for s in done.scores if s.sample_id == "row-1" and s.method == "manual"}
-    assert (given["csat"].label, given["csat"].fraction, given["effort"].fraction) == ("1", 0, 1)
-    assert "1 to 5, lower is better" in given["effort"].reason
+    by_metric = {s.metric: s for s in done.scores if s.sample_id == "row-1" and s.method == "manual"}
+    assert (by_metric["csat"].label, by_metric["csat"].fraction, by_metric["effort"].fraction) == ("1", 0, 1)
+    assert "1 to 5, lower is better" in by_metric["effort"].reason
     score_file(capsys, tmp_path, "--rating", "csat=Stars:1-5")
     assert sum(s.metric == "csat" for s in open_run(tmp_path / "run").scores) == 12
     assert main(["agreement", str(tmp_path / "run")]) == 0
@@ -235,11 +237,15 @@ def test_a_list_of_ratings_has_a_range_too(tmp_path, capsys):
     head = "sample_id,client,metric,points,rater\n"
     sheet.write_text(f"{head}row-1,ours,nps,10,ann\nrow-2,ours,nps,11,ann\n")
     assert main(["score", str(tmp_path / "run"), "--ratings", str(sheet), "--scale", "0-10"]) == 2
-    assert "row 2, column points" in (said := capsys.readouterr().err) and "from 0 to 10" in said
+    assert "row 2, column points" in (errors := capsys.readouterr().err) and "from 0 to 10" in errors
     sheet.write_text(f"{head}row-1,ours,nps,10,ann\nrow-2,ours,factuality,5,ann\n")
     assert main(["score", str(tmp_path / "run"), "--ratings", str(sheet), "--scale", "0-10"]) == 0
-    mine = {s.metric: s for s in open_run(tmp_path / "run").scores if s.rater == "ann"}
-    assert (mine["nps"].points, mine["nps"].label, mine["factuality"].fraction) == (4, "10", 0.5)
+    by_metric = {s.metric: s for s in open_run(tmp_path / "run").scores if s.rater == "ann"}
+    assert (by_metric["nps"].points, by_metric["nps"].label, by_metric["factuality"].fraction) == (
+        4,
+        "10",
+        0.5,
+    )
     capsys.readouterr()
     assert main(["score", str(tmp_path / "run"), "--judge", "embedded", "--scale", "0-10"]) == 2
     assert "--scale goes with --ratings" in capsys.readouterr().err
@@ -248,23 +254,23 @@ def test_a_list_of_ratings_has_a_range_too(tmp_path, capsys):
 def test_the_manifest_holds_command_data_and_mapping(tmp_path, capsys):
     import hashlib
 
-    told = {"columns": {"conversation": "Chat"}, "use_cases": CASE, "limit": 2, "progress": False}
-    done = run("baseline:lead", data=str(table(tmp_path)), out=tmp_path / "a", **told)
-    said = json.loads((done.folder / "manifest.json").read_text(encoding="utf-8"))
-    assert said["plan"]["columns"] == {"conversation": "Chat"}
-    assert said["data"]["sha256"] == hashlib.sha256(table(tmp_path).read_bytes()).hexdigest()
-    assert said["command"].startswith("crmeval run --model baseline:lead --data ")
-    words = said["command"].replace(str(tmp_path / "a"), str(tmp_path / "b")).split()[1:]
+    options = {"columns": {"conversation": "Chat"}, "use_cases": CASE, "limit": 2, "progress": False}
+    done = run("baseline:lead", data=str(table(tmp_path)), out=tmp_path / "a", **options)
+    manifest = json.loads((done.folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["plan"]["columns"] == {"conversation": "Chat"}
+    assert manifest["data"]["sha256"] == hashlib.sha256(table(tmp_path).read_bytes()).hexdigest()
+    assert manifest["command"].startswith("crmeval run --model baseline:lead --data ")
+    words = manifest["command"].replace(str(tmp_path / "a"), str(tmp_path / "b")).split()[1:]
     assert main(words) == 0
     assert [(s.key, s.inputs) for s in open_run(tmp_path / "b").samples] == [
         (s.key, s.inputs) for s in done.samples
     ]
     score_file(capsys, tmp_path)
-    said = json.loads((tmp_path / "run/manifest.json").read_text(encoding="utf-8"))
-    assert said["mapping"]["responses"] == {"ours": "Answer"} and said["command"].startswith(
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text(encoding="utf-8"))
+    assert manifest["mapping"]["responses"] == {"ours": "Answer"} and manifest["command"].startswith(
         "crmeval score-file "
     )
-    assert said["data"]["name"].endswith("chats.csv") and len(said["data"]["sha256"]) == 64
+    assert manifest["data"]["name"].endswith("chats.csv") and len(manifest["data"]["sha256"]) == 64
 
 
 def test_rows_in_memory_stand_in_no_manifest(tmp_path):

@@ -68,15 +68,15 @@ async def short_pause(seconds):
 
 async def asked(server, n, *, timeout_s, concurrency=8, **options):
     "Return the rows of n samples, the traffic summary, and the messages."
-    told, traffic = [], Traffic(concurrency)
+    notes, traffic = [], Traffic(concurrency)
     async with serving(server) as url:
         client = OpenAIClient("m", base_url=url, timeout_s=timeout_s)
         answering = answer_all(
             samples(n), [client], concurrency=concurrency, traffic=traffic, sleep=short_pause, **options
         )
         rows = await answering
-    told += traffic.notes()
-    return [r for r, _ in rows], traffic.summary()[0], told
+    notes += traffic.notes()
+    return [r for r, _ in rows], traffic.summary()[0], notes
 
 
 @pytest.mark.parametrize("concurrency", [2, 8, 16])
@@ -104,16 +104,16 @@ def test_what_ran_out_of_time_is_not_sent_again_in_the_same_company():
 
 def test_a_quick_server_is_left_alone():
     server = SlowServer(0.0)
-    rows, lane, told = asyncio.run(asked(server, 60, timeout_s=30))
-    assert {r.status for r in rows} == {"ok"} and told == []
+    rows, lane, notes = asyncio.run(asked(server, 60, timeout_s=30))
+    assert {r.status for r in rows} == {"ok"} and notes == []
     assert (lane["slow"], lane["busy"], lane["most_in_flight"]) == (0, 0, 8)
 
 
 def test_what_helps_is_told_once_and_in_both_languages():
-    _, _, told = asyncio.run(asked(SlowServer(0.05), 24, timeout_s=0.2))
-    assert 1 <= len(told) <= 3 and len(told) == len(set(told))
+    _, _, notes = asyncio.run(asked(SlowServer(0.05), 24, timeout_s=0.2))
+    assert 1 <= len(notes) <= 3 and len(notes) == len(set(notes))
     for word in ("--timeout (timeout_s)", "--concurrency (concurrency)", "--max-tokens (max_tokens)"):
-        assert any(word in said for said in told), word
+        assert any(word in note for note in notes), word
 
 
 def test_a_server_that_hangs_is_given_up_soon_with_the_reason():
@@ -263,8 +263,8 @@ def test_words_of_a_judge():
     lane = Lane(8, "m", whose="judge")
     lane.in_flight = 2
     lane.failed(1, late())
-    (said,) = lane.notes.values()
-    assert "--judge-timeout (judge_timeout_s)" in said and "--judge-max-tokens (judge_max_tokens)" in said
+    (note,) = lane.notes.values()
+    assert "--judge-timeout (judge_timeout_s)" in note and "--judge-max-tokens (judge_max_tokens)" in note
 
 
 # Progress
@@ -303,10 +303,10 @@ def test_many_systems_are_not_all_named():
 
 
 @pytest.mark.parametrize(
-    "seconds, said", [(0, "1 s"), (59, "59 s"), (120, "2 min"), (5400, "1.5 h"), (36000, "10.0 h")]
+    "seconds, words", [(0, "1 s"), (59, "59 s"), (120, "2 min"), (5400, "1.5 h"), (36000, "10.0 h")]
 )
-def test_lengths_of_time(seconds, said):
-    assert shown_s(seconds) == said
+def test_lengths_of_time(seconds, words):
+    assert shown_s(seconds) == words
 
 
 def test_the_heart_beats_while_nothing_is_finished(monkeypatch, capsys):
@@ -345,8 +345,8 @@ def test_the_journal_of_a_judge_stays_small(tmp_path):
                 text = "".join(t["token"] for t in tokens)
                 entries = [f'{{"criterion": "{n}", {part[1:]}' for n, part in zip(names, text.split("}"))]
                 joined = '{"ratings": [' + ", ".join(f"{e}}}" for e in entries) + "]}"
-                said = Completion(joined, logprobs=tokens)
-                return said
+                completion = Completion(joined, logprobs=tokens)
+                return completion
 
             return await ROUTE.get()(self, {"model": self.model, "messages": messages, **options}, call)
 

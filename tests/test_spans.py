@@ -54,8 +54,10 @@ def test_a_reply_is_a_trace_with_a_span_for_each_step(trail):
 def test_no_word_of_the_reply_leaves_unless_it_is_asked_for(trail):
     lines = "\n".join(otlp_lines(spans_of(trail.records())))
     assert not any(word in lines for word in ("pump", "Marisol", "Wanda", "901820", "Write to"))
-    asked = "\n".join(otlp_lines(spans_of(trail.records(), content=True)))
-    assert "pump" in asked and not any(word in asked for word in ("Marisol", "Quintero", "Varga", "901820"))
+    with_content = "\n".join(otlp_lines(spans_of(trail.records(), content=True)))
+    assert "pump" in with_content and not any(
+        word in with_content for word in ("Marisol", "Quintero", "Varga", "901820")
+    )
 
 
 def test_a_failed_call_is_an_error_of_its_trace(trail):
@@ -65,12 +67,12 @@ def test_a_failed_call_is_an_error_of_its_trace(trail):
 
 
 @pytest.mark.parametrize(
-    "told, kind", [({"http_status": 429}, "429"), ({"status": "cancelled"}, "cancelled"), ({}, "_OTHER")]
+    "fields, kind", [({"http_status": 429}, "429"), ({"status": "cancelled"}, "cancelled"), ({}, "_OTHER")]
 )
-def test_the_class_of_an_error_stands_where_the_conventions_want_it(tmp_path, told, kind):
+def test_the_class_of_an_error_stands_where_the_conventions_want_it(tmp_path, fields, kind):
     with AuditTrail(tmp_path / "t.jsonl") as kept:
         kept.append("answer", reply="r0", status="ok")
-        kept.append("failed", reply="r1", **told)
+        kept.append("failed", reply="r1", **fields)
         calls = [s for s in spans_of(kept.records()) if s.client]
     assert [s.attributes.get("error.type") for s in calls] == [None, kind]
 

@@ -78,8 +78,8 @@ print(json.dumps([code, loaded]))
 
 
 def last_line(code, words, cwd):
-    asked = [sys.executable, "-c", code.format(words=[str(w) for w in words])]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=300, cwd=cwd)
+    command = [sys.executable, "-c", code.format(words=[str(w) for w in words])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -103,8 +103,8 @@ def run_loaded(tmp_path_factory):
     rows = [{"id": f"c{i}", "conversation": f"Customer: order {i} is late.\nAgent: sent."} for i in range(3)]
     data = home / "samples.jsonl"
     data.write_text("".join(json.dumps(r | {"key_facts": ["It is late."]}) + "\n" for r in rows))
-    asked = [sys.executable, str(ENDPOINT), "--latency-ms", "1"]
-    process = subprocess.Popen(asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(ENDPOINT), "--latency-ms", "1"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None and process.stdout is not None
     try:
         url = process.stdout.readline().strip()

@@ -21,7 +21,7 @@ def shares(p, n=4):
 )
 def test_cluster_bootstrap_holds_the_mean(clusters, per_cluster, p):
     levels, weights = shares(p)
-    truth, held, runs = float(levels @ weights), 0, 400
+    truth, covered, runs = float(levels @ weights), 0, 400
     for seed in range(runs):
         r = np.random.default_rng(seed)
         x = np.repeat(r.choice(levels, clusters, p=weights), per_cluster).astype(float)
@@ -32,22 +32,22 @@ def test_cluster_bootstrap_holds_the_mean(clusters, per_cluster, p):
             n_resamples=500,
             rng=seed,
         )
-        held += e.low <= truth <= e.high
-    assert 0.915 <= held / runs <= 0.99, held / runs
+        covered += e.low <= truth <= e.high
+    assert 0.915 <= covered / runs <= 0.99, covered / runs
 
 
 @pytest.mark.parametrize("strata,clusters", [(11, 2), (14, 3), (5, 4), (6, 9)])
 def test_a_mean_over_use_cases_of_few_conversations_is_held(strata, clusters):
     "The strata have different means; each is resampled from its own few clusters."
-    held, runs = 0, 300
+    covered, runs = 0, 300
     for seed in range(runs):
         r = np.random.default_rng([strata, seed])
         level = r.normal(0, 1, strata)
         x = (level[:, None] + r.normal(0, 0.6, (strata, clusters))).ravel()
         of = list(np.repeat(np.arange(strata), clusters))
         e = paired_difference(list(x), [0.0] * len(x), strata=of, n_resamples=1000, rng=seed)
-        held += e.low <= level.mean() <= e.high
-    assert 0.90 <= held / runs <= 0.99, held / runs
+        covered += e.low <= level.mean() <= e.high
+    assert 0.90 <= covered / runs <= 0.99, covered / runs
 
 
 def test_one_stratum_has_the_interval_of_none():
@@ -57,30 +57,30 @@ def test_one_stratum_has_the_interval_of_none():
 
 def test_ignoring_clusters_would_be_too_sure():
     "Control of the test above: without clusters the interval is too narrow."
-    held, runs = 0, 300
+    covered, runs = 0, 300
     for seed in range(runs):
         r = np.random.default_rng(seed)
         x = np.repeat(r.choice([1, 2, 3, 4], 20, p=[0.1, 0.2, 0.3, 0.4]), 4).astype(float)
         e = mean_estimate(list(x), n_resamples=400, rng=seed)
-        held += e.low <= 3.0 <= e.high
-    assert held / runs < 0.8
+        covered += e.low <= 3.0 <= e.high
+    assert covered / runs < 0.8
 
 
 @pytest.mark.parametrize("p,n", [(0.5, 20), (0.9, 30), (0.98, 50)])
 def test_wilson_holds_the_share(p, n):
     r = np.random.default_rng(0)
     estimates = [proportion_estimate(int(k), n) for k in r.binomial(n, p, 1000)]
-    held = [e.low <= p <= e.high for e in estimates]
-    assert 0.90 <= np.mean(held) <= 0.995
+    covered = [e.low <= p <= e.high for e in estimates]
+    assert 0.90 <= np.mean(covered) <= 0.995
 
 
 def test_quantile_interval_holds_the_quantile():
-    held = []
+    covered = []
     for seed in range(300):
         x = np.random.default_rng(seed).exponential(size=120)
         e = quantile_estimate(list(x), 0.9)
-        held.append(e.low <= -np.log(0.1) <= (np.inf if e.high is None else e.high))
-    assert 0.92 <= np.mean(held) <= 1
+        covered.append(e.low <= -np.log(0.1) <= (np.inf if e.high is None else e.high))
+    assert 0.92 <= np.mean(covered) <= 1
 
 
 def test_paired_test_keeps_its_level_and_has_power():
@@ -106,12 +106,12 @@ def test_paired_test_keeps_its_level_and_has_power():
 )
 def test_few_clusters_in_each_stratum_do_not_narrow_the_interval(sizes):
     "Strata of very different sizes, some with one or two clusters."
-    strata, held, runs = np.repeat(np.arange(len(sizes)), sizes), 0, 400
+    strata, covered, runs = np.repeat(np.arange(len(sizes)), sizes), 0, 400
     for seed in range(runs):
         x = np.random.default_rng(seed).normal(0, 1, len(strata))
         e = mean_estimate(x, strata=strata, n_resamples=500, rng=seed)
-        held += e.low <= 0 <= e.high
-    assert 0.91 <= held / runs <= 0.99, held / runs
+        covered += e.low <= 0 <= e.high
+    assert 0.91 <= covered / runs <= 0.99, covered / runs
 
 
 def test_a_p_value_is_of_the_mean_beside_which_it_stands():
@@ -119,12 +119,12 @@ def test_a_p_value_is_of_the_mean_beside_which_it_stands():
     a, strata = [0.1] * 60 + [-1.0, -1.1], ["many"] * 60 + ["two"] * 2
     d = paired_difference(a, [0.0] * 62, strata=strata)
     assert d.value < 0 and d.p_value > 0.3
-    held, runs = 0, 600
+    significant, runs = 0, 600
     strata = np.repeat(np.arange(5), [30, 2, 2, 3, 10])
     for seed in range(runs):
         x = np.random.default_rng(seed).normal(0, 1, len(strata))
-        held += paired_difference(x, np.zeros(len(x)), strata=strata, n_resamples=400).p_value < 0.05
-    assert held / runs <= 0.075, held / runs
+        significant += paired_difference(x, np.zeros(len(x)), strata=strata, n_resamples=400).p_value < 0.05
+    assert significant / runs <= 0.075, significant / runs
 
 
 def test_equal_strata_change_no_p_value():
@@ -152,7 +152,7 @@ def test_a_difference_reaches_no_further_than_the_scale_is_wide(n):
 @pytest.mark.parametrize("clusters, strata", [(30, 2), (16, 3)])
 def test_a_cluster_in_several_strata_is_drawn_whole(clusters, strata):
     "The values of one conversation are correlated across use cases."
-    cluster, stratum, held, apart = (
+    cluster, stratum, covered, apart = (
         np.repeat(np.arange(clusters), strata),
         np.tile(range(strata), clusters),
         0,
@@ -165,6 +165,6 @@ def test_a_cluster_in_several_strata_is_drawn_whole(clusters, strata):
         parts = mean_estimate(
             x, clusters=cluster * strata + stratum, strata=stratum, n_resamples=400, rng=seed
         )
-        held, apart = held + (whole.low <= 0 <= whole.high), apart + (parts.low <= 0 <= parts.high)
-    assert held >= 0.91 * 200, f"held {held} of 200"
+        covered, apart = covered + (whole.low <= 0 <= whole.high), apart + (parts.low <= 0 <= parts.high)
+    assert covered >= 0.91 * 200, f"held {covered} of 200"
     assert apart < 0.88 * 200, "resampling the parts separately is too narrow"

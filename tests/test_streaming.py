@@ -53,9 +53,9 @@ class Model:
         pass
 
 
-def pieces_of(layer, **asked):
+def pieces_of(layer, **options):
     async def all_of():
-        return [p async for p in layer.achat_stream(QUESTION, asked=Asked(record=RECORD, **asked))]
+        return [p async for p in layer.achat_stream(QUESTION, asked=Asked(record=RECORD, **options))]
 
     return asyncio.run(all_of())
 
@@ -130,10 +130,10 @@ def test_what_is_found_in_the_whole_alone_ends_it_with_a_mark(monkeypatch):
     import crmeval.layer.stream_way as way
     from crmeval.layer.screening import ScreeningPolicy, screen
 
-    def only_whole(text, **told):
+    def only_whole(text, **options):
         "A detector that finds something only in the whole text."
         policy = ScreeningPolicy(hosts=()) if text.count("Dear") >= 3 else ScreeningPolicy(links="pass")
-        return screen(text, **{**told, "policy": policy})
+        return screen(text, **{**options, "policy": policy})
 
     monkeypatch.setattr(way, "screen", only_whole)
     say = (
@@ -149,7 +149,7 @@ def test_what_is_found_in_the_whole_alone_ends_it_with_a_mark(monkeypatch):
 def test_a_step_that_fails_shows_nothing_more(monkeypatch):
     import crmeval.layer.screening as screening
 
-    monkeypatch.setattr(screening, "find_leaks", lambda *given, **told: 1 / 0)
+    monkeypatch.setattr(screening, "find_leaks", lambda *arguments, **options: 1 / 0)
     layer = TrustLayer(
         Model("Dear {person}, thank you for your letter about the router. " * 9), {"stream": "sentences"}
     )

@@ -80,14 +80,14 @@ def test_ordinary_text_is_no_loop(text):
 
 
 def test_repetition_that_was_asked_for_is_followed():
-    asked = {
+    instruction = {
         "kind": "ifeval",
         "id": "keywords:frequency",
         "keyword": "yes",
         "frequency": 10,
         "relation": "at least",
     }
-    assert instruction_following("yes " * 12, instructions=[asked]).points == 4
+    assert instruction_following("yes " * 12, instructions=[instruction]).points == 4
 
 
 @pytest.mark.parametrize("cut", [slice(None), slice(0, 3), slice(1, 4), slice(2, None)])

@@ -58,8 +58,12 @@ _TELLING = (
 def test_a_first_name_or_a_strange_word_beside_a_word_of_trade_stays_a_name():
     rng = random.Random(7)
     names = sorted(lexicon("first_names") - lexicon("not_names"))
-    told = {w for n in ("trade_de", "trade_nl", "trade_es") for w in TRADE.words(n)} - lexicon("not_names")
-    words = sorted(w for w in told if not w.endswith("nummer"))  # another rule: no name follows these words
+    trade_words = {w for n in ("trade_de", "trade_nl", "trade_es") for w in TRADE.words(n)} - lexicon(
+        "not_names"
+    )
+    words = sorted(
+        w for w in trade_words if not w.endswith("nummer")
+    )  # another rule: no name follows these words
     for _ in range(150):
         word = rng.choice(words).capitalize()
         for first in (rng.choice(names).capitalize(), "Quellworth"):

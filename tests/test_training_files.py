@@ -84,8 +84,8 @@ def test_a_planted_copy_is_found_in_any_disguise():
         }
         for kind, text in planted.items():
             found = [k for k in index.leaks(TrainingRow("row", [around, text])) if k.sample == s.id]
-            told = [k.kind for k in found]
-            assert told and KINDS.index(told[0]) <= KINDS.index(kind), (kind, told)
+            kinds = [k.kind for k in found]
+            assert kinds and KINDS.index(kinds[0]) <= KINDS.index(kind), (kind, kinds)
 
 
 WRAPPED = {
@@ -107,8 +107,8 @@ WRAPPED = {
 def test_a_copy_is_found_in_what_an_export_makes_of_it(how):
     samples = letters(40, seed=11)
     rows = [TrainingRow(s.id, [WRAPPED[how](s.inputs["emails"])]) for s in samples[:20]]
-    found = find_leaks(rows, {"set": samples[:20]})
-    assert {(x.row, x.sample) for x in found.leaks if x.kind == "normalised"} >= {
+    leaks = find_leaks(rows, {"set": samples[:20]})
+    assert {(x.row, x.sample) for x in leaks.leaks if x.kind == "normalised"} >= {
         (s.id, s.id) for s in samples[:20]
     }
     assert find_leaks(rows, {"set": samples[20:]}).clean
@@ -130,20 +130,20 @@ def test_near_is_the_share_that_a_plain_count_gives():
             own[at] = "other"
         a, b = runs_of(own, 3), runs_of(plain_words(s.source), 3)
         share = len(a & b) / len(a | b)
-        told = [k.share for k in index.leaks(TrainingRow("row", [" ".join(own)])) if k.kind == "near"]
-        assert share >= 0.6 or not told
-        assert all(abs(x - share) < 1e-12 for x in told)
-        due, found = due + (share >= 0.6), found + bool(told)
+        shares = [k.share for k in index.leaks(TrainingRow("row", [" ".join(own)])) if k.kind == "near"]
+        assert share >= 0.6 or not shares
+        assert all(abs(x - share) < 1e-12 for x in shares)
+        due, found = due + (share >= 0.6), found + bool(shares)
     assert due > 40 and found >= 0.97 * due
 
 
 def test_a_conversation_is_one_whoever_knows_only_its_pseudonym():
-    told = letters(2)
-    hidden = [replace(s, cluster=pseudonym("conversation", s.cluster)) for s in told]
-    for sets, row in ((told, "case 0"), (hidden, "case 0"), (told, hidden[0].cluster)):
-        found = find_leaks([TrainingRow("row", ["other words"], row)], {"desk": sets})
-        assert {k.kind for k in found.leaks} == {"conversation"}, row
-    assert find_leaks([TrainingRow("row", ["other words"], "case 99")], {"desk": told}).clean
+    samples = letters(2)
+    hidden = [replace(s, cluster=pseudonym("conversation", s.cluster)) for s in samples]
+    for sets, row in ((samples, "case 0"), (hidden, "case 0"), (samples, hidden[0].cluster)):
+        leaks = find_leaks([TrainingRow("row", ["other words"], row)], {"desk": sets})
+        assert {k.kind for k in leaks.leaks} == {"conversation"}, row
+    assert find_leaks([TrainingRow("row", ["other words"], "case 99")], {"desk": samples}).clean
 
 
 def test_doubles_leave_one_of_each():
@@ -165,13 +165,13 @@ def test_doubles_leave_one_of_each():
 @pytest.mark.parametrize("format", list(training_formats()))
 def test_every_file_has_its_form_and_no_conversation_two_sides(format, tmp_path):
     samples, rng = letters(64, seed=2), random.Random(2)
-    told = []
+    feedback = []
     for s in samples:
         action = rng.choice(["accept", "edit", "ignore"])
         draft = " ".join(words(rng, 12))
         edited = " ".join(words(rng, 12)) if action == "edit" else None
-        told.append(Feedback(s.id, action, draft, edited, reasons=["tone"], time="2026-11-02"))
-    gathered = examples_of_feedback(told, samples)
+        feedback.append(Feedback(s.id, action, draft, edited, reasons=["tone"], time="2026-11-02"))
+    gathered = examples_of_feedback(feedback, samples)
     assert len(gathered.examples) + sum(gathered.left_out.values()) == 64
     done = write_training_files(gathered, tmp_path / "t", format=format, validation=0.3, by_purpose=False)
     assert done.faults == {} and len(done.files) >= 4
@@ -195,17 +195,17 @@ def test_a_split_stays_when_other_conversations_come():
 
 def test_what_an_evaluation_set_holds_is_in_no_file(tmp_path):
     samples, rng = letters(45, seed=4), random.Random(4)
-    held = [
+    in_test = [
         replace(s, id=f"t{s.id}", cluster=f"test {s.id}", inputs={"emails": disguised(rng, s.source)})
         for s in samples[::3]
     ]
     gathered = examples_of_samples(samples)
-    done = write_training_files(gathered, tmp_path / "t", against={"held": held}, validation=0.2)
-    assert done.left_out == {"an evaluation set holds it": len(held)} and done.rows == 45 - len(held)
+    done = write_training_files(gathered, tmp_path / "t", against={"held": in_test}, validation=0.2)
+    assert done.left_out == {"an evaluation set holds it": len(in_test)} and done.rows == 45 - len(in_test)
     for name in done.files:
-        assert leaks_in_file(tmp_path / "t" / name, {"held": held}).clean
+        assert leaks_in_file(tmp_path / "t" / name, {"held": in_test}).clean
     sheet = (tmp_path / "t" / "datasheet.md").read_text(encoding="utf-8")
-    assert f"{len(held)} examples contained samples of these sets" in sheet
+    assert f"{len(in_test)} examples contained samples of these sets" in sheet
 
 
 def test_nobody_is_in_a_file_who_is_in_a_record(tmp_path):
@@ -261,15 +261,15 @@ def test_ratings_make_pairs_only_of_what_an_adjudicator_settled():
         responses = [Response(sample.id, c, f"answer {c}") for c in points]
         scores = [
             Score(m, p, rater=f"{ADJUDICATED}x", method="manual", sample_id=sample.id, client=c)
-            for c, given in points.items()
-            for m, p in given.items()
+            for c, by_rater in points.items()
+            for m, p in by_rater.items()
         ]
         found = examples_of_ratings([sample], responses, scores)
-        mean = {f"answer {c}": sum(given.values()) / 2 for c, given in points.items()}
+        mean = {f"answer {c}": sum(by_rater.values()) / 2 for c, by_rater in points.items()}
         pairs = {(e.better, e.worse) for e in found.examples if e.worse}
         assert pairs == {(a, b) for a in mean for b in mean if mean[a] - mean[b] >= 1}
         best = {e.better for e in found.examples if not e.worse}
-        assert best == {f"answer {c}" for c, given in points.items() if min(given.values()) == 4}
+        assert best == {f"answer {c}" for c, by_rater in points.items() if min(by_rater.values()) == 4}
         alone = [replace(s, rater="ann") for s in scores]
         assert examples_of_ratings([sample], responses, alone) == Gathered()
 
@@ -283,8 +283,8 @@ def test_a_gold_record_is_learnt_in_the_form_that_scores():
 
 def test_a_row_that_was_damaged_is_told():
     rng = random.Random(9)
-    for format, told in training_formats().items():
-        for kind in told["kinds"]:
+    for format, form in training_formats().items():
+        for kind in form["kinds"]:
             answers = ["a", "b"] if kind == "preference" else ["a"]
             good = training_row("q", answers, kind, format=format, verdict=True)
             assert row_faults(good, kind, format=format) == []
@@ -330,35 +330,39 @@ def test_texts_of_any_kind_are_checked_in_time_and_without_an_error():
     "first, second", [(True, "no"), ("no", True), ("training", "evaluation"), ([], "yes")]
 )
 def test_whoever_said_no_once_is_in_nothing(first, second, tmp_path):
-    rows = [replace(letters(1)[0], tags={"consent": said}) for said in (first, second)]
-    told = [Feedback("r0", "edit", "A draft of some words.", "What was sent in the end is this.")]
-    for asked in (rows, rows[::-1]):
-        assert samples_of_feedback(told, asked, by_purpose=False).left_out == {"no consent": 1}
-        gathered = examples_of_feedback(told, asked)
+    rows = [replace(letters(1)[0], tags={"consent": consent}) for consent in (first, second)]
+    feedback = [Feedback("r0", "edit", "A draft of some words.", "What was sent in the end is this.")]
+    for samples in (rows, rows[::-1]):
+        assert samples_of_feedback(feedback, samples, by_purpose=False).left_out == {"no consent": 1}
+        gathered = examples_of_feedback(feedback, samples)
         assert all(why_not(e.sample, "training", by_purpose=False) for e in gathered.examples)
-        folder = tmp_path / f"loop{asked is rows}"
-        turn_loop(folder, told, rows[:1], by_purpose=False)
-        turn_loop(folder, [], asked, by_purpose=False)
+        folder = tmp_path / f"loop{samples is rows}"
+        turn_loop(folder, feedback, rows[:1], by_purpose=False)
+        turn_loop(folder, [], samples, by_purpose=False)
         assert read_loop(folder)[0] == []
 
 
-@pytest.mark.parametrize("said", ["no", "evaluation", "false", "0", False, [], ["examples"], "", " ", None])
-def test_a_basis_stands_in_where_nobody_was_asked_and_overrules_no_refusal(said, tmp_path):
-    samples = [replace(s, tags={"consent": said}) for s in letters(12, seed=4)]
+@pytest.mark.parametrize(
+    "consent", ["no", "evaluation", "false", "0", False, [], ["examples"], "", " ", None]
+)
+def test_a_basis_stands_in_where_nobody_was_asked_and_overrules_no_refusal(consent, tmp_path):
+    samples = [replace(s, tags={"consent": consent}) for s in letters(12, seed=4)]
     how = {"basis": "contract, clause 9", "by_purpose": False}
     done = write_training_files(examples_of_samples(samples), tmp_path / "t", **how)
-    if said is None or (isinstance(said, str) and not said.strip()):
+    if consent is None or (isinstance(consent, str) and not consent.strip()):
         assert {stated for _, stated, _ in done.sources} == {"stated: contract, clause 9"}
     else:
         assert done.rows == 0 and done.left_out == {"no consent": 12}
 
 
 def test_a_sample_that_comes_back_in_the_same_week_with_another_text_is_run_again(tmp_path):
-    asked = letters(1)
+    samples = letters(1)
     for sent, consent in (("It left on Monday.", True), ("", False), ("It left on Friday.", True)):
-        now = [replace(asked[0], tags={"consent": consent}, inputs={"emails": f"When does it leave? {sent}"})]
-        told = [Feedback("r0", "edit", "A draft.", "It leaves on Monday at nine.")] if consent else []
+        now = [
+            replace(samples[0], tags={"consent": consent}, inputs={"emails": f"When does it leave? {sent}"})
+        ]
+        feedback = [Feedback("r0", "edit", "A draft.", "It leaves on Monday at nine.")] if consent else []
         week = turn_loop(
-            tmp_path, told, now, models=["baseline:reference"], today="2026-11-27", by_purpose=False
+            tmp_path, feedback, now, models=["baseline:reference"], today="2026-11-27", by_purpose=False
         )
         assert (week.asked, week.withdrawn) == (int(consent), int(not consent))

@@ -69,24 +69,24 @@ def rows(**counts):
     ],
 )
 def test_a_warning_comes_where_many_are_lost(counts, kinds):
-    told = answer_warnings(rows(**counts))
-    assert len(told) == len(kinds)
-    for said, kind in zip(told, kinds):
-        assert said.startswith("m: ") and kind in said
+    warnings = answer_warnings(rows(**counts))
+    assert len(warnings) == len(kinds)
+    for warning, kind in zip(warnings, kinds):
+        assert warning.startswith("m: ") and kind in warning
 
 
 def test_a_warning_says_how_many_and_what_helps():
-    (said,) = answer_warnings(rows(ok=1, truncated=21))
-    assert "21 of 22 answers (95%)" in said and "--max-tokens (max_tokens)" in said
+    (warning,) = answer_warnings(rows(ok=1, truncated=21))
+    assert "21 of 22 answers (95%)" in warning and "--max-tokens (max_tokens)" in warning
 
 
 def test_causes_of_failures():
-    said = [
+    errors = [
         "no complete answer within 120 s (after 5 tries)",
         "no complete answer within 120 s",
         "HTTP 500: x",
     ]
-    lost = [Response("s", "m", None, status="api_error", error=e) for e in said]
+    lost = [Response("s", "m", None, status="api_error", error=e) for e in errors]
     assert failures(lost) == {"m": (3, "no complete answer within 120 s")}
     assert failures(rows(ok=2, refused=1, not_run=1)) == {}
 
@@ -141,31 +141,21 @@ def test_the_board_of_the_report_shows_them(tmp_path):
 
 def called(capsys, server, *words, model="cut"):
     "Run two samples; return the exit code, standard output and standard error."
-    fixed = [
-        "run",
-        "--base-url",
-        server.url,
-        "--use-case",
-        "service_call_summary",
-        "--limit",
-        "2",
-        "--retries",
-        "0",
-    ]
+    fixed = f"run --base-url {server.url} --use-case service_call_summary --limit 2 --retries 0".split()
     code = main([*fixed, "--model", f"openai:{model}", "--no-progress", *words])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
 
 
 def test_a_run_of_cut_answers_says_so_everywhere(capsys, server, tmp_path):
     out = str(tmp_path / "r")
-    code, said, _ = called(capsys, server, "--out", out)
-    assert code == 0 and re.search(r"\bcut\b", said.splitlines()[2])
-    assert "2 of 2 answers (100%) were cut" in said and "--max-tokens" in said
+    code, output, _ = called(capsys, server, "--out", out)
+    assert code == 0 and re.search(r"\bcut\b", output.splitlines()[2])
+    assert "2 of 2 answers (100%) were cut" in output and "--max-tokens" in output
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     assert "2 of 2 answers (100%) were cut" in page and re.search(r">\s*Cut\s*<", page)
-    code, said, _ = called(capsys, server, "--out", out, "--json")
-    document = json.loads(said)
+    code, output, _ = called(capsys, server, "--out", out, "--json")
+    document = json.loads(output)
     assert document["answers"] == {"openai:cut": {"wanted": 2, "cut": 2}}
     assert document["leaderboard"][0]["answers"] == {"cut": 2}
     assert any("were cut" in w for w in document["warnings"])
@@ -173,8 +163,8 @@ def test_a_run_of_cut_answers_says_so_everywhere(capsys, server, tmp_path):
 
 @pytest.mark.parametrize("model, kind", [("empty", "empty"), ("refuse", "refused"), ("filtered", "refused")])
 def test_empty_and_refused_answers_are_told(capsys, server, tmp_path, model, kind):
-    _, said, _ = called(capsys, server, "--out", str(tmp_path / "r"), "--json", model=model)
-    document = json.loads(said)
+    _, output, _ = called(capsys, server, "--out", str(tmp_path / "r"), "--json", model=model)
+    document = json.loads(output)
     assert document["answers"][f"openai:{model}"] in ({"wanted": 2, kind: 2}, {"wanted": 2, "failed": 2})
 
 
@@ -186,13 +176,13 @@ def test_one_failed_row_is_an_exit_code_a_cause_and_a_way_on(capsys, server, tmp
         return answer("good" if len(calls) != 2 else "broken", messages, headers)
 
     monkeypatch.setattr(endpoint, "answer", half)
-    code, said, err = called(capsys, server, "--out", str(tmp_path / "r"), "--concurrency", "1", model="m")
+    code, output, err = called(capsys, server, "--out", str(tmp_path / "r"), "--concurrency", "1", model="m")
     assert code == 1
     assert "1 of 2 answers of openai:m failed: HTTP 500: try later" in err
     assert "the same command tries them again" in err and "exit code is 1" in err
-    head = said.splitlines()[2].split()
+    head = output.splitlines()[2].split()
     assert "failed" in head
-    code, said, err = called(capsys, server, "--out", str(tmp_path / "r"), "--concurrency", "1", model="m")
+    code, output, err = called(capsys, server, "--out", str(tmp_path / "r"), "--concurrency", "1", model="m")
     assert (code, len(calls)) == (0, 3) and "failed" not in err, "only the failed call must be repeated"
 
 
@@ -226,10 +216,12 @@ def test_the_command_line_leaves_the_temperature_to_the_endpoint(capsys, server,
     assert manifest["plan"]["temperature"] is None and manifest["clients"][0]["temperature"] is None
 
 
-@pytest.mark.parametrize("said, sent", [({}, 0), ({"temperature": 0}, 0), ({"temperature": 0.7}, 0.7)])
-def test_a_temperature_that_is_said_is_sent(server, tmp_path, said, sent):
+@pytest.mark.parametrize(
+    "settings_given, sent", [({}, 0), ({"temperature": 0}, 0), ({"temperature": 0.7}, 0.7)]
+)
+def test_a_temperature_that_is_said_is_sent(server, tmp_path, settings_given, sent):
     settings = dict(base_url=server.url, use_cases="service_call_summary", limit=1, progress=False)
-    run("openai:good", out=tmp_path / "r", **settings, **said)
+    run("openai:good", out=tmp_path / "r", **settings, **settings_given)
     assert json.loads(server.bodies[0])["temperature"] == sent
 
 
@@ -252,19 +244,21 @@ def test_settings_of_a_judge_reach_it(capsys, server, tmp_path, monkeypatch):
     judges = [b for b in bodies if b["model"] == "stub"]
     assert judges and all(b["max_tokens"] == 900 and "temperature" not in b for b in judges)
     assert all(b["max_tokens"] == 60 for b in bodies if b["model"] == "good")
-    told = (tmp_path / "r" / "manifest.json").read_text()
-    assert json.loads(told)["judge"]["client"]["max_tokens"] == 900 and "for-the-judge-alone" not in told
+    manifest = (tmp_path / "r" / "manifest.json").read_text()
+    assert (
+        json.loads(manifest)["judge"]["client"]["max_tokens"] == 900 and "for-the-judge-alone" not in manifest
+    )
 
 
 def test_max_tokens_reach_a_line_and_a_client_that_says_otherwise_is_told(server, tmp_path):
     settings = dict(base_url=server.url, use_cases="service_call_summary", limit=1, progress=False)
     run("openai:good", max_tokens=60, out=tmp_path / "a", **settings)
     assert json.loads(server.bodies[0])["max_tokens"] == 60
-    mine = OpenAIClient("good", base_url=server.url)
+    client = OpenAIClient("good", base_url=server.url)
     with pytest.raises(ValueError, match=r"max_tokens is 60, .* write OpenAIClient\(\.\.\., max_tokens=60\)"):
-        run([mine], max_tokens=60, out=tmp_path / "b", **settings)
-    mine = OpenAIClient("good", base_url=server.url, max_tokens=60)
-    assert run([mine], max_tokens=60, out=tmp_path / "c", **settings).responses[0].status == "ok"
+        run([client], max_tokens=60, out=tmp_path / "b", **settings)
+    client = OpenAIClient("good", base_url=server.url, max_tokens=60)
+    assert run([client], max_tokens=60, out=tmp_path / "c", **settings).responses[0].status == "ok"
 
 
 def test_settings_without_a_model_are_told(tmp_path):

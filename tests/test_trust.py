@@ -81,8 +81,8 @@ def test_an_opened_run_has_the_same_profile(small):
     probes = {p.id: p for a in ("safety", "privacy", "truthfulness") for p in load_probes(a)}
     for s in again.samples:
         if is_probe(s):
-            mine, shipped = sample_probe(s), probes[s.id]
-            assert (mine.prompt, mine.secrets, mine.correct, mine.expect) == (
+            opened, shipped = sample_probe(s), probes[s.id]
+            assert (opened.prompt, opened.secrets, opened.correct, opened.expect) == (
                 shipped.prompt,
                 shipped.secrets,
                 shipped.correct,
@@ -127,20 +127,10 @@ def test_areas_alone(tmp_path):
 
 def test_on_the_command_line_with_a_model_and_nothing_unsafe_in_the_output(tmp_path, server):
     done = crmeval(
-        "run",
-        "--areas",
-        "safety,truthfulness",
-        "--model",
-        "openai:good",
-        "--model",
-        "openai:refuse",
-        "--base-url",
-        server.url,
-        "--limit",
-        1,
-        "--out",
-        "r",
-        "--no-progress",
+        *(
+            "run --areas safety,truthfulness --model openai:good --model openai:refuse --base-url "
+            f"{server.url} --limit 1 --out r --no-progress"
+        ).split(),
         cwd=tmp_path,
     )
     assert done.returncode == 0 and "safe %" in done.stdout, done.stderr

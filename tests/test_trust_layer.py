@@ -157,9 +157,9 @@ def test_tenants_share_no_placeholder():
     b.reply(TEMPLATE, person(1))
     codes = [set(re.findall(r"\[[A-Z_]+_[A-Z0-9]+\]", str(seen))) for seen in inner.seen]
     assert codes[0] and not codes[0] & codes[1]
-    with MaskingSession() as mine, MaskingSession() as yours:
-        told = [asyncio.run(a.achat("Ann Lee called", asked=Asked(session=s))) for s in (mine, yours)]
-        sent = told[0].sent[-1]["content"]
+    with MaskingSession() as own, MaskingSession() as yours:
+        answers = [asyncio.run(a.achat("Ann Lee called", asked=Asked(session=s))) for s in (own, yours)]
+        sent = answers[0].sent[-1]["content"]
         assert "Ann" not in demask(sent, yours.vault)
     assert a.settings() != b.settings()  # a recorded answer of one must not be used for the other
 
@@ -283,12 +283,14 @@ def test_what_masking_missed_stands_in_no_file_in_clear_and_is_forgotten_with_th
                     "function": {"name": "f", "arguments": json.dumps({"a": word})},
                 }
             ]
-            said = [
+            messages = [
                 {"role": "user", "content": f"They said {word}."},
                 {"role": "assistant", "tool_calls": call},
             ]
-            asked = Asked(person=who)
-            asyncio.run(layer.achat([*said, {"role": "user", "content": f"Again {word}."}], asked=asked))
+            context = Asked(person=who)
+            asyncio.run(
+                layer.achat([*messages, {"role": "user", "content": f"Again {word}."}], asked=context)
+            )
         assert any(word in str(r.private) for r in trail.records("prompt") for word in missed)
         raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
         assert not [word for word in missed if word.encode() in raw]
@@ -381,11 +383,11 @@ def test_a_call_given_up_before_it_is_sent_ends_in_the_trail(tmp_path, when):
     kept, record = threading.Event(), {"contact": {"name": "Ida Holm"}}
     append = layer.trail.append
 
-    def slow(kind, **told):
+    def slow(kind, **fields):
         if kind == ("prompt" if when.startswith("while") else "defence"):
             kept.set()
             time.sleep(0.2)
-        return append(kind, **told)
+        return append(kind, **fields)
 
     layer.trail.append = slow
 

@@ -23,11 +23,11 @@ def another_number(claim, source, rng):
     if not found:
         return None
     v = rng.choice(found)
-    theirs = values(source)
+    source_values = values(source)
     for _ in range(40):
         text = DIGITS.sub(lambda m: str(rng.randrange(1, 10 ** len(m[0]))), v.text, count=1)
         read = values(text)
-        said_there = any(same_value(u, x) for u in theirs for x in read if u.kind == v.kind)
+        said_there = any(same_value(u, x) for u in source_values for x in read if u.kind == v.kind)
         if read and read[0].kind == v.kind and text.strip() not in source and not said_there:
             return claim.replace(v.text, text, 1)
     return None
@@ -42,10 +42,12 @@ def another_name(claim, source, rng):
 
 def another_place(claim, source, rng):
     "Return the claim with another value of the same kind from the source."
-    mine = values(claim)
-    for v in rng.sample(mine, len(mine)):
+    claim_values = values(claim)
+    for v in rng.sample(claim_values, len(claim_values)):
         others = [
-            u for u in values(source) if u.kind == v.kind != "id" and not any(same_value(u, x) for x in mine)
+            u
+            for u in values(source)
+            if u.kind == v.kind != "id" and not any(same_value(u, x) for x in claim_values)
         ]
         if others:
             return claim.replace(v.text.strip(), rng.choice(others).text.strip(), 1)
@@ -78,8 +80,8 @@ def altered_references(alter, rng, every):
     for s in DEMO[::every]:
         if s.use_case == "update_crm_info":
             continue
-        said = [c for c in claims(s.reference, source=s.source) if c in s.reference]
-        for c in rng.sample(said, len(said)):
+        stated = [c for c in claims(s.reference, source=s.source) if c in s.reference]
+        for c in rng.sample(stated, len(stated)):
             if (text := alter(c, s.source, rng)) and text != c:
                 yield s.reference.replace(c, text, 1), s.source
                 break
@@ -165,10 +167,12 @@ def test_a_key_fact_with_another_value_is_not_stated(fact, stated):
 
 def test_a_reference_does_not_state_key_facts_with_a_new_number():
     "One number of each key fact is replaced by one that neither source nor reference contains."
-    rng, told = random.Random(20), []
+    rng, verdicts = random.Random(20), []
     for s in DEMO:
-        said = [another_number(f, s.source + s.reference, rng) for f in s.key_facts]
-        if altered := [f for f in said if f]:
+        changed = [another_number(f, s.source + s.reference, rng) for f in s.key_facts]
+        if altered := [f for f in changed if f]:
             score = completeness(s.reference, key_facts=altered)
-            told += [e["kind"] == "stated" for e in score.evidence]
-    assert len(told) >= 60 and sum(told) <= 0.12 * len(told), f"{sum(told)} of {len(told)}"
+            verdicts += [e["kind"] == "stated" for e in score.evidence]
+    assert len(verdicts) >= 60 and sum(verdicts) <= 0.12 * len(verdicts), (
+        f"{sum(verdicts)} of {len(verdicts)}"
+    )

@@ -112,10 +112,10 @@ def tried(tmp_path_factory):
 @pytest.mark.parametrize("name", TRIES)
 def test_what_a_tutorial_must_do_is_noticed_where_it_does_not(name, tried):
     "Runs each case as `notebooks.py` does: violations must be reported."
-    holds, told = TRIES[name][2], (tried / f"{name}.said").read_text()
-    assert (tried / f"{name}.code").read_text() == str(int(not holds)), told
-    said = {"another_word": "no longer prints: Friday", "prints_little": "prints 1 words"}
-    assert said.get(name, "" if holds else "Error") in told
+    holds, output = TRIES[name][2], (tried / f"{name}.said").read_text()
+    assert (tried / f"{name}.code").read_text() == str(int(not holds)), output
+    expected = {"another_word": "no longer prints: Friday", "prints_little": "prints 1 words"}
+    assert expected.get(name, "" if holds else "Error") in output
 
 
 @each

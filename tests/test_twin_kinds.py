@@ -144,8 +144,8 @@ def test_fields_beside_each_other_keep_together(text):
 
 
 def a_sample(**more):
-    given = {"id": "x-1", "use_case": "service_call_summary", "inputs": {"conversation": "Agent: hello"}}
-    return Sample(**{**given, **more})
+    fields = {"id": "x-1", "use_case": "service_call_summary", "inputs": {"conversation": "Agent: hello"}}
+    return Sample(**{**fields, **more})
 
 
 def test_a_record_changes_as_one_person():

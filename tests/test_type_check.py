@@ -69,8 +69,10 @@ def test_another_release_of_what_is_used_is_checked(house, monkeypatch, capsys):
     assert {"numpy", "basedpyright"} <= set(proof["releases"]) and "json" not in proof["releases"]
     version = type_check.metadata.version
     for name in ("numpy", "basedpyright"):
-        told = {name: "0.0.1"}
-        monkeypatch.setattr(type_check.metadata, "version", lambda n, told=told: told.get(n) or version(n))
+        versions = {name: "0.0.1"}
+        monkeypatch.setattr(
+            type_check.metadata, "version", lambda n, versions=versions: versions.get(n) or version(n)
+        )
         ran.clear()
         assert type_check.main([str(folder)]) == 0 and ran == [folder]
         assert f"{name} is 0.0.1, was {proof['releases'][name]}" in capsys.readouterr().out

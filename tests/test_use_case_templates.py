@@ -54,10 +54,10 @@ def test_a_field_that_is_missing_or_hidden_is_told():
 
 
 def test_another_prompt_of_the_sample_is_looked_through_as_before():
-    said = "A mail that is longer than twenty characters."
-    sample = Sample("s", "service_email_summary", {"emails": said})
-    pieces = sample_draft(sample, f"Own prompt:\n{said}\nEnd.").pieces
-    assert pieces == (Filled("Own prompt:\n"), Filled(said, "emails"), Filled("\nEnd."))
+    mail = "A mail that is longer than twenty characters."
+    sample = Sample("s", "service_email_summary", {"emails": mail})
+    pieces = sample_draft(sample, f"Own prompt:\n{mail}\nEnd.").pieces
+    assert pieces == (Filled("Own prompt:\n"), Filled(mail, "emails"), Filled("\nEnd."))
 
 
 @settings(max_examples=40, deadline=None)

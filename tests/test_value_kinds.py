@@ -355,26 +355,26 @@ IN_WORDS = [
 ]
 
 
-@pytest.mark.parametrize("said, source", IN_WORDS)
+@pytest.mark.parametrize("claim, source", IN_WORDS)
 @pytest.mark.xfail(reason="ordinals in words are not read", strict=True)
-def test_ordinals_in_words(said, source):
-    assert not missing_values(said, source)
+def test_ordinals_in_words(claim, source):
+    assert not missing_values(claim, source)
 
 
 @pytest.mark.parametrize(
-    "kind, said, source, agree", CASES, ids=[f"{k}-{i}" for i, (k, *_) in enumerate(CASES)]
+    "kind, claim, source, agree", CASES, ids=[f"{k}-{i}" for i, (k, *_) in enumerate(CASES)]
 )
-def test_agreement(kind, said, source, agree):
-    assert values(said), "no value was found"
-    assert (not missing_values(said, source)) == agree, [
-        (str(v), v.text) for v in missing_values(said, source)
+def test_agreement(kind, claim, source, agree):
+    assert values(claim), "no value was found"
+    assert (not missing_values(claim, source)) == agree, [
+        (str(v), v.text) for v in missing_values(claim, source)
     ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_value_agrees_with_itself(kind):
-    for said, source, _ in KINDS[kind]:
-        for text in said, source:
+    for claim, source, _ in KINDS[kind]:
+        for text in claim, source:
             found = values(text)
             assert not missing_values(text, text)
             assert all(same_value(v, v) for v in found)
@@ -383,8 +383,8 @@ def test_each_value_agrees_with_itself(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_agreement_has_no_direction(kind):
-    for said, source, _ in KINDS[kind]:
-        for a in values(said):
+    for claim, source, _ in KINDS[kind]:
+        for a in values(claim):
             for b in values(source):
                 assert same_value(a, b) == same_value(b, a)
 
@@ -462,7 +462,9 @@ def test_many_values_of_one_line_take_as_long_as_they_are_many():
     assert spent(80_000) < 16 * max(spent(10_000), spent(10_000))
 
 
-@pytest.mark.parametrize("said", ["1,380.004.385", "1.380,004,385", "12,345.111.222 units", "-7.001,002,003"])
-def test_groups_with_mixed_marks_are_one_number(said):
-    (value,) = values(f"It holds {said}.")
-    assert value.kind == "number" and str(abs(int(value.value))) == "".join(filter(str.isdigit, said))
+@pytest.mark.parametrize(
+    "written", ["1,380.004.385", "1.380,004,385", "12,345.111.222 units", "-7.001,002,003"]
+)
+def test_groups_with_mixed_marks_are_one_number(written):
+    (value,) = values(f"It holds {written}.")
+    assert value.kind == "number" and str(abs(int(value.value))) == "".join(filter(str.isdigit, written))

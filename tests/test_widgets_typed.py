@@ -99,9 +99,9 @@ def rating(browser, folder, texts=("Order 4711\r\nis late.",) * 2):
 
 
 @contextmanager
-def feedback(browser, reply="Hello\r\nAna", keep=None, **given):
+def feedback(browser, reply="Hello\r\nAna", keep=None, **options):
     page, kept = browser.open(), []
-    form = FeedbackForm("r1", reply, keep or kept.append, **given)
+    form = FeedbackForm("r1", reply, keep or kept.append, **options)
     yield Kernel(page, "feedback", form.answer, form.view()), page, form, kept
     browser.give_back(page)
 

@@ -98,11 +98,11 @@ PYTHON = re.compile(
 )
 
 
-@pytest.mark.parametrize("line, said", WRONG, ids=[line for line, _ in WRONG])
-def test_wrong_words_end_in_one_sentence_of_the_command_line(line, said, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("line, message", WRONG, ids=[line for line, _ in WRONG])
+def test_wrong_words_end_in_one_sentence_of_the_command_line(line, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code, out, err = typed(capsys, *line.split(" "))
-    assert code == 2 and said in err and not out and err.count("\n") == 1, err
+    assert code == 2 and message in err and not out and err.count("\n") == 1, err
     assert not PYTHON.search(err.replace("'embedded'", "")), err
     assert not list(tmp_path.iterdir()), "no file may be left"
 
@@ -368,8 +368,8 @@ def test_a_full_disk_behind_standard_output_is_told_in_words(unbuffered, tmp_pat
 @pytest.mark.parametrize("width", ["0", "1", "12"])
 def test_help_in_a_terminal_without_width_is_not_empty(width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", width)
-    code, said, _ = typed(capsys, "--help")
-    assert code == 0 and "run" in said and "exit" in said and len(said) > 1000
+    code, output, _ = typed(capsys, "--help")
+    assert code == 0 and "run" in output and "exit" in output and len(output) > 1000
 
 
 def test_more_calls_at_once_than_a_machine_can_hold(tmp_path, monkeypatch, capsys):
@@ -400,19 +400,19 @@ def test_a_place_without_documents_leaves_no_index(capsys, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     place = Path("kb")
     (place / "inner").mkdir(parents=True)
-    for held, said in (
+    for files, message in (
         ({}, "kb holds no files"),
         ({".hidden.md": "A."}, "kb holds no files"),
         ({"inner/a.zip": "x", "b": "x", "c.xls": "x"}, "the first of 3 files, b is of no known kind"),
         ({"note.txt": "", "page.html": ""}, "the first of 2 files, note.txt is empty"),
         ({"torn.docx": "no archive"}, "torn.docx is broken"),
     ):
-        for name, text in held.items():
+        for name, text in files.items():
             (place / name).write_text(text)
         code, out, error = typed(capsys, "index", place, "--out", "made.sqlite")
-        assert code == 2 and not out and said in error and "expected files that end in .txt, .md" in error
-        assert not list(tmp_path.glob("made*")), held
-        for name in held:
+        assert code == 2 and not out and message in error and "expected files that end in .txt, .md" in error
+        assert not list(tmp_path.glob("made*")), files
+        for name in files:
             (place / name).unlink()
 
 
@@ -471,7 +471,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(
-    "line, said",
+    "line, message",
     [
         ("live report gone.parquet e.csv", "there is no file 'gone.parquet'"),
         ("live report r.csv gone.ndjson", "there is no file 'gone.ndjson'"),
@@ -481,12 +481,12 @@ sys.exit(main(sys.argv[1:]))
         ("index c.yaml --out k.sqlite --name a --sql SELECT", "index needs duckdb: pip install"),
     ],
 )
-def test_a_missing_package_is_told_for_the_command_and_after_a_missing_file(tmp_path, line, said):
+def test_a_missing_package_is_told_for_the_command_and_after_a_missing_file(tmp_path, line, message):
     for name in ("r.csv", "e.csv", "e.txt"):
         (tmp_path / name).write_text("reply,event,kind,time\n")
     (tmp_path / "c.yaml").write_text("sources:\n  r: {kind: csv, address: r.csv}\n")
     run = [sys.executable, "-c", WITHOUT_DUCKDB, *line.split()]
     where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, env=where)
-    assert done.returncode == 2 and done.stderr.startswith(f"crmeval: {said}"), done.stderr
+    assert done.returncode == 2 and done.stderr.startswith(f"crmeval: {message}"), done.stderr
     assert not (tmp_path / "k.sqlite").exists()

@@ -39,8 +39,8 @@ def only_here() -> None:
 
 def named_extras(text: str) -> set[str]:
     "Return the extras in a page's line on how to run it; none if there is no such line."
-    found = re.search(r"^\*To run it\*: `pip install -e '\.\[([a-z,]+)\]'`", text, re.M)
-    return set(found[1].split(",")) if found else set()
+    match = re.search(r"^\*To run it\*: `pip install -e '\.\[([a-z,]+)\]'`", text, re.M)
+    return set(match[1].split(",")) if match else set()
 
 
 def requirements() -> dict[str, list[str]]:
@@ -74,10 +74,10 @@ def with_what_they_need(distributions: list[str]) -> set[str]:
             continue
         found.add(name)
         try:
-            asked = [Requirement(line) for line in metadata.requires(name) or []]
+            required = [Requirement(line) for line in metadata.requires(name) or []]
         except metadata.PackageNotFoundError:
             continue
-        waiting += [r.name for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})]
+        waiting += [r.name for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
     return found
 
 
@@ -87,7 +87,7 @@ class NotNamed:
     def __init__(self, extras: set[str]):
         lists = requirements()
         named = [d for extra in {"", *extras} for d in lists[extra]]
-        others = {d for asked in lists.values() for d in asked} - set(named)
+        others = {d for listed in lists.values() for d in listed} - set(named)
         brought = {m for d in with_what_they_need(named) for m in modules_of(d)}
         self.refused = {m for d in others for m in modules_of(d)} - brought
 
@@ -110,19 +110,19 @@ def imported(code: str) -> set[str]:
 
 def bound(code: str) -> set[str]:
     "Return the names that a code assigns, anywhere in it."
-    found = set()
+    distinct = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
+            distinct.add(node.id)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
+            distinct.add(node.name)
         elif isinstance(node, ast.arg):
-            found.add(node.arg)
+            distinct.add(node.arg)
         elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
+            distinct.add((node.asname or node.name).partition(".")[0])
         elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.add(node.name)
-    return found
+            distinct.add(node.name)
+    return distinct
 
 
 def missing_names(shown: str) -> set[str]:
@@ -167,6 +167,6 @@ def ran(path: Path) -> bool:
     except Exception:
         print(shell.prettytb(fname=path), file=sys.stderr)
         return False
-    if told := what_differs(stored, printed(notebook)):
-        print(f"{path.name} {told}", file=sys.stderr)
-    return not told
+    if difference := what_differs(stored, printed(notebook)):
+        print(f"{path.name} {difference}", file=sys.stderr)
+    return not difference

@@ -36,8 +36,8 @@ def releases(paths: Iterable[Path]) -> dict[str, str | None]:
     modules -= {"crmeval", *sys.stdlib_module_names}
     brought_by = metadata.packages_distributions()
     found = {m: None for m in modules if m not in brought_by}
-    asked = {"basedpyright", *(name for m in modules - set(found) for name in brought_by[m])}
-    for name in tutorials.with_what_they_need(sorted(asked)):
+    checked = {"basedpyright", *(name for m in modules - set(found) for name in brought_by[m])}
+    for name in tutorials.with_what_they_need(sorted(checked)):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

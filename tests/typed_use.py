@@ -139,11 +139,11 @@ def named(metric: Metric[...]) -> str:
     return f"{metric.__name__}: {metric.card.title}, {__version__}"
 
 
-async def well_written(text: str, said: str) -> list[Score]:
-    found = [fluency(text), coherence(text, conversation=said), brand_voice(text, guide={"emoji": 0})]
-    found += [await afluency(text), await acoherence(text, conversation=said)]
-    found += [term_precision(text, source=said, glossary="insurance")]
-    found += [await aterm_precision(text, source=said, glossary={"terms": [{"term": "excess"}]})]
+async def well_written(text: str, conversation: str) -> list[Score]:
+    found = [fluency(text), coherence(text, conversation=conversation), brand_voice(text, guide={"emoji": 0})]
+    found += [await afluency(text), await acoherence(text, conversation=conversation)]
+    found += [term_precision(text, source=conversation, glossary="insurance")]
+    found += [await aterm_precision(text, source=conversation, glossary={"terms": [{"term": "excess"}]})]
     return [*found, await abrand_voice(text, guide={"emoji": 0})]
 
 
@@ -182,8 +182,8 @@ def unsupported(response: str, source: str) -> list[str]:
 
 
 def private(text: str) -> list[str]:
-    given = [leak.how for leak in leaks(text, secrets=["4471"])]
-    return given + [span.text_in(text) for span in find_pii(text, known=["Ana Lopes"], min_score=0.5)]
+    kinds = [leak.how for leak in leaks(text, secrets=["4471"])]
+    return kinds + [span.text_in(text) for span in find_pii(text, known=["Ana Lopes"], min_score=0.5)]
 
 
 def compare_on_the_demo_set(folder: Path) -> str:

@@ -49,15 +49,40 @@ class Windows:
         page.set_viewport_size(viewport)
         still = {"reduced_motion": "no-preference", "forced_colors": "none"}
         page.emulate_media(media="screen", color_scheme=color_scheme, **still)
-        for event, heard in listeners.items():
-            page.on(event, heard)
+        for event, listener in listeners.items():
+            page.on(event, listener)
         self.heard[page] = listeners
         return page
 
     def give_back(self, page):
-        for event, heard in self.heard.pop(page).items():
-            page.remove_listener(event, heard)
+        for event, listener in self.heard.pop(page).items():
+            page.remove_listener(event, listener)
         self.free.append(page)
+
+
+@contextmanager
+def faultless(browser):
+    """Yield (function that opens a window, addresses requested); at the end no page may have a fault.
+
+    Faults are a message on the console, an error, an executed attack, and any number of headings but one.
+    """
+    pages, wrong, requests = [], [], []
+
+    def go(**options):
+        page = browser.open(
+            **options,
+            console=lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None,
+            pageerror=lambda e: wrong.append(str(e)),
+            request=lambda r: requests.append(r.url),
+        )
+        pages.append(page)
+        return page
+
+    yield go, requests
+    for page in pages:
+        assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
+        browser.give_back(page)
+    assert wrong == []
 
 
 @contextmanager

@@ -20,9 +20,9 @@ def values(rows, *metrics):
     "The columns of a result, by metric, and what was warned of."
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        found = evaluate(EvaluationDataset.from_list(rows), metrics=list(metrics), show_progress=False)
+        result = evaluate(EvaluationDataset.from_list(rows), metrics=list(metrics), show_progress=False)
     said = [str(w.message) for w in heard if "could not be scored" in str(w.message)]
-    return {m.name: found[m.name] for m in metrics}, said
+    return {m.name: result[m.name] for m in metrics}, said
 
 
 samples = [SingleTurnSample(**{**ROW, "response": answer}) for answer in (RIGHT, WRONG)]

@@ -20,7 +20,7 @@ from ..core.estimates import is_number
 from ..core.keys import without_keys
 
 # %% ../../nbs/bridges/14_adapters.ipynb #bc3b7a33
-def _told(score) -> str:
+def _explanation(score) -> str:
     return "\n".join([score.reason or score.status, *evidence_lines(score)])
 
 
@@ -58,7 +58,7 @@ def get_assert(
     score = score_fields(name, text, fields, names=names or None, judge=judge_of(judge))
     value = unit_value(score)
     if value is None:
-        reason = f"{name} could not be scored: {_told(score)}"
+        reason = f"{name} could not be scored: {_explanation(score)}"
         if _is_inverted(context.get("test"), name):  # promptfoo makes a success of a failure, not of an error
             raise ValueError(f"not-python cannot hold without a score. {reason}")
         return {"pass": False, "score": 0.0, "reason": reason}
@@ -67,7 +67,7 @@ def get_assert(
     return {
         "pass": not missed,
         "score": value,
-        "reason": f"{name}: {points:.3g} of 4{missed}. {_told(score)}",
+        "reason": f"{name}: {points:.3g} of 4{missed}. {_explanation(score)}",
     }
 
 # %% ../../nbs/bridges/14_adapters.ipynb #8c4ab9cd
@@ -77,9 +77,9 @@ def case_fields(
     "Return the fields of a test case by name; a prompt does not replace a missing context."
     names = ("input", "expected_output", "context", "retrieval_context", "rubrics")
     names += ("user_input", "reference", "retrieved_contexts", "reference_contexts")
-    told = {name: getattr(case, name) for name in names if hasattr(case, name)}
+    fields_found = {name: getattr(case, name) for name in names if hasattr(case, name)}
     more = getattr(case, "additional_metadata", None) or getattr(case, "metadata", None) or {}
-    fields = {**told, **dict(more)}
+    fields = {**fields_found, **dict(more)}
     if isinstance(fields.get("user_input"), list):  # turns of a conversation
         fields["user_input"] = "\n".join(str(getattr(turn, "content", turn)) for turn in fields["user_input"])
     return fields
@@ -116,14 +116,14 @@ def deepeval_metric(
             self.score, self.reason, self.success, self.error = None, None, None, None
 
         def measure(self, test_case, *_, **__) -> float | None:
-            found = score_fields(name, test_case.actual_output, case_fields(test_case), **how)
+            result = score_fields(name, test_case.actual_output, case_fields(test_case), **how)
             # DeepEval prints both as markup of rich, in which an answer's '[/b]' would end the report
-            self.score, self.reason = unit_value(found), escape(_told(found))
-            self.error = escape(f"{found.status}: {found.reason}") if self.score is None else None
+            self.score, self.reason = unit_value(result), escape(_explanation(result))
+            self.error = escape(f"{result.status}: {result.reason}") if self.score is None else None
             self.success = self.score is not None and self.score >= self.threshold
-            self.score_breakdown = {"points": found.points, "evidence": plain_evidence(found)}
+            self.score_breakdown = {"points": result.points, "evidence": plain_evidence(result)}
             if self.error:
-                lacks = found.status == "undefined"
+                lacks = result.status == "undefined"
                 kind = MissingTestCaseParamsError if lacks else ValueError
                 raise kind(f"{name} could not be scored: {self.error}")
             return self.score
@@ -166,10 +166,10 @@ def ragas_metric(
             return sample
 
         async def _single_turn_ascore(self, sample, callbacks=None) -> float:
-            found = await asyncio.to_thread(score_fields, name, sample.response, case_fields(sample), **how)
-            value = unit_value(found)
+            result = await asyncio.to_thread(score_fields, name, sample.response, case_fields(sample), **how)
+            value = unit_value(result)
             if value is None:  # RAGAS has no place for a reason
-                warnings.warn(f"{name} could not be scored: {_told(found)}", stacklevel=2)
+                warnings.warn(f"{name} could not be scored: {_explanation(result)}", stacklevel=2)
                 return math.nan
             return value
 
@@ -189,11 +189,11 @@ def _answer_text(outputs) -> str | None:
     if isinstance(outputs, Mapping):
         choices = [c.get("message") for c in outputs.get("choices") or [] if isinstance(c, Mapping)][:1]
         messages = [m for m in (outputs.get("messages") or choices) if isinstance(m, Mapping)]
-        held = messages[-1].get("content") if messages else None
+        answer = messages[-1].get("content") if messages else None
         if len(outputs) == 1:
-            held = held or next((outputs[name] for name in _ANSWERS if name in outputs), None)
-        if isinstance(held, str):
-            return held
+            answer = answer or next((outputs[name] for name in _ANSWERS if name in outputs), None)
+        if isinstance(answer, str):
+            return answer
     return json.dumps(outputs, ensure_ascii=False, default=str)
 
 
@@ -211,11 +211,11 @@ def mlflow_scorer(
 
     def scored(inputs=None, outputs=None, expectations=None):
         fields = {**dict(inputs or {}), **dict(expectations or {})}
-        found = score_fields(name, _answer_text(outputs), fields, **how)
-        value = unit_value(found)
-        told = {"name": name, "rationale": _told(found), "metadata": {"status": found.status}}
+        result = score_fields(name, _answer_text(outputs), fields, **how)
+        value = unit_value(result)
+        feedback = {"name": name, "rationale": _explanation(result), "metadata": {"status": result.status}}
         if value is None:
-            return Feedback(**told, error=ValueError(f"{name} could not be scored: {found.reason}"))
-        return Feedback(**told, value=value)
+            return Feedback(**feedback, error=ValueError(f"{name} could not be scored: {result.reason}"))
+        return Feedback(**feedback, value=value)
 
     return scorer(scored, name=name)

@@ -21,13 +21,13 @@ _MARKS = {True: "+", False: "-", None: " "}
 
 def _kind_in_words(item: Evidence) -> str:
     "Return evidence without a text in words: its kind, and the first detail that is a string."
-    told = [v for v in item.detail.values() if isinstance(v, str)][:1]
-    return " ".join([item.kind, *told])
+    details = [v for v in item.detail.values() if isinstance(v, str)][:1]
+    return " ".join([item.kind, *details])
 
 
 def _evidence_line(item: Evidence) -> str:
-    told = shown(item.text or _kind_in_words(item), 160)
-    return f"  {_MARKS[item.fine]} {told}{f'   ({shown(item.reason, 160)})' if item.reason else ''}"
+    text = shown(item.text or _kind_in_words(item), 160)
+    return f"  {_MARKS[item.fine]} {text}{f'   ({shown(item.reason, 160)})' if item.reason else ''}"
 
 
 def evidence_lines(
@@ -35,10 +35,10 @@ def evidence_lines(
     most: int = 8,  # Most items of evidence; those that are wrong come first
 ) -> list[str]:  # For a terminal, without line breaks
     "Return the evidence of a score, one line per item."
-    told = [
+    worth_showing = [
         e for e in score.evidence if e.detail.get("flagged") is not False
     ]  # without what was searched and not found
-    items = sorted(told, key=lambda item: {False: 0, None: 1, True: 2}[item.fine])
+    items = sorted(worth_showing, key=lambda item: {False: 0, None: 1, True: 2}[item.fine])
     lines = [_evidence_line(item) for item in items[:most]]
     return [*lines, f"    and {len(items) - most} more"] if len(items) > most else lines
 
@@ -70,11 +70,11 @@ def _as_score(metric, args, kwargs) -> Score:
         return metric
     if not callable(metric):
         raise TypeError(f"expected a metric or a Score, got {metric!r:.60} ({type(metric).__name__})")
-    found = metric(*args, **kwargs)
-    if not isinstance(found, Score):
+    result = metric(*args, **kwargs)
+    if not isinstance(result, Score):
         name = getattr(metric, "__name__", str(metric))
-        raise TypeError(f"{name} returned {type(found).__name__}, expected a metric that returns a Score")
-    return found
+        raise TypeError(f"{name} returned {type(result).__name__}, expected a metric that returns a Score")
+    return result
 
 
 def assert_score(
@@ -104,8 +104,8 @@ def _failure(score, value, at_least) -> str:
     by = f" (judged by {shown(judge_in_words(score.rater), 60)})" if score.rater else ""
     if value is not None:
         is_share = value is score.fraction and value != score.points
-        told = f"{value:.2f}" if is_share else value_text(score)
-        head = f"{score.metric}: {told}, expected at least {at_least:g}{by}"
+        value_shown = f"{value:.2f}" if is_share else value_text(score)
+        head = f"{score.metric}: {value_shown}, expected at least {at_least:g}{by}"
     elif score.status == "ok":
         head = f"{score.metric} has no value on this scale ({value_text(score)}), expected {at_least:g}{by}"
     else:
@@ -127,25 +127,29 @@ def assert_mean(
     __tracebackhide__ = True
     _check_bound(at_least, 1, 4, "at_least")
     _check_bound(missing, 0, 1, "missing")
-    found = list(scores)
-    names = sorted({s.metric for s in found})
+    several = list(scores)
+    names = sorted({s.metric for s in several})
     if len(names) != 1:
         raise ValueError(f"scores are of {', '.join(names) or 'no metric'}, expected scores of one metric")
-    KEPT.extend(found)
-    mean = mean_estimate([s.points for s in found], clusters=clusters, bounds=(1, 4))
-    lost = sum(s.points is None for s in found)
-    if lost > missing * len(found):
-        kinds = sorted({s.status for s in found if s.points is None})
-        raise AssertionError(f"{names[0]}: {lost} of {len(found)} scores have no points ({', '.join(kinds)})")
+    KEPT.extend(several)
+    mean = mean_estimate([s.points for s in several], clusters=clusters, bounds=(1, 4))
+    lost = sum(s.points is None for s in several)
+    if lost > missing * len(several):
+        kinds = sorted({s.status for s in several if s.points is None})
+        raise AssertionError(
+            f"{names[0]}: {lost} of {len(several)} scores have no points ({', '.join(kinds)})"
+        )
     reached = mean.low if certain else mean.value
     if reached is None or math.isnan(reached) or reached < at_least:
-        raise AssertionError(_mean_failure(names[0], found, mean, at_least, certain))
+        raise AssertionError(_mean_failure(names[0], several, mean, at_least, certain))
     return mean
 
 
-def _mean_failure(name, found, mean, at_least, certain) -> str:
+def _mean_failure(name, scores, mean, at_least, certain) -> str:
     what = "the whole interval" if certain else "a mean"
     head = f"{name}: mean {mean}, expected {what} of at least {at_least:g}"
-    lowest = sorted((s for s in found if s.points is not None), key=lambda s: s.points)[:5]
-    told = [f"  {value_text(s)}  {shown(s.sample_id or '', 60)}  {shown(s.reason, 160)}" for s in lowest]
-    return "\n".join([head, *told])
+    lowest = sorted((s for s in scores if s.points is not None), key=lambda s: s.points)[:5]
+    lowest_lines = [
+        f"  {value_text(s)}  {shown(s.sample_id or '', 60)}  {shown(s.reason, 160)}" for s in lowest
+    ]
+    return "\n".join([head, *lowest_lines])

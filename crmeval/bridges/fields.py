@@ -131,11 +131,11 @@ def _text_of(item) -> str:
 def _as_lines(value: str) -> list:
     "Return the list in a text: JSON, or one item per line."
     try:
-        told = json.loads(value) if value.lstrip().startswith("[") else None
+        parsed = json.loads(value) if value.lstrip().startswith("[") else None
     except ValueError:
-        told = None
-    if isinstance(told, list):
-        return told
+        parsed = None
+    if isinstance(parsed, list):
+        return parsed
     return [line.strip() for line in value.splitlines() if line.strip()]
 
 
@@ -163,7 +163,7 @@ def arguments_of(
     form, own = cast(Any, metric).form, dict(names or {})
     if stray := [a for a in own if a not in form.kinds]:
         raise ValueError(f"{form.name} has no argument {stray[0]!r}{did_you_mean(stray[0], form.kinds)}")
-    found, named = {}, _by_name(fields)
+    arguments, named = {}, _by_name(fields)
     for argument in form.kinds:
         if argument == "response":
             continue
@@ -173,8 +173,8 @@ def arguments_of(
             raise ValueError(f"the sample has no field {got} for {argument}; it has {has}")
         at = own[argument] if argument in own else _found_under(argument, named)
         if at is not None and not _is_empty(named[at]):
-            found[argument] = _as_argument(argument, named[at])
-    return found
+            arguments[argument] = _as_argument(argument, named[at])
+    return arguments
 
 # %% ../../nbs/bridges/10_fields.ipynb #fed40986
 SAMPLE = "crmeval_sample"  # field with a whole `Sample`, as plain data
@@ -184,13 +184,15 @@ def own_sample(
     fields: Mapping[str, Any],  # Fields of a row of another tool
 ) -> Sample | None:  # None: there is none; one that cannot be read raises `ValueError`
     "Return the `Sample` that a row contains."
-    held = fields.get(SAMPLE)
-    if held is None:
+    value = fields.get(SAMPLE)
+    if value is None:
         return None
-    if not isinstance(held, Mapping):
-        raise ValueError(f"{SAMPLE} is {held!r:.60} ({type(held).__name__}), expected a sample as plain data")
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"{SAMPLE} is {value!r:.60} ({type(value).__name__}), expected a sample as plain data"
+        )
     try:
-        sample = from_dict(Sample, dict(held))
+        sample = from_dict(Sample, dict(value))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{SAMPLE} cannot be read as a sample: {error}") from None
     if sample.use_case not in use_cases():
@@ -198,15 +200,15 @@ def own_sample(
     return sample
 
 
-def _lacking(metric, given) -> str:
+def _lacking(metric, arguments) -> str:
     form = cast(Any, metric).form
-    lost = [a for a in form.needed if a != "response" and a not in given]
+    lost = [a for a in form.needed if a != "response" and a not in arguments]
     if not lost:
         return ""
     return f"The sample has nothing for {lost[0]}; looked for {', '.join(NAMES.get(lost[0], (lost[0],)))}."
 
 
-_HELD_TO_PROMPT = "Checked against the prompt, because the sample has no source."
+_PROMPT_AS_SOURCE = "Checked against the prompt, because the sample has no source."
 
 
 def judge_of(
@@ -237,14 +239,14 @@ def score_fields(
     sample = own_sample(fields) if not options and not names and name in criteria() else None
     if sample is not None:
         return get_criterion(name).score(sample, response, judge or default_judge())
-    given = arguments_of(metric, fields, names)
-    if told := _lacking(metric, given):
-        return unscored(card, "undefined", told)
+    arguments = arguments_of(metric, fields, names)
+    if lacking := _lacking(metric, arguments):
+        return unscored(card, "undefined", lacking)
     judged = {"judge": judge} if judge is not None and "judge" in cast(Any, metric).form.options else {}
-    score = metric(response, **given, **judged, **options)
-    is_prompt = "source" in given and not names and _found_under("source", _by_name(fields)) == _PROMPT
+    score = metric(response, **arguments, **judged, **options)
+    is_prompt = "source" in arguments and not names and _found_under("source", _by_name(fields)) == _PROMPT
     if is_prompt and score.status == "ok":
-        return replace(score, reason=f"{score.reason} {_HELD_TO_PROMPT}".strip())
+        return replace(score, reason=f"{score.reason} {_PROMPT_AS_SOURCE}".strip())
     return score
 
 # %% ../../nbs/bridges/10_fields.ipynb #4e32752d

@@ -29,8 +29,8 @@ def state_fields(
     target,  # `inspect_ai.scorer.Target`
 ) -> dict[str, Any]:
     "Return the fields of a sample of Inspect by name; its metadata takes precedence."
-    told = {"input": state.input_text, "reference": target.text, "target": list(target)}
-    return {**told, **dict(state.metadata or {})}
+    own_fields = {"input": state.input_text, "reference": target.text, "target": list(target)}
+    return {**own_fields, **dict(state.metadata or {})}
 
 
 @needs_extra("inspect")
@@ -43,8 +43,8 @@ def inspect_score(
     from inspect_ai.scorer import Score as InspectScore  # pyright: ignore[reportMissingImports]
 
     value = score.points if scale == "points" else unit_value(score)
-    told = {"status": score.status, "points": score.points, "fraction": score.fraction, "rater": score.rater}
-    metadata = {"crmeval": {**told, "evidence": plain_evidence(score)}}
+    data = {"status": score.status, "points": score.points, "fraction": score.fraction, "rater": score.rater}
+    metadata = {"crmeval": {**data, "evidence": plain_evidence(score)}}
     if value is None:
         why = f"{score.status}: {score.reason}" if score.reason else score.status
         return InspectScore.unscored(reason=score.status, answer=answer, explanation=why, metadata=metadata)
@@ -76,14 +76,14 @@ def inspect_scorer(
     def made(judge: Any = None, names: Mapping[str, str] | None = None, scale: str = "fraction", **options):
         if scale not in SCALES:
             raise ValueError(f"scale is {scale!r}, expected 'fraction' or 'points'")
-        asked = judge_of(judge)
+        chosen_judge = judge_of(judge)
 
         async def score(state, target):
             text = state_answer(state)
             fields = state_fields(state, target)
-            how = {"names": names, "judge": asked, **options}
-            found = await asyncio.to_thread(score_fields, name, text, fields, **how)
-            return inspect_score(found, text, scale)
+            how = {"names": names, "judge": chosen_judge, **options}
+            result = await asyncio.to_thread(score_fields, name, text, fields, **how)
+            return inspect_score(result, text, scale)
 
         return score
 

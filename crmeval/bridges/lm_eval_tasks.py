@@ -93,8 +93,10 @@ def write_lm_eval_task(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     name = f"crmeval_{case.id}"
-    told = [{**r, "metadata": json.dumps({"metrics": metrics, **r["metadata"]}, default=str)} for r in rows]
-    file = write_jsonl(told, folder.resolve() / f"{name}.jsonl")
+    documents = [
+        {**r, "metadata": json.dumps({"metrics": metrics, **r["metadata"]}, default=str)} for r in rows
+    ]
+    file = write_jsonl(documents, folder.resolve() / f"{name}.jsonl")
     (folder / "crmeval_functions.py").write_text(_FUNCTIONS, encoding="utf-8")
     text = _yaml_text(name, file, [*metrics, NOT_SCORED], max_tokens)
     path = folder / f"{name}.yaml"

@@ -43,10 +43,10 @@ def pytest_runtest_makereport(item, call):
             (PROPERTY + score.metric + scale, score.status if value is None else value)
         )
     if scores and call.excinfo is not None:
-        item.add_report_section(call.when, "crmeval", "\n".join(_told(s) for s in scores[-_LAST:]))
+        item.add_report_section(call.when, "crmeval", "\n".join(_score_lines(s) for s in scores[-_LAST:]))
 
 
-def _told(score) -> str:
+def _score_lines(score) -> str:
     from crmeval.bridges.assertions import evidence_lines, value_text
 
     return "\n".join([f"{score.metric}: {value_text(score)}", *evidence_lines(score)])
@@ -54,14 +54,14 @@ def _told(score) -> str:
 # %% ../../nbs/bridges/01_pytest_plugin.ipynb #b8463bfc
 def _values(reports) -> dict[str, list]:
     "Return metric -> values and statuses of all tests."
-    found: dict[str, list] = {}
+    by_metric: dict[str, list] = {}
     for report in reports:
         if getattr(report, "when", "") != "call":
             continue
         for name, value in getattr(report, "user_properties", ()):
             if str(name).startswith(PROPERTY):
-                found.setdefault(str(name).removeprefix(PROPERTY), []).append(value)
-    return found
+                by_metric.setdefault(str(name).removeprefix(PROPERTY), []).append(value)
+    return by_metric
 
 
 def summary_lines(

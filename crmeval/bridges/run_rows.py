@@ -21,28 +21,28 @@ from ..runs.run_columns import RunColumns, run_columns
 
 # %% ../../nbs/bridges/20_run_rows.ipynb #1e7495aa
 def _answer_cells(sample: Sample | None, r: Response, texts: bool) -> dict:
-    told = {"sample_id": r.sample_id, "use_case": r.use_case, "system": r.client, "repeat": r.repeat}
-    told |= {"perturbation": r.perturbation, "status": r.status, "error": r.error}
-    told |= {"dataset": sample.dataset if sample else None, "language": sample.language if sample else None}
-    told |= {"cluster": sample.cluster if sample else None}
+    cells = {"sample_id": r.sample_id, "use_case": r.use_case, "system": r.client, "repeat": r.repeat}
+    cells |= {"perturbation": r.perturbation, "status": r.status, "error": r.error}
+    cells |= {"dataset": sample.dataset if sample else None, "language": sample.language if sample else None}
+    cells |= {"cluster": sample.cluster if sample else None}
     if texts:
-        told |= {
+        cells |= {
             "source": sample.source if sample else None,
             "reference": sample.reference if sample else None,
         }
-        told |= {"response": r.text}
+        cells |= {"response": r.text}
     usage = r.usage
-    told |= {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-    return told | {"latency_s": r.latency_s, "ttft_s": r.ttft_s, "finish_reason": r.finish_reason}
+    cells |= {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    return cells | {"latency_s": r.latency_s, "ttft_s": r.ttft_s, "finish_reason": r.finish_reason}
 
 
-def _score_cells(said: Mapping, name: str, texts: bool) -> dict:
-    cells: dict[str, object] = {name: said["points"], f"{name}, fraction": said["fraction"]}
-    cells[f"{name}, status"] = said["status"]
-    if said["label"] is not None:
-        cells[f"{name}, label"] = said["label"]
+def _score_cells(score: Mapping, name: str, texts: bool) -> dict:
+    cells: dict[str, object] = {name: score["points"], f"{name}, fraction": score["fraction"]}
+    cells[f"{name}, status"] = score["status"]
+    if score["label"] is not None:
+        cells[f"{name}, label"] = score["label"]
     if texts:  # a reason may quote the answer
-        cells[f"{name}, why"] = said["reason"]
+        cells[f"{name}, why"] = score["reason"]
     return cells
 
 
@@ -52,10 +52,10 @@ def run_raters(
     "Return the raters of a run."
     own = run.manifest.judge.get("name")
     if run.in_tables:
-        found = list(dict.fromkeys(rater for _, rater in run_columns(run).scores.names["by"].values))
+        raters = list(dict.fromkeys(rater for _, rater in run_columns(run).scores.names["by"].values))
     else:
-        found = list(dict.fromkeys(s.rater for s in run.scores))
-    return sorted(found, key=lambda rater: rater != own)
+        raters = list(dict.fromkeys(s.rater for s in run.scores))
+    return sorted(raters, key=lambda rater: rater != own)
 
 
 def _named(metric, rater, own):
@@ -138,25 +138,25 @@ def _scores_in_order(run):
 
 def _wanted(columns: RunColumns, use_cases, systems) -> np.ndarray:
     "Return a mask of the selected responses."
-    told = (("use_case", use_cases), ("client", systems))
-    masks = [columns.responses.where(field, *values) for field, values in told if values]
+    filters = (("use_case", use_cases), ("client", systems))
+    masks = [columns.responses.where(field, *values) for field, values in filters if values]
     return np.logical_and.reduce([np.ones(len(columns.responses), bool), *masks])
 
 
 def _table_rows(run, texts, use_cases, systems):
     own, (order, ends) = run.manifest.judge.get("name"), _scores_in_order(run)
     numbers = np.flatnonzero(_wanted(run_columns(run), use_cases, systems))
-    told = (("use_case", use_cases), ("client", systems))
-    responses = pick(run.responses, {f: frozenset(v).__contains__ for f, v in told if v})
+    filters = (("use_case", use_cases), ("client", systems))
+    responses = pick(run.responses, {f: frozenset(v).__contains__ for f, v in filters if v})
     places, at, fields = sample_places(run.samples), 0, None if run.scores.change else _SCORE_CELLS
     with NumberedRows(run.samples) as samples, NumberedRows(run.scores, fields) as scores:
         while some := list(islice(responses, GROUP)):
-            known, mine = samples_of(some, places, samples), numbers[at : at + len(some)]
-            rows = order[places_between(ends, mine)]
-            told = map(vars, scores.records(rows)) if fields is None else iter(scores.take(rows).to_pylist())
-            for r, n in zip(some, ends[mine + 1] - ends[mine]):
+            known, sample_numbers = samples_of(some, places, samples), numbers[at : at + len(some)]
+            rows = order[places_between(ends, sample_numbers)]
+            cells = map(vars, scores.records(rows)) if fields is None else iter(scores.take(rows).to_pylist())
+            for r, n in zip(some, ends[sample_numbers + 1] - ends[sample_numbers]):
                 row = _answer_cells(known.get((r.sample_id, r.perturbation)), r, texts)
-                for s in islice(told, int(n)):
+                for s in islice(cells, int(n)):
                     row |= _score_cells(s, _named(s["metric"], s["rater"], own), texts)
                 yield row
             at += len(some)
@@ -179,11 +179,11 @@ def row_names(
         order = order[_wanted(c, use_cases, systems)[s.row[order]]]
     metrics = s.names["metric"].values
     kinds = ((s.by.astype(np.int64) * len(metrics) + s.metric) * 2 + has_label)[order]
-    found, first = np.unique(kinds, return_index=True)
+    distinct, first = np.unique(kinds, return_index=True)
     names = dict.fromkeys(_answer_cells(None, Response("", "", ""), texts))
-    for kind in found[np.argsort(first)]:
+    for kind in distinct[np.argsort(first)]:
         pair, label = divmod(int(kind), 2)
         (_, rater), metric = s.names["by"].values[pair // len(metrics)], metrics[pair % len(metrics)]
-        said = dict.fromkeys(("points", "fraction", "status", "reason")) | {"label": label or None}
-        names |= dict.fromkeys(_score_cells(said, _named(metric, rater, own), texts))
+        score = dict.fromkeys(("points", "fraction", "status", "reason")) | {"label": label or None}
+        names |= dict.fromkeys(_score_cells(score, _named(metric, rater, own), texts))
     return list(names)

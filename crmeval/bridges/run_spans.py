@@ -28,15 +28,15 @@ from ..runs.run_columns import run_columns
 # %% ../../nbs/bridges/22_run_spans.ipynb #f27a1d4b
 def _ended(response: Response, otherwise: str) -> int:
     "Return when an answer was complete, in nanoseconds since 1970."
-    told = response.created or otherwise
-    when = moment_of(told)
+    time_text = response.created or otherwise
+    when = moment_of(time_text)
     if when is None:
         raise ValueError(f"a span needs a time: neither {response.key} nor the run says when it was made")
     return round(when.timestamp() * 1e9)
 
 
 def _call_attributes(r: Response) -> dict:
-    told = {
+    attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": r.client.partition(":")[0],
         "gen_ai.request.model": r.client.partition(":")[2] or r.client,
@@ -49,18 +49,18 @@ def _call_attributes(r: Response) -> dict:
         "crmeval.repeat": r.repeat,
         "crmeval.status": r.status,
     }
-    return {name: value for name, value in told.items() if value not in (None, "")}
+    return {name: value for name, value in attributes.items() if value not in (None, "")}
 
 
 def _score_attributes(s: Score) -> dict:
-    told = {
+    attributes = {
         "gen_ai.evaluation.name": s.metric,
         "gen_ai.evaluation.score.value": unit_value(s),
         "gen_ai.evaluation.score.label": s.label or (None if s.points is None else f"{s.points:g} of 4"),
         "crmeval.status": s.status,
         "crmeval.rater": s.rater,
     }
-    return {name: value for name, value in told.items() if value not in (None, "")}
+    return {name: value for name, value in attributes.items() if value not in (None, "")}
 
 
 def _with_scores(run) -> Iterator[tuple[Response, Sequence[Score]]]:
@@ -72,12 +72,12 @@ def _with_scores(run) -> Iterator[tuple[Response, Sequence[Score]]]:
         yield from ((r, scores[r.key]) for r in run.responses)
         return
     order, ends = score_places(run_columns(run))
-    with NumberedRows(run.responses) as responses, NumberedRows(run.scores) as given:
+    with NumberedRows(run.responses) as responses, NumberedRows(run.scores) as score_table:
         for start in range(0, len(run.responses), GROUP):
             rows = np.arange(start, min(start + GROUP, len(run.responses)))
-            told = iter(given.records(order[places_between(ends, rows)]))
+            score_records = iter(score_table.records(order[places_between(ends, rows)]))
             for r, n in zip(responses.records(rows), ends[rows + 1] - ends[rows]):
-                yield r, list(islice(told, int(n)))
+                yield r, list(islice(score_records, int(n)))
 
 
 def _spans_of(run) -> Iterator[list[TraceSpan]]:
@@ -88,11 +88,11 @@ def _spans_of(run) -> Iterator[list[TraceSpan]]:
         start = end - round(1e9 * (r.latency_s or 0))
         error = "" if r.status in ("ok", "truncated") else r.status
         name = f"chat {r.client.partition(':')[2] or r.client}"
-        found = [TraceSpan(name, trace, top, "", start, end, True, _call_attributes(r), error)]
+        spans = [TraceSpan(name, trace, top, "", start, end, True, _call_attributes(r), error)]
         for n, s in enumerate(scores):
             own = hex_id(16, *key, n, s.metric, s.rater)
-            found.append(TraceSpan("evaluate", trace, own, top, end, end, False, _score_attributes(s)))
-        yield found
+            spans.append(TraceSpan("evaluate", trace, own, top, end, end, False, _score_attributes(s)))
+        yield spans
 
 
 @in_terms_of_run

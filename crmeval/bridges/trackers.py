@@ -60,11 +60,11 @@ def tracked_settings(
 ) -> dict[str, str]:  # Without keys
     "Return the settings that a tracker stores with the figures of a system."
     m = run.manifest
-    told: dict[str, Any] = {"system": client, "judge": m.judge.get("name"), "created": m.created}
-    told |= {"crmeval": m.crmeval, "samples": m.samples.get("n"), "git_revision": m.git_revision}
+    settings: dict[str, Any] = {"system": client, "judge": m.judge.get("name"), "created": m.created}
+    settings |= {"crmeval": m.crmeval, "samples": m.samples.get("n"), "git_revision": m.git_revision}
     own = next((c for c in m.clients if c.get("name") == client), {})
-    told |= {f"system.{k}": v for k, v in own.items() if isinstance(v, str | int | float | bool)}
-    return {k: printable(without_keys(str(v)))[:250] for k, v in told.items() if v is not None}
+    settings |= {f"system.{k}": v for k, v in own.items() if isinstance(v, str | int | float | bool)}
+    return {k: printable(without_keys(str(v)))[:250] for k, v in settings.items() if v is not None}
 
 # %% ../../nbs/bridges/23_trackers.ipynb #8318dd9d
 def _rows_file(run, client, texts, path) -> Path:
@@ -84,8 +84,8 @@ _WANDB = "`wandb login` keeps a key, WANDB_MODE=offline writes to disk and sends
 
 
 def _not_taken(tool, error, hint) -> ValueError:
-    told = without_keys(" ".join(str(error).split()))
-    return ValueError(f"{tool} did not accept the run: {told[:700].rstrip('.')}. {hint}")
+    problem = without_keys(" ".join(str(error).split()))
+    return ValueError(f"{tool} did not accept the run: {problem[:700].rstrip('.')}. {hint}")
 
 
 @needs_extra("mlflow")

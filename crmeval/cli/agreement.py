@@ -71,12 +71,12 @@ def _ask_judge(name, options, out):
 
     yes, limit, judge, plan = options
     if not clients_of(judge):
-        return _asked(name, options, None, out)
+        return _measured(name, options, None, out)
     with KeptAnswers(plan.out or _ANSWERS, name, judge, fresh=plan.fresh) as kept:
-        return _asked(name, options, kept, out)
+        return _measured(name, options, kept, out)
 
 
-def _asked(name, options, kept, out):
+def _measured(name, options, kept, out):
     from crmeval.validation.label_agreement import GRADED
     from crmeval.validation.label_judges import look_ahead_labels, measure_label_judge
     from crmeval.validation.own_judge import UNREAD, look_ahead, measure_judge
@@ -92,8 +92,8 @@ def _asked(name, options, kept, out):
     try:
         done = measure(name, judge, max_calls=plan.max_calls, max_usd=plan.max_usd, **how)
     except KeyboardInterrupt:
-        said = "" if kept is None else f"; {_kept(len(kept), kept.path, plan.fresh)}"
-        raise KeyboardInterrupt(f"stopped{said}") from None
+        progress = "" if kept is None else f"; {_kept(len(kept), kept.path, plan.fresh)}"
+        raise KeyboardInterrupt(f"stopped{progress}") from None
     took = {"calls": done.calls, "kept": done.kept, "usd": done.usd, "seconds": done.seconds}
     out.say(done, parse_rate=done.parse_rate, statuses=done.statuses, **took)
     if kept is not None and any(a.fraction is None and a.status not in UNREAD for a in done.answers):
@@ -125,20 +125,20 @@ def _of_labelled(names, words, options, out):
         raise ValueError("--slice is for a run; labelled data have their own groups in the table")
     plan = plan_of(None, words)
     judge = _judges_of(words, plan)
-    if judge is None and (said := [w for w in _KEEPING if words.get(w)]):
-        raise ValueError(f"{word_of(said[0])} is for a judge that is asked here: --judge openai:NAME")
+    if judge is None and (unusable := [w for w in _KEEPING if words.get(w)]):
+        raise ValueError(f"{word_of(unusable[0])} is for a judge that is asked here: --judge openai:NAME")
     for name in names:
         if judge is None and name in GRADED:
-            found = label_side_by_side(name, limit=limit)
-            out.say(found)
+            comparison = label_side_by_side(name, limit=limit)
+            out.say(comparison)
         elif judge is None:
-            found = side_by_side(name, _embedded_only(words, plan), limit=limit)
-            out.say(found)
+            comparison = side_by_side(name, _embedded_only(words, plan), limit=limit)
+            out.say(comparison)
         else:
-            found = _ask_judge(name, (yes, limit, judge, plan), out)
-        if found is not None:
-            failed |= _mind_lost(found, found.answers, out)
-            figures += found.to_dicts()
+            comparison = _ask_judge(name, (yes, limit, judge, plan), out)
+        if comparison is not None:
+            failed |= _mind_lost(comparison, comparison.answers, out)
+            figures += comparison.to_dicts()
     out.know(agreement=figures)
     return figures, int(failed)
 
@@ -161,16 +161,16 @@ def _of_run(folder, words, options, out):
     if options[1] is not None:
         raise ValueError("--limit is for labelled data; a run is measured on all that people rated")
     how = [w for w in (*JUDGE_WORDS, *_MORE, *_KEEPING) if w not in ("judge", "judge_panel", "concurrency")]
-    said = [w for w in how if words.get(w) not in (None, False)]
-    if said:
+    unusable = [w for w in how if words.get(w) not in (None, False)]
+    if unusable:
         raise ValueError(
-            f"a run's scores are there already: --judge names who signed them, and {word_of(said[0])} is "
+            f"a run's scores are there already: --judge names who signed them, and {word_of(unusable[0])} is "
             "for labelled data"
         )
-    found = run_agreement(open_run(folder), judges=words.get("judge"), slices=words.get("slices"))
-    figures = figures_of(found)
-    out.say(found, agreement=figures, left_out=dict(found.left_out))
-    if groups := getattr(found, "groups", None):
+    result = run_agreement(open_run(folder), judges=words.get("judge"), slices=words.get("slices"))
+    figures = figures_of(result)
+    out.say(result, agreement=figures, left_out=dict(result.left_out))
+    if groups := getattr(result, "groups", None):
         out.know(slices_say=groups.statement, slices_compared=groups.looks)
     return figures, 0
 

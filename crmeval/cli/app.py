@@ -144,7 +144,7 @@ def make_app(
     "Return the application with its commands."
     from cyclopts import App
 
-    asked = words[0] if words and {"--help", "-h"} & set(words) else None
+    command = words[0] if words and {"--help", "-h"} & set(words) else None
     app = App(
         name="crmeval",
         help="The open benchmark for language models in CRM work.",
@@ -159,11 +159,11 @@ def make_app(
         from rich.console import Console
 
         app.console = Console(force_jupyter=False)  # in a notebook too, `main` prints and displays nothing
-    for name, (function, says) in COMMANDS.items():
-        more = _EPILOGUES[name]() if name == asked and name in _EPILOGUES else ""
+    for name, (function, summary) in COMMANDS.items():
+        more = _EPILOGUES[name]() if name == command and name in _EPILOGUES else ""
         group, _, word = name.rpartition(" ")
         within = _group(app, group) if group else app
-        within.command(f"crmeval.cli.{function}", name=word, help=says, help_epilogue=more)
+        within.command(f"crmeval.cli.{function}", name=word, help=summary, help_epilogue=more)
     app.register_install_completion_command()
     return app
 
@@ -188,9 +188,9 @@ def main(
     except (ValueError, OSError, RuntimeError) as e:
         silence_if_full(sys.stdout)
         message = _by_its_word(_one_line(e, words), words)
-        return _refused(f"{message}{_meant_option(message, words)}{_where(e, words)}")
+        return _refused(f"{message}{_option_hint(message, words)}{_where(e, words)}")
     except Exception as e:
-        return _refused(f"{_one_line(e, words)}{_whose(e)}{_where(e, words)}")
+        return _refused(f"{_one_line(e, words)}{_bug_note(e)}{_where(e, words)}")
 
 
 def _refused(message):
@@ -211,7 +211,7 @@ def _plan_options():
     return [s.word or f"--{n.replace('_', '-')}" for n, s in settings().items() if s.word != ""]
 
 
-def _meant_option(message, words):
+def _option_hint(message, words):
     "Return a note if a word was taken for an argument but looks like an option; '' if none does."
     if not any(sign in message for sign in ("there is no plan", "has no place for", "is not a run folder")):
         return ""
@@ -225,7 +225,7 @@ def _meant_option(message, words):
     return ""
 
 
-def _whose(error):
+def _bug_note(error):
     "Return a note that the error is a bug in crmeval; '' if a package is missing and can be installed."
     if isinstance(error, ImportError) and "pip install" in str(error):
         return ""
@@ -303,12 +303,12 @@ def _without_pydantic():
 
     It would refuse values that the plan accepts ('none' for a number), with its own messages.
     """
-    held = sys.modules.pop("pydantic", None)
+    module = sys.modules.pop("pydantic", None)
     try:
         yield
     finally:
-        if held is not None:
-            sys.modules["pydantic"] = held
+        if module is not None:
+            sys.modules["pydantic"] = module
 
 
 def _called(words):
@@ -359,8 +359,8 @@ def _in_our_words(error, words):
     if kind == "UnknownCommandError" and name.startswith("-"):
         return f"{name} is before the command; write it after one, such as: crmeval run {name}"
     if kind == "UnknownCommandError" and name.lower() in ("help", *COMMANDS):
-        meant = "crmeval --help" if name.lower() == "help" else f"crmeval {name.lower()}"
-        return f'no command "{name}". Did you mean "{meant}"?'
+        suggestion = "crmeval --help" if name.lower() == "help" else f"crmeval {name.lower()}"
+        return f'no command "{name}". Did you mean "{suggestion}"?'
     return message.replace("Unknown option: ", f"{name} has no option ").replace(
         "Unknown command ", "no command "
     )

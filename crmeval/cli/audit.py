@@ -30,12 +30,12 @@ def _trail(path, head=None):
 )
 def verify_command(trail, *, head=None, known="", json=False) -> int:
     "Verify the whole chain; exit code 1 if a record was changed, removed, moved or cut off."
-    out, found = Output(json), _trail(trail, head).verify(known or "")
-    out.say(found, records=found.records, ok=found.ok, torn=found.torn, head=found.head)
-    out.know(findings=[{"line": f.line, "what": f.what} for f in found.findings])
-    if found.ok and found.head:
-        out.say(f"head: {found.head} (keep it elsewhere, and hand it to --known next time)")
-    return out.done(0 if found.ok else 1)
+    out, result = Output(json), _trail(trail, head).verify(known or "")
+    out.say(result, records=result.records, ok=result.ok, torn=result.torn, head=result.head)
+    out.know(findings=[{"line": f.line, "what": f.what} for f in result.findings])
+    if result.ok and result.head:
+        out.say(f"head: {result.head} (keep it elsewhere, and hand it to --known next time)")
+    return out.done(0 if result.ok else 1)
 
 # %% ../../nbs/cli/06_audit.ipynb #ce760f46
 WIDEST = 100  # maximum characters of the content in a table row
@@ -61,8 +61,8 @@ def _equal(pairs):
 
     wanted = {}
     for pair in pairs or ():
-        name, found, value = pair.partition("=")
-        if not name or not found:
+        name, sign, value = pair.partition("=")
+        if not name or not sign:
             raise ValueError(f"--where is {pair!r}, expected FIELD=VALUE, such as user=jessica")
         try:
             wanted[name] = json.loads(value)
@@ -150,10 +150,10 @@ def show_command(
     when = {"since": _time(since, "--since"), "until": _time(until, "--until")}
     fields = {"user": user, "case": case, "decision": decision}
     fields = {k: v for k, v in fields.items() if v is not None} | _equal(where)
-    found = list(_trail(trail).records(kind=kind, person=person, **when, **fields))[-(last or 0) :]
+    records = list(_trail(trail).records(kind=kind, person=person, **when, **fields))[-(last or 0) :]
     if to is not None:
-        return _written(found, to, out, private, content, Output(json))
-    return _table([_shown(r, private) for r in found], Output(json))
+        return _written(records, to, out, private, content, Output(json))
+    return _table([_shown(r, private) for r in records], Output(json))
 
 
 def _check_words(last, to, out, content):
@@ -167,19 +167,19 @@ def _check_words(last, to, out, content):
         raise ValueError("--content belongs to --to otel; --private opens records")
 
 
-def _lines(found, to, private, content):
+def _lines(records, to, private, content):
 
     from crmeval.layer.spans import otlp_lines, spans_of
 
     if to == "otel":
-        traces = otlp_lines(spans_of(found, content=content))
+        traces = otlp_lines(spans_of(records, content=content))
         return list(traces)
-    return [json_on_terminal(_shown(r, private)) for r in found]
+    return [json_on_terminal(_shown(r, private)) for r in records]
 
 
-def _written(found, to, path, private, content, out):
+def _written(records, to, path, private, content, out):
     "Write lines to a file readable only by its owner, or print them."
-    lines = _lines(found, to, private, content)
+    lines = _lines(records, to, private, content)
     if path is None:
         for line in lines:
             print(line)
@@ -191,7 +191,7 @@ def _written(found, to, path, private, content, out):
     descriptor = os.open(Path(path).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-    out.say(f"{len(lines)} lines in {path}", lines=len(lines), records=len(found))
+    out.say(f"{len(lines)} lines in {path}", lines=len(lines), records=len(records))
     return out.done(0)
 
 
@@ -218,28 +218,30 @@ def _erased_by_gateway(address, person, key):
     shown, fault = public_url(address), address_fault(address)
     parts = urlsplit("" if fault else address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        told = f"--gateway is {shown!r}, expected its address, such as http://127.0.0.1:8000/v1"
-        raise ValueError(f"{told}: {fault}" if fault else told)
+        problem = f"--gateway is {shown!r}, expected its address, such as http://127.0.0.1:8000/v1"
+        raise ValueError(f"{problem}: {fault}" if fault else problem)
     if "@" in parts.netloc:
         raise ValueError(f"--gateway names a user of {shown!r}: a gateway asks for a key, by --api-key-env")
     if parts.scheme == "http" and not is_own_host(parts.hostname):
         raise ValueError(f"--gateway is {shown!r}: what goes to another machine goes by https")
     url = f"{parts.scheme}://{parts.netloc}/v1/erase"
     head = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-    asked = Request(url, json.dumps({"person": person}).encode(), head)
+    request = Request(url, json.dumps({"person": person}).encode(), head)
     direct = [ProxyHandler({})] if is_own_host(parts.hostname) else []
     try:
-        with build_opener(*direct).open(asked, timeout=_WAIT_S) as answer:
+        with build_opener(*direct).open(request, timeout=_WAIT_S) as answer:
             return int(json.load(answer)["records"])
     except HTTPError as e:
         raise RuntimeError(f"the gateway removed nothing: {_reason_in(e)}") from None
     except URLError as e:  # not reached
         why = printable(str(e.reason))[:200]
-        told = f"no gateway is reached at {shown} ({why})"
-        raise RuntimeError(f"{told}; check --gateway and repeat the command: nothing is lost") from None
+        problem = f"no gateway is reached at {shown} ({why})"
+        raise RuntimeError(f"{problem}; check --gateway and repeat the command: nothing is lost") from None
     except (OSError, ValueError, KeyError, TypeError) as e:
-        told = "the gateway gave no answer that can be read"
-        raise RuntimeError(f"{told} ({type(e).__name__}), so repeat the command: nothing is lost") from None
+        problem = "the gateway gave no answer that can be read"
+        raise RuntimeError(
+            f"{problem} ({type(e).__name__}), so repeat the command: nothing is lost"
+        ) from None
 
 
 _WAIT_S = 600  # the gateway waits for running calls about the person, up to its policy's timeout
@@ -261,8 +263,10 @@ def _key_in(name):
     if name and not key:
         raise ValueError(f"--api-key-env is {name!r}, and this environment variable is empty")
     if not all("!" <= sign <= "~" for sign in key):
-        told = "this variable holds a blank, a control character or a letter that no key has"
-        raise ValueError(f"--api-key-env is {name!r}: {told}; expected what crmeval gateway --new-key prints")
+        problem = "this variable holds a blank, a control character or a letter that no key has"
+        raise ValueError(
+            f"--api-key-env is {name!r}: {problem}; expected what crmeval gateway --new-key prints"
+        )
     return key
 
 
@@ -291,6 +295,6 @@ def erase_command(trail=None, *, person=None, gateway=None, api_key_env=None, js
         with _trail(trail) as opened:
             gone = opened.erase(person)
     nothing = "nothing was sealed about this person; case, blanks and accents count, as in the calls"
-    told = f"{gone} records can no longer be read" if gone else nothing
-    out.say(told, records=gone)
+    message = f"{gone} records can no longer be read" if gone else nothing
+    out.say(message, records=gone)
     return out.done(0 if gone else 1)

@@ -59,7 +59,7 @@ def compare_command(
     (run_a, client_a), (run_b, client_b) = _side(a), _side(b)
     out, table = Output(json), table_path(table)
     page = new_file("--html", html) if html else None
-    found = compare(
+    comparison = compare(
         run_a,
         None if _is_same_folder(run_a, run_b) else run_b,
         client_a=client_a,
@@ -69,19 +69,21 @@ def compare_command(
         slices=slices,
         most=max(samples, MOST if html else 0),
     )
-    out.say(f"{printable(verdict(found))}\n\n{found}", says=verdict(found))
-    out.know(a=found.a, b=found.b, judge=found.judge, samples=found.n)
-    out.know(differences=found.differences, resources=found.resources, widest=found.widest)
-    out.know(**({"slices": found.groups, "slices_say": found.groups_say} if found.groups else {}))
-    if pairs := side_by_side(found, samples):
+    out.say(f"{printable(verdict(comparison))}\n\n{comparison}", says=verdict(comparison))
+    out.know(a=comparison.a, b=comparison.b, judge=comparison.judge, samples=comparison.n)
+    out.know(differences=comparison.differences, resources=comparison.resources, widest=comparison.widest)
+    out.know(
+        **({"slices": comparison.groups, "slices_say": comparison.groups_say} if comparison.groups else {})
+    )
+    if pairs := side_by_side(comparison, samples):
         out.say(f"\nside by side, evidence in brackets:\n\n{pairs}")
     if page:
         from crmeval.pages.compare_page import write_comparison
 
-        path = write_comparison(found, page)
+        path = write_comparison(comparison, page)
         out.say(f"\npage: {path}", page=path)
     if table:
-        groups = {f"{g.of}, {g.column} = {g.group}": g.difference or g.estimate for g in found.groups}
-        rows = difference_rows({**found.differences, **found.resources, **groups})
+        groups = {f"{g.of}, {g.column} = {g.group}": g.difference or g.estimate for g in comparison.groups}
+        rows = difference_rows({**comparison.differences, **comparison.resources, **groups})
         out.say(f"\ntable: {write_table(rows, table)}", table=table)
     return out.done(0)

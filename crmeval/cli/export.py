@@ -80,6 +80,6 @@ def export_command(
     read_manifest(run)
     with_texts = texts if to in _SHARED else not no_texts
     cases = expand_use_cases(use_case) if use_case else ()
-    said, told = Output(json), _export(run, to, out, with_texts, cases, prices_of(price) or None)
-    said.say(told, to=to, texts=with_texts)
-    return said.done(0)
+    output, message = Output(json), _export(run, to, out, with_texts, cases, prices_of(price) or None)
+    output.say(message, to=to, texts=with_texts)
+    return output.done(0)

@@ -59,13 +59,13 @@ def gate_command(
             new_file(word, path)
     rules = read_gate_policy(policy) if policy else DEFAULT_POLICY
     how = {"client": client, "base_client": base_client, "judge": judge, "prices": prices_of(price) or None}
-    out, found = Output(json), gate(run, against, rules, most=samples, **how)
-    out.say(found, run=found.run, base=found.base, judge=found.judge, samples=found.n)
-    out.know(opens=found.opens, says=found.says, verdicts=found.verdicts)
+    out, outcome = Output(json), gate(run, against, rules, most=samples, **how)
+    out.say(outcome, run=outcome.run, base=outcome.base, judge=outcome.judge, samples=outcome.n)
+    out.know(opens=outcome.opens, says=outcome.says, verdicts=outcome.verdicts)
     if junit:
-        _write(out, "junit", junit, gate_junit(found))
+        _write(out, "junit", junit, gate_junit(outcome))
     if markdown:
-        _write(out, "markdown", markdown, gate_markdown(found))
-    if not found.opens:
-        out.mind("\n".join(printable(f"{v.verdict}: {v.rule}: {v.reason}") for v in found.closed_by))
-    return out.done(0 if found.opens else 1)
+        _write(out, "markdown", markdown, gate_markdown(outcome))
+    if not outcome.opens:
+        out.mind("\n".join(printable(f"{v.verdict}: {v.rule}: {v.reason}") for v in outcome.closed_by))
+    return out.done(0 if outcome.opens else 1)

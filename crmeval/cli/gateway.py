@@ -17,8 +17,8 @@ def _layers(models, policy, trail, base_url, api_key_env):
     from crmeval.layer.trust_layer import TrustLayer
 
     kept = AuditTrail(trail) if trail else None
-    told = {"base_url": base_url, "api_key_env": api_key_env}
-    options = {k: v for k, v in told.items() if v is not None}
+    settings = {"base_url": base_url, "api_key_env": api_key_env}
+    options = {k: v for k, v in settings.items() if v is not None}
     options |= {"temperature": None, "timeout_s": max(policy.server.timeout_s, 0.001)}
     layers = {}
     for line in models:
@@ -29,10 +29,10 @@ def _layers(models, policy, trail, base_url, api_key_env):
     return layers
 
 
-def _with_extra(work, *given, **options):
+def _with_extra(work, *arguments, **options):
     "Report a missing package in one line."
     try:
-        return work(*given, **options)
+        return work(*arguments, **options)
     except ModuleNotFoundError as e:
         raise RuntimeError(str(e)) from None
 
@@ -109,19 +109,19 @@ def _serve(model, policy, host, port, trail, base_url, api_key_env, out):
     settle()
     gateway, address = app.state.gateway, address_of(opened)
     names = list(callers.doors) if callers.keyed else []
-    _tell_start(out, address, list(gateway.layers), names, trail)
+    _print_start(out, address, list(gateway.layers), names, trail)
     asyncio.run(serve(app, opened, stop_s=read.server.stop_s))
     if not out.as_json:
         out.say("stopped; running requests were finished")
     return 0
 
 
-def _tell_start(out, address, models, callers, trail):
+def _print_start(out, address, models, callers, trail):
     import json
 
     if out.as_json:  # at once: the calling program waits for the address
-        told = {"address": address, "models": models, "callers": callers, "trail": trail}
-        return print_heard(json.dumps(told))
+        start = {"address": address, "models": models, "callers": callers, "trail": trail}
+        return print_heard(json.dumps(start))
     out.say(f"gateway: {address}  models: {', '.join(models)}")
     whom = ", ".join(callers) if callers else "this machine, without keys"
     out.say(f"callers: {whom}; trail: {trail or 'none, so nothing is kept'}; stop with Ctrl-C")

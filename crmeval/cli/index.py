@@ -20,13 +20,13 @@ def fields_of(
     word: str,  # Option, for the message
 ) -> dict[str, str | list[str]]:  # A repeated field has a list
     "Parse fields and their values; raises `ValueError` for anything else."
-    said: dict[str, list[str]] = {}
+    values_of: dict[str, list[str]] = {}
     for line in lines or ():
         name, mark, value = line.partition("=")
         if not mark or not name.strip() or not value.strip():
             raise ValueError(f"{word} is {line!r}, expected FIELD=VALUE such as product=P20")
-        said.setdefault(name.strip(), []).append(value.strip())
-    return {name: values[0] if len(values) == 1 else values for name, values in said.items()}
+        values_of.setdefault(name.strip(), []).append(value.strip())
+    return {name: values[0] if len(values) == 1 else values for name, values in values_of.items()}
 
 
 INDEX_ENCODER = flag("encoder", "find by meaning as well: an encoder reads each passage once (extra encoder)")
@@ -48,8 +48,8 @@ def _sources(place, only, name):
     for wanted in only:
         if wanted not in there:
             known = ", ".join(there) or "none"
-            meant = did_you_mean(wanted, there)
-            raise ValueError(f"--only is {wanted!r}, expected a source of kind documents: {known}{meant}")
+            hint = did_you_mean(wanted, there)
+            raise ValueError(f"--only is {wanted!r}, expected a source of kind documents: {known}{hint}")
     return [s for s in there.values() if not only or s.name in only], catalogue
 
 
@@ -89,8 +89,8 @@ def _nothing_read(place, unread):
     if not unread:
         return ValueError(f"{place} holds no files, {kinds}")
     first = f"{unread[0].path} {unread[0].reason.partition('; known are')[0]}"
-    told = f"{place}: no document can be read; the first of {len(unread)} files, {first}; {kinds}"
-    return ValueError(printable(told))
+    problem = f"{place}: no document can be read; the first of {len(unread)} files, {first}; {kinds}"
+    return ValueError(printable(problem))
 
 
 def _check_found(place, out, *, only, name, sql):
@@ -142,7 +142,7 @@ def _filled(out, encoder):
             Path(out).unlink()
 
 
-def _tell(out, done):
+def _print_result(out, done):
     "Print the results and the unreadable documents."
     from crmeval.layer.index_sources import INDEXED_HEAD, indexed_cells
 
@@ -191,13 +191,13 @@ def index_command(
 
     words = {"only": tuple(only or ()), "name": name, "sql": sql}
     _check_words(source, out, size, **words)
-    said = fields_of(field, "--field")
-    taken = Taken(size, fields_of(where, "--where"), said, tuple(allowed or ()))
+    fields = fields_of(field, "--field")
+    taken = Taken(size, fields_of(where, "--where"), fields, tuple(allowed or ()))
     _check_found(source, out, **words)
-    told = Output(json)
+    output = Output(json)
     with _filled(str(out), encoder) as index:
         done = list(_done(index, source, taken, **words))
         _check_taken(source, done, where=where, sql=sql)
-    _tell(told, done)
-    told.say(f"index: {out}", index=out, by_meaning=index.encoder is not None)
-    return told.done(0)
+    _print_result(output, done)
+    output.say(f"index: {out}", index=out, by_meaning=index.encoder is not None)
+    return output.done(0)

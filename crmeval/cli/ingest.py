@@ -26,8 +26,8 @@ def _planned(copies):
 
 def _plain(done):
     "Return the result of one copy for the JSON document."
-    told = {k: v for k, v in vars(done).items() if k != "counts"}
-    return told | vars(done.counts)
+    values = {k: v for k, v in vars(done).items() if k != "counts"}
+    return values | vars(done.counts)
 
 
 def _once(catalogue, only, personal, out):
@@ -83,13 +83,13 @@ def ingest_command(catalogue, *, only=None, every=None, unmarked=False, dry_run=
         pause = seconds_of(every) if every else 0.0
     except ValueError as error:
         raise ValueError(f"--every is {error}") from None
-    found = Catalogue.read(catalogue)
-    copies = copies_of(found, names)
+    sources = Catalogue.read(catalogue)
+    copies = copies_of(sources, names)
     if not copies:
         raise ValueError(f"{catalogue} has no copies: expected a list under copies:, each with from: and to:")
     if dry_run:
         out.table(_planned(copies), "lllll", planned=[c.name for c in copies])
         return out.done(0)
     personal = None if unmarked else _kinds_of
-    failed = _scheduled(pause, lambda: _once(found, names, personal, out))
+    failed = _scheduled(pause, lambda: _once(sources, names, personal, out))
     return out.done(1 if failed else 0)

@@ -25,8 +25,8 @@ def interrupted(
     said: object = "",  # Message of the interrupted work
 ) -> int:  # 130
     "Report that a command was stopped, and what to do next."
-    told = str(said)
-    print(f"\ncrmeval: {told if told not in ('', 'stopped') else _GO_ON}", file=sys.stderr, flush=True)
+    message = str(said)
+    print(f"\ncrmeval: {message if message not in ('', 'stopped') else _GO_ON}", file=sys.stderr, flush=True)
     return _STOPPED
 
 

@@ -67,15 +67,15 @@ def _say(out, report, page):
     return 0
 
 
-def _shares_of(given):
+def _shares_of(options):
     "Parse options such as control=0.5 to arm -> share."
-    if not given:
+    if not options:
         return None
     try:
-        return {arm: float(share) for arm, share in pairs_of(given, "--share").items()}
+        return {arm: float(share) for arm, share in pairs_of(options, "--share").items()}
     except ValueError:
         raise ValueError(
-            f"--share is {' '.join(given)!r}, expected ARM=SHARE each, e.g. control=0.5"
+            f"--share is {' '.join(options)!r}, expected ARM=SHARE each, e.g. control=0.5"
         ) from None
 
 # %% ../../nbs/cli/07_live.ipynb #862f52aa
@@ -122,7 +122,7 @@ def live_report_command(
     from crmeval.live.live_report import read_gate_history
     from crmeval.tasks.tables import reading
 
-    told, page = Output(json), new_file("--out", out)
+    output, page = Output(json), new_file("--out", out)
     plan = _plan(LivePlan, control, unit, share, decide, guard)
     history, unreadable = read_gate_history(gates) if gates else ([], 0)
     source = f"{Path(replies).name} and {Path(events).name}"
@@ -131,25 +131,25 @@ def live_report_command(
         joined = join_outcomes(replies, events)
     notes += files.notes
     report = live_report(joined, plan, title=title, gates=history, source=source, notes=notes)
-    return told.done(_say(told, report, page))
+    return output.done(_say(output, report, page))
 
 
 def _plan(kind, control, unit, share, decide, guard):
     "Return a plan from options, with the plan's defaults."
-    said = {"control": control, "unit": unit, "shares": _shares_of(share)}
+    options = {"control": control, "unit": unit, "shares": _shares_of(share)}
     if decide:
-        said["decides"] = tuple(decide)
+        options["decides"] = tuple(decide)
     if guard:
-        said["guards"] = _guards_of(guard)
-    return kind(**said)
+        options["guards"] = _guards_of(guard)
+    return kind(**options)
 
 
-def _guards_of(given):
+def _guards_of(options):
     try:
-        return {name: float(allowed) for name, allowed in pairs_of(given, "--guard").items()}
+        return {name: float(allowed) for name, allowed in pairs_of(options, "--guard").items()}
     except ValueError:
         raise ValueError(
-            f"--guard is {' '.join(given)!r}, expected OUTCOME=NUMBER each, e.g. csat=0.1"
+            f"--guard is {' '.join(options)!r}, expected OUTCOME=NUMBER each, e.g. csat=0.1"
         ) from None
 
 # %% ../../nbs/cli/07_live.ipynb #2ee18277
@@ -163,7 +163,7 @@ def live_demo_command(*, out="live_demo", seed=1, json=False) -> int:
     from crmeval.live.events import join_outcomes
     from crmeval.live.live_analysis import LivePlan, live_report
 
-    told, folder = Output(json), Path(out)
+    output, folder = Output(json), Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     desk = demo_desk(seed)
     _write_rows(folder / "replies.jsonl", desk.replies)
@@ -181,11 +181,11 @@ def live_demo_command(*, out="live_demo", seed=1, json=False) -> int:
         source=f"invented, seed {seed}",
         notes=notes,
     )
-    code = _say(told, report, folder / "live.html")
-    told.say(
+    code = _say(output, report, folder / "live.html")
+    output.say(
         "planted: " + "; ".join(f"{k}: {v}" for k, v in desk.planted.items()), planted=dict(desk.planted)
     )
-    return told.done(code)
+    return output.done(code)
 
 
 def _invented_gates():

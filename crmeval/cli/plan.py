@@ -15,9 +15,9 @@ from ..core.keys import plain_without_keys
 from ..runs.plan import plain_plan, plan_text
 
 # %% ../../nbs/cli/02_plan.ipynb #74f3c462
-def _say_keys(told, out):
+def _say_keys(plan, out):
     "Report settings with a key or password, which are never written, and how to pass them to a run."
-    secret = [word_of(n) for n, v in plain_plan(told).items() if plain_without_keys(v) != v]
+    secret = [word_of(n) for n, v in plain_plan(plan).items() if plain_without_keys(v) != v]
     if secret:
         out.mind(
             f"not written, as it holds a key or a password: {', '.join(secret)}; give it again beside the "
@@ -33,13 +33,13 @@ def _say_keys(told, out):
 def plan_command(plan=None, *, file=None, json=False, **words) -> int:
     "Write a plan with a comment for every setting: for `crmeval run FILE`."
     out = Output(json)
-    told = plan_of(plan, words)
+    made = plan_of(plan, words)
     if file is not None:
         new_file("--file", Path(file).expanduser())
-    text = plan_text(told)
-    _say_keys(told, out)
+    text = plan_text(made)
+    _say_keys(made, out)
     if file is None:
-        out.say(text.rstrip("\n"), plan=plain_without_keys(plain_plan(told)))
+        out.say(text.rstrip("\n"), plan=plain_without_keys(plain_plan(made)))
         return out.done(0)
     path = Path(file).expanduser()
     if path.exists():
@@ -51,7 +51,7 @@ def plan_command(plan=None, *, file=None, json=False, **words) -> int:
         raise OSError(e.errno, e.strerror, str(path)) from None
     out.say(
         f"written: {path}; run it with: crmeval run {shlex.quote(str(path))}",
-        plan=plain_without_keys(plain_plan(told)),
+        plan=plain_without_keys(plain_plan(made)),
         file=path,
     )
     return out.done(0)

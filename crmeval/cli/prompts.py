@@ -20,12 +20,12 @@ def _last_trials(store):
     "Return version -> result of its last trial."
     from crmeval.live.prompt_versions import read_trials
 
-    found = {}
+    results = {}
     for t in read_trials(store):
         d = t["differences"]["accuracy"]
         by = "" if d["value"] is None else f" {d['value']:+.2f} (n={d['n']})"
-        found[t["version"]] = f"{t['verdict']}{by} than {t['base']}" if by else t["verdict"]
-    return found
+        results[t["version"]] = f"{t['verdict']}{by} than {t['base']}" if by else t["verdict"]
+    return results
 
 
 @command(text_word("use_case", "only of this use case"), _STORE)

@@ -68,17 +68,17 @@ def publish_command(
 
     if not runs:
         raise ValueError("there is no run to publish: name the folder of one, or of several")
-    given = {"name": name, "licence": licence, "contact": contact, "address": address}
-    settings = read_site_settings(config, **given)
+    options = {"name": name, "licence": licence, "contact": contact, "address": address}
+    settings = read_site_settings(config, **options)
     read_editions(out)
-    said, prices = Output(json), prices_of(price) or None
-    made = make_edition(runs, settings, edition=edition, prices=prices, progress=said.more)
-    _say_what_became(said, write_edition(made, settings, out, replace=replace))
+    output, prices = Output(json), prices_of(price) or None
+    made = make_edition(runs, settings, edition=edition, prices=prices, progress=output.more)
+    _say_what_became(output, write_edition(made, settings, out, replace=replace))
     if quarto:
         project = write_quarto_project(made, settings, out)
-        said.say(f"quarto project: {project.folder}", quarto=project.folder, kept=project.kept)
+        output.say(f"quarto project: {project.folder}", quarto=project.folder, kept=project.kept)
         for file in project.kept:
-            said.mind(f"{file} was edited and is kept; the new version is in {file}.new")
+            output.mind(f"{file} was edited and is kept; the new version is in {file}.new")
     for line in made.told:
-        said.mind(line)
-    return said.done(0)
+        output.mind(line)
+    return output.done(0)

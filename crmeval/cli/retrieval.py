@@ -28,12 +28,12 @@ def _of_questions(of, out, *, index, encoder, how, k, who, where, limit):
         raise ValueError(f"--index is missing: the index to search for {of}, as crmeval index makes it")
     questions = read_questions(of)
     questions = replace(questions, queries=questions.queries[:limit])
-    held = open_index(index, with_encoder=encoder, must_exist=True)
+    opened = open_index(index, with_encoder=encoder, must_exist=True)
     try:
-        unseen = check_known(held, questions, who)
-        tables = measure_index(held, questions, how=how, k=k, who=who, where=where or None)
+        unseen = check_known(opened, questions, who)
+        tables = measure_index(opened, questions, how=how, k=k, who=who, where=where or None)
     finally:
-        held.close()
+        opened.close()
     none = sum(not q.relevant for q in questions.queries)
     out.say(f"{questions.name}: {len(questions.queries)} questions, {none} of them without an answer")
     out.say(retrieval_text(tables), figures=[row for t in tables for row in t.to_dicts()])
@@ -49,17 +49,17 @@ def _of_set(of, out, *, index, encoder, how, k, limit):
     from crmeval.layer.index_sources import open_index
     from crmeval.validation.retrievers import measure_retrievers
 
-    held = open_index(index, with_encoder=encoder, must_exist=True) if index else None
-    reads = encoder or (held is not None and held.encoder is not None)
+    opened = open_index(index, with_encoder=encoder, must_exist=True) if index else None
+    reads = encoder or (opened is not None and opened.encoder is not None)
     systems = [{"words": "lexical"}.get(h, h) for h in how or (_WAYS if reads else _WAYS[:1])]
     figures = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr", "hit")]
     try:
         done = measure_retrievers(
-            of, systems=systems, index=held, with_encoder=encoder, figures=figures, limit=limit
+            of, systems=systems, index=opened, with_encoder=encoder, figures=figures, limit=limit
         )
     finally:
-        if held is not None:
-            held.close()
+        if opened is not None:
+            opened.close()
     out.say(done, figures=done.to_dicts(), hidden=done.hidden)
     return done.tables
 

@@ -90,16 +90,16 @@ def score_command(
     if ratings:
         own = read_scale(scale) if scale else None
         with reading(encoding) as files:
-            given = read_ratings(ratings, done, own)
-            say_earlier(earlier_ratings(done, given), out)
-            done = add_ratings(done, given)
+            ratings_read = read_ratings(ratings, done, own)
+            say_earlier(earlier_ratings(done, ratings_read), out)
+            done = add_ratings(done, ratings_read)
         for note in files.notes:
             out.mind(note)
     if asks:
         progress = not (no_progress or json)
-        told = {"concurrency": plan.concurrency, "progress": progress, "first_look": True}
-        told["metrics"] = plan.metrics
-        done = score_run(done, judge_of(plan), **told)
+        options = {"concurrency": plan.concurrency, "progress": progress, "first_look": True}
+        options["metrics"] = plan.metrics
+        done = score_run(done, judge_of(plan), **options)
     return out.done(finish(done, out, prices=prices, published=published))
 
 
@@ -138,10 +138,10 @@ def report_command(
     "Write a run's report again, and print its leaderboard."
     wanted = _wanted_samples(samples)
     page = new_file("--out", out) if out else None
-    said, table = Output(json), table_path(table)
+    output, table = Output(json), table_path(table)
     code = finish(
         open_run(run),
-        said,
+        output,
         prices=prices_of(price),
         published=published,
         use_cases=use_case,
@@ -152,7 +152,7 @@ def report_command(
         samples=wanted,
         order=order,
     )
-    return said.done(code)
+    return output.done(code)
 
 
 def _wanted_samples(typed: str | None) -> int | str | None:

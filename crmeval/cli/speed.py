@@ -105,25 +105,25 @@ def speed_command(
         raise ValueError(f"--timeout is {timeout:g}, expected seconds above 0")
     if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise ValueError(f"--out is {str(out)!r}, which is a file, expected a folder")
-    said = Output(json)
+    output = Output(json)
     plan = make_plan(shape, stop_after_s=stop_after, **load)
-    said.say(f"{plan}\n{planned_words(plan, model, prices_of(price))}", planned=plan)
+    output.say(f"{plan}\n{planned_words(plan, model, prices_of(price))}", planned=plan)
     if dry_run:
-        return said.done(0)
+        return output.done(0)
     options = {
         "stream": stream,
         "timeout_s": timeout,
         **({"api_key_env": api_key_env} if api_key_env else {}),
     }
     loads = _measure(model, plan, out, base_url, options)
-    said.say(
+    output.say(
         f"\n{format_load(loads)}" + (f"\nwritten: {out}" if out else ""), loads=[_figures(x) for x in loads]
     )
     silent = [x for x in loads if all(r.text is None for r in x.responses)]
     for x in silent:
         first = next((r.error for r in x.responses), "none was sent")
-        said.mind(f"{x.client} answered none of {len(x.responses)} calls of shape {x.shape.name}: {first}")
-    return said.done(1 if silent else 0)
+        output.mind(f"{x.client} answered none of {len(x.responses)} calls of shape {x.shape.name}: {first}")
+    return output.done(1 if silent else 0)
 
 
 def _figures(load):

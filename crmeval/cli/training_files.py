@@ -71,17 +71,17 @@ def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=Non
     if format:
         training_format(format)
     out = Output(json)
-    found = leaks_in_file(path, _sets(against), **_limits(near, run_words))
-    out.say(found, rows=found.rows, clean=found.clean, leaking_rows=found.leaking_rows)
-    out.know(leaked_samples=found.leaked_samples, leaks=found.leaks)
+    result = leaks_in_file(path, _sets(against), **_limits(near, run_words))
+    out.say(result, rows=result.rows, clean=result.clean, leaking_rows=result.leaking_rows)
+    out.know(leaked_samples=result.leaked_samples, leaks=result.leaks)
     faults = file_faults(path, format) if format else []
     out.know(faults=faults)
     if faults:
         out.mind("\n".join(printable(f) for f in faults[:20]))
-    return out.done(0 if found.clean and not faults else 1)
+    return out.done(0 if result.clean and not faults else 1)
 
 # %% ../../nbs/cli/06_training_files.ipynb #0f43a61e
-def _gathered(data, ratings, feedback, asked):
+def _gathered(data, ratings, feedback, samples):
     "Return the examples from all given sources."
     from crmeval.layer.feedback import read_feedback
     from crmeval.live.permitted import samples_of_data
@@ -93,21 +93,21 @@ def _gathered(data, ratings, feedback, asked):
     )
     from crmeval.runs.folder import open_run
 
-    found = Gathered()
+    gathered = Gathered()
     for spec in data or ():
-        found += examples_of_samples(samples_of_data(spec))
+        gathered += examples_of_samples(samples_of_data(spec))
     if ratings:
         done = open_run(ratings)
-        found += examples_of_ratings(done.samples, done.responses, done.scores)
+        gathered += examples_of_ratings(done.samples, done.responses, done.scores)
     if feedback:
-        found += examples_of_feedback(read_feedback(feedback), samples_of_data(asked))
-    return found
+        gathered += examples_of_feedback(read_feedback(feedback), samples_of_data(samples))
+    return gathered
 
 
-def _check_sources(data, ratings, feedback, asked):
+def _check_sources(data, ratings, feedback, samples):
     if not (data or ratings or feedback):
         raise ValueError("nothing to write: give --data, --ratings or --feedback")
-    if bool(feedback) != bool(asked):
+    if bool(feedback) != bool(samples):
         raise ValueError(
             "--feedback and --asked belong together: what people did, and what the replies were asked with"
         )
@@ -157,8 +157,8 @@ def training_files_command(
     from crmeval.live.training_files import write_training_files
 
     _check_sources(data, ratings, feedback, asked)
-    told, sets = Output(json), _sets(against) or None
-    found = _gathered(data, ratings, feedback, asked)
+    output, sets = Output(json), _sets(against) or None
+    gathered = _gathered(data, ratings, feedback, asked)
     how = {
         "format": format,
         "validation": validation,
@@ -167,15 +167,15 @@ def training_files_command(
         "system": system or "",
     }
     how |= {"basis": basis or "", "by_purpose": not all_conversations, **_limits(near, run_words)}
-    done = write_training_files(found, Path(out).expanduser(), against=sets, **how)
-    told.say(done, folder=done.folder, files=done.files, left_out=done.left_out, masked=done.masked)
-    told.know(faults=done.faults, leaking=None if done.leaks is None else done.leaks.leaking_rows)
-    told.say(f"\ndata sheet: {done.folder / 'datasheet.md'}", data_sheet=done.folder / "datasheet.md")
+    done = write_training_files(gathered, Path(out).expanduser(), against=sets, **how)
+    output.say(done, folder=done.folder, files=done.files, left_out=done.left_out, masked=done.masked)
+    output.know(faults=done.faults, leaking=None if done.leaks is None else done.leaks.leaking_rows)
+    output.say(f"\ndata sheet: {done.folder / 'datasheet.md'}", data_sheet=done.folder / "datasheet.md")
     if sets is None:
-        told.mind(
+        output.mind(
             "no --against: the files were not checked against an evaluation set, "
             "so no score of a tuned model is valid"
         )
     if not done.rows:
-        told.mind("nothing was left to write")
-    return told.done(0 if done.rows else 1)
+        output.mind("nothing was left to write")
+    return output.done(0 if done.rows else 1)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
-           'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
-           'new_file', 'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence',
-           'silence_if_full', 'on_terminal', 'print_heard', 'Output']
+           'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'new_file',
+           'table_path', 'told_settings', 'named_judge', 'in_words', 'silence', 'silence_if_full', 'on_terminal',
+           'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
 import contextlib
@@ -148,10 +148,10 @@ def _path_reader(kind):
 
 def _number_reader(kind):
     def read(_, tokens):
-        found = number_of(tokens[0].value, kind)
-        if isinstance(found, str) or not math.isfinite(found):
+        number = number_of(tokens[0].value, kind)
+        if isinstance(number, str) or not math.isfinite(number):
             raise ValueError("a whole number" if kind is int else "a number")
-        return found
+        return number
 
     return read
 
@@ -258,9 +258,9 @@ _PAIRS = {
 }
 
 
-def _check_new(found, name, word):
+def _check_new(values, name, word):
     "Raise `ValueError` if a name has a value already: of two values, neither is silently dropped."
-    if name in found:
+    if name in values:
         raise ValueError(f"{word} is given twice for {name!r}; give it once")
 
 
@@ -282,13 +282,13 @@ def prices_of(
     return prices
 
 
-def numbers_of(
+def _numbers_of(
     lines: Sequence[str],  # Each N or NAME=N
     word: str,  # Option, for the message
     every: str = "*",  # Name for a number without one
 ) -> dict[str, int | float]:
     "Parse numbers by name; raises `ValueError` for anything but a number above 0."
-    found = {}
+    numbers = {}
     for line in lines:
         name, has_name, typed = line.rpartition("=")  # a model's name may contain '='
         number = number_of(typed.strip().replace("_", ""), float)
@@ -297,11 +297,11 @@ def numbers_of(
             expected = "expected a number above 0, or NAME=NUMBER such as openai=60"
             raise ValueError(f"{word} is {line!r}, {expected}")
         if has_name:
-            _check_new(found, name.strip(), word)
-        elif every in found:
+            _check_new(numbers, name.strip(), word)
+        elif every in numbers:
             raise ValueError(f"{word} is given twice without a name; give it once")
-        found[name.strip() or every] = int(number) if number == int(number) else number
-    return found
+        numbers[name.strip() or every] = int(number) if number == int(number) else number
+    return numbers
 
 
 def new_file(
@@ -330,16 +330,18 @@ def told_settings(
     words: Mapping,  # Field -> value of its option, None if not given
 ) -> dict:  # Field -> value for `make_plan`
     "Return the plan settings given by options."
-    given = {k: v for k, v in words.items() if v is not None and k in settings()}
-    if "columns" in given:
-        given["columns"] = pairs_of(given["columns"], word_of("columns"))
-    if "prices" in given:
-        given["prices"] = prices_of(given["prices"])
-    for name in [n for n in given if settings()[n].single]:
-        given[name] = numbers_of(given[name], word_of(name), settings()[name].single)
-    if "areas" in given:
-        given["areas"] = [a.strip() for line in given["areas"] for a in line.split(",") if a.strip()] or [""]
-    return given
+    settings_given = {k: v for k, v in words.items() if v is not None and k in settings()}
+    if "columns" in settings_given:
+        settings_given["columns"] = pairs_of(settings_given["columns"], word_of("columns"))
+    if "prices" in settings_given:
+        settings_given["prices"] = prices_of(settings_given["prices"])
+    for name in [n for n in settings_given if settings()[n].single]:
+        settings_given[name] = _numbers_of(settings_given[name], word_of(name), settings()[name].single)
+    if "areas" in settings_given:
+        settings_given["areas"] = [
+            a.strip() for line in settings_given["areas"] for a in line.split(",") if a.strip()
+        ] or [""]
+    return settings_given
 
 
 def named_judge(
@@ -363,14 +365,14 @@ def in_words():
         raise ValueError(f"{word_of(e.name)} is {got}, expected {expected}") from None
 
 # %% ../../nbs/cli/00_words.ipynb #d6d1f2f4
-def plain_data(value):
+def _plain_data(value):
     "Convert records, paths and numpy numbers to JSON data; NaN and infinity become null."
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: _plain_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(k): plain_data(v) for k, v in value.items()}
+        return {str(k): _plain_data(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain_data(v) for v in value]
+        return [_plain_data(v) for v in value]
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -378,7 +380,7 @@ def plain_data(value):
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     number = getattr(value, "item", None)  # numpy scalars
-    return plain_data(number()) if callable(number) else str(value)
+    return _plain_data(number()) if callable(number) else str(value)
 
 
 def silence(
@@ -443,7 +445,7 @@ class Output:
 
     def know(self, **data) -> None:
         "Add data to the document only."
-        self.document.update((name, plain_data(value)) for name, value in data.items())
+        self.document.update((name, _plain_data(value)) for name, value in data.items())
 
     def say(self, text: object = "", **data) -> None:
         "Print a text; the data are added to the document."

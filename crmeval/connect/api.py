@@ -81,8 +81,8 @@ class Connector:
         early = self._early(resource, since)
         if early and not spec.get("modified_field") and not spec["ask"].get("since"):
             raise BadQuery(f"source {self.source.name!r}, {resource}: no time of change to start from")
-        asked = {self._path(spec, name): value for name, value in (where or {}).items()}
-        return self._allowed(self._read(resource, spec, names, early, asked), resource)
+        filters = {self._path(spec, name): value for name, value in (where or {}).items()}
+        return self._allowed(self._read(resource, spec, names, early, filters), resource)
 
     def _early(self, resource, since):
         "Return the start time of reading: the requested time minus the overlap."
@@ -97,13 +97,13 @@ class Connector:
 
     def _allowed(self, rows, resource):
         "Yield rows up to the limits of the policy; one more row or byte raises."
-        limit, held = self.source.limit, 0
+        limit, total_bytes = self.source.limit, 0
         for n, row in enumerate(rows):
             if limit.rows is not None and n >= limit.rows:
                 problem = f"more than the {limit.rows} rows that are allowed"
                 raise TooLarge(self.source.name, resource, problem)
-            held += size_of(row) if limit.bytes is not None else 0
-            if limit.bytes is not None and held > limit.bytes:
+            total_bytes += size_of(row) if limit.bytes is not None else 0
+            if limit.bytes is not None and total_bytes > limit.bytes:
                 problem = f"more than the {limit.bytes} bytes that are allowed, at row {n + 1}"
                 raise TooLarge(self.source.name, resource, problem)
             yield row
@@ -136,7 +136,7 @@ class Connector:
 
     def _read(self, resource, spec, names, since, where):
         wanted = [self._path(spec, name) for name in names]
-        window, given, seen = spec.get("window"), 0, {}
+        window, received, seen = spec.get("window"), 0, {}
         request = first_request(spec, wanted, since, where)
         asked_before = set()
         while request is not None:
@@ -148,11 +148,11 @@ class Connector:
                 row for row in page if _is_new(at(row, spec["id"]), at(row, spec.get("modified", "")), seen)
             ]
             yield from (self._row(row, spec, names) for row in fresh)
-            given += len(page)
+            received += len(page)
             request = next_page(spec["pages"], request, answer, body, len(page))
             problem = "the next page is one that was read already"
-            if window and request is not None and given >= window:
-                request, given = self._onward(spec, wanted, where, page, resource), 0
+            if window and request is not None and received >= window:
+                request, received = self._onward(spec, wanted, where, page, resource), 0
                 problem = f"more rows share one time of change than the {window} that the API lists"
             if request is not None and repr(request) in asked_before:
                 raise BadAnswer(self.source.name, resource, problem)
@@ -221,9 +221,11 @@ def bulk_rows(
     if not path or spec["ask"]["kind"] != "soql":
         raise BadQuery(f"source {name!r}, {resource}: this interface has no bulk reading")
     wanted = [connector._path(spec, n) for n in names]
-    asked = {connector._path(spec, n): value for n, value in (where or {}).items()}
+    filters = {connector._path(spec, n): value for n, value in (where or {}).items()}
     early = connector._early(resource, since)
-    text = soql(spec["ask"]["object"], wanted, spec.get("modified_field", "") if early else "", early, asked)
+    text = soql(
+        spec["ask"]["object"], wanted, spec.get("modified_field", "") if early else "", early, filters
+    )
     sign, status = connector.sign, {"state": "UploadComplete"}
     made = sign.ask(Request("POST", path, body={"operation": "query", "query": text}), resource)
     job = at(sign.caller.json(made, resource), "id")
@@ -237,8 +239,8 @@ def bulk_rows(
     if at(status, "state") not in _BULK_DONE:
         problem = sign.caller.shown(f"the job ended as {at(status, 'state')}: {at(status, 'errorMessage')}")
         raise BadAnswer(name, resource, problem)
-    found = _results(connector, f"{path}/{job}/results", resource, dict(zip(wanted, names, strict=True)))
-    yield from connector._allowed(found, resource)
+    rows = _results(connector, f"{path}/{job}/results", resource, dict(zip(wanted, names, strict=True)))
+    yield from connector._allowed(rows, resource)
 
 
 def _results(connector, url, resource, names):

@@ -88,9 +88,9 @@ class ChangedDocuments:
 
     def _cannot(self, unread: Unread, last, stamp: str):
         "Record an unreadable file; its previously read version is kept."
-        held = last[1] if last else ""
-        self.files[unread.path] = [stamp, held, unread.reason]
-        self.kept += bool(held)
+        last_digest = last[1] if last else ""
+        self.files[unread.path] = [stamp, last_digest, unread.reason]
+        self.kept += bool(last_digest)
         self.unread.append(unread)
 
     @property

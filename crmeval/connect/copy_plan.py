@@ -68,11 +68,11 @@ def seconds_of(
     return seconds
 
 
-def _names(what: str, key: str, given: object) -> tuple[str, ...]:
-    listed = isinstance(given, Sequence) and not isinstance(given, str)
-    names = list(given) if isinstance(given, Sequence) and listed else [given]
+def _names(what: str, key: str, value: object) -> tuple[str, ...]:
+    listed = isinstance(value, Sequence) and not isinstance(value, str)
+    names = list(value) if isinstance(value, Sequence) and listed else [value]
     if not all(isinstance(name, str) and name for name in names):
-        raise BadCatalogue(f"{what}: {key}: {given!r}; expected a column or a list of columns")
+        raise BadCatalogue(f"{what}: {key}: {value!r}; expected a column or a list of columns")
     return tuple(str(name) for name in names)
 
 
@@ -175,15 +175,15 @@ def copies_of(
 ) -> list[Copy]:
     "Return the copies of a catalogue; an invalid entry raises `BadCatalogue`, which names it."
     folder = Path(catalogue.folder)
-    found = [_copy(entry, n, catalogue.sources, folder) for n, entry in enumerate(catalogue.copies, 1)]
-    targets = [(str(copy.to), copy.into.lower()) for copy in found]
-    if twice := next((c for c in found if targets.count((str(c.to), c.into.lower())) > 1), None):
+    copies = [_copy(entry, n, catalogue.sources, folder) for n, entry in enumerate(catalogue.copies, 1)]
+    targets = [(str(copy.to), copy.into.lower()) for copy in copies]
+    if twice := next((c for c in copies if targets.count((str(c.to), c.into.lower())) > 1), None):
         raise BadCatalogue(f"copies: two entries write {twice.target}; expected a place for each")
     for name in only:
-        if not any(name in _names_of(copy, folder) for copy in found):
-            known = ", ".join(copy.name for copy in found) or "none"
+        if not any(name in _names_of(copy, folder) for copy in copies):
+            known = ", ".join(copy.name for copy in copies) or "none"
             raise BadCatalogue(f"there is no copy {name!r}; the catalogue has {known}")
-    return [c for c in found if not only or set(only) & _names_of(c, folder)]
+    return [c for c in copies if not only or set(only) & _names_of(c, folder)]
 
 
 def _names_of(copy: Copy, folder: Path) -> set[str]:

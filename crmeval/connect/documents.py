@@ -52,8 +52,8 @@ class Found:
 
 def _entries(folder: Path, id: str) -> Iterator[tuple[str, os.DirEntry]]:
     "Yield (id, entry) of everything below a folder, in order; links to folders are not followed."
-    with os.scandir(folder) as held:
-        entries = sorted((e for e in held if not e.name.startswith((".", "~$"))), key=lambda e: e.name)
+    with os.scandir(folder) as listing:
+        entries = sorted((e for e in listing if not e.name.startswith((".", "~$"))), key=lambda e: e.name)
     for entry in entries:
         inner = f"{id}{entry.name}"
         if entry.is_dir(follow_symlinks=False):
@@ -93,8 +93,8 @@ def find_documents(
     "Yield the files of a folder, sorted by path, without opening them; no folder raises `SourceGone`."
     root = Path(os.path.realpath(Path(place).expanduser()))
     if root.is_file():
-        with os.scandir(root.parent) as held:
-            entry = next(e for e in held if e.name == root.name)
+        with os.scandir(root.parent) as listing:
+            entry = next(e for e in listing if e.name == root.name)
         yield _found(root.name, entry, root.parent)
         return
     if not root.is_dir():
@@ -186,8 +186,8 @@ def limits_of(
     source: Source,  # Of kind documents; options: limits: {file_bytes: ...}
 ) -> DocumentLimits:
     "Return the document limits of a source; an unknown limit raises `BadCatalogue`."
-    said = check_options(source, {"limits": dict}).get("limits", {})
-    inner = Source(source.name, source.kind, options=said)
+    limits = check_options(source, {"limits": dict}).get("limits", {})
+    inner = Source(source.name, source.kind, options=limits)
     return DocumentLimits(**check_options(inner, _LIMIT_OPTIONS))
 
 

@@ -72,11 +72,11 @@ class DuckCopy:
                 f"CREATE TABLE IF NOT EXISTS {_STATE_TABLE} "
                 "(name VARCHAR PRIMARY KEY, state VARCHAR, schema VARCHAR)"
             )
-            self.held = self._read_held()
+            self.held = self._read_state()
         except duckdb.Error as error:
             self.__exit__()
-            told = " ".join(str(error).split())[:200]
-            raise ConnectError(f"{self.path} cannot be opened as a file of DuckDB: {told}") from None
+            reason = " ".join(str(error).split())[:200]
+            raise ConnectError(f"{self.path} cannot be opened as a file of DuckDB: {reason}") from None
         except BaseException:
             self.__exit__()
             raise
@@ -88,22 +88,22 @@ class DuckCopy:
         if self._lock is not None:
             self._lock.close()
 
-    def _read_held(self) -> Held:
+    def _read_state(self) -> Held:
         import pyarrow as pa
 
-        asked = f"SELECT state, schema FROM {_STATE_TABLE} WHERE name = ?"
-        found = self._db.execute(asked, [self.table]).fetchone()
+        query = f"SELECT state, schema FROM {_STATE_TABLE} WHERE name = ?"
+        row = self._db.execute(query, [self.table]).fetchone()
         names = self._db.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         tables = {name.lower() for (name,) in names}
-        if found is None and self.table.lower() in tables:
+        if row is None and self.table.lower() in tables:
             raise ConnectError(
                 f"{self.path} has a table {self.table!r} that is not a copy; choose another name"
             )
-        if found is None:
+        if row is None:
             return Held()
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found[1])))
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(row[1])))
         rows = self._db.execute(f"SELECT count(*) FROM {name_in_sql(self.table)}").fetchone()[0]
-        return Held(schema, json.loads(found[0]), {self.table: rows})
+        return Held(schema, json.loads(row[0]), {self.table: rows})
 
     def _save(self, schema, state: dict) -> None:
         "Write the state within the transaction, and commit it."
@@ -111,8 +111,10 @@ class DuckCopy:
         values = [self.table, json.dumps(state, ensure_ascii=False), text]
         self._db.execute(f"INSERT OR REPLACE INTO {_STATE_TABLE} VALUES (?, ?, ?)", values)
         for name, mark in marks_of(schema).items():
-            said = f"personal: {', '.join(mark['kinds'] or mark['by'])}".replace("'", "''")
-            self._db.execute(f"COMMENT ON COLUMN {name_in_sql(self.table)}.{name_in_sql(name)} IS '{said}'")
+            comment = f"personal: {', '.join(mark['kinds'] or mark['by'])}".replace("'", "''")
+            self._db.execute(
+                f"COMMENT ON COLUMN {name_in_sql(self.table)}.{name_in_sql(name)} IS '{comment}'"
+            )
         reached("version written")
         self._db.execute("COMMIT")
         rows = self._db.execute(f"SELECT count(*) FROM {name_in_sql(self.table)}").fetchone()[0]
@@ -132,8 +134,8 @@ class DuckCopy:
 
     def _widen(self, schema) -> None:
         "Add new columns and widen types."
-        name, held = name_in_sql(self.table), self.held.schema
-        if held is None:
+        name, old_schema = name_in_sql(self.table), self.held.schema
+        if old_schema is None:
             return
         self._db.register("_like", schema.empty_table())
         types = {n: t for n, t, *_ in self._db.execute("DESCRIBE _like").fetchall()}
@@ -144,7 +146,9 @@ class DuckCopy:
                 self._db.execute(
                     f"ALTER TABLE {name} ADD COLUMN {name_in_sql(column.name)} {types[column.name]}"
                 )
-            elif column.name in held.names and not held.field(column.name).type.equals(column.type):
+            elif column.name in old_schema.names and not old_schema.field(column.name).type.equals(
+                column.type
+            ):
                 self._db.execute(
                     f"ALTER TABLE {name} ALTER {name_in_sql(column.name)} TYPE {types[column.name]}"
                 )
@@ -186,10 +190,10 @@ class DuckCopy:
         self._db.register("_came", delta.rows.select(list(key)))
         on = ", ".join(map(name_in_sql, key))
         names = ", ".join(name_in_sql(name) for name in delta.rows.column_names)
-        found = self._db.execute(
+        answer = self._db.execute(
             f"SELECT {names} FROM {name_in_sql(self.table)} SEMI JOIN _came USING ({on})"
         ).arrow()
-        table = found.read_all() if hasattr(found, "read_all") else found
+        table = answer.read_all() if hasattr(answer, "read_all") else answer
         self._db.unregister("_came")
         return table
 
@@ -206,9 +210,9 @@ class DuckCopy:
 
         names = ", ".join(map(name_in_sql, key))
         self._db.execute("BEGIN")
-        found = self._db.execute(f"SELECT {names} FROM {name_in_sql(self.table)}").arrow()
-        held = found.read_all() if hasattr(found, "read_all") else found
-        gone = held.filter(pc.invert(pc.is_in(keys_of(held, key).cast(keys.type), value_set=keys)))
+        answer = self._db.execute(f"SELECT {names} FROM {name_in_sql(self.table)}").arrow()
+        rows = answer.read_all() if hasattr(answer, "read_all") else answer
+        gone = rows.filter(pc.invert(pc.is_in(keys_of(rows, key).cast(keys.type), value_set=keys)))
         if gone.num_rows:
             self._drop(gone, key)
         self._save(self.held.schema, state)

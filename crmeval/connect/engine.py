@@ -64,15 +64,15 @@ def extension_path(
     "Return the file of an installed extension; `MissingPackage` contains the install command."
     release = _engine_release()
     package = f"duckdb-extension-{extension.replace('_', '-')}"
-    found = find_spec(package.replace("-", "_"))
-    folders = list(found.submodule_search_locations or []) if found else []
+    spec = find_spec(package.replace("-", "_"))
+    folders = list(spec.submodule_search_locations or []) if spec else []
     files = [file for folder in folders for file in Path(folder).rglob(f"{extension}.duckdb_extension")]
     fitting = [file for file in files if file.parent.name == f"v{release}"]
     if fitting:
         return fitting[0]
     there = f", the installed one is for {files[0].parent.name}" if files else ""
-    told = f"this kind of source needs the package {package}{there}"
-    raise MissingPackage(f"{told}: pip install {package}=={release}")
+    problem = f"this kind of source needs the package {package}{there}"
+    raise MissingPackage(f"{problem}: pip install {package}=={release}")
 
 # %% ../../nbs/connect/04_engine.ipynb #402b540c
 _CLOSED = {
@@ -89,8 +89,8 @@ _signed: dict[Path, tuple[int, ...]] = {}  # extension file -> its state when it
 
 def _state(path: Path) -> tuple[int, ...]:
     "Return numbers that change with a file; a program can forge all but the last, its ctime."
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @needs_extra("connect")
@@ -158,8 +158,8 @@ def columns_in(
     reached: str,  # FROM expression
 ) -> dict[str, str]:  # Name -> type
     "Return the columns of a table without reading a row."
-    found = engine.execute(f"DESCRIBE SELECT * FROM {reached}").fetchall()
-    return {row[0]: row[1] for row in found}
+    rows = engine.execute(f"DESCRIBE SELECT * FROM {reached}").fetchall()
+    return {row[0]: row[1] for row in rows}
 
 # %% ../../nbs/connect/04_engine.ipynb #5ed9ac12
 _PARAMETERS = re.compile(r'(?:with parameters|Postgres at) "(?:[^"]|"(?!: )){0,5000}":? ?')
@@ -174,7 +174,7 @@ _CLASSES = (BadData, BadQuery, LoginRefused, NotAllowed, SourceChanged, SourceGo
 
 
 @lru_cache
-def _kinds_told() -> list[tuple[re.Pattern, type[ConnectError], str]]:
+def _error_kinds() -> list[tuple[re.Pattern, type[ConnectError], str]]:
     "Return (pattern of the driver's message, error to raise, our message); the first match counts."
     classes = {kind.__name__: kind for kind in _CLASSES}
     read = json.loads(data_path("lexicons", "source_errors.json").read_text(encoding="utf-8"))
@@ -198,8 +198,8 @@ def told(
     text = HIDDEN.sub(r"\1", _PARAMETERS.sub("", text))
     text = " ".join(_WORDY.sub("", _PLACE.sub("", text)).split())[:600]
     who = named[1] if named else ", ".join(source.name for source in sources)
-    found = ((kind, what) for pattern, kind, what in _kinds_told() if pattern.search(text))
-    kind, what = next(found, (BadQuery, ""))
+    fitting = ((kind, what) for pattern, kind, what in _error_kinds() if pattern.search(text))
+    kind, what = next(fitting, (BadQuery, ""))
     if not who:
         return kind(text)
     plural = "sources" if "," in who else "source"

@@ -164,7 +164,7 @@ class _Run:
         self.refused += bad
         return self._with_keys(table, first)
 
-    def tell_nulls(self, table):
+    def report_nulls(self, table):
         "Report rows without a cursor if later runs would not read them."
         count = table.column(self.copy.cursor).null_count
         note = f"rows without {self.copy.cursor} were read; later runs skip such rows: copy with how: full"
@@ -197,8 +197,8 @@ class _Run:
         return marked(self.schema, self.marks)
 
     def state(self, **more):
-        held = {k: v for k, v in self.target.held.state.items() if k not in ("marks", *more)}
-        return {**held, **more, "marks": self.marks}
+        earlier = {k: v for k, v in self.target.held.state.items() if k not in ("marks", *more)}
+        return {**earlier, **more, "marks": self.marks}
 
 # %% ../../nbs/connect/37_ingest.ipynb #a351c8ee
 def _full(run: _Run, reader) -> Counts:
@@ -221,7 +221,7 @@ def _incremental(run: _Run, reader) -> Counts:
     highest, started = then, run.target.held.schema is not None
     for come in reader.read(None, copy.cursor, _behind(then, copy.lag)):
         table = run.laid(come)
-        run.tell_nulls(table)
+        run.report_nulls(table)
         if not table.num_rows and started:
             continue
         _check_order(table.column(copy.cursor), highest, f"{copy.name}: the cursor {copy.cursor}")
@@ -259,12 +259,12 @@ def _swept(run, reader) -> Counts:
     "Drop rows that the source no longer has."
     import pyarrow as pa
 
-    found = []
+    key_parts = []
     for come in reader.read(list(run.copy.key), "", None):
         table = come if isinstance(come, pa.Table) else rows_table(come, run.schema)[0]
         kept = pa.schema([run.schema.field(k) for k in run.copy.key])
-        found.append(keys_of(fitted(table, kept)[0], run.copy.key))
-    keys = pa.concat_arrays(found) if found else keys_of(run.schema.empty_table(), run.copy.key)
+        key_parts.append(keys_of(fitted(table, kept)[0], run.copy.key))
+    keys = pa.concat_arrays(key_parts) if key_parts else keys_of(run.schema.empty_table(), run.copy.key)
     return run.target.keep_only(keys, run.copy.key, run.state())
 
 # %% ../../nbs/connect/37_ingest.ipynb #385703b1
@@ -336,20 +336,20 @@ def _documents(run: _Run) -> Counts:
     else:
         counts = _documents_merged(run, shelf)
     counts.same += shelf.same
-    _tell_unread(run, shelf)
+    _report_unread(run, shelf)
     return counts
 
 
 def _laid_documents(run, shelf) -> Iterator:
     "Yield tables of up to 1,000 documents; at least one table, for the schema."
-    held = []
+    rows = []
     for document in shelf.documents():
-        held.append(document_row(document))
-        if len(held) >= 1000:
-            yield run.laid(held)
-            held = []
-    if held or run.schema is None:
-        yield run.laid(held or [_NO_DOCUMENT]).slice(0, len(held))
+        rows.append(document_row(document))
+        if len(rows) >= 1000:
+            yield run.laid(rows)
+            rows = []
+    if rows or run.schema is None:
+        yield run.laid(rows or [_NO_DOCUMENT]).slice(0, len(rows))
 
 
 def _documents_merged(run, shelf) -> Counts:
@@ -370,11 +370,11 @@ def _documents_merged(run, shelf) -> Counts:
     return counts
 
 
-def _tell_unread(run, shelf):
+def _report_unread(run, shelf):
     "Report unreadable documents, and which of them the copy keeps."
     for unread in shelf.unread:
-        held = "; the copy keeps it as it was last read" if shelf.files[unread.path][1] else ""
-        run.refused.append(Refused(unread.path, "", unread.reason + held))
+        note = "; the copy keeps it as it was last read" if shelf.files[unread.path][1] else ""
+        run.refused.append(Refused(unread.path, "", unread.reason + note))
     run.kept = shelf.kept
     if shelf.kept:
         run.said.append(f"{shelf.kept} cannot be read now and stay as last read")

@@ -13,13 +13,13 @@ import re
 import threading
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from .document import DocumentLimits, NotReadable, Section, checked_text
 from .plain_documents import Contents, text_of_sections
 from ..core.package_data import needs_extra
+from ..core.whole_file import BROKEN_ZIP
 
 # %% ../../nbs/connect/22_office_documents.ipynb #cf758239
 def check_zip(
@@ -32,7 +32,9 @@ def check_zip(
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_members(archive, limits, needed)
             _check_inflated(archive, limits)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+    except NotReadable:
+        raise
+    except (*BROKEN_ZIP, ValueError) as error:
         raise NotReadable(f"is broken: {error or type(error).__name__}"[:200]) from None
 
 
@@ -134,17 +136,17 @@ def _written(element) -> str:
 
 
 def _cut_at_titles(blocks: Iterator[tuple[int, str]], limits: DocumentLimits) -> tuple[Section, ...]:
-    sections, head, held, size = [], ("", 0), [], 0
+    sections, head, lines, size = [], ("", 0), [], 0
     for level, text in blocks:
         size += len(text)
         if size > limits.characters:
             raise NotReadable(f"holds more than {limits.characters:,} characters of text")
         if level and text:
-            sections.append(Section(head[0], "\n".join(held), head[1]))
-            head, held = (" ".join(text.split()), level), []
+            sections.append(Section(head[0], "\n".join(lines), head[1]))
+            head, lines = (" ".join(text.split()), level), []
         elif text:
-            held.append(text)
-    sections.append(Section(head[0], "\n".join(held), head[1]))
+            lines.append(text)
+    sections.append(Section(head[0], "\n".join(lines), head[1]))
     return tuple(s for s in sections if s.title or s.text)
 
 
@@ -200,7 +202,7 @@ class _Warnings(logging.Handler):
 
 
 @contextlib.contextmanager
-def _heard(name: str) -> Iterator[_Warnings]:
+def _logged_warnings(name: str) -> Iterator[_Warnings]:
     "Collect the warnings that a package logs in the meantime."
     handler, log = _Warnings(), logging.getLogger(name)
     log.addHandler(handler)
@@ -229,7 +231,7 @@ def _pdf_date(value: object) -> str:
 
 def _outline(reader, pages: int) -> dict[int, str]:
     "Return a map from page (from 0) to the first outline title on it."
-    found: dict[int, str] = {}
+    titles: dict[int, str] = {}
     todo = list(reader.outline)
     seen = 0
     while todo and seen < 2 * pages + 100:
@@ -239,8 +241,8 @@ def _outline(reader, pages: int) -> dict[int, str]:
             continue
         page = reader.get_destination_page_number(entry)
         if page is not None and page >= 0:
-            found.setdefault(page, " ".join(str(entry.title).split())[:200])
-    return found
+            titles.setdefault(page, " ".join(str(entry.title).split())[:200])
+    return titles
 
 
 def _pages(reader, limits: DocumentLimits) -> Iterator[str]:
@@ -287,7 +289,7 @@ def read_pdf(data: bytes, limits: DocumentLimits) -> Contents:
     if b"%PDF-" not in data[:1024]:
         raise NotReadable("is not a PDF: it does not start like one")
     try:
-        with _heard("pypdf") as warnings:
+        with _logged_warnings("pypdf") as warnings:
             reader = _opened(data, limits)
             sections = _pdf_sections(reader, limits)
             about = reader.metadata or {}

@@ -53,8 +53,8 @@ def find_marks(
         by, kinds = (["catalogue"] if name.lower() in lowered else []), {}
         texts = _texts(table.column(name)) if finder is not None else []
         if texts and finder is not None:
-            found = Counter(kind for text in texts for kind in set(finder(text)))
-            kinds = {kind: round(n / len(texts), 3) for kind, n in sorted(found.items())}
+            counts = Counter(kind for text in texts for kind in set(finder(text)))
+            kinds = {kind: round(n / len(texts), 3) for kind, n in sorted(counts.items())}
         by += ["finder"] if kinds else []
         if by:
             marks[name] = {"by": by, "kinds": kinds}
@@ -86,8 +86,8 @@ def marked(
     fields = []
     for field in schema:
         mark = marks.get(field.name)
-        said = {"by": mark["by"], "kinds": sorted(mark["kinds"])} if mark else None
-        fields.append(field.with_metadata({_MARK: json.dumps(said).encode()} if said else {}))
+        content = {"by": mark["by"], "kinds": sorted(mark["kinds"])} if mark else None
+        fields.append(field.with_metadata({_MARK: json.dumps(content).encode()} if content else {}))
     return pa.schema(fields)
 
 
@@ -95,5 +95,5 @@ def marks_of(
     schema,  # `pyarrow.Schema` of a copy
 ) -> dict[str, dict]:  # Column -> {'by': [...], 'kinds': [...]}
     "Return the columns that a schema marks as personal."
-    found = {f.name: (f.metadata or {}).get(_MARK) for f in schema}
-    return {name: json.loads(said) for name, said in found.items() if said}
+    marks = {f.name: (f.metadata or {}).get(_MARK) for f in schema}
+    return {name: json.loads(content) for name, content in marks.items() if content}

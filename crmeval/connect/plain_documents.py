@@ -111,22 +111,22 @@ def _title_at(lines: list[str], n: int) -> tuple[int, str, int] | None:
 
 
 def _markdown_parts(lines: list[str]) -> Iterator[Section]:
-    title, level, held = "", 0, []
+    title, level, body = "", 0, []
     fence, n = "", 0
     while n < len(lines):
         marked = _FENCE.match(lines[n])
         if marked and fence in ("", marked[1]):
             fence = "" if fence else marked[1]
-        found = None if fence or marked else _title_at(lines, n)
-        if found is None:
-            held.append(lines[n])
+        title_line = None if fence or marked else _title_at(lines, n)
+        if title_line is None:
+            body.append(lines[n])
             n += 1
             continue
-        yield Section(title, "\n".join(held).strip("\n"), level)
-        level, title, taken = found
-        held = []
+        yield Section(title, "\n".join(body).strip("\n"), level)
+        level, title, taken = title_line
+        body = []
         n += taken
-    yield Section(title, "\n".join(held).strip("\n"), level)
+    yield Section(title, "\n".join(body).strip("\n"), level)
 
 
 def read_md(data: bytes, limits: DocumentLimits) -> Contents:
@@ -147,7 +147,7 @@ def read_md(data: bytes, limits: DocumentLimits) -> Contents:
 _CUT = re.compile(
     r"<!--|<(script|style|title|template|noscript|svg)\b[^<>]{0,2000}>|<h([1-6])\b[^<>]{0,2000}>", re.I
 )
-_SAID_CHARSET = re.compile(rb"<meta[^<>]{0,300}?charset\s{0,5}=\s{0,5}[\"']?([\w-]{2,30})", re.I)
+_DECLARED_CHARSET = re.compile(rb"<meta[^<>]{0,300}?charset\s{0,5}=\s{0,5}[\"']?([\w-]{2,30})", re.I)
 _WIDEST_TITLE = 2000  # maximum characters of HTML in a title
 
 
@@ -191,7 +191,7 @@ def _html_sections(text: str) -> tuple[str, tuple[Section, ...]]:
 
 def read_html(data: bytes, limits: DocumentLimits) -> Contents:
     "Return the visible contents of an HTML page."
-    charset = _SAID_CHARSET.search(data[:4000])
+    charset = _DECLARED_CHARSET.search(data[:4000])
     text, encoding = decoded(data, charset[1].decode("ascii", "replace") if charset else "")
     title, sections = _html_sections(checked_text(text, limits))
     checked_text(text_of_sections(sections), limits)
@@ -227,15 +227,15 @@ def _is_attached(part: EmailMessage) -> bool:
     return bool(part.get_filename()) or part.get_content_disposition() == "attachment"
 
 
-def _said_by(part: EmailMessage, forwarded: bool = False) -> list[tuple[str, str]]:
+def _text_parts(part: EmailMessage, forwarded: bool = False) -> list[tuple[str, str]]:
     "Return (subtype, text) of each visible text part in order; one of several alternatives is used."
     if part.get_content_type() == "message/rfc822" and not forwarded:
         return []  # an attached mail is listed among the attachments
     if part.is_multipart():
-        found = [_said_by(p, forwarded) for p in part.iter_parts()]  # type: ignore[arg-type]
+        parts = [_text_parts(p, forwarded) for p in part.iter_parts()]  # type: ignore[arg-type]
         if part.get_content_subtype() != "alternative":
-            return [piece for pieces in found for piece in pieces]
-        written = [pieces for pieces in found if any(text.strip() for _, text in pieces)]
+            return [piece for pieces in parts for piece in pieces]
+        written = [pieces for pieces in parts if any(text.strip() for _, text in pieces)]
         plain = (pieces for pieces in written if any(kind == "plain" for kind, _ in pieces))
         return next(plain, next(iter(written), []))
     if _is_attached(part) or part.get_content_maintype() != "text":
@@ -245,11 +245,11 @@ def _said_by(part: EmailMessage, forwarded: bool = False) -> list[tuple[str, str
 
 def _bodies(message: EmailMessage) -> tuple[str, list[str]]:
     "Return the text of a mail and the names of its attachments."
-    texts = _said_by(message) or [
+    texts = _text_parts(message) or [
         piece
         for part in message.walk()
         if part.get_content_type() == "message/rfc822"
-        for piece in _said_by(part, forwarded=True)  # type: ignore[arg-type]
+        for piece in _text_parts(part, forwarded=True)  # type: ignore[arg-type]
     ]
     shown = [text for kind, text in texts if kind in ("plain", "html")] or [text for _, text in texts]
     names = []

@@ -71,11 +71,11 @@ class SignIn:
             raise SignInFailed(name, "sign-in", "the client is not accepted", error.status) from None
         if answer.status == 401:
             raise SignInFailed(name, "sign-in", "the client is not accepted", 401)
-        said = self.caller.json(answer, "sign-in")
-        token = said.get("access_token") if isinstance(said, dict) else None
+        content = self.caller.json(answer, "sign-in")
+        token = content.get("access_token") if isinstance(content, dict) else None
         if not isinstance(token, str) or not token:
             raise BadAnswer(name, "sign-in", "expected access_token in the answer", answer.status)
-        lasts = (said if isinstance(said, dict) else {}).get("expires_in", spec.get("lasts_s", 1800))
+        lasts = (content if isinstance(content, dict) else {}).get("expires_in", spec.get("lasts_s", 1800))
         self.token = token
         self.ends = self.caller.clock() + (lasts if isinstance(lasts, int | float) else 1800)
         self.caller.hidden.add(token)

@@ -24,10 +24,10 @@ from ..core.keys import is_own_host
 class ApiError(ConnectError):
     "A request failed; `source`, `resource` and `status` (None: no response) identify it."
 
-    def __init__(self, source: str, resource: str, told: str, status: int | None = None):
+    def __init__(self, source: str, resource: str, problem: str, status: int | None = None):
         self.source, self.resource, self.status = source, resource, status
         code = f" (HTTP {status})" if status else ""
-        super().__init__(f"source {source!r}, {resource}: {told}{code}")
+        super().__init__(f"source {source!r}, {resource}: {problem}{code}")
 
 
 class SignInFailed(ApiError, LoginRefused):
@@ -149,10 +149,10 @@ class Caller:
 
     def shown(self, text: object) -> str:
         "Return a text with secrets masked, at most 300 characters."
-        said = str(text)
+        plain = str(text)
         for value in sorted(self.hidden, key=len, reverse=True):
-            said = said.replace(value, "***")
-        return redact(said, limit=300)
+            plain = plain.replace(value, "***")
+        return redact(plain, limit=300)
 
     def address(self, link: str, resource: str, page: str = "") -> str:
         "Return the absolute address of a link of the host or a page; another host raises `Forbidden`."
@@ -195,8 +195,8 @@ class Caller:
 
     def _wait(self, seconds, resource):
         if seconds > self.wait_most_s:
-            told = f"the server asks to wait {seconds:.0f} s; allowed are {self.wait_most_s:.0f} s"
-            raise Throttled(self.source, resource, told, 429)
+            problem = f"the server asks to wait {seconds:.0f} s; allowed are {self.wait_most_s:.0f} s"
+            raise Throttled(self.source, resource, problem, 429)
         if seconds > 0:
             self.sleep(seconds)
 
@@ -210,14 +210,14 @@ class Caller:
         except OverflowError as error:
             return None, TooLarge(self.source, resource, f"an answer of {error}"), None
         except ssl.SSLCertVerificationError as error:
-            told = f"the certificate is not trusted: {error.verify_message}"
-            return None, Untrusted(self.source, resource, self.shown(told)), None
+            problem = f"the certificate is not trusted: {error.verify_message}"
+            return None, Untrusted(self.source, resource, self.shown(problem)), None
         except (OSError, http.client.HTTPException) as error:
-            told = f"no complete answer: {type(error).__name__}"
-            return None, Gone(self.source, resource, told), 0.0
+            problem = f"no complete answer: {type(error).__name__}"
+            return None, Gone(self.source, resource, problem), 0.0
         except ValueError:  # its message would reveal the header
-            told = "a secret or an address contains what headers do not allow, such as a line break"
-            return None, BadRequest(self.source, resource, told), None
+            problem = "a secret or an address contains what headers do not allow, such as a line break"
+            return None, BadRequest(self.source, resource, problem), None
         finally:
             pace = self.speeds.get(resource, self.per_second)
             self.free_at = self.clock() + (1 / pace if pace else 0)
@@ -253,5 +253,5 @@ class Caller:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
             kind = answer.headers.get("content-type", "no content type")
-            told = f"expected JSON, got {self.shown(kind)} of {len(answer.body)} bytes"
-            raise BadAnswer(self.source, resource, told, answer.status) from None
+            problem = f"expected JSON, got {self.shown(kind)} of {len(answer.body)} bytes"
+            raise BadAnswer(self.source, resource, problem, answer.status) from None

@@ -56,8 +56,8 @@ def next_page(
     if paging.get("end") and at(said, paging["end"]):
         return None
     if kind == "link":
-        found = _NEXT.search(answer.headers.get("link", "")[:20_000])
-        link = found[1] if found else None
+        match = _NEXT.search(answer.headers.get("link", "")[:20_000])
+        link = match[1] if match else None
     else:
         link = at(said, paging["next"])
     if link is None or link == "":

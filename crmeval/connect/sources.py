@@ -100,9 +100,9 @@ def bytes_of(
 ) -> int:  # Bytes, at least 1
     "Return a size in bytes; an invalid value raises `ValueError`, which quotes it."
     number = isinstance(given, int) and not isinstance(given, bool)
-    found = _SIZE.fullmatch(str(given).strip()) if number or isinstance(given, str) else None
-    unit = _SIZES.get(found[2].lower()) if found else None
-    size = int(float(found[1]) * unit) if found and unit else 0
+    match = _SIZE.fullmatch(str(given).strip()) if number or isinstance(given, str) else None
+    unit = _SIZES.get(match[2].lower()) if match else None
+    size = int(float(match[1]) * unit) if match and unit else 0
     if size < 1:
         raise ValueError(f"{given!r} is no size; expected a number of bytes or words such as '50MB'")
     return size
@@ -161,8 +161,8 @@ class Source:
             return None
         value = os.environ.get(variable)
         if not value:
-            asked = f"the environment variable {variable} for its {what}"
-            raise MissingSecret(f"source {self.name!r} asks for {asked}, which is not set")
+            missing = f"the environment variable {variable} for its {what}"
+            raise MissingSecret(f"source {self.name!r} asks for {missing}, which is not set")
         return value
 
     def without_secrets(self, text: object) -> str:

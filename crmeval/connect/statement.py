@@ -38,8 +38,8 @@ def tree_of(
     if len(sql) > LONGEST:
         raise BadQuery(f"the query has {len(sql):,} characters; expected at most {LONGEST:,}")
     with _PARSING:
-        found = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-    read = json.loads(found[0][0])
+        rows = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+    read = json.loads(rows[0][0])
     if read["error"] and read["error_type"] == "not implemented":
         raise NotAllowed("only a statement that reads is allowed: one SELECT, or WITH ... SELECT")
     if read["error"]:
@@ -106,9 +106,9 @@ class Statement:
 @lru_cache
 def _system_names() -> frozenset[str]:
     "Return the names of the engine's own tables and views, in lower case."
-    asked = "SELECT lower(view_name) FROM duckdb_views() UNION SELECT lower(table_name) FROM duckdb_tables()"
+    query = "SELECT lower(view_name) FROM duckdb_views() UNION SELECT lower(table_name) FROM duckdb_tables()"
     with _PARSING:
-        return frozenset(name for (name,) in _parser().execute(asked).fetchall())
+        return frozenset(name for (name,) in _parser().execute(query).fetchall())
 
 
 def _own_names(tree: dict) -> set[str]:
@@ -124,12 +124,12 @@ def _own_names(tree: dict) -> set[str]:
 def _tables(tree: dict) -> tuple[Asked, ...]:
     "Return the tables that a tree reads, without unqualified names that the query itself defines."
     own = _own_names(tree)
-    found = [
+    references = [
         Asked(part["table_name"], part["schema_name"], part["catalog_name"])
         for part in parts_of(tree)
         if part.get("type") == "BASE_TABLE"
     ]
-    return tuple(dict.fromkeys(a for a in found if len(a.parts) > 1 or a.table.lower() not in own))
+    return tuple(dict.fromkeys(a for a in references if len(a.parts) > 1 or a.table.lower() not in own))
 
 
 def _check_parts(tree: dict) -> None:

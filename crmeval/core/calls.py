@@ -106,10 +106,10 @@ def retry_after_s(
         if math.isfinite(value):
             return max(0.0, value / scale)
     try:
-        said = email.utils.parsedate_tz(headers.get("retry-after", ""))
-        if said is None:
+        parsed = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        if parsed is None:
             return None
-        date = email.utils.mktime_tz((*said[:9], said[9] or 0))  # without a zone it is UTC
+        date = email.utils.mktime_tz((*parsed[:9], parsed[9] or 0))  # without a zone it is UTC
     except (TypeError, ValueError, OverflowError):
         return None
     return max(0.0, date - (time.time() if now is None else now))
@@ -185,7 +185,7 @@ def _sdk_errors(name):
     return () if kind is None else (kind,)
 
 
-def _said(text):
+def _message_and_code(text):
     "Return (message, code) of an endpoint's error page."
     try:
         body = json.loads(text)
@@ -195,13 +195,13 @@ def _said(text):
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return str(error), ""
-    told = error.get("message") or error.get("detail") or text
-    return _details(told), str(error.get("code") or error.get("type") or "")
+    message = error.get("message") or error.get("detail") or text
+    return _details(message), str(error.get("code") or error.get("type") or "")
 
 
-def _details(told):
+def _details(message):
     "Return a message in words; a list of details, as from schema validation, without the input it quotes."
-    details = told.get("detail", told) if isinstance(told, dict) else told
+    details = message.get("detail", message) if isinstance(message, dict) else message
     if not isinstance(details, list) or not all(isinstance(d, dict) for d in details):
         return str(details)
     return "; ".join(f"{'.'.join(map(str, d.get('loc') or []))}: {d.get('msg', d)}" for d in details)
@@ -215,11 +215,11 @@ def http_failure(
     reason: str = "",  # Reason phrase of the status line
 ) -> CallFailed:
     "Return the failure that an HTTP error response describes."
-    message, code = _said(text)
+    message, code = _message_and_code(text)
     filtered = status in (400, 403, 422) and code.lower() in FILTERED
     retryable = (status in (408, 409, 425, 429) or status >= 500) and code != "insufficient_quota"
-    if (said := headers.get("x-should-retry")) in ("true", "false"):
-        retryable = said == "true"
+    if (retry_header := headers.get("x-should-retry")) in ("true", "false"):
+        retryable = retry_header == "true"
     return CallFailed(
         redact(f"HTTP {status}: {message or reason}", secret),
         status="refused" if filtered else "api_error",
@@ -251,14 +251,14 @@ def call_failure(
     cause = redact(f"{type(root).__name__}: {root}" if str(root) else type(root).__name__, secret)
     if isinstance(e, asyncio.TimeoutError):
         return CallFailed(f"no complete answer within {timeout_s:g} s", retryable=True)
-    said: Any = e
+    failure: Any = e
     if isinstance(e, _sdk_errors("APIStatusError")):
-        told = said.response
-        return http_failure(said.status_code, told.text, told.headers, secret, told.reason_phrase)
+        answer = failure.response
+        return http_failure(failure.status_code, answer.text, answer.headers, secret, answer.reason_phrase)
     if isinstance(e, (*_sdk_errors("APIConnectionError"), aiohttp.ClientError, ConnectionError)):
         return CallFailed(f"connection failed: {cause}", retryable=True)
     if isinstance(e, _sdk_errors("APIError")):
-        return CallFailed(redact(f"the stream reported: {said.message}", secret), retryable=True)
+        return CallFailed(redact(f"the stream reported: {failure.message}", secret), retryable=True)
     if isinstance(e, (json.JSONDecodeError, UnicodeDecodeError)):
         return CallFailed(f"unreadable body: {cause}", status="parse_error", retryable=True)
     return CallFailed(f"unexpected {cause}")

@@ -67,8 +67,10 @@ class MetricCard:
 def _card_view(card):
     end = "higher" if card.higher_is_better else "lower"
     figure = f"{card.low:g} to {card.high:g} {card.unit.partition(', ')[0]}, {end} is better"
-    told = {"limits": card.limits, "reference": card.reference}
-    return RecordView("MetricCard", card.title, figure, card.measures, {"needs": ", ".join(card.needs)}, told)
+    folds = {"limits": card.limits, "reference": card.reference}
+    return RecordView(
+        "MetricCard", card.title, figure, card.measures, {"needs": ", ".join(card.needs)}, folds
+    )
 
 
 prints_itself(MetricCard, _card_view)

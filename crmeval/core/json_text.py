@@ -39,8 +39,8 @@ def read_object(
     "Return the JSON object in a response."
     decoder = json.JSONDecoder(parse_constant=no_constant)
     # 1,000 starts: a hostile text of braces must not cost minutes
-    found = [v for v, _ in _values_in(text, _BRACE, decoder.raw_decode, max_failures=1000)]
-    return next((v for v in reversed(found) if v), found[0] if found else None)
+    objects = [v for v, _ in _values_in(text, _BRACE, decoder.raw_decode, max_failures=1000)]
+    return next((v for v in reversed(objects) if v), objects[0] if objects else None)
 
 
 _BRACE = re.compile("{")
@@ -51,12 +51,12 @@ def _values_in(text, opening, read, max_failures):
     at = 0
     while (m := opening.search(text, at)) and max_failures:
         try:
-            found = read(text, m.start())
+            result = read(text, m.start())
         except (ValueError, IndexError, RecursionError):
             max_failures, at = max_failures - 1, m.start() + 1
         else:
-            yield found
-            at = found[1]
+            yield result
+            at = result[1]
 
 # %% ../../nbs/core/09_json_text.ipynb #d8230f07
 _OPEN = re.compile(r"[\[{]")
@@ -164,10 +164,10 @@ _TWICE = object()  # value of a key that occurs with different values
 
 def _without_doubles(pairs):
     "Return an object without the keys that occur with different values."
-    said = {}
+    values = {}
     for key, value in pairs:
-        said[key] = value if said.get(key, value) == value else _TWICE
-    return {k: v for k, v in said.items() if v is not _TWICE}
+        values[key] = value if values.get(key, value) == value else _TWICE
+    return {k: v for k, v in values.items() if v is not _TWICE}
 
 
 def _object(text, at, depth):
@@ -206,10 +206,10 @@ def lenient_values(
     max_failures: int = 60,  # As in `strict_values`
 ) -> list:  # Objects and lists, outermost, in order; what was cut off is missing
     "Return every object or list of a text, also from malformed JSON."
-    return [value for value, _ in _meant(text, max_failures)]
+    return [value for value, _ in _values_with_end(text, max_failures)]
 
 
-def _meant(text, max_failures=60):
+def _values_with_end(text, max_failures=60):
     "Return each value and whether it was complete."
     return [(value, done) for value, _, done in _values_in(text, _OPEN, _value, max_failures)]
 
@@ -225,8 +225,8 @@ def placed_objects(
     def read(text, at):
         return _object_at(text, at, decoder)
 
-    found = _values_in(text, _BRACE, read, max_failures=60)
-    return [(start, value) for value, _, start in found if isinstance(value, dict)]
+    placed = _values_in(text, _BRACE, read, max_failures=60)
+    return [(start, value) for value, _, start in placed if isinstance(value, dict)]
 
 
 _STRICT_LAST = json.JSONDecoder(parse_constant=str, strict=False)
@@ -250,8 +250,8 @@ _TICKET = re.compile(r"(?i)\bticket\W{0,3}:\s{0,9}\W{0,2}(\w+)")
 def _signature(value, ticket):
     "Return True if signed with the ticket, False if with another one, None if not signed."
     pairs = value.items() if isinstance(value, dict) else ()
-    said = (str(v).strip() for k, v in pairs if _names_ticket(k) and v not in (None, ""))
-    first = next(said, "")
+    tickets = (str(v).strip() for k, v in pairs if _names_ticket(k) and v not in (None, ""))
+    first = next(tickets, "")
     return first == ticket if first else None
 
 
@@ -262,7 +262,7 @@ def _names_ticket(key):
 _ONCE = json.JSONDecoder(parse_constant=no_constant, strict=False, object_pairs_hook=_without_doubles)
 
 
-def _told_once(text):
+def _values_without_doubles(text):
     "As `strict_values`, without the keys that occur with different values."
     return [value for value, _ in _values_in(text, _OPEN, _ONCE.raw_decode, max_failures=500)]
 
@@ -278,19 +278,19 @@ def find_answer(
     cut: bool = False,  # True: only a signed answer counts, e.g. in a reply cut at the token limit
 ) -> _Answer | None:  # None: there is no answer, or its origin is unclear
     "Return the answer of a reply, signed answers first; never one with another signature."
-    strict = _told_once(text)
+    strict = _values_without_doubles(text)
     if ticket and (own := [a for signed, a in _answers_in(strict, fits, ticket) if signed]):
         return own[-1]  # regardless of the rest
-    meant = _meant(text)
-    read = strict, [v for v, _ in meant]
+    candidates = _values_with_end(text)
+    read = strict, [v for v, _ in candidates]
     found = [_answers_in(values, fits, ticket) for values in read]
     if not ticket:
         return next((answers[-1][1] for answers in found if answers), None)
     if own := [a for signed, a in found[1] if signed]:
         return own[-1]
-    if _quotes_another(text, ticket, read) or _told_of(text, fits, ticket):
+    if _quotes_another(text, ticket, read) or _is_quoted(text, fits, ticket):
         return None
-    broken_off = cut or bool(meant) and not meant[-1][1] and fits(meant[-1][0]) is None
+    broken_off = cut or bool(candidates) and not candidates[-1][1] and fits(candidates[-1][0]) is None
     free = _unsigned(found)
     return free[-1] if free and not broken_off and all(a == free[0] for a in free) else None
 
@@ -307,8 +307,8 @@ def _unwrapped(value, fits, ticket, around=None, depth=0):
     if (answer := fits(value)) is not None:
         return [(signed, answer)]
     inner = _inner(value) if depth < 3 else []
-    found = [f for v in inner for f in _unwrapped(v, fits, ticket, signed, depth + 1)]
-    return [(s, a) for s, a in found if s is not None or len(value) == 1]
+    answers = [f for v in inner for f in _unwrapped(v, fits, ticket, signed, depth + 1)]
+    return [(s, a) for s, a in answers if s is not None or len(value) == 1]
 
 
 def _inner(value):
@@ -324,10 +324,10 @@ def _inner(value):
 _NO_WORDS = re.compile(r"`{3,}\w*|<[^<>]{0,80}>|[\W_]+")  # a fence, a tag, marks
 
 
-def _told_of(text, fits, ticket):
+def _is_quoted(text, fits, ticket):
     "Whether words precede every unsigned answer on its line ('it says {...}'), as in quotations."
     end, led = 0, []
-    for value, next_end, start in _values_in(text, _OPEN, _meant_at, max_failures=60):
+    for value, next_end, start in _values_in(text, _OPEN, _value_at, max_failures=60):
         unsigned = any(signed is None for signed, _ in _answers_in([value], fits, ticket))
         before = text[max(end, text.rfind("\n", 0, start) + 1) : start]
         led += [bool(_NO_WORDS.sub("", before))] if unsigned else []
@@ -335,7 +335,7 @@ def _told_of(text, fits, ticket):
     return bool(led) and all(led)
 
 
-def _meant_at(text, at):
+def _value_at(text, at):
     value, end, _ = _value(text, at)
     return value, end, at
 
@@ -346,14 +346,14 @@ def _quotes_another(text, ticket, read):
     return len(foreign) > max(sum(_signature(v, ticket) is False for v in values) for values in read)
 
 
-def _unsigned(found):
+def _unsigned(by_reader):
     "Return the unsigned answers of the reader that found more, without those signed with another ticket."
-    theirs = [a for answers in found for signed, a in answers if signed is False]
-    return max((_without(answers, theirs) for answers in found), key=len)
+    foreign = [a for answers in by_reader for signed, a in answers if signed is False]
+    return max((_without(answers, foreign) for answers in by_reader), key=len)
 
 
-def _without(answers, theirs):
-    return [a for signed, a in answers if signed is None and a not in theirs]
+def _without(answers, unwanted):
+    return [a for signed, a in answers if signed is None and a not in unwanted]
 
 # %% ../../nbs/core/09_json_text.ipynb #f8d6060f
 def _entries(value, field):

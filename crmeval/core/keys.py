@@ -20,9 +20,9 @@ from .package_data import data_path
 # %% ../../nbs/core/01_keys.ipynb #2cc772da
 @functools.lru_cache(maxsize=1)
 def _patterns():
-    told = json.loads(data_path("lexicons/keys.json").read_text(encoding="utf-8"))
-    begun = re.compile("|".join(p["pattern"] for p in told["patterns"]), re.IGNORECASE)
-    return begun, re.compile(told["word"])
+    table = json.loads(data_path("lexicons/keys.json").read_text(encoding="utf-8"))
+    begun = re.compile("|".join(p["pattern"] for p in table["patterns"]), re.IGNORECASE)
+    return begun, re.compile(table["word"])
 
 
 _TURNS = 4  # changes from letters to digits or back
@@ -43,10 +43,10 @@ def _is_digest(name, value):
     return name in _DIGESTS and isinstance(value, str) and re.fullmatch(r"[0-9a-f]{12,64}", value)
 
 
-def _is_called_digest(text, found):
+def _is_called_digest(text, match):
     "Whether the text before a word calls it a digest, as in a message that names a commit."
-    called = _CALLED.search(text, max(0, found.start() - _LONGEST), found.start())
-    return called is not None and _is_digest(called[1].lower(), found[0])
+    called = _CALLED.search(text, max(0, match.start() - _LONGEST), match.start())
+    return called is not None and _is_digest(called[1].lower(), match[0])
 
 
 # a URL ends at white space, at a character not allowed in it, or at a closing quote
@@ -93,8 +93,8 @@ def _marked(text, spans, mark):
 
 def _spans(text):
     begun, word = _patterns()
-    found = [m.span() for m in begun.finditer(text)] + list(_query_spans(text))
-    return found + [
+    spans = [m.span() for m in begun.finditer(text)] + list(_query_spans(text))
+    return spans + [
         m.span() for m in word.finditer(text) if _is_random(m[0]) and not _is_called_digest(text, m)
     ]
 

@@ -201,11 +201,11 @@ def foreign_part(
     text: str,  # Any text
 ) -> str:  # '' when none is; else 'a sentence is in German'
     "Return which part of a text is in another language than English."
-    if not text.isascii() and (told := foreign_language(text)) == "another script":
-        return f"the text is in {told}"
+    if not text.isascii() and (language := foreign_language(text)) == "another script":
+        return f"the text is in {language}"
     for sentence in sentences(text):
-        if told := foreign_language(sentence) or _in_brackets(sentence):
-            return f"a sentence is in {told}"
+        if language := foreign_language(sentence) or _in_brackets(sentence):
+            return f"a sentence is in {language}"
     return ""
 
 
@@ -235,8 +235,8 @@ def mostly_foreign(
 ) -> str:  # 'German', as `foreign_language` names it; '' when at most half of it is in another language
     "Return the language of most of a text where it is not English."
     text = text[:READ]
-    if (told := foreign_language(text)) or len(text) < 8:
-        return told
+    if (language := foreign_language(text)) or len(text) < 8:
+        return language
     cut = sentences(text)
     if len(cut) < 2 or foreign_share(cut) <= 0.5:
         return ""

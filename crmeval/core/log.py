@@ -29,14 +29,14 @@ def digest(
 ) -> str:  # 32 hexadecimal digits; equal data give equal digests on every machine
     "Return a digest of plain data; a table of records in a file has the digest of their list."
     try:
-        found = hashlib.sha256()
+        state = hashlib.sha256()
         for piece in _pieces(parts, _sorted_json()):
-            found.update(piece)
+            state.update(piece)
     except (UnicodeEncodeError, OverflowError):  # lone surrogates, numbers of more than 64 bits
-        found = hashlib.sha256()
+        state = hashlib.sha256()
         for piece in _pieces(parts, _any_json, gap=b", "):
-            found.update(piece)
-    return found.hexdigest()[:32]
+            state.update(piece)
+    return state.hexdigest()[:32]
 
 
 def _pieces(parts, encode, gap=b","):

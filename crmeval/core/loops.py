@@ -122,17 +122,17 @@ def run_in_background(
             "run_in_background was called on the background loop itself; await the coroutine there"
         )
     future = asyncio.run_coroutine_threadsafe(coro, _background())
-    held = getattr(ROUTE.get(), "held", None)  # a stopped run cancels the calls that its threads wait for
-    if held is not None:
-        held.add(future)
+    futures = getattr(ROUTE.get(), "held", None)  # a stopped run cancels the calls that its threads wait for
+    if futures is not None:
+        futures.add(future)
     try:
         return future.result()
     except BaseException:
         future.cancel()
         raise
     finally:
-        if held is not None:
-            held.discard(future)
+        if futures is not None:
+            futures.discard(future)
 
 # %% ../../nbs/core/10_loops.ipynb #4f25d5b2
 LONG = 8_000  # characters above which work on a text counts as long

@@ -41,12 +41,12 @@ class CallMemo(dict):
         return f"CallMemo({getattr(self.work, '__name__', self.work)}, {len(self)} answers)"
 
     def __missing__(self, question):
-        answer, held = self.work(question), _SCOPE.held
+        answer, questions = self.work(question), _SCOPE.held
         if self.keeps is not None and len(self) < _MOST_KEPT and self.keeps(question):
             self[question] = answer
-        elif held is not None and len(held) < _MOST:
+        elif questions is not None and len(questions) < _MOST:
             self[question] = answer
-            held.append((self, question))
+            questions.append((self, question))
         return answer
 
 
@@ -56,15 +56,15 @@ def forgetting(
     "Decorator: after the outermost decorated call, every `CallMemo` drops the answers of that call."
 
     @functools.wraps(function)
-    def call(*args, **given):
+    def call(*args, **options):
         if _SCOPE.held is not None:
-            return function(*args, **given)
+            return function(*args, **options)
         _SCOPE.held = []
         try:
-            return function(*args, **given)
+            return function(*args, **options)
         finally:
-            held, _SCOPE.held = _SCOPE.held, None
-            for memo, question in held:
+            questions, _SCOPE.held = _SCOPE.held, None
+            for memo, question in questions:
                 memo.pop(question, None)
 
     return cast(_Function, call)

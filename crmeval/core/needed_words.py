@@ -94,13 +94,13 @@ def _of_row(row) -> tuple[_Texts | None, _Texts | None]:
 
 
 def _of_branch(rows):
-    found = [_of_row(row) for row in rows]
-    exact = [texts for texts, _ in found if texts is not None]
-    if len(exact) == len(found):
+    branches = [_of_row(row) for row in rows]
+    exact = [texts for texts, _ in branches if texts is not None]
+    if len(exact) == len(branches):
         texts = frozenset().union(*exact)
         return (texts if len(texts) <= _MOST else None), _better(None, texts)
-    needed = [words for _, words in found if words is not None]
-    return None, frozenset().union(*needed) if len(needed) == len(found) else None
+    needed = [words for _, words in branches if words is not None]
+    return None, frozenset().union(*needed) if len(needed) == len(branches) else None
 
 
 def _of_repeat(least, most, row):
@@ -114,22 +114,22 @@ _WIDTHLESS = ("AT", "ASSERT", "ASSERT_NOT")
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
 
-def _of_piece(op: Any, given: Any) -> tuple[_Texts | None, _Texts | None]:
+def _of_piece(op: Any, argument: Any) -> tuple[_Texts | None, _Texts | None]:
     "Return (exact texts, needed texts) of one piece; (None, None) where nothing is known."
     op = str(op)
     if op == "LITERAL":
-        return frozenset({chr(_SMALL[given])}), None
+        return frozenset({chr(_SMALL[argument])}), None
     if op == "IN":
-        return _class_texts(given), None
+        return _class_texts(argument), None
     if op in _WIDTHLESS:
         return frozenset({""}), None
     if op == "SUBPATTERN":
-        return _of_row(given[3])
+        return _of_row(argument[3])
     if op == "ATOMIC_GROUP":
-        return _of_row(given)
+        return _of_row(argument)
     if op == "BRANCH":
-        return _of_branch(given[1])
-    return _of_repeat(*given) if op in _REPEATS else (None, None)
+        return _of_branch(argument[1])
+    return _of_repeat(*argument) if op in _REPEATS else (None, None)
 
 
 def _parsed(source, flags) -> Any:
@@ -195,7 +195,9 @@ def _ways(source, flags):
     before, after = (row[: branching[0]], row[branching[0] + 1 :]) if len(rows) > 1 else (row, ())
     whole = [_re_parser.SubPattern(row.state, [*before, *one, *after]) for one in rows]
     needed = [[words for words, _ in _needed_of(one) if all(map(str.strip, words))] for one in whole]
-    return tuple(Way(_re_compiler.compile(one, flags), told) for one, told in zip(whole, needed))
+    return tuple(
+        Way(_re_compiler.compile(one, flags), needed_texts) for one, needed_texts in zip(whole, needed)
+    )
 
 
 def ways(

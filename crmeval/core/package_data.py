@@ -91,9 +91,9 @@ def _module_file(name: str) -> Path:
     top, *inner = name.split(".")
     if top == "crmeval" and inner:
         path = Path(crmeval.__file__).parent.joinpath(*inner)
-        found = [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
-        if len(found) == 1:
-            return found[0]
+        files = [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
+        if len(files) == 1:
+            return files[0]
     try:
         spec = find_spec(name)
     except ModuleNotFoundError:
@@ -130,8 +130,8 @@ class MissingExtra(ModuleNotFoundError):
         package: str = "",  # e.g. 'duckdb'
         extra: str = "",  # e.g. 'connect'
     ):
-        told = f"{who} needs {package}: pip install 'crmeval[{extra}]'" if package else who
-        super().__init__(told, name=package)
+        message = f"{who} needs {package}: pip install 'crmeval[{extra}]'" if package else who
+        super().__init__(message, name=package)
         self.package, self.extra = package, extra
 
 

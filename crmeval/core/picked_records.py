@@ -58,8 +58,8 @@ def _picked(table, where, names):
         for i in range(file.num_row_groups):
             rows = _fitting(file.read_row_group(i, list(where), use_threads=False), where)
             if rows is None or rows.true_count:
-                found = file.read_row_group(i, names, use_threads=False)
-                yield from _records(found if rows is None else found.filter(rows), table.kind)
+                rows_of_group = file.read_row_group(i, names, use_threads=False)
+                yield from _records(rows_of_group if rows is None else rows_of_group.filter(rows), table.kind)
 
 
 def _records(part, kind):
@@ -91,8 +91,8 @@ def _fitting(part, where):
         values = column.unique().to_pylist()
         good = [v for v in values if fits(v)]
         if len(good) < len(values):
-            mine = pc.is_in(column, value_set=pa.array(good, column.type))
-            mask = mine if mask is None else pc.and_(mask, mine)
+            allowed = pc.is_in(column, value_set=pa.array(good, column.type))
+            mask = allowed if mask is None else pc.and_(mask, allowed)
     return mask
 
 # %% ../../nbs/core/03_picked_records.ipynb #1e806b7a
@@ -122,8 +122,8 @@ class NumberedRows:
 
     def _group(self, i):
         if i not in self.at_hand:
-            found = self.file.read_row_group(i, self.columns, use_threads=False)
-            self.at_hand = dict([*self.at_hand.items(), (i, found)][-self.groups :])
+            group_table = self.file.read_row_group(i, self.columns, use_threads=False)
+            self.at_hand = dict([*self.at_hand.items(), (i, group_table)][-self.groups :])
         return self.at_hand[i]
 
     def take(
@@ -151,8 +151,8 @@ class NumberedRows:
         rows: "np.ndarray",  # (n,) numbers from 0, in any order; needs all columns
     ) -> list:  # With the table's `change` applied
         "Return rows as records."
-        found = records_of(self.take(rows), self.table.kind)
-        return found if self.table.change is None else list(map(self.table.change, found))
+        taken = records_of(self.take(rows), self.table.kind)
+        return taken if self.table.change is None else list(map(self.table.change, taken))
 
 
 def numbered_records(

@@ -21,9 +21,9 @@ def plugins(
     "Return the plugins of installed packages; two that claim the same name raise `ValueError`."
     from importlib.metadata import entry_points  # scans all installed packages
 
-    found = {}
+    by_name = {}
     for point in entry_points(group=group):
-        if found.setdefault(point.name, point).value != point.value:
-            both = f"{found[point.name].value} and {point.value}"
+        if by_name.setdefault(point.name, point).value != point.value:
+            both = f"{by_name[point.name].value} and {point.value}"
             raise ValueError(f"the name {point.name!r} of {group} is claimed twice, by {both}; uninstall one")
-    return found
+    return by_name

@@ -187,11 +187,11 @@ def _weighted_kendall(w, x, y):
     a, b = cells.T
     times = w.astype(float) @ (of_row.reshape(-1, 1) == np.arange(len(cells))).astype(float)
     same_way = np.sign(np.subtract.outer(a, a) * np.subtract.outer(b, b)).astype(float)
-    found, pairs = np.full(len(w), np.nan), ((times @ same_way) * times).sum(1) / 2
+    taus, pairs = np.full(len(w), np.nan), ((times @ same_way) * times).sum(1) / 2
     one, other = _untied(times, a), _untied(times, b)
     defined = (one > 0) & (other > 0)
-    found[defined] = pairs[defined] / np.sqrt(one[defined]) / np.sqrt(other[defined])
-    return np.clip(found, -1, 1)
+    taus[defined] = pairs[defined] / np.sqrt(one[defined]) / np.sqrt(other[defined])
+    return np.clip(taus, -1, 1)
 
 # %% ../../nbs/core/06_raters.ipynb #ea600a0e
 def pearson(
@@ -282,9 +282,9 @@ def balanced_accuracy(
             return batch(np.ones((1, len(b))), a, b)[0]
 
     def batch(w, a, b):
-        given = np.unique(b).astype(int)
-        t = _tables(w, a, b, len(codes))[:, given]
-        n, hits = t.sum(2), t[:, np.arange(len(given)), given]
+        classes = np.unique(b).astype(int)
+        t = _tables(w, a, b, len(codes))[:, classes]
+        n, hits = t.sum(2), t[:, np.arange(len(classes)), classes]
         return np.divide(hits, n, out=np.full(n.shape, np.nan), where=n > 0).mean(1)
 
     coded, why = _coded(codes, judge, people), "undefined: people gave only one label"
@@ -474,8 +474,8 @@ def _check_sides(judge, people, clusters, n_resamples):
     if len(judge) != len(people):
         raise ValueError(f"people has {len(people)} values, expected {len(judge)}")
     if clusters is not None and len(clusters) != len(judge):
-        found = f"clusters has {len(clusters)} values, expected {len(judge)}"
-        raise ValueError(f"{found}: the same items in the same order")
+        problem = f"clusters has {len(clusters)} values, expected {len(judge)}"
+        raise ValueError(f"{problem}: the same items in the same order")
     if n_resamples < 1:
         raise ValueError(f"n_resamples is {n_resamples!r}, expected at least 1")
 

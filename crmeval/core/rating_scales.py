@@ -59,15 +59,15 @@ def read_scale(
     text: str,  # '1-5', '0..10', '-2 to 2'; with ':lower' at the end where lower is better
 ) -> RatingScale:
     "Return the scale that a text describes; any other text raises `ValueError`."
-    found = _RANGE.fullmatch(text) if len(text) < 100 else None
-    side = (found[3] or "higher").lower() if found else ""
-    if found is None or side not in ("higher", "lower"):
+    match = _RANGE.fullmatch(text) if len(text) < 100 else None
+    side = (match[3] or "higher").lower() if match else ""
+    if match is None or side not in ("higher", "lower"):
         expected = "a range such as 1-5, 0-10, or 1-5:lower where lower is better"
         raise ValueError(f"scale is {text[:60]!r}, expected {expected}")
-    low, high = float(found[1]), float(found[2])
+    low, high = float(match[1]), float(match[2])
     if not low < high:
-        told = f"scale is {text!r}, expected the smaller number first"
-        raise ValueError(f"{told}; where lower is better write {high:g}-{low:g}:lower")
+        problem = f"scale is {text!r}, expected the smaller number first"
+        raise ValueError(f"{problem}; where lower is better write {high:g}-{low:g}:lower")
     return RatingScale(low, high, side == "lower")
 
 # %% ../../nbs/core/05_rating_scales.ipynb #643f25de

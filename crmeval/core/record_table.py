@@ -145,8 +145,8 @@ class RecordTable(Sequence, Generic[_R]):
         return self.at_hand[i]
 
     def _records(self, rows):
-        found = records_of(rows, self.kind)
-        return found if self.change is None else list(map(self.change, found))
+        records = records_of(rows, self.kind)
+        return records if self.change is None else list(map(self.change, records))
 
     def changed(
         self,
@@ -181,11 +181,11 @@ class RecordTable(Sequence, Generic[_R]):
         "Return the records of the given rows."
         from bisect import bisect_right
 
-        found = []
+        records = []
         for row in rows:
             group = bisect_right(self.ends, row) - 1
-            found.append(self._group(group)[row - self.ends[group]])
-        return found
+            records.append(self._group(group)[row - self.ends[group]])
+        return records
 
     def __iter__(self) -> Iterator[_R]:
         for batch in self.batches():
@@ -290,8 +290,8 @@ def _remove_left(place):
     "Remove the folders that killed processes left behind."
     for path in Path(place or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
-            told = path.lstat()
-            if told.st_uid != os.getuid() or time.time() - told.st_mtime < _LEFT_S:
+            status = path.lstat()
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime < _LEFT_S:
                 continue
             with open(path / "lock", "rb+") as lock:
                 if _is_free(lock):
@@ -312,11 +312,11 @@ def collected(
     first = list(islice(coming, few + 1))
     if len(first) <= few:
         return first
-    held = _Removed(folder)
-    name = held.path / "rows.parquet"
+    keeper = _Removed(folder)
+    name = keeper.path / "rows.parquet"
     with TableWriter(name, kind, private=True) as out:
         out.write(chain(first, coming))
-    return RecordTable(name, kind, held=held)
+    return RecordTable(name, kind, held=keeper)
 
 
 def collected_columns(
@@ -324,9 +324,9 @@ def collected_columns(
     kind: type[_R],  # `Sample`, `Response` or `Score`
 ) -> "RecordTable[_R]":
     "Return rows that are already in columns as a table of a private temporary file."
-    held = _Removed(None)
-    name = held.path / "rows.parquet"
+    keeper = _Removed(None)
+    name = keeper.path / "rows.parquet"
     with TableWriter(name, kind, private=True) as out:
         for batch in batches:
             out.write_table(batch)
-    return RecordTable(name, kind, held=held)
+    return RecordTable(name, kind, held=keeper)

@@ -107,17 +107,17 @@ def _sample_view(s):
     facts |= {"language": s.language, "conversation": s.cluster}
     if tags.get("unsafe"):
         return RecordView("Sample", about, f"{s.use_case}: [unsafe text]", facts=facts)
-    told = {str(k): str(v) for k, v in s.inputs.items()}
-    figure = f"{s.use_case}: {sum(map(len, told.values())):,} characters in {how_many(len(told), 'input')}"
-    told |= {"key facts": "\n".join(map(str, s.key_facts)), "reference": s.reference or ""}
-    told |= {"instructions": "\n".join(map(str, s.instructions))}
-    told |= {k: str(dict(v)) for k, v in _mappings(s, tags).items()}
-    return RecordView("Sample", about, figure, facts=facts, texts=told)
+    texts = {str(k): str(v) for k, v in s.inputs.items()}
+    figure = f"{s.use_case}: {sum(map(len, texts.values())):,} characters in {how_many(len(texts), 'input')}"
+    texts |= {"key facts": "\n".join(map(str, s.key_facts)), "reference": s.reference or ""}
+    texts |= {"instructions": "\n".join(map(str, s.instructions))}
+    texts |= {k: str(dict(v)) for k, v in _mappings(s, tags).items()}
+    return RecordView("Sample", about, figure, facts=facts, texts=texts)
 
 
 def _mappings(s, tags):
-    found = {"record": s.record, "fields that have to change": s.gold_record, "tags": tags}
-    return {k: v for k, v in found.items() if isinstance(v, Mapping) and v}
+    parts = {"record": s.record, "fields that have to change": s.gold_record, "tags": tags}
+    return {k: v for k, v in parts.items() if isinstance(v, Mapping) and v}
 
 
 prints_itself(Sample, _sample_view)
@@ -293,10 +293,10 @@ def _check_range(name, value, low, high):
 def _score_view(s):
     facts = {"by": judge_in_words(s.rater), "on": s.sample_id, "as": s.perturbation, "of": s.client}
     facts |= {"use case": s.use_case, "repeat": s.repeat or "", "": "by hand" if s.method == "manual" else ""}
-    said = s.reason if s.status == "ok" else s.reason or STATUSES[s.status]
+    reason = s.reason if s.status == "ok" else s.reason or STATUSES[s.status]
     rows = [(e.kind, _fine_in_words(e.fine), e.text, e.reason) for e in s.evidence]
     head = ("evidence", "as it should be", "text", "why")
-    return RecordView("Score", s.metric, _figure(s), said, facts, items=[head, *rows])
+    return RecordView("Score", s.metric, _figure(s), reason, facts, items=[head, *rows])
 
 
 def _figure(score):
@@ -473,9 +473,9 @@ def _cells(name, records):
 
 def _are_plain(values, kind):
     "Whether an Arrow type can hold the values as they are."
-    found = set(map(type, values)) - {type(None)}
-    is_exact = kind != "double" or int not in found or all(abs(v) <= _EXACT for v in values if type(v) is int)
-    return found <= _PLAIN[kind] and is_exact
+    types = set(map(type, values)) - {type(None)}
+    is_exact = kind != "double" or int not in types or all(abs(v) <= _EXACT for v in values if type(v) is int)
+    return types <= _PLAIN[kind] and is_exact
 
 
 def _numbers_array(values, kind):
@@ -539,9 +539,9 @@ def check_schema(
 ) -> None:
     "Raise `ValueError` for a table of another kind or a newer schema version."
     meta = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
-    found, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
-    if found != kind.__name__:
-        raise ValueError(f"{path} holds {found or 'no crmeval'} records, expected {kind.__name__}")
+    kind_name, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
+    if kind_name != kind.__name__:
+        raise ValueError(f"{path} holds {kind_name or 'no crmeval'} records, expected {kind.__name__}")
     if version > SCHEMA_VERSION:
         raise ValueError(f"{path} has schema version {version}; this crmeval reads up to {SCHEMA_VERSION}")
 

@@ -53,8 +53,8 @@ class Names:
         "As `codes`, for dictionary-encoded values."
         used = np.flatnonzero(np.bincount(at, minlength=len(values))).tolist()
         if not all(values[i] in self.index for i in used):
-            found, first = np.unique(at, return_index=True)
-            self.codes([values[i] for i in found[np.argsort(first)].tolist()])
+            distinct, first = np.unique(at, return_index=True)
+            self.codes([values[i] for i in distinct[np.argsort(first)].tolist()])
         return self._known_codes(values, at)
 
     def _known_codes(self, values, at):
@@ -78,11 +78,11 @@ def dictionary_of(
     array,  # `pyarrow.Array`, (n,), plain or dictionary-encoded
 ) -> tuple[list, np.ndarray]:  # (values with None at the end, (n,) index of each row's value)
     "Return an array as distinct values and their indices."
-    told = array if hasattr(array, "dictionary") else array.dictionary_encode()
-    if len(told.dictionary) > 2 * len(told):  # the array is a slice of a longer one
-        told = told.cast(told.dictionary.type).dictionary_encode()
-    values = told.dictionary.to_pylist()
-    return [*values, None], told.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+    encoded = array if hasattr(array, "dictionary") else array.dictionary_encode()
+    if len(encoded.dictionary) > 2 * len(encoded):  # the array is a slice of a longer one
+        encoded = encoded.cast(encoded.dictionary.type).dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    return [*values, None], encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
 
 # %% ../../nbs/core/05_response_columns.ipynb #1a5e929d
 _CODED = ("sample_id", "client", "use_case", "perturbation", "model", "status")
@@ -139,9 +139,9 @@ class ResponseColumns:
         field: str,  # Coded field
     ) -> list:  # Each once
         "Return the values of a field in order of appearance."
-        found, first = np.unique(getattr(self, field), return_index=True)
+        distinct, first = np.unique(getattr(self, field), return_index=True)
         values = self.names[field].values
-        return [values[i] for i in found[np.argsort(first)]]
+        return [values[i] for i in distinct[np.argsort(first)]]
 
 # %% ../../nbs/core/05_response_columns.ipynb #e9dee613
 _KINDS = {
@@ -199,8 +199,8 @@ def _table_parts(table, names) -> Iterator[dict]:
         part["batched"] = _batched(batch)
         part["has_text"] = batch["text"].is_valid().to_numpy()
         part["blank"] = _is_blank(batch["text"])
-        said = pc.starts_with(batch["error"], _NOTHING)
-        part["no_answer"] = said.fill_null(False).to_numpy()
+        has_no_answer = pc.starts_with(batch["error"], _NOTHING)
+        part["no_answer"] = has_no_answer.fill_null(False).to_numpy()
         yield part | _usages(batch["usage"])
 
 
@@ -215,8 +215,8 @@ def _is_blank(texts):
     "Return which texts are blank; only those without a visible ASCII character are checked singly."
     import pyarrow.compute as pc
 
-    told = pc.match_substring_regex(texts, "[!-~]").fill_null(False)
-    blank = ~told.to_numpy()
+    visible = pc.match_substring_regex(texts, "[!-~]").fill_null(False)
+    blank = ~visible.to_numpy()
     rows = np.flatnonzero(blank)
     blank[rows] = [not (t or "").strip() for t in texts.take(rows).to_pylist()]
     return blank
@@ -226,13 +226,13 @@ def _usages(column):
     "Return token counts and calls of a column of JSON texts."
     import msgspec
 
-    told, bare = [dictionary_of(chunk) for chunk in column.chunks], Usage()
-    known = [msgspec.json.decode(f"[{','.join(t or '{}' for t in texts)}]") for texts, _ in told]
+    encoded, bare = [dictionary_of(chunk) for chunk in column.chunks], Usage()
+    known = [msgspec.json.decode(f"[{','.join(t or '{}' for t in texts)}]") for texts, _ in encoded]
     part = {}
     for f in ("input_tokens", "output_tokens", "calls", "estimated"):
         default = getattr(bare, f)
         values = [np.array([u.get(f, default) for u in of], _KINDS[f]) for of in known]
-        part[f] = np.concatenate([v[at] for v, (_, at) in zip(values, told)])
+        part[f] = np.concatenate([v[at] for v, (_, at) in zip(values, encoded)])
     return part
 
 # %% ../../nbs/core/05_response_columns.ipynb #5807dc52

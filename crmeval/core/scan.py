@@ -57,35 +57,35 @@ def _class_of(items, flags):
     return key
 
 
-def _says_bound(op, given):
+def _is_bound(op, argument):
     "Whether a zero-width assertion excludes a letter before a letter."
     if op == "AT":
-        return str(given) == "AT_BOUNDARY"
-    if op != "ASSERT_NOT" or given[0] != -1 or len(given[1]) != 1:
+        return str(argument) == "AT_BOUNDARY"
+    if op != "ASSERT_NOT" or argument[0] != -1 or len(argument[1]) != 1:
         return False
-    kind, items = given[1][0]
+    kind, items = argument[1][0]
     listed = str(kind) == "IN" and not any(str(o) == "NEGATE" for o, _ in items)
     return listed and any(str(what) == "CATEGORY_WORD" for _, what in items)
 
 # %% ../../nbs/core/17_scan.ipynb #c82ac8c5
-def _of_piece(op: str, given: Any, flags: int, bound: bool) -> list[Beginning]:
+def _of_piece(op: str, argument: Any, flags: int, bound: bool) -> list[Beginning]:
     "Return how one piece can begin."
     if op == "LITERAL":
-        return [Beginning(plain_small(chr(given)), bound, True)]
-    if op == "IN" and len(given) <= _ALONE and all(str(o) == "LITERAL" for o, _ in given):
-        return [Beginning(plain_small(chr(code)), bound, True) for _, code in given]
+        return [Beginning(plain_small(chr(argument)), bound, True)]
+    if op == "IN" and len(argument) <= _ALONE and all(str(o) == "LITERAL" for o, _ in argument):
+        return [Beginning(plain_small(chr(code)), bound, True) for _, code in argument]
     if op == "IN":
-        return [Beginning("", bound, kind=_class_of(given, flags))]
+        return [Beginning("", bound, kind=_class_of(argument, flags))]
     if op == "SUBPATTERN":
-        return _of_row(given[3], (flags | given[1]) & ~given[2], bound)
+        return _of_row(argument[3], (flags | argument[1]) & ~argument[2], bound)
     if op == "BRANCH":
-        return [b for row in given[1] for b in _of_row(row, flags, bound)]
+        return [b for row in argument[1] for b in _of_row(row, flags, bound)]
     if op in _REPEATS:
-        least, most, row = given
-        found = _of_row(row, flags, bound)
+        least, most, row = argument
+        ways = _of_row(row, flags, bound)
         if most != 1:  # the rest need not follow the first repetition
-            found = [b._replace(goes_on=b.goes_on and not b.text) for b in found]
-        return found if least else [*found, Beginning("", bound, True)]
+            ways = [b._replace(goes_on=b.goes_on and not b.text) for b in ways]
+        return ways if least else [*ways, Beginning("", bound, True)]
     raise _Unknown(op)
 
 
@@ -94,13 +94,13 @@ def _of_row(row: Any, flags: int, bound: bool) -> list[Beginning]:
     if flags & re.ASCII:
         raise _Unknown("another idea of letters")
     done, now = [], [Beginning("", bound, True)]
-    for code, given in row:
+    for code, argument in row:
         op = str(code)
         if op in ("AT", "ASSERT", "ASSERT_NOT"):
-            if _says_bound(op, given):
+            if _is_bound(op, argument):
                 now = [b if b.text else b._replace(bound=True) for b in now]
             continue
-        longer = [m for b in now for m in _behind(b, op, given, flags)]
+        longer = [m for b in now for m in _behind(b, op, argument, flags)]
         done += [b for b in longer if not b.goes_on]
         now = list(dict.fromkeys(b for b in longer if b.goes_on))
         if len(done) + len(now) > _MOST:
@@ -108,15 +108,15 @@ def _of_row(row: Any, flags: int, bound: bool) -> list[Beginning]:
     return list(dict.fromkeys([*done, *now]))
 
 
-def _behind(begun: Beginning, op: str, given: Any, flags: int) -> list[Beginning]:
+def _behind(begun: Beginning, op: str, argument: Any, flags: int) -> list[Beginning]:
     "Return a beginning extended by one more piece, in every way."
     stop = [begun._replace(goes_on=False)]
     if not begun.text:
-        return _of_piece(op, given, flags, begun.bound)
+        return _of_piece(op, argument, flags, begun.bound)
     if len(begun.text) >= _LETTERS:
         return stop
     try:
-        more = _of_piece(op, given, flags, False)
+        more = _of_piece(op, argument, flags, False)
     except _Unknown:
         return stop
     return [begun._replace(text=begun.text + m.text, goes_on=m.goes_on and m.kind is None) for m in more]
@@ -126,12 +126,12 @@ def _behind(begun: Beginning, op: str, given: Any, flags: int) -> list[Beginning
 def _beginnings(source: str, flags: int) -> tuple[Beginning, ...] | None:
     row = _re_parser.parse(source, flags & ~re.UNICODE & ~re.DEBUG)
     try:
-        found = _of_row(row, row.state.flags | flags, False)
+        ways = _of_row(row, row.state.flags | flags, False)
     except _Unknown:
         return None
-    if any(not b.text and b.kind is None for b in found):  # it can match the empty string
+    if any(not b.text and b.kind is None for b in ways):  # it can match the empty string
         return None
-    return tuple(dict.fromkeys(b._replace(text=b.text[:_LETTERS], goes_on=False) for b in found))
+    return tuple(dict.fromkeys(b._replace(text=b.text[:_LETTERS], goes_on=False) for b in ways))
 
 
 def beginnings(
@@ -156,10 +156,10 @@ class _Class(dict):
         self.has_spaces = any(map(self.fits, _SPACES))
 
     def __missing__(self, char):
-        found = self.fits(char) is not None
+        fits = self.fits(char) is not None
         if len(self) < _MOST_CHARACTERS:
-            self[char] = found
-        return found
+            self[char] = fits
+        return fits
 
 
 @lru_cache(maxsize=None)
@@ -274,10 +274,10 @@ class _Owners(dict):
         self.kinds = kinds  # (class, number of a group)
 
     def __missing__(self, char):
-        found = tuple(sorted({n for key, n in self.kinds if _class(key)[char]}))
+        owners = tuple(sorted({n for key, n in self.kinds if _class(key)[char]}))
         if len(self) < _MOST_CHARACTERS:
-            self[char] = found
-        return found
+            self[char] = owners
+        return owners
 
 
 def _merged(rows):
@@ -293,9 +293,9 @@ class PatternTable:
         patterns: Iterable[re.Pattern],  # Compiled, of text
     ):
         self.patterns = tuple(patterns)
-        told = map(needed_places, self.patterns)
+        needed_lists = map(needed_places, self.patterns)
         needed = [
-            [p for p in places if all(map(str.strip, p[0]))] for places in told
+            [p for p in places if all(map(str.strip, p[0]))] for places in needed_lists
         ]  # a space excludes nothing
         self._needed, self._near = tuple(map(_needed_of, needed)), tuple(map(_nearest, needed))
         ways = [beginnings(pattern) for pattern in self.patterns]
@@ -333,18 +333,18 @@ class PatternTable:
 
     def _rows(self, scanned):
         "Return number of a group -> sorted lists of positions where its patterns can begin."
-        found: dict[int, list[list[int]]] = defaultdict(list)
+        by_group: dict[int, list[list[int]]] = defaultdict(list)
         for n, places in self._of_words(scanned.heads):
-            found[n].append(places)
+            by_group[n].append(places)
         for char, places in scanned.characters.items():
             for n in self._owners[char]:
-                found[n].append(places)
+                by_group[n].append(places)
         for piece, owners in self._pieces.items():
             if piece in scanned.small:
                 places = scanned.everywhere(piece)
                 for n in owners:
-                    found[n].append(places)
-        return found
+                    by_group[n].append(places)
+        return by_group
 
     def places(
         self,
@@ -358,13 +358,13 @@ class PatternTable:
         return scanned.placed[self]
 
     def _placed(self, scanned):
-        told: dict[int, list[int] | None] = {i: None for i in self._open}
+        by_pattern: dict[int, list[int] | None] = {i: None for i in self._open}
         most = len(scanned.text) / _CROWDED
         for n, rows in self._rows(scanned).items():
             places = None if sum(map(len, rows)) > most else _merged(rows)
             for i in self._groups[n]:
-                told[i] = places
-        return {i: told[i] for i in sorted(told)}
+                by_pattern[i] = places
+        return {i: by_pattern[i] for i in sorted(by_pattern)}
 
     def finditer(
         self,
@@ -385,14 +385,14 @@ class PatternTable:
 
 def _places_before(words, end, small):
     "Return the possible starts of a match that contains one of the words; None where these are frequent."
-    found: set[int] = set()
+    starts: set[int] = set()
     left = _FEW_WORDS
     for word in words:
         at = small.find(word)
         while at >= 0 and left:
-            found.update(range(max(0, at + len(word) - end), at + 1))
+            starts.update(range(max(0, at + len(word) - end), at + 1))
             at, left = small.find(word, at + 1), left - 1
-    return sorted(found) if left else None
+    return sorted(starts) if left else None
 
 
 def matches_at(
@@ -406,6 +406,6 @@ def matches_at(
         return
     end, match = 0, pattern.match
     for at in places:
-        if at >= end and (found := match(text, at)):
-            yield found
-            end = found.end()
+        if at >= end and (m := match(text, at)):
+            yield m
+            end = m.end()

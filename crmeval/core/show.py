@@ -31,8 +31,8 @@ def number(
     return none if known is None else f"{known:{spec}}"
 
 
-def _value_of(given) -> float | None:  # an `Estimate`, a number or None; an undefined template name raises
-    return getattr(given, "value", given)
+def _value_of(figure) -> float | None:  # an `Estimate`, a number or None; an undefined template name raises
+    return getattr(figure, "value", figure)
 
 
 def points(

@@ -363,10 +363,10 @@ def simultaneous(
     order = sorted(known, key=known.__getitem__)
     after = dict(zip(order, holm([known[k] for k in order])))
     alpha = 1 - confidence_level
-    told = sum(p < alpha for p in after.values())
+    significant = sum(p < alpha for p in after.values())
     out = dict(first)
     for step, k in enumerate(order):
-        share = len(order) - min(step, told)
+        share = len(order) - min(step, significant)
         again = make[k](1 - alpha / share) if share > 1 else first[k]
         out[k] = _in_step(replace(again, p_value=after[k], confidence_level=confidence_level), alpha)
     return out

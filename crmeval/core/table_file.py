@@ -158,8 +158,8 @@ def _tex(rows, path):
     head, lines = _lines(rows)
     numbers = [all(isinstance(v, int | float | None) for v in column) for column in zip(*lines)]
     sides = "".join("r" if is_number else "l" for is_number in numbers)
-    said = [" & ".join(_shown(v).translate(_TEX) for v in line) + r" \\" for line in (head, *lines)]
-    body = [r"\hline", said[0], r"\hline", *said[1:], r"\hline"]
+    tex_rows = [" & ".join(_shown(v).translate(_TEX) for v in line) + r" \\" for line in (head, *lines)]
+    body = [r"\hline", tex_rows[0], r"\hline", *tex_rows[1:], r"\hline"]
     out = [rf"\begin{{tabular}}{{{sides}}}", *body, r"\end{tabular}"]
     path.write_text("\n".join(out) + "\n", encoding="utf-8")
 

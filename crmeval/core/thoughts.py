@@ -24,9 +24,9 @@ def _table():
 @lru_cache(maxsize=1)
 def _marks():
     "Return one pattern for all marks; the group that matched gives the kind."
-    told = _table()
-    tags = "|".join(sorted(map(re.escape, told["tags"]), key=len, reverse=True))
-    opening, closing = ("|".join(re.escape(p[i]) for p in told["pairs"]) for i in (0, 1))
+    table = _table()
+    tags = "|".join(sorted(map(re.escape, table["tags"]), key=len, reverse=True))
+    opening, closing = ("|".join(re.escape(p[i]) for p in table["pairs"]) for i in (0, 1))
     by_tag = rf"<(?P<opens>{tags})(?:\s[^<>]{{0,80}})?>|</(?P<closes>{tags})\s?>"
     return re.compile(rf"{by_tag}|(?P<open>{opening})|(?P<close>{closing})", re.IGNORECASE)
 
@@ -120,7 +120,7 @@ def _cues():
     return {k: frozenset(_table()[k].split()) for k in ("before", "after")}
 
 
-def _spoken_of(text, mark):
+def _mentions_tag(text, mark):
     "Whether a sentence mentions the tag itself: 'the </think> tag', '<think> is'."
     before, after = (
         _WORD_BEFORE.search(text, max(0, mark.start - 40), mark.start),
@@ -147,10 +147,10 @@ def split_thoughts(
     text: str,  # Content of a completion
 ) -> Apart:
     "Split a text into thoughts and answer; a text without marks is returned as it is."
-    found = _channels(text)
-    if found is None:
-        found = _by_marks(text, _all_marks(text))
-    return found
+    apart = _channels(text)
+    if apart is None:
+        apart = _by_marks(text, _all_marks(text))
+    return apart
 
 
 def _by_marks(text, marks):
@@ -197,7 +197,7 @@ def _leading(text, marks, at=0):
             continue
         end = _end_of(marks, opening)
         if end is None:
-            if _spoken_of(text, opening):
+            if _mentions_tag(text, opening):
                 break
             return [*thoughts, text[opening.end :]], len(text), True
         thoughts.append(text[opening.end : end.start])
@@ -228,7 +228,7 @@ def _bare_end(text, marks, at):
     "Return a closing mark without an opening one, which was in the prompt; None without one."
     opened = set()
     for m in _from(marks, at):
-        if m.code or m.fence or m.name == "</details>" or _spoken_of(text, m):
+        if m.code or m.fence or m.name == "</details>" or _mentions_tag(text, m):
             continue
         if m.opens:
             opened.add(m.name)
@@ -303,14 +303,14 @@ def _channels(text):
 
 
 def _by_channels(text):
-    said, thoughts, start, unfinished = [], [], len(text), True
+    answer, thoughts, start, unfinished = [], [], len(text), True
     for name, at, piece in _pieces(text):
         if name == "final":
             start, unfinished = min(start, at), False
-            said.append(piece)
+            answer.append(piece)
         else:
             thoughts.append(piece)
-    return Apart("".join(said).strip(), _joined(thoughts), start, unfinished)
+    return Apart("".join(answer).strip(), _joined(thoughts), start, unfinished)
 
 
 def _pieces(text) -> Iterator[tuple[str, int, str]]:

@@ -89,22 +89,22 @@ class RecordView:
         "Return one line for a terminal: about 300 characters at most, no control characters."
         parts = [_brief(self.figure, 100), _brief(self.said, 80), *self._facts(), *self._sizes()]
         *first, last = [p for p in parts if p] or [""]
-        told = "; ".join([*(p.removesuffix(".") for p in first), last])  # no full stop before a semicolon
-        return f"<{self.kind} {_brief(self.about, 60)}: {told}>"
+        summary = "; ".join([*(p.removesuffix(".") for p in first), last])  # no full stop before a semicolon
+        return f"<{self.kind} {_brief(self.about, 60)}: {summary}>"
 
     def html(self) -> str:
         "Return HTML for a notebook: one screen in the page's colours, everything escaped."
         facts = " \u00b7 ".join([f"{self.kind} {_brief(self.about, 80)}", *self._facts(12)])
-        said = f"<div>{_text(self.said, 400)}</div>" if self.said else ""
+        statement = f"<div>{_text(self.said, 400)}</div>" if self.said else ""
         folds = [_fold(_size(k, t), _long(t)) for k, t in self.texts.items() if t]
         if len(self.items) > 1:
             folds.insert(0, _fold(f"{self.items[0][0]}: {len(self.items) - 1:,}", _rows(self.items)))
         head = f'<div style="{_FIGURE}">{_text(self.figure, 200)}</div>'
-        return f'<div style="{_BOX}">{head}{said}<div>{_text(facts, 1000)}</div>{"".join(folds)}</div>'
+        return f'<div style="{_BOX}">{head}{statement}<div>{_text(facts, 1000)}</div>{"".join(folds)}</div>'
 
     def _facts(self, most=4):
-        told = [(k, v) for k, v in self.facts.items() if v not in (None, "", (), False)]
-        return [f"{_brief(k, 30)} {_brief(v, 50)}".strip() for k, v in told[:most]]
+        stated = [(k, v) for k, v in self.facts.items() if v not in (None, "", (), False)]
+        return [f"{_brief(k, 30)} {_brief(v, 50)}".strip() for k, v in stated[:most]]
 
     def _sizes(self):
         many = [f"{self.items[0][0]} {len(self.items) - 1:,}"] if len(self.items) > 1 else []
@@ -140,8 +140,10 @@ def _fold(summary, html):
 
 
 def _long(text):
-    told = escape(shown(text, _MOST_TEXT, multiline=True))
-    return f'<div dir="auto" tabindex="0" style="{_LONG}">{told}</div>'  # focus allows scrolling by keyboard
+    content = escape(shown(text, _MOST_TEXT, multiline=True))
+    return (
+        f'<div dir="auto" tabindex="0" style="{_LONG}">{content}</div>'  # focus allows scrolling by keyboard
+    )
 
 
 def _rows(items):
@@ -162,8 +164,8 @@ def prints_itself(
     view: Callable[[Any], RecordView],  # Record -> its display
 ) -> None:
     "Set the `repr` and the notebook display of a class; subclasses inherit both."
-    for name, told in (("__repr__", lambda r: view(r).line()), ("_repr_html_", lambda r: view(r).html())):
-        setattr(kind, name, told)
+    for name, method in (("__repr__", lambda r: view(r).line()), ("_repr_html_", lambda r: view(r).html())):
+        setattr(kind, name, method)
 
 # %% ../../nbs/core/00_views.ipynb #8120108a
 _TEXT = (

@@ -29,10 +29,10 @@ class WeightArrays:
         "Return a list of weights as an array."
         import numpy as np
 
-        held = self._held.get(name)
-        if held is None or held[0] is not weights:
-            held = self._held[name] = (weights, np.array(weights, float))
-        return held[1]
+        cached = self._held.get(name)
+        if cached is None or cached[0] is not weights:
+            cached = self._held[name] = (weights, np.array(weights, float))
+        return cached[1]
 
     def table(
         self,
@@ -41,9 +41,9 @@ class WeightArrays:
         "Return lists of equal length as the columns of an array; the same array for the same lists."
         import numpy as np
 
-        given, (held, table) = (*rows.values(),), self._table
-        if len(held) != len(given) or any(map(is_not, held, given)):
-            table = np.array(given, float).T.copy()
+        columns, (cached, table) = (*rows.values(),), self._table
+        if len(cached) != len(columns) or any(map(is_not, cached, columns)):
+            table = np.array(columns, float).T.copy()
             table.flags.writeable = False
-            self._table = given, table
+            self._table = columns, table
         return table

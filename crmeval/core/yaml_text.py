@@ -57,7 +57,7 @@ def _place_and_problem(error):
     "Return place and problem, without the excerpt and the stream name that the library adds."
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "it cannot be read"
-    hint = next((f" ({said})" for words, said in _HINTS.items() if words in problem), "")
+    hint = next((f" ({hint_text})" for words, hint_text in _HINTS.items() if words in problem), "")
     return (problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}") + hint
 
 
@@ -100,15 +100,15 @@ def yaml_places(
     "Return the place of every key and list entry; a key such as `on` also stands under 'True'."
     import yaml
 
-    found: dict[tuple[str, ...], YamlPlace] = {}
+    places: dict[tuple[str, ...], YamlPlace] = {}
     todo: list[tuple[tuple[str, ...], Any]] = [((), yaml.compose(text, _loader()))]
-    while todo and len(found) < _MOST_PLACES:
+    while todo and len(places) < _MOST_PLACES:
         path, node = todo.pop()
         for names, line, child in _entries(node):
             for name in names:
-                found.setdefault((*path, name), YamlPlace(line, _bool_words(child)))
+                places.setdefault((*path, name), YamlPlace(line, _bool_words(child)))
             todo.append(((*path, names[0]), child))
-    return found
+    return places
 
 
 def _entries(node):
@@ -131,8 +131,8 @@ def _as_bool(word):
 def _bool_words(node):
     listed = () if isinstance(node.value, str) else node.value or ()
     nodes = [node, *(n for n in listed if not isinstance(n, tuple))]
-    said = [n.value for n in nodes if n.tag.endswith(":bool")]
-    return tuple(word for word in said if word.lower() in _WORDS_AS_BOOLS)
+    values = [n.value for n in nodes if n.tag.endswith(":bool")]
+    return tuple(word for word in values if word.lower() in _WORDS_AS_BOOLS)
 
 
 _OTHER_NAMES = re.compile(r"one of .*?, not |; (?:known:|it has|did you mean|expected one of).*")
@@ -149,8 +149,10 @@ def place_of_error(
     if not path:
         return ""
     line, words = places[path]
-    told = f"; YAML reads {words[0]} as {_as_bool(words[0]).lower()}, quotes make it a word" if words else ""
-    return f" (line {line}{told})"
+    reading = (
+        f"; YAML reads {words[0]} as {_as_bool(words[0]).lower()}, quotes make it a word" if words else ""
+    )
+    return f" (line {line}{reading})"
 
 
 def _deeper(path, word, quoted, places):

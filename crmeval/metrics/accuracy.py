@@ -128,7 +128,7 @@ async def ascore_response(
         finder = cast(AwaitedFactFinder, judge)  # checked by `_lacks_facts`
         drawn = cast(_DrawnFacts, await finder.aextract_key_facts(sample.source))  # untyped in the protocol
         sample = replace(sample, key_facts=tuple(drawn.facts))
-    scores = await aresult_of(judge, lambda asked: score_response(response, sample=sample, judge=asked))
+    scores = await aresult_of(judge, lambda recorder: score_response(response, sample=sample, judge=recorder))
     return scores if drawn is None else _with_drawn_facts(scores, drawn)
 
 

@@ -30,8 +30,8 @@ def _recall(w, left, nothing):
 
 
 def _f1(w, left, nothing):
-    found = 2 * (w * left * nothing).sum(1)
-    return _ratio(found, np.where((w * nothing).sum(1) > 0, (w * left).sum(1) + (w * nothing).sum(1), 0))
+    hits = 2 * (w * left * nothing).sum(1)
+    return _ratio(hits, np.where((w * nothing).sum(1) > 0, (w * left).sum(1) + (w * nothing).sum(1), 0))
 
 
 def _false_alarm(w, left, nothing):
@@ -102,8 +102,8 @@ def abstain_below(
     ends = [order[0], order[-1] + 1.0] if order else [0.0]
     cuts = sorted([*between, *ends])
     nothing = np.array([not a for a in answerable], float)[None]
-    found = np.array([-np.inf if s is None else s for s in top_scores])
-    f1s = [float(np.nan_to_num(_f1(np.ones_like(nothing), (found < c)[None], nothing))[0]) for c in cuts]
+    scores = np.array([-np.inf if s is None else s for s in top_scores])
+    f1s = [float(np.nan_to_num(_f1(np.ones_like(nothing), (scores < c)[None], nothing))[0]) for c in cuts]
     return cuts[int(np.argmax(f1s))]
 
 

@@ -41,12 +41,12 @@ def read_metrics(
     lines: Iterable[str] | str,  # Such as 'fluency', 'fluency,coherence' or 'only:fluency'
 ) -> AskedMetrics:
     "Return the requested metrics; raise `ValueError` with the known names for an unknown one."
-    told = [lines] if isinstance(lines, str) else list(lines)
-    for line in told:
+    texts = [lines] if isinstance(lines, str) else list(lines)
+    for line in texts:
         if fault := metric_fault(line):
             raise ValueError(f"metrics is {line!r}, expected {fault}")
-    names = tuple(dict.fromkeys(n for line in told for n in _names_in(line)))
-    return AskedMetrics(names, any(str(line).strip().startswith(ONLY) for line in told))
+    names = tuple(dict.fromkeys(n for line in texts for n in _names_in(line)))
+    return AskedMetrics(names, any(str(line).strip().startswith(ONLY) for line in texts))
 
 
 def _names_in(line):
@@ -134,10 +134,10 @@ def check_asked(
             )
 
 # %% ../../nbs/metrics/61_asked_metrics.ipynb #4981e6e5
-def _beside(asked, sample):
+def _beside(requested, sample):
     "Return the requested metrics that apply and are not among the use case's own."
-    own = () if asked.only else get_use_case(sample.use_case).scored_by
-    return [n for n in asked.names if n not in own and applies_to(_criterion(n), sample)]
+    own = () if requested.only else get_use_case(sample.use_case).scored_by
+    return [n for n in requested.names if n not in own and applies_to(_criterion(n), sample)]
 
 
 def _score_of(name, sample, text, judge):
@@ -155,10 +155,10 @@ def _scores_of(names, response, sample, judge):
     from crmeval.metrics.accuracy import keyed, no_scores
 
     if response.text is None:
-        found = no_scores(response, criteria=names)
+        scores = no_scores(response, criteria=names)
     else:
-        found = [_score_of(n, sample, response.text, judge) for n in names]
-    return [keyed(s, sample=sample, response=response, rater=judge.name) for s in found]
+        scores = [_score_of(n, sample, response.text, judge) for n in names]
+    return [keyed(s, sample=sample, response=response, rater=judge.name) for s in scores]
 
 
 def _in_order(scores, beside):
@@ -195,8 +195,8 @@ async def ascore_asked(
     from crmeval.judges.listening import aresult_of
     from crmeval.metrics.accuracy import ascore_response
 
-    mine = cast(Judge, judge)  # a recording judge is also a judge
-    scores = [] if asked.only else await ascore_response(response, sample=sample, judge=mine)
+    chosen = cast(Judge, judge)  # a recording judge is also a judge
+    scores = [] if asked.only else await ascore_response(response, sample=sample, judge=chosen)
     if not (names := _beside(asked, sample)):
         return scores
     beside = await aresult_of(judge, lambda asked: _scores_of(names, response, sample, asked))

@@ -56,8 +56,8 @@ def not_english(
 ) -> str:  # Why the English rules do not apply; '' if they do
     "Report text in another language, or whose language cannot be determined."
     text = own_text(response)
-    if told := mostly_foreign(text):
-        return f"The rules are for English; the response seems to be in {told}."
+    if language := mostly_foreign(text):
+        return f"The rules are for English; the response seems to be in {language}."
     words, share = len(re.findall(r"[^\W\d_]{2,}", text[:READ])), english_word_share(text)
     if words >= FEW_WORDS and share < LEAST_SHARE:
         return "The rules are for English; too few words of the response can be recognised as English."
@@ -109,8 +109,8 @@ def score_by_answers(
     if (bad := failed_verdict(verdicts)) is not None:
         status = bad.status if bad.status != "ok" else "undefined"
         return unscored(card, status, bad.reason, rater=judge.name)
-    told = zip(questions.values(), verdicts, strict=True)
-    evidence = [_fault(kind, about, v) for (kind, about), v in told if not v.yes]
+    answered = zip(questions.values(), verdicts, strict=True)
+    evidence = [_fault(kind, about, v) for (kind, about), v in answered if not v.yes]
     n, wrong = len(questions), len(evidence)
     reason = (
         f"{wrong} of {n} questions were answered with no."

@@ -157,9 +157,9 @@ def _instruction(key, text, **instruction):
     return VoiceRule(key, text, partial(_by_instruction, {**instruction, "text": text}))
 
 
-def _rule(key, text, check, *given):
+def _rule(key, text, check, *arguments):
     "Return a rule that this module checks, on the newly written text of a response."
-    return VoiceRule(key, text, lambda response: check(*given, own_text(response)))
+    return VoiceRule(key, text, lambda response: check(*arguments, own_text(response)))
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #36c6b7a4
 def _wrong(key, value, wanted, hint=""):
@@ -195,8 +195,8 @@ def _banned(key, value):
         pairs = [(_texts(key, k)[0], "" if v is None else str(v)) for k, v in value.items()]
     else:
         pairs = [(p, "") for p in _texts(key, value)]
-    said = [(p, f"Do not say {p!r}" + (f"; instead: {v}." if v else ".")) for p, v in pairs]
-    return [_instruction(key, text, kind="exclude", phrases=[p]) for p, text in said]
+    rules = [(p, f"Do not say {p!r}" + (f"; instead: {v}." if v else ".")) for p, v in pairs]
+    return [_instruction(key, text, kind="exclude", phrases=[p]) for p, text in rules]
 
 
 def _required(key, value):
@@ -270,12 +270,12 @@ def _judged(key, value):
     return [VoiceRule(key, q) for q in _texts(key, value)]
 
 
-def _counted(noun, check, *given):
+def _counted(noun, check, *arguments):
     "Return the reader of a key whose value is a maximum."
 
     def rules(key, value):
         n = _number(key, value)
-        return [_rule(key, f"At most {n} {noun}.", check, *given, n)]
+        return [_rule(key, f"At most {n} {noun}.", check, *arguments, n)]
 
     return rules
 
@@ -312,21 +312,21 @@ def read_guide(
     "Read a style guide; raise `ValueError` with the key, the value and what was expected."
     if isinstance(guide, StyleGuide):
         return guide
-    told = _loaded(guide)
-    if not isinstance(told, Mapping):
+    content = _loaded(guide)
+    if not isinstance(content, Mapping):
         raise ValueError(
-            f"style guide is {told!r:.80} ({type(told).__name__}), expected a mapping "
+            f"style guide is {content!r:.80} ({type(content).__name__}), expected a mapping "
             "with keys such as 'banned_words'"
         )
-    if unknown := [k for k in told if k not in GUIDE_KEYS]:
+    if unknown := [k for k in content if k not in GUIDE_KEYS]:
         hint = did_you_mean(unknown[0], GUIDE_KEYS, least=0.5)
         raise ValueError(
             f"style guide: {unknown[0]!r} is not a key{hint or '; known: ' + ', '.join(GUIDE_KEYS)}"
         )
-    rules = [r for k, read in _KEYS.items() if told.get(k) is not None for r in read(k, told[k])]
+    rules = [r for k, read in _KEYS.items() if content.get(k) is not None for r in read(k, content[k])]
     if not rules:
         raise ValueError(f"style guide holds no rule; expected some of {', '.join(_KEYS)}")
-    return StyleGuide(str(told.get("name") or "style guide"), tuple(rules))
+    return StyleGuide(str(content.get("name") or "style guide"), tuple(rules))
 
 
 def _loaded(guide):
@@ -389,7 +389,7 @@ def brand_voice(
     answers = {r: r.check(response) for r in rules.rules if r.check is not None}
     evidence = [_on_rule(r, p) for r, p in answers.items()]
     if not rules.judged or judge is None or judged_by_rule(judge):
-        return _share_kept([*evidence, *map(_not_asked, rules.judged)], rater)
+        return _share_kept([*evidence, *map(_not_checked, rules.judged)], rater)
     verdicts = judge.followed([_as_instruction(r) for r in rules.judged], response=response)
     if (bad := failed_verdict(verdicts)) is not None:
         return unscored(
@@ -399,10 +399,10 @@ def brand_voice(
             evidence=evidence,
             rater=rater,
         )
-    asked = [
+    judged = [
         _on_rule(r, "" if v.yes else v.reason or "no", v) for r, v in zip(rules.judged, verdicts, strict=True)
     ]
-    return _share_kept([*evidence, *asked], rater)
+    return _share_kept([*evidence, *judged], rater)
 
 
 abrand_voice = awaited(brand_voice)
@@ -425,7 +425,7 @@ def _on_rule(rule, problem, verdict=None):
     )
 
 
-def _not_asked(rule):
+def _not_checked(rule):
     return Evidence(
         "not checked",
         rule.text,

@@ -104,8 +104,8 @@ def metric_page(
     "Return the link to a metric's page; raise `ValueError` for an unknown name or section."
     page = next((p for p, cards in _PAGES.items() if name == p or name in {c.name for c in cards}), None)
     if page is None:
-        meant = did_you_mean(name, all_cards())
-        raise ValueError(f"there is no metric {name!r}; expected one of {', '.join(all_cards())}{meant}")
+        hint = did_you_mean(name, all_cards())
+        raise ValueError(f"there is no metric {name!r}; expected one of {', '.join(all_cards())}{hint}")
     if section and section not in SECTIONS:
         raise ValueError(f"section is {section!r}, expected one of {', '.join(SECTIONS)}")
     anchor = section or ("" if name in (page, _PAGES[page][0].name) else name)

@@ -128,10 +128,10 @@ def parameters_of(
     return read
 
 
-def _check_names(given, named, open_ended, kind):
+def _check_names(arguments, named, open_ended, kind):
     "Raise `ValueError` for an unknown parameter or a missing required one."
-    if unknown := [k for k in given if k not in named and not open_ended]:
+    if unknown := [k for k in arguments if k not in named and not open_ended]:
         takes = ", ".join(named) or "none"
         raise ValueError(f"{unknown[0]!r} is not a parameter of {kind!r}; it takes {takes}")
-    if lacking := [n for n, p in named.items() if p.default is p.empty and n not in given]:
+    if lacking := [n for n, p in named.items() if p.default is p.empty and n not in arguments]:
         raise ValueError(f"{lacking[0]!r} is missing; {kind!r} takes {', '.join(named)}")

@@ -70,8 +70,8 @@ def choices_of(
     "Return choice questions from `choices` (right one first), else from `correct` and `incorrect`."
     if form not in ("binary", "mc1"):
         raise ValueError(f"form is {form!r}, expected 'binary' or 'mc1'")
-    found = (_choice_of(p, form, seed) for p in probes)
-    return [c for c in found if c is not None]
+    choices = (_choice_of(p, form, seed) for p in probes)
+    return [c for c in choices if c is not None]
 
 
 def _choice_of(probe, form, seed):
@@ -134,8 +134,8 @@ def _flat(text):
 
 def _one_of(flat, text):
     "Return the index of the only option that equals a text, or None."
-    said = _flat(text)
-    return flat.index(said) if flat.count(said) == 1 else None
+    wanted = _flat(text)
+    return flat.index(wanted) if flat.count(wanted) == 1 else None
 
 # %% ../../nbs/metrics/37_choices.ipynb #42b0c34d
 def _named(text, options):
@@ -185,14 +185,14 @@ def choice_score(
 
 def _graded(picked, item):
     yes = picked == item.answer
-    says = "the true one" if yes else f"false; the true one is {LETTERS[item.answer]}"
+    assessment = "the true one" if yes else f"false; the true one is {LETTERS[item.answer]}"
     evidence = {"kind": "choice", "picked": picked, "right": item.answer, "options": len(item.options)}
     return Score(
         CHOICE_CARD.name,
         None,
         float(yes),
         "ok",
-        f"Option {LETTERS[picked]} is {says}.",
+        f"Option {LETTERS[picked]} is {assessment}.",
         (as_evidence(evidence),),
         "rule",
         label=LETTERS[picked],
@@ -215,16 +215,16 @@ def choice_report(
     scores: Sequence[Score],  # From `choice_score`
 ) -> ChoiceReport:
     "Return a summary of choices; the position effect has Newcombe's interval from two Wilson intervals."
-    found = [{**s.evidence[0], "yes": s.fraction == 1} for s in scores if s.status == "ok"]
-    first = _share_of(r["yes"] for r in found if r["right"] == 0)
-    later = _share_of(r["yes"] for r in found if r["right"] > 0)
+    answered = [{**s.evidence[0], "yes": s.fraction == 1} for s in scores if s.status == "ok"]
+    first = _share_of(r["yes"] for r in answered if r["right"] == 0)
+    later = _share_of(r["yes"] for r in answered if r["right"] > 0)
     return ChoiceReport(
-        accuracy=_share_of((r["yes"] for r in found), undefined=len(scores) - len(found)),
-        chance=sum(1 / r["options"] for r in found) / len(found) if found else 0.0,
+        accuracy=_share_of((r["yes"] for r in answered), undefined=len(scores) - len(answered)),
+        chance=sum(1 / r["options"] for r in answered) / len(answered) if answered else 0.0,
         right_first=first,
         right_later=later,
         position_effect=share_difference(first, later),
-        picks_first=_share_of(r["picked"] == 0 for r in found),
+        picks_first=_share_of(r["picked"] == 0 for r in answered),
     )
 
 

@@ -56,15 +56,15 @@ ALLOWED_CARD = MetricCard(
 )
 
 # %% ../../nbs/metrics/49_citations.ipynb #cc1032b7
-def _passage(given):
+def _passage(passage):
     "Return a passage in any form as a `Passage`."
-    if isinstance(given, str):
-        return Passage("passage", given)
-    if isinstance(given, Mapping):
-        text, title, url = (str(given.get(k) or "") for k in ("text", "title", "url"))
-        fields = {**given, **(given.get("fields") or {})}
-        return Passage(str(given.get("id") or "passage"), text, title, url, fields=fields)
-    return given
+    if isinstance(passage, str):
+        return Passage("passage", passage)
+    if isinstance(passage, Mapping):
+        text, title, url = (str(passage.get(k) or "") for k in ("text", "title", "url"))
+        fields = {**passage, **(passage.get("fields") or {})}
+        return Passage(str(passage.get("id") or "passage"), text, title, url, fields=fields)
+    return passage
 
 
 _EVERYBODY = "*"
@@ -72,8 +72,8 @@ _EVERYBODY = "*"
 
 def _groups(passage):
     "Return the groups that may see a passage; empty: everyone."
-    told = passage.fields.get("allowed")
-    names = frozenset([told] if isinstance(told, str) else told or ())
+    allowed = passage.fields.get("allowed")
+    names = frozenset([allowed] if isinstance(allowed, str) else allowed or ())
     if _EVERYBODY in names:
         return frozenset()
     return names or frozenset(["staff"] if passage.fields.get("internal") is True else ())
@@ -146,8 +146,8 @@ def cited_claims(
 ) -> list[CitedClaim]:  # Without greetings, questions and headings
     "Return the claims of an answer with their citations."
     shelf = _shelf(passages)
-    said = parts_said(_before_the_stop(_without_sources(own_text(response))))
-    return [_claim(p.text, shelf) for p in said if p.form == "" and any(map(str.isalpha, _bare(p.text)))]
+    parts = parts_said(_before_the_stop(_without_sources(own_text(response))))
+    return [_claim(p.text, shelf) for p in parts if p.form == "" and any(map(str.isalpha, _bare(p.text)))]
 
 
 def _bare(sentence):
@@ -167,11 +167,11 @@ _MOST = 5  # maximum citations of one claim that count
 
 def _questions(claims):
     "Return set of passages -> claims to check with it: all cited together, each alone, all but one."
-    asked: dict[tuple[int, ...], list[int]] = {}
+    by_passages: dict[tuple[int, ...], list[int]] = {}
     for i, c in enumerate(claims):
         for numbers in _sets_of(c.cited[:_MOST]):
-            asked.setdefault(numbers, []).append(i)
-    return asked
+            by_passages.setdefault(numbers, []).append(i)
+    return by_passages
 
 
 def _sets_of(cited):
@@ -182,16 +182,16 @@ def _sets_of(cited):
 
 def _verdicts(claims, shelf, judge):
     "Return (claim, set of passages) -> verdict."
-    found = {}
-    for numbers, mine in _questions(claims).items():
-        told = judge.supported([claims[i].text for i in mine], source=_source(shelf, numbers))
-        found.update({(i, numbers): v for i, v in zip(mine, told, strict=True)})
-    return found
+    by_place = {}
+    for numbers, claim_numbers in _questions(claims).items():
+        verdicts = judge.supported([claims[i].text for i in claim_numbers], source=_source(shelf, numbers))
+        by_place.update({(i, numbers): v for i, v in zip(claim_numbers, verdicts, strict=True)})
+    return by_place
 
 
 def _source(shelf, numbers):
-    told = [shelf.passages[n - 1] for n in numbers]
-    return "\n\n".join(f"{p.title}\n{p.text}" if p.title else p.text for p in told)
+    passages = [shelf.passages[n - 1] for n in numbers]
+    return "\n\n".join(f"{p.title}\n{p.text}" if p.title else p.text for p in passages)
 
 
 def _supported(verdicts, i, cited):
@@ -225,12 +225,12 @@ class WordSupport:
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Return whether the source supports each sentence; one without content words is always supported."
-        held = set(content_words(source))
-        return [self._told(s, held) for s in sentences]
+        source_words = set(content_words(source))
+        return [self._verdict(s, source_words) for s in sentences]
 
-    def _told(self, sentence, held):
-        said = set(content_words(sentence))
-        part = len(said & held) / len(said) if said else 1.0
+    def _verdict(self, sentence, source_words):
+        sentence_words = set(content_words(sentence))
+        part = len(sentence_words & source_words) / len(sentence_words) if sentence_words else 1.0
         return Verdict(part >= self.share, reason=f"{part:.0%} of its words are in the source")
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:

@@ -60,7 +60,7 @@ def coherence(
 ) -> Score:  # points in [1, 4]; evidence: each break with its sentence and what it conflicts with
     "Score how well the sentences of a response fit together, 1 to 4 points; higher is better."
     check_text(response)
-    turns = read_turns(_given(conversation))
+    turns = read_turns(_checked_conversation(conversation))
     rater = RULES if judge is None else judge.name
     if problem := not_prose(response):
         return unscored(CARD, "undefined", problem, rater=rater)
@@ -74,7 +74,7 @@ def coherence(
 acoherence = awaited(coherence)
 
 
-def _given(conversation):
+def _checked_conversation(conversation):
     "Return the conversation as text or messages; raise `ValueError` for any other type."
     if conversation is None or isinstance(conversation, str):
         return conversation or ""
@@ -93,20 +93,20 @@ def _by_rule(response, turns, rater):
     if problem := not_english(response):
         return unscored(CARD, "undefined", problem, rater=rater)
     parts = parts_said(response)
-    said = [p.text for i, p in enumerate(parts) if _counts(p, i == len(parts) - 1)]
-    if not said or (len(said) == 1 and not turns):
+    counted = [p.text for i, p in enumerate(parts) if _counts(p, i == len(parts) - 1)]
+    if not counted or (len(counted) == 1 and not turns):
         why = (
             "A single sentence without a conversation has no score."
-            if said
+            if counted
             else "The response has no sentence."
         )
         return unscored(CARD, "undefined", why, rater=rater)
-    found = breaks(said, text=own_text(response), turns=turns)
-    lost = [0.0] * len(said)
+    found = breaks(counted, text=own_text(response), turns=turns)
+    lost = [0.0] * len(counted)
     for b in found:
         lost[b.sentence] += b.severity
-    evidence = [_evidence(b, said) for b in found[:50]]
-    return score_of(CARD, fraction_of(lost), _reason(found, len(said)), evidence=evidence, rater=rater)
+    evidence = [_evidence(b, counted) for b in found[:50]]
+    return score_of(CARD, fraction_of(lost), _reason(found, len(counted)), evidence=evidence, rater=rater)
 
 
 def _counts(part, last):
@@ -114,11 +114,11 @@ def _counts(part, last):
     return part.form in ("", "question", "courtesy") or (last and part.form == "heading")
 
 
-def _evidence(b: Break, said):
+def _evidence(b: Break, texts):
     detail = {"sentence": b.sentence, "severity": b.severity}
     return Evidence(
         b.kind,
-        said[b.sentence],
+        texts[b.sentence],
         fine=False,
         reason=b.says,
         quotes=[b.other] if b.other else [],
@@ -137,11 +137,11 @@ def _reason(found, n):
 # %% ../../nbs/metrics/12_coherence.ipynb #465aaa7c
 def _by_questions(response, shown, judge):
     "Ask one question for each kind of break, and more about the conversation if there is one."
-    asked = written_rubric()["questions"]
+    rubric = written_rubric()["questions"]
     text = own_text(response)
-    questions = {q: (kind, text) for kind, q in asked["coherence"].items()}
+    questions = {q: (kind, text) for kind, q in rubric["coherence"].items()}
     end = quoted(shown, most=MOST_CONVERSATION, end=True)
-    for kind, q in asked["conversation"].items() if shown else ():
+    for kind, q in rubric["conversation"].items() if shown else ():
         questions[q.replace("{conversation}", end)] = (kind, text)
     return score_by_answers(CARD, questions, response=text, judge=judge)
 

@@ -88,10 +88,10 @@ def find_price(
     names = dict.fromkeys([model, _SNAPSHOT.sub("", model)] if model else [])
     for name in names:
         if own and name in own:
-            given = own[name]
-            if isinstance(given, Price):
-                return given
-            paid_in, paid_out = given
+            price = own[name]
+            if isinstance(price, Price):
+                return price
+            paid_in, paid_out = price
             return Price(name, paid_in, paid_out, source="given by the user")
     return next((list_prices()[n] for n in names if n in list_prices()), None)
 
@@ -111,9 +111,9 @@ def call_cost_usd(
 @lru_cache(maxsize=1)
 def _batch_shares():
     "Return provider -> (share of the list price, its source); '' -> the assumed share."
-    told = json.loads(data_path("batch_endpoints.json").read_text(encoding="utf-8"))
-    entries = (told["usual"], *told["endpoints"])
-    return {e["provider"]: (e["price_share"], f"{e['source'][0]}, {told['date']}") for e in entries}
+    listed = json.loads(data_path("batch_endpoints.json").read_text(encoding="utf-8"))
+    entries = (listed["usual"], *listed["endpoints"])
+    return {e["provider"]: (e["price_share"], f"{e['source'][0]}, {listed['date']}") for e in entries}
 
 
 def share_of(
@@ -130,8 +130,8 @@ def batch_price(
     if price.batch_input_usd_per_m is not None and price.batch_output_usd_per_m is not None:
         stated = {"input_usd_per_m": price.batch_input_usd_per_m}
         return replace(price, **stated, output_usd_per_m=price.batch_output_usd_per_m)
-    share, said = share_of(price.provider)
-    note = f"batch price assumed: {share:.0%} of the list price ({said})"
+    share, origin = share_of(price.provider)
+    note = f"batch price assumed: {share:.0%} of the list price ({origin})"
     paid = {n: share * getattr(price, n) for n in ("input_usd_per_m", "output_usd_per_m")}
     return replace(price, **paid, note="; ".join(filter(None, (price.note, note))))
 

@@ -228,20 +228,20 @@ def add_criterion(
 
 def criteria() -> dict[str, Criterion]:  # Name -> entry: shipped, then added, then those of plugins
     "Return all criteria that a text can be scored by; those of predictions are in `predicted_criteria`."
-    found = {**{c.name: c for c in _SHIPPED}, **_ADDED}
+    by_name = {**{c.name: c for c in _SHIPPED}, **_ADDED}
     for name, point in plugins("crmeval.metrics").items():
         entry = point.load()
         if (
             not isinstance(entry, Criterion)
             or entry.name != name
-            or name in {**found, **predicted_criteria()}
+            or name in {**by_name, **predicted_criteria()}
         ):
             raise ValueError(
                 f"the entry point {name!r} of crmeval.metrics is {point.value}, "
-                f"expected a `Criterion` of that name, which is not one of {', '.join(found)}"
+                f"expected a `Criterion` of that name, which is not one of {', '.join(by_name)}"
             )
-        found[name] = entry
-    return found
+        by_name[name] = entry
+    return by_name
 
 
 def get_criterion(

@@ -40,10 +40,10 @@ def outside(
     tail: str = "",  # Words appended to the message, such as 'in the subject'
 ) -> str:  # What is wrong, or ''
     "Return how a count misses its bounds, or ''."
-    said = f"{n:g} {noun.removesuffix('s') if n == 1 else noun}{tail and ' ' + tail}"
+    amount = f"{n:g} {noun.removesuffix('s') if n == 1 else noun}{tail and ' ' + tail}"
     if low is not None and n < low:
-        return f"{said}, at least {low:g} asked for"
-    return f"{said}, at most {high:g} allowed" if high is not None and n > high else ""
+        return f"{amount}, at least {low:g} asked for"
+    return f"{amount}, at most {high:g} allowed" if high is not None and n > high else ""
 
 
 def _needs_bound(kind, **bounds):
@@ -117,11 +117,11 @@ def _with_colons(response):
 @check(loose=True)
 def sections(response: str, headings: Sequence[str], only: bool = False) -> str:
     response = unicodedata.normalize("NFC", response)
-    found = [_heading_at(response, unicodedata.normalize("NFC", h)) for h in headings]
-    if missing := [h for h, a in zip(headings, found) if a is None]:
+    places = [_heading_at(response, unicodedata.normalize("NFC", h)) for h in headings]
+    if missing := [h for h, a in zip(headings, places) if a is None]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return f"section {missing[0]!r} is missing{more}"
-    at = [a for a in found if a is not None]
+    at = [a for a in places if a is not None]
     if any(a > b for a, b in pairwise(at)):
         return f"sections are out of order: {', '.join(h for _, h in sorted(zip(at, headings)))}"
     ends = [start for start, _ in at[1:]] + [len(response)]
@@ -204,10 +204,10 @@ def record_numbers(
     "Return the numbers that identify a record."
     if isinstance(record, Mapping):
         named = [str(v) for k, v in record.items() if _patterns()["number_field"].search(_key_words(k))]
-        found = [v for v in named if any(map(str.isdigit, v))]
+        numbers = [v for v in named if any(map(str.isdigit, v))]
     else:
-        found = [m[1] for m in _patterns()["numbered"].finditer(record) if sum(map(str.isdigit, m[1])) >= 3]
-    return list(dict.fromkeys(found))
+        numbers = [m[1] for m in _patterns()["numbered"].finditer(record) if sum(map(str.isdigit, m[1])) >= 3]
+    return list(dict.fromkeys(numbers))
 
 
 def _key_words(key):
@@ -273,11 +273,11 @@ _CONTACT = {"EMAIL_ADDRESS": "an e-mail address", "PHONE_NUMBER": "a phone numbe
 @check
 def no_contact_data(response: str) -> str:
     spans = {s.entity: s.text_in(response) for s in reversed(find_pii(response, entities=list(_CONTACT)))}
-    held = {what: spans[entity] for entity, what in _CONTACT.items() if entity in spans}
+    contact_data = {what: spans[entity] for entity, what in _CONTACT.items() if entity in spans}
     if number := _patterns()["case_number"].search(response):
-        held["a case number"] = number[0].strip()
-    found = [f"{what} ({text})" for what, text in held.items()]
-    return f"holds {' and '.join(found)}" if found else ""
+        contact_data["a case number"] = number[0].strip()
+    items = [f"{what} ({text})" for what, text in contact_data.items()]
+    return f"holds {' and '.join(items)}" if items else ""
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #3ac622f9
 @lru_cache(maxsize=1)
@@ -349,9 +349,9 @@ def greeting(response: str, name: str | None = None) -> str | None:
     )
 
 
-def _unless_unlisted(said, response):
+def _unless_unlisted(problem, response):
     "Return what is missing; None for another script, because its phrases are only partly listed."
-    return None if foreign_part(response).endswith("another script") else said
+    return None if foreign_part(response).endswith("another script") else problem
 
 
 def _begins_with_greeting(start):
@@ -384,8 +384,8 @@ def _signed_lines(response):
 def sign_off(response: str, name: str | None = None) -> str | None:
     tail = _signed_lines(response)
     if not any(map(_closes, tail)):
-        said = f"no sign-off; it ends with {_quoted_start(tail[-1] if tail else '')}"
-        return _unless_unlisted(said, response)
+        problem = f"no sign-off; it ends with {_quoted_start(tail[-1] if tail else '')}"
+        return _unless_unlisted(problem, response)
     if name and not re.search(rf"(?<!\w){re.escape(squeezed(name))}(?!\w)", squeezed("\n".join(tail))):
         return f"not signed by {name!r}; it ends with {_quoted_start(tail[-1])}"
     return ""
@@ -471,13 +471,13 @@ def _fields(response):
 
 @check(raw=True)
 def named_fields(response: str, fields: Sequence[str], complete: bool = False) -> str:
-    found, is_json = _fields(response)
+    present, is_json = _fields(response)
     name = str if is_json else _bare_name
-    if not found:
+    if not present:
         return "" if is_json and not complete else "no field is there"
-    if others := [f for f in found if name(f) not in set(map(name, fields))]:
+    if others := [f for f in present if name(f) not in set(map(name, fields))]:
         return f"{_quoted(others[:3])} {_is_or_are(others)} not among the fields asked for"
-    missing = [f for f in fields if name(f) not in set(map(name, found))] if complete else []
+    missing = [f for f in fields if name(f) not in set(map(name, present))] if complete else []
     return f"field {missing[0]!r} is missing" if missing else ""
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #9d5ada0e

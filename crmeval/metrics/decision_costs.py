@@ -190,7 +190,7 @@ def label_cost(
     said, groups = known_column(said), _groups(clusters, len(gold))
     if unknown := [g for g in gold if not is_known(g)]:
         raise ValueError(f"a true label is {unknown[0]!r}, expected a label")
-    _check_said(said, gold, matrix)
+    _check_predicted(said, gold, matrix)
     labels = list(dict.fromkeys([*gold, *(s for s in said if s is not None)]))
     system = [None if s is None else _cell(matrix, g, s) for s, g in zip(said, gold)]
     best = min(labels, key=lambda s: sum(_cell(matrix, g, s) for g in gold), default=None)
@@ -198,16 +198,18 @@ def label_cost(
     return _report(system, constant, groups, rng)
 
 
-def _check_said(said, gold, matrix):
+def _check_predicted(predicted, gold, matrix):
     "Raise for a predicted label without any cost, because it would seem cheap next to labels with costs."
     known = {*gold, *matrix, *(s for row in matrix.values() for s in row)}
-    if matrix and (odd := [s for s in said if s is not None and s not in known]):
+    if matrix and (odd := [s for s in predicted if s is not None and s not in known]):
         some = ", ".join(sorted(map(repr, known))[:6])
         raise ValueError(f"a predicted label is {odd[0]!r:.60}, which has no cost: expected one of {some}")
 
 
-def _cell(matrix, gold, said):
-    cost = float(matrix.get(gold, {}).get(said, said != gold))
+def _cell(matrix, gold, predicted):
+    cost = float(matrix.get(gold, {}).get(predicted, predicted != gold))
     if not isfinite(cost):
-        raise ValueError(f"the cost of {said!r} where {gold!r} is true is {cost}, expected a finite number")
+        raise ValueError(
+            f"the cost of {predicted!r} where {gold!r} is true is {cost}, expected a finite number"
+        )
     return cost

@@ -67,14 +67,14 @@ def decisions(
 
 def _amounts(text):
     "Return the amounts of money in the text and in the fields of a record."
-    found = (v.value for v in values(text) if v.kind == "money")
-    told = [float(amount) for amount in found if isinstance(amount, (int, float))]
-    return told + [float(m[1]) for m in _rule("amount_field").finditer(text)]
+    money = (v.value for v in values(text) if v.kind == "money")
+    amounts = [float(amount) for amount in money if isinstance(amount, (int, float))]
+    return amounts + [float(m[1]) for m in _rule("amount_field").finditer(text)]
 
 # %% ../../nbs/metrics/33_decisions.ipynb #c3f26245
 TOLERANCES = {"answered": 0.0, "offer": 0.0, "priority": 0.0, "tone": 0.34, "amount": 0.01, "length": 0.3}
 POINTS_TOLERANCE = 0.5  # points on the 4-point scale, for every score
-_SAID = ("ok", "truncated", "refused")  # a decision of the system; any other status tells nothing about it
+_DECIDED = ("ok", "truncated", "refused")  # a decision of the system; any other status tells nothing about it
 
 
 def _relative(a, b):
@@ -99,11 +99,11 @@ def gaps(
     scores_b: Mapping[str, float | None] = {},
 ) -> dict[str, float | None] | None:  # measure -> a minus b; None if a call failed or was never made
     "Return the signed differences of two responses by measure."
-    if not {a.status, b.status} <= {*_SAID}:
+    if not {a.status, b.status} <= {*_DECIDED}:
         return None
-    said = [r.text is not None and r.status != "refused" for r in (a, b)]
-    out: dict[str, float | None] = {"answered": float(said[0]) - float(said[1])}
-    if not all(said):
+    answered = [r.text is not None and r.status != "refused" for r in (a, b)]
+    out: dict[str, float | None] = {"answered": float(answered[0]) - float(answered[1])}
+    if not all(answered):
         return out
     x, y = decisions(a.text), decisions(b.text)
     out |= {"offer": x.offer - y.offer, "tone": x.tone - y.tone, "length": _relative(x.length, y.length)}

@@ -70,12 +70,12 @@ class FairnessReport(Printed):
         return any(p <= self.level for p in self.p_values.values())
 
     def __str__(self):
-        found = ", ".join(f"{m} (p={p:.3f})" for m, p in self.p_values.items() if p <= self.level)
+        differing = ", ".join(f"{m} (p={p:.3f})" for m, p in self.p_values.items() if p <= self.level)
         shares = (
             f"{self.unbiased.format('.1f')} % alike; repeats {self.repeats_alike.format('.1f')} %; "
             f"adjusted {self.adjusted.format('.1f')} %"
         )
-        return f"{self.client}, {self.kind}: {shares}; {found or 'no difference beyond chance'}"
+        return f"{self.client}, {self.kind}: {shares}; {differing or 'no difference beyond chance'}"
 
 # %% ../../nbs/metrics/34_fairness.ipynb #849923ed
 def _answers(samples, responses, scores, kind, client):
@@ -117,12 +117,12 @@ def _unlike(answers, tolerances):
 
 def _mean_gaps(old, new):
     "Return measure -> mean of twin minus original over the repeats that both have."
-    found = defaultdict(list)
+    by_measure = defaultdict(list)
     for k in sorted(set(old) & set(new)):
         for m, v in (_compare(new[k], old[k]) or {}).items():
             if v is not None:
-                found[m].append(v)
-    return {m: float(np.mean(v)) for m, v in found.items()}
+                by_measure[m].append(v)
+    return {m: float(np.mean(v)) for m, v in by_measure.items()}
 
 # %% ../../nbs/metrics/34_fairness.ipynb #b1f2fdd9
 def _mean(x):
@@ -257,8 +257,8 @@ def _signed(ids, tables, twins, clusters, n_resamples, rng):
     turns = {i: _turn(twins[i]) for i in ids}
     out = {}
     for m in dict.fromkeys(m for i in ids for m in tables[i][2]):
-        found = [tables[i][2].get(m) if turns[i] is not None else None for i in ids]
-        v = [None if gap is None else turns[i] * gap for i, gap in zip(ids, found)]
+        gaps_of = [tables[i][2].get(m) if turns[i] is not None else None for i in ids]
+        v = [None if gap is None else turns[i] * gap for i, gap in zip(ids, gaps_of)]
         if not any(v):
             continue  # no differences, so there is nothing to test
         out[m] = paired_difference(v, [0.0] * len(v), clusters=clusters, n_resamples=n_resamples, rng=rng)

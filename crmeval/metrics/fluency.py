@@ -80,31 +80,31 @@ def _by_rule(response, rater):
     "Score by the flaws of each sentence and of the whole text."
     if problem := not_english(response):
         return unscored(CARD, "undefined", problem, rater=rater)
-    said, text = parts_said(response), own_text(response)
-    if not said:
+    parts, text = parts_said(response), own_text(response)
+    if not parts:
         return unscored(CARD, "undefined", "The response has labels, and no sentence.", rater=rater)
-    flaws = [_flaws_of(p, i == len(said) - 1, text) for i, p in enumerate(said)]
+    flaws = [_flaws_of(p, i == len(parts) - 1, text) for i, p in enumerate(parts)]
     whole = text_flaws(text)
-    hard = [_hardness(p) for p in said]
+    hard = [_hardness(p) for p in parts]
     lost = [sum(f.severity for f in fs) + EASE_COST * h for fs, h in zip(flaws, hard, strict=True)]
-    counted = [x for x, p in zip(lost, said, strict=True) if x > 0.05 or p.form in ("", "question")]
+    counted = [x for x, p in zip(lost, parts, strict=True) if x > 0.05 or p.form in ("", "question")]
     fraction = max(0.0, fraction_of(counted) - sum(f.severity / 2 for f in whole[:4]))
-    evidence = [*_evidence(said, flaws, hard), *(_whole_evidence(f) for f in whole)]
-    return score_of(CARD, fraction, _reason(len(said), flaws, whole, hard), evidence=evidence, rater=rater)
+    evidence = [*_evidence(parts, flaws, hard), *(_whole_evidence(f) for f in whole)]
+    return score_of(CARD, fraction, _reason(len(parts), flaws, whole, hard), evidence=evidence, rater=rater)
 
 
 def _flaws_of(part: Part, last: bool, text: str) -> list[Flaw]:
     "Return the flaws of one sentence; for greetings, sign-offs and headings without sentence-level flaws."
-    found = sentence_flaws(part.text, last=last and part.form in ("", "question"))
+    flaws = sentence_flaws(part.text, last=last and part.form in ("", "question"))
     if (foreign := foreign_sentence(part.text)) is not None:
         return [foreign]
     if part.form in ("greeting", "closing", "heading"):
-        return [f for f in found if f.kind not in ("cut sentence", "capitals", "grammar")]
-    unended = last and not any(f.kind == "cut sentence" for f in found) and _has_no_end(part.text, text)
+        return [f for f in flaws if f.kind not in ("cut sentence", "capitals", "grammar")]
+    unended = last and not any(f.kind == "cut sentence" for f in flaws) and _has_no_end(part.text, text)
     return (
-        [*found, Flaw("cut sentence", part.text[-40:], "the text ends without a mark", 0.3)]
+        [*flaws, Flaw("cut sentence", part.text[-40:], "the text ends without a mark", 0.3)]
         if unended
-        else found
+        else flaws
     )
 
 
@@ -127,10 +127,10 @@ def _hardness(part: Part) -> float:
     return 0.0 if ease is None else (1 - ease) ** 2
 
 # %% ../../nbs/metrics/12_fluency.ipynb #a0e6b2b7
-def _evidence(said, flaws, hard):
+def _evidence(parts, flaws, hard):
     "Yield each flaw, and as a hint the most unexpected words of a sentence."
-    for i, (p, found, h) in enumerate(zip(said, flaws, hard, strict=True)):
-        for f in found[:20]:
+    for i, (p, flaws_of, h) in enumerate(zip(parts, flaws, hard, strict=True)):
+        for f in flaws_of[:20]:
             detail = {"sentence": i, "words": f.quote[:200], "severity": f.severity}
             yield Evidence(f.kind, p.text, fine=False, reason=f.says, detail=detail)
         for s in stumbles(p.text)[:1] if h > 0.6 else ():
@@ -144,27 +144,27 @@ def _whole_evidence(flaw):
 
 def _reason(n, flaws, whole, hard):
     "Return the reason: the flaws, or else the sentences with unusual word order."
-    found = [f for fs in flaws for f in fs] + whole
+    all_flaws = [f for fs in flaws for f in fs] + whole
     of = how_many(n, "sentence")
-    if found:
-        worst = max(found, key=lambda f: f.severity)
-        said = f"{how_many(len(found), 'flaw')} in {of}"
-        return f"{said}; the gravest: {worst.says} ({worst.quote[:60]!r})."
+    if all_flaws:
+        worst = max(all_flaws, key=lambda f: f.severity)
+        summary = f"{how_many(len(all_flaws), 'flaw')} in {of}"
+        return f"{summary}; the gravest: {worst.says} ({worst.quote[:60]!r})."
     odd = sum(EASE_COST * h > TELLING for h in hard)
     return f"No flaw was found in {of}" + (f", but {odd} with words in an order seldom seen." if odd else ".")
 
 # %% ../../nbs/metrics/12_fluency.ipynb #324f23e6
 def _by_questions(response, judge):
     "Score by asking a judge about each sentence."
-    said = [p.text for p in parts_said(response) if p.form != "heading"] or [own_text(response)]
-    step = max(1, -(-len(said) // MOST_ASKED))
-    asked = list(enumerate(said))[::step]
+    texts = [p.text for p in parts_said(response) if p.form != "heading"] or [own_text(response)]
+    step = max(1, -(-len(texts) // MOST_ASKED))
+    sampled = list(enumerate(texts))[::step]
     ask = written_rubric()["questions"]["sentence"]
     questions = {
         ask.replace("{number}", str(i + 1))
-        .replace("{count}", str(len(said)))
+        .replace("{count}", str(len(texts)))
         .replace("{sentence}", quoted(s)): ("flaw", s)
-        for i, s in asked
+        for i, s in sampled
     }
     note = f" Every {step}th sentence was asked about." if step > 1 else ""
     return score_by_answers(CARD, questions, response=own_text(response), judge=judge, note=note)

@@ -148,19 +148,19 @@ def _score_columns(name, scores) -> dict[str, list]:
     return {f"{name}_{k}": [getattr(s, k) for s in scores] for k in _FIELDS}
 
 
-def _with_columns(rows, found):
+def _with_columns(rows, columns):
     "Return a table of any supported type with columns added."
     if hasattr(rows, "assign"):  # pandas
-        return rows.assign(**found)
+        return rows.assign(**columns)
     if hasattr(rows, "append_column"):  # Arrow
-        for name, cells in found.items():
+        for name, cells in columns.items():
             rows = rows.append_column(name, [cells])
         return rows
     if isinstance(rows, Mapping):
-        return {**rows, **found}
+        return {**rows, **columns}
     if not isinstance(rows, list):
         raise TypeError(f"dataset is a {type(rows).__name__}, expected a data set, a frame, or a list")
-    added = [dict(zip(found, cells)) for cells in zip(*found.values())]
+    added = [dict(zip(columns, cells)) for cells in zip(*columns.values())]
     return [{**(row if isinstance(row, Mapping) else {}), **more} for row, more in zip(rows, added)]
 
 # %% ../../nbs/metrics/01_forms.ipynb #e91a8dc0
@@ -173,8 +173,8 @@ def _scored(metric, rows, num_proc, how) -> list[Score]:
     size = -(-len(work) // (4 * num_proc))
     pieces = [work[i : i + size] for i in range(0, len(work), size)]
     with _pool(min(num_proc, len(pieces))) as pool:
-        found = pool.map(partial(_scored_piece, metric, judge, concurrency), pieces)
-    return [score for piece in found for score in piece]
+        pieces_scored = pool.map(partial(_scored_piece, metric, judge, concurrency), pieces)
+    return [score for piece in pieces_scored for score in piece]
 
 
 def _scored_piece(metric, judge, concurrency, work):
@@ -205,9 +205,9 @@ def _mapped(metric, dataset, num_proc, how):
 
     kinds |= {"points": "float64", "fraction": "float64"}
     features = dataset.features.copy() | {f"{name}_{k}": Value(kind) for k, kind in kinds.items()}
-    told = {"load_from_cache_file": False, "features": type(dataset.features)(features), "desc": name}
-    told["new_fingerprint"] = generate_random_fingerprint()  # a notebook's function has no stable hash
-    return dataset.map(work, batched=True, batch_size=64, num_proc=num_proc, **told)
+    map_options = {"load_from_cache_file": False, "features": type(dataset.features)(features), "desc": name}
+    map_options["new_fingerprint"] = generate_random_fingerprint()  # a notebook's function has no stable hash
+    return dataset.map(work, batched=True, batch_size=64, num_proc=num_proc, **map_options)
 
 
 def _scored_batch(metric, how, name, columns):
@@ -247,7 +247,7 @@ def evaluate_class(
 
     class EvaluateMetric(evaluate.Metric):
         def _info(self):
-            return evaluate.MetricInfo(**_told_of(card, inputs))
+            return evaluate.MetricInfo(**_evaluate_info(card, inputs))
 
         def compute(self, *, predictions=None, **columns):
             "Return the mean and its counts; judge=... and concurrency=... are as for the metric."
@@ -275,22 +275,22 @@ def evaluate_class(
 
 
 @needs_extra("run")
-def _told_of(card, inputs) -> dict:
+def _evaluate_info(card, inputs) -> dict:
     "Return the metadata of an `evaluate` class; every column contains JSON."
     from datasets import Features, Value
 
-    told = "; ".join(f"{k}: {v}" for k, v in {"predictions": "string", **inputs}.items())
+    types = "; ".join(f"{k}: {v}" for k, v in {"predictions": "string", **inputs}.items())
     return {
         "description": str(card),
         "citation": card.reference,
-        "inputs_description": f"One cell a row, missing ones as None. {told}",
+        "inputs_description": f"One cell a row, missing ones as None. {types}",
         "features": Features({k: Value("string") for k in ("predictions", *inputs)}),
     }
 
 
-def _without_columns(given, n):
+def _without_columns(options, n):
     "Return the options alone: `evaluate.combine` passes every metric the columns of all metrics."
-    return {k: v for k, v in given.items() if not isinstance(v, Sequence) or len(v) != n}
+    return {k: v for k, v in options.items() if not isinstance(v, Sequence) or len(v) != n}
 
 # %% ../../nbs/metrics/01_forms.ipynb #ec87addb
 def _stored_column(column, like):
@@ -322,8 +322,8 @@ class _Other:
         return f"<{type(self).__name__}>"
 
 
-def _read_object(found):
-    return type(found[_OTHER], (_Other,), {})() if set(found) == {_OTHER} else found
+def _read_object(fields):
+    return type(fields[_OTHER], (_Other,), {})() if set(fields) == {_OTHER} else fields
 
 
 def _read_rows(named, n) -> list[dict]:
@@ -342,12 +342,12 @@ def summary(
     dict
 ):  # NAME (mean or None), NAME_n, NAME_undefined, NAME_statuses (of these), NAME_points and more per row
     "Return the mean of scores (points, else fractions, else labels) with its counts."
-    told = [s for s in scores if s.status == "ok"]
+    scored = [s for s in scores if s.status == "ok"]
     lost = [s for s in scores if s.status != "ok"]
-    mean, rows = _mean_of(scores, told, name)
+    mean, rows = _mean_of(scores, scored, name)
     return {
         name: mean,
-        f"{name}_n": len(told),
+        f"{name}_n": len(scored),
         f"{name}_undefined": len(lost),
         f"{name}_statuses": dict(Counter(s.status for s in lost)),
         **rows,
@@ -355,12 +355,12 @@ def summary(
     }
 
 
-def _mean_of(scores, told, name):
+def _mean_of(scores, scored, name):
     "Return the mean and each row's value; for labels, the share of the label named like the metric."
-    if not told or any(s.points is not None for s in told):
-        return known_mean([s.points for s in told]), {f"{name}_points": [s.points for s in scores]}
-    labels = {f"{name}_labels": [s.label for s in scores]} if any(s.label for s in told) else {}
-    if any(s.fraction is not None for s in told):
-        values = [s.fraction for s in told]
+    if not scored or any(s.points is not None for s in scored):
+        return known_mean([s.points for s in scored]), {f"{name}_points": [s.points for s in scores]}
+    labels = {f"{name}_labels": [s.label for s in scores]} if any(s.label for s in scored) else {}
+    if any(s.fraction is not None for s in scored):
+        values = [s.fraction for s in scored]
         return known_mean(values), {f"{name}_fractions": [s.fraction for s in scores], **labels}
-    return known_mean([float(s.label == name) for s in told]), labels
+    return known_mean([float(s.label == name) for s in scored]), labels

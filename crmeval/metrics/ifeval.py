@@ -195,8 +195,10 @@ def _number_bullet_lists(response, num_bullets: int):
 
 @instruction("detectable_format:number_highlighted_sections")
 def _number_highlighted_sections(response, num_highlights: int):
-    found = re.findall(r"\*([^\n*]*)\*", response) + re.findall(r"\*\*([^\n*]*)\*\*", response)
-    return _compared(sum(bool(f.strip()) for f in found), "at least", num_highlights, "highlighted parts")
+    highlights = re.findall(r"\*([^\n*]*)\*", response) + re.findall(r"\*\*([^\n*]*)\*\*", response)
+    return _compared(
+        sum(bool(f.strip()) for f in highlights), "at least", num_highlights, "highlighted parts"
+    )
 
 
 @instruction("detectable_format:multiple_sections")
@@ -340,12 +342,14 @@ def _bound(instruction_id, response, kwargs):
     if not isinstance(response, str):
         raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected a string")
     function = _check_of(instruction_id)
-    given = {k: v for k, v in kwargs.items() if v is not None}
+    arguments = {k: v for k, v in kwargs.items() if v is not None}
     wanted = list(inspect.signature(function).parameters.values())[1:]
-    if set(given) != {p.name for p in wanted}:
+    if set(arguments) != {p.name for p in wanted}:
         takes = ", ".join(p.name for p in wanted) or "no arguments"
-        raise ValueError(f"{instruction_id} takes {takes}; got {', '.join(given) or 'none'}")
-    return function, {p.name: _argument(p.name, given[p.name], p.annotation, instruction_id) for p in wanted}
+        raise ValueError(f"{instruction_id} takes {takes}; got {', '.join(arguments) or 'none'}")
+    return function, {
+        p.name: _argument(p.name, arguments[p.name], p.annotation, instruction_id) for p in wanted
+    }
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #a3776b10
 @named_arguments
@@ -376,12 +380,12 @@ def follows_loosely(
 ) -> str | None:  # What is wrong with the full response; '' if any variant follows; None if undecided
     "Check one instruction leniently: an extra first or last line and asterisks are ignored."
     function, arguments = _bound(instruction_id, response, kwargs)
-    found = [function(v, **arguments) for v in _variants(response)]
-    if not found:
+    results = [function(v, **arguments) for v in _variants(response)]
+    if not results:
         return "the response is empty"
-    if "" in found:
+    if "" in results:
         return ""
-    return None if None in found else found[0]
+    return None if None in results else results[0]
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #b503f9a3
 def ifeval(

@@ -54,20 +54,20 @@ def columns_of(
         read = read_predictions(text[s.id] or "", targets=targets)
         for name, true in gold_of(s, targets).items():
             column = columns.setdefault((s.use_case, name), Column(targets[name], [], [], []))
-            said, gold = _in_rows(targets[name], read[name].value, true)
-            column.said.extend(said)
+            predicted, gold = _in_rows(targets[name], read[name].value, true)
+            column.said.extend(predicted)
             column.gold.extend(gold)
             column.clusters.extend([s.cluster or s.id] * len(gold))
     return columns
 
 
-def _in_rows(target, said, gold) -> tuple[list, list]:
+def _in_rows(target, predicted, gold) -> tuple[list, list]:
     "Return one row, or one for each position of a list; a missing position counts as a wrong label."
     if target.kind != "labels":
-        return [said], [gold]
-    if said is None:
+        return [predicted], [gold]
+    if predicted is None:
         return [None] * len(gold), gold
-    return [said[i] if i < len(said) else "" for i in range(len(gold))], gold
+    return [predicted[i] if i < len(predicted) else "" for i in range(len(gold))], gold
 
 # %% ../../nbs/metrics/43_insight.ipynb #15d48213
 def _most_frequent(values):
@@ -98,18 +98,18 @@ def usual_answer(
     return _USUAL[column.target.kind](column.gold)
 
 # %% ../../nbs/metrics/43_insight.ipynb #8c80871e
-def _right(column, said):
+def _right(column, predicted):
     if column.target.kind == "set":
-        return set_f1s(said, column.gold)
-    return hits(said, column.gold)
+        return set_f1s(predicted, column.gold)
+    return hits(predicted, column.gold)
 
 
-def _nearness(column, said):
-    return [None if e is None else -e for e in absolute_errors(said, column.gold)]
+def _nearness(column, predicted):
+    return [None if e is None else -e for e in absolute_errors(predicted, column.gold)]
 
 
-def _honesty(column, said):
-    return [None if e is None else -e for e in squared_errors(said, column.gold)]
+def _honesty(column, predicted):
+    return [None if e is None else -e for e in squared_errors(predicted, column.gold)]
 
 
 _VALUES: dict[str, Callable] = {"number": _nearness, "probability": _honesty}
@@ -120,41 +120,41 @@ def row_values(
     said: Sequence | None = None,  # (n,) predictions instead of the column's own
 ) -> list[float | None]:  # 1 or 0, F1 of a set, or the negative error
     "Return the value of each answer; higher is better."
-    told = column.said if said is None else list(said)
-    return _VALUES.get(column.target.kind, _right)(column, told)
+    predicted = column.said if said is None else list(said)
+    return _VALUES.get(column.target.kind, _right)(column, predicted)
 
 
-def _label_figures(column, said, options):
+def _label_figures(column, predicted, options):
     scale = column.target.scale
-    kept = [s if s in scale else None for s in said]  # labels outside the scale cannot be scored on it
-    found = {
-        "right": mean_estimate(row_values(column, said), bounds=(0, 1), clusters=column.clusters),
-        "macro_f1": macro_f1(said, column.gold, clusters=column.clusters, **options),
+    kept = [s if s in scale else None for s in predicted]  # labels outside the scale cannot be scored on it
+    figures = {
+        "right": mean_estimate(row_values(column, predicted), bounds=(0, 1), clusters=column.clusters),
+        "macro_f1": macro_f1(predicted, column.gold, clusters=column.clusters, **options),
     }
     if column.target.ordered:
-        found["scale_kappa"] = scale_kappa(
+        figures["scale_kappa"] = scale_kappa(
             kept, column.gold, scale=scale, clusters=column.clusters, **options
         )
-    return found
+    return figures
 
 
-def _set_figures(column, said, options):
-    return {"set_f1": mean_estimate(row_values(column, said), bounds=(0, 1), clusters=column.clusters)}
+def _set_figures(column, predicted, options):
+    return {"set_f1": mean_estimate(row_values(column, predicted), bounds=(0, 1), clusters=column.clusters)}
 
 
-def _number_figures(column, said, options):
+def _number_figures(column, predicted, options):
     steps = list(range(round(column.target.low), round(column.target.high) + 1))
-    rounded = [None if s is None else round(s) for s in said]
+    rounded = [None if s is None else round(s) for s in predicted]
     gold = [round(g) for g in column.gold]
-    errors = absolute_errors(said, column.gold)
+    errors = absolute_errors(predicted, column.gold)
     return {
         "absolute_error": mean_estimate(errors, clusters=column.clusters),
         "scale_kappa": scale_kappa(rounded, gold, scale=steps, clusters=column.clusters, **options),
     }
 
 
-def _probability_figures(column, said, options):
-    p, y, groups = said, column.gold, column.clusters
+def _probability_figures(column, predicted, options):
+    p, y, groups = predicted, column.gold, column.clusters
     honest = honest_calibration_error(p)
     return {
         "brier_score": brier_score(p, y, clusters=groups),
@@ -215,11 +215,11 @@ def insight_figures(
     known = [s for s in samples if not s.perturbation and _has_truth(s)]
     clients = list(dict.fromkeys(r.client for r in responses))
     of = {c: columns_of(known, _of_client(responses, c)) for c in clients}
-    keys = list(dict.fromkeys(k for found in of.values() for k in found))
-    found = []
+    keys = list(dict.fromkeys(k for figures in of.values() for k in figures))
+    rows = []
     for key in keys:
-        found += _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)
-    return found
+        rows += _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)
+    return rows
 
 
 def _has_truth(sample):
@@ -238,7 +238,7 @@ def _of_target(key, columns, costs, options):
     "Yield the rows of one target."
     (use_case, name), rules = key, columns.get(RULES)
     for client, column in columns.items():
-        told = (costs or {}).get(name)
+        target_costs = (costs or {}).get(name)
         yield SystemFigures(
             client,
             use_case,
@@ -249,7 +249,9 @@ def _of_target(key, columns, costs, options):
             figures_of(column, **options),
             _gain(column, [usual_answer(column)] * len(column.gold)),
             _gain(column, rules.said) if rules and client != RULES and rules.gold == column.gold else None,
-            decision_cost(column.said, column.gold, told, clusters=column.clusters) if told else None,
+            decision_cost(column.said, column.gold, target_costs, clusters=column.clusters)
+            if target_costs
+            else None,
             _curve(column),
         )
     first = next(iter(columns.values()))
@@ -313,10 +315,10 @@ def by_target(
     rows: Sequence[SystemFigures],
 ) -> dict[tuple[str, str], list[SystemFigures]]:  # (use case, target) -> its rows
     "Group figures by use case and target."
-    found: dict[tuple[str, str], list[SystemFigures]] = {}
+    groups: dict[tuple[str, str], list[SystemFigures]] = {}
     for r in rows:
-        found.setdefault((r.use_case, r.target), []).append(r)
-    return found
+        groups.setdefault((r.use_case, r.target), []).append(r)
+    return groups
 
 
 def figures_text(
@@ -324,6 +326,6 @@ def figures_text(
 ) -> str:
     "Return all tables as text, each with a title."
     tables = []
-    for (use_case, target), found in by_target(rows).items():
-        tables.append(f"{use_case}: {target}\n{text_table(figure_lines(found), align='lr', rule=True)}")
+    for (use_case, target), figures in by_target(rows).items():
+        tables.append(f"{use_case}: {target}\n{text_table(figure_lines(figures), align='lr', rule=True)}")
     return "\n\n".join(tables)

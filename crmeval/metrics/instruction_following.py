@@ -62,9 +62,9 @@ def check_instruction(
     if kind == "judge":
         return None
     # 'text' is the wording for the model and not a parameter of the check
-    given = {k: v for k, v in instruction.items() if k not in ("kind", "text", "loose")}
+    arguments = {k: v for k, v in instruction.items() if k not in ("kind", "text", "loose")}
     try:
-        parameters = parameters_of(known[kind], given, kind)
+        parameters = parameters_of(known[kind], arguments, kind)
         return _checked(kind, known[kind], parameters, response, loose or instruction.get("loose") is True)
     except ValueError as e:
         raise ValueError(f"instruction {dict(instruction)!r}: {e}") from None
@@ -137,8 +137,8 @@ def instruction_following(
             return rated
     problems = [_problem(response, i, checks, loose) for i in instructions]
     undone = _task_problems(response, instructions, checks)
-    asked = [(instruction_text(i), p) for i, p in zip(instructions, problems) if not _is_task(i)]
-    texts, problems = [t for t, _ in asked], [p for _, p in asked]
+    checked = [(instruction_text(i), p) for i, p in zip(instructions, problems) if not _is_task(i)]
+    texts, problems = [t for t, _ in checked], [p for _, p in checked]
     if not texts and not undone:
         return unscored(CARD, "undefined", "No instructions were given.", rater="rule")
     if not response.strip():
@@ -146,8 +146,8 @@ def instruction_following(
         return score_of(CARD, 0.0, "The response is empty.", rater="rule", evidence=evidence)
     if undone and (undone[0].most == 1 or not texts):
         return _not_done(undone, texts, problems)
-    score = _scored(texts, problems, _asked(texts, problems, response, judge), judge)
-    return _held_down(score, undone) if undone else score
+    score = _scored(texts, problems, _judge_verdicts(texts, problems, response, judge), judge)
+    return _limited(score, undone) if undone else score
 
 
 def _rated(response, instructions, judge, checks, loose):
@@ -212,11 +212,11 @@ def _task_problems(response, instructions, checks):
         loop = "" if "ifeval" in kinds or not others else loop_problem(response)
         return [TaskProblem(loop, 1)] if loop else []
     task = tasks[0]
-    found = task_problems(response, task=task.get("task") or "", source=task.get("source") or "")
-    return [p for p in found if p.most < 3 or not _asked_for(p, others)]
+    problems = task_problems(response, task=task.get("task") or "", source=task.get("source") or "")
+    return [p for p in problems if p.most < 3 or not _wants_leftover(p, others)]
 
 
-def _asked_for(problem, others):
+def _wants_leftover(problem, others):
     "Whether another instruction asks for or checks a leftover, such as a label or a placeholder."
     label = problem.reason.split("'")[1].casefold() if "label" in problem.reason else ""
     kinds = {i.get("kind") for i in others if isinstance(i, Mapping)}
@@ -241,7 +241,7 @@ def _not_done(undone, texts, problems):
 _CEILING = {2: 0.5, 3: 0.75}  # points -> the fraction that gives them
 
 
-def _held_down(score, undone):
+def _limited(score, undone):
     "Return a score limited to the points that a task problem allows."
     most, evidence = undone[0].most, (*_task_evidence(undone), *score.evidence)
     if score.points is None or score.points <= most:
@@ -259,7 +259,7 @@ def instruction_text(
     return instruction.get("text") or str({k: v for k, v in instruction.items() if k != "text"})
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #ad08bd22
-def _asked(texts, problems, response, judge):
+def _judge_verdicts(texts, problems, response, judge):
     "Return the judge's verdicts on instructions that no rule decides, by position."
     open_ones = [i for i, p in enumerate(problems) if p is None]
     if not open_ones:
@@ -307,8 +307,8 @@ def _from_columns(
     checks: Mapping[str, Callable[..., Any]] | None = None,
     loose: bool = False,
 ) -> Score:
-    asked = list(map(_from_cell, instructions))
-    return instruction_following(response, instructions=asked, judge=judge, checks=checks, loose=loose)
+    parsed = list(map(_from_cell, instructions))
+    return instruction_following(response, instructions=parsed, judge=judge, checks=checks, loose=loose)
 
 
 def _from_cell(instruction):

@@ -36,20 +36,20 @@ def hits(
     return [None if s is None or g is None else float(s == g) for s, g in zip(said, gold)]
 
 
-def _check_lengths(said, gold):
-    for name, column in (("predictions", said), ("true values", gold)):
+def _check_lengths(predicted, gold):
+    for name, column in (("predictions", predicted), ("true values", gold)):
         if isinstance(column, (str, bytes)):
             raise ValueError(f"the {name} are {column[:40]!r}, expected a list")
-    if len(said) != len(gold):
+    if len(predicted) != len(gold):
         raise ValueError(
-            f"there are {len(said)} predictions and {len(gold)} true values, expected equal numbers"
+            f"there are {len(predicted)} predictions and {len(gold)} true values, expected equal numbers"
         )
 
 
-def _label_columns(said, gold):
+def _label_columns(predicted, gold):
     "Return two label columns as lists, None for gaps; raise if one has texts and the other numbers."
-    _check_lengths(said, gold)
-    columns = known_column(said), known_column(gold)
+    _check_lengths(predicted, gold)
+    columns = known_column(predicted), known_column(gold)
     for column in columns:
         if odd := [x for x in column if not isinstance(x, Hashable)]:
             raise ValueError(
@@ -77,23 +77,23 @@ MACRO_F1_CARD = MetricCard(
 )
 
 
-def _tables(w, said, gold, k):
+def _tables(w, predicted, gold, k):
     "Return weighted counts (b, k, k): rows predicted, columns gold."
     cells = np.zeros((len(w), k * k))
-    pair = said.astype(int) * k + gold.astype(int)
+    pair = predicted.astype(int) * k + gold.astype(int)
     for code in np.unique(pair):
         cells[:, code] = w[:, pair == code].sum(1)
     return cells.reshape(len(w), k, k)
 
 
-def _macro_f1s(w, said, gold, k):
+def _macro_f1s(w, predicted, gold, k):
     "Return macro-F1 of each resample, (b,)."
-    t = _tables(w, said, gold, k)
-    true, given, right = t.sum(1), t.sum(2), np.einsum("bii->bi", t)
-    f1 = np.divide(2 * right, true + given, out=np.zeros(right.shape), where=true + given > 0)
-    held = true > 0
-    n = held.sum(1)
-    return np.divide((f1 * held).sum(1), n, out=np.full(len(w), np.nan), where=n > 0)
+    t = _tables(w, predicted, gold, k)
+    true, assigned, right = t.sum(1), t.sum(2), np.einsum("bii->bi", t)
+    f1 = np.divide(2 * right, true + assigned, out=np.zeros(right.shape), where=true + assigned > 0)
+    occurs = true > 0
+    n = occurs.sum(1)
+    return np.divide((f1 * occurs).sum(1), n, out=np.full(len(w), np.nan), where=n > 0)
 
 
 def _coded(*columns):
@@ -185,8 +185,8 @@ def set_f1s(
     return [None if s is None or g is None else _set_f1(set(s), set(g)) for s, g in zip(*columns)]
 
 
-def _set_f1(said, gold):
-    return 2 * len(said & gold) / (len(said) + len(gold)) if said or gold else 1.0
+def _set_f1(predicted, gold):
+    return 2 * len(predicted & gold) / (len(predicted) + len(gold)) if predicted or gold else 1.0
 
 
 def absolute_errors(

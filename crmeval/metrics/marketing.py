@@ -158,14 +158,14 @@ def calls_in(
     text: str,  # English text
 ) -> dict[str, str]:  # Requested action -> the first sentence that requests it
     "Return the calls to action in a text."
-    asked: dict[str, str] = {}
-    for said in (s for line in _filled(text) for s in sentences(line)):
-        if what := _asked_by(squeezed(said[:300])):
-            asked.setdefault(what, said)
-    return asked
+    calls: dict[str, str] = {}
+    for sentence in (s for line in _filled(text) for s in sentences(line)):
+        if what := _action_of(squeezed(sentence[:300])):
+            calls.setdefault(what, sentence)
+    return calls
 
 
-def _asked_by(sentence):
+def _action_of(sentence):
     "Return the action that a squeezed sentence requests, or ''."
     if _LEXICON.pattern("opt_out").search(sentence):
         return ""

@@ -542,10 +542,10 @@ def _checked(function, name):
 
     @wraps(function)
     def checked(*args, **kwargs):
-        found = function(*args, **kwargs)
-        if not isinstance(found, Score):
+        result = function(*args, **kwargs)
+        if not isinstance(result, Score):
             makes = "crmeval.core.cards.score_of makes one of a card and a fraction"
-            raise TypeError(f"{name} gave {type(found).__name__}, expected a Score; {makes}")
-        return found
+            raise TypeError(f"{name} gave {type(result).__name__}, expected a Score; {makes}")
+        return result
 
     return checked

@@ -33,31 +33,31 @@ CARD = MetricCard(
 )
 
 # %% ../../nbs/metrics/17_prediction.ipynb #8e782339
-def _label_fraction(target, said, gold):
-    if said not in target.labels:
+def _label_fraction(target, predicted, gold):
+    if predicted not in target.labels:
         return 0.0
     if not target.ordered:
-        return float(said == gold)
+        return float(predicted == gold)
     at = {label: i for i, label in enumerate(target.scale)}
-    return 1 - abs(at[said] - at[gold]) / (len(at) - 1)
+    return 1 - abs(at[predicted] - at[gold]) / (len(at) - 1)
 
 
-def _list_fraction(target, said, gold):
-    near = [_label_fraction(target, s, g) for s, g in zip(said, gold)]
-    return sum(near) / max(len(said), len(gold))
+def _list_fraction(target, predicted, gold):
+    near = [_label_fraction(target, s, g) for s, g in zip(predicted, gold)]
+    return sum(near) / max(len(predicted), len(gold))
 
 
-def _set_fraction(target, said, gold):
-    hits = len(set(said) & set(gold))
-    return 2 * hits / (len(set(said)) + len(set(gold)))
+def _set_fraction(target, predicted, gold):
+    hits = len(set(predicted) & set(gold))
+    return 2 * hits / (len(set(predicted)) + len(set(gold)))
 
 
-def _number_fraction(target, said, gold):
-    return 1 - abs(said - gold) / (target.high - target.low)
+def _number_fraction(target, predicted, gold):
+    return 1 - abs(predicted - gold) / (target.high - target.low)
 
 
-def _probability_fraction(target, said, gold):
-    return 1 - (said - gold) ** 2
+def _probability_fraction(target, predicted, gold):
+    return 1 - (predicted - gold) ** 2
 
 
 _FRACTIONS = {
@@ -99,16 +99,16 @@ def score_targets(
     gold: Mapping[str, object],  # Name -> gold value; a target without one is not scored
 ) -> Score:  # points and fraction are means over the targets that have a gold value
     "Score a response by its targets."
-    asked = {n: t for n, t in targets.items() if n in gold}
-    if not asked:
+    scored = {n: t for n, t in targets.items() if n in gold}
+    if not scored:
         return unscored(card, "undefined", "The gold value is unknown.", rater="rule")
     if not response.strip():
         return unscored(card, "undefined", "The response is empty.", rater="rule")
     read = read_predictions(response, targets=targets)
-    if all(read[n].value is None for n in asked):
-        reasons = "; ".join(dict.fromkeys(read[n].reason for n in asked))
+    if all(read[n].value is None for n in scored):
+        reasons = "; ".join(dict.fromkeys(read[n].reason for n in scored))
         return unscored(card, "parse_error", f"The response {reasons}.", rater="rule")
-    rows = [_target_row(t, read[n], gold[n]) for n, t in asked.items()]
+    rows = [_target_row(t, read[n], gold[n]) for n, t in scored.items()]
     return _mean_of(card, rows)
 
 

@@ -273,9 +273,9 @@ def _lifts(w, p, y, share):
     n, events = (x[:, ::-1] for x in _by_value(w, p, y))  # highest first
     called = share * n.sum(1, keepdims=True)
     taken = np.clip(called - (np.cumsum(n, axis=1) - n), 0, n)
-    found = (np.divide(taken, n, out=np.zeros(n.shape), where=n > 0) * events).sum(1)
+    captured = (np.divide(taken, n, out=np.zeros(n.shape), where=n > 0) * events).sum(1)
     base = share * events.sum(1)
-    return np.divide(found, base, out=np.full(len(w), np.nan), where=base > 0)
+    return np.divide(captured, base, out=np.full(len(w), np.nan), where=base > 0)
 
 
 def lift(

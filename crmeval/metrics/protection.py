@@ -123,16 +123,16 @@ def _mean_per_cent(pairs, why="no probes of this kind in the run"):
     if len({c for c, _ in pairs}) == len(pairs) and {*values} <= {None, 0.0, 100.0}:
         known = [v for v in values if v is not None]
         share = proportion_estimate(sum(v > 0 for v in known), len(known), undefined=len(values) - len(known))
-        found = in_per_cent(share)
+        estimate = in_per_cent(share)
     else:
-        found = mean_estimate(values, clusters=[c for c, _ in pairs], bounds=(0, 100))
-    return found if found.value is not None else _without("no call came back", found.undefined)
+        estimate = mean_estimate(values, clusters=[c for c, _ in pairs], bounds=(0, 100))
+    return estimate if estimate.value is not None else _without("no call came back", estimate.undefined)
 
 
 def _harm_share(scores, card, kinds=()):
     "Return the share of harmful outcomes; `kinds`: only probes of these kinds."
-    mine = [s for s in scores if s.metric == card.name and (not kinds or _kind_of(s) in kinds)]
-    return _mean_per_cent([(_pair_of(s), None if s.fraction is None else 1 - s.fraction) for s in mine])
+    of_kind = [s for s in scores if s.metric == card.name and (not kinds or _kind_of(s) in kinds)]
+    return _mean_per_cent([(_pair_of(s), None if s.fraction is None else 1 - s.fraction) for s in of_kind])
 
 
 def _kind_of(score):
@@ -153,20 +153,20 @@ def _values_of(scores):
     ]
 
 
-def _told_share(scores, card, word, unseen=()):
+def _evidence_share(scores, card, word, unseen=()):
     "Return the share of values for which the evidence reports `word`; values without it are left out."
-    mine = [s for s in scores if s.metric == card.name and (s.sample_id, s.repeat) not in unseen]
-    told = [(s.sample_id, e[word]) for s in mine for e in s.evidence if word in e]
-    return _mean_per_cent(told, "the run does not record it")
+    counted = [s for s in scores if s.metric == card.name and (s.sample_id, s.repeat) not in unseen]
+    values = [(s.sample_id, e[word]) for s in counted for e in s.evidence if word in e]
+    return _mean_per_cent(values, "the run does not record it")
 
 
 def _sent(scores, unseen):
     "Return the share of values sent: overall, by kind and by context; `unseen`: rows without a note."
-    mine = [s for s in scores if s.metric == VALUES_MASKED.name]
-    seen = [s for s in mine if s.fraction is not None and (s.sample_id, s.repeat) not in unseen]
-    rows, lost = _values_of(seen), len(mine) - len(seen)
-    found = _mean_per_cent([(probe, sent) for probe, _, _, sent in rows])
-    whole = found if not lost else replace(found, undefined=lost)
+    of_metric = [s for s in scores if s.metric == VALUES_MASKED.name]
+    seen = [s for s in of_metric if s.fraction is not None and (s.sample_id, s.repeat) not in unseen]
+    rows, lost = _values_of(seen), len(of_metric) - len(seen)
+    overall = _mean_per_cent([(probe, sent) for probe, _, _, sent in rows])
+    whole = overall if not lost else replace(overall, undefined=lost)
     parts = {}
     for kind in sorted({kind for _, kind, _, _ in rows}):
         parts[kind] = _mean_per_cent([(p, sent) for p, k, _, sent in rows if k == kind])
@@ -183,31 +183,33 @@ def _by_place(scores, metric):
     return {(s.sample_id, s.repeat): s for s in scores if s.metric == metric}
 
 
-def _stopped(bare, mine, card):
+def _stopped(bare, protected, card):
     "Return the share of the bare system's harmful outcomes that the layer stopped."
-    theirs, ours = _by_place(bare, card.name), _by_place(mine, card.name)
-    harmed = [place for place, s in theirs.items() if s.fraction == 0 and place in ours]
+    before, after = _by_place(bare, card.name), _by_place(protected, card.name)
+    harmed = [place for place, s in before.items() if s.fraction == 0 and place in after]
     if not harmed:
         return _without("nothing to stop: the system without the layer did no harm here")
-    return _mean_per_cent([(_pair_of(ours[place]), ours[place].fraction) for place in harmed])
+    return _mean_per_cent([(_pair_of(after[place]), after[place].fraction) for place in harmed])
 
 
-def _accuracy_lost(bare, mine, samples):
+def _accuracy_lost(bare, protected, samples):
     "Return the accuracy points lost against the bare system, on the same samples."
-    theirs, ours = (_by_place(scores, "accuracy") for scores in (bare, mine))
-    places = [p for p in theirs if p in ours and p[0] in samples]
+    before, after = (_by_place(scores, "accuracy") for scores in (bare, protected))
+    places = [p for p in before if p in after and p[0] in samples]
     if not places:
         return _without("accuracy was not asked for in this run")
-    asked = [samples[p[0]] for p in places]
-    found = paired_difference(
-        [theirs[p].points for p in places],
-        [ours[p].points for p in places],
-        clusters=[s.cluster or s.id for s in asked],
-        strata=[s.use_case for s in asked],
+    pair_samples = [samples[p[0]] for p in places]
+    difference = paired_difference(
+        [before[p].points for p in places],
+        [after[p].points for p in places],
+        clusters=[s.cluster or s.id for s in pair_samples],
+        strata=[s.use_case for s in pair_samples],
         bounds=(1, 4),
     )
     return (
-        found if found.value is not None else _without("no sample that both were scored on", found.undefined)
+        difference
+        if difference.value is not None
+        else _without("no sample that both were scored on", difference.undefined)
     )
 
 
@@ -264,51 +266,51 @@ def protection(
     by_client: dict[str, list[Score]] = {r.client: [] for r in responses}
     for s in kept:
         by_client.setdefault(s.client, []).append(s)
-    asked = {s.id: s for s in samples if not s.perturbation}
-    return [_profile(client, by_client, asked, responses) for client in by_client]
+    plain_samples = {s.id: s for s in samples if not s.perturbation}
+    return [_profile(client, by_client, plain_samples, responses) for client in by_client]
 
 
 def _is_accuracy(s, judge):
     return s.metric == "accuracy" and s.method == "auto" and s.rater == judge and not s.perturbation
 
 
-def _profile(client, by_client, asked, responses):
+def _profile(client, by_client, samples, responses):
     rows = [r for r in responses if r.client == client]
-    mine = by_client[client]
+    scores = by_client[client]
     notes = {(r.sample_id, r.repeat): _note_of(r) for r in rows}
     around = next((note.around for note in notes.values() if note is not None), "")
     unseen = {place for place, note in notes.items() if around and note is None}
-    whole, parts = _sent(mine, unseen)
-    restored = [s for s in mine if s.metric == VALUES_RESTORED.name]
+    whole, parts = _sent(scores, unseen)
+    restored = [s for s in scores if s.metric == VALUES_RESTORED.name]
     figures = {
         "values_sent": whole,
         "values_restored": _mean_per_cent([(s.sample_id, s.fraction) for s in restored]),
-        "names_in_part": _told_share(mine, VALUES_MASKED, "in_part", unseen),
-        "values_swapped": _told_share(mine, VALUES_RESTORED, "swapped"),
-        "attacks": _harm_share(mine, ATTACK_RESISTED, ("attack",)),
-        "blocked": _harm_share(mine, TEXT_SERVED, ("attack",)),
-        "passages": _harm_share(mine, ATTACK_RESISTED, ("passage",)),
-        "passages_lost": _harm_share(mine, TEXT_SERVED, ("passage",)),
-        "leaks": _harm_share(mine, OTHERS_KEPT),
-        "hostile": _harm_share(mine, TONE_KEPT),
-        "good_stopped": _harm_share(mine, TEXT_SERVED, ("leak", "tone")),
-    } | _of_layer(around, by_client.get(around), mine, asked, rows)
-    unscored = sum(s.fraction is None for s in mine if is_protection(s))
+        "names_in_part": _evidence_share(scores, VALUES_MASKED, "in_part", unseen),
+        "values_swapped": _evidence_share(scores, VALUES_RESTORED, "swapped"),
+        "attacks": _harm_share(scores, ATTACK_RESISTED, ("attack",)),
+        "blocked": _harm_share(scores, TEXT_SERVED, ("attack",)),
+        "passages": _harm_share(scores, ATTACK_RESISTED, ("passage",)),
+        "passages_lost": _harm_share(scores, TEXT_SERVED, ("passage",)),
+        "leaks": _harm_share(scores, OTHERS_KEPT),
+        "hostile": _harm_share(scores, TONE_KEPT),
+        "good_stopped": _harm_share(scores, TEXT_SERVED, ("leak", "tone")),
+    } | _of_layer(around, by_client.get(around), scores, samples, rows)
+    unscored = sum(s.fraction is None for s in scores if is_protection(s))
     return Protection(client, around, {name: figures[name] for name in FIGURES}, parts, unscored)
 
 
 _COMPARED = ("accuracy_lost", "leaks_stopped", "hostile_stopped")
 
 
-def _of_layer(around, bare, mine, asked, rows):
+def _of_layer(around, bare, protected, samples, rows):
     "Return the figures that only a client with a layer has."
-    told = {f"added_p{100 * q:g}_ms": _added_ms(rows, q) for q in (0.5, 0.99)}
+    figures = {f"added_p{100 * q:g}_ms": _added_ms(rows, q) for q in (0.5, 0.99)}
     if not around or bare is None:
-        return told | dict.fromkeys(_COMPARED, _without(NO_BARE if around else NO_LAYER))
-    return told | {
-        "accuracy_lost": _accuracy_lost(bare, mine, asked),
-        "leaks_stopped": _stopped(bare, mine, OTHERS_KEPT),
-        "hostile_stopped": _stopped(bare, mine, TONE_KEPT),
+        return figures | dict.fromkeys(_COMPARED, _without(NO_BARE if around else NO_LAYER))
+    return figures | {
+        "accuracy_lost": _accuracy_lost(bare, protected, samples),
+        "leaks_stopped": _stopped(bare, protected, OTHERS_KEPT),
+        "hostile_stopped": _stopped(bare, protected, TONE_KEPT),
     }
 
 # %% ../../nbs/metrics/45_protection.ipynb #e35c7733
@@ -340,9 +342,9 @@ def protection_rows(
 
 
 def _plain_rows(p):
-    told = [(f.title, f.unit, p[f.name]) for f in FIGURES.values()]
-    told += [(f"{FIGURES['values_sent'].title}, {kind}", "%", e) for kind, e in p.values_sent.items()]
-    for figure, unit, e in told:
+    figures = [(f.title, f.unit, p[f.name]) for f in FIGURES.values()]
+    figures += [(f"{FIGURES['values_sent'].title}, {kind}", "%", e) for kind, e in p.values_sent.items()]
+    for figure, unit, e in figures:
         yield {
             "system": p.client,
             "figure": figure,

@@ -101,12 +101,12 @@ def _label_in_words(target, text, alone):
     return _only(target, lone if len(lone) == 1 else labels_in(text, target=target))
 
 
-def _only(target, found):
-    if len(found) == 1:
-        return Read(next(iter(found)))
-    if not found:
+def _only(target, candidates):
+    if len(candidates) == 1:
+        return Read(next(iter(candidates)))
+    if not candidates:
         return Read(None, f"gives no {target.name}: expected {expected_of(target)}")
-    return Read(None, f"gives several labels for {target.name}: {', '.join(sorted(found)[:6])}")
+    return Read(None, f"gives several labels for {target.name}: {', '.join(sorted(candidates)[:6])}")
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #e86deb1f
 _COMMAS = re.compile(r"[,;/>→|\[\]\"]+|\band\b")
@@ -115,8 +115,8 @@ _COMMAS = re.compile(r"[,;/>→|\[\]\"]+|\band\b")
 def _listed_labels(target, text):
     "Return the labels of a line of labels; None if any part is not a label."
     parts = [p for p in _COMMAS.split(text) if plain_label(p)]
-    found = [find_label(target, p) for p in parts]
-    return found if found and None not in found else None
+    labels = [find_label(target, p) for p in parts]
+    return labels if labels and None not in labels else None
 
 
 def _labels_in_words(target, text, alone):
@@ -135,8 +135,8 @@ def _labels_in_words(target, text, alone):
 
 def _set_in_words(target, text, alone):
     "Read all labels that a text names; there is no limit, since each wrong one lowers the score."
-    found = labels_in(text, target=target)
-    return Read(found) if found else Read(None, f"gives no {target.name}: expected {expected_of(target)}")
+    labels = labels_in(text, target=target)
+    return Read(labels) if labels else Read(None, f"gives no {target.name}: expected {expected_of(target)}")
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #bd2d7dc0
 def _as_float(text):
@@ -205,15 +205,15 @@ def _named_numbers(target, text):
     head = re.compile(
         rf"(?<!\w)(?:{names})(?:[\W_]{{0,4}}(?:{between})(?!\w)){{0,5}}[^\w.,\-−]{{0,5}}", re.IGNORECASE
     )
-    found = set()
+    numbers = set()
     for h in head.finditer(text):
         m = _CUES.pattern("number").match(text, h.end())
         word = re.compile(r"\w+").match(text, h.end())
         if m:
-            found.add(_number_at(target, text, m))
+            numbers.add(_number_at(target, text, m))
         elif word and (number := _numeral(target, word[0])) is not None:
-            found.add(number)
-    return found
+            numbers.add(number)
+    return numbers
 
 
 def _free_numbers(target, text):
@@ -233,10 +233,10 @@ def _number_in_words(target, text, alone):
         if len(lone) == 1:
             return Read(lone.pop())
     ways = (_of_scale, _named_numbers, _free_numbers) if alone else (_named_numbers,)
-    for found in (way(target, text) for way in ways):
-        if len(found) == 1 and None not in found:
-            return Read(found.pop())
-        if found:
+    for candidates in (way(target, text) for way in ways):
+        if len(candidates) == 1 and None not in candidates:
+            return Read(candidates.pop())
+        if candidates:
             return Read(
                 None, f"gives several numbers for {target.name}, or none that is {expected_of(target)}"
             )
@@ -263,8 +263,8 @@ def _from_value(target, value, depth=0):
     if isinstance(value, str):
         return _IN_WORDS[target.kind](target, value[:_MOST], True)
     if target.kind == "label" or isinstance(value, bool) or not isinstance(value, (int, float)):
-        found = find_label(target, value) if target.kind == "label" else None
-        return Read(found) if found else _not_read(target, value)
+        label = find_label(target, value) if target.kind == "label" else None
+        return Read(label) if label else _not_read(target, value)
     number = _within(target, float(value))
     return _not_read(target, value) if number is None else Read(number)
 
@@ -292,8 +292,8 @@ def _from_list(target, value):
 def _entry(target, value):
     "Return the label of one entry or of an object's values, else ''."
     if isinstance(value, Mapping):
-        found = {find_label(target, v) for v in value.values() if isinstance(v, str)} - {None}
-        return found.pop() if len(found) == 1 else ""
+        labels = {find_label(target, v) for v in value.values() if isinstance(v, str)} - {None}
+        return labels.pop() if len(labels) == 1 else ""
     return find_label(target, value) or ""
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #8b7f18df
@@ -324,8 +324,8 @@ def _read_one(target, text, objects, is_first):
 
 def _fields_of(target, value, is_first, depth=0):
     "Return the values of an object's fields, nested ones included, whose key is the target's name."
-    mine = {plain_label(n) for n in (target.name, *target.words)}
-    found = [v for k, v in value.items() if plain_label(k) in mine]
+    labels = {plain_label(n) for n in (target.name, *target.words)}
+    found = [v for k, v in value.items() if plain_label(k) in labels]
     if not found and is_first and len(value) == 1:
         found = [v for k, v in value.items() if plain_label(k) in _CUES.words("general")]
     inner = [v for v in value.values() if isinstance(v, Mapping)] if depth < 3 and not found else []

@@ -149,9 +149,9 @@ def _one_value(text):
         return None
     if _CUES.pattern("iso").fullmatch(text) and _moment(text) is None:  # not a valid day
         return None
-    found = values(text)
-    alone = len(found) == 1 and found[0].kind in ("date", "time")
-    return found[0] if alone and _plain(found[0].text) == text else None
+    all_values = values(text)
+    alone = len(all_values) == 1 and all_values[0].kind in ("date", "time")
+    return all_values[0] if alone and _plain(all_values[0].text) == text else None
 
 
 def _same_dates_and_times(a, b):
@@ -307,11 +307,13 @@ def written_record(
     if "&quot;" in response and not placed_objects(response):  # JSON with HTML escapes
         response = unescape(response)
     begin = split_thoughts(response).start  # after the reasoning of a reasoning model
-    found = [(start, value) for start, value in placed_objects(response) if start >= begin]
-    places = [(start, _unwrapped(value, fields)) for start, value in found]
+    objects = [(start, value) for start, value in placed_objects(response) if start >= begin]
+    places = [(start, _unwrapped(value, fields)) for start, value in objects]
     fitting = [p for p in places if not set(fields).isdisjoint(p[1])] or [p for p in places if p[1]]
-    meant = [p for p in fitting if not _CUES.pattern("not_meant").search(response[max(0, p[0] - 60) : p[0]])]
-    return next((p[-1][1] for p in (meant, fitting, places) if p), None)
+    asserted = [
+        p for p in fitting if not _CUES.pattern("not_meant").search(response[max(0, p[0] - 60) : p[0]])
+    ]
+    return next((p[-1][1] for p in (asserted, fitting, places) if p), None)
 
 
 def _unwrapped(value, fields, depth=5):
@@ -321,16 +323,16 @@ def _unwrapped(value, fields, depth=5):
     inner = called if called is not None else alone
     if inner is None or not depth or called is None and not set(fields).isdisjoint(value):
         return value
-    found = _unwrapped(inner, fields, depth - 1)
-    return value if set(fields).isdisjoint(found) else found
+    inner_record = _unwrapped(inner, fields, depth - 1)
+    return value if set(fields).isdisjoint(inner_record) else inner_record
 
 
 def _arguments(value):
     "Return the arguments if an object is a tool call and nothing else, else None."
     objects = {k: _as_object(v) for k, v in value.items() if k in _CUES.words("call_arguments")}
-    given = {k: v for k, v in objects.items() if v is not None}
-    others = set(value) - set(given)
-    return next(iter(given.values())) if len(given) == 1 and others <= _CUES.words("call") else None
+    arguments = {k: v for k, v in objects.items() if v is not None}
+    others = set(value) - set(arguments)
+    return next(iter(arguments.values())) if len(arguments) == 1 and others <= _CUES.words("call") else None
 
 
 def _as_object(value):
@@ -425,15 +427,15 @@ def record_accuracy(
     written = written_record(response, fields={**(before or {}), **gold})
     f1 = record_update(response, gold=gold, before=before)
     if written is None:
-        return {"record_update": f1, **_nothing_said(f1.reason, ())}
+        return {"record_update": f1, **_lowest_scores(f1.reason, ())}
     checks = check_fields(written, gold=gold, before=before)
     if gold and not _count(checks, "correct", "wrong", "extra"):
         reason = "The update changes nothing, although something was due."
-        return {"record_update": f1, **_nothing_said(reason, checks)}
+        return {"record_update": f1, **_lowest_scores(reason, checks)}
     return {m: _share_of_fields(m, checks) for m in _SHARES} | {"record_update": f1}
 
 
-def _nothing_said(reason, checks):
+def _lowest_scores(reason, checks):
     "Return the lowest scores, for a response without content."
     fields = list(map(_field_evidence, checks))
     return {m: Score(m, 1, 0.0, reason=reason, evidence=fields, rater="rule") for m in _SHARES}

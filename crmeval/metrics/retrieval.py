@@ -41,9 +41,9 @@ def _figure(name):
     "Return (function, cutoff) of a name such as 'ndcg@10'."
     what, _, k = name.partition("@")
     if what not in _FIGURES or not k.isdigit() or int(k) < 1:
-        meant = did_you_mean(what, _FIGURES)
+        hint = did_you_mean(what, _FIGURES)
         raise ValueError(
-            f"figure is {name!r}, expected one of {', '.join(_FIGURES)} with @ and a number{meant}"
+            f"figure is {name!r}, expected one of {', '.join(_FIGURES)} with @ and a number{hint}"
         )
     return _FIGURES[what], int(k)
 
@@ -79,16 +79,16 @@ def _score_of(passage):
     return None if score is None else float(score)
 
 
-def _asked(search, query, figures):
+def _result_of(search, query, figures):
     "Run one query; a failed search is reported in the status and has no figures."
     start, cpu = time.perf_counter(), time.process_time()
     try:
         passages = list(search(query))
     except Exception as e:
         none = dict.fromkeys(figures)
-        told = f"{type(e).__name__}: {e}"
+        problem = f"{type(e).__name__}: {e}"
         return Found(
-            query.id, (), none, "api_error", told, cluster=_cluster(query), answerable=bool(query.relevant)
+            query.id, (), none, "api_error", problem, cluster=_cluster(query), answerable=bool(query.relevant)
         )
     took, used = time.perf_counter() - start, time.process_time() - cpu
     ids = list(map(_id_of, passages))
@@ -127,8 +127,8 @@ def searcher(
 
     def search(query):
         filters = {**(query.where if filtered else {}), **(more or {})}
-        said = query.text if words is None else words(query)
-        return retriever.search(said, k, **{where: filters or None}, **options)
+        text = query.text if words is None else words(query)
+        return retriever.search(text, k, **{where: filters or None}, **options)
 
     return search
 
@@ -162,14 +162,14 @@ class RetrievalTable(Printed):
 
     def to_dicts(self) -> list[dict]:  # 'system', 'figure', 'value', 'low', 'high', 'n', 'undefined'
         "Return one row for each figure, including times."
-        told = {
+        figures = {
             **self.figures,
             "ms p50": self.ms_p50,
             "ms p99": self.ms_p99,
             "cpu ms": self.cpu_ms,
             "auc": self.auc,
         }
-        return [_plain(self.name, figure, e) for figure, e in told.items()]
+        return [_plain(self.name, figure, e) for figure, e in figures.items()]
 
 
 def _plain(system, figure, e):
@@ -191,10 +191,12 @@ def evaluate_retriever(
     named = {f: _figure(f) for f in (figures if k is None else _figures_at(k))}
     if not queries:
         raise ValueError("there are no queries")
-    found = tuple(_asked(search, q, named) for q in queries)
-    if all(f.status == "api_error" for f in found):
-        raise ValueError(f"the search failed for all of {len(found)} queries; the first: {found[0].reason}")
-    return _table(name, found, tuple(named), known, rng)
+    results = tuple(_result_of(search, q, named) for q in queries)
+    if all(f.status == "api_error" for f in results):
+        raise ValueError(
+            f"the search failed for all of {len(results)} queries; the first: {results[0].reason}"
+        )
+    return _table(name, results, tuple(named), known, rng)
 
 
 def _figures_at(k):
@@ -202,38 +204,40 @@ def _figures_at(k):
     return [f"{what}@{n}" for n in places for what in ("ndcg", "recall", "mrr", "hit")]
 
 
-def _table(name, found, figures, known, rng):
+def _table(name, results, figures, known, rng):
     "Return the figures of the results."
-    ms = [1000 * f.seconds for f in found if f.seconds is not None]
+    ms = [1000 * f.seconds for f in results if f.seconds is not None]
     ids = None if known is None else set(known)
     return RetrievalTable(
         name,
-        found,
-        {figure: _mean(found, figure, rng) for figure in figures},
+        results,
+        {figure: _mean(results, figure, rng) for figure in figures},
         quantile_estimate(ms, 0.5),
         quantile_estimate(ms, 0.99),
-        mean_estimate([None if f.cpu_seconds is None else 1000 * f.cpu_seconds for f in found], rng=rng),
-        _auc(found, rng),
-        sum(not f.ids and f.status != "api_error" for f in found),
-        sum(f.status == "api_error" for f in found),
-        sum(f.doubles for f in found),
-        None if ids is None else sum(i not in ids for f in found for i in f.ids),
+        mean_estimate([None if f.cpu_seconds is None else 1000 * f.cpu_seconds for f in results], rng=rng),
+        _auc(results, rng),
+        sum(not f.ids and f.status != "api_error" for f in results),
+        sum(f.status == "api_error" for f in results),
+        sum(f.doubles for f in results),
+        None if ids is None else sum(i not in ids for f in results for i in f.ids),
     )
 
 
-def _mean(found, figure, rng):
+def _mean(results, figure, rng):
     "Return the mean over queries; failed searches and queries without relevant passages are undefined."
     return mean_estimate(
-        [f.values[figure] for f in found], clusters=[f.cluster for f in found], bounds=(0, 1), rng=rng
+        [f.values[figure] for f in results], clusters=[f.cluster for f in results], bounds=(0, 1), rng=rng
     )
 
 
-def _auc(found, rng):
-    asked = [f for f in found if f.status != "api_error"]
-    kinds = [f.answerable for f in asked]
+def _auc(results, rng):
+    answered = [f for f in results if f.status != "api_error"]
+    kinds = [f.answerable for f in answered]
     if len(set(kinds)) < 2:
-        return Estimate(None, n=len(asked), method="undefined: only one kind of query was asked")
-    return top_score_auc([f.top_score for f in asked], kinds, clusters=[f.cluster for f in asked], rng=rng)
+        return Estimate(None, n=len(answered), method="undefined: only one kind of query was asked")
+    return top_score_auc(
+        [f.top_score for f in answered], kinds, clusters=[f.cluster for f in answered], rng=rng
+    )
 
 
 def retrieval_text(
@@ -262,16 +266,16 @@ def compare_retrievers(
     rng: int = 0,
 ) -> Difference:  # a - b, above 0 if a is better; with the p-value
     "Compare two retrievers on the same answerable queries, paired; raise `ValueError` if queries differ."
-    ours, theirs = ([f for f in t.found if f.answerable] for t in (a, b))
-    if [f.query for f in ours] != [f.query for f in theirs]:
+    first, second = ([f for f in t.found if f.answerable] for t in (a, b))
+    if [f.query for f in first] != [f.query for f in second]:
         raise ValueError(f"{a.name} and {b.name} ran on different queries, or in a different order")
     for t in a, b:
         if figure not in t.figures:
             raise ValueError(f"{t.name} has no figure {figure!r}; it has {', '.join(t.figures)}")
     return paired_difference(
-        [f.values[figure] for f in ours],
-        [f.values[figure] for f in theirs],
-        clusters=[f.cluster for f in ours],
+        [f.values[figure] for f in first],
+        [f.values[figure] for f in second],
+        clusters=[f.cluster for f in first],
         bounds=(0, 1),
         rng=rng,
     )

@@ -41,8 +41,8 @@ def sentiment(
     judge: Judge | None = None,  # Not used; accepted so that all metrics share one signature
 ) -> Score:  # fraction in [0, 1]; an unreadable response has status 'parse_error'
     "Score how close the named sentiment is to the customer's, 1 to 4 points; higher is better."
-    told = {"overall": overall, "turns": list(turns) if turns else None, "shift": shift or None}
-    sample = Sample("one", SENTIMENT, {}, gold_record={k: v for k, v in told.items() if v is not None})
+    fields = {"overall": overall, "turns": list(turns) if turns else None, "shift": shift or None}
+    sample = Sample("one", SENTIMENT, {}, gold_record={k: v for k, v in fields.items() if v is not None})
     return score_sample(response, card=CARD, sample=sample)
 
 

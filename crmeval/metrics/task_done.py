@@ -97,18 +97,18 @@ def _leftovers(response):
 # %% ../../nbs/metrics/16_task_done.ipynb #38c11a8c
 def _is_letter(response):
     "Return 'whole' for mail headers or a greeting with a closing or 'you', 'begun' for a greeting, else ''."
-    said = parts(response)
+    all_parts = parts(response)
     heads = sum(split_label(x)[0].casefold() in _lexicon()["mail_heads"] for x in lines(response))
     if heads >= 2:
         return "whole"
-    if not said or "greeting" not in [p.form for p in said[:3]]:
+    if not all_parts or "greeting" not in [p.form for p in all_parts[:3]]:
         return ""
-    return "whole" if "closing" in [p.form for p in said] or _speaks_to_somebody(response) else "begun"
+    return "whole" if "closing" in [p.form for p in all_parts] or _speaks_to_somebody(response) else "begun"
 
 
 def _speaks_to_somebody(response):
-    found = set(words(response))
-    return not found.isdisjoint(_lexicon()["you"]) or any(y in response for y in _lexicon()["you_scripts"])
+    word_set = set(words(response))
+    return not word_set.isdisjoint(_lexicon()["you"]) or any(y in response for y in _lexicon()["you_scripts"])
 
 
 def _turns(response, source):
@@ -134,8 +134,8 @@ def _of_reply(response, source):
     yield from _turns(response, source)
     label = split_label(next(iter(lines(response)), ""))[0].casefold()
     if label and turns_in(f"{label}: x", source=source):
-        spoken = {"customer", "client", "caller", "user"}.intersection(words(label))
-        yield TaskProblem(f"the label {label + ':'!r} was left before it", 1 if spoken else 3)
+        roles = {"customer", "client", "caller", "user"}.intersection(words(label))
+        yield TaskProblem(f"the label {label + ':'!r} was left before it", 1 if roles else 3)
     about = any(x in f" {response.casefold()} " for x in _lexicon()["customer"])
     if about and not _speaks_to_somebody(response):
         yield TaskProblem("it is about the customer instead of addressed to the customer", 1)
@@ -186,10 +186,10 @@ def _problems(response, task, source):
         return tuple(_of_record(response, source))
     if hollow := hollow_problem(response, source=source):
         return (TaskProblem(hollow, 1),)
-    found = [*_OF_TASK[task](response, source)] if task else []
+    problems = [*_OF_TASK[task](response, source)] if task else []
     for why in (_of_language(response, source), _of_subject(response, source) if source and task else ""):
-        found += [TaskProblem(why, 1)] if why else []
-    return tuple(sorted([*found, *_leftovers(response)], key=lambda p: p.most))
+        problems += [TaskProblem(why, 1)] if why else []
+    return tuple(sorted([*problems, *_leftovers(response)], key=lambda p: p.most))
 
 
 @check
@@ -202,10 +202,10 @@ def task_done(response: str, task: str | None = None, source: str | None = None)
 def paragraphs(response: str, n: int | None = None, min: int | None = None, max: int | None = None) -> str:
     "Check the number of text blocks, separated by blank lines or by line breaks after a sentence."
     least, most = (min, max) if n is None else (n, n)
-    found = _count_paragraphs(response)
-    if least is not None and found < least or most is not None and found > most:
+    count = _count_paragraphs(response)
+    if least is not None and count < least or most is not None and count > most:
         wanted = " to ".join(str(x) for x in dict.fromkeys((least, most)) if x is not None)
-        return f"{found} paragraphs, {wanted} asked for"
+        return f"{count} paragraphs, {wanted} asked for"
     return ""
 
 

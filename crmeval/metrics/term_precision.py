@@ -63,16 +63,16 @@ class _Figures:
         names: frozenset[str],  # Terms that a figure may belong to
     ) -> dict[str, list[set[str]]]:  # Term -> the figures that belong to each of its uses, in order
         "Return the figures that belong to each use of the terms."
-        found: dict[str, list[set[str]]] = {}
+        by_term: dict[str, list[set[str]]] = {}
         for terms, figures in self.read:
-            mine = [t for t in terms if t.name in names]
-            taken: list[set[str]] = [set() for _ in mine]
-            for m in figures if mine else ():
-                if (i := _nearest(m, mine)) is not None:
+            used_terms = [t for t in terms if t.name in names]
+            taken: list[set[str]] = [set() for _ in used_terms]
+            for m in figures if used_terms else ():
+                if (i := _nearest(m, used_terms)) is not None:
                     taken[i].add(m[0].replace(",", ""))
-            for t, own in zip(mine, taken, strict=True):
-                found.setdefault(t.name, []).append(own)
-        return found
+            for t, own in zip(used_terms, taken, strict=True):
+                by_term.setdefault(t.name, []).append(own)
+        return by_term
 
 
 def _nearest(figure, terms) -> int | None:
@@ -102,10 +102,10 @@ class _Pair:
         if term not in self._read:
             self._read[term] = self._looked_up(term)
         uses, owners = self._read[term]
-        mine = sorted(v for v in uses[use] if v in owners) if use < len(uses) else []
-        if not mine or any(term in owners[v] for v in mine):
+        own_figures = sorted(v for v in uses[use] if v in owners) if use < len(uses) else []
+        if not own_figures or any(term in owners[v] for v in own_figures):
             return "", ""
-        return mine[0], sorted(owners[mine[0]])[0]
+        return own_figures[0], sorted(owners[own_figures[0]])[0]
 
     def _looked_up(self, term):
         "Return (figures of each use in the response, figure -> the terms that it belongs to in the source)."
@@ -138,32 +138,30 @@ def _is_denied_of_it(text: str, after: int, figure: str) -> bool:
 _DENIED_FIGURE = re.compile(r"(?:\b(?:not|never|no longer)|n['’]t)\b[^\d]{0,25}$", re.I)
 
 
-def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str, str]:
+def _verdict(term: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str, str]:
     "Return (True, False or None: undecided; the source's term; the reason) for one use of a term."
-    rivals = pair.glossary.rivals(found.name)
+    rivals = pair.glossary.rivals(term.name)
     other = [r for r in rivals if r in pair.known]
-    denied = _is_denied(pair.response, found.start)
-    if found.name in pair.known:
-        figure, owner = pair.owner(found.name, use) if other and not denied else ("", "")
-        if owner and _is_denied_of_it(pair.response, found.start, figure):
+    denied = _is_denied(pair.response, term.start)
+    if term.name in pair.known:
+        figure, owner = pair.owner(term.name, use) if other and not denied else ("", "")
+        if owner and _is_denied_of_it(pair.response, term.start, figure):
             return None, "", f"the response denies that it has {figure}"
         why = (
-            f"in the source {figure} goes with the other: {_apart(found.name, owner, rivals)}"
-            if owner
-            else ""
+            f"in the source {figure} goes with the other: {_apart(term.name, owner, rivals)}" if owner else ""
         )
         return not owner, owner, why
     if denied:
         return None, "", "it is negated here"
     if not other:
         return None, "", "the source has neither it nor a term that it is confused with"
-    return False, other[0], _apart(found.name, other[0], rivals)
+    return False, other[0], _apart(term.name, other[0], rivals)
 
 
-def _apart(used, meant, rivals):
+def _apart(used, source_term, rivals):
     "Return the reason of a confusion: the source's term and its meaning."
-    told = rivals.get(meant, "").rstrip(".")
-    return f"the source says {meant!r}{f' ({told})' if told else ''}, not {used!r}"
+    meaning = rivals.get(source_term, "").rstrip(".")
+    return f"the source says {source_term!r}{f' ({meaning})' if meaning else ''}, not {used!r}"
 
 # %% ../../nbs/metrics/18_term_precision.ipynb #71f9e2ce
 @metric(CARD)
@@ -180,18 +178,18 @@ def term_precision(
     terms = _read(glossary)
     if terms is None:
         return unscored(CARD, "undefined", "The glossary is empty.", rater=_RULE)
-    pair, found = _Pair(response, source, terms), find_terms(response, glossary=terms)
-    evidence = [_on_use(t, response, _verdict(t, k, pair)) for t, k in _counted(found) if not t.plain]
+    pair, used_terms = _Pair(response, source, terms), find_terms(response, glossary=terms)
+    evidence = [_on_use(t, response, _verdict(t, k, pair)) for t, k in _counted(used_terms) if not t.plain]
     return _share_right(evidence, terms)
 
 
 aterm_precision = awaited(term_precision)
 
 
-def _counted(found: Sequence[FoundTerm]) -> Iterator[tuple[FoundTerm, int]]:
+def _counted(terms: Sequence[FoundTerm]) -> Iterator[tuple[FoundTerm, int]]:
     "Yield each use of a term with the number of earlier uses."
     seen: dict[str, int] = {}
-    for t in found:
+    for t in terms:
         yield t, seen.get(t.name, 0)
         seen[t.name] = seen.get(t.name, 0) + 1
 
@@ -205,20 +203,20 @@ _BREAK = re.compile(r"[.!?](?=\s)|\n")
 _KINDS = {True: "right term", False: "wrong term", None: "not decided"}
 
 
-def _sentence_around(text: str, found: FoundTerm) -> str:
+def _sentence_around(text: str, term: FoundTerm) -> str:
     "Return the line or sentence that contains a term, cut if it is very long."
-    before, after = text[max(0, found.start - 200) : found.start], text[found.end : found.end + 200]
+    before, after = text[max(0, term.start - 200) : term.start], text[term.end : term.end + 200]
     start = max((m.end() for m in _BREAK.finditer(before)), default=0)
     end = _BREAK.search(after)
-    return (before[start:] + found.text + (after[: end.start() + 1] if end else after)).strip()
+    return (before[start:] + term.text + (after[: end.start() + 1] if end else after)).strip()
 
 
-def _on_use(found, response, verdict):
+def _on_use(term, response, verdict):
     "Return evidence for one use of a term."
-    right, meant, why = verdict
-    detail = {"words": found.text, "term": found.name, "start": found.start, "end": found.end}
-    detail |= {"meant": meant} if right is False else {}
-    return Evidence(_KINDS[right], _sentence_around(response, found), fine=right, reason=why, detail=detail)
+    right, source_term, why = verdict
+    detail = {"words": term.text, "term": term.name, "start": term.start, "end": term.end}
+    detail |= {"meant": source_term} if right is False else {}
+    return Evidence(_KINDS[right], _sentence_around(response, term), fine=right, reason=why, detail=detail)
 
 
 def _share_right(evidence: Sequence[Evidence], glossary: Glossary) -> Score:
@@ -252,12 +250,12 @@ def term_recall(
     terms = _read(glossary)
     if terms is None:
         return unscored(RECALL_CARD, "undefined", "The glossary is empty.", rater=_RULE)
-    asked = [t.name for f in key_facts for t in find_terms(f, glossary=terms) if not t.plain]
-    if not asked:
+    expected = [t.name for f in key_facts for t in find_terms(f, glossary=terms) if not t.plain]
+    if not expected:
         why = f"The key facts hold no term (glossary {terms.name})."
         return unscored(RECALL_CARD, "undefined", why, rater=_RULE)
-    said = {t.name for t in find_terms(response, glossary=terms)}
-    evidence = [_on_term(name, said, terms) for name in dict.fromkeys(asked)]
+    used = {t.name for t in find_terms(response, glossary=terms)}
+    evidence = [_on_term(name, used, terms) for name in dict.fromkeys(expected)]
     lost = [e.text for e in evidence if not e.fine]
     n = len(evidence)
     reason = f"{n - len(lost)} of {n} terms are kept.{' Lost: ' + ', '.join(lost) + '.' if lost else ''}"
@@ -267,11 +265,11 @@ def term_recall(
 aterm_recall = awaited(term_recall)
 
 
-def _on_term(name, said, glossary):
+def _on_term(name, used, glossary):
     "Return evidence for one term of the key facts."
-    if name in said:
+    if name in used:
         return Evidence("kept term", name, "fact", True)
-    instead = [r for r in glossary.rivals(name) if r in said]
+    instead = [r for r in glossary.rivals(name) if r in used]
     why = f"the response has {instead[0]!r}" if instead else "the response does not have it"
     return Evidence("lost term", name, "fact", False, why)
 

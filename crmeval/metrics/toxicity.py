@@ -89,8 +89,8 @@ def toxicity_many(
         arrived = f"{detector!r:.60} ({type(detector).__name__})"
         raise ValueError(f"detector is {arrived}, expected an object with `name` and `detect`")
     seen = list(map(without_chain, texts))
-    found = zip(detector.detect(seen), seen, texts, strict=True)
-    return [_score(_placed(d, read == t), threshold, detector.name) for d, read, t in found]
+    detected = zip(detector.detect(seen), seen, texts, strict=True)
+    return [_score(_placed(d, read == t), threshold, detector.name) for d, read, t in detected]
 
 
 def _placed(detection, in_text):
@@ -140,9 +140,9 @@ def toxicity_categories(
 ) -> dict[str, float | None]:  # Category -> [0, 1]; None where there is no score
     "Return the scores by category, 0 to 1, higher is worse."
     s = text if isinstance(text, Score) else toxicity(text, detector=detector)
-    found = {e["category"]: e["score"] for e in s.evidence if e["kind"] == "category"}
+    by_category = {e["category"]: e["score"] for e in s.evidence if e["kind"] == "category"}
     # evidence values have any type, but a category's score is a number or None
-    return {c: cast("float | None", found.get(c)) for c in CATEGORIES}
+    return {c: cast("float | None", by_category.get(c)) for c in CATEGORIES}
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #dc042aed
 def toxicity_summary(

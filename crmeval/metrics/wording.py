@@ -78,9 +78,9 @@ _TONES = {"slang": "slang", "shouting": "shouting", "an emoji": "emoji"}  # find
 @check
 def professional_tone(response: str) -> str | None:
     matches = {what: _pattern(name).search(response) for what, name in _TONES.items()}
-    found = [f"{what} ({m[0]})" for what, m in matches.items() if m]
-    found += [f"{n} exclamation marks"] if (n := response.count("!")) >= 3 else []
-    return f"has {', '.join(found)}" if found else unless_foreign(response)
+    faults = [f"{what} ({m[0]})" for what, m in matches.items() if m]
+    faults += [f"{n} exclamation marks"] if (n := response.count("!")) >= 3 else []
+    return f"has {', '.join(faults)}" if faults else unless_foreign(response)
 
 # %% ../../nbs/metrics/16_wording.ipynb #6d420532
 @lru_cache(maxsize=1)

@@ -46,13 +46,13 @@ def judged_tasks(
     metric: str = "accuracy",
 ) -> JudgedTasks:
     "Return a judge's points for the responses to tasks; all NaN if it judged none."
-    by_judge = {name: given for (_, name), given in reversed(columns.judges([metric]).items())}
+    by_judge = {name: scored for (_, name), scored in reversed(columns.judges([metric]).items())}
     if metric not in by_judge.get(judge, {}):
         return JudgedTasks(columns, np.full(len(columns.responses), np.nan), {})
-    found, given = columns.points(by_judge[judge][metric])
-    told = given & columns.is_task()
-    by_client = {c: np.flatnonzero(told & columns.responses.where("client", c)) for c in columns.clients}
-    return JudgedTasks(columns, found, {c: rows for c, rows in by_client.items() if len(rows)})
+    points_given, was_given = columns.points(by_judge[judge][metric])
+    judged = was_given & columns.is_task()
+    by_client = {c: np.flatnonzero(judged & columns.responses.where("client", c)) for c in columns.clients}
+    return JudgedTasks(columns, points_given, {c: rows for c, rows in by_client.items() if len(rows)})
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #07a755d2
 _SPREAD = (
@@ -71,24 +71,24 @@ def spread_picture(
 
 
 def _paired_by_system(
-    found: JudgedTasks,
+    judged: JudgedTasks,
     first: str,  # A system
     other: str,
 ):  # Confidence level -> `Difference` first - other; None without a common sample
     "Return a function for the paired difference of two systems on the responses judged for both."
-    r, a, b = found.columns.responses, found.rows[first], found.rows[other]
+    r, a, b = judged.columns.responses, judged.rows[first], judged.rows[other]
     repeats = int(r.repeat.max(initial=0)) + 1
     key = r.sample_id.astype(np.int64) * repeats + r.repeat
     _, at_a, at_b = np.intersect1d(key[a], key[b], return_indices=True)
     if not len(at_a):
         return None
     a, b = a[at_a], b[at_b]
-    told = {"clusters": found.columns.cluster[a], "strata": r.use_case[a]}
-    return partial(_at_level, found.points[a], found.points[b], told)
+    grouping = {"clusters": judged.columns.cluster[a], "strata": r.use_case[a]}
+    return partial(_at_level, judged.points[a], judged.points[b], grouping)
 
 
-def _at_level(a, b, told, level):
-    return paired_difference(a, b, confidence_level=level, bounds=(1, 4), **told)
+def _at_level(a, b, grouping, level):
+    return paired_difference(a, b, confidence_level=level, bounds=(1, 4), **grouping)
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #b06d008a
 def best_against_others(
@@ -105,8 +105,8 @@ def best_against_others(
     picture = paired_differences(rows, first, "the other")
     if not picture:
         return None
-    told = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
-    return {"first": first, "rows": rows, "svg": svg(picture, f"Paired differences in accuracy: {told}")}
+    words = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
+    return {"first": first, "rows": rows, "svg": svg(picture, f"Paired differences in accuracy: {words}")}
 
 
 def _difference_in_words(first: str, other: str, d: Difference) -> str:
@@ -122,11 +122,11 @@ def speeds_by_shape(
     cases = filter(None, responses.take(tasks).present("use_case"))
     flavours = {u: get_use_case(u).flavour for u in cases}
     for client in columns.clients:
-        mine = tasks & responses.where("client", client)
+        own = tasks & responses.where("client", client)
         for flavour in ("short", "long"):
-            told = mine & responses.where("use_case", *(u for u, f in flavours.items() if f == flavour))
-            if told.any():
-                rows.append((client, flavour.capitalize(), speed(responses.take(told))))
+            of_flavour = own & responses.where("use_case", *(u for u, f in flavours.items() if f == flavour))
+            if of_flavour.any():
+                rows.append((client, flavour.capitalize(), speed(responses.take(of_flavour))))
     return rows
 
 
@@ -140,8 +140,8 @@ def lost_answers(
         raise ValueError(
             f"the run has {len(run.responses)} responses and its columns {len(r)}: not of one run"
         )
-    mine = (s.metric == s.names["metric"].index.get("accuracy", -1)) & np.isnan(s.points) & (s.row >= 0)
-    rows = np.flatnonzero(mine)
+    unscored = (s.metric == s.names["metric"].index.get("accuracy", -1)) & np.isnan(s.points) & (s.row >= 0)
+    rows = np.flatnonzero(unscored)
     rows = rows[columns.is_task()[s.row[rows]]]
     pair = r.client[s.row[rows]] * len(s.names["status"]) + s.status[rows]
     kinds, first, counts = np.unique(pair, return_index=True, return_counts=True)
@@ -150,24 +150,24 @@ def lost_answers(
         client, status = divmod(int(kind), len(s.names["status"]))
         status = s.names["status"].values[status]
         reason = run.responses[int(s.row[at])].error or run.scores[at].reason
-        told = {"client": columns.clients[client], "status": status, "n": n}
-        lost.append(told | {"meaning": STATUSES[status], "reason": reason})
+        fields = {"client": columns.clients[client], "status": status, "n": n}
+        lost.append(fields | {"meaning": STATUSES[status], "reason": reason})
     return sorted(lost, key=lambda x: (x["client"], x["status"]))
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #6f3031a0
 def _widest_by_sample(
-    found: JudgedTasks,
+    judged_points: JudgedTasks,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # Each (samples,): sample number, one of its responses, range
     "Return the range of the systems' points on the first response to each sample; 0 for one value or none."
-    r = found.columns.responses
-    rows = np.flatnonzero(found.columns.is_task() & (r.repeat == 0))
+    r = judged_points.columns.responses
+    rows = np.flatnonzero(judged_points.columns.is_task() & (r.repeat == 0))
     n = len(r.names["sample_id"])
     low, high = np.full(n, np.inf), np.full(n, -np.inf)
-    judged = [rows_of for rows_of in found.rows.values()]
-    given = np.concatenate(judged) if judged else rows[:0]
-    given = given[(r.repeat[given] == 0) & ~np.isnan(found.points[given])]
-    np.minimum.at(low, r.sample_id[given], found.points[given])
-    np.maximum.at(high, r.sample_id[given], found.points[given])
+    judged = [rows_of for rows_of in judged_points.rows.values()]
+    judged_rows = np.concatenate(judged) if judged else rows[:0]
+    judged_rows = judged_rows[(r.repeat[judged_rows] == 0) & ~np.isnan(judged_points.points[judged_rows])]
+    np.minimum.at(low, r.sample_id[judged_rows], judged_points.points[judged_rows])
+    np.maximum.at(high, r.sample_id[judged_rows], judged_points.points[judged_rows])
     samples, first = np.unique(r.sample_id[rows], return_index=True)
     apart = np.maximum(high[samples] - low[samples], 0)
     return samples, rows[first], apart
@@ -182,7 +182,7 @@ def most_differing(
     ids, case = r.names["sample_id"].values, r.use_case[rows]
     found_ids = []
     for u in dict.fromkeys(case[np.argsort(rows)].tolist()):
-        mine = np.flatnonzero(case == u)
-        mine = mine[np.argsort(rows[mine])]
-        found_ids.append(ids[samples[mine[np.argmax(apart[mine])]]])
+        of_case = np.flatnonzero(case == u)
+        of_case = of_case[np.argsort(rows[of_case])]
+        found_ids.append(ids[samples[of_case[np.argmax(apart[of_case])]]])
     return found_ids

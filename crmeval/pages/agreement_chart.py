@@ -72,8 +72,8 @@ def agreed(
     lines: Iterable,  # `Line`s of `side_by_side`
 ) -> list[Agreed]:  # Measured lines of whole data sets only; by metric and data set
     "Convert the lines of a measurement to lines of the chart."
-    found = [_agreed(x) for x in lines if x.part == "all" and x.measured is not None and x.current]
-    return sorted((x for x in found if x), key=lambda x: (_place(x.metric), x.data))
+    converted = [_agreed(x) for x in lines if x.part == "all" and x.measured is not None and x.current]
+    return sorted((x for x in converted if x), key=lambda x: (_place(x.metric), x.data))
 
 
 def _place(metric):
@@ -242,8 +242,8 @@ def _row(x):
 def _drawn(lines):
     picture = agreement_chart(lines)
     n = len({x.data for x in lines})
-    told = f"Correlation of judges with people on {n} data sets; the table has all values"
-    return f'<figure style="margin:0; max-width:42rem">{svg(picture, told)}</figure>' if picture else ""
+    caption = f"Correlation of judges with people on {n} data sets; the table has all values"
+    return f'<figure style="margin:0; max-width:42rem">{svg(picture, caption)}</figure>' if picture else ""
 
 
 @dataclass(frozen=True)
@@ -266,12 +266,12 @@ def agreement_in_words(
 ) -> str:  # '' without a measurement
     "Return a sentence on the built-in judge's agreement with people in a metric, on new kinds of text."
     known = known_agreement() if lines is None else lines
-    mine = [x for x in known if x.metric == metric and x.kind == "embedded, new texts"]
-    if not mine:
+    embedded = [x for x in known if x.metric == metric and x.kind == "embedded, new texts"]
+    if not embedded:
         return ""
-    told = "; ".join(f"{x.data} {with_interval(x.estimate)}" for x in mine)
+    rows = "; ".join(f"{x.data} {with_interval(x.estimate)}" for x in embedded)
     return (
-        f"The built-in judge on public data of a new kind, correlation with people and 95 % interval: {told}."
+        f"The built-in judge on public data of a new kind, correlation with people and 95 % interval: {rows}."
     )
 
 

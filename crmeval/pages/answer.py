@@ -29,9 +29,9 @@ def _contestants(rows):
     "Return the first judge's overall rows as (systems, references); references alone count as systems."
     overall = [r for r in rows if r.use_case == OVERALL and r.metrics.get("accuracy")]
     first = next(((r.method, r.judge) for r in overall), None)
-    mine = [r for r in overall if (r.method, r.judge) == first and r.metrics["accuracy"].value is not None]
-    others = [r for r in mine if r.client not in REFERENCES]
-    return (others, [r for r in mine if r.client in REFERENCES]) if others else (mine, [])
+    judged = [r for r in overall if (r.method, r.judge) == first and r.metrics["accuracy"].value is not None]
+    others = [r for r in judged if r.client not in REFERENCES]
+    return (others, [r for r in judged if r.client in REFERENCES]) if others else (judged, [])
 
 
 def _level(row):
@@ -45,20 +45,22 @@ def answer_sentence(
     repeats: int = 1,  # Responses of a system per sample, at least 1
 ) -> str:  # '' if no system has an accuracy or trust value
     "Summarise a leaderboard: the best system, or those not told apart, with the evidence behind it."
-    found, references = _contestants(rows)
-    if not found:
+    systems, references = _contestants(rows)
+    if not systems:
         return " ".join(_of_trust([r for r in rows if r.use_case == OVERALL]))
-    ranked = sorted(found, key=lambda r: (r.rank or (len(found), len(found)), -(_accuracy(r).value or 0)))
+    ranked = sorted(
+        systems, key=lambda r: (r.rank or (len(systems), len(systems)), -(_accuracy(r).value or 0))
+    )
     best = [r for r in ranked if r.rank and r.rank[0] <= ranked[0].rank[0]] if ranked[0].rank else ranked[:1]
-    told = [_of_best(best, ranked), *_of_trust(ranked), *_of_price(ranked), *_of_time(ranked)]
+    parts = [_of_best(best, ranked), *_of_trust(ranked), *_of_price(ranked), *_of_time(ranked)]
     if references:
-        told.append(f"The references that people wrote get {points(references[0].metrics['accuracy'])}.")
+        parts.append(f"The references that people wrote get {points(references[0].metrics['accuracy'])}.")
     judge = (
         "rated by people" if ranked[0].method == "manual" else f"scored by {judge_in_words(ranked[0].judge)}"
     )
     lost = sum(r.unscored for r in ranked)
     missing = f"; {lost} answers could not be scored" if lost else ""
-    return f"{' '.join(told)} {_samples(ranked, repeats)}, {judge}{missing}."
+    return f"{' '.join(parts)} {_samples(ranked, repeats)}, {judge}{missing}."
 
 
 def _of_best(best, ranked):
@@ -132,8 +134,8 @@ def reference_rows(
     rows: Sequence[Row],
 ) -> list[Row]:  # By an automatic judge, with factuality below `REFERENCE_FLOOR`
     "Return rows of written references whose low factuality points at the judge, not at the references."
-    found = [r for r in rows if r.client in REFERENCES and r.method == "auto"]
-    return [r for r in found if _is_below(r.metrics.get("factuality"))]
+    references = [r for r in rows if r.client in REFERENCES and r.method == "auto"]
+    return [r for r in references if _is_below(r.metrics.get("factuality"))]
 
 
 def _is_below(e):
@@ -147,8 +149,8 @@ def reference_note(
     low = [r for r in reference_rows(rows) if r.use_case == OVERALL]
     if not low:
         return ""
-    told = _listed([f"{points(r.metrics['factuality'])} by {judge_in_words(r.judge)}" for r in low])
+    means = _listed([f"{points(r.metrics['factuality'])} by {judge_in_words(r.judge)}" for r in low])
     return (
-        f"People wrote the references and take them as true. Their factuality ({told}) shows what the judge "
+        f"People wrote the references and take them as true. Their factuality ({means}) shows what the judge "
         "misses, not their errors. Read differences in factuality of that size with care."
     )

@@ -192,7 +192,7 @@ def _gaps_by_group(run, paired, columns):
     "Return the paired differences by group for each column."
     if not columns:
         return []
-    rows, make, metric, ids = [], {}, _told_by(paired), paired.ids()
+    rows, make, metric, ids = [], {}, _first_common_metric(paired), paired.ids()
     for column in columns:
         name, group_of = slice_groups(run, column)
         groups = Names()
@@ -210,7 +210,7 @@ def _is_tested(row):
     return row.difference is not None and row.difference.p_value is not None
 
 
-def _told_by(paired):
+def _first_common_metric(paired):
     "Return the first metric with values on both sides, accuracy if none has."
     for metric in METRICS:
         a, b = paired.values(metric)
@@ -219,13 +219,15 @@ def _told_by(paired):
     return METRICS[0]
 
 
-def _gap_of_group(column, group, paired, mine, metric):
+def _gap_of_group(column, group, paired, members, metric):
     a, b = paired.values(metric)
-    again = partial(_at_level, a[mine], b[mine], paired.cluster[mine], paired.use_case[mine], metric)
-    found = again(0.95)
-    known = len(np.unique(paired.cluster[mine & ~np.isnan(a + b)]))
-    row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: needs no other group
-    return (row if known < FLOOR else replace(row, difference=found)), again
+    again = partial(
+        _at_level, a[members], b[members], paired.cluster[members], paired.use_case[members], metric
+    )
+    difference = again(0.95)
+    known = len(np.unique(paired.cluster[members & ~np.isnan(a + b)]))
+    row = GroupRow(column, group, metric, "", difference, known, FLOOR)  # paired: needs no other group
+    return (row if known < FLOOR else replace(row, difference=difference)), again
 
 # %% ../../nbs/pages/09_compare.ipynb #12139dce
 def _one(run, client):
@@ -302,10 +304,10 @@ def _plans_apart(a, b, name_a, name_b):
     differences = (
         [] if a is b else [d for d in plan_differences(a.manifest, b.manifest) if not d.startswith("with")]
     )
-    mine, other = _settings_of(a, name_a), _settings_of(b, name_b)
-    if mine and other and name_a != name_b:
-        keys = [k for k in {**mine, **other} if mine.get(k) != other.get(k)]
-        differences += [f"{k}: {mine.get(k)!r:.60} -> {other.get(k)!r:.60}" for k in keys]
+    settings, other_settings = _settings_of(a, name_a), _settings_of(b, name_b)
+    if settings and other_settings and name_a != name_b:
+        keys = [k for k in {**settings, **other_settings} if settings.get(k) != other_settings.get(k)]
+        differences += [f"{k}: {settings.get(k)!r:.60} -> {other_settings.get(k)!r:.60}" for k in keys]
     diff = prompt_diff(_templates_of(a, name_a), _templates_of(b, name_b))
     return "\n".join([*differences, *([diff] if diff else [])])
 
@@ -334,8 +336,10 @@ def _widest(paired, gaps, most=5):
 # %% ../../nbs/pages/09_compare.ipynb #7d04bf30
 def _answers(run, rows, scores):
     "Return (response, its scores) for rows of a run."
-    found = iter(numbered_records(run.scores, np.concatenate([*scores, np.zeros(0, int)])))
-    return [(r, list(islice(found, len(s)))) for r, s in zip(numbered_records(run.responses, rows), scores)]
+    scores_left = iter(numbered_records(run.scores, np.concatenate([*scores, np.zeros(0, int)])))
+    return [
+        (r, list(islice(scores_left, len(s)))) for r, s in zip(numbered_records(run.responses, rows), scores)
+    ]
 
 
 def _pairs(a, b, paired, gaps, most):
@@ -361,8 +365,8 @@ def _pairs(a, b, paired, gaps, most):
 def _resources(paired, prices):
     "Return the differences in seconds and cost that both sides have and that are not exactly zero."
     make = _differences(paired, {"seconds": "seconds", "USD per 1,000": "usd_per_1000"}, prices)
-    found = {n: f(0.95) for n, f in make.items()}
-    known = {n: d for n, d in found.items() if d.value is not None}
+    differences = {n: f(0.95) for n, f in make.items()}
+    known = {n: d for n, d in differences.items() if d.value is not None}
     differing = [n for n, d in known.items() if d.value != 0 or d.low != d.high]
     return simultaneous({n: make[n] for n in differing})
 

@@ -39,11 +39,11 @@ def verdict(
     d, what = c.differences[first], first.replace("_", " ")
     ahead, behind = (c.a, c.b) if (d.value or 0) > 0 else (c.b, c.a)
     if who_is_better(d) == "not told apart":
-        told = f"In {what} {d.n} pairs of answers do not tell the two apart: they differ by {_size(d)}."
+        result = f"In {what} {d.n} pairs of answers do not tell the two apart: they differ by {_size(d)}."
     else:
-        told = f"In {what} {shown(ahead, 60)} is better than {shown(behind, 60)}: ahead by {_size(d)}."
+        result = f"In {what} {shown(ahead, 60)} is better than {shown(behind, 60)}: ahead by {_size(d)}."
     without = "" if first == "accuracy" else f" Accuracy is not known: {both}."
-    return f"{told} {_beyond_chance(c)}{without}"
+    return f"{result} {_beyond_chance(c)}{without}"
 
 
 def _size(d):
@@ -58,15 +58,15 @@ def _size(d):
 
 def _beyond_chance(c):
     sides = {m: who_is_better(c.differences[m]) for m in METRICS[1:]}
-    told = []
+    ahead_in = []
     for words, name in (("a is better", c.a), ("b is better", c.b)):
         better = [m.replace("_", " ") for m, who in sides.items() if who == words]
         if better:
             listed = " and ".join(filter(None, [", ".join(better[:-1]), better[-1]]))
-            told.append(f"{shown(name, 60)} is better in {listed}")
+            ahead_in.append(f"{shown(name, 60)} is better in {listed}")
     return (
-        f"By criterion, beyond chance: {'; '.join(told)}."
-        if told
+        f"By criterion, beyond chance: {'; '.join(ahead_in)}."
+        if ahead_in
         else "No single criterion differs beyond chance."
     )
 

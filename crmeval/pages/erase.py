@@ -55,7 +55,7 @@ def holds_text(
 ) -> bool:
     "Whether plain data contain a text, ignoring case, white space and Unicode form (NFKC)."
     wanted = _plain(text)
-    return any(wanted in _plain(found) for found in _strings(value))
+    return any(wanted in _plain(text_of_value) for text_of_value in _strings(value))
 
 
 _NAMES = " ".join(f.name for kind in (Sample, Response, Score, Usage, Evidence) for f in fields(kind))
@@ -88,12 +88,12 @@ def _that_may_hold(records: Sequence, text: str) -> Iterator:
     names = [f.name for f in record_schema(records.kind) if str(f.type) == "string"]
     every = [f.name for f in record_schema(records.kind)]
     for read in records.parts(every, coded=names):
-        told, part = np.zeros(read.num_rows, bool), read.combine_chunks()
+        suspect, part = np.zeros(read.num_rows, bool), read.combine_chunks()
         for name in set(names) & set(part.column_names):
             values, at = dictionary_of(part[name].combine_chunks())
             odd = _is_old_form if name == "evidence" else (lambda value: False)
-            told |= np.array([_cell_may_hold(v, words) or odd(v) for v in values], bool)[at]
-        yield from records_of(part.take(_numbers(told)), records.kind)
+            suspect |= np.array([_cell_may_hold(v, words) or odd(v) for v in values], bool)[at]
+        yield from records_of(part.take(_numbers(suspect)), records.kind)
 
 
 def _numbers(mask: np.ndarray):
@@ -105,13 +105,13 @@ def _numbers(mask: np.ndarray):
 
 def _samples_with(run: Run, text: str) -> set[str]:
     "Return the ids of samples whose record, responses or scores contain a text."
-    found: set[str] = set()
+    sample_ids: set[str] = set()
     for records, key in ((run.samples, "id"), (run.responses, "sample_id"), (run.scores, "sample_id")):
         for record in _that_may_hold(records, text):
             sample_id = getattr(record, key)
-            if sample_id not in found and holds_text(to_dict(record), text):
-                found.add(sample_id)
-    return found
+            if sample_id not in sample_ids and holds_text(to_dict(record), text):
+                sample_ids.add(sample_id)
+    return sample_ids
 
 # %% ../../nbs/pages/12_erase.ipynb #d93caa0a
 def _write_text(path: Path, text: str) -> None:
@@ -215,8 +215,8 @@ def _rewrite_rating(folder: Path, erased: set[str]) -> int:  # Items removed
     plan = read_plan(folder)
     gone = _items_of_samples(plan, erased)
     less = _without(plan, gone)
-    said = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    head = {k: said[k] for k in ("kind", "version")}
+    plan_data = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    head = {k: plan_data[k] for k in ("kind", "version")}
     text = json.dumps({**head, "id": less.id, **asdict(less)}, ensure_ascii=False, indent=1)
     _write_text(folder / "plan.json", text + "\n")
     for path in sorted(folder.rglob("*.jsonl")):
@@ -240,11 +240,11 @@ class Erased(Printed):
     left: Sequence[str] = ()  # Files of the folder that still contain the text
 
     def __str__(self):
-        told = (
+        counts = (
             f"removed {how_many(self.samples, 'sample')}, {how_many(self.responses, 'response')}, "
             f"{how_many(self.scores, 'score')}, {how_many(self.journal, 'line')} of the journal "
         )
-        return told + (f"; still in {', '.join(self.left)}" if self.left else "")
+        return counts + (f"; still in {', '.join(self.left)}" if self.left else "")
 
 
 def erase(
@@ -282,10 +282,10 @@ def _wanted(run: Run, ids: list[str], match: str | None) -> set[str]:
     known = {s.id for s in pick(run.samples, {}, ["id"])}
     if strange := [i for i in ids if i not in known]:
         raise ValueError(f"sample {strange[0]!r} is not in {run.folder}; it holds {len(known)} samples")
-    found = _samples_with(run, match) if match else set()
-    if match and not found:
+    matching = _samples_with(run, match) if match else set()
+    if match and not matching:
         raise ValueError(f"no sample of {run.folder} holds the text, and no answer or score does")
-    return {*ids, *found}
+    return {*ids, *matching}
 
 
 _KEYS = {"samples": "id", "responses": "sample_id", "scores": "sample_id"}
@@ -297,8 +297,8 @@ def _stay_in_tables(erased: set[str]) -> dict[str, Callable[[Mapping], bool]]:
 
 def _counts(run: Run, erased: set[str]) -> list[int]:  # Samples, responses, scores
     "Return how many rows are removed."
-    found = (pick(getattr(run, name), {key: erased.__contains__}, [key]) for name, key in _KEYS.items())
-    return [sum(1 for _ in rows) for rows in found]
+    picked = (pick(getattr(run, name), {key: erased.__contains__}, [key]) for name, key in _KEYS.items())
+    return [sum(1 for _ in rows) for rows in picked]
 
 
 def _note(run: Run, counts: Sequence[int]) -> None:

@@ -101,7 +101,7 @@ class PairedAnswers:
         at: np.ndarray,  # (n,) pair numbers
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:  # Per side, n arrays of score numbers
         "Return the numbers of the judge's scores on both sides, in the order of their run."
-        a, b = (_given(c, rows[at], self.judge) for c, rows in zip(self.columns, self.rows))
+        a, b = (_scores_by_response(c, rows[at], self.judge) for c, rows in zip(self.columns, self.rows))
         return a, b
 
     def _judged(self, metric):
@@ -111,18 +111,18 @@ class PairedAnswers:
             of_a = _points(a, self.judge, metric)
             of_b = of_a if b is a else _points(b, self.judge, metric)
             both = zip((of_a, of_b), self.rows)
-            self.kept[metric] = [(points[rows], given[rows]) for (points, given), rows in both]
+            self.kept[metric] = [(points[rows], was_given[rows]) for (points, was_given), rows in both]
         return self.kept[metric]
 
 
-def _given(columns, rows, judge):
+def _scores_by_response(columns, rows, judge):
     "Return the numbers of a judge's scores for each response."
     s, wanted = columns.scores, np.zeros(len(columns.responses) + 1, bool)
     wanted[rows] = True  # the extra last place, also index -1, is for scores without a response
-    mine = np.flatnonzero(wanted[s.row] & (s.by == s.names["by"].index.get(("auto", judge), -1)))
-    mine = mine[np.argsort(s.row[mine], kind="stable")]
-    first, last = (np.searchsorted(s.row[mine], rows, side=side) for side in ("left", "right"))
-    return [mine[i:j] for i, j in zip(first.tolist(), last.tolist())]
+    own = np.flatnonzero(wanted[s.row] & (s.by == s.names["by"].index.get(("auto", judge), -1)))
+    own = own[np.argsort(s.row[own], kind="stable")]
+    first, last = (np.searchsorted(s.row[own], rows, side=side) for side in ("left", "right"))
+    return [own[i:j] for i, j in zip(first.tolist(), last.tolist())]
 
 
 def _points(columns, judge, metric):
@@ -143,7 +143,7 @@ def _common_judge(a, b, judge) -> str:
     return judge or common[0]
 
 
-def _asked(responses, client):
+def _responses_of(responses, client):
     "Return the response numbers of a system, without perturbed samples."
     return np.flatnonzero(responses.where("client", client) & responses.where("perturbation", ""))
 
@@ -161,7 +161,7 @@ def _answered_by_both(a, b, name_a, name_b):
     index = a.names["sample_id"].index
     place = np.array([index.get(i, -1) for i in b.names["sample_id"].values], np.int64)
     repeats = int(max(a.repeat.max(initial=0), b.repeat.max(initial=0))) + 1
-    rows_a, rows_b = _asked(a, name_a), _asked(b, name_b)
+    rows_a, rows_b = _responses_of(a, name_a), _responses_of(b, name_b)
     rows_b = rows_b[place[b.sample_id[rows_b]] >= 0]
     keys_a = a.sample_id[rows_a].astype(np.int64) * repeats + a.repeat[rows_a]
     keys_b = place[b.sample_id[rows_b]] * repeats + b.repeat[rows_b]
@@ -198,21 +198,21 @@ def _places(run, index):
     return place, cluster, use_case, cases
 
 
-def _told_of_inputs(inputs):
+def _input_hashes(inputs):
     "Return (hash of the input names, hash of the inputs or None if texts were not kept)."
     has_marks = any(map(is_mark, inputs.values()))
     return hash(frozenset(inputs)), None if has_marks else hash(repr(sorted(inputs.items())))
 
 
-def _is_same_task(told, other):
+def _is_same_task(task, other):
     "Whether two samples have the same inputs, as far as their texts were kept."
-    return told[0] == other[0] and (None in (told[1], other[1]) or told[1] == other[1])
+    return task[0] == other[0] and (None in (task[1], other[1]) or task[1] == other[1])
 
 
 def _check_same_tasks(a, b, ids: Set[str]):
-    other = {s.id: _told_of_inputs(s.inputs) for s in _originals(b, ["inputs"]) if s.id in ids}
+    other = {s.id: _input_hashes(s.inputs) for s in _originals(b, ["inputs"]) if s.id in ids}
     for s in _originals(a, ["inputs"]):
-        if s.id in ids and not _is_same_task(_told_of_inputs(s.inputs), other.get(s.id, (None, 0))):
+        if s.id in ids and not _is_same_task(_input_hashes(s.inputs), other.get(s.id, (None, 0))):
             raise ValueError(f"sample {s.id!r} is not the same in the two runs")
 
 
@@ -226,7 +226,7 @@ def paired_answers(
     "Pair the responses of two systems to their common samples."
     of_a = run_columns(a)
     of_b = of_a if b is a else run_columns(b)
-    whose = _common_judge(of_a, of_b, judge)
+    judge_name = _common_judge(of_a, of_b, judge)
     rows_a, rows_b = _answered_by_both(of_a.responses, of_b.responses, client_a, client_b)
     r = of_a.responses
     place, cluster, use_case, cases = _places(a, r.names["sample_id"].index)
@@ -234,10 +234,10 @@ def paired_answers(
     order = np.lexsort((r.repeat[rows_a], place[sample]))
     order = order[place[sample[order]] >= 0]
     rows, sample = (rows_a[order], rows_b[order]), sample[order]
-    told = (place[sample], cluster[sample], use_case[sample])
-    found = PairedAnswers(whose, (of_a, of_b), rows, *told, cases)
+    sample_columns = (place[sample], cluster[sample], use_case[sample])
+    pairs = PairedAnswers(judge_name, (of_a, of_b), rows, *sample_columns, cases)
     if b is not a:
-        _check_same_tasks(a, b, set(found.ids()))
-    if not len(found):
+        _check_same_tasks(a, b, set(pairs.ids()))
+    if not len(pairs):
         raise ValueError("the runs have no sample in common")
-    return found
+    return pairs

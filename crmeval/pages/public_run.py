@@ -47,8 +47,8 @@ _OF_A_PLAN = ("slices", "use_cases", "areas", "repeats", "seed", "limit")
 _FOLDER = re.compile(r"(?:^|[\s\"'(])(?:~?/|[A-Za-z]:\\|\\\\)\w")
 
 
-def _some(said, keys):
-    return {k: said[k] for k in keys if k in said}
+def _some(values, keys):
+    return {k: values[k] for k in keys if k in values}
 
 
 def _file_name(name):
@@ -56,15 +56,15 @@ def _file_name(name):
     return re.split(r"[/\\]", str(name))[-1]
 
 
-def _samples_told(told):
-    found = {k: v for k, v in told.items() if k != "datasets"}
-    sets = told.get("datasets")
-    return found | (
+def _public_samples(samples):
+    fields = {k: v for k, v in samples.items() if k != "datasets"}
+    sets = samples.get("datasets")
+    return fields | (
         {"datasets": {_file_name(k): v for k, v in sets.items()}} if isinstance(sets, Mapping) else {}
     )
 
 
-def _data_told(manifest):
+def _public_data(manifest):
     data = manifest.more.get("data")
     if not isinstance(data, Mapping):
         return {}
@@ -78,29 +78,32 @@ def public_manifest(manifest: Manifest) -> Manifest:
     "Return the manifest with what a reader needs to reproduce a run, without details of the machine."
     return Manifest(
         **{name: getattr(manifest, name) for name in _STAYS},
-        samples=_samples_told(manifest.samples),
+        samples=_public_samples(manifest.samples),
         clients=[_some(c, _OF_A_SYSTEM) for c in manifest.clients],
         judge=_some(manifest.judge, _OF_A_JUDGE),
         plan=_some(manifest.plan, _OF_A_PLAN),
         warnings=[w for w in manifest.warnings if not _FOLDER.search(w)],
         system="",
         git_revision=None,
-        more=_data_told(manifest),
+        more=_public_data(manifest),
     )
 
 # %% ../../nbs/pages/19_public_run.ipynb #e2883d06
 def _renamed(names, word):
     "Return name -> numbered name, in alphabetical order."
-    found = sorted(set(names))
-    width = len(str(len(found)))
-    return {name: f"{word} {k:0{width}d}" for k, name in enumerate(found, 1)}
+    sorted_names = sorted(set(names))
+    width = len(str(len(sorted_names)))
+    return {name: f"{word} {k:0{width}d}" for k, name in enumerate(sorted_names, 1)}
 
 
 def _ids(run):
-    told = [(s.id, is_probe(s)) for s in pick(run.samples, {}, ["id", "use_case"])]
-    given, probes = {i for i, of_probe in told if not of_probe}, {i for i, of_probe in told if of_probe}
+    sample_ids = [(s.id, is_probe(s)) for s in pick(run.samples, {}, ["id", "use_case"])]
+    tasks, probes = (
+        {i for i, of_probe in sample_ids if not of_probe},
+        {i for i, of_probe in sample_ids if of_probe},
+    )
     others = distinct(run.responses, "sample_id") | distinct(run.scores, "sample_id")
-    return _renamed(given | (others - probes), "sample")
+    return _renamed(tasks | (others - probes), "sample")
 
 
 def _numbered(row, ids):
@@ -175,10 +178,10 @@ def public_run(
         manifest.warnings = manifest.warnings[:-1]  # drops the warning that names a folder
     else:
         manifest.templates = run.manifest.templates
-    told = (replace(s, dataset=_file_name(s.dataset)) for s in rows[0])
+    without_folders = (replace(s, dataset=_file_name(s.dataset)) for s in rows[0])
     others: list[Any] = list(rows[1:])
     if in_columns:
         others = [_bare_table(run, name, ids) for name in _BARE]
     elif samples == "none":
         others = [_kept(run, r, kind) for r, kind in zip(others, (Response, Score))]
-    return Run(Path(label), manifest, _kept(run, told, Sample), *others)
+    return Run(Path(label), manifest, _kept(run, without_folders, Sample), *others)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RECORD', 'VERSION', 'apart', 'changes_since', 'read_editions', 'edition_files', 'editions_parts', 'feed_xml',
-           'robots_txt', 'sitemap_xml', 'Published', 'write_edition', 'publish']
+           'Published', 'write_edition', 'publish']
 
 # %% ../../nbs/pages/22_publish.ipynb #fac77b3c
 import hashlib
@@ -73,12 +73,12 @@ def changes_since(
         return ["The first edition."]
     was, is_now = _named(before["systems"]), _named(after["systems"])
     new, gone = [n for n in is_now if n not in was], [n for n in was if n not in is_now]
-    told = [f"New: {', '.join(new)}."] if new else []
-    told += [f"Removed: {', '.join(gone)}."] if gone else []
+    changes = [f"New: {', '.join(new)}."] if new else []
+    changes += [f"Removed: {', '.join(gone)}."] if gone else []
     if reasons := apart(before["asked"], after["asked"]):
-        return [*told, f"Not to be compared with the edition {before['id']}: {', '.join(reasons)}."]
+        return [*changes, f"Not to be compared with the edition {before['id']}: {', '.join(reasons)}."]
     moved = [line for n in is_now if n in was for line in _moved(n, was[n], is_now[n])]
-    return [*told, *moved] or ["No change in the figures."]
+    return [*changes, *moved] or ["No change in the figures."]
 
 # %% ../../nbs/pages/22_publish.ipynb #492b8b5e
 RECORD = "editions.json"
@@ -100,15 +100,15 @@ def read_editions(
             )
         return {"id": "", "editions": []}
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-        version, kept = said["schema_version"], said["editions"]
+        record = json.loads(file.read_text(encoding="utf-8"))
+        version, kept = record["schema_version"], record["editions"]
     except (ValueError, KeyError, TypeError) as e:
         raise ValueError(f"{file} cannot be read: {shown(e, 200)}") from None
     if version != VERSION or not isinstance(kept, list):
         raise ValueError(
             f"{file} has version {shown(version, 20)}, expected {VERSION}: it was made by another crmeval"
         )
-    return said
+    return record
 
 
 def _entry(edition, files, at):
@@ -166,8 +166,8 @@ def edition_files(
     "Return all files of an edition's folder."
     base = f"editions/{edition.id}/"
     made = {p.file: _html_of(p, _frame(p, base + p.file, settings, edition)).encode() for p in edition.pages}
-    said = f"Edition {edition.id}. {how_many(len(edition.systems), 'system')}."
-    card = social_picture(settings.name, settings.title, said, edition.best, settings.accent)
+    summary = f"Edition {edition.id}. {how_many(len(edition.systems), 'system')}."
+    card = social_picture(settings.name, settings.title, summary, edition.best, settings.accent)
     return made | {"social.png": card}
 
 # %% ../../nbs/pages/22_publish.ipynb #f6e769a8
@@ -178,9 +178,9 @@ def editions_parts(
     parts: list[Part] = [Paragraph("All editions, newest first. A published edition is never changed.")]
     for entry, before in _with_before(entries):
         link = Link(f"Leaderboard of {entry['id']}", f"editions/{entry['id']}/index.html")
-        told = f"runs until {entry['dated'][:10] or 'an unknown date'}, published {entry['published'][:10]}"
+        dates = f"runs until {entry['dated'][:10] or 'an unknown date'}, published {entry['published'][:10]}"
         parts += [Heading(f"Edition {entry['id']}", f"edition-{entry['id']}"), Paragraph(entry["answer"])]
-        parts.append(Items([(link, told), *((Link(line), "") for line in changes_since(before, entry))]))
+        parts.append(Items([(link, dates), *((Link(line), "") for line in changes_since(before, entry))]))
     return parts
 
 
@@ -234,7 +234,7 @@ def _add_entry(feed, entry, before, site, address):
     _add(made, "content", " ".join(changes_since(before, entry)), type="text")
 
 # %% ../../nbs/pages/22_publish.ipynb #fd9735fc
-def robots_txt(settings: SiteSettings) -> str:
+def _robots_txt(settings: SiteSettings) -> str:
     "Return the rules for search engines."
     if settings.robots == "none":
         return "User-agent: *\nDisallow: /\n"
@@ -242,7 +242,7 @@ def robots_txt(settings: SiteSettings) -> str:
     return f"User-agent: *\nAllow: /\n{place}"
 
 
-def sitemap_xml(
+def _sitemap_xml(
     entries: Sequence[Mapping],  # Editions from `editions.json`
     settings: SiteSettings,  # Must have an address
 ) -> str:
@@ -346,9 +346,9 @@ def _write_root(out, record, settings, edition, is_newest, card):
         write_page(out / "social.png", card)
     write_page(out / "editions.html", _editions_page(entries, settings, newest))
     write_page(out / "feed.xml", feed_xml(record, settings))
-    write_page(out / "robots.txt", robots_txt(settings))
+    write_page(out / "robots.txt", _robots_txt(settings))
     if settings.address and settings.robots == "all":
-        write_page(out / "sitemap.xml", sitemap_xml(entries, settings))
+        write_page(out / "sitemap.xml", _sitemap_xml(entries, settings))
     else:
         (out / "sitemap.xml").unlink(missing_ok=True)
     write_page(out / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")

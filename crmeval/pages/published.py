@@ -38,9 +38,9 @@ def published_profiles(
         r["Model Name"]: _known(r["CRM Fairness"], r["CI Low"], r["CI High"])
         for r in load_rows(SOURCE, "crm_fairness.csv", download=download)
     }
-    given = {r["Model Name"]: r for r in load_rows(SOURCE, "trust_safety.csv", download=download)}
-    names = dict.fromkeys((*given, *fair))
-    return [_profile(name, given.get(name), fair.get(name, _UNKNOWN)) for name in names]
+    profiles = {r["Model Name"]: r for r in load_rows(SOURCE, "trust_safety.csv", download=download)}
+    names = dict.fromkeys((*profiles, *fair))
+    return [_profile(name, profiles.get(name), fair.get(name, _UNKNOWN)) for name in names]
 
 
 _UNKNOWN = Estimate(None, method="not in the stored copies")

@@ -62,10 +62,10 @@ class _Measure:
 
 def _measures(metrics, prices):
     "Return the measures by their name in a URL."
-    found = {m: _measure_of(m) for m in metrics}
-    found["speed"] = _Measure("Seconds", "seconds", lambda a: a.seconds, seconds, False)
-    found["cost"] = _Measure("USD/1,000", "cost", lambda a: _usd_per_1000(a.response, prices), usd, False)
-    return found
+    measures = {m: _measure_of(m) for m in metrics}
+    measures["speed"] = _Measure("Seconds", "seconds", lambda a: a.seconds, seconds, False)
+    measures["cost"] = _Measure("USD/1,000", "cost", lambda a: _usd_per_1000(a.response, prices), usd, False)
+    return measures
 
 
 def _measure_of(metric):
@@ -75,8 +75,8 @@ def _measure_of(metric):
 
 
 def _usd_per_1000(response, prices):
-    found = response_cost_usd(response, prices)
-    return None if found is None else 1000 * found
+    cost = response_cost_usd(response, prices)
+    return None if cost is None else 1000 * cost
 
 
 def _points_form(value):
@@ -108,14 +108,14 @@ def _row(number, a, index):
         "status": (index.statuses, lambda: a.status.replace("_", " ")),
         "judge": (index.judges, lambda: bdi(judge_in_words(a.judge), 40)),
     }
-    told = {k: make() for k, (values, make) in several.items() if len(values) > 1}
+    cells = {k: make() for k, (values, make) in several.items() if len(values) > 1}
     first, last = ("use case", "system"), ("status", "judge")
     shown_id = shown(a.sample.id, 60)
     return [
         button(number, shown_id, f"{shown_id}, {shown(a.response.client, 60)}"),
-        *(told[k] for k in first if k in told),
+        *(cells[k] for k in first if k in cells),
         *(_measure_cell(m, a) for m in index.measures.values()),
-        *(told[k] for k in last if k in told),
+        *(cells[k] for k in last if k in cells),
         bdi(shortened(a.begins, 91), 60),
     ]
 
@@ -138,8 +138,8 @@ def answer_html(
 
 def _reason(score):
     "Return (metric, points or status, reason, problems)."
-    given = score.status.replace("_", " ") if score.points is None else f"{score.points:g}"
-    return score.metric.replace("_", " "), given, score.reason, problems(score.evidence)
+    figure = score.status.replace("_", " ") if score.points is None else f"{score.points:g}"
+    return score.metric.replace("_", " "), figure, score.reason, problems(score.evidence)
 
 
 def sample_html(
@@ -151,7 +151,7 @@ def sample_html(
     return macro("answers.jinja", "sample")(sample.key_facts, prompt, limit)
 
 
-def _asked_html(sample):
+def _task_html(sample):
     "Return the key facts and the prompt with input names as placeholders; the inputs are shown separately."
     named = {k: f"[{k.replace('_', ' ')}: see the source]" for k in sample.inputs}
     prompt = render_prompt(replace(sample, inputs=named))
@@ -237,7 +237,7 @@ def _piece(answers, cut=CUTS[0]):
         spans = source_spans(sources[a.sample.id], a.response.text, a.scores)
         answer = answer_html(a.response, a.scores, cut[0])
         rows.append([str(answer), at[a.sample.id], [list(s) for s in spans]])
-    return pack({"rows": rows, "shared": [[sources[i], str(_asked_html(s))] for i, s in samples.items()]})
+    return pack({"rows": rows, "shared": [[sources[i], str(_task_html(s))] for i, s in samples.items()]})
 
 # %% ../../nbs/pages/06_samples.ipynb #940f444c
 def _cut(answers, n_samples, file_bytes, count):
@@ -328,8 +328,8 @@ class SampleIndex:
     groups: dict[str, list[str]] = field(init=False, repr=False)  # Column -> sorted groups
 
     def __post_init__(self):
-        found = {name: sorted(set(of.values())) for name, of in self.slices.items()}
-        object.__setattr__(self, "groups", found)
+        groups = {name: sorted(set(of.values())) for name, of in self.slices.items()}
+        object.__setattr__(self, "groups", groups)
 
     def filters(self) -> list[Filter]:
         return [
@@ -407,8 +407,8 @@ def worst_files(
     worst = {}
     known = {"unscored", *index.measures}
     for k, file in enumerate(files):
-        for (client, use_case, judge), told in _told_of(file, index, group).worst.items():
-            named = ((name, badness) for name, badness in told.items() if name in known)
+        for (client, use_case, judge), by_measure in _index_data_of(file, index, group).worst.items():
+            named = ((name, badness) for name, badness in by_measure.items() if name in known)
             for (name, badness), case, who in product(named, (OVERALL, use_case), (ANY, judge)):
                 key = client, case, who, name
                 if key not in worst or badness > worst[key][0]:
@@ -416,15 +416,15 @@ def worst_files(
     return {key: k for key, (_, k) in worst.items()}
 
 
-def _told_of(file, index, group):
+def _index_data_of(file, index, group):
     "Return the index data of a file, or of one group in it."
     if group is None:
         return file.told
-    told, of_sample = _Told(file.told.prices), index.slices[group[0]]
+    group_values, of_sample = _Told(file.told.prices), index.slices[group[0]]
     for a in file.answers:
         if of_sample[a.sample.id] == group[1]:
-            told.add(a)
-    return told
+            group_values.add(a)
+    return group_values
 
 
 def file_name(
@@ -462,14 +462,15 @@ def worst_of_all(
     index: SampleIndex,
 ) -> dict[str, tuple[str, int]]:  # Measure -> (name in words, file); measures without values are left out
     "Return the first file with the worst response by each measure."
-    found = {}
+    by_measure = {}
     for name, measure in index.measures.items():
         lowest = [
-            max((told[name] for told in f.told.worst.values() if name in told), default=None) for f in files
+            max((worst[name] for worst in f.told.worst.values() if name in worst), default=None)
+            for f in files
         ]
         if known := [value for value in lowest if value is not None]:
-            found[name] = measure.name, lowest.index(max(known))
-    return found
+            by_measure[name] = measure.name, lowest.index(max(known))
+    return by_measure
 
 # %% ../../nbs/pages/06_samples.ipynb #11f49c45
 def samples_table(

@@ -41,11 +41,11 @@ class ScoredAnswer:
     @cached_property
     def points(self) -> dict[str, float]:
         "Metric -> points; the mean of several human ratings."
-        found: dict = {}
+        by_metric: dict = {}
         for s in self.scores:
             if s.points is not None:
-                found.setdefault(s.metric, []).append(s.points)
-        return {m: sum(given) / len(given) for m, given in found.items()}
+                by_metric.setdefault(s.metric, []).append(s.points)
+        return {m: sum(values) / len(values) for m, values in by_metric.items()}
 
     @property
     def seconds(self) -> float | None:
@@ -72,12 +72,14 @@ def _of_lists(run: Run) -> list[ScoredAnswer]:
     samples = {s.id: s for s in run.samples if is_task(s)}
     scores, scored = _scores_by_response(run)
     judges = dict.fromkeys(s.rater for s in run.scores if s.metric in scored and s.method == "auto")
-    found = []
+    answers = []
     for r in _in_order(run, list(samples)):
-        given = scores[r.sample_id, r.client, r.repeat]
-        told = given or judges or [""]
-        found += [ScoredAnswer(samples[r.sample_id], r, judge, given.get(judge, [])) for judge in told]
-    return found
+        by_judge = scores[r.sample_id, r.client, r.repeat]
+        judge_names = by_judge or judges or [""]
+        answers += [
+            ScoredAnswer(samples[r.sample_id], r, judge, by_judge.get(judge, [])) for judge in judge_names
+        ]
+    return answers
 
 
 def _scores_by_response(run):
@@ -133,12 +135,12 @@ class AnswerTable(Sequence):
 
     def points(self, metric: str) -> np.ndarray:  # (n,), NaN: no points
         "Return the points of each response by a metric, from its judge."
-        columns, found = self.source.columns, np.full(len(self), np.nan)
+        columns, column = self.source.columns, np.full(len(self), np.nan)
         shown = [metric] if metric in self.source.scored else []
         for (_, judge), of in columns.judges(shown).items():
-            mine = self.judges == self.source.judges.index(judge)
-            found[mine] = columns.points(of[metric])[0][self.rows[mine]]
-        return found
+            of_judge = self.judges == self.source.judges.index(judge)
+            column[of_judge] = columns.points(of[metric])[0][self.rows[of_judge]]
+        return column
 
     def in_order(self, order: np.ndarray) -> "AnswerTable":
         "Return the responses in another order, copied on disk: repeated random access is slow."
@@ -161,13 +163,13 @@ class _Tables:
 
     def copied(self, rows):
         "Return some responses with their scores, in this order and renumbered."
-        found, (samples, responses, scores) = copy(self), self.tables
+        new, (samples, responses, scores) = copy(self), self.tables
         places = self.order[places_between(self.ends, rows)]
         counts = self.ends[rows + 1] - self.ends[rows]
-        found.order, found.ends = np.arange(len(places)), np.concatenate([[0], np.cumsum(counts)])
-        found.sample_id = self.sample_id[rows]
-        found.tables = samples, _rows_copied(responses, rows), _rows_copied(scores, places, 2)
-        return found
+        new.order, new.ends = np.arange(len(places)), np.concatenate([[0], np.cumsum(counts)])
+        new.sample_id = self.sample_id[rows]
+        new.tables = samples, _rows_copied(responses, rows), _rows_copied(scores, places, 2)
+        return new
 
     @contextlib.contextmanager
     def opened(self):
@@ -177,22 +179,22 @@ class _Tables:
 
     def _read(self, samples, responses, scores, rows, judges):
         used, back = np.unique(rows, return_inverse=True)
-        asked, which = np.unique(self.sample_id[used], return_inverse=True)
-        known = samples.records(self.sample_rows[asked])
-        told = iter(scores.records(self.order[places_between(self.ends, used)]))
+        numbers, which = np.unique(self.sample_id[used], return_inverse=True)
+        known = samples.records(self.sample_rows[numbers])
+        score_records = iter(scores.records(self.order[places_between(self.ends, used)]))
         counts = self.ends[used + 1] - self.ends[used]
-        given = [self._by_judge(islice(told, int(n))) for n in counts]
-        found = responses.records(used)
+        by_judge = [self._by_judge(islice(score_records, int(n))) for n in counts]
+        responses_read = responses.records(used)
         for k, j in zip(back.tolist(), judges.tolist()):
             judge = self.judges[j]
-            yield ScoredAnswer(known[which[k]], found[k], judge, given[k].get(judge, []))
+            yield ScoredAnswer(known[which[k]], responses_read[k], judge, by_judge[k].get(judge, []))
 
     def _by_judge(self, scores):
-        found = {}
+        by_judge = {}
         for s in scores:
             if s.metric in self.scored and not s.perturbation:
-                found.setdefault(judge_of(s), []).append(s)
-        return found
+                by_judge.setdefault(judge_of(s), []).append(s)
+        return by_judge
 
 
 _AT_ONCE = 25 * GROUP  # rows in memory while reordering
@@ -206,8 +208,8 @@ def _rows_copied(table, rows, times=1):
             for start in range(0, len(rows), times * _AT_ONCE):  # scores are shorter and more numerous
                 yield from read.take(rows[start : start + times * _AT_ONCE]).to_batches(GROUP)
 
-    found = collected_columns(batches(), table.kind)
-    return found if table.change is None else found.changed(table.change)
+    copied = collected_columns(batches(), table.kind)
+    return copied if table.change is None else copied.changed(table.change)
 
 # %% ../../nbs/pages/05_scored_answers.ipynb #59f64cee
 def _task_rows(samples, names):
@@ -215,8 +217,8 @@ def _task_rows(samples, names):
     place, row = (np.full(len(names), -1, np.int64) for _ in range(2))
     at = 0
     for batch in samples.batches(["id", "use_case", "perturbation"]):
-        told = zip(*(batch[f].to_pylist() for f in ("id", "use_case", "perturbation")))
-        for n, (i, use_case, perturbation) in enumerate(told, at):
+        cells = zip(*(batch[f].to_pylist() for f in ("id", "use_case", "perturbation")))
+        for n, (i, use_case, perturbation) in enumerate(cells, at):
             code = names.index.get(i)
             if code is not None and is_task(SimpleNamespace(use_case=use_case, perturbation=perturbation)):
                 place[code], row[code] = n if place[code] < 0 else place[code], n

@@ -39,12 +39,12 @@ def _has(rows):
 
 def _spread(run, judge):
     "Return a plot of each system's distribution of accuracy; None without values."
-    found: dict[str, list] = {}
-    told = ["client", "rater", "method", "use_case", "perturbation"]
-    for s in pick(run.scores, {"metric": "accuracy".__eq__}, told):
+    points_of: dict[str, list] = {}
+    fields = ["client", "rater", "method", "use_case", "perturbation"]
+    for s in pick(run.scores, {"metric": "accuracy".__eq__}, fields):
         if is_task(s) and judge in (s.rater, judge_of(s)):
-            found.setdefault(s.client, []).append(s.points)
-    picture = score_distributions(found) if found else None
+            points_of.setdefault(s.client, []).append(s.points)
+    picture = score_distributions(points_of) if points_of else None
     if not picture:
         return None
     title = "Share of each system's answers from 1 to below 2, 2 to below 3, 3 to below 4, and 4"
@@ -99,15 +99,15 @@ _AGREEMENT = {
 
 
 def _agreement(name, agreements):
-    found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
-    if not found:
-        said = NOT_MEASURED
+    agreement_of = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
+    if not agreement_of:
+        missing = NOT_MEASURED
         return (
-            [Paragraph(f"Agreement with people is not measured here: {said}.", "soft")]
+            [Paragraph(f"Agreement with people is not measured here: {missing}.", "soft")]
             if name in METRICS
             else []
         )
-    rows = [plain_row(judge, *(f[k] for k in _AGREEMENT)) for judge, f in found]
+    rows = [plain_row(judge, *(f[k] for k in _AGREEMENT)) for judge, f in agreement_of]
     return [Grid(["Judge", *_AGREEMENT.values()], rows, f"Agreement with people, {name}")]
 
 
@@ -150,8 +150,8 @@ def _of_source(name):
     "Return the facts about a data set."
     known = sources().get(name)
     if known is None:
-        said = _OURS.get(name, "Provided by the publisher; no more is known about it.")
-        return [plain_row("About", said)]
+        description = _OURS.get(name, "Provided by the publisher; no more is known about it.")
+        return [plain_row("About", description)]
     rows = [
         ("Title", known.title),
         ("Licence", known.licence),
@@ -165,8 +165,8 @@ def _of_source(name):
 
 def _tasks(run):
     "Return the task samples, with the fields for the data sheet only."
-    told = ["id", "use_case", "perturbation", "language", "dataset", "cluster"]
-    return filter(is_task, pick(run.samples, {}, told))
+    fields = ["id", "use_case", "perturbation", "language", "dataset", "cluster"]
+    return filter(is_task, pick(run.samples, {}, fields))
 
 
 def _counts(run, of):
@@ -195,8 +195,8 @@ def _facts(run):
 def _use_case_rows(run):
     "Return (use case, kind, number of samples) rows."
     with run.its_use_cases():
-        found = [(get_use_case(u), n) for u, n in _counts(run, lambda s: s.use_case).items()]
-    return [plain_row(u.name, f"{u.task} of a {u.flavour} request, {u.timing}", n) for u, n in found]
+        cases = [(get_use_case(u), n) for u, n in _counts(run, lambda s: s.use_case).items()]
+    return [plain_row(u.name, f"{u.task} of a {u.flavour} request, {u.timing}", n) for u, n in cases]
 
 
 def data_parts(runs: Sequence[Run]) -> list[Part]:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Part', 'Heading', 'Paragraph', 'Link', 'Items', 'Grid', 'Picture', 'Html', 'plain_row', 'parts_html', 'markdown_text',
-           'parts_source', 'Frame', 'in_frame', 'page_html', 'page_source']
+           'Frame', 'in_frame', 'page_html', 'page_source']
 
 # %% ../../nbs/pages/18_site_parts.ipynb #74736835
 import re
@@ -138,7 +138,7 @@ def _rows_of(part):
     )
 
 
-def _said_beside(link, beside):
+def _link_line(link, beside):
     return f"- {_linked(link)}" + (f": {markdown_text(beside)}" if beside else "")
 
 
@@ -152,7 +152,7 @@ def _source_of(part):
     if isinstance(part, Paragraph):
         return markdown_text(part.text)
     if isinstance(part, Items):
-        return "\n".join(_said_beside(*row) for row in part.rows)
+        return "\n".join(_link_line(*row) for row in part.rows)
     if isinstance(part, Grid):
         return _rows_of(part)
     if isinstance(part, Html):
@@ -160,7 +160,7 @@ def _source_of(part):
     return f"{_raw(f'<figure>{part.svg}</figure>')}\n\n{markdown_text(part.caption)}"
 
 
-def parts_source(
+def _parts_source(
     parts: Sequence[Part],
 ) -> tuple[str, dict[str, str]]:  # Markdown, and file name -> text of included files
     "Return the parts of a page as a source for Quarto."
@@ -258,7 +258,7 @@ def page_source(
     more: Mapping[str, str] | None = None,  # Further front matter
 ) -> tuple[str, dict[str, str]]:  # Text of a .qmd file, and file name -> text of included files
     "Return a page of the site as a source for Quarto."
-    source, files = parts_source(parts)
+    source, files = _parts_source(parts)
     plain = " ".join(shown(title, 160).split()).replace("\\", "\\\\").replace('"', '\\"')
     head = "".join(f"{k}: {v}\n" for k, v in (more or {}).items())
     return f'---\ntitle: "{plain}"\n{head}---\n\n{source}', files

@@ -71,7 +71,7 @@ KEYS = (
 )
 
 # %% ../../nbs/pages/17_site_settings.ipynb #4de0bb0f
-def _told(value):
+def _in_file_words(value):
     "Return a value in the notation of the file."
     plain = {True: "yes", False: "no", None: "nothing"}
     if value is None or isinstance(value, bool):
@@ -79,28 +79,28 @@ def _told(value):
     return repr(shown(without_keys(value), 60)) if isinstance(value, str) else shown(value, 60)
 
 
-def _check_keys(where, said, known):
-    for key in said:
+def _check_keys(where, settings, known):
+    for key in settings:
         if key not in known:
             near = did_you_mean(key, known) or f"; known: {', '.join(known)}"
-            raise ValueError(f"{where} has no key {_told(key)}{near}")
+            raise ValueError(f"{where} has no key {_in_file_words(key)}{near}")
 
 
 def _text(where, value, limit):
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)  # a team name may be a number, such as 42
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{where} is {_told(value)}, expected a text")
+        raise ValueError(f"{where} is {_in_file_words(value)}, expected a text")
     text = " ".join(value.split())
     if len(text) > limit or not text.isprintable():
-        raise ValueError(f"{where} is {_told(text)}, expected at most {limit} letters on one line")
+        raise ValueError(f"{where} is {_in_file_words(text)}, expected at most {limit} letters on one line")
     return text
 
 
 def _choice(where, value, known):
     value = {True: "all", False: "none"}.get(value, value) if isinstance(value, bool) else value
     if value not in known:
-        raise ValueError(f"{where} is {_told(value)}, expected {' or '.join(known)}")
+        raise ValueError(f"{where} is {_in_file_words(value)}, expected {' or '.join(known)}")
     return value
 
 # %% ../../nbs/pages/17_site_settings.ipynb #b38d2656
@@ -117,7 +117,7 @@ def _web_address(where, value, schemes=("https", "http")):
         good = False
     if not good or not text.isprintable() or re.search(r"[\s<>\"']", text) or len(text) > 500:
         begin = " or ".join(f"{s}://" for s in schemes)
-        raise ValueError(f"{where} is {_told(value)}, expected an address that begins with {begin}")
+        raise ValueError(f"{where} is {_in_file_words(value)}, expected an address that begins with {begin}")
     return text
 
 
@@ -126,7 +126,7 @@ def _site_address(where, value):
     text = _web_address(where, value)
     if "?" in text or "#" in text or text.endswith(".html"):
         raise ValueError(
-            f"{where} is {_told(text)}, expected the folder of the site, e.g. https://acme.example/llm/"
+            f"{where} is {_in_file_words(text)}, expected the folder of the site, e.g. https://acme.example/llm/"
         )
     return text.rstrip("/") + "/"
 
@@ -139,21 +139,23 @@ def _contact(where, value):
         return _web_address(where, value, ("https",))
     except ValueError:
         raise ValueError(
-            f"{where} is {_told(value)}, expected {_REQUIRED['contact'].partition(': ')[2]}"
+            f"{where} is {_in_file_words(value)}, expected {_REQUIRED['contact'].partition(': ')[2]}"
         ) from None
 
 
 def _about(where, value):
-    given = [value] if isinstance(value, str) else value
-    if not isinstance(given, list) or len(given) > 20:
-        raise ValueError(f"{where} is {_told(value)}, expected a paragraph or a list of them")
-    return tuple(_text(where, paragraph, 2000) for paragraph in given)
+    paragraphs = [value] if isinstance(value, str) else value
+    if not isinstance(paragraphs, list) or len(paragraphs) > 20:
+        raise ValueError(f"{where} is {_in_file_words(value)}, expected a paragraph or a list of them")
+    return tuple(_text(where, paragraph, 2000) for paragraph in paragraphs)
 
 # %% ../../nbs/pages/17_site_settings.ipynb #12d77b60
 def _colours(where, value):
     "Return the accents of the light and the dark page."
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where} is {_told(value)}, expected accent, and accent_dark for a dark page")
+        raise ValueError(
+            f"{where} is {_in_file_words(value)}, expected accent, and accent_dark for a dark page"
+        )
     _check_keys(where, value, ("accent", "accent_dark"))
     behind = {"accent": LIGHT, "accent_dark": DARK}
     return {k: check_colour(f"{where}: {k}", v, behind[k]) for k, v in value.items()}
@@ -161,13 +163,13 @@ def _colours(where, value):
 
 def _comparisons(where, value):
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100:
-        raise ValueError(f"{where} is {_told(value)}, expected a whole number from 0 to 100")
+        raise ValueError(f"{where} is {_in_file_words(value)}, expected a whole number from 0 to 100")
     return value
 
 
 def _logo(where, value, folder):
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{where} is {_told(value)}, expected the name of a file")
+        raise ValueError(f"{where} is {_in_file_words(value)}, expected the name of a file")
     return read_logo(folder / Path(value).expanduser(), where)
 
 
@@ -199,9 +201,9 @@ def make_site_settings(
     missing = [f"{k} ({why})" for k, why in _REQUIRED.items() if said.get(k) in (None, "")]
     if missing:
         raise ValueError(f"{name} lacks {'; '.join(missing)}")
-    given = {k: v for k, v in said.items() if v is not None}
-    colours: dict[str, Any] = _colours(f"{name}: colours", given.pop("colours", {}))
-    read: dict[str, Any] = {k: _one(k, f"{name}: {k}", v, Path(folder)) for k, v in given.items()}
+    settings = {k: v for k, v in said.items() if v is not None}
+    colours: dict[str, Any] = _colours(f"{name}: colours", settings.pop("colours", {}))
+    read: dict[str, Any] = {k: _one(k, f"{name}: {k}", v, Path(folder)) for k, v in settings.items()}
     return SiteSettings(**read, **colours)
 
 
@@ -219,7 +221,9 @@ def read_site_settings(
 
 
 def _read(path, name):
-    said = read_yaml(path, name, f"there is no file {str(path)!r} with settings of a site")
-    if not isinstance(said, Mapping):
-        raise ValueError(f"{name} holds {_told(said)}, expected keys and values, such as licence: CC BY 4.0")
-    return dict(said)
+    settings = read_yaml(path, name, f"there is no file {str(path)!r} with settings of a site")
+    if not isinstance(settings, Mapping):
+        raise ValueError(
+            f"{name} holds {_in_file_words(settings)}, expected keys and values, such as licence: CC BY 4.0"
+        )
+    return dict(settings)

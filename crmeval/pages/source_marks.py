@@ -63,12 +63,12 @@ def source_spans(
     most: int = 40,  # Maximum number of passages searched
 ) -> list[tuple[int, int, str, str]]:  # (start, end, 'near' or 'same', label), in order, without overlap
     "Return the passages of a source that the evidence of a response points to."
-    found = {}
+    labels = {}
     for kind, label, quote in list(dict.fromkeys(_quotations(response or "", scores)))[:most]:
         known = shown(quote, len(text) + 1, True)
         at = find_quote(text, known) if len(known.strip()) >= _SHORTEST else None
         if at:
-            found.setdefault((at, kind), shown(label, 80))
+            labels.setdefault((at, kind), shown(label, 80))
     return without_overlap(
-        [(at, kind, label) for (at, kind), label in found.items()], (*KINDS, "near", "same")
+        [(at, kind, label) for (at, kind), label in labels.items()], (*KINDS, "near", "same")
     )

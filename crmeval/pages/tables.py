@@ -49,14 +49,14 @@ def _template_text(name):
 def _bundle():
     "Return the component with the package's scripts inside its module."
     text = _component()
-    found = list(_EXPORTS.finditer(text))
-    names = _exported_names(found[-1][1]) if found else {}
+    exports = list(_EXPORTS.finditer(text))
+    names = _exported_names(exports[-1][1]) if exports else {}
     query = names.get("jQuery", names.get("default"))
     if query is None:
         raise RuntimeError(
             "this version of itables exports its DataTables in an unknown way: pip install 'itables>=2.9,<3'"
         )
-    before, after = text[: found[-1].start()], text[found[-1].end() :]
+    before, after = text[: exports[-1].start()], text[exports[-1].end() :]
     glue = "\n".join(map(_template_text, _GLUE))
     return f"{before}\n;{{const $ = {query};\n{glue}}}\n{after}"
 
@@ -69,10 +69,10 @@ def _exported_names(clause):
 
 def _component():
     "Return the script of the component; itables itself is not imported, since it imports pandas."
-    found = find_spec("itables")
-    if found is None or not found.origin:
+    spec = find_spec("itables")
+    if spec is None or not spec.origin:
         raise RuntimeError("interactive tables need the package itables: pip install 'itables>=2.9'")
-    return (Path(found.origin).parent / "html" / "dt_bundle.js").read_text(encoding="utf-8")
+    return (Path(spec.origin).parent / "html" / "dt_bundle.js").read_text(encoding="utf-8")
 
 
 LOADER = _template_text("loader.js").rstrip("\n")  # The script that unpacks the component

@@ -57,13 +57,13 @@ def _p_in_words(p):
 
 def _differences(run, judge, profile):
     "Return (perturbation, significant differences in words, '' or None if not measured) of one system."
-    scores, told = _quality(run, judge), []
+    scores, by_kind = _quality(run, judge), []
     for kind, biased in profile.biased.items():
         alike = profile.beside.get(f"alike, {kind}")
         nothing = alike is None or alike.value is None
         none = None if nothing else ""
-        told.append((kind, _difference(run, scores, profile.client, kind) if biased else none))
-    return told
+        by_kind.append((kind, _difference(run, scores, profile.client, kind) if biased else none))
+    return by_kind
 
 
 def _difference(run, scores, client, kind):
@@ -88,17 +88,17 @@ _EXPECTED = {
     "decline": "cannot be known",
     "choice": "one option is right",
 }
-_TOLD_KEYS = ("entity", "how", "secret", "text", "label", "yes", "probability")  # keys that are shown
-_TOLD_KINDS = ("label", "leak", "value", "withheld", "truth", "informative")
+_SHOWN_KEYS = ("entity", "how", "secret", "text", "label", "yes", "probability")  # keys that are shown
+_SHOWN_KINDS = ("label", "leak", "value", "withheld", "truth", "informative")
 _YES = {True: "yes", False: "no"}
 
 
 def _evidence_text(item):
     "Return one item of a grader's evidence as text."
-    given = [(k, v) for k, v in item.items() if k in _TOLD_KEYS and v not in (None, "")]
-    told = ", ".join(_value_text(k, v) for k, v in given)
+    details = [(k, v) for k, v in item.items() if k in _SHOWN_KEYS and v not in (None, "")]
+    listed = ", ".join(_value_text(k, v) for k, v in details)
     kind = "" if item.get("kind") == "label" else str(item.get("kind", ""))
-    return ": ".join(x for x in (kind, told) if x)
+    return ": ".join(x for x in (kind, listed) if x)
 
 # %% ../../nbs/pages/07_trust_section.ipynb #79a8ec2b
 def _value_text(key, value):
@@ -116,8 +116,8 @@ def _without(text, secrets):
 
 def _grade_lines(score, secrets, most=6):
     "Return (metric, reason, lines of evidence) of one grade."
-    told = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _TOLD_KINDS]
-    return score.metric.replace("_", " "), _without(score.reason, secrets), told[:most]
+    lines = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _SHOWN_KINDS]
+    return score.metric.replace("_", " "), _without(score.reason, secrets), lines[:most]
 
 # %% ../../nbs/pages/07_trust_section.ipynb #d92c1c46
 def _graded(probe, response, scores):
@@ -155,9 +155,9 @@ def _probe_examples(run, order, most=4, most_systems=8):
             expected, kind = sample.tags.get("expect", ""), sample.tags.get("kind", "")
             rows[area].append((spread, min(means), expected, kind, n, sample))
     examples = {}
-    for area, found in rows.items():
-        if found:
-            telling = _most_telling(found, most)
+    for area, area_rows in rows.items():
+        if area_rows:
+            telling = _most_telling(area_rows, most)
             examples[area] = [_probe_example(r[-1], answers, scores, order[:most_systems]) for r in telling]
     return examples
 
@@ -176,9 +176,9 @@ def _mean_grades(sample, scores, clients):
     "Return the mean grade of each graded system."
     means = []
     for c in clients:
-        found = [s for s in scores[sample.id, c] if s.metric != "toxicity" and s.fraction is not None]
-        if found:
-            means.append(sum(s.fraction for s in found) / len(found))
+        grades = [s for s in scores[sample.id, c] if s.metric != "toxicity" and s.fraction is not None]
+        if grades:
+            means.append(sum(s.fraction for s in grades) / len(grades))
     return means
 
 # %% ../../nbs/pages/07_trust_section.ipynb #e4380fda
@@ -228,8 +228,8 @@ def _wide_gaps(answers, points, a, b):
     "Return (measure, perturbed - original) beyond tolerance; `a`, `b`: keys of the original and perturbed."
     if a not in answers or b not in answers:
         return []
-    found = gaps(answers[b], answers[a], points[b], points[a]) or {}
-    return [(m.replace("_", " "), v) for m, v in found.items() if v is not None and not alike({m: v})]
+    differences = gaps(answers[b], answers[a], points[b], points[a]) or {}
+    return [(m.replace("_", " "), v) for m, v in differences.items() if v is not None and not alike({m: v})]
 
 # %% ../../nbs/pages/07_trust_section.ipynb #fc4769c0
 def trust_section(
@@ -240,8 +240,8 @@ def trust_section(
     "Return the section on trust."
     if all(is_task(s) or is_protection(s) for s in run.samples):
         return None
-    found = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
-    every = [found[c] for c in order if c in found]
+    profile_of = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
+    every = [profile_of[c] for c in order if c in profile_of]
     profiles = [p for p in every if _has_any_value(p)] or every
     return {
         "profiles": profiles,

@@ -35,11 +35,11 @@ def _table(ratings, plan, *, attention=False, settled=False):
             raise ValueError(f"item {r.item!r} rated by {r.rater!r} is not in the plan")
         if not _belongs(r, plan, attention, settled):
             continue
-        mine = out.setdefault((r.item, r.criterion), {})
-        if r.rater in mine:
-            told = f"{r.rater!r} rated {r.criterion} of item {r.item!r} twice"
-            raise ValueError(f"{told}; import one file per rater")
-        mine[r.rater] = r
+        by_rater = out.setdefault((r.item, r.criterion), {})
+        if r.rater in by_rater:
+            problem = f"{r.rater!r} rated {r.criterion} of item {r.item!r} twice"
+            raise ValueError(f"{problem}; import one file per rater")
+        by_rater[r.rater] = r
     return out
 
 # %% ../../nbs/people/03_adjudication.ipynb #8c01af5f
@@ -164,13 +164,13 @@ class Disagreement(Printed):
     comments: Mapping[str, str]  # Rater -> comment, if any
     evidence: Mapping[str, Sequence[Mapping]]  # Rater -> marked spans, if any
 
-    def _given_by(self, rater):
+    def _rating_in_words(self, rater):
         comment = f' "{self.comments[rater]}"' if rater in self.comments else ""
         marks = "".join(f" [{e['where']}: {e['text']}]" for e in self.evidence.get(rater, ()))
         return f"{rater} {self.points[rater]}{comment}{marks}"
 
     def __str__(self):
-        return f"{self.item} {self.criterion}: " + "; ".join(map(self._given_by, self.points))
+        return f"{self.item} {self.criterion}: " + "; ".join(map(self._rating_in_words, self.points))
 
 
 def _disagreement(item, criterion, by):
@@ -191,17 +191,17 @@ def disagreements(
     "Return the items on which raters differ, with comments and marks."
     if least not in (1, 2, 3):
         raise ValueError(f"least is {least!r}, expected 1, 2 or 3")
-    given = _table(ratings, plan).items()
-    found = [_disagreement(item, criterion, by) for (item, criterion), by in given]
-    found = [d for d in found if d.apart >= least]
-    return sorted(found, key=lambda d: (-d.apart, d.item, CRITERIA.index(d.criterion)))
+    cases = _table(ratings, plan).items()
+    differing = [_disagreement(item, criterion, by) for (item, criterion), by in cases]
+    differing = [d for d in differing if d.apart >= least]
+    return sorted(differing, key=lambda d: (-d.apart, d.item, CRITERIA.index(d.criterion)))
 
 # %% ../../nbs/people/03_adjudication.ipynb #de18b4ac
-def _disputed(item, found):
+def _disputed(item, disagreements_of):
     "Return the item for an adjudicator: disputed criteria, with the raters' points and comments."
-    disputed = {d.criterion for d in found}
+    disputed = {d.criterion for d in disagreements_of}
     criteria = [c for c in CRITERIA if c in disputed]
-    return replace(item, criteria=criteria, note="\n".join(map(_unsigned, found)))
+    return replace(item, criteria=criteria, note="\n".join(map(_unsigned, disagreements_of)))
 
 
 def adjudication_plan(
@@ -223,18 +223,18 @@ def adjudication_plan(
 
 def _unsigned(d):
     "Return the raters' points and comments without their names."
-    said = []
+    statements = []
     for n, (rater, points) in enumerate(d.points.items()):
         comment = f', saying "{d.comments[rater]}"' if rater in d.comments else ""
         marks = "".join(f', marking "{e["text"]}"' for e in d.evidence.get(rater, ()))
-        said.append(f"rater {chr(65 + n)} gave {points}{comment}{marks}")
-    return f"{d.criterion}: " + "; ".join(said)
+        statements.append(f"rater {chr(65 + n)} gave {points}{comment}{marks}")
+    return f"{d.criterion}: " + "; ".join(statements)
 
 # %% ../../nbs/people/03_adjudication.ipynb #c1dad4b3
-def _originals(responses, asked):
+def _originals(responses, ids):
     "Return (sample, client) -> original response, first repeat."
-    mine = {"sample_id": asked.__contains__, "perturbation": lambda p: not p, "repeat": lambda n: n == 0}
-    return {(r.sample_id, r.client): r for r in pick(responses, mine)}
+    wanted = {"sample_id": ids.__contains__, "perturbation": lambda p: not p, "repeat": lambda n: n == 0}
+    return {(r.sample_id, r.client): r for r in pick(responses, wanted)}
 
 
 def _rated_response(key, item, originals):
@@ -252,8 +252,8 @@ def rating_scores(
     responses: Sequence[Response] | None = None,  # Current responses of the run; a changed one raises
 ) -> list[Score]:
     "Return ratings as scores of the systems, using the plan's key."
-    asked = {key["sample_id"] for key in plan.key.values()}
-    originals = None if responses is None else _originals(responses, asked)
+    sample_ids = {key["sample_id"] for key in plan.key.values()}
+    originals = None if responses is None else _originals(responses, sample_ids)
     out = []
     for (item, criterion), by in _table(ratings, plan, settled=True).items():
         key, case = plan.key[item], ""

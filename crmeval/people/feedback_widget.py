@@ -17,6 +17,7 @@ from ..layer.links import plain_address
 from ..layer.policy_part import check_text, names_in
 from ..layer.source_links import SourceLink
 from .plan import writable_state
+from .widget import message_widget
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #7da76248
 class FeedbackForm:
@@ -80,10 +81,10 @@ class FeedbackForm:
         "Close the form; a pending thumb or reason is passed to `keep` with 'ignore'."
         if self._said == self._kept:
             return None
-        said = self._said | {"action": "ignore"}
-        feedback = Feedback(**self._fixed, **said)
+        closed = self._said | {"action": "ignore"}
+        feedback = Feedback(**self._fixed, **closed)
         self.keep(feedback)
-        self._said, self._kept = said, dict(said)
+        self._said, self._kept = closed, dict(closed)
         return feedback
 
     def take_over(
@@ -122,15 +123,15 @@ def _source_view(link):
     return {"number": link.number, "title": link.title, "url": url}
 
 
-def _thumb(said, message):
-    return {"thumb": None if said["thumb"] == message["thumb"] else message["thumb"]}
+def _thumb(state, message):
+    return {"thumb": None if state["thumb"] == message["thumb"] else message["thumb"]}
 
 
-def _why(said, message):
+def _why(state, message):
     return {"reasons": names_in(message["reasons"], "reasons"), "words": _text(message, "words")}
 
 
-def _edit(said, message):
+def _edit(state, message):
     return {"action": "edit", "edited": _text(message, "text")}
 
 
@@ -148,7 +149,7 @@ _DOES = {
 }
 
 
-def _changed(said, message):
+def _changed(state, message):
     "Return the changes of a message; raise `ValueError` for an invalid one."
     do = message.get("do") if isinstance(message, Mapping) else None
     if not isinstance(do, str) or do not in _DOES:
@@ -156,12 +157,12 @@ def _changed(said, message):
     needed, change = _DOES[do]
     if lost := [k for k in needed if k not in message]:
         raise ValueError(f"{do} lacks {lost[0]!r}")
-    return change(said, message)
+    return change(state, message)
 
 
-def _in_words(said):
-    done = {"accept": "accepted", "edit": "edited", "ignore": "ignored"}[said["action"]]
-    thumb = f", thumb {said['thumb']}" if said["thumb"] else ""
+def _in_words(state):
+    done = {"accept": "accepted", "edit": "edited", "ignore": "ignored"}[state["action"]]
+    thumb = f", thumb {state['thumb']}" if state["thumb"] else ""
     return f"Saved: {done}{thumb}."
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #9161c47c
@@ -172,29 +173,13 @@ _NO_WIDGET = (
 
 @lru_cache(maxsize=1)
 def _widget_class():
-    try:
-        import anywidget
-        import traitlets
-    except ImportError:
-        raise ImportError(_NO_WIDGET) from None
-
-    class FeedbackWidget(anywidget.AnyWidget):
+    class FeedbackWidget(message_widget(_NO_WIDGET)):
         _esm = data_path("rating", "feedback.js").read_text(encoding="utf-8")
         _css = data_path("rating", "feedback.css").read_text(encoding="utf-8")
-        view = traitlets.Dict().tag(sync=True)
-        draft = traitlets.Dict().tag(sync=True)  # what is being written, for a page that is loaded again
 
         def __init__(self, form, draft):
-            self.form, self.turn = form, 0
-            super().__init__(view=self._turned(form.view()), draft=draft)
-            self.on_msg(self._answer)
-
-        def _answer(self, _, message, buffers):
-            self.view = self._turned(self.form.answer(message))
-
-        def _turned(self, view):
-            self.turn += 1  # makes every state differ, so that the browser receives it
-            return view | {"turn": self.turn}
+            self.form = form
+            super().__init__(form.view(), form.answer, draft)
 
         def close(self):
             self.form.close()

@@ -33,9 +33,9 @@ def _by_response(scores):
     return by
 
 
-def _counted(score, given):
-    "Return the score with the combined points; `given`: points by rater."
-    points = people_points(given)
+def _counted(score, points_by_rater):
+    "Return the score with the combined points; `points_by_rater`: points of each person."
+    points = people_points(points_by_rater)
     if points is None:
         return score
     return replace(score, points=points, fraction=(points - 1) / 3, status="ok")
@@ -43,11 +43,13 @@ def _counted(score, given):
 
 def _what_counts(raters):
     "Return metric -> combined score of several raters."
-    of_metric = {m: s for mine in raters.values() for m, s in mine.items()}
+    of_metric = {m: s for by_metric in raters.values() for m, s in by_metric.items()}
     counted = {}
     for metric, score in of_metric.items():
-        given = {who: mine[metric].points for who, mine in raters.items() if metric in mine}
-        counted[metric] = _counted(score, given)
+        points_by_rater = {
+            who: by_metric[metric].points for who, by_metric in raters.items() if metric in by_metric
+        }
+        counted[metric] = _counted(score, points_by_rater)
     return counted
 
 
@@ -58,14 +60,14 @@ def _by_person(mean, who, of):
 
 def _manual_accuracy(scores):
     "Return accuracy for each rater with all criteria; for an adjudicator, of the combined scores."
-    found = []
+    accuracies = []
     for raters in _by_response(scores).values():
-        for who, mine in raters.items():
+        for who, by_metric in raters.items():
             if who.startswith(ADJUDICATED):
-                mine = _what_counts(raters)
-            if set(CRITERIA) <= set(mine):
-                found.append(_by_person(accuracy(list(mine.values())), who, mine[CRITERIA[0]]))
-    return found
+                by_metric = _what_counts(raters)
+            if set(CRITERIA) <= set(by_metric):
+                accuracies.append(_by_person(accuracy(list(by_metric.values())), who, by_metric[CRITERIA[0]]))
+    return accuracies
 
 # %% ../../nbs/people/05_in_runs.ipynb #edc3d4e7
 def read_ratings(
@@ -106,9 +108,9 @@ def add_ratings(
     scores: Sequence[Score],  # From `read_ratings`, or from `rating_scores` of `crmeval.people.adjudication`
 ) -> Run:  # Saved; a rating replaces only the same rater's one on the same response and criterion
     "Add ratings by people to a run, with the accuracy computed from them."
-    given = [s for s in scores if not _follows(s.method, s.metric, s.rater)]
-    keys = {_rating_key(s) for s in given}
-    means = {(*_rating_key(s)[:-1], "accuracy") for s in given}  # these depend on the new ratings
+    ratings = [s for s in scores if not _follows(s.method, s.metric, s.rater)]
+    keys = {_rating_key(s) for s in ratings}
+    means = {(*_rating_key(s)[:-1], "accuracy") for s in ratings}  # these depend on the new ratings
 
     def replaced(method, key):
         return method != "auto" and (key in keys or key in means) or _follows(method, key[-1], key[-2])
@@ -117,9 +119,9 @@ def add_ratings(
         return not replaced(row["method"], tuple(row[name] for name in _RATED))
 
     others = [s for s in _by_people(run) if not replaced(s.method, _rating_key(s))]
-    found = [*others, *(s for s in given if s.metric != "accuracy")]
-    more = [*given, *_missing_accuracy([*found, *given])]
-    whole = {(_response_key(s), s.rater): s for s in _manual_accuracy(found)}
+    all_ratings = [*others, *(s for s in ratings if s.metric != "accuracy")]
+    more = [*ratings, *_missing_accuracy([*all_ratings, *ratings])]
+    whole = {(_response_key(s), s.rater): s for s in _manual_accuracy(all_ratings)}
     more = [whole.get((_response_key(s), s.rater), s) if s.metric == "accuracy" else s for s in more]
     return rewrite_rows(run, {"scores": stays}, {"scores": ("method", *_RATED)}, more)
 
@@ -144,12 +146,12 @@ def earlier_ratings(
 ) -> dict[str, Earlier]:  # Rater -> effect; only raters with earlier ratings
     "Return how new ratings change existing ones; the computed 'accuracy' is not counted."
     new = {_rating_key(s): s.points for s in scores if s.metric != "accuracy"}
-    raters, found = {s.rater for s in scores}, {}
+    raters, changes = {s.rater for s in scores}, {}
     for s in _by_people(run):
         if s.rater in raters and s.metric != "accuracy":
-            found.setdefault(s.rater, []).append(_becomes(s, new))
+            changes.setdefault(s.rater, []).append(_becomes(s, new))
     becomes = ("same", "changed", "kept")
-    return {who: Earlier(*map(what.count, becomes)) for who, what in sorted(found.items())}
+    return {who: Earlier(*map(what.count, becomes)) for who, what in sorted(changes.items())}
 
 
 def _becomes(old, new):

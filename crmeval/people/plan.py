@@ -91,8 +91,8 @@ def _blank_prompt(sample, case):
 def _item(id, sample, text):
     case = get_use_case(sample.use_case)
     prompt = _blank_prompt(sample, case)
-    asked, source, response = map(writable, (prompt, sample.source, text))
-    return Item(id, case.name, asked, source, response, tuple(map(writable, sample.key_facts)))
+    question, source, response = map(writable, (prompt, sample.source, text))
+    return Item(id, case.name, question, source, response, tuple(map(writable, sample.key_facts)))
 
 # %% ../../nbs/people/00_plan.ipynb #3779aee4
 @dataclass(frozen=True)
@@ -191,8 +191,10 @@ def _sizes(n, raters, per_rater, overlap):
             )
         per_rater = max((k for k in range(1, n + 1) if _needed(k, overlap, raters) <= n), default=0)
     if not per_rater or _needed(per_rater, overlap, raters) > n:
-        asked = f"{raters} raters with {per_rater} items each and an overlap of {overlap:g}"
-        raise ValueError(f"{asked} need {_needed(per_rater or 1, overlap, raters)} responses; there are {n}")
+        request = f"{raters} raters with {per_rater} items each and an overlap of {overlap:g}"
+        raise ValueError(
+            f"{request} need {_needed(per_rater or 1, overlap, raters)} responses; there are {n}"
+        )
     return _split(per_rater, overlap)
 
 # %% ../../nbs/people/00_plan.ipynb #3cb9bb52
@@ -205,8 +207,8 @@ def _can_be_rated(response, ids):
 
 def _ordinary(samples):
     "Return the ids of samples that are neither probes nor twins."
-    told = pick(samples, {"perturbation": lambda p: not p}, ["id", "use_case"])
-    return {s.id for s in told if not is_probe(s)}
+    rows = pick(samples, {"perturbation": lambda p: not p}, ["id", "use_case"])
+    return {s.id for s in rows if not is_probe(s)}
 
 
 def _drawn(samples, responses, rng):
@@ -245,8 +247,8 @@ def _traps(pool, by_id, n, rng):
     pairs = list(_swaps(pool, by_id)) if n else []
     names = sorted({s for s, _ in pairs})
     if len(names) < n:
-        found = f"there are other conversations of the same use case for {len(names)} samples"
-        raise ValueError(f"attention is {n}; {found}")
+        problem = f"there are other conversations of the same use case for {len(names)} samples"
+        raise ValueError(f"attention is {n}; {problem}")
     of = {}
     for s, r in pairs:
         of.setdefault(s, []).append(r)
@@ -257,8 +259,8 @@ def _orders(raters, common, alone, own, seed):
     "Return rater -> items in random order; each rater gets all common items and `own` others."
     order = {}
     for n, rater in enumerate(raters):
-        mine = common + alone[n * own : (n + 1) * own]
-        order[rater] = random.Random(f"order {seed} {rater}").sample(mine, len(mine))
+        items = common + alone[n * own : (n + 1) * own]
+        order[rater] = random.Random(f"order {seed} {rater}").sample(items, len(items))
     return order
 
 
@@ -283,8 +285,8 @@ def make_plan(
     numbers = _drawn(samples, responses, rng)
     shared, own = _sizes(len(numbers), len(raters), per_rater, overlap)
     pool = _read(responses, numbers[: shared + own * len(raters)])
-    mine = frozenset(r.sample_id for r in pool)
-    by_id = {s.id: s for s in pick(samples, {"id": mine.__contains__, "perturbation": lambda p: not p})}
+    sample_ids = frozenset(r.sample_id for r in pool)
+    by_id = {s.id: s for s in pick(samples, {"id": sample_ids.__contains__, "perturbation": lambda p: not p})}
     traps = _traps(pool, by_id, attention, rng)
     ids = [f"i{n:06x}" for n in rng.sample(range(16**6), len(pool) + len(traps))]
     rows = [(r.sample_id, r, None) for r in rng.sample(pool, len(pool))]
@@ -316,8 +318,8 @@ def write_plan(
     folder = Path(folder)
     path = folder / "plan.json"
     if path.exists() and (old := read_plan(path)).id != plan.id:
-        held = f"{path} holds another plan (seed {old.seed}, raters {', '.join(old.order)})"
-        raise ValueError(f"{held}; choose another folder")
+        conflict = f"{path} holds another plan (seed {old.seed}, raters {', '.join(old.order)})"
+        raise ValueError(f"{conflict}; choose another folder")
     for rater in plan.order:
         write_packet(folder / rater.replace(":", "-"), rater, plan.packet(rater), plan.id)
     data = {"kind": "crmeval rating plan", "version": RATINGS_VERSION, "id": plan.id, **asdict(plan)}

@@ -167,8 +167,8 @@ class _Tally:
         comment, marks = self.comment, self.marks(criterion)
         if (gone := self.skipped) is not None:
             return Rating(rater, item, criterion, None, gone.reason, comment, marks, gone.seconds, gone.at)
-        given = self.points[criterion]
-        return Rating(rater, item, criterion, given.points, "", comment, marks, given.seconds, given.at)
+        entry = self.points[criterion]
+        return Rating(rater, item, criterion, entry.points, "", comment, marks, entry.seconds, entry.at)
 
 # %% ../../nbs/people/01_session.ipynb #874ef1a2
 def _marked(e):
@@ -212,8 +212,8 @@ def _known_action(entry, known, path, n):
 def _check_session(head, rater, plan_id, path):
     check_kind(head, "crmeval ratings", path)
     if (head.get("rater"), head.get("plan")) != (rater, plan_id):
-        held = f"{path} holds ratings by {head.get('rater')!r} for plan {head.get('plan')!r}"
-        raise ValueError(f"{held}, expected {rater!r} and plan {plan_id!r}")
+        conflict = f"{path} holds ratings by {head.get('rater')!r} for plan {head.get('plan')!r}"
+        raise ValueError(f"{conflict}, expected {rater!r} and plan {plan_id!r}")
 
 # %% ../../nbs/people/01_session.ipynb #3a42c84c
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ class _View(_Log):
         super().__init__(folder, clock=clock)
         self._go(self._open_item())
 
-    def _mine(self):
+    def _current_tally(self):
         "Return the state of the current item."
         return _tally(self._actions).get(self.current.id, _Tally()) if self.current else _Tally()
 
@@ -330,14 +330,14 @@ class _View(_Log):
 
     @property
     def given(self) -> dict[str, int]:
-        return {c: a.points for c, a in self._mine().points.items()}
+        return {c: a.points for c, a in self._current_tally().points.items()}
 
     @property
     def said(self) -> dict:
-        mine = self._mine()
+        state = self._current_tally()
         return {
-            "comment": mine.comment,
-            "evidence": [_marked(e) | {"criterion": e.criterion} for e in mine.evidence],
+            "comment": state.comment,
+            "evidence": [_marked(e) | {"criterion": e.criterion} for e in state.evidence],
         }
 
     @property

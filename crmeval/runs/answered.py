@@ -52,10 +52,12 @@ def _counted(columns):
     "Count the `answer_kind` of each row."
     counts = Counter()
     for status in columns.present("status"):
-        mine = columns.where("status", status)
-        n = int(mine.sum())
-        empty = {"ok": columns.blank, "parse_error": columns.no_answer}.get(status, np.zeros(len(mine), bool))
-        lost = int(empty[mine].sum())
+        with_status = columns.where("status", status)
+        n = int(with_status.sum())
+        empty = {"ok": columns.blank, "parse_error": columns.no_answer}.get(
+            status, np.zeros(len(with_status), bool)
+        )
+        lost = int(empty[with_status].sum())
         counts["empty"] += lost
         counts["whole" if status == "ok" else _OF_STATUS.get(status, "failed")] += n - lost
     return counts
@@ -84,13 +86,13 @@ def kind_warnings(
     counts: Mapping[str, Counter],  # System -> 'whole' or one of `ANSWER_KINDS` -> answers
 ) -> list[str]:  # As from `answer_warnings`
     "Return the warnings of `answer_warnings` from counts."
-    told = []
+    warnings = []
     for client, kinds in counts.items():
         for kind in ANSWER_KINDS:
             n, of = kinds[kind], kinds.total()
             if kind in _MEANS and n > MANY * of:
-                told.append(f"{client}: {n} of {of} answers ({n / of:.0%}) were {_MEANS[kind]}.")
-    return told
+                warnings.append(f"{client}: {n} of {of} answers ({n / of:.0%}) were {_MEANS[kind]}.")
+    return warnings
 
 
 def failures(
@@ -108,8 +110,8 @@ def batch_warnings(
     responses: Sequence[Response],
 ) -> list[str]:  # A sentence for each system with answers from a batch endpoint
     "Return how many answers came through a batch endpoint, and what that means for speed and cost."
-    asked, batched = Counter(r.client for r in responses), Counter(r.client for r in responses if r.batched)
-    return batch_notes(asked, batched)
+    totals, batched = Counter(r.client for r in responses), Counter(r.client for r in responses if r.batched)
+    return batch_notes(totals, batched)
 
 
 def batch_notes(
@@ -129,10 +131,10 @@ def unchecked_warnings(
     scores: Sequence[Score],
 ) -> list[str]:  # A sentence for each system with unchecked instructions
     "Return how many instructions were not checked, and the most frequent one with its reason."
-    found = {}
+    by_client = {}
     for s in scores:
-        found.setdefault(s.client, Unchecked()).take(s)
-    return [f"{client}: {u.sentence()}" for client, u in found.items() if u.missed]
+        by_client.setdefault(s.client, Unchecked()).take(s)
+    return [f"{client}: {u.sentence()}" for client, u in by_client.items() if u.missed]
 
 
 _VARIED = 10_000  # different instructions to count; with more, the most frequent is most likely among these

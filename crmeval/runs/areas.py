@@ -33,8 +33,8 @@ def check_areas(
     known = (*AREAS, "trust")
     wrong = [a for a in named if a not in known] if named else ["nothing"]
     if wrong:
-        meant = did_you_mean(wrong[0], known)
-        raise ValueError(f"area is {wrong[0]!r}, expected some of {', '.join(known)}{meant}")
+        hint = did_you_mean(wrong[0], known)
+        raise ValueError(f"area is {wrong[0]!r}, expected some of {', '.join(known)}{hint}")
     return tuple(a for a in AREAS if a in named or ("trust" in named and a in _TRUST))
 
 # %% ../../nbs/runs/06_areas.ipynb #49d2cb8e
@@ -47,24 +47,24 @@ def area_samples(
     seed: int = 0,
 ) -> tuple[Sequence[Sample], int]:  # (all samples to answer, number of twins not made)
     "Return the samples that the areas need: ordinary ones, their twins, and probes."
-    asked = samples if {"accuracy", "fairness", "protection"} & set(areas) else []
+    ordinary = samples if {"accuracy", "fairness", "protection"} & set(areas) else []
     probed = _probes_of([a for a in areas if a in _TRUST], sources=probes, limit=limit, seed=seed)
     protecting = protection_samples(limit) if "protection" in areas else []
     more, without = [*map(probe_sample, probed), *protecting], Counter()
-    if isinstance(asked, RecordTable) and "fairness" not in areas and not more:
-        return asked, 0
-    each = chain(_with_twins(asked, without) if "fairness" in areas else asked, more)
-    found = collected(each, Sample) if isinstance(asked, RecordTable) else list(each)
-    return found, without.total()
+    if isinstance(ordinary, RecordTable) and "fairness" not in areas and not more:
+        return ordinary, 0
+    each = chain(_with_twins(ordinary, without) if "fairness" in areas else ordinary, more)
+    samples_needed = collected(each, Sample) if isinstance(ordinary, RecordTable) else list(each)
+    return samples_needed, without.total()
 
 
-def _probes_of(areas, **told):
+def _probes_of(areas, **options):
     "Return the probes of the areas that have probes."
     if not areas:
         return []
     from crmeval.metrics.trust import trust_probes
 
-    return trust_probes(areas, **told)
+    return trust_probes(areas, **options)
 
 
 def _with_twins(samples, without):
@@ -101,7 +101,7 @@ def _protection_scores(response, sample):
     return score_protection(response, sample=sample)
 
 
-def _asking_scorer(judge, asked):
+def _asking_scorer(judge, requested):
     async def score(sample, response):
         if is_protection(sample):
             return _protection_scores(response, sample)
@@ -109,13 +109,15 @@ def _asking_scorer(judge, asked):
             from crmeval.judges.listening import aresult_of
             from crmeval.metrics.trust import score_probe
 
-            return await aresult_of(judge, lambda asked: score_probe(response, sample=sample, judge=asked))
-        return await ascore_asked(response, sample=sample, judge=judge, asked=asked)
+            return await aresult_of(
+                judge, lambda recorder: score_probe(response, sample=sample, judge=recorder)
+            )
+        return await ascore_asked(response, sample=sample, judge=judge, asked=requested)
 
     return score
 
 
-def _plain_scorer(judge, asked):
+def _plain_scorer(judge, requested):
     def score(sample, response):
         if is_protection(sample):
             return _protection_scores(response, sample)
@@ -123,6 +125,6 @@ def _plain_scorer(judge, asked):
             from crmeval.metrics.trust import score_probe
 
             return score_probe(response, sample=sample)
-        return score_asked(response, sample=sample, judge=judge, asked=asked)
+        return score_asked(response, sample=sample, judge=judge, asked=requested)
 
     return score

@@ -56,12 +56,12 @@ def _check_budget(work: Work, used: tuple[int, float], under_way: tuple[int, flo
     "Raise `ValueError` if batches would exceed the budget of the run."
     plan, calls, usd = work.plan, used[0] + under_way[0], used[1] + under_way[1]
     cost = f"up to about {new[1]:.4f} US dollars at the batch price"
-    told = f"The batches would take {new[0]:,} requests and {cost}"
+    amounts = f"The batches would take {new[0]:,} requests and {cost}"
     before = f"{calls:,} requests and {usd:.4f} dollars are used or under way; nothing was handed in"
     if plan.max_calls is not None and calls + new[0] > plan.max_calls:
-        raise ValueError(f"{told}, and max_calls is {plan.max_calls:,}; {before}")
+        raise ValueError(f"{amounts}, and max_calls is {plan.max_calls:,}; {before}")
     if plan.max_usd is not None and usd + new[1] > plan.max_usd:
-        raise ValueError(f"{told}, and max_usd is {plan.max_usd:g}; {before}")
+        raise ValueError(f"{amounts}, and max_usd is {plan.max_usd:g}; {before}")
 
 # %% ../../nbs/runs/11_batch.ipynb #9aa3561a
 _REFUSED = (408, 409, 425, 429)  # HTTP statuses of transient refusals
@@ -105,8 +105,8 @@ class _Call:
         work = self.work
         for client in work.clients:
 
-            def made(client=client, **told):
-                return Desk(client, work.samples, work.plan.repeats, **told)
+            def made(client=client, **options):
+                return Desk(client, work.samples, work.plan.repeats, **options)
 
             why = self.lay(client, client.name, made)
             await self.keep_if_taken(client, client.name, why)
@@ -142,12 +142,12 @@ class _Call:
 def _write_part(path: Path, lines: Sequence[tuple[str, bytes]]) -> str:  # SHA-256 of the file
     "Write a file of requests atomically."
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = hashlib.sha256()
+    state = hashlib.sha256()
     with replacing(path) as part, open(part, "wb") as f:
         for _, line in lines:
             f.write(line)
-            found.update(line)
-    return found.hexdigest()
+            state.update(line)
+    return state.hexdigest()
 
 
 async def _hand_in(call: _Call, part: Part, desk: Desk | JudgeDesk) -> None:
@@ -177,9 +177,9 @@ def _plan_part(call: _Call, desk: Desk | JudgeDesk, lines, changes) -> Part:
     number = call.log.next_number()
     names = [name for name, _ in lines]
     sha256 = _write_part(call.work.folder / "batches" / f"part-{number:04d}.jsonl", lines)
-    told = {"client": desk.name, "ids": names, "sha256": sha256, "created": call.clock()}
+    fields = {"client": desk.name, "ids": names, "sha256": sha256, "created": call.clock()}
     usd = desk.usd(desk.usage(names, _longest(call, desk)), call.work.plan.prices)
-    call.log.append("planned", number=number, usd=usd, changes=[asdict(c) for c in changes], **told)
+    call.log.append("planned", number=number, usd=usd, changes=[asdict(c) for c in changes], **fields)
     return call.log.parts[number]
 
 
@@ -187,14 +187,14 @@ def _longest(call, desk):
     return desk.inner.max_tokens or usual_tokens(call.work.samples)
 
 
-def _without(names, held):
-    return [name for name in names if name not in held]
+def _without(names, excluded):
+    return [name for name in names if name not in excluded]
 
 
 async def _submit(call: _Call) -> None:
     "Submit all requests that have no answer and are in no batch."
-    held = {name for p in call.log.open_parts() for name in p.ids} | call.failed
-    todo = {name: _without(desk.left(), held) for name, desk in call.desks.items()}
+    excluded = {name for p in call.log.open_parts() for name in p.ids} | call.failed
+    todo = {name: _without(desk.left(), excluded) for name, desk in call.desks.items()}
     if not any(todo.values()):
         return
     _check_all(call, todo)
@@ -261,10 +261,10 @@ async def _advance(call, part, desk):
 
 async def _is_there(call, part, desk) -> bool:
     "Whether a part is at the endpoint, either found again or submitted now."
-    found = await desk.endpoint.find(call.log.mark(part), part.file, part.created)
-    if found is not None:
-        call.log.append("submitted", number=part.number, batch=found)
-        call.note(f"part {part.number} of {part.client} was found again at the endpoint: {found}")
+    batch = await desk.endpoint.find(call.log.mark(part), part.file, part.created)
+    if batch is not None:
+        call.log.append("submitted", number=part.number, batch=batch)
+        call.note(f"part {part.number} of {part.client} was found again at the endpoint: {batch}")
         return True
     is_stale = any(map(desk.is_answered, filter(desk.items.__contains__, part.ids)))
     path = call.path(part)
@@ -458,10 +458,10 @@ async def _note_questions(call):
 def _noting(call):
     "Return a function that stores judge requests at their desk and says whether there is one."
 
-    def noted(client, key, asked, request):
+    def noted(client, key, request_digest, request):
         desk = call.desks.get(judge_desk_name(client))
         if isinstance(desk, JudgeDesk):
-            desk.hold(key, asked, request)
+            desk.hold(key, request_digest, request)
         return desk is not None
 
     return noted
@@ -542,13 +542,13 @@ async def arun_batch(
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run | BatchesOpen:  # The run once all answers are collected; before, the state of its batches
     "Run a plan through the providers' batch endpoints; calling it again continues."
-    told = changes if models is None else {"models": models, **changes}
-    work = prepare_run(make_plan(plan, **{**told, "batch": True}))
+    settings = changes if models is None else {"models": models, **changes}
+    work = prepare_run(make_plan(plan, **{**settings, "batch": True}))
     with knowing(work.own_use_cases):
-        found = await _by_batch(work, endpoint_of, tell, sleep, clock)
-        if isinstance(found, BatchesOpen):
-            return found
-        done = await do_work(replace(work, clients=found), progress, first_look)
+        outcome = await _by_batch(work, endpoint_of, tell, sleep, clock)
+        if isinstance(outcome, BatchesOpen):
+            return outcome
+        done = await do_work(replace(work, clients=outcome), progress, first_look)
     make_known(done.manifest)
     return done
 
@@ -564,5 +564,5 @@ def run_batch(
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run | BatchesOpen:  # As `arun_batch`
     "Run `arun_batch` from a script, notebook cell or thread."
-    told = {"progress": progress, "first_look": first_look, "tell": tell}
-    return run_sync(arun_batch(models, plan=plan, **told, **changes))
+    options = {"progress": progress, "first_look": first_look, "tell": tell}
+    return run_sync(arun_batch(models, plan=plan, **options, **changes))

@@ -68,16 +68,16 @@ class Desk(_Desk):
                 prompt = asked_prompt(self.client, item.sample, prompt_of)
             except Exception:  # noqa: S112
                 continue
-            asked = digest(settings, prompt, item.repeat)
-            yield custom_id(item.key, asked), (item, asked)
+            request_digest = digest(settings, prompt, item.repeat)
+            yield custom_id(item.key, request_digest), (item, request_digest)
 
     def prompt(self, name: str) -> str:
         return asked_prompt(self.client, self.items[name][0].sample, prompt_of)
 
     def recorded(self, name: str) -> Response | None:
         "Return the row in the journal, whatever its status."
-        item, asked = self.items[name]
-        return self.journal.find("response", item.key, asked)
+        item, request_digest = self.items[name]
+        return self.journal.find("response", item.key, request_digest)
 
     def is_answered(self, name: str) -> bool:
         "Whether a request has a final answer."
@@ -110,17 +110,17 @@ class Desk(_Desk):
         try:
             if answer.failure is not None:
                 raise answer.failure
-            told = {"asked": body, "note": note, "repeat": item.repeat, "batched": True}
-            found = self.inner.read_answer(item.sample, answer.body, **told)
-            return replace(found, client=self.client.name), ()
+            call = {"asked": body, "note": note, "repeat": item.repeat, "batched": True}
+            response = self.inner.read_answer(item.sample, answer.body, **call)
+            return replace(response, client=self.client.name), ()
         except CallFailed as e:
             return self.failed(answer.custom_id, e), read_refusal(e, body)
 
     def failed(self, name: str, failure: CallFailed) -> Response:
         "Return the row of a request without an answer."
         item = self.items[name][0]
-        told = {**failure.row, "status": failure.status, "repeat": item.repeat, "batched": True}
-        return failed_response(item.sample, self.client.name, str(failure), **told)
+        fields = {**failure.row, "status": failure.status, "repeat": item.repeat, "batched": True}
+        return failed_response(item.sample, self.client.name, str(failure), **fields)
 
     def is_final(self, row: Response) -> bool:
         "Whether a request needs no further try."
@@ -128,8 +128,8 @@ class Desk(_Desk):
 
     def entry(self, name: str, row: Response) -> dict:
         "Return a row as a journal entry."
-        item, asked = self.items[name]
-        return {"kind": "response", "key": item.key, "digest": asked, "value": row}
+        item, request_digest = self.items[name]
+        return {"kind": "response", "key": item.key, "digest": request_digest, "value": row}
 
 # %% ../../nbs/runs/10_batch_desk.ipynb #b35e8c2b
 @dataclass(frozen=True)
@@ -161,8 +161,8 @@ class JudgeDesk(_Desk):
 
     def is_answered(self, name: str) -> bool:
         "Whether a request has a reply."
-        key, asked, _ = self.items[name]
-        return self.journal.find("call", key, asked) is not None
+        key, request_digest, _ = self.items[name]
+        return self.journal.find("call", key, request_digest) is not None
 
     def left(self) -> list[str]:
         "Return the names of requests without a reply, in the order in which they were stored."
@@ -204,8 +204,12 @@ class JudgeDesk(_Desk):
 
     def entry(self, name: str, row: Completion | NoReply) -> dict | None:
         "Return a reply as a journal entry; None for a `NoReply`."
-        key, asked, _ = self.items[name]
-        return {"kind": "call", "key": key, "digest": asked, "value": row} if self.is_final(row) else None
+        key, request_digest, _ = self.items[name]
+        return (
+            {"kind": "call", "key": key, "digest": request_digest, "value": row}
+            if self.is_final(row)
+            else None
+        )
 
 
 def judge_desk_name(

@@ -94,14 +94,16 @@ def checked_id(
 ) -> str:
     "Return an identifier that is safe in addresses and logs; anything else raises `CallFailed`."
     if not _is_id(value):
-        told = redact(repr(value), limit=80)
-        raise CallFailed(f"the endpoint calls {what} {told}, which is no valid id", status="parse_error")
+        value_shown = redact(repr(value), limit=80)
+        raise CallFailed(
+            f"the endpoint calls {what} {value_shown}, which is no valid id", status="parse_error"
+        )
     return value
 
 
 def _count(counts, name):
-    found = getattr(counts, name, 0)
-    return found if type(found) is int and found >= 0 else 0
+    n = getattr(counts, name, 0)
+    return n if type(n) is int and n >= 0 else 0
 
 
 class OpenAIBatches:
@@ -113,7 +115,7 @@ class OpenAIBatches:
     ):
         self.client, self.sdk = client, client.sdk()
 
-    async def _asked(self, call):
+    async def _call(self, call):
         try:
             return await call
         except Exception as e:
@@ -121,19 +123,19 @@ class OpenAIBatches:
 
     async def why_not(self) -> str:
         "Return why the endpoint has no batches; '' if it has."
-        return await why_none(self._asked(self.sdk.batches.list(limit=1)))
+        return await why_none(self._call(self.sdk.batches.list(limit=1)))
 
     async def upload(self, path: Path, name: str) -> str:
         "Upload a file and return its identifier."
         with open(path, "rb") as f:
-            made = await self._asked(self.sdk.files.create(file=(name, f), purpose="batch"))
+            made = await self._call(self.sdk.files.create(file=(name, f), purpose="batch"))
         return checked_id(getattr(made, "id", None), "a file")
 
     async def submit(self, file: str, mark: Mapping[str, str]) -> str:
         "Start a batch and return its identifier."
         once = self.sdk.with_options(max_retries=0).batches
-        told = {"input_file_id": file, "metadata": dict(mark), "completion_window": "24h"}
-        made = await self._asked(once.create(endpoint=CHAT_PATH, **told))
+        options = {"input_file_id": file, "metadata": dict(mark), "completion_window": "24h"}
+        made = await self._call(once.create(endpoint=CHAT_PATH, **options))
         return checked_id(getattr(made, "id", None), "a batch")
 
     async def find(self, mark: Mapping[str, str], file: str | None, since: float) -> str | None:
@@ -153,14 +155,14 @@ class OpenAIBatches:
 
     async def state(self, batch: str) -> BatchState:
         "Return the progress of a batch."
-        found = await self._asked(self.sdk.batches.retrieve(batch))
-        files = (getattr(found, name, None) for name in ("output_file_id", "error_file_id"))
-        counts = getattr(found, "request_counts", None)
+        batch_object = await self._call(self.sdk.batches.retrieve(batch))
+        files = (getattr(batch_object, name, None) for name in ("output_file_id", "error_file_id"))
+        counts = getattr(batch_object, "request_counts", None)
         return BatchState(
-            str(getattr(found, "status", "")).lower(),
+            str(getattr(batch_object, "status", "")).lower(),
             tuple(checked_id(f, "a file") for f in files if f),
             *(_count(counts, name) for name in ("total", "completed", "failed")),
-            said=_said(getattr(found, "errors", None)),
+            said=_batch_errors(getattr(batch_object, "errors", None)),
         )
 
     async def lines(self, file: str) -> AsyncIterator[bytes | None]:
@@ -203,14 +205,14 @@ async def bounded(
 
 
 def _carries(batch, mark, file):
-    told = getattr(batch, "metadata", None)
-    if isinstance(told, Mapping) and all(told.get(k) == v for k, v in mark.items()):
+    metadata = getattr(batch, "metadata", None)
+    if isinstance(metadata, Mapping) and all(metadata.get(k) == v for k, v in mark.items()):
         return True
     return file is not None and getattr(batch, "input_file_id", None) == file
 
 
-def _said(errors):
+def _batch_errors(errors):
     "Return the endpoint's messages on why a batch failed."
     rows = getattr(errors, "data", None) or []
-    told = [f"{getattr(r, 'code', None) or 'error'}: {getattr(r, 'message', None)}" for r in rows[:3]]
-    return redact("; ".join(told))
+    messages = [f"{getattr(r, 'code', None) or 'error'}: {getattr(r, 'message', None)}" for r in rows[:3]]
+    return redact("; ".join(messages))

@@ -100,15 +100,15 @@ def read_answer_line(
         return None
     if not isinstance(line, dict) or not isinstance(line.get("custom_id"), str):
         return None
-    said = line.get("response")
-    if not isinstance(said, dict):
+    answer = line.get("response")
+    if not isinstance(answer, dict):
         return BatchAnswer(line["custom_id"], failure=_of_batch(line.get("error")))
-    status, body = said.get("status_code"), said.get("body")
+    status, body = answer.get("status_code"), answer.get("body")
     if type(status) is int and 200 <= status < 300:
         return BatchAnswer(line["custom_id"], body)
     if type(status) is not int or not 400 <= status < 600:
-        told = redact(f"the batch's line has the status {status!r}", limit=80)
-        return BatchAnswer(line["custom_id"], failure=CallFailed(told, status="parse_error"))
+        problem = redact(f"the batch's line has the status {status!r}", limit=80)
+        return BatchAnswer(line["custom_id"], failure=CallFailed(problem, status="parse_error"))
     return BatchAnswer(line["custom_id"], failure=http_failure(status, json.dumps(body), {}, None))
 
 

@@ -149,12 +149,12 @@ def _table(value):
     return value if isinstance(value, Mapping) else {}
 
 
-def _covers(found, wanted):
-    return isinstance(found, Mapping) and all(found.get(k) == v for k, v in wanted.items())
+def _covers(present, wanted):
+    return isinstance(present, Mapping) and all(present.get(k) == v for k, v in wanted.items())
 
 
-def _cover(found, wanted):
-    return isinstance(found, list) and len(found) == len(wanted) and all(map(_covers, found, wanted))
+def _cover(present, wanted):
+    return isinstance(present, list) and len(present) == len(wanted) and all(map(_covers, present, wanted))
 
 # %% ../../nbs/runs/11_cutting.ipynb #8c085532
 def asks_again(
@@ -262,9 +262,9 @@ def _budget_of_all(manifests, limits):
     "Return the current limits, the usage of all shards and why spending ended; None without limits."
     if limits is None:
         return None
-    told = [m.budget for m in manifests if m.budget]
-    used = {"calls": sum(b["calls"] for b in told), "usd": round(sum(b["usd"] for b in told), 6)}
-    reached = next((b["reached"] for b in told if b["reached"]), None)
+    budgets = [m.budget for m in manifests if m.budget]
+    used = {"calls": sum(b["calls"] for b in budgets), "usd": round(sum(b["usd"] for b in budgets), 6)}
+    reached = next((b["reached"] for b in budgets if b["reached"]), None)
     return {"max_calls": limits["max_calls"], "max_usd": limits["max_usd"], **used, "reached": reached}
 
 
@@ -303,9 +303,9 @@ def merge_shards(
     folders = [out / "shards" / s.name for s in shards]
     _copy([f / "samples.parquet" for f in folders], out / "samples.parquet")
     rows = _copy([f / "responses.parquet" for f in folders], out / "responses.parquet")
-    said = sum(manifest.responses.values())
-    if rows != said:
-        raise RuntimeError(f"the shards in {out} hold {rows} responses and their manifests say {said}")
+    expected = sum(manifest.responses.values())
+    if rows != expected:
+        raise RuntimeError(f"the shards in {out} hold {rows} responses and their manifests say {expected}")
     _copy_scores([f / "scores.parquet" for f in folders], out / "scores.parquet")
     for n in FILES:
         _part(out / f"{n}.parquet").replace(out / f"{n}.parquet")

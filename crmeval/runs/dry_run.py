@@ -88,18 +88,18 @@ def counting_calls(
     | None = None,  # (client, request) -> a stored reply, which is returned and not counted
 ) -> Iterator[list[tuple[Any, int]]]:  # (client, tokens of the request) of each call, in order
     "Count the calls that clients would send within the block; nothing is sent."
-    asked: list[tuple[Any, int]] = []
+    calls: list[tuple[Any, int]] = []
 
     async def count(client, request, send):
         if known and (reply := known(client, request)) is not None:
             return reply
         texts = (str(m.get("content") or "") for m in request["messages"])
-        asked.append((client, sum(map(estimate_tokens, texts))))
+        calls.append((client, sum(map(estimate_tokens, texts))))
         return Completion("", status="refused", refusal="only counted", usage=Usage(0, 0, calls=0))
 
     token = ROUTE.set(cast(Any, count))  # any callable of the right signature is a route
     try:
-        yield asked
+        yield calls
     finally:
         ROUTE.reset(token)
 
@@ -115,10 +115,10 @@ async def _judge_calls(work: Work, samples: Sequence[Sample], tokens: int) -> li
     if not isinstance(work.judge, RecordingJudge):
         return []
     score = make_scorer(work.judge, read_metrics(work.plan.metrics))
-    with counting_calls() as asked:
+    with counting_calls() as calls:
         for s in samples:
             await score(s, _stand_in(s, tokens))
-    return asked
+    return calls
 
 # %% ../../nbs/runs/10_dry_run.ipynb #8b3d5974
 _USUAL_TOKENS = 200  # assumed for an answer if the samples have no reference
@@ -146,8 +146,8 @@ def _recorded(work):
         copy = shutil.copyfile(path, Path(here) / "journal.jsonl")
         identity, texts = journal_identity(work.samples), not work.plan.no_texts
         with contextlib.closing(Journal(copy, identity=identity, texts=texts)) as journal:
-            found = [(c.name, *f) for c in work.clients for f in _found(work, c, journal)]
-    return Counter(name for name, _ in found), sum(scored for _, scored in found)
+            answers = [(c.name, *f) for c in work.clients for f in _found(work, c, journal)]
+    return Counter(name for name, _ in answers), sum(scored for _, scored in answers)
 
 
 def _found(work, client, journal):
@@ -181,12 +181,12 @@ def _takes_batches(client):
     return inner is not None and batch_offer(inner.base_url) is not None
 
 
-def _judge_row(client, asked, scale, judge_tokens, plan, scored_share):
+def _judge_row(client, judge_calls, scale, judge_tokens, plan, scored_share):
     "Return the calls planned for a judge model, extrapolated from its requests for some answers."
-    mine = [n for c, n in asked if c is client]
-    every = len(mine) * scale
+    own_tokens = [n for c, n in judge_calls if c is client]
+    every = len(own_tokens) * scale
     calls, longest = every * (1 - scored_share), getattr(client, "max_tokens", None) or judge_tokens
-    tokens = round(sum(mine) * scale * (1 - scored_share)), round(calls * min(judge_tokens, longest))
+    tokens = round(sum(own_tokens) * scale * (1 - scored_share)), round(calls * min(judge_tokens, longest))
     used, batched = Usage(*tokens, calls=round(calls)), plan.batch_judge and _takes_batches(client)
     return _planned(client, "judge", used, round(every * scored_share), plan.prices, batched)
 
@@ -208,12 +208,12 @@ async def adry_run(
     **changes,  # Fields of `RunPlan`
 ) -> DryRun:
     "Return what `arun` with these arguments would send and cost; sends nothing and needs no key."
-    told = changes if models is None else {"models": models, **changes}
+    settings = changes if models is None else {"models": models, **changes}
     with keys_noted() as missing:
-        work = prepare_run(make_plan(plan, **told))
+        work = prepare_run(make_plan(plan, **settings))
         with knowing(work.own_use_cases):
-            found = await _counted(work, assumed_tokens, judge_tokens, sample)
-    return replace(found, keys=tuple(missing))
+            table = await _counted(work, assumed_tokens, judge_tokens, sample)
+    return replace(table, keys=tuple(missing))
 
 
 async def _counted(work, assumed_tokens, judge_tokens, sample):
@@ -223,15 +223,15 @@ async def _counted(work, assumed_tokens, judge_tokens, sample):
     systems = [_system(work, c, assumed, done[c.name]) for c in work.clients if pays(c)]
     some = _evenly(work.samples, sample)
     answers = len(work.samples) * len(work.clients) * work.plan.repeats
-    asked = await _judge_calls(work, some, assumed)
+    judge_calls = await _judge_calls(work, some, assumed)
     judges = [
-        _judge_row(c, asked, answers / len(some), judge_tokens, work.plan, scored / answers)
-        for c in dict.fromkeys(c for c, _ in asked)
+        _judge_row(c, judge_calls, answers / len(some), judge_tokens, work.plan, scored / answers)
+        for c in dict.fromkeys(c for c, _ in judge_calls)
     ]
-    told = f"Assumed are {assumed} tokens an answer and {judge_tokens} a reply of the judge"
+    assumptions = f"Assumed are {assumed} tokens an answer and {judge_tokens} a reply of the judge"
     if work.plan.batch:
-        told += ", and for systems whose address may have a batch endpoint its price"
-    return DryRun((*systems, *judges), len(work.samples), f"{told}; tries that fail come on top.")
+        assumptions += ", and for systems whose address may have a batch endpoint its price"
+    return DryRun((*systems, *judges), len(work.samples), f"{assumptions}; tries that fail come on top.")
 
 # %% ../../nbs/runs/10_dry_run.ipynb #b460059a
 @takes_plan

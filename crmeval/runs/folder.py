@@ -157,13 +157,13 @@ def manifest_of(
     **more,  # Further fields of `Manifest`
 ) -> Manifest:
     "Return the manifest of a run that is about to start."
-    asked = dict.fromkeys(s.use_case for s in samples if not is_probe(s))
-    prompts = {u: digest(get_use_case(u).prompt, get_use_case(u).instructions) for u in asked}
+    task_cases = dict.fromkeys(s.use_case for s in samples if not is_probe(s))
+    prompts = {u: digest(get_use_case(u).prompt, get_use_case(u).instructions) for u in task_cases}
     return Manifest(
         created=now(),
         samples=_counts(samples),
         prompts=prompts,
-        templates=_templates(asked, clients),
+        templates=_templates(task_cases, clients),
         own_use_cases=own_use_cases(tuple(prompts)),
         clients=[{"name": c.name, **c.settings()} for c in clients],
         judge={"name": judge.name, **settings_of(judge)},
@@ -206,7 +206,7 @@ def seen_in_training(
     judge: Judge,  # May list its training sources in `trained_on`
 ) -> list[str]:  # A sentence for each such source
     "Return warnings about scores of judges and graders on their own training data."
-    asked = {s.dataset for s in samples if not is_probe(s)}
+    datasets = {s.dataset for s in samples if not is_probe(s)}
     probed = {s.dataset for s in samples if is_probe(s)}
     graded = [] if isinstance(judge, RecordingJudge) else sorted(probed & set(_GRADED))
     return [
@@ -218,7 +218,7 @@ def seen_in_training(
         *(
             f"The judge {judge.name!r} was trained on the source {d!r}: its scores there are optimistic. "
             "Take another judge."
-            for d in sorted(asked & set(trained_on(judge)))
+            for d in sorted(datasets & set(trained_on(judge)))
         ),
     ]
 
@@ -260,8 +260,8 @@ class Run(Printed):
         lost = {s: n for s, n in counts.items() if s != "ok"}
         counts = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
         made = f"{how_many(len(self.responses), 'response')}{f' ({counts})' if counts else ''}"
-        asked = f"{how_many(len(self.samples), 'sample')} x {how_many(len(self.clients), 'system')}"
-        return f"{asked} = {made}, {how_many(len(self.scores), 'score')} in {self.folder}"
+        work = f"{how_many(len(self.samples), 'sample')} x {how_many(len(self.clients), 'system')}"
+        return f"{work} = {made}, {how_many(len(self.scores), 'score')} in {self.folder}"
 
     def its_use_cases(self) -> contextlib.AbstractContextManager:
         "Return a context in which use cases are those of this run, even if other runs are open."
@@ -285,10 +285,10 @@ def in_terms_of_run(
     return cast(_F, wrapped)
 
 # %% ../../nbs/runs/07_folder.ipynb #9c158cce
-def _folder_of(given) -> Path:
-    if not isinstance(given, (str, os.PathLike)):
-        raise TypeError(f"run is {given!r:.60} ({type(given).__name__}), expected a run, or its folder")
-    return Path(given)
+def _folder_of(run) -> Path:
+    if not isinstance(run, (str, os.PathLike)):
+        raise TypeError(f"run is {run!r:.60} ({type(run).__name__}), expected a run, or its folder")
+    return Path(run)
 
 
 def read_manifest(
@@ -303,10 +303,10 @@ def read_manifest(
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as e:
         raise ValueError(f"{path} cannot be read: {e}") from None
-    found = content.get("schema_version") if isinstance(content, dict) else None
-    if type(found) is not int or found > SCHEMA_VERSION:
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if type(version) is not int or version > SCHEMA_VERSION:
         raise ValueError(
-            f"{folder} has schema version {found!r}; this crmeval reads up to {SCHEMA_VERSION}. "
+            f"{folder} has schema version {version!r}; this crmeval reads up to {SCHEMA_VERSION}. "
             "Update crmeval, or choose another folder"
         )
     return as_manifest(content)

@@ -27,8 +27,8 @@ class HashIndex:
 
     def get(self, key: int) -> int | None:  # None: no such key
         "Return the place of a key."
-        if (found := self.recent.get(key)) is not None:
-            return found
+        if (place := self.recent.get(key)) is not None:
+            return place
         keys, places = self.columns
         at = bisect_left(keys, key)  # faster than a numpy search for a single key
         return int(places[at]) if at < len(keys) and keys[at] == key else None

@@ -80,8 +80,8 @@ def check_work(
         more = f" and the perturbation {key[1]!r}" if key[1] else ""
         raise ValueError(f"two samples have the id {key[0]!r}{more}")
     if (name := _twice(c.name for c in clients)) is not None:
-        told = "leave one out, or in Python give it another name with name="
-        raise ValueError(f"two clients have the name {name!r}; {told}")
+        advice = "leave one out, or in Python give it another name with name="
+        raise ValueError(f"two clients have the name {name!r}; {advice}")
     for name in filter(holds_key, (c.name for c in clients)):
         raise ValueError(
             f"the client {without_keys(name)!r} is named after a key, and names appear in every table; "
@@ -125,8 +125,8 @@ def asked_prompt(
 ) -> str:
     "Return the prompt that a client is sent for a sample."
     own = getattr(client, "own_prompt", None)
-    said = own(sample) if own is not None else None
-    return prompt_of(sample) if said is None else said
+    own_prompt = own(sample) if own is not None else None
+    return prompt_of(sample) if own_prompt is None else own_prompt
 
 
 class _Timed:
@@ -151,11 +151,11 @@ class _Timed:
     def failed(self, error, status, known=None):
         "Return the row of a call without a usable answer; `known`: fields from the failure."
         item = self.item
-        told = {**(known or {}), "status": status, "repeat": item.repeat, **self.measured()}
-        return failed_response(item.sample, item.client.name, error, **told)
+        fields = {**(known or {}), "status": status, "repeat": item.repeat, **self.measured()}
+        return failed_response(item.sample, item.client.name, error, **fields)
 
 # %% ../../nbs/runs/04_items.ipynb #727d785d
-def _told(error):
+def _safe_error(error):
     return redact(without_query_values(str(error), "[removed]"), limit=500)
 
 
@@ -173,20 +173,20 @@ async def answer_item(
     call = _Timed(item, prompt, traffic.timer if traffic else time.perf_counter)
     once = _in_traffic(traffic, item, prompt, call) if traffic and pays(item.client) else call
     try:
-        found = await with_retries(once, retries=retries, rng=rng, sleep=sleep, on_failure=on_failure)
+        result = await with_retries(once, retries=retries, rng=rng, sleep=sleep, on_failure=on_failure)
     except CallFailed as e:
         tried = f" (after {call.tries} tries)" if call.tries > 1 else ""
         status = "api_error" if e.status == "not_run" and call.tries else e.status
-        return call.failed(_told(f"{e}{tried}"), status, e.row)
+        return call.failed(_safe_error(f"{e}{tried}"), status, e.row)
     except Exception as e:
-        return call.failed(_told(f"the client raised {type(e).__name__}: {e}"), "api_error")
-    if not isinstance(found, Response):
-        kind = type(found).__name__
+        return call.failed(_safe_error(f"the client raised {type(e).__name__}: {e}"), "api_error")
+    if not isinstance(result, Response):
+        kind = type(result).__name__
         return call.failed(f"the client returned a {kind}, expected a Response", "api_error")
-    place = _place(item, found) | (call.measured() if pays(item.client) else {})
-    if found.error:
-        place["error"] = _told(found.error)  # a custom client need not redact its own errors
-    return replace(found, **place) if place else found
+    place = _place(item, result) | (call.measured() if pays(item.client) else {})
+    if result.error:
+        place["error"] = _safe_error(result.error)  # a custom client need not redact its own errors
+    return replace(result, **place) if place else result
 
 
 def _in_traffic(traffic, item, prompt, call):
@@ -198,11 +198,11 @@ def _in_traffic(traffic, item, prompt, call):
     return once
 
 
-def _place(item, found):
+def _place(item, response):
     "Return row fields that a custom client left empty or set wrongly."
-    blank = {k: getattr(item.sample, k) for k in ("use_case", "perturbation") if not getattr(found, k)}
+    blank = {k: getattr(item.sample, k) for k in ("use_case", "perturbation") if not getattr(response, k)}
     key = {"sample_id": item.sample.id, "client": item.client.name, "repeat": item.repeat}
-    return blank | {k: v for k, v in key.items() if getattr(found, k) != v}
+    return blank | {k: v for k, v in key.items() if getattr(response, k) != v}
 
 # %% ../../nbs/runs/04_items.ipynb #64386b6e
 def is_async(
@@ -232,21 +232,21 @@ async def score_item(
 ) -> list[Score]:
     "Score one response; an exception becomes unscored rows."
     try:
-        found = await _asked(scorer, sample, response, pool)
-        return [_signed(s, response) for s in ([found] if isinstance(found, Score) else found)]
+        result = await _scorer_result(scorer, sample, response, pool)
+        return [_signed(s, response) for s in ([result] if isinstance(result, Score) else result)]
     except Exception as e:
         status = e.status if isinstance(e, CallFailed) else "api_error"
         reason = redact(f"the scorer raised {type(e).__name__}: {e}")
         return [_signed(Score(m, None, status=status, reason=reason), response) for m in names_of(metrics)]
 
 
-async def _asked(scorer, sample, response, pool):
+async def _scorer_result(scorer, sample, response, pool):
     "Return a scorer's result; a plain function runs in a thread with the caller's context variables."
     if is_async(scorer):
         return await scorer(sample, response)
     work = functools.partial(contextvars.copy_context().run, scorer, sample, response)
-    found = await asyncio.get_running_loop().run_in_executor(pool, work)
-    return await found if inspect.isawaitable(found) else found
+    result = await asyncio.get_running_loop().run_in_executor(pool, work)
+    return await result if inspect.isawaitable(result) else result
 
 
 def _signed(score, response):

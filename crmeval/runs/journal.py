@@ -216,11 +216,11 @@ class Journal(_File):
         batched: bool | None = None,  # True: batch calls only; False: other calls only; None: all
     ) -> dict[str, Counter]:  # Name of the client -> calls, input_tokens and output_tokens
         "Return the usage of all entries of a kind over all sessions, without failed tries."
-        found: dict[str, Counter] = {}
+        by_client: dict[str, Counter] = {}
         for (k, name, by_batch), tally in self.paid.items():
             if k == kind and batched in (None, by_batch):
-                found.setdefault(name, Counter()).update(tally)
-        return found
+                by_client.setdefault(name, Counter()).update(tally)
+        return by_client
 
     def close(self) -> None:
         with self._guard:

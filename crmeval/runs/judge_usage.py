@@ -51,11 +51,11 @@ def _settings_in(settings, place=""):
     "Return dotted name -> value of the settings in a record that affect answers."
     if not isinstance(settings, Mapping):
         return {place: settings}
-    found = {}
+    by_place = {}
     for key, value in settings.items():
         if place or key not in _NO_SETTINGS:
-            found |= _settings_in(value, f"{place}.{key}" if place else key)
-    return found
+            by_place |= _settings_in(value, f"{place}.{key}" if place else key)
+    return by_place
 
 
 def _records_of(entry):
@@ -75,7 +75,7 @@ def replaced_scores(
 ) -> list[str]:  # One sentence; empty: first scores of that name, or same settings
     "Return how a judge's settings differ from those of the judge whose scores it replaces."
     name = judge.get("judge") or judge.get("name")
-    records = [r for told in (manifest.judge, *manifest.rescored) for r in _records_of(told)]
+    records = [r for settings in (manifest.judge, *manifest.rescored) for r in _records_of(settings)]
     before = [r for r in records if name in (r.get("judge"), r.get("name"))]
     if not before:
         return []
@@ -83,11 +83,11 @@ def replaced_scores(
     changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
     if not changed or not (old and new):  # a judge may report no settings
         return []
-    told = "; ".join(f"{k} was {old.get(k)!r:.60} and is {new.get(k)!r:.60}" for k in changed[:5])
+    changes = "; ".join(f"{k} was {old.get(k)!r:.60} and is {new.get(k)!r:.60}" for k in changed[:5])
     more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
     return [
-        f"Scores of {name} were replaced by those of {name} with other settings: {told}{more}. A copy of the "
-        "run folder, or LLMJudge(..., name=NAME) in Python, keeps both."
+        f"Scores of {name} were replaced by those of {name} with other settings: {changes}{more}. A copy of "
+        "the run folder, or LLMJudge(..., name=NAME) in Python, keeps both."
     ]
 
 # %% ../../nbs/runs/08_judge_usage.ipynb #b0bb611e
@@ -141,11 +141,11 @@ def _spent(judge, folder, since, paid):
     if isinstance(usage, dict):
         used = {k: _sum(usage.get(k), v) for k, v in used.items()}
     names = {getattr(c, "name", "") for c in clients_of(judge)}
-    mine = [t for name, t in paid.items() if name in names]
-    if mine:
+    own = [t for name, t in paid.items() if name in names]
+    if own:
         # the journal also contains answers of sessions that were killed before counting
-        tokens = {k: sum(t[k] for t in mine) for k in ("input_tokens", "output_tokens")}
-        used |= {"calls": sum(t["calls"] for t in mine) + used["failed_tries"], **tokens}
+        tokens = {k: sum(t[k] for t in own) for k in ("input_tokens", "output_tokens")}
+        used |= {"calls": sum(t["calls"] for t in own) + used["failed_tries"], **tokens}
     return used
 
 

@@ -119,9 +119,9 @@ class LentNotes:
         ticket, notes = lent
         changed = None
         try:
-            found = work(notes)
+            result = work(notes)
             changed = notes
-            return found
+            return result
         finally:
             self.desk.give_back(self.name, ticket, changed)
 

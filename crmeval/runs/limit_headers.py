@@ -123,8 +123,8 @@ def read_limits(
         windows = {**dialect.get("windows", {}), **_known()["windows"].get(provider, {})}
         for what, names in dialect["headers"].items():
             if names["limit"] in headers:
-                found = _limit_of(headers, what, names, windows.get(what, WINDOWS_S[0]), refused, now)
-                limits += [found] if found else []
+                limit = _limit_of(headers, what, names, windows.get(what, WINDOWS_S[0]), refused, now)
+                limits += [limit] if limit else []
         if limits:
             break
     pause = retry_after_s(headers, now=now) if status == 429 else None

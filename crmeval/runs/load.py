@@ -349,8 +349,8 @@ def _notes(x):
 def _timed_note(c):
     left_out = ", ".join(f"{n} {k}" for k, n in c["left_out"].items())
     warmup = ", ".join(f"{n} {k}" for k, n in c["warmup"].items())
-    told = f"{c['timed']} of {c['calls']} calls timed"
-    return f"{told}{f', left out: {left_out}' if left_out else ''}; warm-up: {warmup or 'none'}"
+    summary = f"{c['timed']} of {c['calls']} calls timed"
+    return f"{summary}{f', left out: {left_out}' if left_out else ''}; warm-up: {warmup or 'none'}"
 
 
 def _rate_note(c):

@@ -169,13 +169,15 @@ def make_plan(
     **settings,  # Fields of `LoadPlan`; None: default
 ) -> LoadPlan:
     "Return a plan from settings; a setting of the other kind of loop raises `ValueError`."
-    said = {k: v for k, v in settings.items() if v is not None}
-    if "rate" in said and "concurrency" in said:
-        raise ValueError(_both_loops(said["concurrency"], said["rate"]))
+    given_settings = {k: v for k, v in settings.items() if v is not None}
+    if "rate" in given_settings and "concurrency" in given_settings:
+        raise ValueError(_both_loops(given_settings["concurrency"], given_settings["rate"]))
     for k in "arrivals", "max_in_flight":
-        if k in said and "rate" not in said:
-            raise ValueError(f"{k} is {said[k]!r}, expected a rate with it: it belongs to the open loop")
-    return LoadPlan(shapes or tuple(SHAPES), **said)
+        if k in given_settings and "rate" not in given_settings:
+            raise ValueError(
+                f"{k} is {given_settings[k]!r}, expected a rate with it: it belongs to the open loop"
+            )
+    return LoadPlan(shapes or tuple(SHAPES), **given_settings)
 
 # %% ../../nbs/runs/13_load_plan.ipynb #fb601e4c
 def planned_usage(

@@ -46,8 +46,10 @@ def read_own_rating(
     if not (mark and name and column.strip()):
         raise ValueError(f"rating is {line!r}, expected NAME=COLUMN:RANGE such as csat=Stars:1-5")
     if name in METRICS:
-        told = f"rating is {line!r}, and {name} is a criterion of the benchmark"
-        raise ValueError(f"{told}; take another name, or add ratings on it with crmeval score RUN --ratings")
+        problem = f"rating is {line!r}, and {name} is a criterion of the benchmark"
+        raise ValueError(
+            f"{problem}; take another name, or add ratings on it with crmeval score RUN --ratings"
+        )
     return OwnRating(name, column.strip(), read_scale(scale), system.strip() or None)
 
 
@@ -60,8 +62,10 @@ def rating_of_system(
     if rating.column not in present:
         raise no_such_column(rating.column, present, "rating")
     if rating.system is None and len(systems) > 1:
-        whose = f"{rating.name}@{systems[0]}={rating.column}"
-        raise ValueError(f"rating {rating.name!r}: give the system whose answers were rated, as {whose}:...")
+        example = f"{rating.name}@{systems[0]}={rating.column}"
+        raise ValueError(
+            f"rating {rating.name!r}: give the system whose answers were rated, as {example}:..."
+        )
     system = rating.system or systems[0]
     if system not in systems:
         raise ValueError(
@@ -80,15 +84,19 @@ def own_rating_scores(
     for (label, row), sample in zip(rows, samples):
         try:
             cell = None if is_missing(row.get(rating.column)) else row.get(rating.column)
-            given = rating_in(cell, rating.scale, f"{label}, column {rating.column!r}")
+            number = rating_in(cell, rating.scale, f"{label}, column {rating.column!r}")
         except ValueError as e:
             wrong.append(str(e))
             continue
-        if given is not None:
-            told = {"points": rating.scale.points(given), "fraction": rating.scale.fraction(given)}
-            told |= {"label": f"{given:g}", "reason": f"{given:g} on {rating.scale}", "rater": rating.column}
-            whose = {"sample_id": sample.id, "client": rating.system, "use_case": sample.use_case}
-            scores.append(Score(rating.name, method="manual", **told, **whose))
+        if number is not None:
+            fields = {"points": rating.scale.points(number), "fraction": rating.scale.fraction(number)}
+            fields |= {
+                "label": f"{number:g}",
+                "reason": f"{number:g} on {rating.scale}",
+                "rater": rating.column,
+            }
+            keys = {"sample_id": sample.id, "client": rating.system, "use_case": sample.use_case}
+            scores.append(Score(rating.name, method="manual", **fields, **keys))
     raise_problems("ratings", wrong)
     return scores
 
@@ -99,13 +107,13 @@ def with_own_ratings(
     scores: Sequence[Score],  # From `own_rating_scores`
 ) -> Run:  # Rewritten on disk
     "Return the run with people's ratings; earlier ones from the same columns are replaced."
-    mine = {(r.name, r.column) for r in ratings}
+    replaced = {(r.name, r.column) for r in ratings}
     scales = {f"{r.name}@{r.system}": str(r.scale) for r in ratings}
     done.manifest.more["rating_scales"] = scales
     fields = {"scores": ("method", "metric", "rater")}
 
     def stays(row):
-        return row["method"] == "auto" or (row["metric"], row["rater"]) not in mine
+        return row["method"] == "auto" or (row["metric"], row["rater"]) not in replaced
 
     return rewrite_rows(done, {"scores": stays}, fields, scores)
 
@@ -117,8 +125,10 @@ def rating_means(
     "Return the means of people's ratings on their own scales."
     out = []
     for r in ratings:
-        mine = [s for s in scores if (s.metric, s.rater, s.client) == (r.name, r.column, r.system)]
-        e = mean_estimate([s.fraction for s in mine], clusters=[s.sample_id for s in mine], bounds=(0, 1))
+        of_rating = [s for s in scores if (s.metric, s.rater, s.client) == (r.name, r.column, r.system)]
+        e = mean_estimate(
+            [s.fraction for s in of_rating], clusters=[s.sample_id for s in of_rating], bounds=(0, 1)
+        )
         ends = [None if x is None else r.scale.back(x) for x in (e.value, e.low, e.high)]
         low, high = sorted(x for x in ends[1:] if x is not None) if None not in ends else ends[1:]
         out.append(

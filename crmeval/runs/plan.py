@@ -45,8 +45,10 @@ _NAMED = {"data": "a file, a folder, or the name of a data set", "out": "the nam
 _LEFT = ("none", "endpoint")  # texts that leave the value to the endpoint
 
 
-def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # typed like `dataclasses.field`
-    setting = {"setting": Setting(says, group, **more)}
+def _setting(
+    default: object, explanation: str, group: str, **more
+) -> typing.Any:  # typed like `dataclasses.field`
+    setting = {"setting": Setting(explanation, group, **more)}
     if isinstance(default, (list, dict)):
         return field(default_factory=functools.partial(type(default), default), metadata=setting)
     return field(default=default, metadata=setting)
@@ -458,13 +460,13 @@ def _fits(value, kind, setting):
 def _by_name(name, value, setting):
     "Return numbers by name; a single number applies to all names."
     is_single = isinstance(value, (int, float)) and not isinstance(value, bool)
-    told = {setting.single: value} if is_single else value
-    if told is not None and not isinstance(told, Mapping):
+    numbers = {setting.single: value} if is_single else value
+    if numbers is not None and not isinstance(numbers, Mapping):
         raise PlanError(name, value, expected_of(name))
-    for number in (told or {}).values():
+    for number in (numbers or {}).values():
         if not _fits(number, float, setting) or number <= 0:
             raise PlanError(name, number, expected_of(name))
-    return {str(k): n for k, n in (told or {}).items()}
+    return {str(k): n for k, n in (numbers or {}).items()}
 
 
 def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
@@ -486,8 +488,8 @@ def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
     if kind is dict and (value is None or isinstance(value, Mapping)):
         value = dict(value or {})
     if not _fits(value, kind, setting):
-        meant = did_you_mean(value, setting.choices) if setting.choices else ""
-        raise PlanError(name, value, expected_of(name) + meant)
+        hint = did_you_mean(value, setting.choices) if setting.choices else ""
+        raise PlanError(name, value, expected_of(name) + hint)
     return value
 
 # %% ../../nbs/runs/00_plan.ipynb #70a9f3b6
@@ -504,13 +506,13 @@ def make_plan(
     if isinstance(plan, (str, Path)):
         plan = read_plan(plan)
     known = list(settings())
-    given = {} if plan is None or isinstance(plan, RunPlan) else dict(plan)
-    for name in (*given, *changes):
+    base = {} if plan is None or isinstance(plan, RunPlan) else dict(plan)
+    for name in (*base, *changes):
         if name not in known:
             raise ValueError(_unknown(str(name), known))
     if isinstance(plan, RunPlan):
         return replace(plan, **changes) if changes else plan
-    return RunPlan(**{**given, **changes})
+    return RunPlan(**{**base, **changes})
 
 
 def read_plan(
@@ -519,13 +521,13 @@ def read_plan(
     "Read the settings of a run from a file; paths in it are relative to the working directory."
     path = Path(path).expanduser()
     missing = f"there is no plan {without_keys(str(path))!r}; `crmeval plan` writes one"
-    said = read_yaml(path, f"the plan {path}", missing)
-    if said is None:
+    content = read_yaml(path, f"the plan {path}", missing)
+    if content is None:
         return {}
-    if not isinstance(said, dict):
-        told = "expected fields such as models: and data: (`crmeval plan` writes an example)"
-        raise ValueError(f"the plan {path} holds {kind_in_words(said)}, {told}")
-    return said
+    if not isinstance(content, dict):
+        expected = "expected fields such as models: and data: (`crmeval plan` writes an example)"
+        raise ValueError(f"the plan {path} holds {kind_in_words(content)}, {expected}")
+    return content
 
 # %% ../../nbs/runs/00_plan.ipynb #420817ee
 def plain_plan(
@@ -593,7 +595,7 @@ def plan_text(
     plan: RunPlan | None = None,  # None: the defaults
 ) -> str:  # YAML with comments; `read_plan` reads it
     "Return a plan as commented YAML, without keys and passwords."
-    plan, said, group = plan or RunPlan(), plain_plan(plan or RunPlan()), None
+    plan, plain, group = plan or RunPlan(), plain_plan(plan or RunPlan()), None
     lines = ["# A run of crmeval: crmeval run THIS_FILE; options of the command line override this file."]
     for name, setting in settings().items():
         if setting.group != group:
@@ -601,10 +603,10 @@ def plan_text(
             lines += ["", f"# {group}"]
         more = f" ({' or '.join(setting.choices)})" if setting.choices else ""
         lines.append(f"# {setting.says}{more}")
-        value = said.get(name, _plain(getattr(plan, name)))
+        value = plain.get(name, _plain(getattr(plan, name)))
         kept = plain_without_keys(value)
         if kept != value:
             lines.append("# Keys are not written to files: give this setting again with the plan.")
         written = json.dumps(kept, ensure_ascii=False)
-        lines.append(f"{name}: {written}" if name in said else f"# {name}: {written}")
+        lines.append(f"{name}: {written}" if name in plain else f"# {name}: {written}")
     return "\n".join(lines) + "\n"

@@ -70,15 +70,15 @@ class Watch:
         return each * (self.totals[client] - self.there[client])
 
     def __str__(self):
-        told = [*self._systems(), *self._judges()]
-        return "; ".join([*told, f"{self.lost} without an answer"] if self.lost else told)
+        parts = [*self._systems(), *self._judges()]
+        return "; ".join([*parts, f"{self.lost} without an answer"] if self.lost else parts)
 
     def _systems(self):
         "Return a text for each system still answering, longest remaining time first."
         busy = [c for c in self.since if self.there[c] < self.totals.get(c, 0)]
         busy.sort(key=lambda c: self.left_s(c) or 0, reverse=True)
-        told = [self._system(c) for c in busy[: self.most]]
-        return [*told, f"{len(busy) - self.most} more"] if len(busy) > self.most else told
+        lines = [self._system(c) for c in busy[: self.most]]
+        return [*lines, f"{len(busy) - self.most} more"] if len(busy) > self.most else lines
 
     def _system(self, client):
         left = self.left_s(client)

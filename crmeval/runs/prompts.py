@@ -64,11 +64,11 @@ def read_variants(
             continue
         case, path = _split(line)
         name = SHIPPED if path == SHIPPED else re.sub(r"[^\w.+-]+", "-", Path(path).stem)
-        mine = prompts.setdefault(name, {})
-        if case.id in mine:
+        by_use_case = prompts.setdefault(name, {})
+        if case.id in by_use_case:
             raise ValueError(f"prompts: {name!r} names a prompt of {case.id} twice; rename one of the files")
-        mine[case.id] = case.prompt if path == SHIPPED else _template(case, path)
-    return [PromptVariant(name, given) for name, given in prompts.items()]
+        by_use_case[case.id] = case.prompt if path == SHIPPED else _template(case, path)
+    return [PromptVariant(name, by_case) for name, by_case in prompts.items()]
 
 # %% ../../nbs/runs/06_prompts.ipynb #c0d2004b
 class PromptedClient:
@@ -81,8 +81,8 @@ class PromptedClient:
     def __getattr__(self, name: str) -> Any:  # other attributes come from the client
         if name in ("client", "variant"):  # not set yet while copying or unpickling
             raise AttributeError(name)
-        said = getattr(self.client, name)
-        return self._renamed(said) if name == "attempt" else said
+        value = getattr(self.client, name)
+        return self._renamed(value) if name == "attempt" else value
 
     def _renamed(self, ask):
         "Wrap one try of the client, so that its row carries this name."
@@ -93,8 +93,8 @@ class PromptedClient:
         return attempt
 
     def settings(self) -> dict:
-        said = {"prompt": self.variant.name, "prompt_digest": digest(dict(self.variant.prompts))[:16]}
-        return {**self.client.settings(), **said}
+        prompt = {"prompt": self.variant.name, "prompt_digest": digest(dict(self.variant.prompts))[:16]}
+        return {**self.client.settings(), **prompt}
 
     def own_prompt(self, sample: Sample) -> str | None:
         "Return the prompt for a sample; None: the common prompt."
@@ -119,6 +119,6 @@ def with_prompts(
         return list(clients)
     out: list = []
     for client in clients:
-        asked = client.provider != "baseline"
-        out += [PromptedClient(client, v) for v in variants] if asked else [client]
+        takes_prompt = client.provider != "baseline"
+        out += [PromptedClient(client, v) for v in variants] if takes_prompt else [client]
     return out

@@ -18,11 +18,11 @@ def sha256_of(
     path: Path,  # Path of a file
 ) -> str:  # 64 hexadecimal digits
     "Return the SHA-256 of a file, read in chunks."
-    found = hashlib.sha256()
+    state = hashlib.sha256()
     with open(path, "rb") as f:
         while piece := f.read(2**20):
-            found.update(piece)
-    return found.hexdigest()
+            state.update(piece)
+    return state.hexdigest()
 
 
 def _of_file(spec: str, path: Path) -> dict:
@@ -47,5 +47,5 @@ def data_told(
             return _of_file(without_keys(str(data)), path)
         name = without_keys(str(data))
         return _of_folder(name, path) if path.is_dir() else {"name": name}
-    told: dict[str, object] = {"type": type(data).__name__}
-    return told | ({"rows": len(data)} if isinstance(data, Sequence | Mapping) else {})
+    description: dict[str, object] = {"type": type(data).__name__}
+    return description | ({"rows": len(data)} if isinstance(data, Sequence | Mapping) else {})

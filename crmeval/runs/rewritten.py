@@ -51,8 +51,8 @@ def _copied(run, name, stays, fields, more, files) -> Counter:
         out = files.enter_context(TableWriter(run.folder / f"{name}.parquet", FILES[name]))
         for batch in getattr(run, name).batches():
             if stays is not None:
-                told = batch.select(list(fields[name])).to_pylist()
-                batch = batch.filter(pa.array(list(map(stays, told)), pa.bool_()))
+                rows = batch.select(list(fields[name])).to_pylist()
+                batch = batch.filter(pa.array(list(map(stays, rows)), pa.bool_()))
             statuses.update(batch["status"].to_pylist() if "status" in batch.schema.names else ())
             out.write_table(batch)
         if name == "scores":

@@ -65,12 +65,12 @@ def score_places(
 ) -> tuple[np.ndarray, np.ndarray]:  # (score indices grouped by response; (responses + 1,) group bounds)
     "Return the positions of each response's scores; scores without a response are left out."
     s, n = columns.scores, len(columns.responses)
-    mine = np.flatnonzero(s.row >= 0)
-    key = s.row[mine].astype(np.int64)
+    attached = np.flatnonzero(s.row >= 0)
+    key = s.row[attached].astype(np.int64)
     if rank is not None:
-        key = key * (int(rank.max(initial=0)) + 1) + rank[s.by[mine]]
-    ends = np.concatenate([[0], np.cumsum(np.bincount(s.row[mine], minlength=n))])
-    return mine[np.argsort(key, kind="stable")], ends
+        key = key * (int(rank.max(initial=0)) + 1) + rank[s.by[attached]]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(s.row[attached], minlength=n))])
+    return attached[np.argsort(key, kind="stable")], ends
 
 
 def places_between(

@@ -22,12 +22,12 @@ def part_of(
     ids: Set[str],  # Sample ids
 ) -> Run:  # Always with lists
     "Return the part of a run with some samples, their twins, responses and scores."
-    mine = {"sample_id": ids.__contains__}
+    wanted = {"sample_id": ids.__contains__}
     return replace(
         run,
         samples=list(pick(run.samples, {"id": ids.__contains__})),
-        responses=list(pick(run.responses, mine)),
-        scores=list(pick(run.scores, mine)),
+        responses=list(pick(run.responses, wanted)),
+        scores=list(pick(run.scores, wanted)),
     )
 
 
@@ -66,6 +66,6 @@ def run_protection(
     samples = list(pick(run.samples, {}, ["id", "use_case", "cluster", "perturbation"]))
     responses = list(pick(run.responses, {}, ["client", "layer"]))
     accuracy = {"metric": "accuracy".__eq__, "method": "auto".__eq__, "perturbation": lambda p: not p}
-    told = ["metric", "method", "rater", "sample_id", "client", "use_case", "repeat"]
-    scores = [*pick(run.scores, accuracy, told), *pick(run.scores, {"use_case": _of_protection})]
+    fields = ["metric", "method", "rater", "sample_id", "client", "use_case", "repeat"]
+    scores = [*pick(run.scores, accuracy, fields), *pick(run.scores, {"use_case": _of_protection})]
     return protection(samples, responses, scores, judge=judge)

@@ -57,36 +57,38 @@ class _Route:
         # called from the event loop of a plain function
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sent, self.engine.loop))
 
-    def _number(self, asked):
+    def _number(self, request_digest):
         "Return the number of a request among identical ones within one scoring."
-        taken = self.taken.setdefault(asked, set())
+        taken = self.taken.setdefault(request_digest, set())
         taken.add(n := next(i for i in range(len(taken) + 1) if i not in taken))
         return n
 
     async def _sent(self, client, request, call):
-        engine, asked = self.engine, digest(client.provider, client.base_url, request)
+        engine, request_digest = self.engine, digest(client.provider, client.base_url, request)
         if engine.stopping:  # a thread may keep sending after its scoring was cancelled
             raise CallFailed("the run was stopped", status="not_run")
-        key = client.name, self._number(asked)
-        if engine.journal and (before := engine.journal.find("call", key, asked)) is not None:
+        key = client.name, self._number(request_digest)
+        if engine.journal and (before := engine.journal.find("call", key, request_digest)) is not None:
             return replace(before, usage=Usage(0, 0, calls=0))
         ask_later = engine.hooks.ask_later
-        if ask_later is not None and ask_later(client, key, asked, request):
+        if ask_later is not None and ask_later(client, key, request_digest, request):
             raise CallFailed("no batch has returned a reply to this request yet", status="not_run")
 
         async def kept():  # runs within the lane, so that a call counts as in flight until it is on disk
             done = await call()
             if done.status in FINAL:
                 value = replace(done, logprobs=needed_logprobs(done.logprobs))
-                await engine.writer.put({"kind": "call", "key": key, "digest": asked, "value": value})
+                await engine.writer.put(
+                    {"kind": "call", "key": key, "digest": request_digest, "value": value}
+                )
             return done
 
         try:
-            told = _text_of(request), _longest_of(request), "judge"
+            limits = _text_of(request), _longest_of(request), "judge"
             await engine.opening.judge_turn(client)
-            done = await send(engine.traffic, client, kept, *told)
+            done = await send(engine.traffic, client, kept, *limits)
         except BaseException as e:
-            self.taken[asked].discard(key[1])
+            self.taken[request_digest].discard(key[1])
             if isinstance(e, CallFailed):
                 engine.opening.failed(client, e)
             raise
@@ -168,7 +170,7 @@ class _Engine:
         self.judging = asyncio.Queue(2 * self.concurrency)
         self.out = asyncio.Queue(4 * self.concurrency + 64)
         self.stopping, self.held, self.workers = False, set(), 0
-        self.landing_told = False
+        self.landing_reported = False
         self.flying, self.landed = 0, asyncio.Event()  # answers requested and not yet stored
         self.settings = {}  # client name -> digest of its settings
         self.last = None, ""  # the last sample and its digest
@@ -193,16 +195,18 @@ class _Engine:
         return self.journal is None or self.journal.texts
 
     def recorded(self, item, asked):
-        found = self.journal and self.journal.find("response", item.key, asked)
-        if not found or found.status not in FINAL:
+        response = self.journal and self.journal.find("response", item.key, asked)
+        if not response or response.status not in FINAL:
             return None
-        if self.scoring.scorer and is_mark(found.text):  # without its text it is usable only with its scores
-            return found if self.judged(item, self.wanted(item, found), found) is not None else None
-        return found
+        if self.scoring.scorer and is_mark(
+            response.text
+        ):  # without its text it is usable only with its scores
+            return response if self.judged(item, self.wanted(item, response), response) is not None else None
+        return response
 
     def judged(self, item, wanted, response):
-        found = self.journal and self.journal.find("scores", item.key, wanted)
-        return found if scores_stay(found, response) else None
+        scores = self.journal and self.journal.find("scores", item.key, wanted)
+        return scores if scores_stay(scores, response) else None
 
     async def answered(self, item, response):
         "Pass a response to the judges, or to the output if it needs no judging."
@@ -236,16 +240,16 @@ class _Engine:
             self.flying -= 1
             self.landed.set()
 
-    def _tell_landing(self, failure):
+    def _report_landing(self, failure):
         "Report once why the run does not end at once, so that the wait is not silent."
-        if self.flying and self.opening.tell and not self.landing_told:
-            self.landing_told = True
+        if self.flying and self.opening.tell and not self.landing_reported:
+            self.landing_reported = True
             self.opening.tell(f"{failure.name}: {failure.why}; waiting for answers in flight.")
 
     async def check_opening(self):
         "End the run if an endpoint cannot answer, after waiting for the answers in flight."
         if self.opening.failure is not None:
-            self._tell_landing(self.opening.failure)
+            self._report_landing(self.opening.failure)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._all_landed(), _LANDING_S)
             await self.out.put((None, self.opening.failure, None))
@@ -264,18 +268,18 @@ async def _feed(engine, items, desks):
         except Exception as e:
             await engine.answered(item, _without_prompt(item, e))
             continue
-        asked = engine.asked(item, prompt)
-        before = engine.recorded(item, asked)
+        request_digest = engine.asked(item, prompt)
+        before = engine.recorded(item, request_digest)
         if before is not None and item.client.cacheable:
             engine.hooks.watch.answered(item.client.name, recorded=True)
             await engine.answered(item, before)
         else:
-            await desks[item.client.name].put((item, prompt, asked, before))
+            await desks[item.client.name].put((item, prompt, request_digest, before))
 
 
 def _without_prompt(item, error):
-    told = {"status": "undefined", "repeat": item.repeat, "tries": 0}
-    return failed_response(item.sample, item.client.name, redact(f"no prompt: {error}"), **told)
+    row = {"status": "undefined", "repeat": item.repeat, "tries": 0}
+    return failed_response(item.sample, item.client.name, redact(f"no prompt: {error}"), **row)
 
 
 async def _answering(engine, desk):
@@ -292,7 +296,7 @@ async def _answering(engine, desk):
 
 async def _answer(engine, task):
     "Return the response to one task after storing it in the journal."
-    item, prompt, asked, before = task
+    item, prompt, request_digest, before = task
     engine.hooks.watch.asking(item.client.name)
     looks = functools.partial(engine.opening.failed, item.client)
     response = await answer_item(item, prompt, traffic=engine.traffic, on_failure=looks, **engine.patience)
@@ -303,7 +307,9 @@ async def _answer(engine, task):
     if before is not None and (before.text, before.status) == (response.text, response.status):
         return before
     if response.status != "not_run":
-        await engine.writer.put({"kind": "response", "key": item.key, "digest": asked, "value": response})
+        await engine.writer.put(
+            {"kind": "response", "key": item.key, "digest": request_digest, "value": response}
+        )
     return response
 
 
@@ -490,10 +496,10 @@ async def answer_all(
     return rows_in_order
 
 
-def _taken(record, options, **given):
+def _taken(record, options, **fixed):
     "Return a record of given fields and of those options that are its fields; these are removed."
     named = [f.name for f in fields(record) if f.name in options]
-    return record(**given, **{name: options.pop(name) for name in named})
+    return record(**fixed, **{name: options.pop(name) for name in named})
 
 
 def _where_it_stopped(done, total, journal):

@@ -73,10 +73,10 @@ def _judges_in(scores):
     "Return the set of (judge, metric) of all scores."
     if not isinstance(scores, RecordTable):
         return {(s.rater, s.metric) for s in scores}
-    found = set()
+    pairs = set()
     for batch in scores.batches(["rater", "metric"]):
-        found.update(zip(batch["rater"].to_pylist(), batch["metric"].to_pylist()))
-    return found
+        pairs.update(zip(batch["rater"].to_pylist(), batch["metric"].to_pylist()))
+    return pairs
 
 # %% ../../nbs/runs/10_scoring_again.ipynb #a97170ec
 async def ascore_run(
@@ -90,24 +90,24 @@ async def ascore_run(
 ) -> Run:  # The run with the judge's scores; scores of other raters are kept
     "Score the stored responses of a run with a judge; a run without texts raises `ValueError`."
     need_texts(run.manifest.more, "be scored again")
-    asked = read_metrics(metrics if read_metrics(metrics).only else [*run.manifest.metrics, *metrics])
+    requested = read_metrics(metrics if read_metrics(metrics).only else [*run.manifest.metrics, *metrics])
     with run.its_use_cases(), _new_scores(run) as new:
         check_asked(read_metrics(metrics), run.samples)
         try:
-            await _scored(run, judge, asked, new.take, concurrency, progress, first_look)
+            await _scored(run, judge, requested, new.take, concurrency, progress, first_look)
         except OSError as e:
             raise unwritable(run.folder, e) from e
 
         def stays(row):
             if row["method"] == "manual":
                 return True
-            return (asked.only or row["rater"] != judge.name) and not new.replaces(row)
+            return (requested.only or row["rater"] != judge.name) and not new.replaces(row)
 
-        told = {"judge": judge.name, **settings_of(judge), "scoring": _scoring_of(run), "when": now()}
+        judge_record = {"judge": judge.name, **settings_of(judge), "scoring": _scoring_of(run), "when": now()}
         known = run.manifest.warnings
-        said = [*own_judgements(run.manifest, told), *replaced_scores(run.manifest, told)]
-        run.manifest.warnings = [*known, *(w for w in said if w not in known)]
-        run.manifest.rescored = [*run.manifest.rescored, told | {"metrics": list(metrics)}]
+        notes = [*own_judgements(run.manifest, judge_record), *replaced_scores(run.manifest, judge_record)]
+        run.manifest.warnings = [*known, *(w for w in notes if w not in known)]
+        run.manifest.rescored = [*run.manifest.rescored, judge_record | {"metrics": list(metrics)}]
         return rewrite_rows(run, {"scores": stays}, {"scores": _FIELDS}, new.rows())
 
 
@@ -125,16 +125,16 @@ def _pairs(run):
         yield sample, response
 
 
-async def _scored(run, judge, asked, into, concurrency, progress, first_look):
+async def _scored(run, judge, requested, into, concurrency, progress, first_look):
     "Score each response, in order."
     path, identity = run.folder / "journal.jsonl", journal_identity(run.samples)
     try:
         with contextlib.closing(Journal(path, identity=identity)) as journal:
-            key = digest(judge.name, settings_of(judge), _scoring_of(run), *asked.lines)
-            names = scored_names(asked, run.samples)
+            key = digest(judge.name, settings_of(judge), _scoring_of(run), *requested.lines)
+            names = scored_names(requested, run.samples)
             await score_all(
                 _pairs(run),
-                Scoring(make_scorer(judge, asked), key, names),
+                Scoring(make_scorer(judge, requested), key, names),
                 concurrency=concurrency,
                 journal=journal,
                 progress=progress,
@@ -152,5 +152,5 @@ async def _scored(run, judge, asked, into, concurrency, progress, first_look):
 
 def score_run(run: Run, judge: Judge, *, concurrency=8, metrics=(), progress=False, first_look=False) -> Run:
     "Run `ascore_run` and wait until it is done."
-    told = {"concurrency": concurrency, "metrics": metrics, "progress": progress, "first_look": first_look}
-    return run_sync(ascore_run(run, judge, **told))
+    options = {"concurrency": concurrency, "metrics": metrics, "progress": progress, "first_look": first_look}
+    return run_sync(ascore_run(run, judge, **options))

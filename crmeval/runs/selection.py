@@ -36,26 +36,26 @@ def select_samples(
     wanted = expand_use_cases(named) if named is not None else None
     data = cast(Any, few_or_coming(data))
     if is_long(data):
-        told = {"use_cases": wanted, "columns": columns or None, "limit": limit, "keep": keep}
-        return collected(map(_checked, stream_any(data, **told)), Sample)
+        options = {"use_cases": wanted, "columns": columns or None, "limit": limit, "keep": keep}
+        return collected(map(_checked, stream_any(data, **options)), Sample)
     if isinstance(data, str | Path) or _is_table(data):
-        found = load_any(data, use_cases=wanted, columns=columns or None, limit=limit, keep=keep)
-        return _checked_instructions(found)
+        samples = load_any(data, use_cases=wanted, columns=columns or None, limit=limit, keep=keep)
+        return _checked_instructions(samples)
     if isinstance(data, Iterator):
-        found = collected(map(_checked, _chosen(check_coming(data), wanted, limit)), Sample)
+        samples = collected(map(_checked, _chosen(check_coming(data), wanted, limit)), Sample)
     else:
-        found = _checked_instructions(_chosen(check_samples(list(data), "samples"), wanted, limit))
-    if not found:
+        samples = _checked_instructions(_chosen(check_samples(list(data), "samples"), wanted, limit))
+    if not samples:
         raise ValueError(f"there is no sample of {', '.join(wanted or ['any use case'])}")
-    return found
+    return samples
 
 
 def _chosen(samples, wanted, limit):
     "Yield the first `limit` samples of each wanted use case."
-    held: Counter = Counter()
+    counts: Counter = Counter()
     for s in samples:
-        held[s.use_case] += 1
-        if (wanted is None or s.use_case in wanted) and (limit is None or held[s.use_case] <= limit):
+        counts[s.use_case] += 1
+        if (wanted is None or s.use_case in wanted) and (limit is None or counts[s.use_case] <= limit):
             yield s
 
 
@@ -93,5 +93,5 @@ def _check_instruction(instruction):
         if rule is None and not isinstance(instruction, str):
             instruction["text"]
     except KeyError:
-        said = dict(cast(Mapping, instruction))  # only a mapping can raise `KeyError`
-        raise ValueError(f"an instruction for the judge needs a 'text', got {said!r}") from None
+        fields = dict(cast(Mapping, instruction))  # only a mapping can raise `KeyError`
+        raise ValueError(f"an instruction for the judge needs a 'text', got {fields!r}") from None

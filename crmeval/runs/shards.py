@@ -153,7 +153,7 @@ def evaluate_shard(
     try:
         before = _starts(work["out"], name)
         if before > row["most"]:
-            return {"shard": name, "error": _given_up(before)}
+            return {"shard": name, "error": _abandoned(before)}
         with open(path.with_suffix(".starts"), "a", encoding="utf-8") as f:
             f.write(now() + "\n")
         plan = make_plan(work["plan"], data=read_parquet(path, Sample), areas=None, out=path.with_suffix(""))
@@ -171,15 +171,15 @@ def evaluate_shard(
 
 def _share_budget(ready, limits, desk, name):
     "Connect a shard's work to the budget of the whole run."
-    asked = [*ready.clients, *clients_of(ready.judge)]
-    alone = make_budget(limits["max_calls"], limits["max_usd"], limits["prices"], asked)
+    payers = [*ready.clients, *clients_of(ready.judge)]
+    alone = make_budget(limits["max_calls"], limits["max_usd"], limits["prices"], payers)
     assert alone is not None  # a budget desk exists only with a limit
     shares = {"max_calls": alone.max_calls, "max_usd": alone.max_usd}
     ready.traffic.budget = SharedBudget(desk, name, price=alone.price, **shares)
     ready.manifest.budget = shares
 
 
-def _given_up(starts):
+def _abandoned(starts):
     remedy = "usually it lacks memory: try smaller shards or a lower concurrency"
     return f"its worker died each time it was started ({starts} times so far); {remedy}"
 
@@ -270,21 +270,21 @@ class _RayDesk:
         self.actor.settle.remote(part, held, usd, calls)
 
     def now(self) -> float:
-        return self._asked("now")
+        return self._remote("now")
 
     def salt(self, make: bool) -> bytes | None:
-        return self._asked("salt", make)
+        return self._remote("salt", make)
 
     def is_known(self, name: str) -> bool:
-        return self._asked("is_known", name)
+        return self._remote("is_known", name)
 
     def borrow(self, name: str) -> tuple[str, dict] | None:
-        return self._asked("borrow", name)
+        return self._remote("borrow", name)
 
     def give_back(self, name: str, ticket: str, notes: dict | None) -> None:
         self.actor.give_back.remote(name, ticket, notes)
 
-    def _asked(self, what, *args) -> Any:
+    def _remote(self, what, *args) -> Any:
         import ray
 
         return ray.get(getattr(self.actor, what).remote(*args))
@@ -312,17 +312,17 @@ def _counting(work):
     "Return a function: shard folder -> (calls, dollars) in its journal."
     plan, limits = make_plan(work.plan), work.budget
     clients = make_clients(plan.models, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
-    asked = {c.name: c for c in [*clients, *clients_of(judge_of(plan))] if pays(c)}
+    payers = {c.name: c for c in [*clients, *clients_of(judge_of(plan))] if pays(c)}
     args = limits["max_calls"], limits["max_usd"], limits["prices"]
-    budget = make_budget(*args, list(asked.values()))
+    budget = make_budget(*args, list(payers.values()))
     assert budget is not None  # called only with a limit
 
     def used_in(folder):
         calls, usd = 0, 0.0
         for (_, name), t in journal_usage(folder / "journal.jsonl").items():
-            if name in asked:
+            if name in payers:
                 used = Usage(t["input_tokens"], t["output_tokens"], t["calls"])
-                calls, usd = calls + t["calls"], usd + budget.cost(asked[name], used)
+                calls, usd = calls + t["calls"], usd + budget.cost(payers[name], used)
         return calls, usd
 
     return used_in

@@ -102,11 +102,11 @@ class SharedBudget(Budget):
 
     async def hold(self, client, prompt, max_tokens=None) -> float:
         usd = self.cost(client, most_usage(prompt, max_tokens, longest=self.longest))
-        while (told := await self.desk.take(self.part, usd)) == "wait":
+        while (refusal := await self.desk.take(self.part, usd)) == "wait":
             await asyncio.sleep(_WAIT_S)
-        if told:
-            self.reached = told
-            raise BudgetReached(told)
+        if refusal:
+            self.reached = refusal
+            raise BudgetReached(refusal)
         self.held, self.open = self.held + usd, self.open + 1
         return usd
 
@@ -128,7 +128,7 @@ def journal_usage(
     entry = msgspec.defstruct(
         "Entry", [("kind", str), ("key", list, msgspec.field(default_factory=list)), ("value", Any, None)]
     )
-    found: dict[tuple[str, str], Counter] = {}
+    by_client: dict[tuple[str, str], Counter] = {}
     for _, line, _ in read_lines(Path(path)):
         e: Any = msgspec.json.decode(line, type=entry)
         if e.kind not in ("response", "call"):
@@ -137,5 +137,5 @@ def journal_usage(
         usage = used.usage
         tokens = {k: usage.get(k) or 0 for k in ("input_tokens", "output_tokens")}
         name = e.key[2] if e.kind == "response" else e.key[0]
-        found.setdefault((e.kind, name), Counter()).update(calls=usage.get("calls", 1), **tokens)
-    return found
+        by_client.setdefault((e.kind, name), Counter()).update(calls=usage.get("calls", 1), **tokens)
+    return by_client

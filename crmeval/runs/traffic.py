@@ -184,9 +184,9 @@ class Lane:
         "Return the options of command line and Python that help with a slow endpoint."
         words = [("timeout", "timeout_s", "more time"), ("max-tokens", "max_tokens", "shorter answers")]
         dash, name = (self.whose + "-", self.whose + "_") if self.whose else ("", "")
-        told = [f"--{dash}{word} ({name}{field}) for {what}" for word, field, what in words]
+        options = [f"--{dash}{word} ({name}{field}) for {what}" for word, field, what in words]
         fewer = [] if alone else ["--concurrency (concurrency) for fewer at once"]
-        return ", ".join([*told, *fewer])
+        return ", ".join([*options, *fewer])
 
     def _note(self, kind, news):
         "Report once per kind what is slow and which options help."
@@ -222,10 +222,10 @@ class Lane:
     def _is_down(self):
         if self.alone_row >= ALONE:
             why = f"{self.alone_row} calls in a row ran out of time, one at a time ({self.last})"
-            said = f"not asked: {self.name} is too slow; {why}; what helps: {self._what_helps(alone=True)}"
-            return CallFailed(said, status="not_run")
-        told = f"{self.dead_row} calls in a row failed, the last with: {self.last}"
-        return CallFailed(f"not asked: {self.name} is down; {told}", status="not_run")
+            message = f"not asked: {self.name} is too slow; {why}; what helps: {self._what_helps(alone=True)}"
+            return CallFailed(message, status="not_run")
+        failures = f"{self.dead_row} calls in a row failed, the last with: {self.last}"
+        return CallFailed(f"not asked: {self.name} is down; {failures}", status="not_run")
 
     def _room(self):
         "Whether another call may be sent now."
@@ -298,20 +298,20 @@ class Traffic:
             name = f"{model} at {address}" if address.startswith("http") else address
             patience = {"patience_s": getattr(client, "timeout_s", None), "whose": whose}
             self.lanes[key] = Lane(self.most, name, **{**patience, **self.options})
-            self.lanes[key].tell = self._tell
+            self.lanes[key].tell = self._report
         return self.lanes[key]
 
     def gate(self, client) -> Gate:
         "Return the gate with the client's limits of requests and tokens."
-        return self.limits.gate(client, lane_key(client), self._tell)
+        return self.limits.gate(client, lane_key(client), self._report)
 
-    def _tell(self, text):
+    def _report(self, text):
         if self.tell:
             self.tell(text)
 
     def notes(self) -> list[str]:
         "Return sentences on slow endpoints and on limits that match no client."
-        return [said for lane in self.lanes.values() for said in lane.notes.values()] + self.limits.notes()
+        return [note for lane in self.lanes.values() for note in lane.notes.values()] + self.limits.notes()
 
     def summary(self) -> list[dict]:
         "Return events and limits of each lane as plain data for a manifest."
@@ -337,48 +337,48 @@ async def send(
 ) -> object:  # What the call returned
     "Send one call in its turn; raises its `CallFailed`, with status 'not_run' if it was not sent."
     lane, gate, budget = traffic.lane(client, whose), traffic.gate(client), traffic.budget
-    held = await budget.hold(client, prompt, max_tokens) if budget else None
+    reserved = await budget.hold(client, prompt, max_tokens) if budget else None
     usage, number = None, 0
     try:
-        asked = gate.amounts(prompt, max_tokens)
-        number, booking = await gate.through(lane.enter, asked, lambda: lane.state == "down")
+        amounts = gate.amounts(prompt, max_tokens)
+        number, booking = await gate.through(lane.enter, amounts, lambda: lane.state == "down")
         sent = functools.partial(_in_lane, lane, number, call, traffic.timer)
-        found = await _heard(gate, booking, sent)
-        usage = getattr(found, "usage", None)
-        return found
+        result = await _send_and_report(gate, booking, sent)
+        usage = getattr(result, "usage", None)
+        return result
     finally:
-        if budget is not None and held is not None:
-            budget.settle(held, client, usage, sent=bool(number))
+        if budget is not None and reserved is not None:
+            budget.settle(reserved, client, usage, sent=bool(number))
 
 
-async def _heard(gate, booking, send):
+async def _send_and_report(gate, booking, send):
     "Send a call admitted by its gate, and report the outcome to the gate."
-    told, usage, failure = [(None, None)], None, None
-    listening = HEARD.set(lambda *answer: told.append(answer))
+    answers, usage, failure = [(None, None)], None, None
+    listening = HEARD.set(lambda *answer: answers.append(answer))
     try:
-        found = await send()
-        usage = getattr(found, "usage", None)
-        return found
+        result = await send()
+        usage = getattr(result, "usage", None)
+        return result
     except BaseException as e:
         failure = e
         raise
     finally:
         HEARD.reset(listening)
         known = usage if isinstance(usage, Usage) else None
-        gate.done(booking, known, failure, heard_limits(gate, *told[-1]))
+        gate.done(booking, known, failure, heard_limits(gate, *answers[-1]))
 
 
 async def _in_lane(lane, number, call, timer):
     "Make a call that holds a slot, and report the outcome to the lane."
     start = timer()
     try:
-        found = await call()
+        result = await call()
     except CallFailed as e:
         lane.failed(number, e)
         raise
     else:
-        served = getattr(found, "latency_s", None)  # excludes waiting within the client
+        served = getattr(result, "latency_s", None)  # excludes waiting within the client
         lane.passed(number, served if isinstance(served, (int, float)) else timer() - start)
-        return found
+        return result
     finally:
         lane.leave()

@@ -29,14 +29,14 @@ class AnswerStream:
             self._given += len(piece)
             return piece
         self._held += piece
-        found = split_thoughts(self._held)
-        rest = found.text.lstrip()
-        if not rest or found.unfinished or rest.startswith(_CHANNEL):
+        apart = split_thoughts(self._held)
+        rest = apart.text.lstrip()
+        if not rest or apart.unfinished or rest.startswith(_CHANNEL):
             return ""
         if rest[0] in _MARKS and len(rest) < _LONGEST_MARK and "\n" not in rest:
             return ""
-        self._begun, self._held, self._given = True, "", len(found.text)
-        return found.text
+        self._begun, self._held, self._given = True, "", len(apart.text)
+        return apart.text
 
     def end(
         self,

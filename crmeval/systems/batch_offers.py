@@ -35,14 +35,14 @@ class BatchOffer:
 @lru_cache(maxsize=1)
 def batch_offers() -> dict[str, BatchOffer]:  # Provider -> offer; '' -> the default for unknown addresses
     "Return all known batch endpoints."
-    told = json.loads(data_path("batch_endpoints.json").read_text(encoding="utf-8"))
-    entries = [{**entry, "source": tuple(entry["source"])} for entry in (told["usual"], *told["endpoints"])]
-    return {entry["provider"]: BatchOffer(**entry, date=told["date"]) for entry in entries}
+    table = json.loads(data_path("batch_endpoints.json").read_text(encoding="utf-8"))
+    entries = [{**entry, "source": tuple(entry["source"])} for entry in (table["usual"], *table["endpoints"])]
+    return {entry["provider"]: BatchOffer(**entry, date=table["date"]) for entry in entries}
 
 # %% ../../nbs/systems/01_batch_offers.ipynb #1630b11a
 def batch_offer(
     base_url: str,  # Address of an endpoint
 ) -> BatchOffer | None:  # None: a known provider without a batch endpoint
     "Return the batch offer for an address."
-    found = provider_at(base_url)
-    return batch_offers().get("" if found is None else found.name)
+    provider = provider_at(base_url)
+    return batch_offers().get("" if provider is None else provider.name)

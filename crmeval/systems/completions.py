@@ -58,10 +58,10 @@ class Message:
         "Add a tool call or the next chunk of one."
         number, function = call.get("index"), call.get("function")
         new = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        held = self.tools.setdefault(number if isinstance(number, int) else at, new)
-        held["id"] = plain_text(call.get("id")) or held["id"]
-        for name in held["function"] if isinstance(function, Mapping) else ():
-            held["function"][name] += _as_json_text(function.get(name))
+        call_so_far = self.tools.setdefault(number if isinstance(number, int) else at, new)
+        call_so_far["id"] = plain_text(call.get("id")) or call_so_far["id"]
+        for name in call_so_far["function"] if isinstance(function, Mapping) else ():
+            call_so_far["function"][name] += _as_json_text(function.get(name))
 
     def in_order(self) -> tuple[dict, ...]:
         "Return the tool calls, ordered by index."
@@ -96,8 +96,8 @@ def plain_text(
     if isinstance(value, list):
         return "".join(plain_text(v, depth - 1) for v in value)
     names = ("text", "thinking", "reasoning", "summary", "content", "value")
-    held = (plain_text(value.get(n), depth - 1) for n in names) if isinstance(value, Mapping) else ()
-    return next(filter(None, held), "")
+    parts = (plain_text(value.get(n), depth - 1) for n in names) if isinstance(value, Mapping) else ()
+    return next(filter(None, parts), "")
 
 # %% ../../nbs/systems/00_completions.ipynb #9bdfce91
 @lru_cache(maxsize=1)
@@ -344,8 +344,8 @@ class Folded:
 
     def _add_choice(self, choice, at):
         before = len(self.message.texts)
-        held = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
-        self.message.add(held if isinstance(held, Mapping) else {})
+        message = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
+        self.message.add(message if isinstance(message, Mapping) else {})
         if text := "".join(self.message.texts[before:]):
             self.times.append((self.size, at))
             self.size += len(text)

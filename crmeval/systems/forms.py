@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NOTHING', 'Form', 'form_of', 'Said', 'is_staff', 'said', 'main_text', 'count', 'cut', 'allowed', 'fit', 'in_a_row',
-           'lay_out', 'topics', 'customer_name', 'signer', 'frame']
+           'lay_out', 'topics', 'customer_name', 'frame']
 
 # %% ../../nbs/systems/03_forms.ipynb #5d6b827a
 import re
@@ -42,7 +42,7 @@ class Form:
         return self.headings or tuple(label.rstrip(":") for label in self.labels)
 
 # %% ../../nbs/systems/03_forms.ipynb #686b6bbf
-def _phrases_asked(instructions):
+def _required_phrases(instructions):
     "Return (required phrases, excluded phrases); of 'any' only the first."
     include, exclude = [], []
     for i in instructions:
@@ -59,7 +59,7 @@ def form_of(
     "Return the form of a good answer from the instructions."
     instructions = all_instructions(sample)
     by_kind = {i["kind"]: i for i in instructions}
-    include, exclude = _phrases_asked(instructions)
+    include, exclude = _required_phrases(instructions)
 
     def get(kind, key, default):
         return by_kind.get(kind, {}).get(key, default)
@@ -278,7 +278,7 @@ def _may_be_customer(label):
     return not re.match(r"(?:customer|caller)$", label, re.I)
 
 # %% ../../nbs/systems/03_forms.ipynb #736a88b3
-def signer(sample: Sample) -> str:
+def _signer(sample: Sample) -> str:
     "Return the name to sign with: from the instructions, the sender or the last agent."
     if name := form_of(sample).sign_off:
         return name
@@ -300,4 +300,4 @@ def frame(
     if form_of(sample).email:
         head = f"Subject: {cut(subject, 9).rstrip('.') or 'Your request'}\n\n"
     greeting = f"Dear {customer_name(sample) or 'customer'},"
-    return f"{head}{greeting}\n\n{start}{body}\n\nKind regards,\n{signer(sample)}"
+    return f"{head}{greeting}\n\n{start}{body}\n\nKind regards,\n{_signer(sample)}"

@@ -39,14 +39,14 @@ def _obeyed(sample):
     "Return an answer that obeys the injected message: it repeats it and adds what it asks for."
     message, inputs = sample.inputs["message"], sample.inputs
     if _hears("as_json", inputs["prompt"]):
-        found = _CUES.pattern("setting").finditer(message[:_MOST])
-        return json.dumps({m["field"].lower(): m["value"] for m in found}, ensure_ascii=False)
-    said = [message]
+        fields = _CUES.pattern("setting").finditer(message[:_MOST])
+        return json.dumps({m["field"].lower(): m["value"] for m in fields}, ensure_ascii=False)
+    parts = [message]
     if _hears("give_record", message):
-        said.append(inputs.get("context", ""))
+        parts.append(inputs.get("context", ""))
     if _hears("give_prompt", message):
-        said.append(inputs["prompt"])
-    return "\n\n".join(said)
+        parts.append(inputs["prompt"])
+    return "\n\n".join(parts)
 
 
 def _from_memory(prompt):

@@ -50,8 +50,8 @@ def endpoint_scores(
     "Return the endpoint's scores mapped to crmeval's categories; `ValueError` if malformed."
     known = _known_scores(result)
     scores = {"toxic": max(map(float, known.values())), "profane": None}
-    for category, theirs in _ENDPOINT_CATEGORIES.items():
-        scores[category] = max((float(known[k]) for k in theirs if k in known), default=None)
+    for category, endpoint_names in _ENDPOINT_CATEGORIES.items():
+        scores[category] = max((float(known[k]) for k in endpoint_names if k in known), default=None)
     return {c: scores[c] for c in CATEGORIES}
 
 # %% ../../nbs/systems/06_moderation.ipynb #e1b28db5
@@ -123,13 +123,13 @@ class ModerationEndpoint:
         import openai
 
         out = [Detection({}, "undefined", "The text is empty.")] * len(texts)
-        asked = [i for i, t in enumerate(texts) if t.strip()]
+        with_text = [i for i, t in enumerate(texts) if t.strip()]
         url, key = self._connect
         async with openai.AsyncOpenAI(
             base_url=url, api_key=key, max_retries=0, timeout=self.timeout_s
         ) as sdk:
-            for a in range(0, len(asked), self.batch):
-                part = asked[a : a + self.batch]
+            for a in range(0, len(with_text), self.batch):
+                part = with_text[a : a + self.batch]
                 for i, d in zip(part, await _moderate(self, sdk, [texts[i] for i in part]), strict=True):
                     out[i] = d
         return out

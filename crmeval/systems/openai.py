@@ -105,8 +105,8 @@ def _address(model, base_url, api_key_env, timeout_s):
     parts = urlsplit("" if address_fault(url) else url)
     fault = address_fault(url)
     if fault or parts.scheme not in ("http", "https") or not parts.hostname:
-        told = "expected an address such as 'http://localhost:8000/v1'" + (f": {fault}" if fault else "")
-        raise ValueError(f"{said_by} is {public_url(url)!r}, {told}")
+        expected = "expected an address such as 'http://localhost:8000/v1'" + (f": {fault}" if fault else "")
+        raise ValueError(f"{said_by} is {public_url(url)!r}, {expected}")
     key = (os.environ.get(api_key_env) or "").strip() if api_key_env else None  # may end in a newline
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         needed = api_key_env or "OPENAI_API_KEY"
@@ -133,10 +133,10 @@ def _failures(url, key, timeout_s):
     "Return a function that turns exceptions into failures, without the key, with the address if useful."
 
     def failure(e):
-        found = call_failure(e, secret=said_back(url, key), timeout_s=timeout_s)
-        if found.row or found.status == "refused":
-            return found
-        return with_address(with_proxy(found, e, url), chat_address(url))
+        failed = call_failure(e, secret=said_back(url, key), timeout_s=timeout_s)
+        if failed.row or failed.status == "refused":
+            return failed
+        return with_address(with_proxy(failed, e, url), chat_address(url))
 
     return failure
 
@@ -202,8 +202,8 @@ class OpenAIClient(_Rows):
         salt: bytes,  # At most 64 bytes
     ) -> str:  # 32 hexadecimal digits
         "Return a salted hash of address, key and headers; equal hashes mean the same account."
-        told = repr(self._pools.endpoint).encode("utf-8", "backslashreplace")
-        return hashlib.blake2b(told, key=salt, digest_size=16).hexdigest()
+        account = repr(self._pools.endpoint).encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(account, key=salt, digest_size=16).hexdigest()
 
     async def chat(
         self,
@@ -226,9 +226,9 @@ class OpenAIClient(_Rows):
         **more,  # Overrides further fields of the request body
     ) -> AsyncGenerator[str | Completion, None]:
         "Yield an answer's text as it arrives, then its `Completion`; raise `CallFailed` if it breaks off."
-        asked = {**more, "stream": True, "stream_options": {"include_usage": True}}
+        options = {**more, "stream": True, "stream_options": {"include_usage": True}}
         limit = max_tokens or self.max_tokens
-        pieces = _streamed(self, _request(self, messages, response_format, None, limit, asked))
+        pieces = _streamed(self, _request(self, messages, response_format, None, limit, options))
         ends = time.monotonic() + self.timeout_s
         try:
             while (piece := await _next_piece(pieces, ends - time.monotonic())) is not None:

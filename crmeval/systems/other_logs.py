@@ -41,8 +41,8 @@ def is_harness_row(
 
 def _answers(resps) -> list[str | None]:
     "Return one text per repeat; None for other values, such as likelihoods."
-    found = list(resps) if isinstance(resps, Sequence) and not isinstance(resps, str) else [resps]
-    flat = [a[0] if isinstance(a, list) and len(a) == 1 else a for a in found]
+    several = list(resps) if isinstance(resps, Sequence) and not isinstance(resps, str) else [resps]
+    flat = [a[0] if isinstance(a, list) and len(a) == 1 else a for a in several]
     return [a if isinstance(a, str) else None for a in flat]
 
 
@@ -86,9 +86,9 @@ def inspect_response(
     client: str,  # Name of the system under test
 ) -> Response:
     "Return the response in one sample of an Inspect log."
-    held = (sample.metadata or {}).get("crmeval_sample")
-    ours = held if isinstance(held, Mapping) else {}
-    said: dict[str, Any] = {
+    stored = (sample.metadata or {}).get("crmeval_sample")
+    ours = stored if isinstance(stored, Mapping) else {}
+    fields: dict[str, Any] = {
         "sample_id": str(sample.id),
         "client": client,
         "use_case": str(ours.get("use_case") or ""),
@@ -96,10 +96,10 @@ def inspect_response(
         "repeat": max(0, sample.epoch - 1),
     }
     if sample.error is not None:
-        return Response(**said, text=None, status="api_error", error=redact(str(sample.error.message)))
+        return Response(**fields, text=None, status="api_error", error=redact(str(sample.error.message)))
     output = sample.output
     if not output.choices:
-        return Response(**said, text=None, status="undefined", error="the log holds no answer")
+        return Response(**fields, text=None, status="undefined", error="the log holds no answer")
     stop = str(output.stop_reason)
     status = _STOPS.get(stop, "ok")
     text = None if status == "refused" else output.completion
@@ -110,7 +110,7 @@ def inspect_response(
         "usage": _usage(output.usage),
     }
     why = "the provider's filter stopped it" if status == "refused" else None
-    return Response(**said, **text_and_reasoning(text), status=status, error=why, **how)
+    return Response(**fields, **text_and_reasoning(text), status=status, error=why, **how)
 
 
 def _usage(usage) -> Usage:

@@ -70,8 +70,8 @@ class Provider:
 @lru_cache(maxsize=1)
 def providers() -> dict[str, Provider]:  # Name -> provider
     "Return all known providers."
-    told = json.loads(data_path("providers.json").read_text(encoding="utf-8"))
-    return {entry["name"]: _provider(entry, told["date"]) for entry in told["providers"]}
+    table = json.loads(data_path("providers.json").read_text(encoding="utf-8"))
+    return {entry["name"]: _provider(entry, table["date"]) for entry in table["providers"]}
 
 
 def _provider(entry: dict, date: str) -> Provider:
@@ -100,12 +100,12 @@ def provider_options(
     env: Mapping[str, str] | None = None,  # Default: the environment of this process
 ) -> dict:  # base_url, api_key_env, and headers (header -> variable) whose variables are set
     "Return the connection options of a provider; `ValueError` names a missing variable."
-    env, found = os.environ if env is None else env, get_provider(name)
-    parts = {key: _field_value(found, field, env) for key, field in (found.fields or {}).items()}
-    headers = {h: variable for h, variable in (found.headers or {}).items() if env.get(variable)}
+    env, provider = os.environ if env is None else env, get_provider(name)
+    parts = {key: _field_value(provider, field, env) for key, field in (provider.fields or {}).items()}
+    headers = {h: variable for h, variable in (provider.headers or {}).items() if env.get(variable)}
     return {
-        "base_url": found.base_url.format(**parts),
-        "api_key_env": _key_variable(found, env),
+        "base_url": provider.base_url.format(**parts),
+        "api_key_env": _key_variable(provider, env),
         "headers": headers,
     }
 
@@ -123,11 +123,11 @@ def _field_value(provider: Provider, field: AddressField, env: Mapping) -> str:
 
 def _key_variable(provider: Provider, env: Mapping) -> str:
     "Return the variable that holds the key; it may be unset if the server needs none."
-    held = [v for v in provider.api_key_env if env.get(v)]
-    if provider.needs_key and not held:
+    set_variables = [v for v in provider.api_key_env if env.get(v)]
+    if provider.needs_key and not set_variables:
         names = " or ".join(provider.api_key_env)
         key_missing(names, f"{provider.title}: no key: set the environment variable {names}")
-    return (held or provider.api_key_env)[0]
+    return (set_variables or provider.api_key_env)[0]
 
 # %% ../../nbs/systems/00_providers.ipynb #8a7908a0
 def provider_at(

@@ -96,7 +96,7 @@ def read_refusal(
     "Return the changes for the options that an endpoint refuses."
     if failure.http_status not in REFUSALS:
         return ()
-    text = _as_said(failure.body or str(failure))[:4000]
+    text = _without_escapes(failure.body or str(failure))[:4000]
     named = _named_fields(text, sent)
     if "response_format" in named and _words("schema_itself").search(text):
         return ()  # the schema itself is invalid: not a matter of the option
@@ -112,7 +112,7 @@ def read_refusal(
     return tuple(change for name in named for change in _instead(name, text, sent))
 
 # %% ../../nbs/systems/00_refused_options.ipynb #037211cd
-def _as_said(body):
+def _without_escapes(body):
     "Return a body without JSON escapes, so that quoted names can be matched."
     try:
         return json.dumps(json.loads(body), ensure_ascii=False).replace('\\"', '"')
@@ -136,10 +136,10 @@ def _spellings(name):
 
 def _is_named(word, text, name):
     "Whether a text names a field; common words must be marked as names."
-    said = re.escape(word)
+    name_pattern = re.escape(word)
     if name not in _table()["plain"]:
-        return bool(re.search(rf"(?<!\w){said}(?!\w)", text, re.IGNORECASE))
-    marked = "|".join(p.replace("{name}", said) for p in _table()["marked_name"])
+        return bool(re.search(rf"(?<!\w){name_pattern}(?!\w)", text, re.IGNORECASE))
+    marked = "|".join(p.replace("{name}", name_pattern) for p in _table()["marked_name"])
     return bool(re.search(marked, text, re.IGNORECASE | re.MULTILINE))
 
 # %% ../../nbs/systems/00_refused_options.ipynb #fabddad6
@@ -174,17 +174,17 @@ def known_changes(
     structured: str,  # 'json_schema', 'json_object_schema', 'json_object' or 'none'
 ) -> tuple[Change, ...]:
     "Return the changes that an endpoint is known to need before the first request."
-    found = []
+    changes = []
     for quirk in quirks:
         if quirk.does in _KNOWN_REFUSALS and quirk.models == "all":
             fields = (
                 (quirk.field,) if quirk.instead else _table()["together"].get(quirk.field, (quirk.field,))
             )
-            found += [Change(name, quirk.instead) for name in fields]
+            changes += [Change(name, quirk.instead) for name in fields]
     if structured != "json_schema":
         form = None if structured == "none" else structured
-        found.append(Change("response_format", form=form))
-    return tuple(found)
+        changes.append(Change("response_format", form=form))
+    return tuple(changes)
 
 
 class Learned:

@@ -150,18 +150,18 @@ class ReplayClient:
         }
 
     async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        found = self.rows.get((sample.id, sample.perturbation, repeat))
-        if found is None:
+        row = self.rows.get((sample.id, sample.perturbation, repeat))
+        if row is None:
             return self._missing(sample, repeat)
-        if not (found.text or "").strip() and found.status == "ok" and self.empty == "undefined":
+        if not (row.text or "").strip() and row.status == "ok" and self.empty == "undefined":
             reason = f"{self.origin}: the recorded answer is empty"
             return failed_response(sample, self.name, reason, status="undefined", repeat=repeat)
-        counted = found.usage.input_tokens is not None or found.text is None
+        counted = row.usage.input_tokens is not None or row.text is None
         return replace(
-            found,
+            row,
             client=self.name,
             use_case=sample.use_case,
-            usage=found.usage if counted else estimated_usage(prompt, found.text, calls=found.usage.calls),
+            usage=row.usage if counted else estimated_usage(prompt, row.text, calls=row.usage.calls),
         )
 
     def check_samples(
@@ -172,23 +172,23 @@ class ReplayClient:
         partial: bool = False,  # True: samples without a recorded answer are allowed
     ) -> list[str]:  # Sentences for the manifest
         "Return notes on missing and unused answers; raise `ValueError` if they do not match the samples."
-        asked = [(s.id, s.perturbation, n) for s in samples for n in range(repeats)]
-        missing, unused = [k for k in asked if k not in self.rows], set(self.rows) - set(asked)
-        if missing and (not partial or len(missing) == len(asked)):
-            held = ", ".join(sorted({repr(k[0]) for k in self.rows})[:3]) or "none"
+        wanted = [(s.id, s.perturbation, n) for s in samples for n in range(repeats)]
+        missing, unused = [k for k in wanted if k not in self.rows], set(self.rows) - set(wanted)
+        if missing and (not partial or len(missing) == len(wanted)):
+            examples = ", ".join(sorted({repr(k[0]) for k in self.rows})[:3]) or "none"
             raise ValueError(
-                f"{self.origin} holds no response for {len(missing)} of {len(asked)} samples, "
-                f"the first of them {missing[0][0]!r}; it holds {len(self.rows)}, such as {held}"
+                f"{self.origin} holds no response for {len(missing)} of {len(wanted)} samples, "
+                f"the first of them {missing[0][0]!r}; it holds {len(self.rows)}, such as {examples}"
                 + (
                     ""
-                    if len(missing) == len(asked)
+                    if len(missing) == len(wanted)
                     else ". With --partial (partial=True) these are rows without an answer"
                 )
             )
-        told = (
+        notes = (
             [f"{self.name}: {how_many(len(missing), 'sample')} without a recorded answer."] if missing else []
         )
-        return told + (
+        return notes + (
             [f"{self.name}: {how_many(len(unused), 'recorded answer')} not used."] if unused else []
         )
 

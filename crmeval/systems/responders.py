@@ -55,8 +55,8 @@ def answer_all(
 
 def _claimed(prompt):
     "Return the premise of a question as a statement."
-    said = re.sub(r"^(?:since|as|given that|because)\s+", "", prompt, flags=re.I)
-    return said.split("?")[0].split(", ")[0].strip().capitalize() + "."
+    premise = re.sub(r"^(?:since|as|given that|because)\s+", "", prompt, flags=re.I)
+    return premise.split("?")[0].split(", ")[0].strip().capitalize() + "."
 
 # %% ../../nbs/systems/05_responders.ipynb #9b60a08b
 _AIMS = PatternFile(data_path("lexicons", "responders.json"))
@@ -92,20 +92,20 @@ def _asks_for_own(prompt, me, names):
     return bool(own) and not _names_another(prompt, me, names)
 
 
-def _told_to_staff(probe, records):
+def _staff_answer(probe, records):
     "Return the permitted lines of the records that the prompt names, else a refusal."
     named = [x for name, lines in records.items() if name in probe.prompt for x in lines]
-    told = [x for x in named if any(v in x for v in probe.may_have)]
-    return "Gladly. " + " ".join(told) if told else REFUSAL
+    permitted = [x for x in named if any(v in x for v in probe.may_have)]
+    return "Gladly. " + " ".join(permitted) if permitted else REFUSAL
 
 # %% ../../nbs/systems/05_responders.ipynb #dcb3f9d2
 def _discreet(probe):
     "Return the requester's own record or, for staff, the permitted lines of a record they name."
     me, records = probe.requester, _records(probe.context)
-    mine = [x for name, lines in records.items() if me and (me in name or name in me) for x in lines]
-    if not mine:
-        return _told_to_staff(probe, records)
-    harmless = [x for x in mine if not x.lower().startswith("internal note")]
+    own = [x for name, lines in records.items() if me and (me in name or name in me) for x in lines]
+    if not own:
+        return _staff_answer(probe, records)
+    harmless = [x for x in own if not x.lower().startswith("internal note")]
     return (
         "Gladly. " + " ".join(harmless) if harmless and _asks_for_own(probe.prompt, me, records) else REFUSAL
     )
@@ -176,8 +176,8 @@ def make_baseline(
     if name in RESPONDERS:
         return make_responder(name)
     if name not in _WRITERS:
-        meant = did_you_mean(name, EMBEDDED)
-        raise ValueError(f"baseline is {name!r}, expected one of {', '.join(EMBEDDED)}{meant}")
+        hint = did_you_mean(name, EMBEDDED)
+        raise ValueError(f"baseline is {name!r}, expected one of {', '.join(EMBEDDED)}{hint}")
     return Baseline(name, _for_both(_WRITERS[name], PREDICTORS.get(name)))
 
 

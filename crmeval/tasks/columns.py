@@ -73,9 +73,9 @@ def no_such_column(
 ) -> ValueError:
     "Return the error for a missing column."
     near = nearest(name, present)
-    meant = f"did you mean {near!r}? " if near else ""
+    hint = f"did you mean {near!r}? " if near else ""
     known = ", ".join(map(str, present)) or "none"
-    return ValueError(f"{what} {name!r}: there is no such column; {meant}the columns are {known}")
+    return ValueError(f"{what} {name!r}: there is no such column; {hint}the columns are {known}")
 
 
 def same_column(

@@ -23,10 +23,10 @@ def domain_samples(
 ) -> list[Sample]:  # By use case, then by domain; the two wordings of a case are adjacent
     "Return all cases of the domains in both wordings."
     rows = [Sample(**r) for d in domain_names() for r in read_jsonl(data_path("domains") / f"{d}.jsonl")]
-    held = [u for u in use_cases() if u in {s.use_case for s in rows}]
-    wanted = held if names is None else expand_use_cases(names)
-    if absent := [u for u in wanted if u not in held]:
-        raise ValueError(f"the domains have no sample of {absent[0]}; they have {', '.join(held)}")
+    present = [u for u in use_cases() if u in {s.use_case for s in rows}]
+    wanted = present if names is None else expand_use_cases(names)
+    if absent := [u for u in wanted if u not in present]:
+        raise ValueError(f"the domains have no sample of {absent[0]}; they have {', '.join(present)}")
     return [s for u in wanted for s in rows if s.use_case == u]
 
 

@@ -102,7 +102,7 @@ class _Swapper:
 # %% ../../nbs/tasks/09_gender_swap.ipynb #b4845e62
 def _titled_names(swap):
     "Return unknown first names between title and surname ('Mr Piotr Kowalski') -> gender."
-    found, surnames = {}, set()
+    genders, surnames = {}, set()
     for t in swap.texts:
         for i in range(len(t.at) - 1):
             title = swap.lex["titles"].get(t.lower[i])
@@ -112,8 +112,8 @@ def _titled_names(swap):
             if not t.full_name(i + 1) or _is_suffix(last) or is_listed(last.lower(), "ends_title"):
                 surnames.add(t.bases[i + 1])
             elif _may_be_first_name(swap.lex, w, last) and w == t.bases[i + 1]:
-                found.setdefault(w, title[1])
-    return {w: g for w, g in found.items() if w not in surnames}
+                genders.setdefault(w, title[1])
+    return {w: g for w, g in genders.items() if w not in surnames}
 
 
 def _is_suffix(word):
@@ -188,12 +188,12 @@ def _is_behind(t, i):
 
 def _unpaired_names(swap, extra):
     "Return first names without a counterpart -> gender, if all pronouns that refer to them agree."
-    found, no = {}, _behind_capitals(swap.texts) | set(extra)
+    by_name, no = {}, _behind_capitals(swap.texts) | set(extra)
     for t in swap.texts:
         for i in t.capitals:
             if _is_unpaired(swap.lex, t, i) and t.bases[i] not in no and (g := _gender_taken_up(swap, t, i)):
-                found.setdefault(t.bases[i], set()).add(g)
-    return {name: genders.pop() for name, genders in found.items() if len(genders) == 1}
+                by_name.setdefault(t.bases[i], set()).add(g)
+    return {name: genders.pop() for name, genders in by_name.items() if len(genders) == 1}
 
 
 def _is_unpaired(lex, t, i):
@@ -359,26 +359,26 @@ def _is_brand(swap, t, i):
 def _word(swap, t, i):
     "Return the replacement of a pronoun, a title or a noun, or None."
     w = t.lower[i]
-    if w in swap.lex["titles"] and (found := _title(swap, t, i)) and not _paired(t, i, swap.lex):
-        return _say_title(swap, t, i, found)
+    if w in swap.lex["titles"] and (replacement := _title(swap, t, i)) and not _paired(t, i, swap.lex):
+        return _say_title(swap, t, i, replacement)
     pronoun = is_listed(w, "pronouns")
     if (w not in swap.lex["words"] and not pronoun) or w == "ms" or _paired(t, i, swap.lex):
         return None
-    found = _pronoun(swap, t, i) if pronoun else _noun(swap, t, i)
-    if not found or (swap.person and not _about_person(swap.person, w, found[1], pronoun)):
+    replacement = _pronoun(swap, t, i) if pronoun else _noun(swap, t, i)
+    if not replacement or (swap.person and not _about_person(swap.person, w, replacement[1], pronoun)):
         return None
-    return swap.say(t.bases[i], *found)
+    return swap.say(t.bases[i], *replacement)
 
 
-def _say_title(swap, t, i, found):
+def _say_title(swap, t, i, title):
     "Return the replacement of a title, or None for another person's title."
     surname = t.bases[i + 1]
     if swap.person:
-        mine = surname in swap.person.words
-        swap.person.last[found[1]] = "target" if mine else "other"
-        if not mine:
+        of_person = surname in swap.person.words
+        swap.person.last[title[1]] = "target" if of_person else "other"
+        if not of_person:
             return None
-    return swap.say(t.bases[i], found[0], found[1], _new_name(swap, t, i + 1), surname)
+    return swap.say(t.bases[i], title[0], title[1], _new_name(swap, t, i + 1), surname)
 
 
 def _about_person(person, word, gender, pronoun):
@@ -405,15 +405,15 @@ def _name(swap, t, i, n):
         return None
     new, gender = people.known(name)
     if swap.person:
-        mine = name in swap.person.words or set(name.split()) <= swap.person.words
+        of_person = name in swap.person.words or set(name.split()) <= swap.person.words
         label = t.first(i) and t.text[t.at[i + n - 1][1] :][:1] in ":)"
         if not label:
-            swap.person.last[gender] = "target" if mine else "other"
-        if not mine:
+            swap.person.last[gender] = "target" if of_person else "other"
+        if not of_person:
             return None
-    said = swap.say(name, new, gender)
-    swap.folded[fold(name)] = fold(said)
-    return said
+    replacement = swap.say(name, new, gender)
+    swap.folded[fold(name)] = fold(replacement)
+    return replacement
 
 
 def _shouted(swap, t, i):
@@ -435,13 +435,13 @@ def _shouted(swap, t, i):
 
 def _surname(swap, t, i):
     "Return the replacement of a surname whose ending shows gender, or None."
-    if t.bases[i] not in swap.people.adjacent or not t.upper(i) or not (found := other_surname(t.bases[i])):
+    if t.bases[i] not in swap.people.adjacent or not t.upper(i) or not (other := other_surname(t.bases[i])):
         return None
     if swap.person and t.bases[i] not in swap.person.words:
         return None
-    said = swap.say(t.bases[i], *found)
-    swap.folded[fold(t.bases[i])] = fold(said)
-    return said
+    replacement = swap.say(t.bases[i], *other)
+    swap.folded[fold(t.bases[i])] = fold(replacement)
+    return replacement
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #e825b89b
 def _address(swap, local):
@@ -461,8 +461,8 @@ def _rewrite(swap, t):
     if swap.person:
         swap.person.last = {}
     for m in t.fields:
-        if (found := field_value(m)) and not (swap.person and not swap.person.mine(found[1])):
-            edits.append((*m.span(2), swap.say(m[2], *found, "field", "field")))
+        if (value := field_value(m)) and not (swap.person and not swap.person.mine(value[1])):
+            edits.append((*m.span(2), swap.say(m[2], *value, "field", "field")))
     while i < len(t.at):
         n, new = (1, None) if i in t.blocked else _replacement(swap, t, i)
         if new is not None:
@@ -498,7 +498,7 @@ def _replacement(swap, t, i):
 def _left_names(swap):
     "Return unchanged capitalized names that a pronoun refers to."
     no = _behind_capitals(swap.texts) | swap.lex["either"] | swap.people.surnames | swap.people.companies
-    changed = {word for said in swap.changes for word in re.split("[ -]", said)}
+    changed = {word for phrase in swap.changes for word in re.split("[ -]", phrase)}
     no |= changed | {word.upper() for word in changed}
     places = ((t, i) for t in swap.texts for i in t.capitals if t.bases[i] not in no)
     return sorted({t.bases[i] for t, i in places if _is_left_here(swap, t, i)})
@@ -606,8 +606,8 @@ def _by_rule(swap, key):
     "Return the replacement that the lexicon alone gives when swapping back."
     lex = swap.lex
     if key[0].isupper():
-        found = lex["names"].get(key) or lex["plain"].get(key) or other_surname(key) or ("",)
-        return found[0]
+        pair = lex["names"].get(key) or lex["plain"].get(key) or other_surname(key) or ("",)
+        return pair[0]
     word = key.split(" ")[0]
     if word in _BACK and swap.made[key]:
         return swap.made[key]

@@ -276,14 +276,14 @@ def load_any(
 def _from_file(spec, wanted, columns, limit, keep=()):
     "Return samples of some use cases from a file; without a use case column a single one is for all rows."
     rows = read_rows(spec)  # read once, as a long file takes a while
-    told = {"columns": columns, "limit": limit, "keep": keep, "rows": rows}
+    options = {"columns": columns, "limit": limit, "keep": keep, "rows": rows}
     if len(wanted) == 1 and not _has_use_case(rows, columns):
-        return load_file(spec, use_case=wanted[0], **told)
-    samples = load_file(spec, **told)
-    held = list(dict.fromkeys(s.use_case for s in samples))
-    if absent := [u for u in wanted if u not in held]:
+        return load_file(spec, use_case=wanted[0], **options)
+    samples = load_file(spec, **options)
+    present = list(dict.fromkeys(s.use_case for s in samples))
+    if absent := [u for u in wanted if u not in present]:
         name = spec if isinstance(spec, str) else data_name(spec)
-        raise ValueError(f"{name} has no sample of {absent[0]}; it has {', '.join(held)}")
+        raise ValueError(f"{name} has no sample of {absent[0]}; it has {', '.join(present)}")
     return [s for s in samples if not wanted or s.use_case in wanted]
 
 

@@ -77,16 +77,16 @@ def stream_any(
     keep: Sequence[str] = (),  # Columns to keep in the samples
 ) -> Iterator[Sample]:  # In the order of the rows
     "Yield samples of long data; a requested use case without samples raises `ValueError` at the end."
-    wanted, held = expand_use_cases(use_cases or ()), Counter()
+    wanted, counts = expand_use_cases(use_cases or ()), Counter()
     spec, has_one = _with_use_case(spec, columns)
     alone = wanted[0] if len(wanted) == 1 and not has_one else None
     for s in stream_file(spec, use_case=alone, columns=columns, keep=keep):
-        held[s.use_case] += 1
-        if (not wanted or s.use_case in wanted) and (limit is None or held[s.use_case] <= limit):
+        counts[s.use_case] += 1
+        if (not wanted or s.use_case in wanted) and (limit is None or counts[s.use_case] <= limit):
             yield s
-    if absent := [u for u in wanted if u not in held]:
-        meant = did_you_mean(absent[0], list(held))
-        raise ValueError(f"{data_name(spec)} has no sample of {absent[0]}; it has {', '.join(held)}{meant}")
+    if absent := [u for u in wanted if u not in counts]:
+        hint = did_you_mean(absent[0], list(counts))
+        raise ValueError(f"{data_name(spec)} has no sample of {absent[0]}; it has {', '.join(counts)}{hint}")
 
 
 def _with_use_case(spec, columns):

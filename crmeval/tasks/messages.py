@@ -15,7 +15,7 @@ _SPEAKER = (
     "role from speaker author sender participant user name agent who author_id sender_id user_id".split()
 )
 _SPEAKER += ["channel", "type"]
-_SAID = "content value text message utterance body parts transcript msg line sentence".split()
+_TEXT_KEYS = "content value text message utterance body parts transcript msg line sentence".split()
 _WRAPPED = (
     "messages conversations conversation turns dialogue dialog transcript history chat utterances "
     "conversation_parts".split()
@@ -46,8 +46,8 @@ def _called(call):
     "Return a tool call in words."
     function = call.get("function", call)
     function = function if isinstance(function, Mapping) else {"name": function}
-    given = next((function[k] for k in ("arguments", "input", "args") if k in function), "")
-    shown = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    arguments = next((function[k] for k in ("arguments", "input", "args") if k in function), "")
+    shown = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return f"[calls {function.get('name', 'a tool')}({shown})]"
 
 
@@ -73,7 +73,7 @@ def _contents(value):
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, Mapping):
-        inner = _by_name(value, ["parts", *_SAID])
+        inner = _by_name(value, ["parts", *_TEXT_KEYS])
         return _contents(value[inner]) if inner else _part_text(value)
     if isinstance(value, Sequence):
         return "\n".join(t for t in map(_part_text, value) if t.strip())
@@ -82,7 +82,7 @@ def _contents(value):
 
 def _message_line(message):
     "Return a message as 'speaker: text', or '' if it has no text."
-    key = _by_name(message, _SAID)
+    key = _by_name(message, _TEXT_KEYS)
     pieces = [_contents(message[key])] if key else []
     pieces += [_called(c) for c in message.get("tool_calls") or () if isinstance(c, Mapping)]
     text, speaker = "\n".join(p for p in pieces if p), _speaker(message)
@@ -92,9 +92,12 @@ def _message_line(message):
 
 # %% ../../nbs/tasks/05_messages.ipynb #9026e026
 def _is_message(item):
-    said = isinstance(item, Mapping) and (_by_name(item, _SAID) or item.get("tool_calls"))
+    content = isinstance(item, Mapping) and (_by_name(item, _TEXT_KEYS) or item.get("tool_calls"))
     return (
-        bool(said) or isinstance(item, Mapping) and "content" in item and _by_name(item, _SPEAKER) is not None
+        bool(content)
+        or isinstance(item, Mapping)
+        and "content" in item
+        and _by_name(item, _SPEAKER) is not None
     )
 
 
@@ -150,7 +153,7 @@ def conversation_text(
     if all(isinstance(i, str) for i in items):
         return "\n".join(i.strip() for i in items if i.strip())
     if all(map(_is_pair, items)):
-        return "\n".join(f"{who.strip()}: {said.strip()}" for who, said in items if said.strip())
+        return "\n".join(f"{who.strip()}: {text.strip()}" for who, text in items if text.strip())
     if not any(map(_is_message, items)):
         return None
     if strange := [i for i in items if not _is_message(i)]:

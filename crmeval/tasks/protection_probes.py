@@ -44,9 +44,9 @@ def protection_prompt(
 
 def _sample(id, kind, prompt, context="", message="", *, cluster=None, record=None, **tags):
     inputs = {"prompt": prompt, "context": context, "message": message}
-    told: dict[str, Any] = {"area": "protection", "kind": kind, "harmless": False, "unsafe": False, **tags}
+    full: dict[str, Any] = {"area": "protection", "kind": kind, "harmless": False, "unsafe": False, **tags}
     shown = {k: v for k, v in inputs.items() if v}
-    return Sample(id, USE_CASE, shown, cluster=cluster or id, record=record, dataset="crmeval", tags=told)
+    return Sample(id, USE_CASE, shown, cluster=cluster or id, record=record, dataset="crmeval", tags=full)
 
 # %% ../../nbs/tasks/13_protection_probes.ipynb #73d5d479
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ .\-/()]{1,3}(?=\d)")
@@ -143,11 +143,11 @@ def tone_probes() -> list[Sample]:
 def _pair(row, kind, *, unsafe, **tags):
     "Return a probe and its twin."
     made = []
-    for name, told in (row["id"], row), (f"{row['id']}-twin", row["twin"]):
-        prompt = f"{_file()['instruction']}\n\n{told['prompt']}"
-        harmless = told is not row
+    for name, entry in (row["id"], row), (f"{row['id']}-twin", row["twin"]):
+        prompt = f"{_file()['instruction']}\n\n{entry['prompt']}"
+        harmless = entry is not row
         more = {"harmless": harmless, "unsafe": unsafe and not harmless, **tags}
-        texts = told.get("context", ""), told.get("message", "")
+        texts = entry.get("context", ""), entry.get("message", "")
         made.append(_sample(name, kind, prompt, *texts, cluster=row["id"], **more))
     return made
 
@@ -161,12 +161,12 @@ def attack_probes() -> list[Sample]:
 
 
 def _attack(p, twin):
-    asked = request_of(p, twin=twin)
-    record = "\n".join(f"{name}: {value}" for name, value in asked.record.items())
-    told = {"attack": p.id, "way": p.way, "harmless": twin, "unsafe": not twin}
+    request = request_of(p, twin=twin)
+    record = "\n".join(f"{name}: {value}" for name, value in request.record.items())
+    tags = {"attack": p.id, "way": p.way, "harmless": twin, "unsafe": not twin}
     name = f"{p.id}-twin" if twin else p.id
-    prompt = f"{asked.system} {_BELOW}\n\n{asked.task}"
-    return _sample(name, "attack", prompt, record, asked.data, cluster=p.id, **told)
+    prompt = f"{request.system} {_BELOW}\n\n{request.task}"
+    return _sample(name, "attack", prompt, record, request.data, cluster=p.id, **tags)
 
 
 @lru_cache(maxsize=1)
@@ -181,11 +181,11 @@ def passage_probes() -> list[Sample]:
 
 
 def _passage(row, twin):
-    told = {"attack": row["id"], "way": row["way"], "harmless": twin, "unsafe": not twin}
+    tags = {"attack": row["id"], "way": row["way"], "harmless": twin, "unsafe": not twin}
     prompt = f"{_file()['instruction']} {_FOUND}\n\n{row['prompt']}"
     name = f"{row['id']}-twin" if twin else row["id"]
     texts = row["good"], row["twin" if twin else "text"]
-    return _sample(name, "passage", prompt, *texts, cluster=row["id"], **told)
+    return _sample(name, "passage", prompt, *texts, cluster=row["id"], **tags)
 
 
 _FOUND = "Below stand two passages that were found for the question."
@@ -201,9 +201,9 @@ def passages_of(
 
 
 def _passage_attack(row):
-    told = {"way": row["way"], "place": "knowledge_article", "goal": "link"}
+    tags = {"way": row["way"], "place": "knowledge_article", "goal": "link"}
     return InjectionProbe(
-        row["id"], **told, text=row["text"], twin=row["twin"], success={"says": row["says"]}
+        row["id"], **tags, text=row["text"], twin=row["twin"], success={"says": row["says"]}
     )
 
 
@@ -216,10 +216,10 @@ def attack_of(
     sample: Sample,  # An attack or its twin, from `attack_probes` or `passage_probes`
 ) -> InjectionProbe:
     "Return the attack of a sample; a sample of another kind raises `ValueError`."
-    found = _attacks().get(str(sample.tags.get("attack")))
-    if found is None:
+    attack = _attacks().get(str(sample.tags.get("attack")))
+    if attack is None:
         raise ValueError(f"sample {sample.id!r} is no attack of this package")
-    return found
+    return attack
 
 # %% ../../nbs/tasks/13_protection_probes.ipynb #16d1f21d
 def _in_turns(samples: Iterable[Sample], limit: int) -> list[Sample]:

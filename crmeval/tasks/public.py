@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['SourceFile', 'Source', 'sources', 'get_source', 'csv_delimiter', 'parse', 'content_digest', 'verified',
-           'DataUnavailable', 'cache_dir', 'source_folders', 'find_file', 'how_to_get', 'fetch_file',
-           'read_source_file', 'load_rows']
+           'DataUnavailable', 'cache_dir', 'find_file', 'how_to_get', 'read_source_file', 'load_rows']
 
 # %% ../../nbs/tasks/01_public.ipynb #15c74fe8
 import csv
@@ -75,8 +74,8 @@ def get_source(
 ) -> Source:
     "Look up a source; an unknown name raises `ValueError`, which lists the known ones."
     if name not in sources():
-        meant = did_you_mean(name, sources())
-        raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}{meant}")
+        hint = did_you_mean(name, sources())
+        raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}{hint}")
     return sources()[name]
 
 # %% ../../nbs/tasks/01_public.ipynb #8ab1f14f
@@ -138,15 +137,15 @@ def verified(
     where: str = "",  # Location shown in the error
 ) -> object:  # The parsed file
     "Parse a file if its checksum is the registered one; raise `ValueError` otherwise."
-    found = hashlib.sha256(data).hexdigest()
-    if found == file.sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest == file.sha256:
         return parse(file.path, data)
     parsed = _same_content(file, data)
     if parsed is not None:
         return parsed
     raise ValueError(
         f"{source.name}: {where or file.path} has another content than registered: "
-        f"expected sha256 {file.sha256} ({file.size} bytes), found {found} ({len(data)} bytes)"
+        f"expected sha256 {file.sha256} ({file.size} bytes), found {digest} ({len(data)} bytes)"
     )
 
 
@@ -172,7 +171,7 @@ def cache_dir() -> Path:  # $CRMEVAL_CACHE, else $XDG_CACHE_HOME/crmeval, else ~
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crmeval"
 
 
-def source_folders(
+def _source_folders(
     source: Source,
 ) -> list[Path]:  # In search order
     "Return the folders in which a source is looked up."
@@ -185,10 +184,10 @@ def find_file(
     path: str,  # Registered path of a file
 ) -> Path | None:  # The file, plain or with '.gz'; None: not found
     "Return the path of a file in the source's folders."
-    for folder in source_folders(source):
-        for found in (folder / path, folder / (path + ".gz")):
-            if found.is_file():
-                return found
+    for folder in _source_folders(source):
+        for candidate in (folder / path, folder / (path + ".gz")):
+            if candidate.is_file():
+                return candidate
     return None
 
 # %% ../../nbs/tasks/01_public.ipynb #8c74f0d6
@@ -204,7 +203,7 @@ def how_to_get(
     return f"{first}Get it from {where} ({source.licence}) and put {files} into {folders}"
 
 # %% ../../nbs/tasks/01_public.ipynb #664a09cd
-def fetch_file(
+def _fetch_file(
     source: Source,
     file: SourceFile,
     timeout_s: float = 60,  # Timeout in seconds without a response
@@ -260,11 +259,11 @@ def read_source_file(
     "Read a file of a source, local or downloaded, and verify it."
     if path not in source.files:
         raise ValueError(f"source {source.name!r} has no file {path!r}; it has {', '.join(source.files)}")
-    file, found = source.files[path], find_file(source, path)
-    if found is None and not download:
+    file, local = source.files[path], find_file(source, path)
+    if local is None and not download:
         raise DataUnavailable(f"{source.name}: {path} is not here. {how_to_get(source)}")
-    found = found or fetch_file(source, file, timeout_s)
-    return verified(source, file, _uncompressed(source, found), str(found))
+    local = local or _fetch_file(source, file, timeout_s)
+    return verified(source, file, _uncompressed(source, local), str(local))
 
 
 def _uncompressed(source, path):

@@ -79,8 +79,8 @@ def _turn(line):
 
 def _one_or_list(values):
     "Return a single distinct value as it is, several as a list."
-    found = list(dict.fromkeys(values))
-    return found[0] if len(found) == 1 else found
+    distinct = list(dict.fromkeys(values))
+    return distinct[0] if len(distinct) == 1 else distinct
 
 
 def _dstc11(load):
@@ -177,8 +177,8 @@ def retrieval_set(
 ) -> RetrievalSet:
     "Load a public retrieval set; `DataUnavailable` is raised if its files are missing."
     if name not in _SETS:
-        meant = did_you_mean(name, _SETS)
-        raise ValueError(f"there is no retrieval set {name!r}; expected one of {', '.join(_SETS)}{meant}")
+        hint = did_you_mean(name, _SETS)
+        raise ValueError(f"there is no retrieval set {name!r}; expected one of {', '.join(_SETS)}{hint}")
     adapter, about = _SETS[name]
     get_source(name)
 
@@ -232,8 +232,8 @@ def _own_query(row, where):
             f"{where}: relevant is {relevant!r:.60}, expected a list of ids, or ids with their relevance"
         )
     worth = dict(relevant) if isinstance(relevant, Mapping) else dict.fromkeys(relevant, 1.0)
-    given = {name: row[name] for name in ("messages", "where", "cluster", "kind") if row.get(name)}
-    return Query(own, text, {str(i): g for i, g in worth.items() if g}, **given)
+    options = {name: row[name] for name in ("messages", "where", "cluster", "kind") if row.get(name)}
+    return Query(own, text, {str(i): g for i, g in worth.items() if g}, **options)
 
 
 def _check_known(folder, passages, queries):

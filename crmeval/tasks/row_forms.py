@@ -15,13 +15,13 @@ import re
 import sys
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..core.package_data import needs_extra
+from ..core.whole_file import BROKEN_ZIP
 from .tables import file_text, take_note
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #c33d4b42
@@ -182,16 +182,18 @@ def caption_text(
 
 def _caption_lines(caption: str) -> list[str]:
     "Return the lines of one caption, each with its speaker."
-    said: list[str] = []
+    lines: list[str] = []
     for line in _BEFORE_VOICE.sub("\n", caption).split("\n"):
         named = _VOICE.sub(lambda m: f"{m[1].strip()}: ", line.strip())
         words = html.unescape(_TAG.sub("", named)).strip()
-        begins = not said or not _NAMED.match(said[-1]) or _NAMED.match(words) or words.startswith(("-", "–"))
+        begins = (
+            not lines or not _NAMED.match(lines[-1]) or _NAMED.match(words) or words.startswith(("-", "–"))
+        )
         if words and begins:
-            said.append(words)
+            lines.append(words)
         elif words:
-            said[-1] += f" {words}"
-    return said
+            lines[-1] += f" {words}"
+    return lines
 
 
 def json_fault(
@@ -233,9 +235,9 @@ def mbox_rows(
     rows = []
     with contextlib.closing(mailbox.mbox(path, create=False)) as box:
         for n, mail in enumerate(box, 1):
-            told = {name: _header_text(mail, name) for name in ("subject", "from", "to", "date")}
+            headers = {name: _header_text(mail, name) for name in ("subject", "from", "to", "date")}
             own = _header_text(mail, "message-id").strip("<> ") or f"mail-{n}"
-            rows.append((f"mail {n}", {"id": own, **told, "text": _mail_text(mail.as_bytes(), str(path))}))
+            rows.append((f"mail {n}", {"id": own, **headers, "text": _mail_text(mail.as_bytes(), str(path))}))
     return rows
 
 
@@ -298,15 +300,15 @@ def folder_rows(
         )
     _note_other_files(folder, paths)
     unread: list[str] = []
-    found = [_folder_row(p, folder, unread) for p in rows]
+    folder_contents = [_folder_row(p, folder, unread) for p in rows]
     if unread:
         more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
         take_note(
             f"{folder}: {len(unread)} of {len(rows)} files were not read: {'; '.join(unread[:3])}{more}"
         )
-    if not any(found):
+    if not any(folder_contents):
         raise ValueError(f"{folder}: no file could be read: {'; '.join(unread[:3])}")
-    return _with_own_ids([row for row in found if row is not None])
+    return _with_own_ids([row for row in folder_contents if row is not None])
 
 
 _HOLD_DATA = ".csv .tsv .xlsx .xlsm .xls .jsonl .parquet .mbox .msg .doc .rtf .zip .sqlite .duckdb".split()
@@ -337,11 +339,11 @@ def _folder_row(path, folder, unread):
     from crmeval.connect.document import Document
     from crmeval.connect.documents import read_documents
 
-    for found in read_documents(path):
-        if isinstance(found, Document):
+    for document in read_documents(path):
+        if isinstance(document, Document):
             stem = path.relative_to(folder).with_suffix("").as_posix()
-            return label, {"id": stem, "file": label, "title": found.title, "text": found.text}
-        unread.append(f"{label}: {found.reason}")
+            return label, {"id": stem, "file": label, "title": document.title, "text": document.text}
+        unread.append(f"{label}: {document.reason}")
     return None
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #b6cba8aa
@@ -386,8 +388,7 @@ def unzipped(
                     raise ValueError(f"{path} holds no {member!r}; it holds {', '.join(names[:10])}")
                 taken = names if member is None else [member]
                 archive.extractall(into, taken)
-        # RuntimeError: encrypted; NotImplementedError: an unknown method; the rest: damaged
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as e:
+        except (*BROKEN_ZIP, RuntimeError) as e:  # RuntimeError: encrypted
             raise ValueError(f"{path} cannot be unpacked: {e or type(e).__name__}") from None
         try:
             yield Path(into, taken[0]) if len(taken) == 1 else Path(into)

@@ -60,7 +60,7 @@ def _spoken_time(hour, minutes):
     return f"{hour % 12 or 12}{past} {'am' if hour < 12 else 'pm'}"
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #f3fd91f5
-_SAYS = ("OFFER", "INFORM", "CONFIRM", "NOTIFY_SUCCESS", "NOTIFY_FAILURE")
+_STATING_ACTS = ("OFFER", "INFORM", "CONFIRM", "NOTIFY_SUCCESS", "NOTIFY_FAILURE")
 _MOVES = {  # act -> the next step in words
     "NOTIFY_SUCCESS": "say that the request went through",
     "NOTIFY_FAILURE": "say that the request could not be carried out",
@@ -102,8 +102,8 @@ def _plan(frame, track, n):
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #3afdbbe1
 def _value_facts(action, track, method, text):
     "Return sentences for an action's values in the reply; flags are kept, as they never appear literally."
-    said = [v for v in action["values"] if v in ("True", "False") or is_said(v, text)]
-    return [slot_sentence(track.service, action["slot"], v) for v in said]
+    values = [v for v in action["values"] if v in ("True", "False") or is_said(v, text)]
+    return [slot_sentence(track.service, action["slot"], v) for v in values]
 
 
 def _count_facts(action, track, method, text):
@@ -177,8 +177,8 @@ def _knowledge(frame, track, results, n, call):
 
 def _to_confirm(frame):
     "Return slot -> canonical value that the customer is asked to confirm."
-    asked = [a for a in frame["actions"] if a["act"] == "CONFIRM" and a["canonical_values"]]
-    return {a["slot"]: a["canonical_values"][0] for a in asked}
+    confirmed = [a for a in frame["actions"] if a["act"] == "CONFIRM" and a["canonical_values"]]
+    return {a["slot"]: a["canonical_values"][0] for a in confirmed}
 
 
 def _written_row(row):
@@ -198,7 +198,7 @@ def _system_lines(frame, track, call):
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #e4de11f8
 def _results(frame, last):
     "Return up to five results around those mentioned, the numbers of these, and whether one is missing."
-    rows, wanted = frame.get("service_results") or last, _spoken_of(frame)
+    rows, wanted = frame.get("service_results") or last, _offered_values(frame)
     fitting = [i for i, r in enumerate(rows, 1) if all(r.get(k) in v for k, v in wanted.items())]
     many = max(map(len, wanted.values()), default=1)
     chosen = fitting[:many]
@@ -207,7 +207,7 @@ def _results(frame, last):
     return shown, " and ".join(map(str, chosen)) if wanted else "", bool(wanted) and len(chosen) < many
 
 
-def _spoken_of(frame):
+def _offered_values(frame):
     "Return slot -> canonical values that the agent offers or reports."
     wanted = {}
     for a in frame["actions"]:
@@ -229,7 +229,7 @@ def _reply_turns(dialogue, schema):
         results, number, unknown = _results(frame, last.get(service, []))
         if frame.get("service_results"):
             last[service] = frame["service_results"]
-        if i == 0 or unknown or not any(a["act"] in _SAYS for a in frame["actions"]):
+        if i == 0 or unknown or not any(a["act"] in _STATING_ACTS for a in frame["actions"]):
             continue
         knowledge = _knowledge(frame, known[service], results, number, method.get(service))
         facts = _reply_facts(frame, known[service], method.get(service), turn["utterance"])
@@ -258,11 +258,11 @@ def reply_samples(
     n: int = 2,  # Maximum number of turns
 ) -> list[Sample]:  # In the order of the dialogue
     "Return samples that ask for replies of the agent, from randomly chosen turns."
-    found, picked = list(_reply_turns(dialogue, schema)), []
-    for i in random.Random(dialogue["dialogue_id"]).sample(range(len(found)), len(found)):
-        if len(picked) < n and not missing_values(" ".join(found[i].key_facts), found[i].source):
+    turns, picked = list(_reply_turns(dialogue, schema)), []
+    for i in random.Random(dialogue["dialogue_id"]).sample(range(len(turns)), len(turns)):
+        if len(picked) < n and not missing_values(" ".join(turns[i].key_facts), turns[i].source):
             picked.append(i)
-    return [found[i] for i in sorted(picked)]
+    return [turns[i] for i in sorted(picked)]
 
 # %% ../../nbs/tasks/03_sgd_replies.ipynb #d90c66aa
 USE_CASES = (*SUMMARIES, "service_reply_recommendations", "update_crm_info")

@@ -79,11 +79,11 @@ def as_target(
             f"target {name!r}: unknown field {sorted(wrong)[0]!r}; known: {', '.join(sorted(known))}"
         )
     labels = spec.get("labels", {})
-    given = labels if isinstance(labels, Mapping) else {x: () for x in labels}
-    alike = Counter(map(plain_label, given))
-    if twice := [x for x in given if alike[plain_label(x)] > 1]:
+    labels_given = labels if isinstance(labels, Mapping) else {x: () for x in labels}
+    alike = Counter(map(plain_label, labels_given))
+    if twice := [x for x in labels_given if alike[plain_label(x)] > 1]:
         raise ValueError(f"target {name!r}: the labels {twice[:3]!r} differ only in case or punctuation")
-    return Target(name, **{"kind": "label", **spec, "labels": dict(given)})
+    return Target(name, **{"kind": "label", **spec, "labels": dict(labels_given)})
 
 # %% ../../nbs/tasks/01_targets.ipynb #fe28dad3
 def find_label(
@@ -142,38 +142,38 @@ def gold_of(
     str, object
 ]:  # Target -> gold value: label, list of labels, number, 0 or 1; targets without a value are left out
     "Return the gold values of a sample; a value that its target does not allow raises `ValueError`."
-    asked = targets_of(sample) if targets is None else targets
-    told = sample.gold_record or _told_by_reference(sample, asked)
-    return {n: _true_value(sample, t, told[n]) for n, t in asked.items() if told.get(n) is not None}
+    expected = targets_of(sample) if targets is None else targets
+    gold = sample.gold_record or _gold_of_reference(sample, expected)
+    return {n: _true_value(sample, t, gold[n]) for n, t in expected.items() if gold.get(n) is not None}
 
 
-def _told_by_reference(sample, targets):
+def _gold_of_reference(sample, targets):
     "Return the gold values from the reference: JSON, or the plain value of a single target."
     if not sample.reference or not targets:
         return {}
-    told = read_object(sample.reference)
-    if told:
-        return told
+    record = read_object(sample.reference)
+    if record:
+        return record
     return {next(iter(targets)): sample.reference.strip()} if len(targets) == 1 else {}
 
 
 def _true_value(sample, target, value):
     "Return a gold value in the form used for comparison."
-    found = _as_known(target, value)
-    if found is None:
+    known = _as_known(target, value)
+    if known is None:
         raise ValueError(
             f"sample {sample.id!r}: gold {target.name} is {value!r:.80}, expected {expected_of(target)}"
         )
-    return found
+    return known
 
 
 def _as_known(target, value):
     if target.kind == "label":
         return find_label(target, value)
     if target.kind in ("labels", "set"):
-        given = [value] if isinstance(value, str) else value
-        found = [find_label(target, v) for v in given] if isinstance(given, Iterable) else []
-        return found if found and None not in found else None
+        labels = [value] if isinstance(value, str) else value
+        known_labels = [find_label(target, v) for v in labels] if isinstance(labels, Iterable) else []
+        return known_labels if known_labels and None not in known_labels else None
     return _as_outcome(value) if target.kind == "probability" else _as_number(target, value)
 
 

@@ -76,7 +76,7 @@ def perturb(
     keep: Sequence[str] = (),  # Strings that must not change
 ) -> Perturbed:
     "Return the twin of a sample with swapped genders or another company; a twin returns the original."
-    _check_asked(sample, kind)
+    _check_request(sample, kind)
     before = _earlier(sample)
     back = bool(before) and before["kind"] == kind
     if sample.perturbation and not back:
@@ -107,7 +107,7 @@ def _earlier(sample) -> Mapping:
     return facts if isinstance(facts, Mapping) else {}
 
 
-def _check_asked(sample, kind):
+def _check_request(sample, kind):
     if not isinstance(sample, Sample):
         raise ValueError(
             f"sample is {repr(sample)[:60]} (a {type(sample).__name__}), expected a Sample; "

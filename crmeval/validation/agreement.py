@@ -109,11 +109,11 @@ def _by_rater(scores):
     "Return rater -> key -> score; a second score by the same rater raises `ValueError`."
     out = {}
     for s in scores:
-        mine = out.setdefault(s.rater, {})
-        if score_key(s) in mine:
+        by_key = out.setdefault(s.rater, {})
+        if score_key(s) in by_key:
             where = f"{s.metric!r} of sample {s.sample_id!r} by {s.client!r} (repeat {s.repeat})"
             raise ValueError(f"{s.rater!r} scored {where} twice")
-        mine[score_key(s)] = s
+        by_key[score_key(s)] = s
     return out
 
 
@@ -136,8 +136,8 @@ class _Question:
     unrated: int  # Number of responses scored only by the judge
 
 
-def _figures(judge, people, given, keys, usable, where):
-    "Return name -> estimate for the pairs of points; `given` contains each person's points."
+def _figures(judge, people, points_by_person, keys, usable, where):
+    "Return name -> estimate for the pairs of points; `points_by_person` contains each person's points."
     whole = [list(map(_whole, c)) for c in (judge, people)]
     fit = [_usable(c, usable) for c in (judge, people)]
     return {
@@ -148,7 +148,7 @@ def _figures(judge, people, given, keys, usable, where):
         "weighted_kappa": weighted_kappa(*whole, **where),
         "krippendorff_alpha": krippendorff_alpha(*whole, **where),
         "system_rank": system_rank_correlation(judge, people, [k[2] for k in keys], **where),
-        "people_alpha": _people_alpha(given, len(keys), where),
+        "people_alpha": _people_alpha(points_by_person, len(keys), where),
     }
 
 # %% ../../nbs/validation/00_agreement.ipynb #0b55e88a
@@ -156,18 +156,18 @@ def _usable(points, least):
     return [None if x is None else x >= least for x in points]
 
 
-def _people_alpha(given, n, where):
+def _people_alpha(points_by_person, n, where):
     "Return the agreement among people, without adjudicated scores."
-    by = [v for who, v in given.items() if not who.startswith(ADJUDICATED)]
+    by = [v for who, v in points_by_person.items() if not who.startswith(ADJUDICATED)]
     if len(by) > 1:
         return krippendorff_alpha(*by, **where)
     return Estimate(None, undefined=n, method="undefined: one person")
 
 
-def _row(question, mine, raters, cluster, usable, options):
+def _row(question, scores_of_judge, raters, cluster, usable, options):
     keys = question.keys
-    a, given = _points(mine, keys), {who: _points(p, keys) for who, p in raters.items()}
-    b = [people_points(dict(zip(given, v))) for v in zip(*given.values())]
+    a, points_by_person = _points(scores_of_judge, keys), {who: _points(p, keys) for who, p in raters.items()}
+    b = [people_points(dict(zip(points_by_person, v))) for v in zip(*points_by_person.values())]
     where: dict[str, Any] = {**options, "clusters": [cluster(k[0]) for k in keys]}
     return AgreementRow(
         question.rater,
@@ -177,22 +177,22 @@ def _row(question, mine, raters, cluster, usable, options):
         a.count(None),
         b.count(None),
         question.unrated,
-        _figures(a, b, given, keys, usable, where),
+        _figures(a, b, points_by_person, keys, usable, where),
         confusion(list(map(_whole, a)), list(map(_whole, b)), **where),
     )
 
 # %% ../../nbs/validation/00_agreement.ipynb #5b4beb75
-def _check_known(name, given, rated):
-    "Raise `ValueError` if a rated sample is missing in `given`."
-    if given is not None and (lost := [k[0] for k in rated if k[0] not in given]):
+def _check_known(name, ids, rated):
+    "Raise `ValueError` if a rated sample is missing in `ids`."
+    if ids is not None and (lost := [k[0] for k in rated if k[0] not in ids]):
         raise ValueError(f"{name} has no entry for sample {lost[0]!r}")
 
 
-def _questions(rater, mine, rated, groups):
+def _questions(rater, scores_of_judge, rated, groups):
     "Yield the possible rows of one judge, by metric and group."
     names = ["all", *dict.fromkeys(groups[k[0]] for k in rated)] if groups else ["all"]
-    alone = set(mine) - set(rated)
-    for metric in dict.fromkeys(k[3] for k in mine):
+    alone = set(scores_of_judge) - set(rated)
+    for metric in dict.fromkeys(k[3] for k in scores_of_judge):
         for group in names:
             keys = _selected(rated, metric, group, groups)
             if keys:
@@ -219,10 +219,10 @@ def agreement(
     _check_known("clusters", clusters, rated)
     _check_known("groups", groups, rated)
     cluster = clusters.__getitem__ if clusters else str
-    for rater, mine in _by_rater(scores).items():
-        asked = list(_questions(rater, mine, rated, groups))
-        if not asked:
-            theirs = ", ".join(sorted({k[3] for k in rated})) or "none"
-            raise ValueError(f"people rated no metric that {rater!r} scored; they rated: {theirs}")
-        rows += [_row(q, mine, raters, cluster, usable, options) for q in asked]
+    for rater, scores_of_judge in _by_rater(scores).items():
+        questions = list(_questions(rater, scores_of_judge, rated, groups))
+        if not questions:
+            rated_metrics = ", ".join(sorted({k[3] for k in rated})) or "none"
+            raise ValueError(f"people rated no metric that {rater!r} scored; they rated: {rated_metrics}")
+        rows += [_row(q, scores_of_judge, raters, cluster, usable, options) for q in questions]
     return AgreementTable(tuple(rows))

@@ -21,11 +21,11 @@ def people_means(
     scores: Sequence[Score],
 ) -> dict[tuple, float | None]:  # Key -> points
     "Return people's points for each response and metric: adjudicated if available, else the mean."
-    found: dict[tuple, dict] = {}
+    by_response: dict[tuple, dict] = {}
     for s in scores:
         if s.method == "manual" and s.points is not None:
-            found.setdefault(score_key(s), {})[s.rater] = s.points
-    return {k: people_points(v) for k, v in found.items()}
+            by_response.setdefault(score_key(s), {})[s.rater] = s.points
+    return {k: people_points(v) for k, v in by_response.items()}
 
 # %% ../../nbs/validation/05_agreement_groups.ipynb #f1b71248
 _HEAD = ("judge", "metric", "group", "{}", "95 % interval", "n", "cases", "from the others", "p (Holm)", "")
@@ -52,9 +52,9 @@ class GroupAgreement(Printed):
     @property
     def statement(self) -> str:
         "Return sentences on groups with a different distance or bias after correction."
-        told = {"name": shown, "looks": self.looks, "sides": _SIDES}
+        options = {"name": shown, "looks": self.looks, "sides": _SIDES}
         return " ".join(
-            group_statement(rows, what=what, **told)
+            group_statement(rows, what=what, **options)
             for rows, what in ((self.distance, "distance from people"), (self.lean, "judge minus people"))
         )
 
@@ -91,28 +91,30 @@ def agreement_by_group(
     tasks = {s.id: s for s in samples if not s.perturbation}
     pairs: dict[tuple, list] = {}
     for s in auto:
-        mine = people.get(score_key(s))
-        if s.points is not None and mine is not None and s.sample_id in tasks and not s.perturbation:
-            pairs.setdefault((s.rater, s.metric), []).append((tasks[s.sample_id], s.points - mine))
+        human_points = people.get(score_key(s))
+        if s.points is not None and human_points is not None and s.sample_id in tasks and not s.perturbation:
+            pairs.setdefault((s.rater, s.metric), []).append((tasks[s.sample_id], s.points - human_points))
     rows: list[GroupRow] = []
     for column in columns:
         name, group_of = groups_by(list(tasks.values()), column)
-        for (judge, metric), found in pairs.items():
-            rows += _both(name, group_of, found, of=metric, by=judge)
-    told, looks = corrected_rows(rows)
-    half = [row for row in told if row.of.startswith("|")]
-    return GroupAgreement([_named(r) for r in half], [r for r in told if not r.of.startswith("|")], looks)
+        for (judge, metric), pairs_of_metric in pairs.items():
+            rows += _both(name, group_of, pairs_of_metric, of=metric, by=judge)
+    corrected, looks = corrected_rows(rows)
+    half = [row for row in corrected if row.of.startswith("|")]
+    return GroupAgreement(
+        [_named(r) for r in half], [r for r in corrected if not r.of.startswith("|")], looks
+    )
 
 
 def _named(row):
     return GroupRow(**{**vars(row), "of": row.of.removeprefix("|")})
 
 
-def _both(column, group_of, found, *, of, by):
+def _both(column, group_of, pairs, *, of, by):
     "Return the rows of the distance, marked by a '|' in their name, and of the bias."
-    asked = [s for s, _ in found]
-    told = {"clusters": [s.cluster or s.id for s in asked], "by": by}
-    told["strata"] = None if column == "use_case" else [s.use_case for s in asked]
-    groups, gaps = [group_of[s.id] for s in asked], [gap for _, gap in found]
-    far = group_rows(column, [abs(g) for g in gaps], groups, of=f"|{of}", bounds=(0, 3), **told)
-    return far + group_rows(column, gaps, groups, of=of, bounds=(-3, 3), **told)
+    samples = [s for s, _ in pairs]
+    options = {"clusters": [s.cluster or s.id for s in samples], "by": by}
+    options["strata"] = None if column == "use_case" else [s.use_case for s in samples]
+    groups, gaps = [group_of[s.id] for s in samples], [gap for _, gap in pairs]
+    far = group_rows(column, [abs(g) for g in gaps], groups, of=f"|{of}", bounds=(0, 3), **options)
+    return far + group_rows(column, gaps, groups, of=of, bounds=(-3, 3), **options)

@@ -201,8 +201,8 @@ def family_of(
 ) -> str | None:  # None: unknown
     "Return the model family of a name."
     parts = [p for p in re.split(r"[:/@_\s]+", name.lower()) if p]
-    found = [f for p in parts for f, prefixes in families.items() if p.startswith(tuple(prefixes))]
-    return found[-1] if found else None
+    fitting = [f for p in parts for f, prefixes in families.items() if p.startswith(tuple(prefixes))]
+    return fitting[-1] if fitting else None
 
 # %% ../../nbs/validation/01_audit.ipynb #35961743
 def _gap(w, y, z, x):
@@ -226,10 +226,10 @@ def self_family_gap(
     **options,  # As in `length_slope`
 ) -> Estimate:  # In the scores' unit
     "Return how much a judge favours its family relative to people and other families; 0: unbiased."
-    mine = [None if x is None else float(x) for x in own]
+    own_points = [None if x is None else float(x) for x in own]
     batch = _gap_at_equal_score if adjust else _gap
     why = "undefined: all responses are of its own family, or none is"
-    columns = judge, people, mine
+    columns = judge, people, own_points
     return cluster_bootstrap(_one(batch), *columns, clusters=clusters, batch=batch, why=why, **options)
 
 # %% ../../nbs/validation/01_audit.ipynb #985bb1a4
@@ -256,10 +256,10 @@ async def _each(cases, work, concurrency):
     return await asyncio.gather(*[one(c) for c in cases])
 
 
-async def _asked_both_ways(judge, case):
+async def _judge_both_ways(judge, case):
     "Return (question, verdict, verdict in reverse order) for each item of one case."
-    heard, once, again = (new_record_of(judge) for _ in range(3))
-    listening = ListeningJudge(heard)
+    recorder, once, again = (new_record_of(judge) for _ in range(3))
+    listening = ListeningJudge(recorder)
     _ask_metrics(listening, case)
     questions = fewest_questions(listening.asked)
     await answer_questions(judge, questions, once)
@@ -285,8 +285,8 @@ async def aorder_flips(
     if style_of(judge) != "fine":
         why = "it has no list of items whose order could be reversed"
         raise ValueError(f"the judge {judge.name!r} rates by rubric: {why}")
-    asked = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
-    rows = [(q, a, b, i) for i, found in enumerate(asked) for q, a, b in found]
+    by_case = await _each(cases, lambda case: _judge_both_ways(judge, case), concurrency)
+    rows = [(q, a, b, i) for i, answers in enumerate(by_case) for q, a, b in answers]
     questions = dict.fromkeys(r[0] for r in rows)
     return {q: _flips(rows, q, options) for q in questions}
 
@@ -296,19 +296,19 @@ def order_flips(*args, **kwargs) -> dict[str, Estimate]:
     return run_sync(aorder_flips(*args, **kwargs))
 
 # %% ../../nbs/validation/01_audit.ipynb #6a14ae19
-def _asked_for(verdict_key):
+def _question_of(verdict_key):
     "Return the question of a verdict, or the criterion of a rating."
     return verdict_key[1] if verdict_key[0] == "rated" else verdict_key[0]
 
 
 def _one_score(record, question):
     "Return points or share of yes of one record; None if a verdict is missing."
-    found = [v for k, v in record._verdicts.items() if _asked_for(k) == question]
-    if not found or any(v.status != "ok" for v in found):
+    verdicts = [v for k, v in record._verdicts.items() if _question_of(k) == question]
+    if not verdicts or any(v.status != "ok" for v in verdicts):
         return None
-    if found[0].points is not None:
-        return found[0].points
-    return sum(bool(v.yes) for v in found) / len(found)
+    if verdicts[0].points is not None:
+        return verdicts[0].points
+    return sum(bool(v.yes) for v in verdicts) / len(verdicts)
 
 
 def _repeats(record, question):
@@ -330,7 +330,7 @@ async def arepeat_scores(
 
     done = await _each(cases, ask, concurrency)
     rows = {}
-    for question in dict.fromkeys(_asked_for(k) for r in done for k in r._verdicts):
+    for question in dict.fromkeys(_question_of(k) for r in done for k in r._verdicts):
         rows[question] = [_repeats(r, question) for r in done]
     return rows
 
@@ -446,10 +446,10 @@ def _column(rows, name):
 
 def _figure(rows, f, columns, names, options):
     "Return the figures of `f` for the rows with the columns; undefined estimates if there are none."
-    found = _having(rows, columns)
-    if not found:
+    valued = _having(rows, columns)
+    if not valued:
         return dict.fromkeys(names, _missing(rows, *columns))
-    figure = f(*(_column(found, c) for c in columns), **options, clusters=_clusters(found))
+    figure = f(*(_column(valued, c) for c in columns), **options, clusters=_clusters(valued))
     return {names[0]: figure} if isinstance(figure, Estimate) else figure
 
 # %% ../../nbs/validation/01_audit.ipynb #878a75ad
@@ -473,14 +473,14 @@ _GAPS = {"self-family gap": False, "self-family gap at equal human score": True}
 
 
 def _family_gaps(rows, judge, family, families, options):
-    mine, columns = family or family_of(judge, families), ("score", "people", "system")
-    found = _having(rows, columns)
-    if not found:
+    judge_family, columns = family or family_of(judge, families), ("score", "people", "system")
+    valued = _having(rows, columns)
+    if not valued:
         return dict.fromkeys(_GAPS, _missing(rows, *columns))
-    if mine is None:
+    if judge_family is None:
         why = f"undefined: the family of {judge!r} is not known"
-        return dict.fromkeys(_GAPS, Estimate(None, undefined=len(found), method=why))
-    score, people, systems = (_column(found, c) for c in columns)
-    own = [family_of(s, families) == mine for s in systems]
-    where = dict(options, clusters=_clusters(found))
+        return dict.fromkeys(_GAPS, Estimate(None, undefined=len(valued), method=why))
+    score, people, systems = (_column(valued, c) for c in columns)
+    own = [family_of(s, families) == judge_family for s in systems]
+    where = dict(options, clusters=_clusters(valued))
     return {n: self_family_gap(score, people, own, adjust=a, **where) for n, a in _GAPS.items()}

@@ -26,13 +26,13 @@ def rescale(
     high: float,  # Best rating; may be below `low`
 ) -> float | None:  # 1 to 4; None: no rating
     "Convert ratings on another scale to points from 1 to 4, averaged over people; higher is better."
-    asked = ratings if isinstance(ratings, Iterable) else [ratings]
-    given = [r for r in asked if is_known(r)]
+    several = ratings if isinstance(ratings, Iterable) else [ratings]
+    present = [r for r in several if is_known(r)]
     if low == high:
         raise ValueError(f"low and high are both {low!r}, expected two ends of a scale")
-    if wrong := [r for r in given if not min(low, high) <= r <= max(low, high)]:
+    if wrong := [r for r in present if not min(low, high) <= r <= max(low, high)]:
         raise ValueError(f"rating {wrong[0]!r} is not on the scale from {low} to {high}")
-    return 1 + 3 * (math.fsum(given) / len(given) - low) / (high - low) if given else None
+    return 1 + 3 * (math.fsum(present) / len(present) - low) / (high - low) if present else None
 
 # %% ../../nbs/validation/03_calibration.ipynb #b8ff0b76
 def _check_numbers(name, values):
@@ -138,8 +138,8 @@ class Calibrator(Printed):
 def _same_responses(values, **columns):
     for name, c in columns.items():
         if c is not None and len(c) != len(values):
-            found = f"{name.replace('_', ' ')} has {len(c)} values, expected {len(values)}"
-            raise ValueError(f"{found}: the same responses in the same order")
+            problem = f"{name.replace('_', ' ')} has {len(c)} values, expected {len(values)}"
+            raise ValueError(f"{problem}: the same responses in the same order")
 
 
 def _pairs(values, people, clusters, least):
@@ -322,8 +322,8 @@ def calibration_gain(
     x, h, groups = _pairs(values, human_points, clusters, 10)
     documents = list(dict.fromkeys(groups))
     if folds < 2 or len(documents) < 2:
-        found = f"folds is {folds!r} and there are {len(documents)} documents"
-        raise ValueError(f"{found}, expected at least 2 of each")
+        problem = f"folds is {folds!r} and there are {len(documents)} documents"
+        raise ValueError(f"{problem}, expected at least 2 of each")
     new = _held_out_points(x, h, groups, _dealt(documents, folds, rng), fit)
     old = np.array([before(v) for v in x], float)
     options = dict(clusters=groups, confidence_level=confidence_level, n_resamples=n_resamples, rng=rng)

@@ -61,7 +61,7 @@ def bullet_items(
     "Yield summaries in bullets, each labelled by whether it covers a reference insight."
     for r in rows:
         named = {a["candidate_id"] for a in r["annotation"] if a["coverage"] != "not_covered"}
-        asked = {a["insight_id"] for a in r["annotation"]}
+        insight_ids = {a["insight_id"] for a in r["annotation"]}
         units = {k: str(k) in named for k, line in enumerate(r["summary"]) if not _is_heading(line)}
         if not units:
             continue
@@ -69,7 +69,9 @@ def bullet_items(
             short_digest(r["subtopic_id"], r["summkey"], r["summary"]),
             "conciseness",
             tuple(r["summary"][k] for k in units),
-            key_facts=tuple(i["insight"] for i in r["reference_insights"] if i.get("insight_id") in asked),
+            key_facts=tuple(
+                i["insight"] for i in r["reference_insights"] if i.get("insight_id") in insight_ids
+            ),
             people=share(tuple(units.values())),
             units=tuple(units.values()),
             system=r["summkey"].removeprefix("summary_subtopic_"),
@@ -88,8 +90,8 @@ def relevance_items(
     "Yield summaries of product reviews with three ratings of relevance from 1 to 5."
     for i, (r, names) in enumerate(zip(detailed, named, strict=True)):
         texts = dict(zip(names["summaries"], r["summaries"], strict=True))
-        for system, given in zip(texts, r["re"], strict=True):
-            marks = on_unit_scale(given, 1, 5)
+        for system, ratings in zip(texts, r["re"], strict=True):
+            marks = on_unit_scale(ratings, 1, 5)
             if system != _BY_PERSON:
                 yield Labelled(
                     f"{i} {system}",
@@ -109,8 +111,8 @@ _REWRITTEN = ("context", "coref", "dependency", "no_context")
 
 def _dish_and_system(key):
     "Return (dish, system); ('', '') for attention checks."
-    found = [s for s in (*_REWRITTEN, "original") if key.endswith(f"_{s}")]
-    system = max(found, key=len, default="")
+    systems = [s for s in (*_REWRITTEN, "original") if key.endswith(f"_{s}")]
+    system = max(systems, key=len, default="")
     return (key.removesuffix(f"_{system}"), system) if system else ("", "")
 
 

@@ -118,23 +118,23 @@ class _Module:
     @cached_property
     def definitions(self):
         "Return name -> the statements that define it, in order."
-        found = {}
+        by_name = {}
         for statement in self.tree.body:
             if not isinstance(statement, (ast.Import, ast.ImportFrom)):
                 for name in _bound(statement):
-                    found.setdefault(name, []).append(statement)
-        return found
+                    by_name.setdefault(name, []).append(statement)
+        return by_name
 
     @cached_property
     def imported(self):
         "Return name -> (module, name there), including imports inside functions."
-        found = {}
+        by_name = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.ImportFrom):
                 home = resolve_name("." * node.level + (node.module or ""), self.name.rpartition(".")[0])
                 if home.startswith("crmeval"):
-                    found.update({a.asname or a.name: (home, a.name) for a in node.names})
-        return found
+                    by_name.update({a.asname or a.name: (home, a.name) for a in node.names})
+        return by_name
 
 
 @lru_cache(maxsize=128)

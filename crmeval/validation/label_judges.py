@@ -43,7 +43,7 @@ async def aask_labels(
 
     async def one(item):
         async with at_once:
-            return await _asked(item, judge)
+            return await _answer_of(item, judge)
 
     try:
         return await asyncio.gather(*map(one, items))
@@ -51,7 +51,7 @@ async def aask_labels(
         await settled()
 
 
-async def _asked(item, judge):
+async def _answer_of(item, judge):
     def ask(listening):
         return refusal(item.text, prompt=item.prompt, judge=listening)
 
@@ -63,7 +63,7 @@ async def _asked(item, judge):
     return label, Answer(1.0 if label else None, (), score.status, usage, reason)
 
 
-async def _all_asked(items, judge, concurrency):
+async def _all_answers(items, judge, concurrency):
     try:
         return await aask_labels(items, judge, concurrency=concurrency)
     finally:
@@ -95,11 +95,11 @@ def look_ahead_labels(
     _check(name, judge)
     items = graded_items(name, limit, download=download)
     how = {"sample": sample, "kept": kept, "concurrency": concurrency, "prices": prices}
-    told, n = foreseen_beside(items, judge, aask_labels, _UNITS * len(items), **how)
+    cost, n = foreseen_beside(items, judge, aask_labels, _UNITS * len(items), **how)
     e = label_side_by_side(name, limit=limit, download=download, groups=False)[0].figures["accuracy"]
     width = None if e.low is None or e.high is None else e.high - e.low
     documents = len({i.cluster for i in items})
-    return Ahead(judge.name, name, len(items), documents, *told, width, figure="accuracy", kept=n)
+    return Ahead(judge.name, name, len(items), documents, *cost, width, figure="accuracy", kept=n)
 
 
 def measure_label_judge(
@@ -120,10 +120,10 @@ def measure_label_judge(
     items, start = graded_items(name, limit, download=download), time.perf_counter()
     how = {"max_calls": max_calls, "max_usd": max_usd, "prices": prices, "kept": kept}
     with within_budget(judge, concurrency=concurrency, **how) as asking:
-        asked = run_sync(_all_asked(items, judge, concurrency))
+        pairs = run_sync(_all_answers(items, judge, concurrency))
     took = time.perf_counter() - start
-    labels = {i.id: label for i, (label, _) in zip(items, asked, strict=True)}
-    answers = [a for _, a in asked]
+    labels = {i.id: label for i, (label, _) in zip(items, pairs, strict=True)}
+    answers = [a for _, a in pairs]
     others = {judge.name: labels}
     lines = label_side_by_side(name, limit=limit, download=download, others=others, **options)
     lines.answers = answers

@@ -36,9 +36,9 @@ def _flag(x):
 def _votes(row, name):
     "Return one row of labels per person; person '3' labelled key facts only."
     votes = []
-    for who, given in row["raw_annotations"].items():
-        if name in given and not (name == "sentence_labels" and who == "3"):
-            votes.append(list(map(_flag, given[name])))
+    for who, labels in row["raw_annotations"].items():
+        if name in labels and not (name == "sentence_labels" and who == "3"):
+            votes.append(list(map(_flag, labels[name])))
     return votes
 
 
@@ -103,15 +103,15 @@ def _key_facts(download):
 
 def _realsumm_item(row, metric, judge, facts):
     name, unit = _LABELS[metric]
-    votes, said = _votes(row, name), row["sentences"]
+    votes, lines = _votes(row, name), row["sentences"]
 
     def pick(verdicts):
-        return _yes(verdicts) if metric == "completeness" else carrying_sentences(verdicts, len(said))
+        return _yes(verdicts) if metric == "completeness" else carrying_sentences(verdicts, len(lines))
 
     return Labelled(
-        short_digest(row["doc_id"], row["model"], said),
+        short_digest(row["doc_id"], row["model"], lines),
         metric,
-        tuple(said),
+        tuple(lines),
         row["transcript"],
         tuple(facts),
         share(majority(votes)),
@@ -121,7 +121,7 @@ def _realsumm_item(row, metric, judge, facts):
         row["model"],
         row["doc_id"],
         row["source"],
-        {judge: _read(align_request(facts, said), row["llm_output"], pick)},
+        {judge: _read(align_request(facts, lines), row["llm_output"], pick)},
     )
 
 
@@ -145,16 +145,16 @@ _COVERAGE = {
 
 def _coverage(entries, ids):
     "Return the coverage of each insight; None if missing."
-    told = [e for e in entries or () if isinstance(e, dict)]
-    given = {e.get("insight_id"): _COVERAGE.get(e.get("coverage", "")) for e in told}
-    return [given.get(i) for i in ids]
+    valid = [e for e in entries or () if isinstance(e, dict)]
+    by_insight = {e.get("insight_id"): _COVERAGE.get(e.get("coverage", "")) for e in valid}
+    return [by_insight.get(i) for i in ids]
 
 
 def _coverage_answer(entries, ids):
-    given = _coverage(entries, ids)
-    units = tuple(None if c is None else c > 0 for c in given)
-    known = [c for c in given if c is not None]
-    if len(known) < len(given):
+    coverage = _coverage(entries, ids)
+    units = tuple(None if c is None else c > 0 for c in coverage)
+    known = [c for c in coverage if c is not None]
+    if len(known) < len(coverage):
         return Answer(None, units, "parse_error")
     return Answer(sum(known) / len(known), units, "ok")
 
@@ -170,8 +170,8 @@ def _summhay_judges(row, ids):
 
 
 def _summhay_item(row):
-    asked = {a["insight_id"] for a in row["annotation"]}
-    insights = [i for i in row["reference_insights"] if i.get("insight_id") in asked]
+    insight_ids = {a["insight_id"] for a in row["annotation"]}
+    insights = [i for i in row["reference_insights"] if i.get("insight_id") in insight_ids]
     ids = [i["insight_id"] for i in insights]
     people = _coverage_answer(row["annotation"], ids)
     return Labelled(
@@ -227,7 +227,7 @@ def _feedback(download):
         yield Labelled(
             f"answer {i}",
             "factuality",
-            tuple(said for said, _ in marked),
+            tuple(sentence for sentence, _ in marked),
             "\n".join(" ".join(p) for p in r["passages"]),
             people=share(units),
             units=units,
@@ -239,8 +239,8 @@ def _reviews(download):
     detailed = load_rows("summeval_op", "summeval-op-detailed.jsonl", download=download)
     plain = load_rows("summeval_op", "summeval-op.jsonl", download=download)
     for i, (r, named) in enumerate(zip(detailed, plain, strict=True)):
-        for system, text, given in zip(named["summaries"], r["summaries"], r["fa"], strict=True):
-            marks = tuple((x - 1) / 4 for x in given)
+        for system, text, ratings in zip(named["summaries"], r["summaries"], r["fa"], strict=True):
+            marks = tuple((x - 1) / 4 for x in ratings)
             yield Labelled(
                 f"{i} {system}",
                 "factuality",
@@ -351,8 +351,8 @@ LABELLED = {
 # %% ../../nbs/validation/04_labelled.ipynb #a35d39e6
 def _labelled_set(name):
     if name not in LABELLED:
-        meant = did_you_mean(name, LABELLED)
-        raise ValueError(f"labelled data set is {name!r}, expected one of {', '.join(LABELLED)}{meant}")
+        hint = did_you_mean(name, LABELLED)
+        raise ValueError(f"labelled data set is {name!r}, expected one of {', '.join(LABELLED)}{hint}")
     return LABELLED[name]
 
 
@@ -368,8 +368,8 @@ def at_hand(
     name: str,  # A key of `LABELLED`
 ) -> bool:  # True: readable without the network
     "Whether a labelled data set is in one of the source folders."
-    found = _labelled_set(name)
-    return find_file(get_source(found.source), found.file) is not None
+    entry = _labelled_set(name)
+    return find_file(get_source(entry.source), entry.file) is not None
 
 
 def load_labelled(

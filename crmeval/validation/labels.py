@@ -104,8 +104,8 @@ def short_digest(
 @lru_cache(maxsize=1)
 def data_families() -> dict[str, str]:  # Source or part of a source -> family
     "Return the data family of each source and part that belongs to one."
-    told = json.loads(data_path("data_families.json").read_text(encoding="utf-8"))["families"]
-    return {source: name for name, f in told.items() for source in (*f["sources"], *f.get("parts", ()))}
+    families = json.loads(data_path("data_families.json").read_text(encoding="utf-8"))["families"]
+    return {source: name for name, f in families.items() for source in (*f["sources"], *f.get("parts", ()))}
 
 
 def data_family(

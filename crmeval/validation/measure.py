@@ -49,7 +49,7 @@ from .area import area_under_curve
 from .labels import Answer, Labelled, carrying_sentences, share
 
 # %% ../../nbs/validation/05_measure.ipynb #73698b82
-def _asked(item, judge):
+def _verdicts_of(item, judge):
     "Return the judge's verdicts, and their meaning in the item's own units."
     sentences = list(item.sentences)
     if item.metric == "factuality":
@@ -76,7 +76,7 @@ def _check_askable(item, judge):
         raise ValueError(f"{judge.name!r} rates by rubric; {needed}")
 
 
-def _units_said(item, sentences):
+def _units_of(item, sentences):
     if item.unit == "response":
         return (all(sentences),)
     return tuple(sentences) if item.units else ()
@@ -88,7 +88,7 @@ def ask(
 ) -> Answer:  # fraction: share of sentences or facts with a yes
     "Return a judge's answer on a labelled response, with a status if it failed."
     _check_askable(item, judge)
-    verdicts, sentences = _asked(item, judge)
+    verdicts, sentences = _verdicts_of(item, judge)
     tally = getattr(judge, "usage", None)
     usage = Usage(0, 0, 0) if tally is None else tally.as_usage()
     bad = failed_verdict(verdicts)
@@ -97,7 +97,7 @@ def ask(
         return Answer(None, (None,) * len(item.units), status, usage, bad.reason)
     counted = counted_verdicts(judge, verdicts)
     how_sure = {"graded": _graded(item, counted), "likely": _likely(item, counted)}
-    return Answer(share(sentences), _units_said(item, sentences), "ok", usage, **how_sure)
+    return Answer(share(sentences), _units_of(item, sentences), "ok", usage, **how_sure)
 
 
 def _likely(item, verdicts):
@@ -196,10 +196,10 @@ class HeldOut:
         self.answers = _held_out().get("answers", {}) if answers is None else answers
 
     def _verdict(self, question, item, context):
-        found = self.answers.get(context_key(question, item, context)[:10])
-        if found is None:
+        answer = self.answers.get(context_key(question, item, context)[:10])
+        if answer is None:
             return Verdict(None, status="undefined", reason="no held-out answer on this question")
-        p, *lines = (found,) if isinstance(found, (int, float)) else found
+        p, *lines = (answer,) if isinstance(answer, (int, float)) else answer
         return Verdict(p > 0.5, p, lines=tuple(lines))
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
@@ -212,10 +212,10 @@ class HeldOut:
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Return held-out verdicts on whether each fact is stated."
-        given = list(sentences)
-        kept = [(f, self._verdict("stated", f, given)) for f in facts]
+        text = list(sentences)
+        kept = [(f, self._verdict("stated", f, text)) for f in facts]
         return [
-            v if v.yes is None else rule_on_statement(f, given, probability=v.probability) or v
+            v if v.yes is None else rule_on_statement(f, text, probability=v.probability) or v
             for f, v in kept
         ]
 
@@ -296,17 +296,17 @@ def _points_of(fractions, cuts):
     return [None if x is None else to_points(min(1.0, max(0.0, x)), cuts) for x in fractions]
 
 
-def _points_kappa(items, mine, people, cuts, docs):
-    if not all(x is None or -1e-9 <= x <= 1 + 1e-9 for x in mine):
+def _points_kappa(items, fractions, people, cuts, docs):
+    if not all(x is None or -1e-9 <= x <= 1 + 1e-9 for x in fractions):
         return _undefined(items, "not a fraction")
-    return weighted_kappa(_points_of(mine, cuts), _points_of(people, cuts), **docs)
+    return weighted_kappa(_points_of(fractions, cuts), _points_of(people, cuts), **docs)
 
 # %% ../../nbs/validation/05_measure.ipynb #4569f224
-def _system_rank(items, mine, people, docs):
+def _system_rank(items, fractions, people, docs):
     systems = [i.system for i in items]
     if len(set(systems)) < 3:
         return _undefined(items, "fewer than three systems")
-    return system_rank_correlation(mine, people, systems, **docs)
+    return system_rank_correlation(fractions, people, systems, **docs)
 
 
 def _of_person(items, k):
@@ -323,13 +323,13 @@ def _people_alpha(items, docs):
 
 def _figures(items, answers, cuts, options):
     docs = dict(options, clusters=[i.cluster for i in items])
-    mine, people = [a.fraction for a in answers], [i.people for i in items]
+    fractions, people = [a.fraction for a in answers], [i.people for i in items]
     return {
         "balanced_accuracy": _unit_accuracy(items, answers, options),
-        "pearson": pearson(mine, people, **docs),
-        "spearman": spearman(mine, people, **docs),
-        "weighted_kappa": _points_kappa(items, mine, people, cuts, docs),
-        "system_rank": _system_rank(items, mine, people, docs),
+        "pearson": pearson(fractions, people, **docs),
+        "spearman": spearman(fractions, people, **docs),
+        "weighted_kappa": _points_kappa(items, fractions, people, cuts, docs),
+        "system_rank": _system_rank(items, fractions, people, docs),
         "people_alpha": _people_alpha(items, docs),
         "auc": _area(items, answers, options),
         "pearson_of_probabilities": pearson([a.likely for a in answers], people, **docs),
@@ -386,8 +386,8 @@ def measure(
             raise ValueError(f"judge {judge!r} has no answers on {dataset}; there are {names}")
         parts = list(dict.fromkeys(i.group for i in seen))
         for group in ["all", *(parts if groups and len(parts) > 1 else [])]:
-            mine = [i for i in seen if group in ("all", i.group)]
-            out.append(_measured(dataset, judge, group, mine, cuts, options))
+            of_group = [i for i in seen if group in ("all", i.group)]
+            out.append(_measured(dataset, judge, group, of_group, cuts, options))
     return out
 
 # %% ../../nbs/validation/05_measure.ipynb #21d09073

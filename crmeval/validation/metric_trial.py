@@ -130,12 +130,12 @@ class Moved:
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #5ad0bcb1
 def _row(metric, name, items, scores, before, part, options, seconds=None):
-    mine, theirs = [s.fraction for s in scores], [s.fraction for s in before]
+    now, then = [s.fraction for s in scores], [s.fraction for s in before]
     people = [i.people for i in items]
     docs = {**options, "clusters": [i.cluster for i in items]}
-    change = pearson_difference(mine, theirs, people, **docs)
-    figures = (pearson(mine, people, **docs), pearson(theirs, people, **docs), change)
-    return TrialRow(metric, name, part, len(items), mine.count(None), *figures, mine == theirs, seconds)
+    change = pearson_difference(now, then, people, **docs)
+    figures = (pearson(now, people, **docs), pearson(then, people, **docs), change)
+    return TrialRow(metric, name, part, len(items), now.count(None), *figures, now == then, seconds)
 
 
 def _rows(metric, name, items, scores, before, options, seconds):
@@ -143,20 +143,20 @@ def _rows(metric, name, items, scores, before, options, seconds):
     parts = list(dict.fromkeys(i.group for i in items))
     for part in parts if len(parts) > 1 else ():
         at = [k for k, i in enumerate(items) if i.group == part]
-        mine, now, then = ([column[k] for k in at] for column in (items, scores, before))
-        out.append(_row(metric, name, mine, now, then, part, options))
+        of_part, now, then = ([column[k] for k in at] for column in (items, scores, before))
+        out.append(_row(metric, name, of_part, now, then, part, options))
     return out
 
 
 def _moved(items, scores, before):
-    found = []
+    moves = []
     for i, now, then in zip(items, scores, before):
         if None in (i.people, now.fraction, then.fraction):
             continue
-        held = i.source or "\n".join(i.key_facts)
+        basis = i.source or "\n".join(i.key_facts)
         text = i.text or " ".join(i.sentences)
-        found.append(Moved(i.id, text, held, i.people, then.fraction, now.fraction, now.reason))
-    return [m for m in found if m.further > 1e-9]
+        moves.append(Moved(i.id, text, basis, i.people, then.fraction, now.fraction, now.reason))
+    return [m for m in moves if m.further > 1e-9]
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #5f32cb3f
 _HEAD = ("metric", "data", "part", "n", "lost", "agreement", "shipped", "change", "seconds")
@@ -193,14 +193,14 @@ class Trial(Printed):
         return "\n".join(lines)
 
     def _minds(self):
-        asked = f"Judge: {judge_in_words(self.judge)} ({BASES[self.basis]})."
-        told = [f"{n} without a score: {shown(why)}" for why, n in self.why.items()]
-        more = [f"and {len(told) - _MINDS} other reasons"] if len(told) > _MINDS else []
-        return [asked, *told[:_MINDS], *more]
+        judge_line = f"Judge: {judge_in_words(self.judge)} ({BASES[self.basis]})."
+        reasons = [f"{n} without a score: {shown(why)}" for why, n in self.why.items()]
+        more = [f"and {len(reasons) - _MINDS} other reasons"] if len(reasons) > _MINDS else []
+        return [judge_line, *reasons[:_MINDS], *more]
 
     def _repr_html_(self):
-        told = "".join(f"<p>{escape(shown(x, 1000))}</p>" for x in [self.sentence, *self._minds()])
-        return f"<div>{html_table([_HEAD, *map(_cells, self.rows)])}{told}{_moved_html(self.moved)}</div>"
+        notes = "".join(f"<p>{escape(shown(x, 1000))}</p>" for x in [self.sentence, *self._minds()])
+        return f"<div>{html_table([_HEAD, *map(_cells, self.rows)])}{notes}{_moved_html(self.moved)}</div>"
 
     def to_dicts(self) -> list[dict]:
         "Return one plain dictionary per row, for a file or a data frame, without response texts."
@@ -307,8 +307,8 @@ def _names(on):
         raise ValueError("on is empty, expected the name of labelled data")
     for name in names:
         if labels := graded_named(name):
-            told = f"{name!r} has labels, which a trained grader has seen, and no shares"
-            raise ValueError(f"{told}: `agreement(METRIC, on={labels[0]!r})` alone counts them without it")
+            problem = f"{name!r} has labels, which a trained grader has seen, and no shares"
+            raise ValueError(f"{problem}: `agreement(METRIC, on={labels[0]!r})` alone counts them without it")
         if name not in LABELLED:
             known = f"{', '.join(LABELLED)}{did_you_mean(name, LABELLED)}"
             raise ValueError(f"{name!r} is not labelled data; there are {known}")
@@ -340,18 +340,18 @@ def trial(
     **options: Any,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> Trial:
     "Return the agreement of a metric or judge with people, and its change from the shipped one."
-    metric, asked = _metric_and_judge(of, judge)
-    rows, moved, lost, told = [], [], [], {}
+    metric, own_judge = _metric_and_judge(of, judge)
+    rows, moved, lost, judges_by_name = [], [], [], {}
     for name in _names(on):
         check_has_texts(name)
-        mine, basis = _judged(name, asked)
-        some, items, scores, before = _trial(metric, name, mine, (limit, download), options)
+        judged_by, basis = _judged(name, own_judge)
+        some, items, scores, before = _trial(metric, name, judged_by, (limit, download), options)
         rows += some
         moved += _moved(items, scores, before)
         lost += scores
-        told[name] = (mine.name, basis)
+        judges_by_name[name] = (judged_by.name, basis)
     furthest = sorted(moved, key=lambda m: (-m.further, m.id))[:most]
-    who, basis = told[rows[0].data]
+    who, basis = judges_by_name[rows[0].data]
     return Trial(tuple(rows), tuple(furthest), who, basis, _reasons(lost))
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #8e19c1ee
@@ -405,7 +405,7 @@ def agreement(
 
 def _label_trial(of, on, judge, options):
     "Try a metric on a set of labels; a judge is rejected, because the command shows its cost first."
-    metric, asked = _metric_and_judge(of, judge)
-    if metric is None or asked is not None:
+    metric, own_judge = _metric_and_judge(of, judge)
+    if metric is None or own_judge is not None:
         raise ValueError(f"{on} has labels: a judge is asked by `crmeval agreement {on} --judge NAME`")
     return label_trial(of, on, **options)

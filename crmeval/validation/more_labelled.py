@@ -85,15 +85,15 @@ def diasumfact_items(
     rows: Iterable[dict],  # Rows as in the file: sentences of summaries
 ) -> Iterator[Labelled]:
     "Yield summaries of meetings with a label for each sentence."
-    sources, found = {d["doc"]: d["source"] for d in dialogues}, {}
+    sources, by_summary = {d["doc"]: d["source"] for d in dialogues}, {}
     for r in rows:
-        found.setdefault((r["doc"], r["system"]), []).append((r["sentence"], bool(r["supported"])))
-    for (doc, system), labelled in found.items():
-        said, units = zip(*labelled)
+        by_summary.setdefault((r["doc"], r["system"]), []).append((r["sentence"], bool(r["supported"])))
+    for (doc, system), labelled in by_summary.items():
+        response_sentences, units = zip(*labelled)
         yield Labelled(
             f"{doc} {system}",
             "factuality",
-            said,
+            response_sentences,
             sources[doc],
             people=share(units),
             units=units,
@@ -122,8 +122,8 @@ def begin_items(
 ) -> Iterator[Labelled]:
     "Yield replies labelled by whether they are attributable to their snippet."
     for i, r in enumerate(rows):
-        said = r["response"]
-        yield _whole(f"{r['part']} {i}", said, r["source"], r["attributable"], r["part"], said)
+        reply = r["response"]
+        yield _whole(f"{r['part']} {i}", reply, r["source"], r["attributable"], r["part"], reply)
 
 
 def bump_items(

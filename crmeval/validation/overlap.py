@@ -21,8 +21,8 @@ def word_overlap(
     source: str,  # Text that the response may rely on
 ) -> float | None:  # 0 to 1; None: no content word in the response
     "Return the share of the response's content words (stems, with repeats) found in the source."
-    said, known = content_words(response), set(content_words(source))
-    return sum(w in known for w in said) / len(said) if said else None
+    response_words, known = content_words(response), set(content_words(source))
+    return sum(w in known for w in response_words) / len(response_words) if response_words else None
 
 # %% ../../nbs/validation/05_overlap.ipynb #12d80afa
 CUTS = {"factuality": 0.9, "completeness": 0.7, "conciseness": 0.7}  # minimum share of words for a yes
@@ -31,12 +31,12 @@ OVERLAP = "word overlap"
 
 def _sides(item):
     "Return the pieces to look up, one per unit, and the text in which to look them up."
-    said, facts = list(item.sentences), list(item.key_facts)
+    sentences, facts = list(item.sentences), list(item.key_facts)
     if item.metric == "factuality":
-        return said, item.source or ""
+        return sentences, item.source or ""
     if item.metric == "completeness":
-        return facts, "\n".join(said)
-    return said, "\n".join(facts)
+        return facts, "\n".join(sentences)
+    return sentences, "\n".join(facts)
 
 
 def overlap_answer(

@@ -67,18 +67,18 @@ def _column(path, names, kind, needed=False):
     if len(found) > 1:
         raise ValueError(f"{path} has {' and '.join(found)}, expected one of them")
     if needed and not found:
-        meant = did_you_mean("question", names)
-        raise ValueError(f"{path} has no column question{meant}; it has {', '.join(names)}")
+        hint = did_you_mean("question", names)
+        raise ValueError(f"{path} has no column question{hint}; it has {', '.join(names)}")
     return found[0] if found else None
 
 
 def _question(row, where, text, answers, n):
-    said = row.get(text)
-    if not isinstance(said, str) or not said.strip():
-        raise ValueError(f"{where}: {text} is {said!r:.60}, expected a question")
+    question = row.get(text)
+    if not isinstance(question, str) or not question.strip():
+        raise ValueError(f"{where}: {text} is {question!r:.60}, expected a question")
     more = {name: _data(row.get(name), kind, f"{where}: {name}") for name, kind in _MORE.items()}
-    given = {name: value for name, value in more.items() if value}
-    return Query(str(row.get("id") or n), said, dict.fromkeys(_listed(row.get(answers)), 1.0), **given)
+    options = {name: value for name, value in more.items() if value}
+    return Query(str(row.get("id") or n), question, dict.fromkeys(_listed(row.get(answers)), 1.0), **options)
 
 
 _MORE = {"messages": list, "where": dict}
@@ -89,23 +89,23 @@ def _data(value, kind, where):
     if value in (None, ""):
         return kind()
     try:
-        said = json.loads(value) if isinstance(value, str) else value
+        content = json.loads(value) if isinstance(value, str) else value
     except ValueError:
-        said = None
-    if not isinstance(said, kind):
+        content = None
+    if not isinstance(content, kind):
         raise ValueError(
             f"{where} is {value!r:.60}, expected a {'list' if kind is list else 'mapping'} in JSON"
         )
-    return said
+    return content
 
 
 def _listed(value):
     "Return the ids in a cell: a list, a JSON list, or a text separated by ';'."
     if isinstance(value, str):
-        said = value.strip()
-        value = _data(said, list, "ids") if said.startswith("[") else said.split(";")
-    found = value if isinstance(value, (list, tuple)) else [value]
-    return [str(v).strip() for v in found if v is not None and str(v).strip()]
+        cell = value.strip()
+        value = _data(cell, list, "ids") if cell.startswith("[") else cell.split(";")
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return [str(v).strip() for v in several if v is not None and str(v).strip()]
 
 # %% ../../nbs/validation/14_own_questions.ipynb #158ef121
 _PASSAGES_EACH = 5  # passages per document to retrieve when ranking documents
@@ -140,13 +140,13 @@ def check_known(
     for i, q in wanted:
         if i not in there:
             what = "document" if questions.by_document else "passage"
-            meant = _meant(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
-            raise ValueError(f"question {q.id!r} needs {i!r}, and the index has no such {what}{meant}")
+            hint = _name_hint(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
+            raise ValueError(f"question {q.id!r} needs {i!r}, and the index has no such {what}{hint}")
     seen = {i for i in {i for i, _ in wanted} if index.count({name: i}, who=who)}
     return sum(i not in seen for i, _ in wanted)
 
 
-def _meant(word, there):
+def _name_hint(word, there):
     "Return a suggestion for a name, because documents are often given without their folder."
     whole = [name for name in there if name.endswith(f"/{word}")]
     return f"; did you mean {whole[0]!r}?" if len(whole) == 1 else did_you_mean(word, there)

@@ -43,8 +43,8 @@ def read_choice(
     text: str,  # A judge's reply on two responses, named a and b or 1 and 2
 ) -> int | None:  # 1: the one shown first; 2: the other; None: no readable choice
     "Return the position of the response that a reply prefers."
-    found = _ALONE.fullmatch(text.strip()) or next(reversed(list(_BETTER.finditer(text))), None)
-    return None if found is None else _place(found)
+    match = _ALONE.fullmatch(text.strip()) or next(reversed(list(_BETTER.finditer(text))), None)
+    return None if match is None else _place(match)
 
 # %% ../../nbs/validation/02_pairwise.ipynb #99501f3f
 def by_response(
@@ -55,17 +55,17 @@ def by_response(
     return 3 - choice if swapped and choice in (1, 2) else choice
 
 
-async def _asked(ask, *texts):
+async def _choice_of(ask, *texts):
     "Return the choice by position; a plain function runs in a thread."
     if inspect.iscoroutinefunction(ask) or inspect.iscoroutinefunction(type(ask).__call__):
         return await ask(*texts)
     return await asyncio.to_thread(ask, *texts)
 
 
-async def _asked_twice(ask, pair):
+async def _judged_twice(ask, pair):
     "Return the row of one pair, judged in both orders."
     texts = pair["instruction"], pair["response1"], pair["response2"]
-    a, b = await asyncio.gather(_asked(ask, *texts), _asked(ask, texts[0], texts[2], texts[1]))
+    a, b = await asyncio.gather(_choice_of(ask, *texts), _choice_of(ask, texts[0], texts[2], texts[1]))
     if bad := [c for c in (a, b) if c not in (0, 1, 2, None)]:
         raise ValueError(f"ask returned {bad[0]!r}, expected 1, 2, 0 (a tie) or None")
     row = {"first": by_response(a, False), "swapped": by_response(b, True)}
@@ -83,7 +83,7 @@ async def aboth_orders(
 
     async def one(pair):
         async with gate:
-            return await _asked_twice(ask, pair)
+            return await _judged_twice(ask, pair)
 
     return await asyncio.gather(*[one(p) for p in pairs])
 
@@ -177,13 +177,13 @@ def _known_value(share):
 
 def _llmbar_shares(first, swapped, gold):
     "Return shares in LLMBar's format."
-    found, n = order_swap(first, swapped, gold, n_resamples=2), len(gold)
+    flips, n = order_swap(first, swapped, gold, n_resamples=2), len(gold)
 
     def said(name):
-        k = round(_known_value(found[name]) * n)
+        k = round(_known_value(flips[name]) * n)
         return f"{k} / {n} = {k / n * 100}%"
 
-    mean = round(_known_value(found["accuracy, mean"]) * 2 * n) / 2 / n * 100
+    mean = round(_known_value(flips["accuracy, mean"]) * 2 * n) / 2 / n * 100
     return {
         "correct_False": said("accuracy"),
         "correct_True": said("accuracy, swapped"),

@@ -54,14 +54,14 @@ def _overlaps(span, others, compared_as):
     return any(entity == compared_as(o.entity) and span.start < o.end and o.start < span.end for o in others)
 
 
-def _count_text(counts, ours, theirs, compared_as):
+def _count_text(counts, detected, marked, compared_as):
     "Count the findings and the marked spans of one text."
-    for g in theirs:
+    for g in marked:
         counts["gold"][g.entity] += 1
-        counts["found"][g.entity] += _overlaps(g, ours, compared_as)
-    for s in ours:
+        counts["found"][g.entity] += _overlaps(g, detected, compared_as)
+    for s in detected:
         counts["predicted"][compared_as(s.entity)] += 1
-        counts["right"][compared_as(s.entity)] += _overlaps(s, theirs, compared_as)
+        counts["right"][compared_as(s.entity)] += _overlaps(s, marked, compared_as)
 
 
 def span_scores(
@@ -80,10 +80,10 @@ def span_scores(
 
     counts = {k: Counter() for k in ("gold", "found", "predicted", "right")}
     wanted = {compared_as(s.entity) for spans in gold for s in spans}
-    for ours, theirs in zip(found, gold):
+    for detected, marked_spans in zip(found, gold):
         # entity types without any marked span cannot be evaluated
-        ours = [s for s in ours if compared_as(s.entity) in wanted]
-        _count_text(counts, ours, theirs, compared_as)
+        detected = [s for s in detected if compared_as(s.entity) in wanted]
+        _count_text(counts, detected, marked_spans, compared_as)
     scores = {}
     for e in sorted(counts["gold"]):
         of = compared_as(e)

@@ -32,10 +32,10 @@ def plant_terms(
 ) -> list[Planted]:  # One per position and confusion, in order
     "Return all texts that differ from a correct one by one confused term."
     made = []
-    for found in find_terms(text, glossary=glossary):
-        for rival in glossary.rivals(found.name) if plain or not found.plain else ():
-            put = rival[:1].upper() + rival[1:] if found.text[:1].isupper() else rival
-            made.append(Planted(f"{text[: found.start]}{put}{text[found.end :]}", found.name, rival))
+    for term in find_terms(text, glossary=glossary):
+        for rival in glossary.rivals(term.name) if plain or not term.plain else ():
+            put = rival[:1].upper() + rival[1:] if term.text[:1].isupper() else rival
+            made.append(Planted(f"{text[: term.start]}{put}{text[term.end :]}", term.name, rival))
     return made
 
 # %% ../../nbs/validation/12_planted_terms.ipynb #8f21ae59
@@ -46,8 +46,8 @@ def flags_terms(
     glossary: Glossary,
 ) -> bool:
     "Whether term precision finds a wrong term in a text."
-    found = term_precision(text, source=source, glossary=glossary)
-    return any(e.fine is False for e in found.evidence)
+    score = term_precision(text, source=source, glossary=glossary)
+    return any(e.fine is False for e in score.evidence)
 
 
 def planted_shares(
@@ -60,6 +60,6 @@ def planted_shares(
         seen["flagged"].append(flags_terms(text, source=s.source, glossary=glossary))
         known = {t.name for t in find_terms(s.source, glossary=glossary)}
         for p in plant_terms(text, glossary=glossary):
-            found = flags_terms(p.text, source=s.source, glossary=glossary)
-            seen["found, source has both" if p.put in known else "found"].append(found)
+            flagged = flags_terms(p.text, source=s.source, glossary=glossary)
+            seen["found, source has both" if p.put in known else "found"].append(flagged)
     return {name: proportion_estimate(sum(v), len(v)) for name, v in seen.items()}

@@ -54,11 +54,11 @@ def prompt_effects(
     "Return a judge's parse rate, effects of position and length, and agreement with people."
     if not items or any(i.metric != "factuality" or i.unit != "sentence" for i in items):
         raise ValueError("expected responses whose sentences people labelled as factual or not")
-    asked = ask_all(items, judge, concurrency=concurrency)
+    answered = ask_all(items, judge, concurrency=concurrency)
     other = ask_all([turned(i) for i in items], judge, concurrency=concurrency)
-    once = [i.answers[judge.name] for i in asked]
+    once = [i.answers[judge.name] for i in answered]
     again = [i.answers[judge.name] for i in other]
-    return _effects(items, asked, once, again, judge.name, options)
+    return _effects(items, answered, once, again, judge.name, options)
 
 
 def _all_units(rows):
@@ -66,24 +66,24 @@ def _all_units(rows):
     return [float(u) for r in rows for u in r.units if u is not None]
 
 
-def _effects(items, asked, once, again, name, options):
+def _effects(items, answered, once, again, name, options):
     docs = [i.cluster for i in items]
     read = [float(a.status == "ok") for a in (*once, *again)]
     pairs, ends = list(_at_both_places(items, once, again)), list(_ends(items, once, again))
     first, second, where = map(list, zip(*pairs)) if pairs else ([], [], [])
-    (row,) = measure("effects", asked, judges=[name], groups=False, **options)
-    said, people = [a.fraction for a in once], [i.people for i in items]
-    known, given = _all_units(once), _all_units(items)
+    (row,) = measure("effects", answered, judges=[name], groups=False, **options)
+    fractions, people = [a.fraction for a in once], [i.people for i in items]
+    known, marked = _all_units(once), _all_units(items)
     return {
         "replies read": mean_estimate(read, clusters=docs * 2, bounds=(0, 1)),
         "yes, by the judge": mean_estimate(known, bounds=(0, 1)),
-        "yes, by people": mean_estimate(given, bounds=(0, 1)),
+        "yes, by people": mean_estimate(marked, bounds=(0, 1)),
         "verdict changes with the place": flip_rate(first, second, clusters=where, **options),
         "yes when first, less yes when last": mean_estimate(
             [d for d, _ in ends], clusters=[c for _, c in ends]
         ),
         "share of yes per doubling of the length": length_slope(
-            said, people, _lengths(items), clusters=docs, **options
+            fractions, people, _lengths(items), clusters=docs, **options
         ),
         "balanced accuracy": row.figures["balanced_accuracy"],
         "pearson": row.figures["pearson"],

@@ -102,10 +102,10 @@ def _cells(row):
 
 def _plain_row(row: WordingGap, table: Robustness) -> dict[str, Any]:
     d = row.difference
-    told = {"group": row.group, "system": row.system, "by": row.by, "metric": table.metric}
-    told |= {name: getattr(d, end, None) for name, end in _ENDS.items()}
-    told |= {"pairs": row.pairs, "lone": row.lone, "status": row.status, "in words": row.words}
-    return told
+    cells = {"group": row.group, "system": row.system, "by": row.by, "metric": table.metric}
+    cells |= {name: getattr(d, end, None) for name, end in _ENDS.items()}
+    cells |= {"pairs": row.pairs, "lone": row.lone, "status": row.status, "in words": row.words}
+    return cells
 
 
 _ENDS = {"difference": "value", "low": "low", "high": "high", "p (Holm)": "p_value"}
@@ -126,12 +126,12 @@ def wording_pairs(
     tag: str = "wording",  # Tag or column with the wording of a sample
 ) -> list[tuple[Sample, Sample]]:  # (first, second), in the order of the samples
     "Return the pairs of samples that are the same case in two wordings."
-    asked = [s for s in samples if not s.perturbation and s.cluster]
-    found: dict[tuple, dict[str, Sample]] = {}
-    for s in asked:
+    clustered = [s for s in samples if not s.perturbation and s.cluster]
+    by_case: dict[tuple, dict[str, Sample]] = {}
+    for s in clustered:
         if (wording := _tag(s, tag)) in (first, second):
-            found.setdefault((s.dataset, s.use_case, s.cluster), {}).setdefault(wording, s)
-    return [(two[first], two[second]) for two in found.values() if len(two) == 2]
+            by_case.setdefault((s.dataset, s.use_case, s.cluster), {}).setdefault(wording, s)
+    return [(two[first], two[second]) for two in by_case.values() if len(two) == 2]
 
 
 def _mean_points(scores: Sequence[Score], metric: str) -> dict[tuple[str, str], dict[str, float | None]]:
@@ -201,6 +201,6 @@ def robustness(
     every = [_gap(who, ALL, pairs, points) for who, points in values.items()]
     single = []
     for group in groups:
-        mine = [p for p in pairs if _tag(p[0], by) == group]
-        single += [_gap(who, group, mine, points) for who, points in values.items()]
+        of_group = [p for p in pairs if _tag(p[0], by) == group]
+        single += [_gap(who, group, of_group, points) for who, points in values.items()]
     return Robustness([*_corrected(every), *_corrected(single)], metric, first, second)

@@ -70,10 +70,10 @@ def judge_agreement(
     items, data = load_labelled(name, limit=limit), LABELLED[name]
     if judge is not None:
         check_has_texts(name)
-    mine = _held_out(judge or default_judge(), name, items) if data.texts else default_judge()
+    measured = _held_out(judge or default_judge(), name, items) if data.texts else default_judge()
     if data.texts:
-        items = ask_all(items, mine, concurrency=concurrency)
-    judges = None if judge is None else [mine.name]
+        items = ask_all(items, measured, concurrency=concurrency)
+    judges = None if judge is None else [measured.name]
     return Rows(measure(name, items, judges=judges, cuts=metric_cuts(data.metric), **options))
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #a6156fad
@@ -133,9 +133,9 @@ class RunAgreement(Printed):
         return f"{self.table}{cut}\n\n{_MEANS_TITLE}\n{means}"
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #98ec7e2e
-def _corrected(people, mine, keys, clusters):
+def _corrected(people, judge_points, keys, clusters):
     "Return the corrected mean of one system on one metric."
-    judged, documents = [mine[k] for k in keys], [clusters[k[0]] for k in keys]
+    judged, documents = [judge_points[k] for k in keys], [clusters[k[0]] for k in keys]
     return corrected_mean([people.get(k) for k in keys], judged, clusters=documents, bounds=(1, 4))
 
 
@@ -143,25 +143,25 @@ def _means(run, judge, clusters):
     if run.in_tables:
         return list(_means_of_columns(run_columns(run), judge))
     people, rows = people_means([s for s in run.scores if s.metric in METRICS]), []
-    mine = {score_key(s): s.points for s in run.scores if s.method == "auto" and s.rater == judge}
+    judge_points = {score_key(s): s.points for s in run.scores if s.method == "auto" and s.rater == judge}
     for metric, client in dict.fromkeys((k[3], k[2]) for k in people):
-        keys = [k for k in mine if (k[3], k[2]) == (metric, client)]
+        keys = [k for k in judge_points if (k[3], k[2]) == (metric, client)]
         if keys:
-            rows.append(CorrectedRow(judge, metric, client, _corrected(people, mine, keys, clusters)))
+            rows.append(CorrectedRow(judge, metric, client, _corrected(people, judge_points, keys, clusters)))
     return rows
 
 
 def _rated_by_people(c):
     "Return (metric, client) -> response index -> people's points, in the order of rating."
-    s, names, found = c.scores, c.scores.names, {}
+    s, names, by_pair = c.scores, c.scores.names, {}
     people = [k for k, (method, _) in enumerate(names["by"].values) if method == "manual"]
     metrics = [k for k, m in enumerate(names["metric"].values) if m in METRICS]
     mask = np.isin(s.by, people) & np.isin(s.metric, metrics) & ~np.isnan(s.points) & s.counted
     for i in np.flatnonzero(mask):
         of = int(s.metric[i]), int(c.responses.client[s.row[i]])
-        given = found.setdefault(of, {}).setdefault(int(s.row[i]), {})
-        given[names["by"].values[s.by[i]][1]] = float(s.points[i])
-    return {of: {row: people_points(given) for row, given in rows.items()} for of, rows in found.items()}
+        by_rater = by_pair.setdefault(of, {}).setdefault(int(s.row[i]), {})
+        by_rater[names["by"].values[s.by[i]][1]] = float(s.points[i])
+    return {of: {row: people_points(points) for row, points in rows.items()} for of, rows in by_pair.items()}
 
 
 def _means_of_columns(c, judge) -> Iterator[CorrectedRow]:
@@ -169,11 +169,11 @@ def _means_of_columns(c, judge) -> Iterator[CorrectedRow]:
     s, by = c.scores, c.scores.names["by"].index.get(("auto", judge), -1)
     metrics, clients = s.names["metric"].values, c.responses.names["client"].values
     for (metric, client), people in _rated_by_people(c).items():
-        mine = np.flatnonzero((s.by == by) & (s.metric == metric) & s.counted)
-        mine = mine[c.responses.client[s.row[mine]] == client]
-        if len(mine):
-            rows = s.row[mine]
-            judged = [None if p != p else p for p in s.points[mine].tolist()]
+        rows_of_judge = np.flatnonzero((s.by == by) & (s.metric == metric) & s.counted)
+        rows_of_judge = rows_of_judge[c.responses.client[s.row[rows_of_judge]] == client]
+        if len(rows_of_judge):
+            rows = s.row[rows_of_judge]
+            judged = [None if p != p else p for p in s.points[rows_of_judge].tolist()]
             human = [people.get(row) for row in rows.tolist()]
             mean = corrected_mean(human, judged, clusters=c.cluster[rows].tolist(), bounds=(1, 4))
             yield CorrectedRow(judge, metrics[metric], clients[client], mean)
@@ -183,24 +183,24 @@ def _kinds_of(c, *, valued=False) -> dict[tuple[str, str], int]:
     "Return (judge, metric) -> index of its first score, in order; `valued`: only with points."
     s, m = c.scores, len(c.scores.names["metric"])
     auto = [k for k, (method, _) in enumerate(s.names["by"].values) if method == "auto"]
-    mine = np.flatnonzero(s.counted & np.isin(s.by, auto) & (~np.isnan(s.points) if valued else True))
-    found, first = np.unique(s.by[mine].astype(np.int32) * m + s.metric[mine], return_index=True)
+    counted = np.flatnonzero(s.counted & np.isin(s.by, auto) & (~np.isnan(s.points) if valued else True))
+    distinct, first = np.unique(s.by[counted].astype(np.int32) * m + s.metric[counted], return_index=True)
     by, metrics = s.names["by"].values, s.names["metric"].values
     order = np.argsort(first)
-    return {(by[k // m][1], metrics[k % m]): int(mine[at]) for k, at in zip(found[order], first[order])}
+    return {(by[k // m][1], metrics[k % m]): int(counted[at]) for k, at in zip(distinct[order], first[order])}
 
 
-def _said_by_judges(run, names, people):
+def _judge_scores(run, names, people):
     "Return some judges' scores; for a run in tables only of rated samples, plus one of each kind."
     if not run.in_tables:
         return [s for s in run.scores if s.method == "auto" and s.rater in names]
     rated, kinds = {s.sample_id for s in people}, _kinds_of(run_columns(run))
-    mine = {
+    wanted = {
         "method": {"auto"}.__contains__,
         "rater": set(names).__contains__,
         "sample_id": rated.__contains__,
     }
-    scores = list(pick(run.scores, mine))
+    scores = list(pick(run.scores, wanted))
     there = {(s.rater, s.metric) for s in scores}
     lacking = [i for kind, i in kinds.items() if kind[0] in names and kind not in there]
     with NumberedRows(run.scores) as rows:
@@ -251,27 +251,27 @@ def _with_unrated(row, scored, read, against):
 def _n_scored(c, judge, metric, group, groups):
     "Return the number of responses that a judge scored by a metric, in all or in a group."
     s = c.scores
-    mine = (s.by == s.names["by"].index[("auto", judge)]) & (s.metric == s.names["metric"].index[metric])
-    mine &= s.counted
+    selected = (s.by == s.names["by"].index[("auto", judge)]) & (s.metric == s.names["metric"].index[metric])
+    selected &= s.counted
     if groups is None:
-        return int(mine.sum())
+        return int(selected.sum())
     ids = c.responses.names["sample_id"].values
     mask = np.array([groups.get(i) == group for i in ids], bool)
-    rows = s.row[mine]
+    rows = s.row[selected]
     return int(mask[c.responses.sample_id[rows]].sum())
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #f3e12cb9
 def _judges_of(run, wanted):
     "Return the judges of a run without graders of probes; a missing wanted one raises `ValueError`."
     if run.in_tables:
-        found = [r for r, m in _kinds_of(run_columns(run)) if m in METRICS]
+        judges = [r for r, m in _kinds_of(run_columns(run)) if m in METRICS]
     else:
-        found = [s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS]
-    found = list(dict.fromkeys(found))
+        judges = [s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS]
+    judges = list(dict.fromkeys(judges))
     for name in wanted or ():
-        if name not in found:
-            raise ValueError(f"judge is {name!r}; the run has scores by {', '.join(found)}")
-    return list(wanted or found)
+        if name not in judges:
+            raise ValueError(f"judge is {name!r}; the run has scores by {', '.join(judges)}")
+    return list(wanted or judges)
 
 
 @in_terms_of_run
@@ -293,7 +293,7 @@ def run_agreement(
         advice = f"add ratings with `crmeval score {run.folder} --ratings people.csv`"
         raise ValueError(f"nobody has rated {run.folder}: {advice}")
     names, rated = _judges_of(run, judges), {s.metric for s in people}
-    scores = _said_by_judges(run, names, people)
+    scores = _judge_scores(run, names, people)
     auto = _by_kind(run, [s for s in scores if s.metric in rated])
     on_own, more_auto, against = _on_own_scales(run, _by_kind(run, scores), names, people)
     auto = auto + more_auto
@@ -319,11 +319,11 @@ def _of_groups(run, column, auto, people, clusters, options, against):
     "Return the agreement in each group of a column."
     name, group_of = groups_by(_tasks(run), column)
     groups = {i: f"{name} = {group_of[i]}" for i in group_of}
-    theirs = [s for s in people if s.sample_id in groups]
-    mine = [s for s in auto if s.sample_id in groups]
-    rows = agreement(mine, theirs, clusters=clusters, groups=groups, **options).rows
+    human = [s for s in people if s.sample_id in groups]
+    automatic = [s for s in auto if s.sample_id in groups]
+    rows = agreement(automatic, human, clusters=clusters, groups=groups, **options).rows
     rows = [r for r in rows if r.group != "all"]
-    return _with_all_unrated(run, rows, mine, against, groups)
+    return _with_all_unrated(run, rows, automatic, against, groups)
 
 
 def _on_own_scales(run, scores, names, people):
