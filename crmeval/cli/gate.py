@@ -61,7 +61,7 @@ def gate_command(
     how = {"client": client, "base_client": base_client, "judge": judge, "prices": prices_of(price) or None}
     out, found = Output(json), gate(run, against, rules, most=samples, **how)
     out.say(found, run=found.run, base=found.base, judge=found.judge, samples=found.n)
-    out.know(opens=found.opens, says=found.says, verdicts=found.verdicts)
+    out.know(opens=found.opens, says=found.says, verdicts=found.verdicts, scoring=found.scoring)
     if junit:
         _write(out, "junit", junit, gate_junit(found))
     if markdown:

@@ -41,7 +41,7 @@ from .leaderboard import METRICS
 from .paired import answer_name, paired_answers
 from .slices import said_slices, slice_groups
 from ..runs.folder import Run, in_terms_of_run, open_run
-from ..runs.same_plan import plan_differences, prompt_diff
+from ..runs.same_plan import plan_differences, prompt_diff, scores_apart
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ class Comparison(Printed):
     resources: dict[str, Difference] = field(default_factory=dict)  # The same of 'seconds', 'USD per 1,000'
     groups: Sequence[GroupRow] = ()  # Differences by group, p-values Holm-adjusted over groups
     plans: str = ""  # Differences in samples, settings and prompts (as a diff); '': none
+    scoring: str = ""  # That different versions of the judge or the metrics gave the scores; '': the same
     # Widest first; all pairs for runs in lists, the `most` widest for runs in tables
     pairs: Sequence[Pair] = field(default_factory=tuple, repr=False)
 
@@ -104,9 +105,11 @@ class Comparison(Printed):
     def table(self) -> str:
         "Return the differences with interval and p-value as a text table."
         rows = self.rows()
+        versions = " in two versions, whose figures are not comparable" if self.scoring else ""
         return (
             f"a = {printable(self.a)}\nb = {printable(self.b)}\n"
-            f"judged by {printable(judge_in_words(self.judge))}, {self.n} samples that both answered\n\n"
+            f"judged by {printable(judge_in_words(self.judge))}{versions}, "
+            f"{self.n} samples that both answered\n\n"
             + text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="r", rule=True)
         )
 
@@ -278,6 +281,7 @@ def compare(
         resources=_resources(paired, prices),
         pairs=_pairs(a, b, paired, gaps, most),
         plans=_plans_apart(a, b, name_a, name_b),
+        scoring=scores_apart(a, b, paired.judge),
         groups=_gaps_by_group(a, paired, said_slices(a, slices)),
     )
 
