@@ -134,6 +134,19 @@ def test_rows_added_to_scores_of_another_version_are_told(tmp_path):
     assert len([w for w in again.manifest.warnings if "another version of the judge" in w]) <= 1
 
 
+def test_a_run_that_is_repeated_by_another_version_says_that_it_scores_anew(tmp_path, capsys):
+    words = ["run", "--model", "baseline:lead", "--use-case", "service_call_summary", "--limit", "2"]
+    words += ["--out", str(tmp_path / "run"), "--no-progress"]
+    assert main(words) == 0 and "scored anew" not in "".join(capsys.readouterr())
+    assert main(words) == 0 and "scored anew" not in "".join(capsys.readouterr())  # the same version
+    changed(tmp_path / "run", tmp_path / "old", scoring="0" * 16, finished="2025-01-02T03:04:05+00:00")
+    words[words.index("--out") + 1] = str(tmp_path / "old")
+    assert main(words) == 0
+    told = "were scored on 2025-01-02 by another version of the judge or the metrics: they were scored anew"
+    assert told in "".join(capsys.readouterr())
+    assert told in " ".join(open_run(tmp_path / "old").manifest.warnings)
+
+
 @settings(max_examples=30, deadline=None)
 @given(changes=st.integers(0, 30), kept=st.integers(0, 5))
 def test_many_changed_prompts_are_one_short_text(changes, kept):

@@ -192,12 +192,16 @@ def _that_matter(old: Manifest, silent: set[str]) -> Manifest:
     return replace(old, clients=[c for c in old.clients if c.get("name") not in silent])
 
 
-def _added_scores(folder, old, new):
-    "Return a sentence if the rows of a folder were scored by another version than those to be added."
-    apart = scores_apart(Run(folder, old, [], [], []), Run(folder, new, [], [], []), new.judge.get("name"))
-    told = f"The earlier rows of {folder} were scored by another version of the judge or the metrics: "
-    judge = new.judge.get("name") or "NAME"
-    return [f"{told}score all again with `crmeval score {folder} --judge {judge}`."] if apart else []
+def _earlier_scores(folder, old, new, add=False):
+    "Return a sentence if the rows of a folder were scored by another version; they stay if others are added."
+    judge = new.judge.get("name")
+    if not scores_apart(Run(folder, old, [], [], []), Run(folder, new, [], [], []), judge):
+        return []
+    day = scored_by(old, judge)[1][:10] or "an unknown day"
+    told = f"The answers in {folder} were scored on {day} by another version of the judge or the metrics"
+    if add:
+        return [f"{told}: score all again with `crmeval score {folder} --judge {judge or 'NAME'}`."]
+    return [f"{told}: they were scored anew, and figures may differ from those of an earlier report."]
 
 
 def check_same_plan(
@@ -213,11 +217,13 @@ def check_same_plan(
     silent = _answered_nothing(folder)
     old = _that_matter(read_manifest(folder), silent)
     differences = plan_differences(old, _that_matter(new, silent))
-    if not differences or not old.clients:
+    if not old.clients:
         return []
+    if not differences:
+        return _earlier_scores(folder, old, new)
     same_name = _unaddable(old, new)
     if add and not same_name:
-        return [f"Added to an earlier plan: {'; '.join(differences)}.", *_added_scores(folder, old, new)]
+        return [f"Added to an earlier plan: {'; '.join(differences)}.", *_earlier_scores(folder, old, new, add)]
     raise OtherPlan(folder, same_name if add else differences, not same_name)
 
 # %% ../../nbs/runs/08_same_plan.ipynb #a7971951
