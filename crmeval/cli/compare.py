@@ -72,6 +72,7 @@ def compare_command(
     out.say(f"{printable(verdict(found))}\n\n{found}", says=verdict(found))
     out.know(a=found.a, b=found.b, judge=found.judge, samples=found.n)
     out.know(differences=found.differences, resources=found.resources, widest=found.widest)
+    out.know(**({"beside": found.beside} if found.beside else {}))
     out.know(**({"slices": found.groups, "slices_say": found.groups_say} if found.groups else {}))
     if pairs := side_by_side(found, samples):
         out.say(f"\nside by side, evidence in brackets:\n\n{pairs}")
@@ -82,6 +83,6 @@ def compare_command(
         out.say(f"\npage: {path}", page=path)
     if table:
         groups = {f"{g.of}, {g.column} = {g.group}": g.difference or g.estimate for g in found.groups}
-        rows = difference_rows({**found.differences, **found.resources, **groups})
+        rows = difference_rows({**found.differences, **found.beside, **found.resources, **groups})
         out.say(f"\ntable: {write_table(rows, table)}", table=table)
     return out.done(0)

@@ -37,7 +37,7 @@ from crmeval.core.show import (
 from ..core.stats import Difference, paired_difference, simultaneous
 from ..core.views import how_many
 from .evidence import evidence_spans, marked_text, problems
-from .leaderboard import METRICS
+from .leaderboard import METRICS, beside_metrics
 from .paired import answer_name, paired_answers
 from .slices import said_slices, slice_groups
 from ..runs.folder import Run, in_terms_of_run, open_run
@@ -90,6 +90,8 @@ class Comparison(Printed):
     # (sample id, accuracy a - b), widest first; once per sample
     widest: Sequence[tuple[str, float]]
     resources: dict[str, Difference] = field(default_factory=dict)  # The same of 'seconds', 'USD per 1,000'
+    # The same of metrics that are no part of accuracy, such as your own; Holm-adjusted among themselves
+    beside: dict[str, Difference] = field(default_factory=dict)
     groups: Sequence[GroupRow] = ()  # Differences by group, p-values Holm-adjusted over groups
     plans: str = ""  # Differences in samples, settings and prompts (as a diff); '': none
     scoring: str = ""  # That different versions of the judge or the metrics gave the scores; '': the same
@@ -99,7 +101,8 @@ class Comparison(Printed):
     def rows(self) -> list[dict[str, str]]:  # Column title -> text; the verdict has the title ''
         "Return the differences with interval and p-value, one per row."
         lower = ("a is lower", "b is lower")
-        rows = [_row(name, d, "+.2f", who_is_better(d)) for name, d in self.differences.items()]
+        points = {**self.differences, **{f"+ {name}": d for name, d in self.beside.items()}}
+        rows = [_row(name, d, "+.2f", who_is_better(d)) for name, d in points.items()]
         return rows + [_row(n, d, _one_form(d), who_is_better(d, lower)) for n, d in self.resources.items()]
 
     def table(self) -> str:
@@ -277,6 +280,7 @@ def compare(
         judge=paired.judge,
         n=len(paired),
         differences=simultaneous(differences),
+        beside=_beside_accuracy(a, b, paired),
         widest=_widest(paired, gaps),
         resources=_resources(paired, prices),
         pairs=_pairs(a, b, paired, gaps, most),
@@ -314,8 +318,11 @@ def _plans_apart(a, b, name_a, name_b):
     return "\n".join([*differences, *([diff] if diff else [])])
 
 # %% ../../nbs/pages/09_compare.ipynb #a585e1a5
+_RESOURCES = ("seconds", "usd_per_1000")  # quantities that are not points
+
+
 def _at_level(a, b, clusters, strata, of, level):
-    options = {"clusters": clusters, "strata": strata, "bounds": (1, 4) if of in METRICS else None}
+    options = {"clusters": clusters, "strata": strata, "bounds": None if of in _RESOURCES else (1, 4)}
     return paired_difference(a, b, confidence_level=level, **options)
 
 
@@ -325,6 +332,13 @@ def _differences(paired, quantities, prices=None):
     for name, of in quantities.items():
         make[name] = partial(_at_level, *paired.values(of, prices), paired.cluster, paired.use_case, of)
     return make
+
+
+def _beside_accuracy(a, b, paired):
+    "Return the differences in the metrics beside accuracy that both runs have."
+    of_b = beside_metrics(b)
+    make = _differences(paired, {m: m for m in beside_metrics(a) if m in of_b})
+    return simultaneous(make) if make else {}
 
 
 def _widest(paired, gaps, most=5):

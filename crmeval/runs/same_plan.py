@@ -223,7 +223,10 @@ def check_same_plan(
         return _earlier_scores(folder, old, new)
     same_name = _unaddable(old, new)
     if add and not same_name:
-        return [f"Added to an earlier plan: {'; '.join(differences)}.", *_earlier_scores(folder, old, new, add)]
+        return [
+            f"Added to an earlier plan: {'; '.join(differences)}.",
+            *_earlier_scores(folder, old, new, add),
+        ]
     raise OtherPlan(folder, same_name if add else differences, not same_name)
 
 # %% ../../nbs/runs/08_same_plan.ipynb #a7971951
