@@ -7,7 +7,13 @@ __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
+from os import path as _path
 from types import FunctionType as _Function
+
+_HERE = _path.abspath(__path__[0])
+if not _path.isdir(_HERE):  # on `sys.path` as a .zip or .whl, as Spark's --py-files has it
+    _TOLD = "crmeval reads files beside its modules, so it cannot be imported from an archive"
+    raise ImportError(f"{_TOLD}: unpack {_path.dirname(_HERE)}, or install it with pip")
 
 # public name -> module that defines it
 _WHERE = {

@@ -19,7 +19,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py"]
+CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py", "test_frames.py"]
 # For versions in between: tests of reading files and mail, where Python's standard library does most of the
 # work. The others test rules and patterns of the package. A version that is named explicitly gets all tests.
 BETWEEN = ["test_text_kinds.py", "test_import_kinds.py"]
@@ -27,7 +27,7 @@ BETWEEN = ["test_text_kinds.py", "test_import_kinds.py"]
 # 3.11, and takes three quarters of the time of CORE: tested once with the earlier engine, which the oldest
 # Python has, and once with the current one, by the Python with the whole suite.
 SAME_ENGINE = ["-k", "not time_grows"]
-NEEDED = ["pytest>=8", "hypothesis>=6.100"]
+NEEDED = ["pytest>=8", "hypothesis>=6.100", "polars>=1.0"]  # polars: for test_frames.py alone
 EXTRAS = "run,rating"
 ALL_EXTRAS = "run,rating,ray,privacy,language"
 ALL_TESTS = [*CORE, "test_ray.py", "test_pii.py", "test_metrics_catalogue.py", "test_engine.py"]

@@ -105,6 +105,18 @@ def test_the_command_beside_the_clone(installed):
     assert done.returncode == 0 and "run" in done.stdout, done.stderr
 
 
+@pytest.mark.parametrize("name", ["crmeval.whl", "packages of a job.zip"])
+def test_an_archive_is_refused_in_one_sentence(tmp_path, name):
+    archive = tmp_path / name
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in (ROOT / "crmeval").rglob("*.py"):
+            packed.write(path, path.relative_to(ROOT))
+    program = f"import sys; sys.path.insert(0, {str(archive)!r}); from crmeval import factuality"
+    done = run_in(tmp_path, sys.executable, "-c", program)
+    assert done.stderr.splitlines()[-1].startswith("ImportError: crmeval reads files beside its modules")
+    assert f"unpack {archive}, or install it with pip" in done.stderr
+
+
 # Python versions
 
 

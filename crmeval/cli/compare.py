@@ -72,6 +72,7 @@ def compare_command(
     out.say(f"{printable(verdict(comparison))}\n\n{comparison}", says=verdict(comparison))
     out.know(a=comparison.a, b=comparison.b, judge=comparison.judge, samples=comparison.n)
     out.know(differences=comparison.differences, resources=comparison.resources, widest=comparison.widest)
+    out.know(**({"beside": comparison.beside} if comparison.beside else {}))
     out.know(
         **({"slices": comparison.groups, "slices_say": comparison.groups_say} if comparison.groups else {})
     )
@@ -84,6 +85,7 @@ def compare_command(
         out.say(f"\npage: {path}", page=path)
     if table:
         groups = {f"{g.of}, {g.column} = {g.group}": g.difference or g.estimate for g in comparison.groups}
-        rows = difference_rows({**comparison.differences, **comparison.resources, **groups})
+        measured = {**comparison.differences, **comparison.beside, **comparison.resources}
+        rows = difference_rows({**measured, **groups})
         out.say(f"\ntable: {write_table(rows, table)}", table=table)
     return out.done(0)

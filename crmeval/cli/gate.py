@@ -61,7 +61,7 @@ def gate_command(
     how = {"client": client, "base_client": base_client, "judge": judge, "prices": prices_of(price) or None}
     out, outcome = Output(json), gate(run, against, rules, most=samples, **how)
     out.say(outcome, run=outcome.run, base=outcome.base, judge=outcome.judge, samples=outcome.n)
-    out.know(opens=outcome.opens, says=outcome.says, verdicts=outcome.verdicts)
+    out.know(opens=outcome.opens, says=outcome.says, verdicts=outcome.verdicts, scoring=outcome.scoring)
     if junit:
         _write(out, "junit", junit, gate_junit(outcome))
     if markdown:

@@ -274,11 +274,14 @@ def _say_robustness(run, out):
 
 
 def _say_beside(run, out):
-    "Print the meaning of the plus in a column head."
+    "Print the meaning of the plus in a column head, and the metrics that have no column."
     from crmeval.pages.leaderboard import beside_metrics
+    from crmeval.pages.report import metrics_left_out
 
     if names := beside_metrics(run):
         out.say(f"\n+ beside accuracy, no part of it: {', '.join(names)}", beside=names)
+    for told in metrics_left_out(run):
+        out.say(f"\nmind: {told}", left_out=told)
 
 
 def _keeping(function):

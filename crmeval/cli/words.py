@@ -348,6 +348,8 @@ def named_judge(
     judge: str,  # Judge of the scores
 ) -> str:  # Such as 'the built-in judge', 'the judge openai:m'
     "Return a judge's name as the subject of a sentence."
+    if not judge:  # an error before any judge was asked
+        return "the scoring"
     words = judge_in_words(judge)
     return f"the judge {judge}" if words == judge else words
 

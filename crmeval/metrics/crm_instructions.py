@@ -12,6 +12,7 @@ __all__ = ['outside', 'max_words', 'min_words', 'word_count', 'sentence_count', 
 import json
 import re
 import sys
+import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -423,18 +424,22 @@ def _is_valid_syntax(term, value):
     return is_valid_syntax(term, value)
 
 
+_IMPORTING = threading.Lock()
+
+
 def _jsonschema():
     "Import jsonschema with a stub in place of the slow grammar, which is loaded when needed."
-    waits = "jsonschema" not in sys.modules and _GRAMMAR not in sys.modules and find_spec(_GRAMMAR)
-    if waits:
-        ours = ModuleType(_GRAMMAR)
-        vars(ours)["is_valid_syntax"] = _is_valid_syntax
-        sys.modules[_GRAMMAR] = ours
-    try:
-        import jsonschema
-    finally:
+    with _IMPORTING:  # answers are scored in threads, which would take each other's stub away
+        waits = "jsonschema" not in sys.modules and _GRAMMAR not in sys.modules and find_spec(_GRAMMAR)
         if waits:
-            del sys.modules[_GRAMMAR]
+            ours = ModuleType(_GRAMMAR)
+            vars(ours)["is_valid_syntax"] = _is_valid_syntax
+            sys.modules[_GRAMMAR] = ours
+        try:
+            import jsonschema
+        finally:
+            if waits:
+                del sys.modules[_GRAMMAR]
     return jsonschema
 
 

@@ -21,7 +21,8 @@ from ..core.judging import Judge, RubricJudge, Verdict, style_of
 from ..core.package_data import data_path, needs_extra
 from ..core.records import Score
 from ..core.text import content_words, words
-from .metric import argument_columns, as_metric, is_absent, scores_of, work_of
+from .metric import argument_columns, as_metric, as_rows, is_absent, scores_of, work_of
+from ..tasks.row_forms import table_in_memory
 
 # %% ../../nbs/metrics/01_forms.ipynb #f098efc5
 def by_rubric(
@@ -112,7 +113,7 @@ def stating_lines(
 # %% ../../nbs/metrics/01_forms.ipynb #16e15c9c
 def score_dataset(
     metric: Callable[..., Score],  # A metric such as `crmeval.factuality`, or a plain function
-    dataset: Any,  # `Dataset`, `DatasetDict`, pandas frame, Arrow table, list of dictionaries; n rows
+    dataset: Any,  # `Dataset`, `DatasetDict`, any frame or table, list of dictionaries; n rows
     *,
     columns: Mapping[str, str] | None = None,  # Argument -> column; default: the column of the same name
     num_proc: int | None = None,  # Number of processes, from 1; default: this process only
@@ -122,7 +123,11 @@ def score_dataset(
 ) -> (
     Any
 ):  # As `dataset`, with NAME_points, NAME_fraction, NAME_status, NAME_reason and NAME_label; index kept
-    "Apply a metric to every row of a data set and return it, of the same type, with the score's columns."
+    """Apply a metric to every row of a data set and return it, of the same type, with the score's columns.
+
+    A query result, a stream and other objects of Arrow's interface give an Arrow table, a lazy frame of
+    polars a frame, other iterables a list. Rows stay in order, and columns of an earlier call are replaced.
+    """
     if num_proc is not None:
         check_whole("num_proc", num_proc)
     how = {"columns": columns, "judge": judge, "concurrency": concurrency, **options}
@@ -130,12 +135,30 @@ def score_dataset(
         parts = {k: score_dataset(metric, part, num_proc=num_proc, **how) for k, part in dataset.items()}
         return cast(Any, type(dataset))(parts)
     if hasattr(dataset, "column_names") and hasattr(dataset, "map"):
-        return _mapped(metric, dataset, num_proc, how)
-    scores = _scored(metric, dataset, num_proc, how)
-    return _with_columns(dataset, _score_columns(_name_of(metric, scores), scores))
+        return _as_shown(_mapped(metric, table_in_memory(dataset), num_proc, how), dataset)
+    rows, table = _rows_and_table(dataset)
+    scores = _scored(metric, rows, num_proc, how)
+    return _with_columns(table, _score_columns(_name_of(metric, scores), scores))
 
 
-_FIELDS = ("points", "fraction", "status", "reason", "label")
+_FIELDS = {"points": float, "fraction": float, "status": str, "reason": str, "label": str}  # name -> its type
+
+
+def _rows_and_table(dataset):
+    "Return what is read of rows in memory, and what gets the columns."
+    if hasattr(dataset, "map_partitions"):
+        asked = "dataset.map_partitions(lambda part: score_dataset(METRIC, part))"
+        raise TypeError(f"dataset is a {type(dataset).__name__} of several parts; score each part: {asked}")
+    read = table_in_memory(dataset)
+    if hasattr(dataset, "iloc") and hasattr(dataset, "assign"):  # pandas, whose index stays as it is
+        if dataset.columns.nlevels > 1:
+            has = f"dataset has columns of several levels, such as {dataset.columns[0]}"
+            raise ValueError(f"{has}, expected one level")
+        return read, dataset
+    if isinstance(read, (list, Mapping)) or any(hasattr(read, a) for a in ("with_columns", "append_column")):
+        return read, read
+    rows = as_rows(read)
+    return rows, rows
 
 
 def _name_of(metric, scores) -> str:
@@ -150,18 +173,37 @@ def _score_columns(name, scores) -> dict[str, list]:
 
 def _with_columns(rows, columns):
     "Return a table of any supported type with columns added."
-    if hasattr(rows, "assign"):  # pandas
-        return rows.assign(**columns)
-    if hasattr(rows, "append_column"):  # Arrow
-        for name, cells in columns.items():
-            rows = rows.append_column(name, [cells])
-        return rows
     if isinstance(rows, Mapping):
         return {**rows, **columns}
     if not isinstance(rows, list):
-        raise TypeError(f"dataset is a {type(rows).__name__}, expected a data set, a frame, or a list")
+        return _with_typed_columns(rows, columns)
     added = [dict(zip(columns, cells)) for cells in zip(*columns.values())]
     return [{**(row if isinstance(row, Mapping) else {}), **more} for row, more in zip(rows, added)]
+
+
+def _with_typed_columns(table, found):
+    "Return a frame or an Arrow table with columns of fixed types, so that the parts of a table fit together."
+    kinds = {name: _FIELDS[name.rpartition("_")[2]] for name in found}
+    number = {name: "float64" for name, kind in kinds.items() if kind is float}
+    found = {k: _as_floats(cells) if k in number else cells for k, cells in found.items()}
+    if hasattr(table, "assign"):  # pandas
+        return table.assign(**found).astype(number)
+    if hasattr(table, "with_columns"):  # polars
+        return table.with_columns(type(table)(found, schema=kinds).get_columns())
+    for name, cells in found.items():
+        table = _with_arrow_column(table, name, cells, number.get(name, "string"))
+    return table
+
+
+def _as_floats(cells):
+    return [None if cell is None else float(cell) for cell in cells]
+
+
+def _with_arrow_column(table, name, cells, kind):
+    import pyarrow as pa
+
+    column, at = pa.array(cells, kind), table.schema.get_field_index(name)
+    return table.append_column(name, column) if at < 0 else table.set_column(at, name, column)
 
 # %% ../../nbs/metrics/01_forms.ipynb #e91a8dc0
 def _scored(metric, rows, num_proc, how) -> list[Score]:
@@ -188,6 +230,16 @@ def _pool(n):
     except ImportError:
         from multiprocessing import Pool
     return Pool(n)
+
+
+def _as_shown(scored, dataset):
+    "Return a scored data set in the format of the original, which shows the new columns too."
+    shown = getattr(dataset, "format", None)
+    if not shown or scored.format == shown:
+        return scored
+    added = [name for name in scored.column_names if name not in dataset.column_names]
+    told = {"columns": [*shown["columns"], *added], "output_all_columns": shown["output_all_columns"]}
+    return scored.with_format(shown["type"], **told, **shown["format_kwargs"])
 
 
 def _mapped(metric, dataset, num_proc, how):

@@ -37,11 +37,11 @@ from crmeval.core.show import (
 from ..core.stats import Difference, paired_difference, simultaneous
 from ..core.views import how_many
 from .evidence import evidence_spans, marked_text, problems
-from .leaderboard import METRICS
+from .leaderboard import METRICS, beside_metrics
 from .paired import answer_name, paired_answers
 from .slices import said_slices, slice_groups
 from ..runs.folder import Run, in_terms_of_run, open_run
-from ..runs.same_plan import plan_differences, prompt_diff
+from ..runs.same_plan import plan_differences, prompt_diff, scores_apart
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
 @dataclass(frozen=True)
@@ -90,23 +90,29 @@ class Comparison(Printed):
     # (sample id, accuracy a - b), widest first; once per sample
     widest: Sequence[tuple[str, float]]
     resources: dict[str, Difference] = field(default_factory=dict)  # The same of 'seconds', 'USD per 1,000'
+    # The same of metrics that are no part of accuracy, such as your own; Holm-adjusted among themselves
+    beside: dict[str, Difference] = field(default_factory=dict)
     groups: Sequence[GroupRow] = ()  # Differences by group, p-values Holm-adjusted over groups
     plans: str = ""  # Differences in samples, settings and prompts (as a diff); '': none
+    scoring: str = ""  # That different versions of the judge or the metrics gave the scores; '': the same
     # Widest first; all pairs for runs in lists, the `most` widest for runs in tables
     pairs: Sequence[Pair] = field(default_factory=tuple, repr=False)
 
     def rows(self) -> list[dict[str, str]]:  # Column title -> text; the verdict has the title ''
         "Return the differences with interval and p-value, one per row."
         lower = ("a is lower", "b is lower")
-        rows = [_row(name, d, "+.2f", who_is_better(d)) for name, d in self.differences.items()]
+        points = {**self.differences, **{f"+ {name}": d for name, d in self.beside.items()}}
+        rows = [_row(name, d, "+.2f", who_is_better(d)) for name, d in points.items()]
         return rows + [_row(n, d, _one_form(d), who_is_better(d, lower)) for n, d in self.resources.items()]
 
     def table(self) -> str:
         "Return the differences with interval and p-value as a text table."
         rows = self.rows()
+        versions = " in two versions, whose figures are not comparable" if self.scoring else ""
         return (
             f"a = {printable(self.a)}\nb = {printable(self.b)}\n"
-            f"judged by {printable(judge_in_words(self.judge))}, {self.n} samples that both answered\n\n"
+            f"judged by {printable(judge_in_words(self.judge))}{versions}, "
+            f"{self.n} samples that both answered\n\n"
             + text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="r", rule=True)
         )
 
@@ -276,10 +282,12 @@ def compare(
         judge=paired.judge,
         n=len(paired),
         differences=simultaneous(differences),
+        beside=_beside_accuracy(a, b, paired),
         widest=_widest(paired, gaps),
         resources=_resources(paired, prices),
         pairs=_pairs(a, b, paired, gaps, most),
         plans=_plans_apart(a, b, name_a, name_b),
+        scoring=scores_apart(a, b, paired.judge),
         groups=_gaps_by_group(a, paired, said_slices(a, slices)),
     )
 
@@ -312,8 +320,11 @@ def _plans_apart(a, b, name_a, name_b):
     return "\n".join([*differences, *([diff] if diff else [])])
 
 # %% ../../nbs/pages/09_compare.ipynb #a585e1a5
+_RESOURCES = ("seconds", "usd_per_1000")  # quantities that are not points
+
+
 def _at_level(a, b, clusters, strata, of, level):
-    options = {"clusters": clusters, "strata": strata, "bounds": (1, 4) if of in METRICS else None}
+    options = {"clusters": clusters, "strata": strata, "bounds": None if of in _RESOURCES else (1, 4)}
     return paired_difference(a, b, confidence_level=level, **options)
 
 
@@ -323,6 +334,13 @@ def _differences(paired, quantities, prices=None):
     for name, of in quantities.items():
         make[name] = partial(_at_level, *paired.values(of, prices), paired.cluster, paired.use_case, of)
     return make
+
+
+def _beside_accuracy(a, b, paired):
+    "Return the differences in the metrics beside accuracy that both runs have."
+    of_b = beside_metrics(b)
+    make = _differences(paired, {m: m for m in beside_metrics(a) if m in of_b})
+    return simultaneous(make) if make else {}
 
 
 def _widest(paired, gaps, most=5):

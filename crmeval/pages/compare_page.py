@@ -43,7 +43,8 @@ def verdict(
     else:
         result = f"In {what} {shown(ahead, 60)} is better than {shown(behind, 60)}: ahead by {_size(d)}."
     without = "" if first == "accuracy" else f" Accuracy is not known: {both}."
-    return f"{result} {_beyond_chance(c)}{without}"
+    scored = f" {shown(c.scoring, 600)}" if c.scoring else ""
+    return f"{result} {_beyond_chance(c)}{without}{scored}"
 
 
 def _size(d):

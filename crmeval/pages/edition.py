@@ -31,6 +31,7 @@ from .site_parts import Heading, Html, Items, Link, Paragraph, Part, Picture
 from .site_settings import SiteSettings
 from .template import macro
 from ..runs.folder import Run, open_run
+from ..runs.same_plan import scores_apart
 
 # %% ../../nbs/pages/21_edition.ipynb #7760e398
 @dataclass(frozen=True)
@@ -199,6 +200,16 @@ def _soft_line(entries, edition):
     return f"Edition {edition}: {_run_line(entries[0])}{more}.{at_home}"
 
 
+def _scored_apart(entries):
+    "Return a sentence on runs that another version of the judge or the metrics scored; '': none."
+    newest = entries[0].run
+    others = [e.run.folder.name for e in entries[1:] if scores_apart(newest, e.run, None)]
+    if not others:
+        return ""
+    told = f"{', '.join(others)} were scored by another version of the judge or the metrics"
+    return f"The answers of {told} than those of {newest.folder.name}: do not compare their figures."
+
+
 def _board_html(table: LeaderboardTable, box: str):
     "Return the table with notes, and the folded definitions below."
     notes = (UNITS_NOTE, RANK_NOTE)
@@ -223,7 +234,7 @@ def _index_parts(entries, settings, comparisons, edition, base):
     reports = [(Link(e.run.folder.name, f"{base}{file_name(e.stem, 0)}"), _run_line(e)) for e in entries]
     parts: list[Part] = [Paragraph(answer, "answer")] if answer else []
     parts += [
-        Paragraph(_soft_line(entries, edition), "soft"),
+        Paragraph(f"{_soft_line(entries, edition)} {_scored_apart(entries)}".strip(), "soft"),
         Html(_board_html(table, "metric"), "_leaderboard.qmd"),
     ]
     parts += _pictures(entries[0])
@@ -349,10 +360,14 @@ def _system(row):
 
 
 def _unfinished_notes(entries):
+    apart = _scored_apart(entries)
     return [
-        f"{e.run.folder.name} is not finished: its figures are of what was answered so far"
-        for e in entries
-        if not e.run.manifest.finished
+        *([f"{apart} To compare them, score each again (`crmeval score RUN --judge NAME`)"] if apart else []),
+        *(
+            f"{e.run.folder.name} is not finished: its figures are of what was answered so far"
+            for e in entries
+            if not e.run.manifest.finished
+        ),
     ]
 
 

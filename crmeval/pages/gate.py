@@ -23,6 +23,7 @@ from .paired import PairedAnswers, answer_name, paired_answers
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.run_columns import run_columns
 from ..runs.run_parts import ids_beside_tasks, part_of
+from ..runs.same_plan import scores_apart
 from ..tasks.probes import is_probe, sample_probe
 from ..tasks.use_cases import get_use_case
 
@@ -62,6 +63,7 @@ class Gate(Printed):
     n: int  # Common samples
     policy: GatePolicy
     verdicts: Sequence[Verdict]
+    scoring: str = ""  # That different versions of the judge or the metrics gave the scores; '': the same
 
     @property
     def opens(self) -> bool:
@@ -93,7 +95,8 @@ class Gate(Printed):
         rows = self.rows()
         table = text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="lrrrrl", rule=True)
         failures = [_failure_text(v) for v in self.verdicts if v.verdict != "passed"]
-        return "\n".join([head + table, "", *failures, printable(self.says)])
+        scored = [printable(self.scoring)] if self.scoring else []
+        return "\n".join([head + table, "", *failures, *scored, printable(self.says)])
 
 
 def _figure(value):
@@ -439,4 +442,5 @@ def gate(
         else:
             verdicts.append(_of_pairs(rule, policy, paired, prices, most))
     n = len(paired) if paired else 0
-    return Gate(f"{run.folder}#{current}", f"{base.folder}#{previous}", judge, n, policy, verdicts)
+    names = f"{run.folder}#{current}", f"{base.folder}#{previous}"
+    return Gate(*names, judge, n, policy, verdicts, scores_apart(base, run, judge))

@@ -39,8 +39,9 @@ def gate_junit(
     root = ElementTree.Element("testsuites", name="crmeval gate")
     suite = ElementTree.SubElement(root, "testsuite", name=f"{_plain(gate.run)} against {_plain(gate.base)}")
     properties = ElementTree.SubElement(suite, "properties")
-    for name in ("run", "base", "judge", "n"):
-        ElementTree.SubElement(properties, "property", name=name, value=_plain(getattr(gate, name) or "-"))
+    for name in ("run", "base", "judge", "n", *(["scoring"] if gate.scoring else [])):
+        value = _plain(getattr(gate, name) or "-", 600)
+        ElementTree.SubElement(properties, "property", name=name, value=value)
     for v in gate.verdicts:
         _case(suite, v, v in closed)
     for element in (root, suite):
@@ -63,7 +64,11 @@ def _code_span(
 
 def _cell(text):
     "Return a text for a table cell; Markdown and HTML characters are escaped."
-    return re.sub(r"[^\w .,:%+()-]|_", lambda m: f"&#{ord(m[0])};", _plain(text))
+    return _escaped(text, 200)
+
+
+def _escaped(text, limit):
+    return re.sub(r"[^\w .,:%+()-]|_", lambda m: f"&#{ord(m[0])};", _plain(text, limit))
 
 
 def _section(v: Verdict):
@@ -89,4 +94,5 @@ def gate_markdown(
         f"{_code_span(gate.run)} against {_code_span(gate.base)}: {gate.n} samples that both were asked about"
     )
     sections = [_section(v) for v in gate.verdicts if v.verdict != "passed"]
+    sections += [f"{_escaped(gate.scoring, 600)}\n"] if gate.scoring else []
     return "\n".join(["## " + _cell(gate.says), "", about + judged, "", table, "", *sections])

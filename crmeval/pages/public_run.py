@@ -21,6 +21,7 @@ from ..core.records import Response, Sample, Score
 from ..core.response_columns import dictionary_of
 from .leaderboard import is_task
 from ..runs.folder import Manifest, Run
+from ..runs.same_plan import scored_by
 from crmeval.runs.texts import (
     bare_manifest,
     bare_response,
@@ -77,7 +78,7 @@ def _public_data(manifest):
 def public_manifest(manifest: Manifest) -> Manifest:
     "Return the manifest with what a reader needs to reproduce a run, without details of the machine."
     return Manifest(
-        **{name: getattr(manifest, name) for name in _STAYS},
+        **({name: getattr(manifest, name) for name in _STAYS} | {"scoring": scored_by(manifest, None)[0]}),
         samples=_public_samples(manifest.samples),
         clients=[_some(c, _OF_A_SYSTEM) for c in manifest.clients],
         judge=_some(manifest.judge, _OF_A_JUDGE),

@@ -445,7 +445,9 @@ def read_session(
     "Return the ratings in a session's file, without locking or changing it."
     path = Path(path) / "ratings.jsonl" if Path(path).is_dir() else Path(path)
     if not path.is_file():
-        raise ValueError(f"there are no ratings {path}")
+        sheets = [str(p) for p in sorted(path.parent.glob("sheet.*"))] if path.name == "ratings.jsonl" else []
+        filled = f"; if a sheet was filled, name it instead: {' or '.join(sheets)}" if sheets else ""
+        raise ValueError(f"there are no ratings {path}{filled}")
     entries = _entries(path)
     _, head, _ = next(entries, (0, None, 0))
     if head is None:

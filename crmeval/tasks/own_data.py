@@ -83,6 +83,13 @@ def _wrong_inputs(s):
             yield f"column 'inputs.{name}': is empty"
 
 # %% ../../nbs/tasks/06_own_data.ipynb #8c0d5a3b
+def _how_to_join(item):
+    "Return how several data sets become one list; '' for an item that is none."
+    named = isinstance(item, (str, Path, list, tuple))
+    way = "; read each data set with crmeval.tasks.load.load_any and join the lists"
+    return way if named else ""
+
+
 def sample_problems(
     samples: Sequence[Sample],
     labels: Sequence[str] = (),  # Label of each row for the user; default 'row 1', 'row 2', ...
@@ -91,7 +98,7 @@ def sample_problems(
     labels, seen, problems = labels or [f"row {i}" for i in range(1, len(samples) + 1)], {}, []
     for s, row in zip(samples, labels, strict=True):
         if not isinstance(s, Sample):
-            problems.append(f"{row}: expected a Sample, got {type(s).__name__}")
+            problems.append(f"{row}: expected a Sample, got {type(s).__name__}{_how_to_join(s)}")
             continue
         wrong = list(_wrong_types(s))
         if not any("'use_case'" in w for w in wrong):

@@ -372,6 +372,22 @@ def is_probe(
     return sample.use_case.endswith("_probe")
 
 # %% ../../nbs/tasks/08_probes.ipynb #949a62b7
+def _fields_of_old_tags(tags) -> dict[str, Any]:
+    "Return the fields of a probe in an early run folder, which held their values in tags; {}: none does."
+    if not isinstance(tags, (list, tuple)):
+        return {}
+    found: dict[str, Any] = {"tags": []}
+    for tag in tags:
+        old = next((old for old in _OLD_TAGS if isinstance(tag, str) and tag.startswith(old)), None)
+        if old == "scenario:":
+            found["scenario"] = tag.removeprefix(old)
+        elif old is not None:
+            found.setdefault("may_have", []).append(tag.removeprefix(old))
+        else:
+            found["tags"].append(tag)
+    return found if len(found) > 1 else {}
+
+
 def sample_probe(
     sample: Sample,  # From `probe_sample`, also after a round trip through storage
 ) -> Probe:
@@ -379,6 +395,7 @@ def sample_probe(
     if not is_probe(sample):
         raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
     tags: dict[str, Any] = {k: v for k, v in sample.tags.items() if k != "unsafe"}  # `Probe` checks the types
+    tags |= _fields_of_old_tags(tags.get("tags"))
     return Probe(
         sample.id,
         prompt=sample.inputs["prompt"],

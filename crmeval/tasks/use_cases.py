@@ -251,15 +251,23 @@ def _check_use_case(
 
 def _check_same(use_case, known):
     if known.get(use_case.id, use_case) != use_case:
-        raise ValueError(f"use case {use_case.id!r} is known already as a different one: choose another id")
+        own = ", or replace it with add_use_case(..., replace=True)" if use_case.id in _ADDED else ""
+        told = f"use case {use_case.id!r} is known already as a different one"
+        raise ValueError(f"{told}: choose another id{own}")
     return use_case
 
 
 def add_use_case(
     use_case: UseCase | Mapping,  # The record, or its fields
+    *,
+    replace: bool = False,  # True: replaces your own of the same id, as after a change in a notebook
 ) -> UseCase:  # As registered in this process
     "Register your own use case; a repeat has no effect, a different one of the same id raises `ValueError`."
-    use_case = _check_same(_check_use_case(use_case), use_cases(EVERY))
+    checked = _check_use_case(use_case)
+    known = use_cases(EVERY)
+    if replace and checked.id in _ADDED:
+        known = {k: v for k, v in known.items() if k != checked.id}
+    use_case = _check_same(checked, known)
     if use_case.id not in _shipped():
         _ADDED[use_case.id] = use_case
     return use_case
