@@ -27,7 +27,7 @@ _TRADE = PatternFile(data_path("lexicons", "trade_terms.json"))
 def _ordinary_words():
     "Return words that are no names, of all languages for which there are lists."
     trade = (_TRADE.words(name) for name in _TRADE.data["words"] if name not in ("also_names", "compound_ends"))
-    context = (_CONTEXT.words(name) for name in ("not_introduced", "labels", "roles", "goods", "goods_abroad", "title_words"))
+    context = (_CONTEXT.words(name) for name in ("not_introduced", "labels", "roles", "goods", "goods_abroad", "devices", "title_words"))
     own = (lexicon("not_names"), GERMAN.words("function"), GERMAN.words("nouns"), GERMAN.words("roles"))
     small = (frozenset(map(plain_key, words)) for words in small_words().values())
     words = frozenset().union(*trade, *context, *own, *small, english_small_words())
@@ -65,7 +65,9 @@ def _can_begin(word, strange):
         if strange and key in _CONTEXT.words("name_words"):
             return True
         return _is_listed(first) or strange and len(key) > 1 and key not in _ordinary_words()
-    return _is_listed(first) or strange and _is_strange(key)
+    if len(key) < 3 or key in _ordinary_words():
+        return False
+    return _is_listed(first) and (strange or not is_english_word(key)) or strange and _is_strange(key)
 
 
 def _can_follow(word, before, english):
@@ -108,8 +110,8 @@ def _is_english(scanned):
     return 5 * sum(map(english_small_words().__contains__, heads)) >= len(heads)
 
 # %% ../../nbs/detect/02_introduced.ipynb #2db77483
-_CUE_KINDS = {"title": 0.9, "kin": 0.8, "intro": 0.8, "weak": 0.7, "label": 0.85}
-_STRANGE = frozenset(("title", "kin", "intro", "label"))  # cues behind which an unlisted word is a name
+_CUE_KINDS = {"title": 0.9, "kin": 0.8, "intro": 0.8, "weak": 0.7, "label": 0.85, "role": 0.85}
+_STRANGE = frozenset(("title", "kin", "intro", "label", "role"))  # cues behind which an unlisted word is a name
 
 
 @lru_cache(maxsize=1)
@@ -131,10 +133,31 @@ def introduced_names(
 
 def _behind_cue(scanned, m):
     text, kind = scanned.text, next(k for k in _CUE_KINDS if m[k])
+    if kind == "title" and _begins_no_title(text, m) or text[m.end() : m.end() + 3].lower() in ("le ", "la ", "el "):
+        return
     strange = kind in _STRANGE and not (kind == "title" and _is_doubtful_title(text, m))
     end = _name_at(text, m.end(), strange, _is_english(scanned))
-    if end > m.end() and not (kind == "title" and _IN_STREET.search(text[max(0, m.start() - 60) : m.start()])):
+    if end > m.end() and (kind != "role" or _is_whole_field(text, m, end)):
         yield Span("PERSON", m.end(), end, _CUE_KINDS[kind], "introduced")
+
+
+def _begins_no_title(text, m):
+    "Whether a title is part of a street, or an abbreviation of a language: 'Cheriton Dr', 'fr prose'."
+    short = plain_key(m["title"].strip(". ")) in ("fr", "hr", "sr", "sra")
+    if short and not (m["title"][0].isupper() and "." in m["title"] and text[m.end()].isupper()):
+        return True
+    return _IN_STREET.search(text[max(0, m.start() - 60) : m.start()]) is not None
+
+
+def _is_whole_field(text, m, end):
+    "Whether capitalized words fill a form's field behind a role; one unlisted word not behind a speaker's."
+    words = text[m.end() : end].split(" ")
+    if not words[0][0].isupper() or not _CONTEXT.pattern("name_ends").match(text, end):
+        return False
+    if len(words) > 1 or _is_listed(plain_key(words[0]).partition("-")[0]):
+        return True
+    role = plain_key(m["role"].strip(" :=-\"'"))
+    return role not in _CONTEXT.words("speaking_roles") and m["role"].rstrip()[-1] in ":="
 
 
 def _is_doubtful_title(text, m):
@@ -148,14 +171,24 @@ _ARTICLE = re.compile(r"\b(?:the|an?|die|der|eine[rn]?|keine|jede|la|une|una|de|
 
 
 def _speaker(scanned, m):
-    if _can_begin(m["v"], True):
+    before = scanned.text[max(0, m.start() - 16) : m.start()]
+    if _CONTEXT.pattern("clause_begins").search(before) and _is_unknown(m["v"]):
         yield Span("PERSON", *m.span("v"), 0.7, "introduced")
 
 
 def _companion(scanned, m):
     name = "v" if m["v"] else "w"
-    if _can_begin(m[name], True):
+    before = scanned.text[: m.start(name)].rstrip()
+    first = not before or before[-1] in ".!?"
+    known = _is_unknown(m[name]) and (name == "v" or _is_listed(plain_key(m[name])) or m[name][0].isupper())
+    if known or first and plain_key(m[name]) in _CONTEXT.words("name_words"):
         yield Span("PERSON", *m.span(name), 0.7, "introduced")
+
+
+def _is_unknown(word):
+    "Whether a word without any cue before it can be a name."
+    key = plain_key(word)
+    return _is_listed(key) and key not in _ordinary_words() or _is_strange(key)
 
 
 def _whole(entity, score):
@@ -166,10 +199,11 @@ def _whole(entity, score):
 
 
 def _surname_first(scanned, m):
-    surname, first = (plain_key(part) for part in m["v"].split(", ")[:2])
-    if surname not in _ordinary_words() and first.split(" ")[0] not in _ordinary_words():
-        if _is_listed(first.split(" ")[0]) or _is_listed(surname):
-            yield Span("PERSON", *m.span("v"), 0.9, "form")
+    surname, first = (plain_key(part).split(" ") for part in m["v"].split(", ")[:2])
+    if not _ordinary_words().isdisjoint([*surname, *first]):
+        return
+    if first[0] in lexicon("first_names") or len(surname) == 1 and surname[0] in lexicon("surnames"):
+        yield Span("PERSON", *m.span("v"), 0.9, "form")
 
 
 _READERS = (_behind_cue, _speaker, _companion, _whole("PERSON", 0.9), _surname_first, _whole("USERNAME", 0.7))

@@ -65,18 +65,27 @@ def _names_an_institution(n):
 
 
 def _is_beside_goods(n):
-    "Whether goods follow directly, or behind one more word: 'Madison sofa', 'Emma double bed'."
+    "Whether goods follow: 'Madison sofa'; a device, or one word between, only behind an article or a number."
     words, goods = n.next_words(), _CONTEXT.words("goods")
-    if words and words[0] in goods:
-        return not _is_a_verb_of_goods(n, words)
-    return len(words) > 1 and words[1] in goods and words[0] not in _small()
+    if not words:
+        return False
+    if words[0] in goods:
+        return not _is_a_verb_of_goods(words)
+    if not (n.fits("the_before", n.left) or n.fits("owner_before", n.left) or n.fits("counted_before", n.left)):
+        return False
+    goods = goods | _CONTEXT.words("devices")
+    return words[0] in goods or len(words) > 1 and words[1] in goods and not _may_be_a_verb(words[0])
+
+
+def _may_be_a_verb(word):
+    return word in _small() or word.endswith(("s", "ed", "ing"))
 
 
 def _small():
     return english_small_words() | _CONTEXT.words("after_the_name")
 
 
-def _is_a_verb_of_goods(n, words):
+def _is_a_verb_of_goods(words):
     "Whether the goods are a verb: 'Anna tables the motion'."
     return words[0].endswith("s") and len(words) > 1 and words[1] in ("the", "a", "an", "my", "his", "her", "me")
 
@@ -92,7 +101,7 @@ def _is_one_of_a_kind(n):
     if not n.fits("the_before", n.left) or len(n.keys) > 1 or n.keys[0] not in lexicon("first_names"):
         return False
     words = n.next_words()
-    return bool(words) and len(words[0]) > 2 and words[0] not in _small() and not words[0].endswith("ed")
+    return bool(words) and (words[0] in ("one", "ones") or len(words[0]) > 2 and not _may_be_a_verb(words[0]))
 
 
 def _is_sized(n):
@@ -110,7 +119,7 @@ def _is_a_label(n):
 
 def _is_a_field(n):
     "Whether a weak word is a form's label: '| Colour: Hazel'."
-    return n.fits("label_behind", n.after) and re.search(r"[|;{,]\s*[\"']?$", n.left) is not None
+    return n.fits("label_behind", n.after) and re.search(r"[|;{]\s*[\"']?$", n.left) is not None
 
 
 def _is_an_eponym(n):
