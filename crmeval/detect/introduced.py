@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['introduced_names']
 
-# %% ../../nbs/detect/02_introduced.ipynb #c30a193a
+# %% ../../nbs/detect/02_introduced.ipynb #e181cfc8
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from ..core.german import GERMAN
 from ..core.languages import english_small_words, is_english_word, small_words
-from ..core.memo import forgetting
+from ..core.memo import CallMemo, forgetting
 from ..core.package_data import data_path
-from ..core.patterns import PatternFile
+from ..core.patterns import PatternFile, compiled
 from ..core.scan import PatternTable, scanned_text
 from .proper_names import Span, lexicon, plain_key
 
@@ -70,22 +69,22 @@ def _can_begin(word, strange):
     return _is_listed(first) and (strange or not is_english_word(key)) or strange and _is_strange(key)
 
 
-def _can_follow(word, before, english):
-    "Whether a word continues a name whose last word is `before`."
+def _can_follow(word, before, text):
+    "Whether a word continues a name whose last word is `before`; an unlisted one only in an English text."
     key = plain_key(word.rstrip("."))
     if before[0].isupper():
         initial = len(word.rstrip(".")) == 1
         return word[0].isupper() and (initial or key not in _ordinary_words())
     if word[0].isupper():
         return False
-    return _is_listed(key) or english and len(key) > 3 and _is_strange(key)
+    return _is_listed(key) or len(key) > 3 and _is_strange(key) and _IS_ENGLISH[text]
 
 # %% ../../nbs/detect/02_introduced.ipynb #41e796c3
 _PARTICLES = frozenset("al ben bin da de del della den der di dos du el ibn la le ten ter van von y zu".split())
 _MOST_WORDS = 4
 
 
-def _name_at(text, at, strange, english):
+def _name_at(text, at, strange):
     "Return the end of the name that begins at an offset; -1: none begins there."
     end, before = -1, ""
     for _ in range(_MOST_WORDS):
@@ -94,7 +93,7 @@ def _name_at(text, at, strange, english):
             break
         said = m[0] if len(m[0]) == 2 else m[0].rstrip(".")
         if said.lower() not in _PARTICLES:
-            fits = _can_follow(said, before, english) if before else _can_begin(said, strange)
+            fits = _can_follow(said, before, text) if before else _can_begin(said, strange)
             if not fits or before and _CONTEXT.pattern("label_behind").match(text, m.end()):
                 break
             before, end = said, m.start() + len(said)
@@ -104,85 +103,91 @@ def _name_at(text, at, strange, english):
     return end
 
 
-def _is_english(scanned):
-    "Whether a text has as many English small words as one in five words."
-    heads = scanned.small.split()
-    return 5 * sum(map(english_small_words().__contains__, heads)) >= len(heads)
+def _is_english_text(text):
+    "Whether English small words are one in five of a text's words."
+    words = scanned_text(text).small.split()
+    return 5 * sum(map(english_small_words().__contains__, words)) >= len(words)
 
-# %% ../../nbs/detect/02_introduced.ipynb #2db77483
-_CUE_KINDS = {"title": 0.9, "kin": 0.8, "intro": 0.8, "weak": 0.7, "label": 0.85, "role": 0.85}
+
+_IS_ENGLISH = CallMemo(_is_english_text)
+
+# %% ../../nbs/detect/02_introduced.ipynb #4eb7ae7e
+def _behind_cue(text, m, *, kind):
+    "Yield the name behind a cue."
+    cue = m[0].rstrip(" :=-\"'.,")
+    strange = kind in _STRANGE
+    if kind == "title":
+        if _begins_no_title(text, m, cue):
+            return
+        strange = not _is_doubtful_title(text, m, cue)
+    end = _name_at(text, m.end(), strange)
+    if end > m.end() and (kind != "role" or _is_whole_field(text, m, end, cue)):
+        yield Span("PERSON", m.end(), end, _SCORES[kind], "introduced")
+
+
+_SCORES = {"title": 0.9, "kin": 0.8, "intro": 0.8, "weak": 0.7, "label": 0.85, "role": 0.85}
 _STRANGE = frozenset(("title", "kin", "intro", "label", "role"))  # cues behind which an unlisted word is a name
 
-
-@lru_cache(maxsize=1)
-def _table():
-    return PatternTable(map(_CONTEXT.pattern, _PATTERNS))
-
-
-_PATTERNS = ("cue", "speaks", "beside_me", "slashed", "reversed", "handle")
-
-# %% ../../nbs/detect/02_introduced.ipynb #f6c40dcd
-@forgetting
-def introduced_names(
-    text: str,  # Any text
-) -> list[Span]:  # PERSON and USERNAME; may overlap
-    "Return the names that a cue introduces, each with a confidence in [0, 1]."
-    scanned = scanned_text(text)
-    return [s for i, found in _table().finditer(scanned) for m in found for s in _READERS[i](scanned, m)]
-
-
-def _behind_cue(scanned, m):
-    text, kind = scanned.text, next(k for k in _CUE_KINDS if m[k])
-    if kind == "title" and _begins_no_title(text, m) or text[m.end() : m.end() + 3].lower() in ("le ", "la ", "el "):
-        return
-    strange = kind in _STRANGE and not (kind == "title" and _is_doubtful_title(text, m))
-    end = _name_at(text, m.end(), strange, _is_english(scanned))
-    if end > m.end() and (kind != "role" or _is_whole_field(text, m, end)):
-        yield Span("PERSON", m.end(), end, _CUE_KINDS[kind], "introduced")
-
-
-def _begins_no_title(text, m):
+# %% ../../nbs/detect/02_introduced.ipynb #b8d43932
+def _begins_no_title(text, m, cue):
     "Whether a title is part of a street, or an abbreviation of a language: 'Cheriton Dr', 'fr prose'."
-    short = plain_key(m["title"].strip(". ")) in ("fr", "hr", "sr", "sra")
-    if short and not (m["title"][0].isupper() and "." in m["title"] and text[m.end()].isupper()):
+    if text[m.end() : m.end() + 3].lower() in ("le ", "la ", "el "):
         return True
+    if cue.lower() in ("fr", "hr", "sr", "sra"):
+        return not (cue[0].isupper() and "." in m[0] and text[m.end()].isupper())
     return _IN_STREET.search(text[max(0, m.start() - 60) : m.start()]) is not None
 
 
-def _is_whole_field(text, m, end):
-    "Whether capitalized words fill a form's field behind a role; one unlisted word not behind a speaker's."
-    words = text[m.end() : end].split(" ")
-    if not words[0][0].isupper() or not _CONTEXT.pattern("name_ends").match(text, end):
-        return False
-    if len(words) > 1 or _is_listed(plain_key(words[0]).partition("-")[0]):
-        return True
-    role = plain_key(m["role"].strip(" :=-\"'"))
-    return role not in _CONTEXT.words("speaking_roles") and m["role"].rstrip()[-1] in ":="
-
-
-def _is_doubtful_title(text, m):
+def _is_doubtful_title(text, m, cue):
     "Whether a title can be another word: 'I miss them', 'die Frau wohnt hier'."
-    said = plain_key(m["title"].strip(". "))
-    return said not in _CONTEXT.words("sure_titles") or bool(_ARTICLE.search(text[max(0, m.start() - 8) : m.start()]))
+    if plain_key(cue) not in _CONTEXT.words("sure_titles"):
+        return True
+    return _ARTICLE.search(text[max(0, m.start() - 8) : m.start()]) is not None
 
 
 _IN_STREET = re.compile(r"\d[A-Za-z]? (?:[A-Z][\w'’-]+ ){1,3}$")  # '1737 Cheriton Dr'
 _ARTICLE = re.compile(r"\b(?:the|an?|die|der|eine[rn]?|keine|jede|la|une|una|de|een)\s$", re.I)
 
 
-def _speaker(scanned, m):
-    before = scanned.text[max(0, m.start() - 16) : m.start()]
-    if _CONTEXT.pattern("clause_begins").search(before) and _is_unknown(m["v"]):
+def _is_whole_field(text, m, end, cue):
+    "Whether capitalized words fill a form's field behind a role; one unlisted word not behind a speaker's."
+    words = text[m.end() : end].split(" ")
+    if not words[0][0].isupper() or not _CONTEXT.pattern("name_ends").match(text, end):
+        return False
+    if len(words) > 1 or _is_listed(plain_key(words[0]).partition("-")[0]):
+        return True
+    return plain_key(cue) not in _CONTEXT.words("speaking_roles") and (":" in m[0] or "=" in m[0])
+
+# %% ../../nbs/detect/02_introduced.ipynb #5a6ed79a
+def _word_before(text, m):
+    "Return (the word before a match, its start), or ('', 0)."
+    low = max(0, m.start() - 40)
+    word = _CONTEXT.pattern("last_word").search(text[low : m.start()])
+    return (word["v"], low + word.start("v")) if word else ("", 0)
+
+
+def _speaker(text, m):
+    "Yield the word before 'speaking' or 'here' at the beginning of a clause."
+    said, start = _word_before(text, m)
+    if said and _is_unknown(said) and _CONTEXT.pattern("clause_begins").search(text[max(0, start - 16) : start]):
+        yield Span("PERSON", start, start + len(said), 0.7, "introduced")
+
+
+def _companion_behind(text, m):
+    "Yield the word behind 'me and'."
+    if _is_unknown(m["v"]):
         yield Span("PERSON", *m.span("v"), 0.7, "introduced")
 
 
-def _companion(scanned, m):
-    name = "v" if m["v"] else "w"
-    before = scanned.text[: m.start(name)].rstrip()
-    first = not before or before[-1] in ".!?"
-    known = _is_unknown(m[name]) and (name == "v" or _is_listed(plain_key(m[name])) or m[name][0].isupper())
-    if known or first and plain_key(m[name]) in _CONTEXT.words("name_words"):
-        yield Span("PERSON", *m.span(name), 0.7, "introduced")
+def _companion_before(text, m):
+    "Yield the word before 'and I'; a first name that is a word only at the beginning of a sentence."
+    said, start = _word_before(text, m)
+    if not said or text[m.start() - 2] == ",":
+        return
+    begins = text[:start].rstrip()[-1:] in ("", ".", "!", "?") and plain_key(said) in _CONTEXT.words("name_words")
+    listed = _is_listed(plain_key(said)) or said[0].isupper()
+    if begins or listed and _is_unknown(said):
+        yield Span("PERSON", start, start + len(said), 0.7, "introduced")
 
 
 def _is_unknown(word):
@@ -190,20 +195,65 @@ def _is_unknown(word):
     key = plain_key(word)
     return _is_listed(key) and key not in _ordinary_words() or _is_strange(key)
 
-
-def _whole(entity, score):
-    def read(scanned, m):
-        yield Span(entity, *m.span("v"), score, "form")
-
-    return read
-
-
-def _surname_first(scanned, m):
-    surname, first = (plain_key(part).split(" ") for part in m["v"].split(", ")[:2])
-    if not _ordinary_words().isdisjoint([*surname, *first]):
-        return
-    if first[0] in lexicon("first_names") or len(surname) == 1 and surname[0] in lexicon("surnames"):
-        yield Span("PERSON", *m.span("v"), 0.9, "form")
+# %% ../../nbs/detect/02_introduced.ipynb #17ec2a5f
+def _places_of(mark, text):
+    at = text.find(mark)
+    while at >= 0:
+        yield at
+        at = text.find(mark, at + 1)
 
 
-_READERS = (_behind_cue, _speaker, _companion, _whole("PERSON", 0.9), _surname_first, _whole("USERNAME", 0.7))
+def _slashed(text):
+    for at in _places_of("/", text):
+        behind = _CONTEXT.pattern("slash_behind").match(text, at)
+        before = _CONTEXT.pattern("slash_before").search(text[max(0, at - 34) : at]) if behind else None
+        if behind and before:
+            yield Span("PERSON", at - len(before[0]), behind.end("v"), 0.9, "form")
+
+
+def _surnames_first(text):
+    for at in _places_of(", ", text):
+        behind = _CONTEXT.pattern("reversed_behind").match(text, at)
+        before = _CONTEXT.pattern("reversed_before").search(text[max(0, at - 60) : at]) if behind else None
+        if behind and before and _is_reversed(before["v"], behind["v"]):
+            yield Span("PERSON", at - len(before["v"]), behind.end("v"), 0.9, "form")
+
+
+def _is_reversed(last, first):
+    "Whether 'Weidenfeller, Ilse' is a name, and not two people or a list."
+    last, first = plain_key(last).split(" "), plain_key(first).split(" ")
+    if not _ordinary_words().isdisjoint([*last, *first]):
+        return False
+    return first[0] in lexicon("first_names") or len(last) == 1 and last[0] in lexicon("surnames")
+
+
+def _handles(text):
+    for at in _places_of("@", text):
+        if m := _CONTEXT.pattern("handle").match(text, at):
+            yield Span("USERNAME", *m.span(), 0.7, "form")
+
+# %% ../../nbs/detect/02_introduced.ipynb #6958ee47
+_BESIDE = {"me_and": _companion_behind, "and_me": _companion_before, "speaks": _speaker}
+
+
+@lru_cache(maxsize=1)
+def _cues():
+    "Return (table of all cues, the reader of each)."
+    begins, parts = _CONTEXT.data["patterns"]["cue_begins"], _CONTEXT.data["parts"]
+    rows = [(kind, cue) for kind, cues in _CONTEXT.data["cues"].items() for cue in cues]
+    forms = ({"pattern": rf"{begins}(?:{cue})(?=[^\W\d_])", "ignore_case": True} for _, cue in rows)
+    patterns = [*(compiled(form, parts) for form in forms), *map(_CONTEXT.pattern, _BESIDE)]
+    return PatternTable(patterns), [*(partial(_behind_cue, kind=kind) for kind, _ in rows), *_BESIDE.values()]
+
+
+@forgetting
+def introduced_names(
+    text: str,  # Any text
+) -> list[Span]:  # PERSON and USERNAME; may overlap
+    "Return the names that a cue or their form tells, each with a confidence in [0, 1]."
+    table, readers = _cues()
+    out = [*_slashed(text), *_surnames_first(text), *_handles(text)]
+    for i, found in table.finditer(scanned_text(text)):
+        for m in found:
+            out += readers[i](text, m)
+    return out

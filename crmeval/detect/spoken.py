@@ -12,7 +12,7 @@ from functools import lru_cache
 from ..core.memo import forgetting
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
-from ..core.scan import scanned_text
+from ..core.scan import matches_at, scanned_text
 from .proper_names import Span
 
 # %% ../../nbs/detect/02_spoken.ipynb #de8eee2c
@@ -26,14 +26,17 @@ def _heads():
     return frozenset(w[:3] if len(w) > 2 else f"{w} "[:3] for w in words)
 
 
-def _may_spell(scanned):
-    "Whether a text has at least four words that say a digit or a letter; a fast check."
-    heads, known = scanned.heads, _heads()
-    count = 0
-    for head, places in heads.items():
-        if head in known or head[1:2] in (" ", "-", ""):
-            count += len(places)
-    return count > 3
+def _run_starts(scanned):
+    "Return where four words in a row may say a digit or a letter; found from their first letters."
+    known, places = _heads(), []
+    for head, starts in scanned.heads.items():
+        if head in known or head[1:2] in (" ", "-", ",", ""):
+            places += starts
+    places.sort()
+    return [a for a, b in zip(places, places[3:]) if b - a < _REACH]
+
+
+_REACH = 64  # characters that the first letters of four spelled words span at most
 
 # %% ../../nbs/detect/02_spoken.ipynb #10578730
 _TOKEN = re.compile(r"[^\W_]+")
@@ -86,9 +89,9 @@ _LEAST = 7  # digits that are a telephone number without any cue
 _LEAST_CUED = 4  # digits and letters behind a cue
 
 
-def _runs(text):
+def _runs(text, starts):
     "Yield spans of spelled numbers, codes and names."
-    for m in _SPOKEN.pattern("run").finditer(text):
+    for m in matches_at(_SPOKEN.pattern("run"), text, starts):
         start, end = _without_alone(text, *m.span())
         digits, letters, quantity = _symbols(text[start:end])
         if end > start and not quantity and (kind := _kind(text[max(0, start - 60) : start], digits, letters)):
@@ -115,21 +118,28 @@ def _cued_kind(before):
 
 # %% ../../nbs/detect/02_spoken.ipynb #7898f218
 def _phrases(text, small):
-    for kind, (entity, needed) in _PHRASES.items():
-        if any(word in small for word in needed):
-            for m in _SPOKEN.pattern(kind).finditer(text):
+    for kind, (entity, needed, back) in _PHRASES.items():
+        for start in sorted({max(0, at - back) for word in needed.split("|") for at in _places_of(word, small)}):
+            for m in _SPOKEN.pattern(kind).finditer(text, start, start + back + 90):
                 yield Span(entity, *m.span("v"), 0.97, "spelled")
 
 
+def _places_of(word, small):
+    at = small.find(word)
+    while at >= 0:
+        yield at
+        at = small.find(word, at + 1)
+
+
+_STREETS = " road| street| lane| avenue| drive| court| terrace| crescent| gardens| square| grove| mews| close"
+_STREETS_ABROAD = "straße|strasse|weg |platz |gasse |allee |straat |laan |plein |gracht "
+# Kind -> (entity, a word of each match, how far before that word a match can begin)
 _PHRASES = {
-    "birth": ("BIRTH_DATE", ("born", "birth", "dob", "geb", "jahrgang")),
-    "birth_behind": ("BIRTH_DATE", ("geboren",)),
-    "mail": ("EMAIL_ADDRESS", (" at ", " ät ", " arroba ", " arobase ", " apenstaartje ", " klammeraffe ")),
-    "street": (
-        "STREET_ADDRESS",
-        tuple("road street lane avenue drive close court terrace crescent gardens square grove".split()),
-    ),
-    "street_behind": ("STREET_ADDRESS", ("str", "weg", "platz", "gasse", "allee", "ring", "laan", "plein")),
+    "birth": ("BIRTH_DATE", "born|birth|dob|d.o.b|geb|jahrgang", 1),
+    "birth_behind": ("BIRTH_DATE", "geboren", 70),
+    "mail": ("EMAIL_ADDRESS", " dot | punkt | punto | point | punt ", 110),
+    "street": ("STREET_ADDRESS", _STREETS, 80),
+    "street_behind": ("STREET_ADDRESS", _STREETS_ABROAD, 32),
 }
 
 
@@ -140,4 +150,4 @@ def spoken_values(
     "Return the numbers, codes, dates, addresses and spelled names that are spoken in words."
     scanned = scanned_text(text)
     found = [*_phrases(text, scanned.small)]
-    return [*found, *_runs(text)] if _may_spell(scanned) else found
+    return [*found, *_runs(text, _run_starts(scanned))]
