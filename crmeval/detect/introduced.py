@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['introduced_names']
 
-# %% ../../nbs/detect/02_introduced.ipynb #e181cfc8
+# %% ../../nbs/detect/02_introduced.ipynb #c0d016f7
 import re
+from collections import defaultdict
 from functools import lru_cache, partial
 
 from ..core.german import GERMAN
@@ -14,7 +15,7 @@ from ..core.languages import english_small_words, is_english_word, small_words
 from ..core.memo import CallMemo, forgetting
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
-from ..core.scan import PatternTable, scanned_text
+from ..core.scan import beginnings, scanned_text
 from .proper_names import Span, lexicon, plain_key
 
 # %% ../../nbs/detect/02_introduced.ipynb #62df57ed
@@ -238,12 +239,17 @@ _BESIDE = {"me_and": _companion_behind, "and_me": _companion_before, "speaks": _
 
 @lru_cache(maxsize=1)
 def _cues():
-    "Return (table of all cues, the reader of each)."
+    "Return first letters of a cue -> [(its pattern, its reader)]."
     begins, parts = _CONTEXT.data["patterns"]["cue_begins"], _CONTEXT.data["parts"]
-    rows = [(kind, cue) for kind, cues in _CONTEXT.data["cues"].items() for cue in cues]
-    forms = ({"pattern": rf"{begins}(?:{cue})(?=[^\W\d_])", "ignore_case": True} for _, cue in rows)
-    patterns = [*(compiled(form, parts) for form in forms), *map(_CONTEXT.pattern, _BESIDE)]
-    return PatternTable(patterns), [*(partial(_behind_cue, kind=kind) for kind, _ in rows), *_BESIDE.values()]
+    rows = [(_CONTEXT.pattern(name), read) for name, read in _BESIDE.items()]
+    for kind, cues in _CONTEXT.data["cues"].items():
+        forms = ({"pattern": rf"{begins}(?:{cue})(?=[^\W\d_])", "ignore_case": True} for cue in cues)
+        rows += [(compiled(form, parts), partial(_behind_cue, kind=kind)) for form in forms]
+    told = defaultdict(list)
+    for pattern, read in rows:
+        for begun in beginnings(pattern) or ():
+            told[begun.text].append((pattern, read))
+    return dict(told)
 
 
 @forgetting
@@ -251,9 +257,10 @@ def introduced_names(
     text: str,  # Any text
 ) -> list[Span]:  # PERSON and USERNAME; may overlap
     "Return the names that a cue or their form tells, each with a confidence in [0, 1]."
-    table, readers = _cues()
-    out = [*_slashed(text), *_surnames_first(text), *_handles(text)]
-    for i, found in table.finditer(scanned_text(text)):
-        for m in found:
-            out += readers[i](text, m)
+    cues, out = _cues(), [*_slashed(text), *_surnames_first(text), *_handles(text)]
+    for letters, places in scanned_text(text).heads.items():
+        for pattern, read in (*cues.get(letters, ()), *cues.get(letters[:2], ())):
+            for at in places:
+                if m := pattern.match(text, at):
+                    out += read(text, m)
     return out

@@ -30,7 +30,7 @@ def _run_starts(scanned):
     "Return where four words in a row may say a digit or a letter; found from their first letters."
     known, places = _heads(), []
     for head, starts in scanned.heads.items():
-        if head in known or head[1:2] in (" ", "-", ",", ""):
+        if head in known or head[0] not in "ai" and head[1:2] in (" ", "-", ",", ""):
             places += starts
     places.sort()
     return [a for a, b in zip(places, places[3:]) if b - a < _REACH]
@@ -116,30 +116,33 @@ def _cued_kind(before):
     found = [(m.end(), kind) for kind, cue in _SPOKEN.group("cues").items() for m in cue.finditer(before)]
     return max(found)[1] if found else ""
 
-# %% ../../nbs/detect/02_spoken.ipynb #7898f218
-def _phrases(text, small):
+# %% ../../nbs/detect/02_spoken.ipynb #392d2caa
+def _phrases(scanned):
     for kind, (entity, needed, back) in _PHRASES.items():
-        for start in sorted({max(0, at - back) for word in needed.split("|") for at in _places_of(word, small)}):
-            for m in _SPOKEN.pattern(kind).finditer(text, start, start + back + 90):
+        starts = {max(0, at - back) for word in needed.split() for at in _places_of(word, scanned)}
+        for start in sorted(starts):
+            for m in _SPOKEN.pattern(kind).finditer(scanned.text, start, start + back + 90):
                 yield Span(entity, *m.span("v"), 0.97, "spelled")
 
 
-def _places_of(word, small):
-    at = small.find(word)
-    while at >= 0:
-        yield at
-        at = small.find(word, at + 1)
+def _places_of(word, scanned):
+    "Return the places of a word, or of an ending such as '-weg'."
+    if word.startswith("-"):
+        return scanned.everywhere(f"{word[1:]} ")
+    return [at for at in scanned.heads.get(word[:3].lower(), ()) if scanned.text.startswith(word, at)]
 
 
-_STREETS = " road| street| lane| avenue| drive| court| terrace| crescent| gardens| square| grove| mews| close"
-_STREETS_ABROAD = "straße|strasse|weg |platz |gasse |allee |straat |laan |plein |gracht "
-# Kind -> (entity, a word of each match, how far before that word a match can begin)
+# Kind -> (entity, words of which each match has one, how far before that word a match can begin)
 _PHRASES = {
-    "birth": ("BIRTH_DATE", "born|birth|dob|d.o.b|geb|jahrgang", 1),
+    "birth": ("BIRTH_DATE", "born birth dob d.o.b geb jahrgang Born Birth DOB D.O.B Geb Jahrgang", 1),
     "birth_behind": ("BIRTH_DATE", "geboren", 70),
-    "mail": ("EMAIL_ADDRESS", " dot | punkt | punto | point | punt ", 110),
-    "street": ("STREET_ADDRESS", _STREETS, 80),
-    "street_behind": ("STREET_ADDRESS", _STREETS_ABROAD, 32),
+    "mail": ("EMAIL_ADDRESS", "dot punkt punto point punt Dot DOT", 110),
+    "street": (
+        "STREET_ADDRESS",
+        "road street lane avenue drive court terrace crescent gardens square grove mews close parade boulevard",
+        80,
+    ),
+    "street_behind": ("STREET_ADDRESS", "-straße -strasse -weg -platz -gasse -allee -straat -laan -gracht", 32),
 }
 
 
@@ -149,5 +152,5 @@ def spoken_values(
 ) -> list[Span]:  # May overlap
     "Return the numbers, codes, dates, addresses and spelled names that are spoken in words."
     scanned = scanned_text(text)
-    found = [*_phrases(text, scanned.small)]
+    found = [*_phrases(scanned)]
     return [*found, *_runs(text, _run_starts(scanned))]

@@ -9,6 +9,7 @@ __all__ = ['without_things', 'without_sizes', 'without_edges']
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from ..core.german import is_german_noun
 from ..core.languages import english_small_words
@@ -29,49 +30,67 @@ class _Named:
     def __init__(self, text, span):
         self.span, self.piece = span, text[span.start : span.end]
         self.left, self.after = text[max(0, span.start - 48) : span.start], text[span.end : span.end + 40]
-        self.keys = [plain_key(w) for w in re.findall(r"[^\W\d_]+", self.piece)]
 
-    def fits(self, pattern, where):
-        return _CONTEXT.pattern(pattern).search(where) is not None
+    @cached_property
+    def keys(self):
+        return [plain_key(w) for w in _LETTERS.findall(self.piece)]
 
+    @cached_property
+    def before(self):
+        "The key of the word directly before the span, or ''."
+        m = _CONTEXT.pattern("word_before").search(self.left, max(0, len(self.left) - 24))
+        return plain_key(m[1]) if m else ""
+
+    @cached_property
     def next_words(self):
-        "Return the keys of up to three lower-case words directly behind the span."
+        "The keys of up to three lower-case words directly behind the span."
         m = _CONTEXT.pattern("next_word").match(self.after)
         words = [w for w in m.groups() if w] if m else []
         small = next((i for i, w in enumerate(words) if not w[0].islower()), len(words))
         return [plain_key(w) for w in words[:small]]
 
+    def follows(self, pattern):
+        "Whether the text before the span ends in a pattern."
+        return _CONTEXT.pattern(pattern).search(self.left) is not None
+
+    def goes_on(self, pattern):
+        "Whether the text behind the span begins with a pattern."
+        return _CONTEXT.pattern(pattern).match(self.after) is not None
+
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+
 # %% ../../nbs/detect/02_things.ipynb #17ca7bef
 def _is_code(n):
     "Whether it is the head of a code: 'SKU AB-4471'."
-    return n.fits("code_behind", n.after) and n.piece.split(" ")[-1].isupper()
+    return n.goes_on("code_behind") and n.piece.split(" ")[-1].isupper()
 
 
 def _is_under_a_thing_label(n):
-    return n.fits("thing_label", n.left)
+    return (":" in n.left or "=" in n.left) and n.follows("thing_label")
 
 
 def _is_of_a_type(n):
     "Whether a type stands before it, or begins it: 'Storm Eunice', 'the museum Anna'."
     keys = [k for k in n.keys if k not in _ARTICLES]
-    return len(keys) > 1 and keys[0] in _CONTEXT.words("type_heads") or n.fits("type_before", n.left)
+    return len(keys) > 1 and keys[0] in _CONTEXT.words("type_heads") or n.before in _CONTEXT.words("types")
 
 
 _ARTICLES = frozenset("the le la les el los las de het een il der die das".split())
 
 
 def _names_an_institution(n):
-    return n.fits("institution_after", n.after)
+    return n.after[:1] in (" ", "'", "’") and n.goes_on("institution_after")
 
 
 def _is_beside_goods(n):
     "Whether goods follow: 'Madison sofa'; a device, or one word between, only behind an article or a number."
-    words, goods = n.next_words(), _CONTEXT.words("goods")
+    words, goods = n.next_words, _CONTEXT.words("goods")
     if not words:
         return False
     if words[0] in goods:
         return not _is_a_verb_of_goods(words)
-    if not (n.fits("the_before", n.left) or n.fits("owner_before", n.left) or n.fits("counted_before", n.left)):
+    if not (n.follows("the_before") or n.follows("owner_before") or n.follows("counted_before")):
         return False
     goods = goods | _CONTEXT.words("devices")
     return words[0] in goods or len(words) > 1 and words[1] in goods and not _may_be_a_verb(words[0])
@@ -92,21 +111,20 @@ def _is_a_verb_of_goods(words):
 
 def _is_behind_goods(n):
     "Whether goods of another language stand before it: 'le fauteuil Marcel', 'der Schrank Paula'."
-    m = _CONTEXT.pattern("goods_before").search(n.left)
-    return bool(m) and plain_key(m[1]) in _CONTEXT.words("goods_abroad")
+    return n.before in _CONTEXT.words("goods_abroad")
 
 
 def _is_one_of_a_kind(n):
     "Whether an article stands before a first name and a noun behind it: 'the Charlotte bed'."
-    if not n.fits("the_before", n.left) or len(n.keys) > 1 or n.keys[0] not in lexicon("first_names"):
+    words = n.next_words
+    if not words or len(n.keys) > 1 or n.keys[0] not in lexicon("first_names") or not n.follows("the_before"):
         return False
-    words = n.next_words()
     return bool(words) and (words[0] in ("one", "ones") or len(words[0]) > 2 and not _may_be_a_verb(words[0]))
 
 
 def _is_sized(n):
     "Whether a weak name has a number behind it, or a count before it: 'Android 14', '12 Crates'."
-    return n.fits("size_behind", n.after) or n.fits("counted_before", n.left)
+    return n.goes_on("size_behind") or n.follows("counted_before")
 
 
 def _is_a_label(n):
@@ -119,7 +137,7 @@ def _is_a_label(n):
 
 def _is_a_field(n):
     "Whether a weak word is a form's label: '| Colour: Hazel'."
-    return n.fits("label_behind", n.after) and re.search(r"[|;{]\s*[\"']?$", n.left) is not None
+    return n.goes_on("label_behind") and re.search(r"[|;{]\s*[\"']?$", n.left) is not None
 
 
 def _is_an_eponym(n):
@@ -127,7 +145,7 @@ def _is_an_eponym(n):
 
 
 def _follows_a_foreign_article(n):
-    return n.fits("article_abroad", n.left)
+    return n.follows("article_abroad")
 
 
 def _is_in_capitals(n):
@@ -159,8 +177,6 @@ _IF_WEAK = (_is_a_field, _is_an_eponym, _follows_a_foreign_article, _is_in_capit
 
 
 def _is_no_person(n):
-    if n.span.why in _KEPT:
-        return False
     if n.after.startswith(("'s", "’s")):
         return _is_of_a_type(n) or _names_an_institution(n)
     return any(rule(n) for rule in _ALWAYS) or n.span.score < _WEAK and any(rule(n) for rule in _IF_WEAK)
@@ -182,7 +198,7 @@ def _is_no_address(n):
 
 
 def _is_version(n):
-    return n.fits("version_before", n.left)
+    return n.follows("version_before")
 
 
 _RULES = {
@@ -199,7 +215,7 @@ def without_things(
     spans: Sequence[Span],  # Spans found in it
 ) -> list[Span]:  # In the same order
     "Return the spans without those whose neighbours say that they are things, versions or labels."
-    return [s for s in spans if s.entity not in _RULES or not _RULES[s.entity](_Named(text, s))]
+    return [s for s in spans if s.entity not in _RULES or s.why in _KEPT or not _RULES[s.entity](_Named(text, s))]
 
 # %% ../../nbs/detect/02_things.ipynb #c132c707
 _WORD = re.compile(r"[\w.’'-]+")
@@ -258,4 +274,4 @@ def _cut(text, span):
 def _is_end(word, labelled):
     key = plain_key(word.strip(".'’-"))
     listed = key in lexicon("surnames") or key in lexicon("first_names")
-    return key in _CONTEXT.words("labels") or labelled and not listed
+    return key in _CONTEXT.words("labels") or labelled and not listed and is_german_noun(key)
