@@ -124,7 +124,12 @@ def _is_one_of_a_kind(n):
 
 def _is_sized(n):
     "Whether a weak name has a number behind it, or a count before it: 'Android 14', '12 Crates'."
+    if n.before in _BEFORE_STREETS:
+        return False
     return n.goes_on("size_behind") or n.follows("counted_before")
+
+
+_BEFORE_STREETS = frozenset("address and at by from in is near of off on street to".split())
 
 
 def _is_a_label(n):
@@ -173,7 +178,7 @@ _ALWAYS = (
     _is_a_label,
     _is_a_german_thing,
 )
-_IF_WEAK = (_is_a_field, _is_an_eponym, _follows_a_foreign_article, _is_in_capitals)
+_IF_WEAK = (_is_a_field, _is_an_eponym, _follows_a_foreign_article)
 
 
 def _is_no_person(n):
@@ -183,7 +188,7 @@ def _is_no_person(n):
 
 
 def _is_a_size(n):
-    return n.span.why not in _KEPT and _is_sized(n)
+    return n.span.why not in _KEPT and (_is_sized(n) or _is_in_capitals(n))
 
 
 def _is_no_address(n):
