@@ -26,8 +26,13 @@ _TRADE = PatternFile(data_path("lexicons", "trade_terms.json"))
 @lru_cache(maxsize=1)
 def _ordinary_words():
     "Return words that are no names, of all languages for which there are lists."
-    trade = (_TRADE.words(name) for name in _TRADE.data["words"] if name not in ("also_names", "compound_ends"))
-    context = (_CONTEXT.words(name) for name in ("not_introduced", "labels", "roles", "goods", "goods_abroad", "devices", "title_words"))
+    trade = (
+        _TRADE.words(name) for name in _TRADE.data["words"] if name not in ("also_names", "compound_ends")
+    )
+    context = (
+        _CONTEXT.words(name)
+        for name in ("not_introduced", "labels", "roles", "goods", "goods_abroad", "devices", "title_words")
+    )
     own = (lexicon("not_names"), GERMAN.words("function"), GERMAN.words("nouns"), GERMAN.words("roles"))
     small = (frozenset(map(plain_key, words)) for words in small_words().values())
     words = frozenset().union(*trade, *context, *own, *small, english_small_words())
@@ -39,11 +44,17 @@ def _is_listed(key):
     "Whether a word is a listed first name or surname and no ordinary word."
     if key not in lexicon("first_names") and key not in lexicon("surnames"):
         return False
-    return key not in lexicon("not_names") and key not in _CONTEXT.words("name_words") and not _is_told_else(key)
+    return (
+        key not in lexicon("not_names") and key not in _CONTEXT.words("name_words") and not _is_told_else(key)
+    )
 
 
 def _is_told_else(key):
-    return key in _CONTEXT.words("not_introduced") or key in english_small_words() or key in GERMAN.words("function")
+    return (
+        key in _CONTEXT.words("not_introduced")
+        or key in english_small_words()
+        or key in GERMAN.words("function")
+    )
 
 
 _VOWEL = re.compile("[aeiouy]")
@@ -81,7 +92,9 @@ def _can_follow(word, before, text):
     return _is_listed(key) or len(key) > 3 and _is_strange(key) and _IS_ENGLISH[text]
 
 # %% ../../nbs/detect/02_introduced.ipynb #41e796c3
-_PARTICLES = frozenset("al ben bin da de del della den der di dos du el ibn la le ten ter van von y zu".split())
+_PARTICLES = frozenset(
+    "al ben bin da de del della den der di dos du el ibn la le ten ter van von y zu".split()
+)
 _MOST_WORDS = 4
 
 
@@ -127,7 +140,9 @@ def _behind_cue(text, m, *, kind):
 
 
 _SCORES = {"title": 0.9, "kin": 0.8, "intro": 0.8, "weak": 0.7, "label": 0.85, "role": 0.85}
-_STRANGE = frozenset(("title", "kin", "intro", "label", "role"))  # cues behind which an unlisted word is a name
+_STRANGE = frozenset(
+    ("title", "kin", "intro", "label", "role")
+)  # cues behind which an unlisted word is a name
 
 # %% ../../nbs/detect/02_introduced.ipynb #b8d43932
 def _begins_no_title(text, m, cue):
@@ -170,7 +185,11 @@ def _word_before(text, m):
 def _speaker(text, m):
     "Yield the word before 'speaking' or 'here' at the beginning of a clause."
     said, start = _word_before(text, m)
-    if said and _is_unknown(said) and _CONTEXT.pattern("clause_begins").search(text[max(0, start - 16) : start]):
+    if (
+        said
+        and _is_unknown(said)
+        and _CONTEXT.pattern("clause_begins").search(text[max(0, start - 16) : start])
+    ):
         yield Span("PERSON", start, start + len(said), 0.7, "introduced")
 
 
@@ -185,7 +204,9 @@ def _companion_before(text, m):
     said, start = _word_before(text, m)
     if not said or text[m.start() - 2] == ",":
         return
-    begins = text[:start].rstrip()[-1:] in ("", ".", "!", "?") and plain_key(said) in _CONTEXT.words("name_words")
+    begins = text[:start].rstrip()[-1:] in ("", ".", "!", "?") and plain_key(said) in _CONTEXT.words(
+        "name_words"
+    )
     listed = _is_listed(plain_key(said)) or said[0].isupper()
     if begins or listed and _is_unknown(said):
         yield Span("PERSON", start, start + len(said), 0.7, "introduced")

@@ -22,7 +22,7 @@ _SPOKEN = PatternFile(data_path("spoken_values.json"))
 @lru_cache(maxsize=1)
 def _heads():
     "Return the first three letters of the words that say a digit or a letter."
-    words = _SPOKEN.word_list("digits") + _SPOKEN.word_list("tens") + _SPOKEN.word_list("letters")
+    words = [w for name in ("digits", "tens", "letters", "doublers") for w in _SPOKEN.word_list(name)]
     return frozenset(w[:3] if len(w) > 2 else f"{w} "[:3] for w in words)
 
 
@@ -94,7 +94,11 @@ def _runs(text, starts):
     for m in matches_at(_SPOKEN.pattern("run"), text, starts):
         start, end = _without_alone(text, *m.span())
         digits, letters, quantity = _symbols(text[start:end])
-        if end > start and not quantity and (kind := _kind(text[max(0, start - 60) : start], digits, letters)):
+        if (
+            end > start
+            and not quantity
+            and (kind := _kind(text[max(0, start - 60) : start], digits, letters))
+        ):
             yield Span(kind, start, end, 0.96, "spelled")
 
 
@@ -139,10 +143,14 @@ _PHRASES = {
     "mail": ("EMAIL_ADDRESS", "dot punkt punto point punt Dot DOT", 110),
     "street": (
         "STREET_ADDRESS",
-        "road street lane avenue drive court terrace crescent gardens square grove mews close parade boulevard",
+        "road street lane avenue drive court terrace crescent gardens square grove mews close boulevard",
         80,
     ),
-    "street_behind": ("STREET_ADDRESS", "-straße -strasse -weg -platz -gasse -allee -straat -laan -gracht", 32),
+    "street_behind": (
+        "STREET_ADDRESS",
+        "-straße -strasse -weg -platz -gasse -allee -straat -laan -gracht",
+        32,
+    ),
 }
 
 

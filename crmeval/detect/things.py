@@ -17,7 +17,7 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from .proper_names import Span, lexicon, plain_key
 
-# %% ../../nbs/detect/02_things.ipynb #79591402
+# %% ../../nbs/detect/02_things.ipynb #d9d6d4f8
 _CONTEXT = PatternFile(data_path("names_in_context.json"))
 _PII = PatternFile(data_path("lexicons", "pii.json"))
 _KEPT = ("title", "record", "form", "label", "introduced")  # evidence that stands against all of these rules
@@ -60,7 +60,7 @@ class _Named:
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 
-# %% ../../nbs/detect/02_things.ipynb #17ca7bef
+# %% ../../nbs/detect/02_things.ipynb #c5ae615d
 def _is_code(n):
     "Whether it is the head of a code: 'SKU AB-4471'."
     return n.goes_on("code_behind") and n.piece.split(" ")[-1].isupper()
@@ -89,7 +89,7 @@ def _is_beside_goods(n):
     if not words:
         return False
     if words[0] in goods:
-        return not _is_a_verb_of_goods(words)
+        return n.before not in _CONTEXT.words("roles") and not _is_done_or_ordered(words)
     if not (n.follows("the_before") or n.follows("owner_before") or n.follows("counted_before")):
         return False
     goods = goods | _CONTEXT.words("devices")
@@ -104,9 +104,13 @@ def _small():
     return english_small_words() | _CONTEXT.words("after_the_name")
 
 
-def _is_a_verb_of_goods(words):
-    "Whether the goods are a verb: 'Anna tables the motion'."
-    return words[0].endswith("s") and len(words) > 1 and words[1] in ("the", "a", "an", "my", "his", "her", "me")
+def _is_done_or_ordered(words):
+    "Whether the goods are a verb or a person's order: 'Anna tables the motion', 'Anna lamp order shipped'."
+    if words[1:2] and words[1] in _CONTEXT.words("record_words"):
+        return True
+    return (
+        words[0].endswith("s") and len(words) > 1 and words[1] in ("the", "a", "an", "my", "his", "her", "me")
+    )
 
 
 def _is_behind_goods(n):
@@ -114,12 +118,32 @@ def _is_behind_goods(n):
     return n.before in _CONTEXT.words("goods_abroad")
 
 
+def _is_a_german_thing(n):
+    "Whether a hyphenated name ends in a noun: 'Klaus-Sessel'."
+    last = n.piece.rpartition("-")[2]
+    key = plain_key(last)
+    return last != n.piece and (key in _CONTEXT.words("goods_abroad") or is_german_noun(key))
+
+# %% ../../nbs/detect/02_things.ipynb #35223780
 def _is_one_of_a_kind(n):
     "Whether an article stands before a first name and a noun behind it: 'the Charlotte bed'."
     words = n.next_words
     if not words or len(n.keys) > 1 or n.keys[0] not in lexicon("first_names") or not n.follows("the_before"):
         return False
-    return bool(words) and (words[0] in ("one", "ones") or len(words[0]) > 2 and not _may_be_a_verb(words[0]))
+    return words[0] in ("one", "ones") or len(words[0]) > 2 and not _may_be_a_verb(words[0])
+
+# %% ../../nbs/detect/02_things.ipynb #3d5d4a38
+def _is_a_field(n):
+    "Whether a weak word is a form's label: '| Colour: Hazel'."
+    return n.goes_on("label_behind") and re.search(r"[|;{]\s*[\"']?$", n.left) is not None
+
+
+def _is_an_eponym(n):
+    return len(n.keys) == 1 and n.keys[0] in _CONTEXT.words("eponyms")
+
+
+def _follows_a_foreign_article(n):
+    return n.follows("article_abroad") and not n.after[1:2].isupper()
 
 
 def _is_sized(n):
@@ -140,33 +164,13 @@ def _is_a_label(n):
     )
 
 
-def _is_a_field(n):
-    "Whether a weak word is a form's label: '| Colour: Hazel'."
-    return n.goes_on("label_behind") and re.search(r"[|;{]\s*[\"']?$", n.left) is not None
-
-
-def _is_an_eponym(n):
-    return len(n.keys) == 1 and n.keys[0] in _CONTEXT.words("eponyms")
-
-
-def _follows_a_foreign_article(n):
-    return n.follows("article_abroad")
-
-
 def _is_in_capitals(n):
     "Whether all words are short and in capitals, in a text that is not: 'ABN AMRO'."
     words = [w for w in re.findall(r"[^\W\d_]+", n.piece) if plain_key(w) not in _ARTICLES]
     shouted = all(len(w) < 6 and w.isupper() for w in words)
     return bool(words) and shouted and re.search(r"[a-z]{3}", n.left + n.after) is not None
 
-
-def _is_a_german_thing(n):
-    "Whether a hyphenated name ends in a noun: 'Klaus-Sessel'."
-    last = n.piece.rpartition("-")[2]
-    key = plain_key(last)
-    return last != n.piece and (key in _CONTEXT.words("goods_abroad") or is_german_noun(key))
-
-# %% ../../nbs/detect/02_things.ipynb #0213ff29
+# %% ../../nbs/detect/02_things.ipynb #3681412f
 _ALWAYS = (
     _is_code,
     _is_under_a_thing_label,
@@ -214,28 +218,17 @@ _RULES = {
     "IP_ADDRESS": _is_version,
 }
 
-# %% ../../nbs/detect/02_things.ipynb #98cb3ee2
+# %% ../../nbs/detect/02_things.ipynb #5a66fdf9
 def without_things(
     text: str,  # Any text
     spans: Sequence[Span],  # Spans found in it
 ) -> list[Span]:  # In the same order
     "Return the spans without those whose neighbours say that they are things, versions or labels."
-    return [s for s in spans if s.entity not in _RULES or s.why in _KEPT or not _RULES[s.entity](_Named(text, s))]
+    return [
+        s for s in spans if s.entity not in _RULES or s.why in _KEPT or not _RULES[s.entity](_Named(text, s))
+    ]
 
-# %% ../../nbs/detect/02_things.ipynb #c132c707
-_WORD = re.compile(r"[\w.’'-]+")
-_NO_VOWEL = re.compile(r"(?!Ng$|Md$|Mc$|St$)[B-DF-HJ-NP-TV-XZ][b-df-hj-np-tv-xz]{1,3}\.?$")
-
-
-def _is_edge(word, others):
-    "Whether a word at the edge of a name is an abbreviation, a role or a label."
-    key = plain_key(word.strip(".'’-"))
-    if key in _CONTEXT.words("roles") or key in _CONTEXT.words("labels"):
-        return True
-    short = len(word) < 5 and word.isupper() and not all(map(str.isupper, others))
-    return short and len(word) > 1 and "." not in word or bool(_NO_VOWEL.match(word))
-
-
+# %% ../../nbs/detect/02_things.ipynb #1b0127c9
 def without_sizes(
     text: str,  # Any text
     spans: Sequence[Span],  # All spans found in it; addresses may have been built from the dropped ones
@@ -253,6 +246,19 @@ _NEAR = 40  # characters between a word and an address that it may belong to
 
 def _is_near(span, sites):
     return any(s.start - span.end < _NEAR and span.start - s.end < _NEAR for s in sites)
+
+# %% ../../nbs/detect/02_things.ipynb #6a7769e1
+_WORD = re.compile(r"[\w.’'-]+")
+_NO_VOWEL = re.compile(r"(?!Ng$|Md$|Mc$|St$)[B-DF-HJ-NP-TV-XZ][b-df-hj-np-tv-xz]{1,3}\.?$")
+
+
+def _is_edge(word, others):
+    "Whether a word at the edge of a name is an abbreviation, a role or a label."
+    key = plain_key(word.strip(".'’-"))
+    if key in _CONTEXT.words("roles") or key in _CONTEXT.words("labels"):
+        return True
+    short = len(word) < 5 and word.isupper() and not all(map(str.isupper, others))
+    return short and len(word) > 2 and "." not in word or bool(_NO_VOWEL.match(word))
 
 
 def without_edges(
