@@ -143,7 +143,7 @@ def _is_an_eponym(n):
 
 
 def _follows_a_foreign_article(n):
-    return n.follows("article_abroad") and not n.after[1:2].isupper()
+    return len(n.keys) == 1 and n.follows("article_abroad") and not n.after[1:2].isupper()
 
 
 def _is_sized(n):
