@@ -1,8 +1,8 @@
 """Names behind cues, values in words and names of products, with inputs that no list holds.
 
 The lines of texts/crm_lines.txt were written before any of these rules, in six channels, eight domains and
-five languages: `language|channel|domain|text`, with each personal value as [[kind:value]]. Another half of them
-was counted only before and after the rules were made.
+five languages: `language|channel|domain|text`, with each personal value as [[kind:value]]. Another half
+of them was counted only before and after the rules were made.
 """
 
 import re

@@ -117,6 +117,13 @@ def _name_at(text, at, strange):
     return end
 
 
+def _full_name_at(text, at):
+    "Return the end of two or more words of which one is listed; -1: none. Enough behind a weak cue."
+    end = _name_at(text, at, True)
+    words = text[at : max(at, end)].split(" ")
+    return end if len(words) > 1 and any(_is_listed(plain_key(w)) for w in words) else -1
+
+
 def _is_english_text(text):
     "Whether English small words are one in five of a text's words."
     words = scanned_text(text).small.split()
@@ -135,6 +142,8 @@ def _behind_cue(text, m, *, kind):
             return
         strange = not _is_doubtful_title(text, m, cue)
     end = _name_at(text, m.end(), strange)
+    if end < 0 and kind == "weak":
+        end = _full_name_at(text, m.end())
     if end > m.end() and (kind != "role" or _is_whole_field(text, m, end, cue)):
         yield Span("PERSON", m.end(), end, _SCORES[kind], "introduced")
 
@@ -158,7 +167,8 @@ def _is_doubtful_title(text, m, cue):
     "Whether a title can be another word: 'I miss them', 'die Frau wohnt hier'."
     if plain_key(cue) not in _CONTEXT.words("sure_titles"):
         return True
-    return _ARTICLE.search(text[max(0, m.start() - 8) : m.start()]) is not None
+    needed = plain_key(cue) in ("frau", "herr", "doctor", "dr")  # 'la señora Ibarra' has an article too
+    return needed and _ARTICLE.search(text[max(0, m.start() - 8) : m.start()]) is not None
 
 
 _IN_STREET = re.compile(r"\d[A-Za-z]? (?:[A-Z][\w'’-]+ ){1,3}$")  # '1737 Cheriton Dr'

@@ -87,6 +87,7 @@ def _without_alone(text, start, end):
 # %% ../../nbs/detect/02_spoken.ipynb #37873db8
 _LEAST = 7  # digits that are a telephone number without any cue
 _LEAST_CUED = 4  # digits and letters behind a cue
+_LEAST_OF_CARD = 8  # the last four digits alone are no card number
 
 
 def _runs(text, starts):
@@ -109,7 +110,7 @@ def _kind(before, digits, letters):
         if letters > 3:
             return cued if cued not in ("", "PHONE_NUMBER", "CREDIT_CARD") else "PERSON"
         return ""
-    if cued and digits + letters >= _LEAST_CUED:
+    if cued and digits + letters >= (_LEAST_OF_CARD if cued == "CREDIT_CARD" else _LEAST_CUED):
         return cued
     if letters and digits + letters > 4:
         return "ACCOUNT_NUMBER"

@@ -115,7 +115,8 @@ def _is_done_or_ordered(words):
 
 def _is_behind_goods(n):
     "Whether goods of another language stand before it: 'le fauteuil Marcel', 'der Schrank Paula'."
-    return n.before in _CONTEXT.words("goods_abroad")
+    goods = _CONTEXT.words("goods_abroad")
+    return n.before in goods or len(n.keys) > 1 and n.keys[0] in goods - lexicon("surnames")
 
 
 def _is_a_german_thing(n):
@@ -142,6 +143,11 @@ def _is_an_eponym(n):
     return len(n.keys) == 1 and n.keys[0] in _CONTEXT.words("eponyms")
 
 
+def _is_used_or_counted(n):
+    "Whether it is a tool or a unit: 'we use Jira', '300 Stk.'."
+    return n.before in _CONTEXT.words("used") or len(n.keys) == 1 and n.keys[0] in _CONTEXT.words("pieces")
+
+
 def _follows_a_foreign_article(n):
     return len(n.keys) == 1 and n.follows("article_abroad") and not n.after[1:2].isupper()
 
@@ -157,11 +163,13 @@ _BEFORE_STREETS = frozenset("address and at by from in is near of off on street 
 
 
 def _is_a_label(n):
-    return len(n.keys) == 1 and (
-        n.keys[0] in _CONTEXT.words("labels")
-        or n.keys[0] in _CONTEXT.words("roles")
-        or n.keys[0] in _CONTEXT.words("calendar")
-    )
+    "Whether it is a label, a role or a day: 'Telefon', 'Tuesdays', 'Thu, 4 May'."
+    if len(n.keys) != 1:
+        return False
+    key = n.keys[0]
+    if key in _CONTEXT.words("short_days"):  # 'Thu' is a Vietnamese name too
+        return n.span.score < _WEAK or n.goes_on("day_behind")
+    return any(key in _CONTEXT.words(name) for name in ("labels", "roles", "calendar"))
 
 
 def _is_in_capitals(n):
@@ -182,7 +190,7 @@ _ALWAYS = (
     _is_a_label,
     _is_a_german_thing,
 )
-_IF_WEAK = (_is_a_field, _is_an_eponym, _follows_a_foreign_article)
+_IF_WEAK = (_is_a_field, _is_an_eponym, _is_used_or_counted, _follows_a_foreign_article)
 
 
 def _is_no_person(n):
