@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from ..core.call_forms import named_arguments
 from ..core.german import is_german_noun
 from ..core.languages import english_small_words
 from ..core.package_data import data_path
@@ -116,7 +117,9 @@ def _is_done_or_ordered(words):
 def _is_behind_goods(n):
     "Whether goods of another language stand before it: 'le fauteuil Marcel', 'der Schrank Paula'."
     goods = _CONTEXT.words("goods_abroad")
-    return n.before in goods or len(n.keys) > 1 and n.keys[0] in goods - lexicon("surnames")
+    if len(n.keys) == 2:
+        return n.keys[0] in goods and not lexicon("surnames") & {*n.keys}
+    return len(n.keys) == 1 and n.before in goods
 
 
 def _is_a_german_thing(n):
@@ -226,9 +229,11 @@ _RULES = {
     "IP_ADDRESS": _is_version,
 }
 
-# %% ../../nbs/detect/02_things.ipynb #5a66fdf9
+# %% ../../nbs/detect/02_things.ipynb #c9a421f1
+@named_arguments
 def without_things(
     text: str,  # Any text
+    *,
     spans: Sequence[Span],  # Spans found in it
 ) -> list[Span]:  # In the same order
     "Return the spans without those whose neighbours say that they are things, versions or labels."
@@ -236,9 +241,11 @@ def without_things(
         s for s in spans if s.entity not in _RULES or s.why in _KEPT or not _RULES[s.entity](_Named(text, s))
     ]
 
-# %% ../../nbs/detect/02_things.ipynb #1b0127c9
+# %% ../../nbs/detect/02_things.ipynb #ae00eaa1
+@named_arguments
 def without_sizes(
     text: str,  # Any text
+    *,
     spans: Sequence[Span],  # All spans found in it; addresses may have been built from the dropped ones
 ) -> list[Span]:  # In the same order
     "Return the spans without weak names beside a number, as in 'Android 14'."
@@ -269,8 +276,10 @@ def _is_edge(word, others):
     return short and len(word) > 2 and "." not in word or bool(_NO_VOWEL.match(word))
 
 
+@named_arguments
 def without_edges(
     text: str,  # Any text
+    *,
     spans: Sequence[Span],  # Spans found in it
 ) -> list[Span]:  # In the same order
     "Return the spans; names lose abbreviations, roles and labels at their edges."

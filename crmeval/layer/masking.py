@@ -278,14 +278,19 @@ def _found_in(text, least):
         mark = blake2b(asked, digest_size=16, key=_KEY).digest()
         if mark in _EMPTY:
             return []
-    found = trimmed_names(text, without_edges(text, without_things(text, _first_found(text, least))))
-    beside = without_things(text, without_edges(text, [*neighbours(text, found)]))
-    out = without_sizes(text, [*found, *beside])
+    found = trimmed_names(text, _of_people(text, _first_found(text, least)))
+    beside = _of_people(text, [*neighbours(text, found)])
+    out = without_sizes(text, spans=[*found, *beside])
     if mark is not None and not out:
         if len(_EMPTY) >= _MOST_EMPTY:
             _EMPTY.clear()
         _EMPTY.add(mark)
     return out
+
+
+def _of_people(text, spans):
+    "Return the spans without names of things, and names without labels at their edges."
+    return without_edges(text, spans=without_things(text, spans=spans))
 
 
 def _first_found(text, least):
