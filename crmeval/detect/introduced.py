@@ -206,7 +206,7 @@ def _speaker(text, m):
 def _companion_behind(text, m):
     "Yield the word behind 'me and'."
     if _is_unknown(m["v"]):
-        yield Span("PERSON", *m.span("v"), 0.7, "introduced")
+        yield Span("PERSON", m.start("v"), m.end("v"), 0.7, "introduced")
 
 
 def _companion_before(text, m):
@@ -262,7 +262,7 @@ def _is_reversed(last, first):
 def _handles(text):
     for at in _places_of("@", text):
         if m := _CONTEXT.pattern("handle").match(text, at):
-            yield Span("USERNAME", *m.span(), 0.7, "form")
+            yield Span("USERNAME", m.start(), m.end(), 0.7, "form")
 
 # %% ../../nbs/detect/02_introduced.ipynb #6958ee47
 _BESIDE = {"me_and": _companion_behind, "and_me": _companion_before, "speaks": _speaker}

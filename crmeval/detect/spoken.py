@@ -127,7 +127,7 @@ def _phrases(scanned):
         starts = {max(0, at - back) for word in needed.split() for at in _places_of(word, scanned)}
         for start in sorted(starts):
             for m in _SPOKEN.pattern(kind).finditer(scanned.text, start, start + back + 90):
-                yield Span(entity, *m.span("v"), 0.97, "spelled")
+                yield Span(entity, m.start("v"), m.end("v"), 0.97, "spelled")
 
 
 def _places_of(word, scanned):
