@@ -6,6 +6,7 @@
 __all__ = ['SHOWN', 'experiment_columns', 'LivePlan', 'live_report']
 
 # %% ../../nbs/live/31_live_analysis.ipynb #33026c12
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -184,7 +185,8 @@ def live_report(
 
 def _weeks(rows, plan, name):
     card, (_, unit) = outcome_card(name), SHOWN[name]
-    return weekly_outcome(rows, plan.outcome(name), unit=unit, about=card.measures)
+    bounds = (-math.inf if card.low is None else card.low, card.high)
+    return weekly_outcome(rows, plan.outcome(name), unit=unit, about=card.measures, bounds=bounds)
 
 
 def _daily(rows, plan, outcome):

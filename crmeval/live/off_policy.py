@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.stats import Estimate
 from .columns import dense, groups, missing_as_singletons, numbers
+from .curves import cluster_df
 from .fixed import check_level
 
 # %% ../../nbs/live/14_off_policy.ipynb #a33f2136
@@ -67,6 +68,7 @@ def _log(reward, logged, target, clusters):
 
 # %% ../../nbs/live/14_off_policy.ipynb #a158f207
 FEWEST_WORTH = 10  # effective rows needed for an interval
+_FEWEST_INFORMATIVE = 20  # of them, rows that carry the variance of the rewards
 
 
 def inverse_propensity(
@@ -130,7 +132,9 @@ def _estimate(log, terms, method, level, empty=False):
         return PolicyEstimate(None, undefined=log.lost, method=method, confidence_level=level)
     value, w = float(terms.mean()), log.weight
     worth = float(w.sum() ** 2 / (w @ w)) if w.any() else 0.0
-    low, high = _ends(terms, value, log.cluster, level) if worth >= FEWEST_WORTH else (None, None)
+    informative = worth * _evenness(log.reward)
+    known = worth >= FEWEST_WORTH and informative >= _FEWEST_INFORMATIVE
+    low, high = _ends(terms, value, log, level) if known else (None, None)
     if low is not None:
         low = max(low, min(float(log.reward.min()), value))
     top = float(w.max() / w.sum()) if w.any() else math.nan
@@ -140,26 +144,34 @@ def _estimate(log, terms, method, level, empty=False):
         effective_n=worth,
         mean_weight=float(w.mean()),
         largest_share=top,
-        notes=_minded(log, worth),
+        notes=_minded(log, worth, informative),
     )
 
 
-def _ends(terms, value, cluster, level):
+def _evenness(reward):
+    "Return the share of rows that carry the rewards' variance: about 3 p for a rare share p; 1 if even."
+    far = (reward - reward.mean()) ** 2
+    whole = float((far**2).sum())
+    return min(1.0, 3 * float(far.sum()) ** 2 / (len(far) * whole)) if whole > 0 else 1.0  # normal: 1
+
+
+def _ends(terms, value, log, level):
     "Return (low, high); None without variance or with too few units."
     from scipy.stats import t
 
-    phi = (terms - value) / len(terms)
-    phi = phi if cluster is None else np.bincount(cluster, phi)
+    phi, weight = (terms - value) / len(terms), log.weight
+    if log.cluster is not None:
+        phi, weight = np.bincount(log.cluster, phi), np.bincount(log.cluster, weight)
     units = len(phi)
     # rounding errors are not variance
     if units < 2 or not (np.abs(phi) > 1e-13 * np.abs(terms).max() / units).any():
         return None, None
     error = math.sqrt(float(phi @ phi) * units / (units - 1))
-    half = float(t.isf((1 - level) / 2, units - 1)) * error
+    half = float(t.isf((1 - level) / 2, cluster_df(weight))) * error
     return value - half, value + half
 
 
-def _minded(log, worth):
+def _minded(log, worth, informative):
     "Return the caveats of an estimate."
     n, notes = len(log.weight), []
     error = float(log.weight.std()) / math.sqrt(n)
@@ -173,7 +185,9 @@ def _minded(log, worth):
             f"the effective sample size for this policy is {worth:.0f} rows: too few for the interval"
         )
     rare = int(np.count_nonzero(log.reward))
-    if rare < 20:
+    if worth >= FEWEST_WORTH and informative < _FEWEST_INFORMATIVE:
+        notes.append(f"about {informative:.1f} rows carry the estimate: no interval")
+    elif rare < 20:
         notes.append(f"only {rare} rows have a reward: too few for the interval")
     return tuple(notes)
 
