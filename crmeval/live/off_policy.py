@@ -68,7 +68,7 @@ def _log(reward, logged, target, clusters):
 
 # %% ../../nbs/live/14_off_policy.ipynb #a158f207
 FEWEST_WORTH = 10  # effective rows needed for an interval
-_FEWEST_INFORMATIVE = 20  # of them, rows that carry the variance of the rewards
+_FEWEST_INFORMATIVE = 20  # twice the effective rows whose reward is not the usual one
 
 
 def inverse_propensity(
@@ -149,10 +149,9 @@ def _estimate(log, terms, method, level, empty=False):
 
 
 def _evenness(reward):
-    "Return the share of rows that carry the rewards' variance: about 3 p for a rare share p; 1 if even."
-    far = (reward - reward.mean()) ** 2
-    whole = float((far**2).sum())
-    return min(1.0, 3 * float(far.sum()) ** 2 / (len(far) * whole)) if whole > 0 else 1.0  # normal: 1
+    "Return twice the share of rewards that differ from the most frequent one; 1 at most, and if all are equal."
+    most = int(np.unique(reward, return_counts=True)[1].max())
+    return min(1.0, 2 * (1 - most / len(reward))) if most < len(reward) else 1.0
 
 
 def _ends(terms, value, log, level):
