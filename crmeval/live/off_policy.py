@@ -67,8 +67,7 @@ def _log(reward, logged, target, clusters):
     return _Log(r[known], q[known] / p[known], known, cluster)
 
 # %% ../../nbs/live/14_off_policy.ipynb #a158f207
-FEWEST_WORTH = 10  # effective rows needed for an interval
-_FEWEST_INFORMATIVE = 20  # twice the effective rows whose reward is not the usual one
+FEWEST_WORTH = 10  # effective rows needed for an interval, also of those with an unusual reward
 
 
 def inverse_propensity(
@@ -132,9 +131,8 @@ def _estimate(log, terms, method, level, empty=False):
         return PolicyEstimate(None, undefined=log.lost, method=method, confidence_level=level)
     value, w = float(terms.mean()), log.weight
     worth = float(w.sum() ** 2 / (w @ w)) if w.any() else 0.0
-    informative = worth * _evenness(log.reward)
-    known = worth >= FEWEST_WORTH and informative >= _FEWEST_INFORMATIVE
-    low, high = _ends(terms, value, log, level) if known else (None, None)
+    informative = worth * _unusual(log.reward)
+    low, high = _ends(terms, value, log, level) if informative >= FEWEST_WORTH else (None, None)
     if low is not None:
         low = max(low, min(float(log.reward.min()), value))
     top = float(w.max() / w.sum()) if w.any() else math.nan
@@ -148,10 +146,10 @@ def _estimate(log, terms, method, level, empty=False):
     )
 
 
-def _evenness(reward):
-    "Return twice the share of rewards that differ from the most frequent one; 1 at most, and if all are equal."
+def _unusual(reward):
+    "Return the share of rewards that differ from the most frequent one; 1 if all are equal."
     most = int(np.unique(reward, return_counts=True)[1].max())
-    return min(1.0, 2 * (1 - most / len(reward))) if most < len(reward) else 1.0
+    return 1 - most / len(reward) if most < len(reward) else 1.0
 
 
 def _ends(terms, value, log, level):
@@ -184,8 +182,9 @@ def _minded(log, worth, informative):
             f"the effective sample size for this policy is {worth:.0f} rows: too few for the interval"
         )
     rare = int(np.count_nonzero(log.reward))
-    if worth >= FEWEST_WORTH and informative < _FEWEST_INFORMATIVE:
-        notes.append(f"about {informative:.1f} rows carry the estimate: no interval")
+    if worth >= FEWEST_WORTH > informative:
+        told = "effective rows have another reward than most"
+        notes.append(f"{informative:.1f} {told}: no interval")
     elif rare < 20:
         notes.append(f"only {rare} rows have a reward: too few for the interval")
     return tuple(notes)
