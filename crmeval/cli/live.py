@@ -87,10 +87,15 @@ _OUTCOMES = "handling_time, acceptance_rate, csat, reopen_rate, error_rate, ... 
         "replies",
         "table of replies (.csv, .jsonl, .parquet): reply, time, arm, and customer, agent, score, ...",
     ),
-    place("events", "table of events (.csv, .jsonl, .parquet): event, reply, kind, time, value, bot"),
+    place(
+        "events",
+        "table of events (.csv, .jsonl, .parquet): event, reply, kind, time, value, bot; left out: REPLIES "
+        "is a help desk's export (.csv, .xlsx) with one row per ticket",
+        None,
+    ),
     text_word("out", "file of the page", is_path=True),
     text_word("title", "of the page"),
-    text_word("control", "arm to compare with"),
+    text_word("control", "arm to compare with; default: control, for tickets also without"),
     text_word(
         "share",
         "ARM=SHARE as intended, to check the sizes of the arms; may repeat",
@@ -101,19 +106,31 @@ _OUTCOMES = "handling_time, acceptance_rate, csat, reopen_rate, error_rate, ... 
     text_word("decide", f"outcome that should improve; may repeat: {_OUTCOMES}", list[str], negative=()),
     text_word("guard", "OUTCOME=HOW MUCH WORSE it may get; may repeat", list[str], negative=()),
     text_word("gates", "JSON Lines of earlier `crmeval gate --json`", is_path=True),
+    text_word(
+        "column",
+        "for tickets, ROLE=COLUMN where the usual names do not fit; roles: reply, time, arm, customer, "
+        "agent, closed, minutes, csat, reopened, escalated; may repeat",
+        list[str],
+        negative=(),
+    ),
+    text_word("timezone", "for tickets, zone of times that name none, such as Europe/Berlin; default: UTC"),
+    text_word("dates", "for tickets, day-first or month-first, where the column does not tell"),
 )
 def live_report_command(
     replies,
-    events,
+    events=None,
     *,
     out="live.html",
     title="Live",
-    control="control",
+    control=None,
     share=None,
     unit="customer",
     decide=None,
     guard=None,
     gates=None,
+    column=None,
+    timezone=None,
+    dates="",
     json=False,
 ) -> int:
     "Write a live page from replies and their events; exit code 1: not comparable, or a guardrail broke."
@@ -123,15 +140,62 @@ def live_report_command(
     from crmeval.tasks.tables import reading
 
     told, page = Output(json), new_file("--out", out)
-    plan = _plan(LivePlan, control, unit, share, decide, guard)
+    if events is not None and (column or timezone or dates):
+        raise ValueError("--column, --timezone and --dates belong to a table of tickets, without EVENTS")
+    tickets = None
+    if events is None:
+        tickets = _tickets(replies, column, timezone, dates)
+        told.say(tickets, tickets=dict(tickets.columns))
+        control = control or tickets.control or _no_control(tickets)
+        decide, guard = decide or _deciding(tickets), guard or _said(tickets.guards)
+    plan = _plan(LivePlan, control or "control", unit, share, decide, guard)
     history, unreadable = read_gate_history(gates) if gates else ([], 0)
-    source = f"{Path(replies).name} and {Path(events).name}"
+    source = Path(replies).name if events is None else f"{Path(replies).name} and {Path(events).name}"
     notes = [f"{unreadable} lines of the gates' history could not be read"] if unreadable else []
     with reading() as files:  # notes on encodings are shown on the page
-        joined = join_outcomes(replies, events)
-    notes += files.notes
+        joined = join_outcomes(replies, events) if tickets is None else _joined(tickets)
+    notes += files.notes if tickets is None else tickets.notes
     report = live_report(joined, plan, title=title, gates=history, source=source, notes=notes)
     return told.done(_say(told, report, page))
+
+
+def _tickets(path, column, zone, dates):
+    "Return the tickets of a table."
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from crmeval.live.tickets import read_tickets
+
+    try:
+        place_of = ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"--timezone is {zone!r}, expected a name such as Europe/Berlin") from None
+    if not Path(path).expanduser().is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    columns = dict(pairs_of(column, "--column")) if column else None
+    return read_tickets(Path(path).expanduser(), columns, zone=place_of, dates=dates or "")
+
+
+def _no_control(tickets):
+    arms = ", ".join(sorted({repr(r["arm"]) for r in tickets.replies if r["arm"] is not None})) or "no value"
+    raise ValueError(f"the tickets have the arms {arms}: say --control, the arm to compare with")
+
+
+def _deciding(tickets):
+    if not tickets.decides:
+        raise ValueError(
+            "the tickets have neither times of closing nor ratings: say closed=COLUMN or csat=COLUMN"
+        )
+    return list(tickets.decides)
+
+
+def _said(guards):
+    return [f"{name}={allowed:g}" for name, allowed in guards.items()]
+
+
+def _joined(tickets):
+    from crmeval.live.events import join_outcomes
+
+    return join_outcomes(tickets.replies, tickets.events)
 
 
 def _plan(kind, control, unit, share, decide, guard):

@@ -7,6 +7,7 @@ __all__ = ['Finding', 'Verification', 'Record', 'AuditTrail']
 
 # %% ../../nbs/layer/11_audit_trail.ipynb #43f13747
 import contextlib
+import errno
 import hmac
 import os
 import threading
@@ -58,10 +59,12 @@ def _head_bytes(key, n, mac):
 
 
 def _read_head(path, key):
-    "Return (records, last code) of a head; None if it is missing; raises AuditError if it was changed."
+    "Return (records, last code) of a head; None if missing or empty; raises AuditError if it was changed."
     if not path.exists():
         return None
     held = path.read_bytes()
+    if not held:  # killed, or the disk was full, before the first head was written
+        return None
     n, _, rest = held.partition(b" ")
     mac = rest[:_MAC_LENGTH]
     if not n.isdigit() or not hmac.compare_digest(held, _head_bytes(key, int(n), mac)):
@@ -359,26 +362,28 @@ class AuditTrail:
                 fields["sealed"] = self.keys.seal(fields["person"], _ENCODE(private), bound)
             fields["content"] = content
             line, mac = _line(self._chain, self._before, fields)
-            self._write(line)
+            self._write(line, _head_bytes(self._chain, n, mac))
             self._n, self._before = n, mac
-            assert self._head is not None
-            self._head.seek(0)
-            self._head.write(_head_bytes(self._chain, n, mac))
             return n
 
-    def _write(self, line):
-        "Write the whole line or nothing."
-        assert self._file is not None
-        fd = self._file.fileno()
-        end = os.fstat(fd).st_size
+    def _write(self, line, head):
+        "Write the whole line and the head, or nothing: a record that is not acknowledged is not in the file."
+        assert self._file is not None and self._head is not None
+        fd, top = self._file.fileno(), self._head.fileno()
+        end, had = os.fstat(fd).st_size, os.fstat(top).st_size
         try:
-            if os.write(fd, line) != len(line):
-                raise OSError(28, "No space left on device")
+            _write_whole(fd, line)
             if self._disk:
                 os.fsync(fd)
+            os.lseek(top, 0, os.SEEK_SET)
+            _write_whole(top, head)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, end)
+                os.ftruncate(top, had)
+                if had:  # a part of it may have been written over
+                    os.lseek(top, 0, os.SEEK_SET)
+                    _write_whole(top, _head_bytes(self._chain, self._n, self._before))
             raise
 
     def verify(
@@ -475,6 +480,12 @@ class AuditTrail:
                 raise AuditError(f"{self.path}, line {n} is not a record; run crmeval audit verify") from e
             if _wanted(record, kind, name, since, until, content):
                 yield record
+
+
+def _write_whole(fd, data):
+    "Write all bytes in one call; a disk that took only a part is full."
+    if os.write(fd, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _read_row(line, path, n):

@@ -147,7 +147,17 @@ def experiment_sentence(
     units = units or {}
     broken = [g for g in result.guardrails if g.verdict == "broken"]
     opening = "".join(f"A guardrail broke, {_difference_words(g.difference, units)}. " for g in broken)
-    return opening + _outcome_words(result, units) + _guard_words(result)
+    return opening + _outcome_words(result, units) + _guard_words(result) + _cause_words(result)
+
+
+def _cause_words(result):
+    "Return a caveat on causes where nobody said how the arms were assigned."
+    if result.ratio is not None or not any(better is not None for better in result.better.values()):
+        return ""
+    return (
+        " It is an effect only if chance decided which case got which arm, and no shares were given to check"
+        " that; if people chose, the cases may differ."
+    )
 
 
 def _printed(value):
@@ -202,7 +212,7 @@ def _open_words(result, units):
         if d.value is None or d.low is None or d.high is None:
             parts.append(f"{printable(name)[:60]} has no interval yet ({d.reason or 'too little is known'})")
         else:
-            points = " percentage points" if unit == "share" else ""
+            points = {"share": " percentage points", "": ""}.get(unit, f" {printable(unit)}")
             ends = f"{_end(d.low, unit)} to {_end(d.high, unit)}{points}"
             parts.append(f"the difference in {printable(name)[:60]} is {ends}, which includes 0")
     return "; ".join(parts)
