@@ -8,7 +8,7 @@ __all__ = ['live_report_command', 'live_demo_command']
 # %% ../../nbs/cli/07_live.ipynb #25e53825
 from pathlib import Path
 
-from .words import Output, command, new_file, pairs_of, place, text_word
+from .words import Output, command, flag, new_file, pairs_of, place, text_word
 from ..core.show import p_value, printable
 
 # %% ../../nbs/cli/07_live.ipynb #d548fb8e
@@ -113,6 +113,7 @@ _OUTCOMES = "handling_time, acceptance_rate, csat, reopen_rate, error_rate, ... 
         list[str],
         negative=(),
     ),
+    flag("once", "one look at an end that was fixed before the start: narrower intervals, no daily looks"),
     text_word("timezone", "for tickets, zone of times that name none, such as Europe/Berlin; default: UTC"),
     text_word("dates", "for tickets, day-first or month-first, where the column does not tell"),
 )
@@ -129,6 +130,7 @@ def live_report_command(
     guard=None,
     gates=None,
     column=None,
+    once=False,
     timezone=None,
     dates="",
     json=False,
@@ -148,7 +150,7 @@ def live_report_command(
         told.say(tickets, tickets=dict(tickets.columns))
         control = control or tickets.control or _no_control(tickets)
         decide, guard = decide or _deciding(tickets), guard or _said(tickets.guards)
-    plan = _plan(LivePlan, control or "control", unit, share, decide, guard)
+    plan = _plan(LivePlan, control or "control", unit, share, decide, guard, once)
     history, unreadable = read_gate_history(gates) if gates else ([], 0)
     source = Path(replies).name if events is None else f"{Path(replies).name} and {Path(events).name}"
     notes = [f"{unreadable} lines of the gates' history could not be read"] if unreadable else []
@@ -198,9 +200,11 @@ def _joined(tickets):
     return join_outcomes(tickets.replies, tickets.events)
 
 
-def _plan(kind, control, unit, share, decide, guard):
+def _plan(kind, control, unit, share, decide, guard, once):
     "Return a plan from options, with the plan's defaults."
     said = {"control": control, "unit": unit, "shares": _shares_of(share)}
+    if once:
+        said["method"] = "fixed"
     if decide:
         said["decides"] = tuple(decide)
     if guard:
