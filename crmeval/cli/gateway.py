@@ -17,6 +17,8 @@ def _layers(models, policy, trail, base_url, api_key_env):
     from crmeval.layer.trust_layer import TrustLayer
 
     kept = AuditTrail(trail) if trail else None
+    if kept is not None:
+        kept.claim()  # a trail that another gateway writes is told now, and not with every answer
     told = {"base_url": base_url, "api_key_env": api_key_env}
     options = {k: v for k, v in told.items() if v is not None}
     options |= {"temperature": None, "timeout_s": max(policy.server.timeout_s, 0.001)}

@@ -333,6 +333,12 @@ class AuditTrail:
             self._file = None
             raise
 
+    def claim(self) -> None:
+        "Become the writer now: a trail that cannot be continued is reported before the first record."
+        with self._lock:
+            if self._file is None:
+                self._open()
+
     def append(
         self,
         kind: str,  # Kind of record
@@ -420,9 +426,7 @@ class AuditTrail:
         """
         name = self.keys.pseudonym(person)
         try:
-            with self._lock:
-                if self._file is None:
-                    self._open()
+            self.claim()
         except JournalError as e:
             raise AuditError(
                 f"no one was erased: {e}. Stop the program that writes it, and erase then; a gateway that "

@@ -6,7 +6,10 @@
 __all__ = ['holds_text', 'Erased', 'erase']
 
 # %% ../../nbs/pages/12_erase.ipynb #22eb41dc
+import base64
+import contextlib
 import csv
+import html
 import io
 import json
 import re
@@ -15,6 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import numpy as np
 
@@ -49,13 +53,44 @@ def _strings(value: object) -> Iterable[str]:
             yield from _strings(inner)
 
 
+_ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
+_TOKEN = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+
+
+def _unescaped(found: re.Match) -> str:
+    "Return the characters of JSON escapes, of which two may be one character."
+    units = bytes.fromhex(found[0].replace("\\u", ""))
+    return units.decode("utf-16-be", errors="replace")
+
+
+def _decoded(token: str) -> Iterator[str]:
+    "Yield what a token says in hexadecimal digits or Base64, if that is text."
+    plain = token.rstrip("=").translate(str.maketrans("-_", "+/"))
+    for decode in (bytes.fromhex, lambda t: base64.b64decode(t + "=" * (-len(t) % 4), validate=True)):
+        with contextlib.suppress(ValueError):
+            yield decode(plain).decode("utf-8")
+
+
+def _readings(text: str) -> Iterator[str]:
+    "Yield a text, and what its encoded parts say."
+    yield text
+    if "%" in text:
+        yield unquote_plus(text)
+    if "&" in text:
+        yield html.unescape(text)
+    if "\\u" in text:
+        yield _ESCAPE.sub(_unescaped, text)
+    for found in _TOKEN.finditer(text):
+        yield from _decoded(found[0])
+
+
 def holds_text(
     value: object,  # Plain data
     text: str,
 ) -> bool:
-    "Whether plain data contain a text, ignoring case, white space and Unicode form (NFKC)."
+    "Whether plain data contain a text, also encoded, ignoring case, white space and Unicode form (NFKC)."
     wanted = _plain(text)
-    return any(wanted in _plain(found) for found in _strings(value))
+    return any(wanted in _plain(read) for found in _strings(value) for read in _readings(found))
 
 
 _NAMES = " ".join(f.name for kind in (Sample, Response, Score, Usage, Evidence) for f in fields(kind))
@@ -66,12 +101,25 @@ def _sieve(text: str) -> list[str]:
     return [word for word in re.findall(r"[a-z0-9]{3,}", _plain(text)) if word not in _NAMES]
 
 
-def _cell_may_hold(value: str | None, words: Sequence[str]) -> bool:
-    "Whether a cell contains all words, or must be decoded to tell: non-ASCII or escaped."
+def _marks(text: str) -> set[str]:
+    "Return what a text leaves in Base64 and in hexadecimal digits, wherever it begins."
+    found = set()
+    for form in (text, text.lower(), text.upper(), text.title()):
+        data = form.encode("utf-8", "surrogatepass")
+        found |= {data.hex(), data.hex().upper()}
+        for before in range(3):  # bytes before it in its group of three
+            coded = base64.b64encode(b"\0" * before + data).decode().rstrip("=")
+            whole = coded[(0, 2, 3)[before] : len(coded) - ((before + len(data)) % 3 > 0)]
+            found |= {whole, whole.translate(str.maketrans("+/", "-_"))}
+    return {mark for mark in found if len(mark) > 3}
+
+
+def _cell_may_hold(value: str | None, words: Sequence[str], marks: Iterable[str] = ()) -> bool:
+    "Whether a cell contains all words or a mark, or must be decoded to tell: non-ASCII or escaped."
     if value is None or not value.isascii() or "\\u" in value:
         return value is not None
     lower = value.lower()
-    return all(word in lower for word in words)
+    return all(word in lower for word in words) or any(mark in value for mark in marks)
 
 
 def _is_old_form(value: str | None) -> bool:
@@ -81,7 +129,7 @@ def _is_old_form(value: str | None) -> bool:
 
 def _that_may_hold(records: Sequence, text: str) -> Iterator:
     "Yield a superset of the records with a text; in tables each distinct cell of a group is searched once."
-    words = _sieve(text)
+    words, marks = _sieve(text), _marks(text)
     if not words or not isinstance(records, RecordTable):
         yield from records
         return
@@ -92,7 +140,7 @@ def _that_may_hold(records: Sequence, text: str) -> Iterator:
         for name in set(names) & set(part.column_names):
             values, at = dictionary_of(part[name].combine_chunks())
             odd = _is_old_form if name == "evidence" else (lambda value: False)
-            told |= np.array([_cell_may_hold(v, words) or odd(v) for v in values], bool)[at]
+            told |= np.array([_cell_may_hold(v, words, marks) or odd(v) for v in values], bool)[at]
         yield from records_of(part.take(_numbers(told)), records.kind)
 
 
@@ -331,7 +379,7 @@ def _file_holds(path: Path, wanted: str) -> bool:
             rest = last  # a word may continue in the next piece
             if plain := _plain("".join(words)):
                 before = f"{before} {plain}"
-            if wanted in before:
+            if wanted in before or any(wanted in _plain(read) for read in _readings("".join(words))):
                 return True
             before = before[-len(wanted) :]
     return wanted in f"{before} {_plain(rest)}"
