@@ -177,11 +177,11 @@ class _Reader:
         self.columns, self.zone = columns, zone
         roles = [r for r in ("time", "closed", "reopened", "escalated") if r in columns]
         told = {r: _day_first([row.get(columns[r]) for row in rows]) for r in roles}
-        every = [t for t in told.values() if t is not None]
-        guess = every[0] if every else None
-        self.order = {
-            r: day_first if day_first is not None else guess if t is None else t for r, t in told.items()
-        }
+        if day_first is None:
+            day_first = next((t for t in told.values() if t is not None), None)
+            self.order = {role: day_first if t is None else t for role, t in told.items()}
+        else:
+            self.order = dict.fromkeys(roles, day_first)
         self.unread: dict[str, int] = {}
         self.untimed: set[str] = set()
 
