@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from crmeval.cli.app import main
 from crmeval.core.log import JournalError
 from crmeval.layer.audit_trail import AuditTrail
 from crmeval.layer.feedback import Feedback, read_feedback, write_feedback
@@ -70,6 +71,31 @@ def test_a_trail_whose_head_was_never_written_goes_on(tmp_path, records):
     with AuditTrail(tmp_path / "t.jsonl", key=KEY) as again:
         assert again.verify().ok == (records == 0)  # until the next record, an end that was cut is not seen
         assert again.append("note", i=9) == records + 1 and again.verify().ok
+
+
+@pytest.mark.parametrize("state", ["written by another", "cut", "of another key"])
+def test_a_gateway_that_cannot_go_on_with_its_trail_says_so_at_the_start(
+    tmp_path, monkeypatch, state, capsys
+):
+    pytest.importorskip("cryptography")
+    pytest.importorskip("starlette")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    path = tmp_path / "t.jsonl"
+    with AuditTrail(path) as trail:
+        for i in range(3):
+            trail.append("note", i=i)
+    if state == "cut":
+        path.write_bytes(path.read_bytes().split(b"\n", 1)[1])
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:1]))
+    if state == "of another key":
+        (tmp_path / "t.jsonl.key").write_text("ab" * 32 + "\n")
+    with AuditTrail(path) as writer:
+        if state == "written by another":
+            writer.claim()
+        code = main(["gateway", "--model", "openai:any", "--port", "0", "--trail", str(path)])
+    said = capsys.readouterr().err
+    expected = {"written by another": "another process is writing", "cut": "missing at the end"}
+    assert code == 2 and expected.get(state, "is of another key") in said and len(said.splitlines()) == 1
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ def _layers(models, policy, trail, base_url, api_key_env):
     from crmeval.layer.trust_layer import TrustLayer
 
     kept = AuditTrail(trail) if trail else None
-    if kept is not None:
-        kept.claim()  # a trail that another gateway writes is told now, and not with every answer
     told = {"base_url": base_url, "api_key_env": api_key_env}
     options = {k: v for k, v in told.items() if v is not None}
     options |= {"temperature": None, "timeout_s": max(policy.server.timeout_s, 0.001)}
@@ -28,6 +26,8 @@ def _layers(models, policy, trail, base_url, api_key_env):
         if not hasattr(layer.client, "chat"):
             raise ValueError(f"--model is {line!r}, which answers samples and no messages: name a model")
         layers[line if layer.model in layers or not layer.model else layer.model] = layer
+    if kept is not None:
+        kept.claim()  # a trail that another gateway writes is reported now, and not with every answer
     return layers
 
 

@@ -67,7 +67,7 @@ def _log(reward, logged, target, clusters):
     return _Log(r[known], q[known] / p[known], known, cluster)
 
 # %% ../../nbs/live/14_off_policy.ipynb #a158f207
-FEWEST_WORTH = 10  # effective rows needed for an interval, also of those with an unusual reward
+FEWEST_WORTH = 10  # effective rows needed for an interval; with uneven weights also of unusual rewards
 
 
 def inverse_propensity(
@@ -132,7 +132,8 @@ def _estimate(log, terms, method, level, empty=False):
     value, w = float(terms.mean()), log.weight
     worth = float(w.sum() ** 2 / (w @ w)) if w.any() else 0.0
     informative = worth * _unusual(log.reward)
-    low, high = _ends(terms, value, log, level) if informative >= FEWEST_WORTH else (None, None)
+    known = worth >= FEWEST_WORTH and informative >= _fewest(log.weight, worth)
+    low, high = _ends(terms, value, log, level) if known else (None, None)
     if low is not None:
         low = max(low, min(float(log.reward.min()), value))
     top = float(w.max() / w.sum()) if w.any() else math.nan
@@ -144,6 +145,11 @@ def _estimate(log, terms, method, level, empty=False):
         largest_share=top,
         notes=_minded(log, worth, informative),
     )
+
+
+def _fewest(weight, worth):
+    "Return the effective rows with an unusual reward that an interval needs; even weights need half."
+    return FEWEST_WORTH * (0.5 if worth >= 0.5 * np.count_nonzero(weight) else 1)
 
 
 def _unusual(reward):
@@ -182,7 +188,7 @@ def _minded(log, worth, informative):
             f"the effective sample size for this policy is {worth:.0f} rows: too few for the interval"
         )
     rare = int(np.count_nonzero(log.reward))
-    if worth >= FEWEST_WORTH > informative:
+    if worth >= FEWEST_WORTH and informative < _fewest(log.weight, worth):
         told = "effective rows have another reward than most"
         notes.append(f"{informative:.1f} {told}: no interval")
     elif rare < 20:

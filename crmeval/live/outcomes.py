@@ -311,7 +311,7 @@ def _figures_of(table, card, by, ways, where=""):
 # %% ../../nbs/live/03_outcomes.ipynb #dee45035
 def _kind(card):
     "Return the kind of interval."
-    if card.form == "time":
+    if card.form == "time" or (card.low, card.high) == (0, math.inf):  # an amount is as skewed as a time
         return "time"
     return "share" if (card.low, card.high, card.unit) == (0, 1, "share") else "mean"
 
