@@ -26,6 +26,8 @@ def _layers(models, policy, trail, base_url, api_key_env):
         if not hasattr(layer.client, "chat"):
             raise ValueError(f"--model is {line!r}, which answers samples and no messages: name a model")
         layers[line if layer.model in layers or not layer.model else layer.model] = layer
+    if kept is not None:
+        kept.claim()  # a trail that another gateway writes is reported now, and not with every answer
     return layers
 
 

@@ -7,6 +7,7 @@ __all__ = ['Finding', 'Verification', 'Record', 'AuditTrail']
 
 # %% ../../nbs/layer/11_audit_trail.ipynb #43f13747
 import contextlib
+import errno
 import hmac
 import os
 import threading
@@ -58,10 +59,12 @@ def _head_bytes(key, n, mac):
 
 
 def _read_head(path, key):
-    "Return (records, last code) of a head; None if it is missing; raises AuditError if it was changed."
+    "Return (records, last code) of a head; None if missing or empty; raises AuditError if it was changed."
     if not path.exists():
         return None
     held = path.read_bytes()
+    if not held:  # killed, or the disk was full, before the first head was written
+        return None
     n, _, rest = held.partition(b" ")
     mac = rest[:_MAC_LENGTH]
     if not n.isdigit() or not hmac.compare_digest(held, _head_bytes(key, int(n), mac)):
@@ -130,8 +133,8 @@ class _Codes:
         self.met = self.met or code == self.wanted
 
 
-def _checked(key, path, codes):
-    "Yield the faults of the chain; `codes` is called with every line's code."
+def _checked(key, path, codes, seals):
+    "Yield the faults of the chain; `codes` is called with every line's code, and `seals` with the line."
     before = _FIRST
     for n, line, _ in read_lines(path):
         body, mac = _parts(line)
@@ -139,17 +142,88 @@ def _checked(key, path, codes):
             yield Finding(n, _fault(line, n))
         before = mac or before
         codes(n, before)
+        seals(line)
 
 
-def _keys_fault(path, keys):
-    "Describe missing person keys while the trail has sealed values; '' if nothing is wrong."
-    if (
-        keys.exists()
-        or not path.exists()
-        or not any(b'"sealed":"' in line for _, line, _ in read_lines(path))
-    ):
-        return ""
-    return f"the keys of persons {keys} are missing, so nothing that was sealed can be read"
+def _key_findings(seals, path, keys, line):
+    "Return what is wrong with the keys of persons, read again after the chain: its writer may be at work."
+    if not keys.path.exists():
+        if not path.exists() or not any(b'"sealed":"' in line for _, line, _ in read_lines(path)):
+            return []
+        told = f"the keys of persons {keys.path} are missing, so nothing that was sealed can be read"
+        return [Finding(line, told)]
+    try:
+        return list(seals.findings(keys.again(), line))
+    except AuditError as e:
+        return [Finding(line, str(e))]
+
+
+class _Sealed(msgspec.Struct):
+    "The part of a record that says whose data it seals."
+
+    n: int = 0
+    kind: str = ""
+    person: str = ""
+    sealed: str = ""
+
+
+class _Seals:
+    "Keeps which keys the sealed records of each person need, since the person was last erased and before."
+
+    def __init__(self):
+        self.now: dict[str, dict[str, int]] = {}  # pseudonym -> id of a key -> number of records
+        self.erased: dict[str, tuple[int, set[str]]] = {}  # pseudonym -> (record, ids of the keys before it)
+        self._decode = msgspec.json.Decoder(_Sealed).decode
+
+    def __call__(self, line):
+        if b'"person":"' not in line:
+            return
+        try:
+            row = self._decode(line)
+        except ValueError:  # a fault of the chain, which is reported as such
+            return
+        if row.sealed:
+            held = self.now.setdefault(row.person, {})
+            before, point, _ = row.sealed.partition(".")
+            name = before if point else ""  # the earliest form names no key
+            held[name] = held.get(name, 0) + 1
+        elif row.kind == "erased" and row.person:
+            before = self.erased.get(row.person, (0, set()))[1]
+            self.erased[row.person] = row.n, before | set(self.now.pop(row.person, {}))
+
+    def findings(self, keys, line):
+        "Compare with the keys that exist."
+        for name, (n, gone) in self.erased.items():
+            known = _known_by(keys, name)
+            if known and known in gone:
+                yield Finding(
+                    n, f"person {name[:8]} was erased here, and their key is there again: erase again"
+                )
+        for name in {*self.now, *self.erased}:
+            if _known_by(keys, name) is None:
+                yield Finding(line, f"the key of person {name[:8]} was changed: their records cannot be read")
+        lost = list(self._lost(keys))
+        if lost:
+            whose = f"{how_many(sum(lost), 'sealed record')} of {how_many(len(lost), 'person')}"
+            yield Finding(line, f"{whose} cannot be read, and nobody erased them: their keys were removed")
+
+    def _lost(self, keys):
+        "Yield the number of records of each person whose key is gone although nobody erased it."
+        for name, held in self.now.items():
+            known = _known_by(keys, name)
+            if known is None or keys.was_forgotten(name):
+                continue
+            count = sum(n for key, n in held.items() if key != known and (key or not known))
+            if count:
+                yield count
+
+
+def _known_by(keys, name):
+    "Return the id of a person's key; '' if there is none; None if it was changed."
+    try:
+        return keys.known_by(name)
+    except AuditError:
+        return None
 
 
 def _head_fault(codes):
@@ -208,7 +282,7 @@ class AuditTrail:
             raise AuditError(f"the key of an audit trail has 32 bytes, not {len(master)}")
         self._chain, self._marks = drawn_key(master, "chain"), drawn_key(master, "marks")
         self._disk = durable == "disk"
-        self.keys = PersonKeys(self.path.with_name(self.path.name + ".persons"), master)
+        self.keys = PersonKeys(self.path.with_name(self.path.name + ".persons"), master, self._disk)
         self._lock = threading.Lock()
         self._file = None
         self._head = None
@@ -259,6 +333,12 @@ class AuditTrail:
             self._file = None
             raise
 
+    def claim(self) -> None:
+        "Become the writer now: a trail that cannot be continued is reported before the first record."
+        with self._lock:
+            if self._file is None:
+                self._open()
+
     def append(
         self,
         kind: str,  # Kind of record
@@ -288,47 +368,48 @@ class AuditTrail:
                 fields["sealed"] = self.keys.seal(fields["person"], _ENCODE(private), bound)
             fields["content"] = content
             line, mac = _line(self._chain, self._before, fields)
-            self._write(line)
+            self._write(line, _head_bytes(self._chain, n, mac))
             self._n, self._before = n, mac
-            assert self._head is not None
-            self._head.seek(0)
-            self._head.write(_head_bytes(self._chain, n, mac))
             return n
 
-    def _write(self, line):
-        "Write the whole line or nothing."
-        assert self._file is not None
-        fd = self._file.fileno()
-        end = os.fstat(fd).st_size
+    def _write(self, line, head):
+        "Write the whole line and the head, or nothing: a record that is not acknowledged is not in the file."
+        assert self._file is not None and self._head is not None
+        fd, top = self._file.fileno(), self._head.fileno()
+        end, had = os.fstat(fd).st_size, os.fstat(top).st_size
         try:
-            if os.write(fd, line) != len(line):
-                raise OSError(28, "No space left on device")
+            _write_whole(fd, line)
             if self._disk:
                 os.fsync(fd)
+            os.lseek(top, 0, os.SEEK_SET)
+            _write_whole(top, head)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, end)
+                os.ftruncate(top, had)
+                if had:  # a part of it may have been written over
+                    os.lseek(top, 0, os.SEEK_SET)
+                    _write_whole(top, _head_bytes(self._chain, self._n, self._before))
             raise
 
     def verify(
         self,
         head: str = "",  # Head from an earlier `verify`, which the trail must still contain
     ) -> Verification:  # Empty findings: nothing was changed
-        "Read the whole chain and compare it with its head."
+        "Read the whole chain and compare it with its head and with the keys of persons."
         known, damage = None, ""
         try:
             known = _read_head(self.head_path, self._chain)
         except AuditError as e:
             damage = str(e)
-        codes, findings, torn = _Codes(known, head.encode()), [], 0
+        codes, seals, findings, torn = _Codes(known, head.encode()), _Seals(), [], 0
         if self.path.exists():
-            findings, torn = list(_checked(self._chain, self.path, codes)), len(_ending(self.path)[1])
+            findings, torn = list(_checked(self._chain, self.path, codes, seals)), len(_ending(self.path)[1])
         if known is None and codes.n:
             damage = damage or f"the head {self.head_path} is missing, so a cut tail would not be seen"
         if damage:
             findings.append(Finding(codes.n + 1, damage))
-        if lost := _keys_fault(self.path, self.keys.path):
-            findings.append(Finding(codes.n + 1, lost))
+        findings += _key_findings(seals, self.path, self.keys, codes.n + 1)
         findings += filter(None, [_head_fault(codes)])
         if not codes.met:
             findings.append(Finding(codes.n + 1, "the head that was kept elsewhere is not in the chain"))
@@ -345,9 +426,7 @@ class AuditTrail:
         """
         name = self.keys.pseudonym(person)
         try:
-            with self._lock:
-                if self._file is None:
-                    self._open()
+            self.claim()
         except JournalError as e:
             raise AuditError(
                 f"no one was erased: {e}. Stop the program that writes it, and erase then; a gateway that "
@@ -405,6 +484,12 @@ class AuditTrail:
                 raise AuditError(f"{self.path}, line {n} is not a record; run crmeval audit verify") from e
             if _wanted(record, kind, name, since, until, content):
                 yield record
+
+
+def _write_whole(fd, data):
+    "Write all bytes in one call; a disk that took only a part is full."
+    if os.write(fd, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _read_row(line, path, n):

@@ -23,6 +23,7 @@ from ..connect.connector_files import moment_of
 from ..core.evidence import as_evidence
 from ..core.package_data import data_path, needs_extra
 from ..core.records import Score, read_jsonl, storable, write_jsonl
+from ..core.whole_file import replacing
 from .audit_trail import AuditTrail
 from .policy_part import check_known, check_text, names_in
 from .steps import StepRecord
@@ -268,10 +269,10 @@ def write_feedback(
     "Write feedback as a table."
     path, rows = Path(path), [feedback_row(f) for f in feedback]
     check_known(path.suffix, (".jsonl", ".parquet"), "the ending of a table of feedback")
-    if path.suffix == ".parquet":
-        _write_parquet(rows, path)
-        return path
-    return write_jsonl(rows, path)
+    write = _write_parquet if path.suffix == ".parquet" else write_jsonl
+    with replacing(path) as part:  # killed in the middle, the older table is whole
+        write(rows, part)
+    return path
 
 
 def read_feedback(

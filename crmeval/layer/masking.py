@@ -21,8 +21,11 @@ from urllib.parse import unquote
 
 from ..core.memo import forgetting
 from ..core.near import did_you_mean
+from ..detect.introduced import introduced_names
 from ..detect.pii import find_pii, labelled_values, pii_kinds
 from ..detect.proper_names import without_overlaps
+from ..detect.spoken import spoken_values
+from ..detect.things import without_edges, without_sizes, without_things
 from .altered import placeholders_in
 from .demasking import INVENTED, demask
 from .json_place import JsonPlace, json_escaped, json_regions
@@ -280,14 +283,29 @@ def _found_in(text, least):
         mark = blake2b(asked, digest_size=16, key=_KEY).digest()
         if mark in _EMPTY:
             return []
-    labelled = (s for s in labelled_values(text) if s.score >= least)
-    found = trimmed_names(text, without_overlaps([*find_pii(text, min_score=least), *labelled]))
-    out = [*found, *neighbours(text, found)]
+    found = trimmed_names(text, _of_people(text, _first_found(text, least)))
+    beside = _of_people(text, [*neighbours(text, found)])
+    out = without_sizes(text, spans=[*found, *beside])
     if mark is not None and not out:
         if len(_EMPTY) >= _MOST_EMPTY:
             _EMPTY.clear()
         _EMPTY.add(mark)
     return out
+
+
+def _of_people(text, spans):
+    "Return the spans without names of things, and names without labels at their edges."
+    return without_edges(text, spans=without_things(text, spans=spans))
+
+
+def _first_found(text, least):
+    "Return what patterns, labels, cues and spelled words find; a longer name replaces its parts."
+    labelled = [s for s in labelled_values(text) if s.score >= least]
+    told = [s for s in (*introduced_names(text), *spoken_values(text)) if s.score >= least]
+    found = without_overlaps([*find_pii(text, min_score=least), *labelled])
+    if not told:
+        return found
+    return [*(s for s in found if not any(t.start <= s.start and s.end <= t.end for t in told)), *told]
 
 
 def _detected(text, session, stays):

@@ -14,6 +14,7 @@ import hmac
 import os
 import secrets
 from collections import OrderedDict
+from copy import copy
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -113,33 +114,60 @@ def _sealed(cipher, data, bound):
 class PersonKeys:
     """The keys of persons in a file, each wrapped with the master key; one writer at a time.
 
-    The file is append-only, except when a person is forgotten: then it is rewritten without the key.
+    The file is append-only, except when a person is forgotten: then it is rewritten without the key, and with
+    a note that only a holder of the master key can write. So a key that somebody removed is told from it.
     """
 
     def __init__(
         self,
-        path: str | Path,  # JSON Lines: pseudonym, wrapped key, creation time
+        path: str | Path,  # JSON Lines: pseudonym, wrapped key, creation time; or note of a forgotten person
         master: bytes,  # The secret, `KEY_BYTES` long
+        disk: bool = False,  # Whether a new key waits for the disk, as the records that need it do
     ):
-        self.path = Path(path)
+        self.path, self._disk = Path(path), disk
         self._wrap = drawn_key(master, "wrap")
         self._names = drawn_key(master, "names")
+        self._notes = drawn_key(master, "notes")
         self._wrapped: dict[str, str] = {}
+        self._forgotten: set[str] = set()
         self._ciphers: OrderedDict[str, tuple[object, str]] = OrderedDict()
         self.reload()
 
     def reload(self) -> None:
         "Read the file again: another process may have deleted or created a key."
-        self._ciphers.clear()
-        self._wrapped = {row["person"]: row["key"] for row in self._rows()} if self.path.exists() else {}
+        self._ciphers = OrderedDict()
+        rows = list(self._rows()) if self.path.exists() else []
+        self._wrapped = {row["person"]: row["key"] for row in rows if "key" in row}
+        self._forgotten = {row["person"] for row in rows if "forgotten" in row}
+
+    def again(self) -> "PersonKeys":
+        "Return the keys as the file holds them now; these stay as they are."
+        now = copy(self)
+        now.reload()
+        return now
 
     def _rows(self):
         for n, line, _ in read_lines(self.path):
             try:
                 row = msgspec.json.decode(line)
-                yield {"person": row["person"], "key": row["key"], "made": row["made"]}
+                names = ("person", "forgotten", "mac") if "forgotten" in row else ("person", "key", "made")
+                if "mac" in names and not hmac.compare_digest(row["mac"], self._mark(row)):
+                    raise ValueError("this note of a forgotten person was changed")
+                yield {name: row[name] for name in names}
             except (ValueError, KeyError, TypeError) as e:
                 raise AuditError(f"{self.path}, line {n} is not a key; bring back a copy of the file") from e
+
+    def _mark(self, row):
+        "Return the code of the note that a person was forgotten."
+        said = f"{row['person']} {row['forgotten']}".encode()
+        return hmac.digest(self._notes, said, "sha256").hex()
+
+    def was_forgotten(
+        self,
+        name: str,  # A pseudonym
+    ) -> bool:
+        "Whether a key of this person was destroyed by `forget`, and not by changing the file."
+        return name in self._forgotten
 
     def __len__(self) -> int:
         return len(self._wrapped)
@@ -169,8 +197,12 @@ class PersonKeys:
             if os.write(fd, line) != len(line):  # half a line would corrupt the next one
                 os.ftruncate(fd, end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._disk:
+                os.fsync(fd)
         finally:
             os.close(fd)
+        if self._disk and not end:
+            _sync_folder(self.path.parent)
         self._wrapped[name] = wrapped
 
     def _of(self, name):
@@ -219,6 +251,8 @@ class PersonKeys:
         if name not in self._wrapped:
             return False
         kept = [row for row in self._rows() if row["person"] != name]
+        note = {"person": name, "forgotten": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+        kept.append(note | {"mac": self._mark(note)})
         new = self.path.with_name(self.path.name + ".new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.writelines(msgspec.json.encode(row) + b"\n" for row in kept)
@@ -227,6 +261,7 @@ class PersonKeys:
         os.replace(new, self.path)
         _sync_folder(self.path.parent)
         del self._wrapped[name]  # only now: on a full disk the key stays complete
+        self._forgotten.add(name)
         self._ciphers.pop(name, None)
         return True
 

@@ -113,7 +113,7 @@ def arm_rows(
     keep, lost = here & has, here & ~has
     by = "unit" if cluster is None and "unit" in column_names(rows) else cluster
     x, notes = _covariates(rows, covariate, here)
-    groups_of, more = _clusters(rows, by, keep, treated, named=cluster is not None)
+    groups_of, more = _clusters(rows, by, keep, treated, cluster is not None, outcome)
     return ArmRows(
         outcome=outcome if per is None else f"{outcome} per {per}",
         control=control,
@@ -164,7 +164,7 @@ def _covariates(rows, names, here):
     return np.stack(columns, 1) if columns else np.empty((len(here), 0)), notes
 
 
-def _clusters(rows, by, keep, treated, named):
+def _clusters(rows, by, keep, treated, named, outcome):
     "Return (cluster codes or None if each row is one, notes)."
     if by is None:
         return None, []
@@ -178,7 +178,8 @@ def _clusters(rows, by, keep, treated, named):
     in_treatment = np.bincount(codes, treated[keep], len(sizes))
     crossed = int(((in_treatment > 0) & (in_treatment < sizes)).sum())
     if crossed and not named:
-        notes.append(f"{crossed} units are in both arms")
+        told = f"units in both arms: {crossed} of {int((sizes > 0).sum())}, for {outcome}"
+        notes.append(f"{told}; if people chose the arm, a difference is no effect")
     return dense(codes)[0], notes
 
 

@@ -20,6 +20,7 @@ from uuid import UUID
 import numpy as np
 
 from ..core.views import Printed
+from ..core.whole_file import replacing
 
 # %% ../../nbs/live/10_assignment.ipynb #29f6be29
 def unit_point(
@@ -166,7 +167,9 @@ class Assignment:
         path: str | Path,  # JSON file to write
     ) -> None:
         "Save the assignment to a file."
-        Path(path).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        with replacing(Path(path)) as part:  # half an assignment would move units
+            part.write_text(text, encoding="utf-8")
 
 
 def _moved(arm, point, before, after):

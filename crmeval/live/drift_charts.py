@@ -270,14 +270,19 @@ def _value(weeks, kind):
 
 
 def _interval_of(week, kind):
-    "Return the 95 % interval of a week from its own rows; (None, None) for a mean of one row."
+    "Return the 95 % interval of a week from its own rows; (None, None) for one row or equal values."
+    from scipy.stats import t
+
     n, total, squares = (sum(c[i] for c in week.values()) for i in (0, 1, 2))
     if kind == "share":
         e = proportion_estimate(int(total), n)
         return e.low, e.high
     if n < 2:
         return None, None
-    half = 1.96 * math.sqrt(max(0.0, squares - total**2 / n) / (n - 1) / n)
+    error = math.sqrt(max(0.0, squares - total**2 / n) / (n - 1) / n)
+    if error <= 1e-9 * abs(total / n):  # equal values, up to rounding: zero variance is not certainty
+        return None, None
+    half = float(t.isf(0.025, n - 1)) * error
     ends = (total / n - half, total / n + half)
     return (math.expm1(ends[0]), math.expm1(ends[1])) if kind == "log" else ends
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..core.stats import Difference, Estimate, proportion_estimate, share_difference
+from ..core.stats import Difference, Estimate, proportion_estimate, share_difference, wilson_interval
 from .arm_rows import ArmRows
 from .columns import dense
+from .curves import cluster_df, interval_ends
 
 # %% ../../nbs/live/11_fixed.ipynb #71f4ac9d
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class ArmInfluence:
     n: int  # Number of rows used
     covariates: int  # Number of covariates
     part: np.ndarray  # (units,) code of arm, or of arm and stratum, for the variance
+    sizes: np.ndarray | None = None  # (units,) share of a unit in its arm, for clusters; None: rows
     alone: int = 0  # Rows left out: strata without two rows in each arm
 
     @property
@@ -128,8 +130,15 @@ def arm_influence(
         row_variance=float(by_row @ by_row),
         n=len(cell),
         covariates=len(x),
+        sizes=None if rows.cluster is None else _sizes(unit, arms, rows.below[used]),
         alone=len(used) - len(cell),
     )
+
+
+def _sizes(unit, arms, below):
+    "Return each unit's share of its arm's denominators; the larger one for a unit in both."
+    shares = [np.bincount(unit, below * (arms == a)) for a in (0, 1)]
+    return np.max([s / s.sum() for s in shares], axis=0)
 
 
 def _left(apart, explained):
@@ -181,7 +190,7 @@ class ArmSpread:
     error: float  # Standard error of the difference; 0: no variance
     df: float  # Degrees of freedom; 0: too few units
     level_errors: tuple[float, float]  # Standard errors of the levels of control and treatment
-    relative_error: float  # Of the difference divided by the control's level; NaN if that is 0
+    with_control: tuple[float, float]  # Covariance of difference and control's level, variance of that level
     effective_n: float  # Effective number of independent rows
 
 
@@ -191,32 +200,35 @@ def arm_spread(
     "Compute standard errors from the influence of independent units."
     q, counts = found.covariates, found.counts
     if min(counts) < 2 or (not found.nested and len(found.spread) < 2 + q) or sum(counts) < 3 + q:
-        return ArmSpread(0.0, 0.0, (0.0, 0.0), math.nan, 0.0)
+        return ArmSpread(0.0, 0.0, (0.0, 0.0), (0.0, 0.0), 0.0)
     variance, df = _variance(found.spread, found, q)
     levels = [_corrected(found.units[:, a], counts[a]) for a in (0, 1)]
-    base = found.levels[0]
-    part = math.nan
-    if base != 0:
-        part = math.sqrt(
-            _variance(found.spread / base - found.value / base**2 * found.units[:, 0], found, q)[0]
-        )
+    control = found.units[:, 0]
+    own, both = (_variance(phi, found, q)[0] for phi in (control, found.spread + control))
     worth = found.n * found.row_variance / float(found.spread @ found.spread) if variance > 0 else 0.0
-    return ArmSpread(math.sqrt(variance), df, (math.sqrt(levels[0]), math.sqrt(levels[1])), part, worth)
+    errors = (math.sqrt(levels[0]), math.sqrt(levels[1]))
+    return ArmSpread(math.sqrt(variance), df, errors, ((both - variance - own) / 2, own), worth)
 
 
 def _corrected(phi, units, used=0):
     return float(phi @ phi) * units / (units - 1 - used)
 
 
+def _free(found, units, where=slice(None)):
+    "Return the degrees of freedom of a part's units, by their sizes if they are clusters; at least 1."
+    return max(1.0, units - 1) if found.sizes is None else cluster_df(found.sizes[where])
+
+
 def _variance(phi, found, q):
     "Return (variance of a sum of influences, degrees of freedom)."
     if not found.nested:
         units = len(phi)
-        return _corrected(phi, units, q), float(units - 1 - q)
+        return _corrected(phi, units, q), max(1.0, _free(found, units) - q)
     units = np.bincount(found.part)
     free = np.maximum(units - 1, 1)
     parts = np.bincount(found.part, phi**2) * units / free
-    v, spent, left = float(parts.sum()), float((parts**2 / free).sum()), int(free.sum())
+    worth = np.array([_free(found, n, found.part == k) for k, n in enumerate(units)])
+    v, spent, left = float(parts.sum()), float((parts**2 / worth).sum()), int(free.sum())
     df = v * v / spent if spent > 0 else float(left)
     return v * left / max(1, left - q), max(1.0, df - q)
 
@@ -345,6 +357,7 @@ def told_difference(
     alone = (
         (f"{found.alone} rows in strata without two rows in each arm are left out",) if found.alone else ()
     )
+    more = _many_covariates(found)
     return ArmDifference(
         found.value,
         low,
@@ -358,9 +371,9 @@ def told_difference(
         control=rows.control,
         treatment=rows.treatment,
         arms=_levels(rows, found, spread, confidence_level),
-        relative=_relative(found, spread, confidence_level, method, wide),
+        relative=_relative(rows, found, spread, confidence_level, method, wide),
         effective_n=spread.effective_n,
-        notes=(*rows.notes, *missing_note(rows), *_early(rows), *_skewed(rows, found), *alone),
+        notes=(*rows.notes, *missing_note(rows), *_early(rows), *_skewed(rows, found), *more, *alone),
         status="ok" if low is not None or high is not None else "undefined",
         reason="" if low is not None or high is not None else few,
     )
@@ -368,26 +381,57 @@ def told_difference(
 
 def _levels(rows, found, spread, level):
     "Return arm -> level with an interval for one look."
-    from scipy.stats import t
-
     told = {}
     for a, name in enumerate((rows.control, rows.treatment)):
-        error, units, n = spread.level_errors[a], found.counts[a], rows.counts[a]
-        half = float(t.isf((1 - level) / 2, units - 1)) * error if error > 0 else None
-        ends = (None, None) if half is None else (found.levels[a] - half, found.levels[a] + half)
-        told[name] = Estimate(found.levels[a], *ends, n, rows.undefined[a], "t", level)
+        value, error, n = found.levels[a], spread.level_errors[a], rows.counts[a]
+        df, ends, method = _free(found, found.counts[a], found.in_arm[:, a]), (None, None), "t"
+        if rows.proportion and spread.df > 0:
+            ends, method = interval_ends(value, error**2, df, "share", (0, 1), level), "wilson"
+        elif error > 0:
+            ends = interval_ends(value, error**2, df, "mean", confidence_level=level)
+        told[name] = Estimate(value, *ends, n, rows.undefined[a], method, level)
     return told
 
 
-def _relative(found, spread, level, method, wide):
-    "Return the difference relative to the control's level, by the delta method."
-    from scipy.stats import t
+def _relative(rows, found, spread, level, method, wide):
+    "Return the difference relative to the control's level; no interval where that may be 0."
+    from scipy.stats import norm, t
 
-    if found.levels[0] == 0 or not spread.relative_error > 0:
+    base = found.levels[0]
+    if base == 0 or spread.df <= 0 or not spread.error > 0:
         return Estimate(None, n=found.n, method=method, confidence_level=level)
-    value = found.value / abs(found.levels[0])
-    half = wide * float(t.isf((1 - level) / 2, spread.df)) * spread.relative_error
-    return Estimate(value, value - half, value + half, found.n, 0, f"delta, {method}", level)
+    value = found.value / abs(base)
+    if rows.plain_shares:
+        ends = _share_ratio(rows, found.levels, wide * float(norm.isf((1 - level) / 2)))
+        return Estimate(value, *ends, found.n, 0, f"ratio of Wilson intervals, {method}", level)
+    ends = _fieller(found.value, base, spread, wide * float(t.isf((1 - level) / 2, spread.df)))
+    if ends[0] is None:
+        method = f"no interval: the level of {rows.control} may be 0"
+        return Estimate(value, n=found.n, method=method, confidence_level=level)
+    return Estimate(value, *ends, found.n, 0, f"Fieller, {method}", level)
+
+
+def _fieller(value, base, spread, q):
+    "Return the ends of value / |base| that `q` standard errors allow; (None, None) if `base` may be 0."
+    cov, own = spread.with_control
+    a, b, c = base**2 - q**2 * own, value * base - q**2 * cov, value**2 - q**2 * spread.error**2
+    if a <= 0:
+        return None, None
+    half = math.sqrt(max(0.0, b * b - a * c))
+    ends = sorted(math.copysign(1, base) * (b + side * half) / a for side in (-1, 1))
+    return ends[0], ends[1]
+
+
+def _share_ratio(rows, shares, q):
+    "Return the ends of new / old - 1 for two shares, the old one above 0."
+    n0, n1 = rows.counts
+    (low0, high0), (low1, high1) = wilson_interval(shares[0], n0, q), wilson_interval(shares[1], n1, q)
+    old, new = shares
+    product = old * new
+    least, most = low1 * (2 * new - low1), high1 * (2 * new - high1)
+    below, above = high0 * (2 * old - high0), low0 * (2 * old - low0)
+    low = least / (product + math.sqrt(max(0.0, product**2 - least * below))) if least > 0 else 0.0
+    return low - 1, (product + math.sqrt(max(0.0, product**2 - most * above))) / above - 1
 
 # %% ../../nbs/live/11_fixed.ipynb #307ce214
 _SKEWED = 0.25  # skewness of a difference above which its interval is unreliable
@@ -417,6 +461,17 @@ def _skewed(rows, found):
     if rows.plain_shares or found.skewness < _SKEWED:
         return ()
     return ("few and very skewed outcomes: the interval may be too narrow",)
+
+
+_ROWS_A_COVARIATE = 10  # independent units per covariate below which an adjusted interval is unreliable
+
+
+def _many_covariates(found):
+    "Return a note if several covariates are fitted on few independent units."
+    q, units = found.covariates, len(found.spread)
+    if q < 2 or units >= _ROWS_A_COVARIATE * q:
+        return ()
+    return (f"{q} covariates for {units} independent units: the interval may be too narrow",)
 
 
 def _early(rows):

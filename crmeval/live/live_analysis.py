@@ -6,6 +6,7 @@
 __all__ = ['SHOWN', 'experiment_columns', 'LivePlan', 'live_report']
 
 # %% ../../nbs/live/31_live_analysis.ipynb #33026c12
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -73,9 +74,11 @@ class LivePlan:
     control: str = "control"
     unit: str = "customer"  # Column of assigned units; if missing, each reply
     covariate: str | None = None  # Column measured before the start
-    method: str = "sequential"
+    method: str = "sequential"  # 'fixed': one look at an end that was fixed before the start
 
     def __post_init__(self):
+        if self.method not in ("sequential", "fixed"):
+            raise ValueError(f"method is {self.method!r}, expected 'sequential' or 'fixed'")
         for name in (*self.decides, *self.guards):
             if name not in SHOWN:
                 raise ValueError(
@@ -171,7 +174,9 @@ def live_report(
         title,
         result,
         tuple(_weeks(rows, plan, name) for name in (*plan.decides, *plan.guards)),
-        {first.name: _daily(rows, plan, first)},
+        {first.name: _daily(rows, plan, first)}
+        if plan.method == "sequential"
+        else {},  # one look has no others
         _event_counts(joined.record),
         feedback_reasons(_actions(rows)),
         _watch(rows),
@@ -184,7 +189,8 @@ def live_report(
 
 def _weeks(rows, plan, name):
     card, (_, unit) = outcome_card(name), SHOWN[name]
-    return weekly_outcome(rows, plan.outcome(name), unit=unit, about=card.measures)
+    bounds = (-math.inf if card.low is None else card.low, card.high)
+    return weekly_outcome(rows, plan.outcome(name), unit=unit, about=card.measures, bounds=bounds)
 
 
 def _daily(rows, plan, outcome):

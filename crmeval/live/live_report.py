@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 from ..core.show import Printed, p_value, printable, shown
 from ..core.stats import Estimate
 from .columns import dense, groups, missing_as_singletons, numbers, read_column
+from .curves import cluster_df, interval_ends
 from .drift import Drift
 from .experiment import ArmOutcome, ExperimentResult, Looks
 from .validity import Validity
@@ -46,11 +48,10 @@ def ratio_estimate(
     below: np.ndarray,  # (n,) denominators, at least 0; ones for a mean
     units: np.ndarray,  # (n,) code of the independent unit of each row, from 0
     *,
+    bounds: tuple[float, float] = (-math.inf, math.inf),  # (0, 1): a share; (0, inf): a time or an amount
     undefined: int = 0,  # Rows without a value
-) -> Estimate:  # No value if the denominator is 0; no interval for fewer than 2 units
+) -> Estimate:  # No value if the denominator is 0; no interval for one unit, or equal values of no share
     "Return the ratio of two sums with a 95 % interval over independent units."
-    from scipy.stats import t
-
     total = float(below.sum())
     if not total:
         return Estimate(None, undefined=undefined, method="ratio over units")
@@ -59,10 +60,18 @@ def ratio_estimate(
     if count < 2:
         return Estimate(value, n=len(y), undefined=undefined, method="one unit: no interval")
     residual = np.bincount(units, y - value * below)
-    half = (
-        float(t.ppf(0.975, count - 1)) * math.sqrt(count / (count - 1) * float(residual @ residual)) / total
-    )
-    return Estimate(value, value - half, value + half, len(y), undefined, "ratio over units, Student's t")
+    variance = count / (count - 1) * float(residual @ residual) / total**2
+    kind = _INTERVALS.get(bounds, "mean")
+    if kind != "share" and math.sqrt(variance) <= 1e-12 * abs(value):  # zero variance is not certainty
+        same = "no interval: all values are the same"
+        return Estimate(value, n=len(y), undefined=undefined, method=same)
+    df = cluster_df(np.bincount(units, below))
+    low, high = interval_ends(value, variance, df, kind, bounds)
+    return Estimate(value, low, high, len(y), undefined, f"ratio over units, {_HOW[kind]}")
+
+
+_INTERVALS = {(0, 1): "share", (0, math.inf): "time"}
+_HOW = {"share": "Wilson", "time": "on the logarithm", "mean": "Student's t"}
 
 
 def weekly_outcome(
@@ -74,6 +83,7 @@ def weekly_outcome(
     unit_column: str | None = "unit",  # Column of independent units; None or missing: each row is its own
     unit: str = "",
     about: str = "",
+    bounds: tuple[float, float] | None = None,  # As for `ratio_estimate`; None: (0, 1) if all are 0 or 1
 ) -> WeeklyOutcome:
     "Return the level of an outcome in each week and arm, with intervals."
     outcome = ArmOutcome(outcome) if isinstance(outcome, str) else outcome
@@ -84,8 +94,17 @@ def weekly_outcome(
     monday = np.array([_monday(t) for t in list(read_column(rows, time))])
     weeks = _weeks_between(monday[(arms >= 0) & (monday > 0)])
     at = {str(n): monday * (arms == i) for i, n in enumerate(names)}
-    levels = {n: tuple(_level(y, below, units, m == w.toordinal()) for w in weeks) for n, m in at.items()}
+    ends = bounds or _bounds_of(y, outcome.per)
+    level = partial(_level, y, below, units, ends)
+    levels = {n: tuple(level(m == w.toordinal()) for w in weeks) for n, m in at.items()}
     return WeeklyOutcome(outcome.name, weeks, levels, unit, outcome.higher_is_better, about)
+
+
+def _bounds_of(y, per):
+    "Return the bounds of a share for zeros and ones, else none."
+    known = y[~np.isnan(y)]
+    is_share = per is None and known.size > 0 and bool(np.isin(known, (0.0, 1.0)).all())
+    return (0, 1) if is_share else (-math.inf, math.inf)
 
 
 def _units_of(rows, column, n):
@@ -108,11 +127,12 @@ def _weeks_between(mondays):
     return tuple(date.fromordinal(d) for d in range(int(mondays.min()), int(mondays.max()) + 1, 7))
 
 
-def _level(y, below, units, here):
+def _level(y, below, units, bounds, here):
     "Return the estimate for the rows of one arm and week."
     known = here & ~np.isnan(y) & ~np.isnan(below)
     codes = dense(units[known])[0]
-    return ratio_estimate(y[known], below[known], codes, undefined=int(here.sum() - known.sum()))
+    lost = int(here.sum() - known.sum())
+    return ratio_estimate(y[known], below[known], codes, bounds=bounds, undefined=lost)
 
 # %% ../../nbs/live/30_live_report.ipynb #a459bc96
 def experiment_sentence(
@@ -127,7 +147,17 @@ def experiment_sentence(
     units = units or {}
     broken = [g for g in result.guardrails if g.verdict == "broken"]
     opening = "".join(f"A guardrail broke, {_difference_words(g.difference, units)}. " for g in broken)
-    return opening + _outcome_words(result, units) + _guard_words(result)
+    return opening + _outcome_words(result, units) + _guard_words(result) + _cause_words(result)
+
+
+def _cause_words(result):
+    "Return a caveat on causes where nobody said how the arms were assigned."
+    if result.ratio is not None or not any(better is not None for better in result.better.values()):
+        return ""
+    return (
+        " It is an effect only if chance decided which case got which arm, and no shares were given to check"
+        " that; if people chose, the cases may differ."
+    )
 
 
 def _printed(value):
@@ -182,7 +212,7 @@ def _open_words(result, units):
         if d.value is None or d.low is None or d.high is None:
             parts.append(f"{printable(name)[:60]} has no interval yet ({d.reason or 'too little is known'})")
         else:
-            points = " percentage points" if unit == "share" else ""
+            points = {"share": " percentage points", "": ""}.get(unit, f" {printable(unit)}")
             ends = f"{_end(d.low, unit)} to {_end(d.high, unit)}{points}"
             parts.append(f"the difference in {printable(name)[:60]} is {ends}, which includes 0")
     return "; ".join(parts)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.stats import Estimate
 from .columns import dense, groups, missing_as_singletons, numbers
+from .curves import cluster_df
 from .fixed import check_level
 
 # %% ../../nbs/live/14_off_policy.ipynb #a33f2136
@@ -66,7 +67,7 @@ def _log(reward, logged, target, clusters):
     return _Log(r[known], q[known] / p[known], known, cluster)
 
 # %% ../../nbs/live/14_off_policy.ipynb #a158f207
-FEWEST_WORTH = 10  # effective rows needed for an interval
+FEWEST_WORTH = 10  # effective rows needed for an interval; with uneven weights also of unusual rewards
 
 
 def inverse_propensity(
@@ -130,7 +131,9 @@ def _estimate(log, terms, method, level, empty=False):
         return PolicyEstimate(None, undefined=log.lost, method=method, confidence_level=level)
     value, w = float(terms.mean()), log.weight
     worth = float(w.sum() ** 2 / (w @ w)) if w.any() else 0.0
-    low, high = _ends(terms, value, log.cluster, level) if worth >= FEWEST_WORTH else (None, None)
+    informative = worth * _unusual(log.reward)
+    known = worth >= FEWEST_WORTH and informative >= _fewest(log.weight, worth)
+    low, high = _ends(terms, value, log, level) if known else (None, None)
     if low is not None:
         low = max(low, min(float(log.reward.min()), value))
     top = float(w.max() / w.sum()) if w.any() else math.nan
@@ -140,26 +143,38 @@ def _estimate(log, terms, method, level, empty=False):
         effective_n=worth,
         mean_weight=float(w.mean()),
         largest_share=top,
-        notes=_minded(log, worth),
+        notes=_minded(log, worth, informative),
     )
 
 
-def _ends(terms, value, cluster, level):
+def _fewest(weight, worth):
+    "Return the effective rows with an unusual reward that an interval needs; even weights need half."
+    return FEWEST_WORTH * (0.5 if worth >= 0.5 * np.count_nonzero(weight) else 1)
+
+
+def _unusual(reward):
+    "Return the share of rewards that differ from the most frequent one; 1 if all are equal."
+    most = int(np.unique(reward, return_counts=True)[1].max())
+    return 1 - most / len(reward) if most < len(reward) else 1.0
+
+
+def _ends(terms, value, log, level):
     "Return (low, high); None without variance or with too few units."
     from scipy.stats import t
 
-    phi = (terms - value) / len(terms)
-    phi = phi if cluster is None else np.bincount(cluster, phi)
+    phi, weight = (terms - value) / len(terms), log.weight
+    if log.cluster is not None:
+        phi, weight = np.bincount(log.cluster, phi), np.bincount(log.cluster, weight)
     units = len(phi)
     # rounding errors are not variance
     if units < 2 or not (np.abs(phi) > 1e-13 * np.abs(terms).max() / units).any():
         return None, None
     error = math.sqrt(float(phi @ phi) * units / (units - 1))
-    half = float(t.isf((1 - level) / 2, units - 1)) * error
+    half = float(t.isf((1 - level) / 2, cluster_df(weight))) * error
     return value - half, value + half
 
 
-def _minded(log, worth):
+def _minded(log, worth, informative):
     "Return the caveats of an estimate."
     n, notes = len(log.weight), []
     error = float(log.weight.std()) / math.sqrt(n)
@@ -173,7 +188,10 @@ def _minded(log, worth):
             f"the effective sample size for this policy is {worth:.0f} rows: too few for the interval"
         )
     rare = int(np.count_nonzero(log.reward))
-    if rare < 20:
+    if worth >= FEWEST_WORTH and informative < _fewest(log.weight, worth):
+        told = "effective rows have another reward than most"
+        notes.append(f"{informative:.1f} {told}: no interval")
+    elif rare < 20:
         notes.append(f"only {rare} rows have a reward: too few for the interval")
     return tuple(notes)
 

@@ -182,7 +182,7 @@ def _ratio_influence(table, source, figures, by, ways):
     same = " AND ".join(f"s.k{k} IS NOT DISTINCT FROM f.g{k}" for k in range(len(by))) or "true"
     clusters = "".join(f"s.c{i}, " for i in range(len(ways)))
     return (
-        f"SELECT {clusters}f.gid, (s.y - f.r * s.w) / f.total AS u FROM ({source}) AS s"
+        f"SELECT {clusters}f.gid, (s.y - f.r * s.w) / f.total AS u, s.w / f.total AS m FROM ({source}) AS s"
         f" JOIN figures AS f ON {same} WHERE s.w > 0 AND s.y IS NOT NULL"
     )
 
@@ -258,7 +258,7 @@ def _time_influence(table, source, lookup, by, ways):
     same = "".join(f" AND s.k{k} IS NOT DISTINCT FROM f.g{k}" for k in range(len(by)))
     clusters = "".join(f"s.c{i}, " for i in range(len(ways)))
     return (
-        f"SELECT {clusters}f.gid, f.u FROM ({source}) AS s JOIN figures AS f"
+        f"SELECT {clusters}f.gid, f.u, 1e0 AS m FROM ({source}) AS s JOIN figures AS f"
         f" ON s.x = f.gx AND least(greatest(s.d, 0), 2) = f.gd{same}"
     )
 
@@ -272,11 +272,13 @@ def _squares(table, influence, columns, gaps):
         by = (
             columns[0] if len(columns) == 1 else f"hash({', '.join(columns)})"
         )  # 64 bits need less memory than text
-        parts.append(f"SELECT gid, sum(u) AS u FROM ({influence}) WHERE {known} GROUP BY gid, {by}")
+        sums = "gid, sum(u) AS u, sum(m) AS m"
+        parts.append(f"SELECT {sums} FROM ({influence}) WHERE {known} GROUP BY gid, {by}")
     if gaps or not columns:
-        parts.append(f"SELECT gid, u FROM ({influence})" + (f" WHERE {alone}" if columns else ""))
-    sql = f"SELECT gid, count(*), sum(u * u) FROM ({' UNION ALL '.join(parts)}) GROUP BY gid"
-    return {gid: Squares(n, total) for gid, n, total in table.engine.execute(sql).fetchall()}
+        parts.append(f"SELECT gid, u, m FROM ({influence})" + (f" WHERE {alone}" if columns else ""))
+    worth = "pow(sum(m * m), 2) / sum(pow(m, 4))"  # as `cluster_df`
+    sql = f"SELECT gid, count(*), sum(u * u), {worth} FROM ({' UNION ALL '.join(parts)}) GROUP BY gid"
+    return {gid: Squares(*found) for gid, *found in table.engine.execute(sql).fetchall()}
 
 
 def _all_squares(table, influence, ways):
@@ -309,7 +311,7 @@ def _figures_of(table, card, by, ways, where=""):
 # %% ../../nbs/live/03_outcomes.ipynb #dee45035
 def _kind(card):
     "Return the kind of interval."
-    if card.form == "time":
+    if card.form == "time" or (card.low, card.high) == (0, math.inf):  # an amount is as skewed as a time
         return "time"
     return "share" if (card.low, card.high, card.unit) == (0, 1, "share") else "mean"
 
@@ -468,7 +470,8 @@ def _log_ratio_variance(table, influence, values, ways):
     new, old = values
     signs = f"CASE gid WHEN 0 THEN {-1 / old!r} ELSE {1 / new!r} END"
     clusters = _listed(_names("c", len(ways)))
-    one, both = _all_squares(table, f"SELECT {clusters}0 AS gid, u * {signs} AS u FROM ({influence})", ways)
+    signed = f"SELECT {clusters}0 AS gid, u * {signs} AS u, m FROM ({influence})"
+    one, both = _all_squares(table, signed, ways)
     return clustered_variance({way: s[0] for way, s in one.items()}, both[0] if both else None)
 
 

@@ -12,6 +12,7 @@ import contextlib
 import difflib
 import json
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -20,7 +21,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ..core.log import digest, open_locked
+from ..core.log import append_bytes, digest, open_locked
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.records import read_jsonl, storable
@@ -72,10 +73,41 @@ def shipped_version(
 # %% ../../nbs/live/24_prompt_versions.ipynb #c1f76114
 def _append(path, row):
     "Append a line durably; a concurrent writer raises."
+    line = (storable(json.dumps(row, ensure_ascii=False, default=str)) + "\n").encode("utf-8")
     with contextlib.closing(open_locked(path)) as file:
-        line = storable(json.dumps(row, ensure_ascii=False, default=str)) + "\n"
-        file.write(line.encode("utf-8"))
-        os.fsync(file.fileno())
+        whole, rest = _ending(path)
+        if rest and _is_object(rest):  # edited by hand, without the last line break
+            line, whole = b"\n" + line, whole + len(rest)
+        else:
+            os.ftruncate(file.fileno(), whole)
+        append_bytes(file.fileno(), line, whole, path, path.read_bytes().count(b"\n"))
+
+
+def _ending(path):
+    "Return (bytes of the whole lines, bytes after them): half a line of a killed process was never stored."
+    held = path.read_bytes()
+    whole = held.rfind(b"\n") + 1
+    return whole, held[whole:]
+
+
+def _is_object(line):
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _stored(path):
+    "Return the rows of a file, without half a line at its end."
+    if not path.is_file():
+        return []
+    whole, rest = _ending(path)
+    if not rest.strip() or _is_object(rest):
+        return read_jsonl(path)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(path.read_bytes()[:whole])
+        return read_jsonl(copy)
 
 
 _FIELDS = tuple(f.name for f in fields(PromptVersion))
@@ -87,7 +119,7 @@ def read_versions(
     "Read the versions of a store; a text edited under its old id raises `ValueError`."
     path = Path(store) / "versions.jsonl"
     found = []
-    for n, row in enumerate(read_jsonl(path) if path.is_file() else [], 1):
+    for n, row in enumerate(_stored(path), 1):
         try:
             version = PromptVersion(**{k: v for k, v in row.items() if k in _FIELDS})
         except TypeError as e:
@@ -366,5 +398,4 @@ def read_trials(
     store: str | Path,
 ) -> list[dict]:  # version, base, systems, judge, n, differences, verdict, date; oldest first
     "Read the stored trials."
-    path = Path(store) / "trials.jsonl"
-    return read_jsonl(path) if path.is_file() else []
+    return _stored(Path(store) / "trials.jsonl")

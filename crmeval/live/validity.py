@@ -18,7 +18,7 @@ from ..core.package_data import needs_extra
 from ..core.raters import kendall, spearman
 from ..core.stats import Estimate, expanded_tails, is_known
 from ..core.views import Printed
-from .curves import restricted_mean
+from .curves import cluster_df, interval_ends, restricted_mean
 from .events import Joined, reach, sums_engine
 from .outcome_cards import OutcomeCard, outcome_card
 
@@ -62,10 +62,12 @@ def known_pairs(
 
 # %% ../../nbs/live/06_validity.ipynb #19fe0fbc
 def _clustered_error(added, clusters):
-    "Return (standard error of the sum of the rows' influence, number of clusters)."
+    "Return (standard error of the sum of the rows' influence, number of clusters by their sizes)."
     sums = np.bincount(clusters, added)
     g = len(sums)
-    return (math.sqrt(float((sums**2).sum()) * g / (g - 1)), g) if g > 1 else (None, g)
+    if g < 2:
+        return None, g
+    return math.sqrt(float((sums**2).sum()) * g / (g - 1)), 1 + cluster_df(np.bincount(clusters))
 
 
 def _student(value, error, g, level, method, n, lost, bounds=(-math.inf, math.inf)):
@@ -220,7 +222,7 @@ def _slope(p, level):
 
 def _means_of(p, groups, level):
     "Return the mean outcome of each group, in order: [(group, mean score, Estimate)]."
-    found = []
+    found, is_share = [], bool(np.isin(p.level[np.isfinite(p.level)], (0, 1)).all())
     for name in np.unique(groups):
         here = (groups == name) & np.isfinite(p.level)
         if not here.any():
@@ -228,9 +230,21 @@ def _means_of(p, groups, level):
         y, n = p.level[here], int(here.sum())
         codes = np.unique(p.cluster[here], return_inverse=True)[1]
         error, g = _clustered_error((y - y.mean()) / n, codes)
-        mean = _student(float(y.mean()), error, g, level, "clustered", n, int((groups == name).sum()) - n)
+        lost = int((groups == name).sum()) - n
+        mean = _level_estimate(float(y.mean()), error, g, level, n, lost, is_share)
         found.append((name.item(), float(p.score[here].mean()), mean))
     return found
+
+
+def _level_estimate(value, error, g, level, n, lost, is_share):
+    "Return a mean outcome; values that are all the same are no certainty."
+    if error is not None and is_share:
+        low, high = interval_ends(value, error**2, g - 1, "share", (0, 1), level)
+        return Estimate(value, low, high, n, lost, "clustered", level)
+    if error is not None and error <= 1e-12 * abs(value):
+        same = "no interval: all values are the same"
+        return Estimate(value, n=n, undefined=lost, method=same, confidence_level=level)
+    return _student(value, error, g, level, "clustered", n, lost)
 
 
 _BINS = 8
