@@ -77,8 +77,10 @@ def _public_data(manifest):
 
 def public_manifest(manifest: Manifest) -> Manifest:
     "Return the manifest with what a reader needs to reproduce a run, without details of the machine."
+    kept: dict[str, Any] = {name: getattr(manifest, name) for name in _STAYS}
+    kept["scoring"] = scored_by(manifest, None)[0]
     return Manifest(
-        **({name: getattr(manifest, name) for name in _STAYS} | {"scoring": scored_by(manifest, None)[0]}),
+        **kept,
         samples=_public_samples(manifest.samples),
         clients=[_some(c, _OF_A_SYSTEM) for c in manifest.clients],
         judge=_some(manifest.judge, _OF_A_JUDGE),
