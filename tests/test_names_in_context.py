@@ -1,6 +1,6 @@
 """Names behind cues, values in words and names of products, with inputs that no list holds.
 
-The lines of texts/crm_lines.txt were written before any of these rules, in six channels, eight domains and
+The lines of crm_lines.txt were written before any of these rules, in six channels, eight domains and
 five languages: `language|channel|domain|text`, with each personal value as [[kind:value]]. Another half
 of them was counted only before and after the rules were made.
 """
@@ -21,7 +21,7 @@ EVERYTHING = MaskingPolicy(dict.fromkeys(KINDS, "mask"))
 VALUE = re.compile(r"\[\[(\w+):(.+?)\]\]")
 LINES = [
     line.split("|", 3)[3]
-    for line in Path(__file__).with_name("texts").joinpath("crm_lines.txt").read_text("utf-8").splitlines()
+    for line in Path(__file__).with_name("crm_lines.txt").read_text("utf-8").splitlines()
 ]
 FEW = settings(max_examples=60, deadline=None)
 ONSETS = "bl br dr fl gr kh kl kr pl shr sl sv tr vl zh".split()

@@ -87,7 +87,7 @@ def test_sides_that_do_not_fit_the_values_are_refused():
 
 @pytest.mark.parametrize("tightest_at", [100, 400, 5000])
 def test_a_part_of_the_control_is_as_much_wider_in_a_sequence_as_the_difference(tightest_at):
-    "Repeated looks widen the relative interval by the same factor as the absolute one."
+    "Fieller's interval ends where the ratio is as many standard errors away; looks raise that number alike."
     r = np.random.default_rng(4)
     rows = {"arm": np.where(r.random(400) < 0.4, "new", "control"), "y": r.normal(3, 1, 400)}
     once = compare_arms(rows, "y", "fixed")
@@ -96,5 +96,15 @@ def test_a_part_of_the_control_is_as_much_wider_in_a_sequence_as_the_difference(
     def times(a, b):
         return (a.high - a.low) / (b.high - b.low)
 
+    def errors_away(end):
+        "How many standard errors the difference from `1 + end` times the control's mean is away from 0."
+        (new, n), (control, m) = ((y := rows["y"][rows["arm"] == a], len(y)) for a in ("new", "control"))
+        ratio = 1 + end
+        return abs(new.mean() - ratio * control.mean()) / np.sqrt(
+            new.var(ddof=1) / n + ratio**2 * control.var(ddof=1) / m
+        )
+
     assert times(often, once) > 1.3
-    assert times(often.relative, once.relative) == pytest.approx(times(often, once))
+    for side in ("low", "high"):
+        wide, narrow = (errors_away(getattr(found.relative, side)) for found in (often, once))
+        assert wide / narrow == pytest.approx(times(often, once), rel=1e-6)

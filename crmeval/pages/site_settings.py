@@ -126,7 +126,8 @@ def _site_address(where, value):
     text = _web_address(where, value)
     if "?" in text or "#" in text or text.endswith(".html"):
         raise ValueError(
-            f"{where} is {_in_file_words(text)}, expected the folder of the site, e.g. https://acme.example/llm/"
+            f"{where} is {_in_file_words(text)}, expected the folder of the site, "
+            "e.g. https://acme.example/llm/"
         )
     return text.rstrip("/") + "/"
 
