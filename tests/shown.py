@@ -23,10 +23,10 @@ PASSING = (
     r"(?:/[\w.-]+)+/tmp\w+|/tmp/[\w./-]+|\btmp\w{8}\b",  # folders
     r"(?:\d+%\|[^|]*\|.*|Generating .* split:.*)",  # progress
     r"127\.0\.0\.1:\d+",
+    r"\(no calls\).*",  # the seconds of a leaderboard's row follow
 )
 VARYING = {
-    "6d437a3c": "index: seconds of the leaderboard",
-    "bde030cf": "index: seconds of the leaderboard",
+    "108e25f5": "connect/37_ingest: seconds of a copy",
     "8a4aff7d": "connect/37_ingest: seconds of a copy",
     "5f48a282": "metrics/48_retrieval: milliseconds of a question",
     "49bcafd3": "validation/13_retrievers: milliseconds of a question",
@@ -36,6 +36,8 @@ VARYING = {
     "b74c5ca0": "runs/02_traffic: which calls had to wait",
     "838989d7": "runs/05_runner: answers until the stop",
 }
+# a row of a leaderboard; its last two numbers are seconds
+ROW = re.compile(r"(.* the built-in judge .*?)(?:\s+<?[\d.]+){2}\s*")
 ABSENT = re.compile(r"skipped|not installed|is not set|no data at hand", re.IGNORECASE)
 
 
@@ -63,6 +65,7 @@ def text_of(outputs: Sequence) -> str:
 def settled(text: str) -> Iterator[tuple[str, list[str]]]:
     "Yield (words, numbers) of each line that does not depend on the moment."
     for line in text.splitlines():
+        line = row[1] if (row := ROW.fullmatch(line)) else line
         for pattern in PASSING:
             line = re.sub(pattern, "~", line)
         numbers = [] if TIMED.search(line) else NUMBER.findall(line)
