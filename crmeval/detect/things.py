@@ -84,12 +84,18 @@ def _names_an_institution(n):
     return n.after[:1] in (" ", "'", "’") and n.goes_on("institution_after")
 
 
+_SENTENCE_START = re.compile(r"(?:^|[.!?:\n-])\s*$")
+
+
 def _is_beside_goods(n):
-    "Whether goods follow: 'Madison sofa'; a device, or one word between, only behind an article or a number."
+    "Whether goods follow: 'a Madison sofa'; devices, or one word between, only behind an article or number."
     words, goods = n.next_words, _CONTEXT.words("goods")
     if not words:
         return False
     if words[0] in goods:
+        first = _SENTENCE_START.search(n.left) is not None
+        if first and words[1:2] and words[1] not in _small():
+            return False  # 'Priya sofa broken' may be a note on a person
         return n.before not in _CONTEXT.words("roles") and not _is_done_or_ordered(words)
     if not (n.follows("the_before") or n.follows("owner_before") or n.follows("counted_before")):
         return False
