@@ -23,7 +23,7 @@ PASSING = (
     r"(?:/[\w.-]+)+/tmp\w+|/tmp/[\w./-]+|\btmp\w{8}\b",  # folders
     r"(?:\d+%\|[^|]*\|.*|Generating .* split:.*)",  # progress
     r"127\.0\.0\.1:\d+",
-    r"\(no calls\).*",  # the seconds of a leaderboard's row follow
+    r"\(?no calls\b.*",  # the seconds of a leaderboard's row follow
 )
 VARYING = {
     "108e25f5": "connect/37_ingest: seconds of a copy",
@@ -52,6 +52,7 @@ def of_output(output) -> str:
         if kind in data:
             text = "".join(data[kind])
             text = re.sub(r"<(style|script|svg)\b.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+            text = re.sub(r"</(?:tr|p|div|li|summary|h\d)>", "\n", text)  # lines, as a reader sees them
             return html.unescape(re.sub(r"<[^<>]+>", " ", text)) + "\n"
     return ""
 
