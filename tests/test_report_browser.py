@@ -571,14 +571,14 @@ def test_source_and_answer_stand_side_by_side_with_marks_in_both(visit):
     )
     assert abs(source["y"] - answer["y"]) < 12 and source["x"] + source["width"] <= answer["x"]
     page.set_viewport_size({"width": 390, "height": 844})
-    source, answer = (
-        page.locator(x).bounding_box() for x in ("#samples .cm-source", "#samples .cm-said pre")
-    )
-    assert (
-        source["y"] + source["height"] <= answer["y"]
-        and page.evaluate("document.documentElement.scrollWidth") <= 390
-    )
     page.wait_for_function("document.querySelectorAll('#samples thead th').length == 2")  # after the resize
+    page.wait_for_function(  # the page is laid out anew after the resize; both boxes are read at one moment
+        """() => {
+            const [source, answer] = ["#samples .cm-source", "#samples .cm-said pre"].map(
+                x => document.querySelector(x).getBoundingClientRect());
+            return source.bottom <= answer.top && document.documentElement.scrollWidth <= 390;
+        }"""
+    )
     heads = page.eval_on_selector_all("#samples thead th", "x => x.map(y => y.innerText)")
     assert len(heads) == 2 and "Fact" in heads[1], heads  # the sample, and the requested metric of one system
 
