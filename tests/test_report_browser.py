@@ -571,14 +571,17 @@ def test_source_and_answer_stand_side_by_side_with_marks_in_both(visit):
     )
     assert abs(source["y"] - answer["y"]) < 12 and source["x"] + source["width"] <= answer["x"]
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_function("document.querySelectorAll('#samples thead th').length == 2")  # after the resize
-    page.wait_for_function(  # the page is laid out anew after the resize; both boxes are read at one moment
-        """() => {
-            const [source, answer] = ["#samples .cm-source", "#samples .cm-said pre"].map(
-                x => document.querySelector(x).getBoundingClientRect());
-            return source.bottom <= answer.top && document.documentElement.scrollWidth <= 390;
-        }"""
-    )
+    laid_out = """() => {
+        const [source, answer] = ["#samples .cm-source", "#samples .cm-said pre"].map(
+            x => document.querySelector(x).getBoundingClientRect());
+        return source.bottom <= answer.top && document.documentElement.scrollWidth <= 390
+            && document.querySelectorAll("#samples thead th").length == 2;
+    }"""
+    for _ in range(100):  # after the resize; the page's policy forbids `wait_for_function`, which uses eval
+        if page.evaluate(laid_out):
+            break
+        page.wait_for_timeout(50)
+    assert page.evaluate(laid_out)
     heads = page.eval_on_selector_all("#samples thead th", "x => x.map(y => y.innerText)")
     assert len(heads) == 2 and "Fact" in heads[1], heads  # the sample, and the requested metric of one system
 
