@@ -37,4 +37,14 @@ def replacing(
 
 # %% ../../nbs/core/00_whole_file.ipynb #a7d1e008
 # what reading a damaged ZIP archive raises; from bytes also `ValueError`, if encrypted `RuntimeError`
-BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+BROKEN_ZIP: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+)
+with contextlib.suppress(ImportError):  # Python may be built without it; `zipfile` then refuses such members
+    from lzma import LZMAError
+
+    BROKEN_ZIP += (LZMAError,)
