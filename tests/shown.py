@@ -2,8 +2,8 @@
 
 A page shows stored outputs. If code or data change, nothing else would notice that a figure on it is old.
 Numbers may differ by one unit of their last digit or by one per cent, as processors round differently. Times,
-sizes, dates and random identifiers are ignored, and so are pictures. In the cells of `VARYING`, only the
-words are compared.
+a table's columns of times, sizes, dates and random identifiers are ignored, and so are pictures. In the cells
+of `VARYING`, only the words are compared.
 """
 
 import html
@@ -14,6 +14,10 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 TIMED = re.compile(
     r"\d ?(?:ms|µs|s|min|kB|MB|GB)\b"
     r"|\b(?:seconds?|minutes|milliseconds|CPU|latency|p50|p99|took)\b|a second|/s\b"
+)
+# what heads a column of times
+TIMES = re.compile(
+    r"(?:.*[\s_(])?(?:s|ms|µs|sec|secs|seconds?|minutes?|milliseconds|CPU|cpu|wall|latency|duration|took)\b.*"
 )
 PASSING = (
     r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::[\d.]+)?(?:Z|[-+]\d\d:\d\d)?)?",  # dates
@@ -26,12 +30,6 @@ PASSING = (
     r"\(?no calls\b.*",  # the seconds of a leaderboard's row follow
 )
 VARYING = {
-    "108e25f5": "connect/37_ingest: seconds of a copy",
-    "8a4aff7d": "connect/37_ingest: seconds of a copy",
-    "5f48a282": "metrics/48_retrieval: milliseconds of a question",
-    "49bcafd3": "validation/13_retrievers: milliseconds of a question",
-    "2ebbc3b9": "validation/14_own_questions: milliseconds of a question",
-    "54b5d2a3": "validation/13_metric_trial: seconds of a trial",
     "0a48a4ee": "runs/01_rate_limits: identifiers of bookings",
     "b74c5ca0": "runs/02_traffic: which calls had to wait",
     "838989d7": "runs/05_runner: answers until the stop",
@@ -39,6 +37,24 @@ VARYING = {
 # a row of a leaderboard; its last two numbers are seconds
 ROW = re.compile(r"(.* the built-in judge .*?)(?:\s+<?[\d.]+){2}\s*")
 ABSENT = re.compile(r"skipped|not installed|is not set|no data at hand", re.IGNORECASE)
+
+
+def untimed(table: re.Match) -> str:
+    "Return a table's rows as lines, with ~ in the columns whose heads name a time."
+    rows = re.findall(r"<tr\b.*?</tr>", table[0], flags=re.DOTALL | re.IGNORECASE)
+    cells = [re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL | re.IGNORECASE) for row in rows]
+    heads = [re.sub(r"<[^<>]+>", " ", cell) for cell in (cells or [[]])[0]]
+    times = {i for i, head in enumerate(heads) if TIMES.fullmatch(html.unescape(head).strip())}
+    lines = [
+        ["~" if n and i in times and len(row) == len(heads) else cell for i, cell in enumerate(row)]
+        for n, row in enumerate(cells)
+    ]
+    return "\n" + "\n".join(" ".join(line) for line in lines) + "\n"
+
+
+def columns(line: str) -> list[tuple[int, int, str]]:
+    "Return (start, end, text) of what stands apart by two spaces or more."
+    return [(*m.span(), m[0]) for m in re.finditer(r"\S+(?: \S+)*", line)]
 
 
 def of_output(output) -> str:
@@ -52,6 +68,7 @@ def of_output(output) -> str:
         if kind in data:
             text = "".join(data[kind])
             text = re.sub(r"<(style|script|svg)\b.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+            text = re.sub(r"<table\b.*?</table>", untimed, text, flags=re.DOTALL | re.IGNORECASE)
             text = re.sub(r"</(?:tr|p|div|li|summary|h\d)>", "\n", text)  # lines, as a reader sees them
             return html.unescape(re.sub(r"<[^<>]+>", " ", text)) + "\n"
     return ""
@@ -65,7 +82,17 @@ def text_of(outputs: Sequence) -> str:
 
 def settled(text: str) -> Iterator[tuple[str, list[str]]]:
     "Yield (words, numbers) of each line that does not depend on the moment."
+    times: list[tuple[int, int]] = []  # from where to where the columns of times reach in the current table
     for line in text.splitlines():
+        parts = columns(line)
+        heads = [(start, end) for start, end, part in parts if TIMES.fullmatch(part)]
+        if len(parts) > 2 and heads:
+            times = heads
+        elif not parts:
+            times = []
+        for start, end, _ in reversed([] if heads else parts):
+            if any(start < till and since < end for since, till in times):
+                line = f"{line[:start]}~{line[end:]}"
         line = row[1] if (row := ROW.fullmatch(line)) else line
         for pattern in PASSING:
             line = re.sub(pattern, "~", line)

@@ -60,6 +60,35 @@ def test_tables_are_read_as_a_reader_sees_them():
     assert "gives 'C'" in shown.stale(printed("A"), printed("C"), varying=True)
 
 
+TABLE = """metric      lost     change  seconds
+factuality  0     the same      {took}
+all done.
+
+{value} rows"""
+HTML_TABLE = (
+    "<table><thead><tr><th></th><th>n</th><th>CPU s</th></tr></thead>"
+    "<tr><th>a</th><td>{value}</td><td>{took}</td></tr><tr><td colspan=3>{took} kept</td></tr></table>"
+)
+
+
+@pytest.mark.parametrize("took", ["0.6", "6.9", "1234.5"])
+def test_a_column_of_times_is_not_compared(took):
+    def at(value, took):
+        old = printed(TABLE.format(took="0.8".rjust(len(took)), value=value))
+        return old, [displayed(HTML_TABLE.format(took=f"<b>{took}</b>", value=value))]
+
+    text, page = at(3, took)
+    assert shown.stale(text, printed(TABLE.format(took=took, value=3))) is None
+    assert shown.stale(page, [displayed(HTML_TABLE.format(took=took, value=3))]) is None
+    later, page_later = at(5, took)
+    assert "shows 3, gives 5" in shown.stale(text, later)  # below the table, times no longer hide anything
+    assert "shows 3, gives 5" in shown.stale(page, page_later)
+    kept = "<td colspan=3>9 kept", f"<td colspan=3>{took} kept"
+    [shown_page] = [displayed(HTML_TABLE.format(took=took, value=3))]
+    other = displayed(HTML_TABLE.format(took=took, value=3).replace(*reversed(kept)))
+    assert "gives 9" in shown.stale([shown_page], [other])  # a row of another form has no columns
+
+
 def test_cells_whose_numbers_vary_exist():
     cells = {c["id"] for path in NBS.rglob("*.ipynb") for c in json.loads(path.read_text("utf-8"))["cells"]}
     assert set(shown.VARYING) <= cells
