@@ -11,10 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
-TIMED = re.compile(
-    r"\d ?(?:ms|µs|s|min|kB|MB|GB)\b"
-    r"|\b(?:seconds?|minutes|milliseconds|CPU|latency|p50|p99|took)\b|a second|/s\b"
-)
+TIMED = re.compile(r"\b(?:seconds?|minutes|milliseconds|CPU|latency|p50|p99|took)\b|a second|/s\b")
 # what heads a column of times
 TIMES = re.compile(
     r"(?:.*[\s_(])?(?:s|ms|µs|sec|secs|seconds?|minutes?|milliseconds|CPU|cpu|wall|latency|duration|took)\b.*"
@@ -26,6 +23,7 @@ PASSING = (
     r"\[?\b[A-Z]+_[A-Z0-9]{5}\b\]?",  # placeholders
     r"(?:/[\w.-]+)+/tmp\w+|/tmp/[\w./-]+|\btmp\w{8}\b",  # folders
     r"(?:\d+%\|[^|]*\|.*|Generating .* split:.*)",  # progress
+    r"<?\d[\d,.]* ?(?:ms|µs|s|min|kB|MB|GB)\b",
     r"127\.0\.0\.1:\d+",
     r"\(?no calls\b.*",  # the seconds of a leaderboard's row follow
 )
