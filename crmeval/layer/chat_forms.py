@@ -212,10 +212,7 @@ _CHARSET = re.compile(r"charset\s{0,9}=\s{0,9}\"?([^\s;\"]+)", re.IGNORECASE)
 def check_headers(
     headers: Mapping[str, str],  # Of a request, names in lower case
 ) -> None:
-    "Raise `Refused` for a body that is not said to be plain JSON, or whose end is said twice."
-    if "content-length" in headers and "transfer-encoding" in headers:  # another server may see another end
-        said = "the body has a Content-Length and a Transfer-Encoding; send one of them"
-        raise Refused(400, said, code="two_lengths")
+    "Raise `Refused` for a body that is not said to be plain JSON."
     kind, _, options = headers.get("content-type", "").partition(";")
     kind, charset = kind.strip().lower(), _CHARSET.search(options)
     if kind != "application/json":

@@ -33,7 +33,7 @@ class RefusedCalls:
         door: Door | None,  # The caller; None: unknown
         endpoint: str,  # As in the metrics
         refused: Refused,
-        request: str,  # The id that the answer carries
+        reply: str,  # The id that the answer carries
     ) -> None:
         "Record a refused call, or count it until the next `flush`; raises OSError if the disk is full."
         if self.trail is None:
@@ -43,7 +43,7 @@ class RefusedCalls:
             return
         who = {"user": door.name, "tenant": door.tenant}
         why = {"status": refused.status, "code": refused.code or "", "param": refused.param or ""}
-        await self._append({**who, "endpoint": endpoint, **why, "request": request, "calls": 1})
+        await self._append({**who, "endpoint": endpoint, **why, "reply": reply, "calls": 1})
 
     def count(self, door: Door | None, endpoint: str, status: int, code: str) -> None:
         "Count a refused call for the next `flush`."
@@ -55,7 +55,7 @@ class RefusedCalls:
         "Write one record for each sum; sums that cannot be written are kept."
         for key, n in list(self._sums.items()):
             names = ("user", "tenant", "endpoint", "status", "code")
-            await self._append({**dict(zip(names, key, strict=True)), "calls": n})
+            await self._append({**dict(zip(names, key, strict=True)), "reply": "", "calls": n})
             self._sums[key] -= n
             if not self._sums[key]:
                 del self._sums[key]

@@ -577,6 +577,22 @@ async def _not_found(request, error):
     return _json(Refused(error.status_code, told).body(), error.status_code)
 
 
+class _OneEnd:
+    "Refuses a request that says twice where its body ends: a server before this one may see another end."
+
+    def __init__(self, app, gateway):
+        self.app, self.gateway = app, gateway
+
+    async def __call__(self, scope, receive, send):
+        answer, names = self.app, {name for name, _ in scope.get("headers", ())}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            said = "the request has a Content-Length and a Transfer-Encoding; send one of them"
+            refused = Refused(400, said, code="two_lengths")
+            self.gateway.refusals.count(None, "none", 400, "two_lengths")
+            answer = _json(refused.body(), 400, **refused.headers())
+        await answer(scope, receive, send)
+
+
 @needs_extra("gateway")
 def gateway_app(
     layers: TrustLayer | Mapping[str, TrustLayer] | Gateway,  # By model name, as requested by applications
@@ -604,6 +620,7 @@ def gateway_app(
     app = Starlette(
         routes=routes, lifespan=_lifespan(gateway), exception_handlers={HTTPException: _not_found}
     )
+    app.add_middleware(_OneEnd, gateway=gateway)
     app.router.redirect_slashes = False  # a redirect would name http:// also behind a proxy with TLS
     app.state.gateway = gateway
     return app
