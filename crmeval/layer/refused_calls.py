@@ -48,8 +48,8 @@ class RefusedCalls:
     def count(self, door: Door | None, endpoint: str, status: int, code: str) -> None:
         "Count a refused call for the next `flush`."
         if self.trail is not None:
-            who = ("", "") if door is None else (door.name, door.tenant)
-            self._sums[(*who, endpoint, status, code)] += 1
+            user, tenant = ("", "") if door is None else (door.name, door.tenant)
+            self._sums[(user, tenant, endpoint, status, code)] += 1
 
     async def flush(self) -> None:
         "Write one record for each sum; sums that cannot be written are kept."
@@ -61,4 +61,5 @@ class RefusedCalls:
                 del self._sums[key]
 
     async def _append(self, content):
-        await asyncio.to_thread(partial(self.trail.append, "refused_call", **content))
+        if self.trail is not None:
+            await asyncio.to_thread(partial(self.trail.append, "refused_call", **content))
