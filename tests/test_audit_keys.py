@@ -168,3 +168,49 @@ def test_on_disk_a_key_is_safe_before_the_record_that_needs_it(tmp_path, monkeyp
         trail.append("prompt", person="ana", private="words")
     assert done.index(("sync", "t.jsonl.persons")) < done.index(("write", "t.jsonl"))
     assert ("sync", "t.jsonl") in done
+
+
+@pytest.mark.parametrize("how", ["emptied", "removed", "the head emptied", "the head removed"])
+@pytest.mark.parametrize("persons", [1, 2, 7])
+def test_a_trail_that_is_emptied_with_its_head_is_told_by_the_keys_of_persons(tmp_path, how, persons):
+    path = tmp_path / "audit.jsonl"
+    with AuditTrail(path) as trail:
+        for n in range(3 * persons):
+            trail.append("prompt", person=f"p{n % persons}", private={"text": "Hello"})
+        known = trail.verify().head
+    if "removed" in how:
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+    if how == "the head removed" or how == "removed":
+        trail.head_path.unlink()
+    else:
+        trail.head_path.write_bytes(b"")
+    with AuditTrail(path) as again:
+        found = again.verify()
+        assert not found.ok and "records are missing" in str(found) and how_many(persons) in str(found)
+        assert not again.verify(known).ok
+
+
+def how_many(n):
+    return f"{n} person" if n == 1 else f"{n} persons"
+
+
+def test_an_emptied_trail_without_persons_is_called_empty_and_a_kept_head_finds_it(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    with AuditTrail(path) as trail:
+        assert trail.verify().ok and "the trail is empty" in str(trail.verify())
+        trail.append("answer", tokens=3)
+        known = trail.verify().head
+    path.write_bytes(b"")
+    trail.head_path.write_bytes(b"")
+    with AuditTrail(path) as again:
+        assert "the trail is empty" in str(again.verify()) and "0 records" not in str(again.verify())
+        assert not again.verify(known).ok
+
+
+def test_a_trail_whose_persons_were_all_forgotten_and_that_is_whole_has_no_finding(tmp_path):
+    with AuditTrail(tmp_path / "audit.jsonl") as trail:
+        trail.append("prompt", person="p1", private={"text": "Hello"})
+        trail.erase("p1")
+        assert trail.verify().ok

@@ -18,8 +18,8 @@ from datetime import datetime
 
 from .document import DocumentLimits, NotReadable, Section, checked_text
 from .plain_documents import Contents, text_of_sections
+from ..core.archives import BROKEN_ZIP, damage_in_words
 from ..core.package_data import needs_extra
-from ..core.whole_file import BROKEN_ZIP
 
 # %% ../../nbs/connect/22_office_documents.ipynb #cf758239
 def check_zip(
@@ -34,8 +34,8 @@ def check_zip(
             _check_inflated(archive, limits)
     except NotReadable:
         raise
-    except (*BROKEN_ZIP, ValueError) as error:
-        raise NotReadable(f"is broken: {error or type(error).__name__}"[:200]) from None
+    except BROKEN_ZIP as error:
+        raise NotReadable(f"is broken: {damage_in_words(error)}"[:200]) from None
 
 
 def _check_members(archive: zipfile.ZipFile, limits: DocumentLimits, needed: str) -> None:

@@ -96,6 +96,8 @@ class Verification(Printed):
 
     def __str__(self) -> str:
         torn = f"; {self.torn} bytes of an unfinished record at the end" if self.torn else ""
+        if self.ok and not self.records:
+            return f"the trail is empty: nothing was written yet, or everything was removed{torn}"
         if self.ok:
             return f"{self.records} records, the chain holds{torn}"
         told = "; ".join(f"line {f.line}: {f.what}" for f in self.findings[:5])
@@ -224,6 +226,21 @@ def _known_by(keys, name):
         return keys.known_by(name)
     except AuditError:
         return None
+
+
+def _emptied(codes, keys):
+    "Yield a finding if nothing is written although persons have keys: trail and head were emptied together."
+    if codes.n or not keys.path.exists():
+        return
+    try:
+        persons = len(keys.again())
+    except AuditError:  # the keys were changed, which is reported as such
+        return
+    if persons:
+        unless = ", unless its first record was being written when it was killed" if persons == 1 else ""
+        whose = how_many(persons, "person")
+        told = f"the trail is empty, but keys of {whose} are there: its records are missing{unless}"
+        yield Finding(1, told)
 
 
 def _head_fault(codes):
@@ -410,6 +427,7 @@ class AuditTrail:
         if damage:
             findings.append(Finding(codes.n + 1, damage))
         findings += _key_findings(seals, self.path, self.keys, codes.n + 1)
+        findings += _emptied(codes, self.keys)
         findings += filter(None, [_head_fault(codes)])
         if not codes.met:
             findings.append(Finding(codes.n + 1, "the head that was kept elsewhere is not in the chain"))

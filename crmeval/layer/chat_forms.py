@@ -57,6 +57,7 @@ class Refused(Exception):
     def headers(self) -> dict[str, str]:
         "Return the headers for retry and authentication."
         told = {} if self.after_s is None else {"Retry-After": str(max(1, math.ceil(self.after_s)))}
+        told |= {"Connection": "close"} if self.code == "two_lengths" else {}
         return told | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
 
 # %% ../../nbs/layer/19_chat_forms.ipynb #a6450c7d
@@ -205,13 +206,20 @@ class ChatRequest:
         return "\n".join(told)
 
 
+_CHARSET = re.compile(r"charset\s{0,9}=\s{0,9}\"?([^\s;\"]+)", re.IGNORECASE)
+
+
 def check_headers(
     headers: Mapping[str, str],  # Of a request, names in lower case
 ) -> None:
     "Raise `Refused` for a body that is not said to be plain JSON."
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, _, options = headers.get("content-type", "").partition(";")
+    kind, charset = kind.strip().lower(), _CHARSET.search(options)
     if kind != "application/json":
         raise Refused(415, "the body is to be application/json", code="content_type")
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        said = f"the body is to be in UTF-8, not in {charset[1][:20]!r}"
+        raise Refused(415, said, code="content_charset")
     packed = headers.get("content-encoding", "").strip().lower()
     if packed not in ("", "identity"):
         said = f"the body is to be sent as it is, not packed as {packed[:20]!r}"

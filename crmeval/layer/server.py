@@ -22,6 +22,7 @@ from ..core.calls import CallFailed
 from ..core.keys import is_own_host
 from ..core.near import did_you_mean
 from ..core.package_data import needs_extra
+from .audit_trail import AuditError
 from .callers import Callers, Door
 from crmeval.layer.chat_forms import (
     ChatRequest,
@@ -37,6 +38,7 @@ from crmeval.layer.chat_forms import (
 from .feedback import FEEDBACK_ACTIONS
 from .masking import MaskingSession
 from .operators import Figures, Persons, check_operator, person_in
+from .refused_calls import RefusedCalls
 from .reply import Asked, Piece, Reply
 from crmeval.layer.response_forms import (
     ResponseEvents,
@@ -104,7 +106,7 @@ class Gateway:
         self.sessions = Sessions(self.first.policy.masking, values=self.policy.session_values, **limits)
         self.items = AnswerItems(minutes=limits["minutes"], characters=self.policy.item_characters)
         self.figures, self.running, self.stopping = Figures(), 0, False
-        self.persons = Persons(self.first.trail)
+        self.persons, self.refusals = Persons(self.first.trail), RefusedCalls(self.first.trail)
 
     def layer_of(self, model: str) -> TrustLayer:
         "Return the layer of a model; raises `Refused` for an unknown model."
@@ -220,6 +222,8 @@ class Gateway:
             await asyncio.sleep(every_s)
             self.sessions.sweep()
             self.items.sweep()
+            with contextlib.suppress(OSError, AuditError):  # the sums are kept for the next time
+                await self.refusals.flush()
 
     def drop_conversations(self) -> None:
         "Delete the values and answers of all conversations."
@@ -229,6 +233,8 @@ class Gateway:
     async def aclose(self) -> None:
         "Drop every conversation and close the layers."
         self.drop_conversations()
+        with contextlib.suppress(OSError, AuditError):  # the disk is full, or the trail is another's
+            await self.refusals.flush()
         for layer in self.layers.values():
             await layer.aclose()
 
@@ -550,6 +556,10 @@ def _endpoint(gateway, name, work, keyed=True):
         except Exception as e:
             refused = _as_refused(e, gateway, door)
             named = {"x-request-id": getattr(request.state, "reply", "") or secrets.token_hex(8)}
+            try:
+                await gateway.refusals.note(door, name, refused, named["x-request-id"])
+            except (OSError, AuditError) as unwritten:
+                refused = _as_refused(unwritten, gateway, door)
             out = _json(refused.body(), refused.status, **refused.headers(), **named)
         if not isinstance(out, _Stream):
             gateway.figures.count(door, "requests_total", **_ended(name, door, out.status_code))
@@ -563,7 +573,24 @@ async def _not_found(request, error):
     there = ", ".join(f"{'/'.join(sorted(r.methods - {'HEAD'}))} {r.path}" for r in request.app.routes)
     said = {404: "there is no such address", 405: "the address does not take this method"}
     told = f"{said.get(error.status_code, 'the request cannot be served')}; there are {there}"
+    request.app.state.gateway.refusals.count(None, "none", error.status_code, "no_address")
     return _json(Refused(error.status_code, told).body(), error.status_code)
+
+
+class _OneEnd:
+    "Refuses a request that says twice where its body ends: a server before this one may see another end."
+
+    def __init__(self, app, gateway):
+        self.app, self.gateway = app, gateway
+
+    async def __call__(self, scope, receive, send):
+        answer, names = self.app, {name for name, _ in scope.get("headers", ())}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            said = "the request has a Content-Length and a Transfer-Encoding; send one of them"
+            refused = Refused(400, said, code="two_lengths")
+            self.gateway.refusals.count(None, "none", 400, "two_lengths")
+            answer = _json(refused.body(), 400, **refused.headers())
+        await answer(scope, receive, send)
 
 
 @needs_extra("gateway")
@@ -593,6 +620,8 @@ def gateway_app(
     app = Starlette(
         routes=routes, lifespan=_lifespan(gateway), exception_handlers={HTTPException: _not_found}
     )
+    app.add_middleware(_OneEnd, gateway=gateway)
+    app.router.redirect_slashes = False  # a redirect would name http:// also behind a proxy with TLS
     app.state.gateway = gateway
     return app
 

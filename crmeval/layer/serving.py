@@ -44,6 +44,46 @@ def address_of(
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
 # %% ../../nbs/layer/22_serving.ipynb #080c14a8
+_HEAD_S = 30.0  # timeout in seconds for the request line and headers
+
+
+def _protocol(gateway):
+    import h11
+    from uvicorn.protocols.http import h11_impl
+
+    class Told(h11_impl.H11Protocol):
+        "HTTP that gives up a head which does not come to its end, and counts what is no HTTP."
+
+        head_timer = None
+
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self.wait_for_head()
+
+        def data_received(self, data):
+            super().data_received(data)
+            self.wait_for_head()
+
+        def connection_lost(self, exc):
+            self.wait_for_head(lost=True)
+            super().connection_lost(exc)
+
+        def wait_for_head(self, lost=False):
+            "Start the clock while the head of a request is missing, and stop it when it is there."
+            waits = not lost and self.conn.their_state is h11.IDLE
+            if waits and self.head_timer is None:
+                self.head_timer = self.loop.call_later(_HEAD_S, self.transport.close)
+            elif not waits and self.head_timer is not None:
+                self.head_timer.cancel()
+                self.head_timer = None
+
+        def send_400_response(self, msg):
+            gateway.refusals.count(None, "none", 400, "not_http")
+            super().send_400_response(msg)
+
+    return Told
+
+
 @needs_extra("gateway")
 def _server(app, stop_s):
     import uvicorn
@@ -58,7 +98,7 @@ def _server(app, stop_s):
     told = {"log_config": None, "log_level": "critical", "access_log": False, "server_header": False}
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=_protocol(app.state.gateway),
         ws="none",
         proxy_headers=False,
         timeout_keep_alive=30,

@@ -22,6 +22,7 @@ from urllib.parse import unquote_plus
 
 import numpy as np
 
+from ..core.archives import naming_damage
 from ..core.evidence import Evidence
 from ..core.picked_records import pick
 from ..core.record_table import RecordTable
@@ -249,7 +250,8 @@ def _rewrite_xlsx(path: Path, gone: set[str]) -> None:
     "Remove items from a rater's workbook."
     from openpyxl import load_workbook
 
-    book = load_workbook(path)
+    with naming_damage(path.name, "cannot be read as XLSX", also=(SyntaxError, LookupError, TypeError)):
+        book = load_workbook(path)
     sheet = book["ratings"] if "ratings" in book.sheetnames else book.worksheets[0]
     column = [cell.value for cell in sheet[1]].index("item") + 1
     for row in range(sheet.max_row, 1, -1):

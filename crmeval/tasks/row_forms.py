@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.archives import naming_damage
 from ..core.package_data import needs_extra
-from ..core.whole_file import BROKEN_ZIP
 from .tables import file_text, take_note
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #c33d4b42
@@ -399,7 +399,7 @@ def unzipped(
 ) -> Iterator[Path]:  # A file, or a folder of all files, for the duration of the context
     "Extract an archive temporarily; errors name the archive."
     with tempfile.TemporaryDirectory() as into:
-        try:
+        with naming_damage(str(path), "cannot be unpacked"):
             with zipfile.ZipFile(path) as archive:
                 names = [
                     i.filename for i in archive.infolist() if not i.is_dir() and not _is_of_system(i.filename)
@@ -410,8 +410,6 @@ def unzipped(
                     raise ValueError(f"{path} holds no {member!r}; it holds {', '.join(names[:10])}")
                 taken = names if member is None else [member]
                 archive.extractall(into, taken)
-        except (*BROKEN_ZIP, RuntimeError) as e:  # RuntimeError: encrypted
-            raise ValueError(f"{path} cannot be unpacked: {e or type(e).__name__}") from None
         try:
             yield Path(into, taken[0]) if len(taken) == 1 else Path(into)
         except ValueError as e:

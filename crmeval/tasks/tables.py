@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from ..core.archives import naming_damage
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
-from ..core.whole_file import BROKEN_ZIP
 from .public import csv_delimiter
 
 # %% ../../nbs/tasks/03_tables.ipynb #f63f5340
@@ -336,17 +336,11 @@ def workbook_rows(
     results: bool = True,  # True: results of formulas; False: the formulas
 ) -> list[list]:  # Rows of cells
     "Read one sheet of a workbook; needs openpyxl, which the extra `rating` installs."
-    with _damage_as_error(path):
+    with naming_damage(path.name, "cannot be read as XLSX", also=_BROKEN_PART):
         return _rows_of_workbook(path, sheet, must_exist, results)
 
 
-@contextlib.contextmanager
-def _damage_as_error(path):
-    "Raise `ValueError` for a damaged workbook: its archive, or the XML of a part."
-    try:
-        yield
-    except (*BROKEN_ZIP, SyntaxError, KeyError) as e:
-        raise ValueError(f"{path.name} cannot be read as XLSX: {e or type(e).__name__}") from None
+_BROKEN_PART = (SyntaxError, LookupError, TypeError, AttributeError)  # of openpyxl: XML, a part or a cell
 
 
 def _rows_of_workbook(path, sheet, must_exist, results):
