@@ -253,7 +253,10 @@ def _rewrite_xlsx(path: Path, gone: set[str]) -> None:
     with naming_damage(path.name, "cannot be read as XLSX", also=(SyntaxError, LookupError, TypeError)):
         book = load_workbook(path)
     sheet = book["ratings"] if "ratings" in book.sheetnames else book.worksheets[0]
-    column = [cell.value for cell in sheet[1]].index("item") + 1
+    heads = [cell.value for cell in sheet[1]]
+    if "item" not in heads:
+        raise ValueError(f"{path.name}: a column 'item' is expected, its columns are {heads}")
+    column = heads.index("item") + 1
     for row in range(sheet.max_row, 1, -1):
         if sheet.cell(row, column).value in gone:
             sheet.delete_rows(row)
