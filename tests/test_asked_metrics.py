@@ -231,6 +231,6 @@ def test_what_is_undefined_stands_beside_the_mean_of_a_metric_asked_for(tmp_path
     page = report_html(done)
     assert (f"{lost} undefined" in page) == bool(lost)
     assert escape(get_criterion("term_precision").card.measures) in page  # defined where it is shown
-    assert main(["report", str(tmp_path), "--json", "--quiet"]) == 0
+    assert main(["report", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["leaderboard"][0]["metrics"]["term_precision"]
     assert told["undefined"] == lost and told["n"] == len(chosen) - lost
