@@ -13,6 +13,7 @@ from crmeval.core.package_data import data_path
 from crmeval.judges import encoder_judge as room
 from crmeval.judges.embedded import EmbeddedJudge
 from crmeval.judges.encoder_judge import EncoderJudge, encoder_families, encoder_odds, encoder_weights
+from crmeval.judges.panel import Panel
 from crmeval.metrics.accuracy import CRITERIA
 from crmeval.runs.evaluation import run
 from crmeval.runs.folder import open_run
@@ -202,3 +203,14 @@ def test_agreement_is_with_the_family_left_out(capsys):
     rows = json.loads(capsys.readouterr().out)["agreement"]
     bases = {r["basis"] for r in rows if r["rater"] == "embedded:encoder"}
     assert bases == {"left out"} and {"word overlap"} & {r["rater"] for r in rows}
+
+
+@pytest.mark.parametrize("how", ["mean", "majority"])
+@pytest.mark.parametrize("names", [("embedded", "embedded:encoder"), ("b", "embedded:encoder", "embedded")])
+def test_no_panel_mixes_the_judge_with_and_without_its_encoder(names, how):
+    with pytest.raises(
+        ValueError, match="embedded and embedded:encoder mixes the built-in judge with itself"
+    ):
+        Panel([Strict(n) for n in names], how)
+    assert Panel([Strict("embedded"), Strict("b")], how).members == ["embedded", "b"]
+    assert len(Panel([Strict("embedded:encoder"), Strict("b")], how).members) == 2
