@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from markupsafe import escape
 
 from crmeval import open_run, run
 from crmeval.cli import main
@@ -12,10 +13,13 @@ from crmeval.core.calls import Completion
 from crmeval.core.cards import MetricCard, score_of
 from crmeval.judges.llm import LLMJudge
 from crmeval.metrics import criteria as catalogue
-from crmeval.metrics.criteria import Criterion, add_criterion
+from crmeval.metrics.criteria import Criterion, add_criterion, get_criterion
 from crmeval.pages.leaderboard import leaderboard
+from crmeval.pages.plain_rows import board_rows
+from crmeval.pages.report import report_html
 from crmeval.runs.plan import RunPlan, make_plan, plan_command
 from crmeval.runs.score_file import score_file
+from crmeval.tasks.load import load_domains
 from crmeval.tasks.use_cases import SCORED_BY
 
 CASE = "service_reply_recommendations"
@@ -209,3 +213,24 @@ def test_a_judge_over_the_network_is_asked_for_it(tmp_path):
     judge = LLMJudge("stub", client=client)
     done = run(REPLIES[:1], **{**RUN, "limit": 1}, judge=judge, metrics="only:fluency", out=tmp_path / "r")
     assert client.asked and [(s.metric, s.rater) for s in done.scores] == [("fluency", "stub")]
+
+
+@pytest.mark.parametrize("n_trade, n_plain", [(2, 0), (2, 2), (3, 1)])
+def test_what_is_undefined_stands_beside_the_mean_of_a_metric_asked_for(tmp_path, n_trade, n_plain, capsys):
+    "Print, table, page and JSON: 'unscored' counts accuracy alone, so a metric's own count is told with it."
+    samples = load_domains(None, ["service_reply_recommendations"])
+    of = {w: [s for s in samples if s.tags["wording"] == w] for w in ("trade", "plain")}
+    chosen = [*of["trade"][:n_trade], *of["plain"][:n_plain]]
+    done = run(["baseline:reference"], data=chosen, metrics=["term_precision"], out=tmp_path, progress=False)
+    (row,) = leaderboard(done).rows
+    lost = row.metrics["term_precision"].undefined
+    assert row.unscored == 0 and lost == n_plain  # no term of the trade in the plain words
+    told = f"({lost} undefined)"
+    assert (told in str(row) or told in str(leaderboard(done))) == bool(lost)
+    assert board_rows([row])[0]["term_precision undefined"] == lost
+    page = report_html(done)
+    assert (f"{lost} undefined" in page) == bool(lost)
+    assert escape(get_criterion("term_precision").card.measures) in page  # defined where it is shown
+    assert main(["report", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["leaderboard"][0]["metrics"]["term_precision"]
+    assert told["undefined"] == lost and told["n"] == len(chosen) - lost

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from crmeval import factuality, score_dataset
 from crmeval.cli.app import main
 from crmeval.core.encoder import has_encoder
 from crmeval.core.judging import Verdict
@@ -12,9 +13,12 @@ from crmeval.core.package_data import data_path
 from crmeval.judges import encoder_judge as room
 from crmeval.judges.embedded import EmbeddedJudge
 from crmeval.judges.encoder_judge import EncoderJudge, encoder_families, encoder_odds, encoder_weights
+from crmeval.judges.panel import Panel
 from crmeval.metrics.accuracy import CRITERIA
 from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
 from crmeval.runs.lines import line_fault
+from crmeval.runs.score_file import score_file
 from crmeval.runs.scoring_again import score_run
 from crmeval.runs.specs import make_judge
 from crmeval.validation.labelled import at_hand
@@ -131,6 +135,66 @@ def test_a_folder_of_one_judge_gets_scores_of_the_other_beside_its_own(tmp_path)
     assert again.manifest.judge["name"] == "embedded:encoder" and again.manifest.judge["packages"]
 
 
+def judges_told(folder):
+    "Return the names of all judges that a manifest tells of, and those that signed scores."
+    told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    signed = {s.rater for s in open_run(folder).scores if s.metric == "accuracy"}
+    return {told["judge"]["name"], *(r["judge"] for r in told["rescored"])}, signed, told["rescored"]
+
+
+class Strict:
+    "A judge that finds nothing."
+
+    def __init__(self, name):
+        self.name = name
+
+    def supported(self, claims, *, source):
+        return [Verdict(False, 0.1) for _ in claims]
+
+    def stated(self, facts, *, sentences):
+        return [Verdict(False, 0.1) for _ in facts]
+
+    def followed(self, instructions, *, response):
+        return [Verdict(False, 0.1) for _ in instructions]
+
+
+@pytest.mark.parametrize("order", ["ab", "aba", "abca", "abab"])
+def test_a_manifest_tells_of_every_judge_whose_scores_stay(tmp_path, order):
+    "Whatever the order of the judges: none is forgotten, and none is told twice."
+    plan = dict(models=["baseline:lead"], limit=1, use_cases=["sales_call_summary"], out=tmp_path / "r")
+    for name in order:
+        run(judge=Strict(name), progress=False, **plan)
+    told, signed, others = judges_told(tmp_path / "r")
+    assert told == signed == set(order)
+    assert len(others) == len(set(order)) - 1 and all(r["scoring"] and r["when"] for r in others)
+    run(judge=Strict("z"), progress=False, fresh=True, **plan)
+    assert judges_told(tmp_path / "r")[:2] == ({"z"}, {"z"})
+
+
+def test_a_judge_that_scored_again_is_told_after_the_run_was_repeated(tmp_path):
+    plan = dict(models=["baseline:lead"], limit=1, use_cases=["sales_call_summary"], out=tmp_path / "r")
+    score_run(run(judge=Strict("a"), progress=False, **plan), Strict("b"))
+    run(judge=Strict("a"), progress=False, **plan)
+    told, signed, _ = judges_told(tmp_path / "r")
+    assert told == signed == {"a", "b"}
+    other = {**plan, "use_cases": ["sales_email_summary"], "add": True}
+    run(judge=Strict("a"), progress=False, **other)
+    assert judges_told(tmp_path / "r")[0] == {"a", "b"}
+
+
+def test_a_table_says_who_judged_each_row(tmp_path):
+    "Tables of two judges put together are no mixture that nobody can undo."
+    row = {"emails": "From: Ann\nThe invoice is due on 4 May.", "reply": "The invoice is due on 4 May."}
+    tables = []
+    for name in ("a", "b"):
+        options = dict(use_case="service_email_summary", judge=Strict(name), progress=False)
+        tables += score_file([row], {"ours": "reply"}, out=tmp_path / name, **options).rows
+    assert [r["ours: judge"] for r in tables] == ["a", "b"]
+    rows = [{"response": row["reply"], "source": row["emails"]}]
+    scored = [r for n in "ab" for r in score_dataset(factuality, rows, judge=Strict(n))]
+    assert [r["factuality_rater"] for r in scored] == ["a", "b"]
+
+
 @WITH
 def test_agreement_is_with_the_family_left_out(capsys):
     if not at_hand("mtrag-factuality"):
@@ -139,3 +203,14 @@ def test_agreement_is_with_the_family_left_out(capsys):
     rows = json.loads(capsys.readouterr().out)["agreement"]
     bases = {r["basis"] for r in rows if r["rater"] == "embedded:encoder"}
     assert bases == {"left out"} and {"word overlap"} & {r["rater"] for r in rows}
+
+
+@pytest.mark.parametrize("how", ["mean", "majority"])
+@pytest.mark.parametrize("names", [("embedded", "embedded:encoder"), ("b", "embedded:encoder", "embedded")])
+def test_no_panel_mixes_the_judge_with_and_without_its_encoder(names, how):
+    with pytest.raises(
+        ValueError, match="embedded and embedded:encoder mixes the built-in judge with itself"
+    ):
+        Panel([Strict(n) for n in names], how)
+    assert Panel([Strict("embedded"), Strict("b")], how).members == ["embedded", "b"]
+    assert len(Panel([Strict("embedded:encoder"), Strict("b")], how).members) == 2

@@ -259,3 +259,13 @@ def test_public_sets_become_samples(name):
             assert "churn" not in s.source.lower() and "customerID" not in s.source
     figures = insight_figures(some, [Response(s.id, "rules", make_baseline("rules").write(s)) for s in some])
     assert [f.client for f in figures] == ["rules", USUAL] and figures[0].n == len(some)
+
+
+@pytest.mark.parametrize("system, told", [("baseline:rules", True), ("baseline:majority", False)])
+def test_the_rules_figures_on_the_demo_set_are_told_to_be_too_high(system, told, tmp_path, capsys):
+    words = f"run --model {system} --use-case churn_risk --no-progress --out {tmp_path / 'r'}".split()
+    assert main(words) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("its figures here are too high" in printed) == told
+    page = (tmp_path / "r/report.html").read_text(encoding="utf-8")
+    assert ("its figures here are too high" in page) == told

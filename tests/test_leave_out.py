@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -12,6 +13,7 @@ from crmeval.cli.agreement import agreement_command
 from crmeval.judges.embedded import EmbeddedJudge
 from crmeval.judges.panel import Panel
 from crmeval.judges.recorded import context_key
+from crmeval.pages.agreement_chart import agreement_in_words, known_agreement
 from crmeval.validation import side_by_side as room
 from crmeval.validation.area import area_under_curve
 from crmeval.validation.fingerprint import judge_fingerprint, module_text
@@ -205,3 +207,14 @@ def test_a_judge_of_one_s_own_is_told_its_price_first(toy_set, capsys, server):
 
 def test_a_figure_has_one_of_four_bases():
     assert set(room.BASES) == {"left out", "cross-validated", "untrained", "people"}
+
+
+@pytest.mark.parametrize("metric", ["factuality", "completeness", "conciseness", "fluency"])
+def test_no_figure_of_the_built_in_judge_is_told_without_a_plain_count(metric):
+    "In reports and on pages: a correlation that counting words reaches as well is no merit of a judge."
+    text = agreement_in_words(metric)
+    shown = [x for x in known_agreement() if x.metric == metric and x.kind == "embedded, new texts"]
+    parts = text.split(": ", 1)[1].rstrip(".").split("; ")
+    assert len(parts) == len(shown) > 0
+    assert all(re.search(r" \((word overlap|number of words) -?\d\.\d\d\)$", p) for p in parts), parts
+    assert not [x for x in shown if f"{x.data} {x.value:.2f} " not in text]

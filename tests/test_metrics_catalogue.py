@@ -1,5 +1,6 @@
 "Properties that every accuracy metric must have, checked over the whole catalogue with several judges."
 
+import inspect
 import json
 import os
 import re
@@ -20,6 +21,8 @@ from crmeval.core.judging import Verdict
 from crmeval.core.text import parts
 from crmeval.judges.recorded import RecordedJudge
 from crmeval.metrics.accuracy import CRITERIA, accuracy
+from crmeval.metrics.catalogue import all_cards, metric_page, page_cards
+from crmeval.metrics.criteria import shipped_criteria
 from crmeval.metrics.defaults import default_judge
 from crmeval.metrics.forms import score_dataset
 from crmeval.metrics.hollow import hollow_problem
@@ -562,3 +565,15 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed():
         outputs.append(done.stdout.decode().splitlines())
     assert len(outputs[0]) > 50 and "Negated on one side only" in "".join(outputs[0])
     assert outputs[0] == outputs[1]
+
+
+def test_a_metric_that_ships_is_one_line_of_the_catalogue():
+    "The list of cards and pages reads the criteria: it names no room of a criterion."
+    pages, cards = page_cards(), all_cards()
+    for name, entry in shipped_criteria().items():
+        assert cards[name] is entry.card
+        assert sum(entry.card in of for of in pages.values()) == 1, name
+        assert metric_page(name).startswith("cards/")
+    text = inspect.getsource(sys.modules[page_cards.__module__])
+    rooms = {c.card.name for c in shipped_criteria().values()} - {"term_recall", "term_precision"}
+    assert not [r for r in rooms if f"from .{r} import" in text]

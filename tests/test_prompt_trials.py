@@ -277,4 +277,6 @@ def test_the_price_of_a_known_model_is_told(toy_set, server, monkeypatch, capsys
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda question: "")
     main(["agreement", "toy-factuality", "--judge", "openai:gpt-4o-mini", "--judge-base-url", server.url])
-    assert re.search(r"\(about \d+\.\d\d US dollars\)", capsys.readouterr().out) and not server.bodies
+    told = capsys.readouterr().out
+    assert re.search(r"\((about [1-9\d]*\d\.\d\d|less than 0\.01) US dollars\)", told) and not server.bodies
+    assert "about 0.00" not in told

@@ -243,10 +243,12 @@ def _say_slices(
 def _say_insight(run, out):
     "Print the figures of prediction use cases, if the run has any."
     from crmeval.metrics.insight import figures_text
-    from crmeval.pages.insight_section import run_figures
+    from crmeval.pages.insight_section import rules_note, run_figures
 
     if rows := run_figures(run):
         out.say(f"\n{figures_text(rows)}", insight=rows)
+        if note := rules_note(run):
+            out.say(f"\nmind: {note}")
 
 
 def _say_protection(run, out):

@@ -237,6 +237,12 @@ def _check_judges(judges):
         names = ", ".join(j.name for j in judges)
         several = "`Repeated` asks one judge several times"
         raise ValueError(f"the same judge is listed twice in a panel of {names}; {several}")
+    built_in = {n for j in judges if (n := j.name).split(":")[0] == "embedded"}
+    if len(built_in) > 1:  # one contains the other, so their mean counts it twice; their scores stay apart
+        raise ValueError(
+            f"a panel of {' and '.join(sorted(built_in))} mixes the built-in judge with itself: "
+            "name one of them"
+        )
 
 
 def _no_judge(arrived):

@@ -12,32 +12,23 @@ from collections.abc import Sequence
 from ..core.cards import SCALE, MetricCard
 from ..core.near import did_you_mean
 from .accuracy import CARD as ACCURACY_CARD
-from .brand_voice import CARD as BRAND_CARD
 from .choices import CHOICE_CARD
 from .citations import ALLOWED_CARD
 from .citations import CARD as CITATION_CARD
 from .citations import PRECISION_CARD as CITATION_PRECISION_CARD
-from .coherence import CARD as COHERENCE_CARD
-from .completeness import CARD as COMPLETENESS_CARD
-from .conciseness import CARD as CONCISENESS_CARD
 from .cost import COST_CARD
-from .criteria import predicted_criteria
+from .criteria import predicted_criteria, shipped_criteria
 from .decision_costs import COST_CARD as COST_OF_DECISIONS
-from .factuality import CARD as FACTUALITY_CARD
 from .fairness import CARD as FAIRNESS_CARD
-from .fluency import CARD as FLUENCY_CARD
-from .instruction_following import CARD as INSTRUCTION_CARD
 from .label_figures import KAPPA_CARD, MACRO_F1_CARD, MAE_CARD
 from .privacy import CARD as PRIVACY_CARD
 from .privacy import HELP_CARD, MATCH_CARD, REVEAL_CARD
 from .probability_figures import AUC_CARD, BRIER_CARD, ECE_CARD, LIFT_CARD, LOG_LOSS_CARD
 from .protection import CARD as PROTECTION_CARD
 from .protection_grades import GRADES
-from .record_update import CARD as RECORD_CARD
 from .safety import CARD as REFUSAL_CARD
 from .safety import SAFETY_CARD
 from .speed import SPEED_CARD
-from .term_precision import CARD as TERM_CARD
 from .term_precision import RECALL_CARD as TERM_RECALL_CARD
 from .toxicity import CARD as TOXICITY_CARD
 from .trust import CARD as TRUST_CARD
@@ -47,6 +38,7 @@ from .truthfulness import CORRECTION_CARD
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82
 SECTIONS = ("definition", "scale", "agreement", "samples", "limits")
 _BESIDE = {  # page -> further measures on it
+    "term_precision": (TERM_RECALL_CARD,),
     "prediction": (
         MACRO_F1_CARD,
         KAPPA_CARD,
@@ -57,19 +49,17 @@ _BESIDE = {  # page -> further measures on it
         AUC_CARD,
         LIFT_CARD,
         COST_OF_DECISIONS,
-    )
+    ),
+}
+# a criterion without a page of its own stands on that of another
+_OF_TEXTS = {
+    name: c
+    for name, c in shipped_criteria().items()
+    if name not in predicted_criteria() and c.card not in [x for cards in _BESIDE.values() for x in cards]
 }
 _PAGES = {
     "accuracy": (ACCURACY_CARD,),
-    "factuality": (FACTUALITY_CARD,),
-    "completeness": (COMPLETENESS_CARD,),
-    "conciseness": (CONCISENESS_CARD,),
-    "instruction_following": (INSTRUCTION_CARD,),
-    "record_update": (RECORD_CARD,),
-    "fluency": (FLUENCY_CARD,),
-    "coherence": (COHERENCE_CARD,),
-    "brand_voice": (BRAND_CARD,),
-    "term_precision": (TERM_CARD, TERM_RECALL_CARD),
+    **{name: (c.card, *_BESIDE.get(name, ())) for name, c in _OF_TEXTS.items()},
     "citations": (CITATION_CARD, CITATION_PRECISION_CARD, ALLOWED_CARD),
     "cost": (COST_CARD,),
     "speed": (SPEED_CARD,),

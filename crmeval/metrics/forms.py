@@ -120,9 +120,7 @@ def score_dataset(
     judge: Any = None,  # As for the metric
     concurrency: int | None = None,  # Rows at a time in each process, as for `METRIC.batch`
     **options: Any,  # Arguments that are the same for all rows
-) -> (
-    Any
-):  # As `dataset`, with NAME_points, NAME_fraction, NAME_status, NAME_reason and NAME_label; index kept
+) -> Any:  # As `dataset`, with NAME_points, _fraction, _status, _reason, _label and _rater; index kept
     """Apply a metric to every row of a data set and return it, of the same type, with the score's columns.
 
     A query result, a stream and other objects of Arrow's interface give an Arrow table, a lazy frame of
@@ -141,7 +139,8 @@ def score_dataset(
     return _with_columns(table, _score_columns(_name_of(metric, scores), scores))
 
 
-_FIELDS = {"points": float, "fraction": float, "status": str, "reason": str, "label": str}  # name -> its type
+# name -> its type; the rater tells tables of two judges apart when somebody puts them together
+_FIELDS = {"points": float, "fraction": float, "status": str, "reason": str, "label": str, "rater": str}
 
 
 def _rows_and_table(dataset):

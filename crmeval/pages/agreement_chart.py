@@ -269,10 +269,18 @@ def agreement_in_words(
     embedded = [x for x in known if x.metric == metric and x.kind == "embedded, new texts"]
     if not embedded:
         return ""
-    rows = "; ".join(f"{x.data} {with_interval(x.estimate)}" for x in embedded)
+    rows = "; ".join(f"{x.data} {with_interval(x.estimate)}{_plain_beside(x, known)}" for x in embedded)
     return (
-        f"The built-in judge on public data of a new kind, correlation with people and 95 % interval: {rows}."
+        "The built-in judge on public data of a new kind, correlation with people and 95 % interval, and "
+        f"what a plain count reaches: {rows}."
     )
+
+
+def _plain_beside(line, known):
+    "Return the figure of a plain count on the same data, which a judge should beat; '' if none was measured."
+    plain = ("word overlap", "number of words")
+    same = [x for x in known if (x.metric, x.data) == (line.metric, line.data) and x.kind in plain]
+    return f" ({same[0].kind} {same[0].estimate.value:.2f})" if same else ""
 
 
 def by_name(

@@ -32,6 +32,7 @@ from crmeval.core.show import (
 from ..core.stats import Estimate
 from ..metrics.accuracy import CARD as ACCURACY
 from ..metrics.accuracy import CRITERIA
+from ..metrics.catalogue import all_cards, metric_page
 from ..metrics.cost import COST_CARD
 from ..metrics.criteria import get_criterion
 from ..metrics.protection import CARD as PROTECTION_CARD
@@ -286,10 +287,19 @@ def _unchecked_cell(line):
     return Cell(_small(whole(lost), f"of {whole(n)}"), lost)
 
 
+def _beside_cell(e):
+    "Return a mean outside accuracy with its count of undefined values; 'Not scored' covers accuracy alone."
+    if e is None or not e.undefined:
+        return _points_cell(e)
+    ends = interval(e, ".2f", to=DASH, none="")
+    small = ", ".join(filter(None, (ends, f"{whole(e.undefined)} undefined")))
+    return Cell(_small(points(e, DASH), small), e.value)
+
+
 def _beside_column(metric):
     "Return the column of a metric outside accuracy; rows of human ratings may lack it."
     column = _plain_column(f"+ {get_criterion(metric).card.title}", "accuracy", descending=True)
-    return column, lambda line: _points_cell(line.row.metrics.get(metric))
+    return column, lambda line: _beside_cell(line.row.metrics.get(metric))
 
 
 def _score_columns(define, kinds=(), unchecked=False, beside=()):
@@ -476,13 +486,18 @@ def _picks(lines, several):
     return board_filters(properties | ({"Slice": slices} if {*slices} > {ALL_SAMPLES} else {}))
 
 # %% ../../nbs/pages/05_board.ipynb #7f5ed46c
+def _beside_of(lines):
+    "Return the metrics outside accuracy that some row has, in order."
+    return tuple(dict.fromkeys(m for line in lines for m in line.row.metrics if m not in METRICS))
+
+
 def _board_html(lines, box, define, several):
     trusted = any(line.row.trust for line in lines)
     protected = any(line.row.protection for line in lines)
     absent = {a for a, is_shown in (("trust", trusted), ("protection", protected)) if not is_shown}
     kinds = [k for k in ANSWER_KINDS if any(line.row.answers.get(k) for line in lines)]
     unchecked = any(line.row.unchecked[0] for line in lines)
-    beside = dict.fromkeys(m for line in lines for m in line.row.metrics if m not in METRICS)
+    beside = _beside_of(lines)
     judged = len({(line.row.method, line.row.judge) for line in lines}) > 1
     cut = any(isinstance(line.row, SliceRow) for line in lines)
     shown_too = (kinds, unchecked, protected, beside, judged, cut)
@@ -514,14 +529,15 @@ def _otherwise(name):
     return f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
 
 
-def _cards_html(box, agreements, site=None):
-    "Return the definitions with each judge's agreement as HTML."
+def _cards_html(box, agreements, site=None, beside=()):
+    "Return the definitions with each judge's agreement as HTML; `beside` names metrics outside accuracy."
     from markupsafe import Markup
 
     cards = []
-    for name, card in metric_cards().items():
+    for name, card in (metric_cards() | {m: get_criterion(m).card for m in beside}).items():
         agreement_of = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
-        of = (box, name, card, agreement_of, _otherwise(name), f"{site}/cards/{name}.html" if site else "")
+        page = metric_page(name, base=site) if site and name in all_cards() else ""  # no page of added ones
+        of = (box, name, card, agreement_of, _otherwise(name), page)
         cards.append(macro("board.jinja", "card")(*of))
     return Markup("").join(cards)
 
@@ -557,7 +573,7 @@ class LeaderboardTable(Printed):
 
     def cards(self, box: str | None = None, site: str | None = None) -> str:
         "Return the definitions with the judges' agreement; `site` is the base address of the metric pages."
-        return _cards_html(box or self.box, self.agreements, site)
+        return _cards_html(box or self.box, self.agreements, site, _beside_of(self.lines))
 
     def __len__(self):
         return len(self.lines)

@@ -33,7 +33,7 @@ def _plain_row(row: Row) -> dict[str, object]:
         **{kind: row.answers.get(kind, 0) for kind in ANSWER_KINDS},
     }
     for name, estimate in row.metrics.items():
-        cells |= _with_ends(name, estimate)
+        cells |= _with_ends(name, estimate) | {f"{name} undefined": estimate.undefined}
     cells |= {"instructions not checked": row.unchecked[0], "instructions": row.unchecked[1]}
     cells |= _with_ends("USD per 1,000", row.cost_per_1000)
     cells |= _with_ends("mean seconds", row.speed.mean_s) | {"p95 seconds": row.speed.p95_s.value}

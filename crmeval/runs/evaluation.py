@@ -52,7 +52,14 @@ from .plan_doc import takes_plan
 from .prompts import read_variants, with_prompts
 from .provenance import data_told
 from .runner import answer_all
-from .same_plan import check_added, check_same_plan, joined_manifest, set_aside, with_earlier_rows
+from crmeval.runs.same_plan import (
+    check_added,
+    check_same_plan,
+    joined_manifest,
+    judges_before,
+    set_aside,
+    with_earlier_rows,
+)
 from .selection import select_samples
 from .specs import make_client, make_panel
 from .texts import bare_manifest, bare_rows, bare_sample, check_texts
@@ -308,6 +315,7 @@ def prepare_run(
         manifest.warnings += files.notes + idle + _check_recorded(clients, samples, plan)
         if one_plan:
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
+            manifest.rescored = [] if plan.fresh else judges_before(folder, manifest)
     since = judge_usage(judge)
     more = {"own_use_cases": own, "told": tagged}
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, **more)

@@ -66,7 +66,9 @@ class ScoredFile:
     "Result of scoring a table of answers: the run, and the user's rows with points added."
 
     run: Run
-    rows: list[dict] = field(repr=False)  # The table's own columns, then 'SYSTEM: METRIC' and its reason
+    rows: list[dict] = field(
+        repr=False
+    )  # The table's own columns, 'SYSTEM: METRIC' and its reason, the judge
     ratings: list[dict] = field(default_factory=list)  # See `rating_means`
 
     def frame(self):  # `pandas.DataFrame`
@@ -78,9 +80,9 @@ class ScoredFile:
 
 def _points_cells(system: str, scores: Sequence[Score]) -> dict[str, object]:
     "Return column -> points or reason from one system's scores of one row."
-    cells: dict[str, object] = {}
-    for s in scores:
-        cells[f"{system}: {s.metric}"] = s.points
+    cells: dict[str, object] = {f"{system}: {s.metric}": s.points for s in scores}
+    if scores:
+        cells[f"{system}: judge"] = scores[0].rater
     for s in scores:
         if s.metric != "accuracy" and (s.reason or s.status != "ok"):
             status = "" if s.status == "ok" else f"{s.status}: "

@@ -44,6 +44,13 @@ def _replies(n):
     return f"{n:,} repl{'y' if n == 1 else 'ies'}"
 
 
+def _dollars(usd):
+    "Return an amount in words; what is paid is never called 0.00."
+    if usd is None:
+        return "no price is known"
+    return "less than 0.01 US dollars" if 0 < usd < 0.005 else f"about {usd:.2f} US dollars"
+
+
 @dataclass(frozen=True)
 class Ahead(Printed):
     "Expected cost of measuring a judge; prints as a sentence."
@@ -62,7 +69,7 @@ class Ahead(Printed):
     kept: int = 0  # Replies stored earlier, not counted as calls
 
     def __str__(self):
-        cost = "no price is known" if self.usd is None else f"about {self.usd:.2f} US dollars"
+        cost = _dollars(self.usd)
         width = "cannot be told" if self.interval_width is None else f"about {self.interval_width:.2f} wide"
         who = judge_in_words(self.judge)
         before = f" in addition to {_replies(self.kept)} stored earlier" if self.kept else ""
