@@ -144,6 +144,8 @@ def test_a_damaged_workbook_of_ratings_is_told_by_its_name_when_samples_are_eras
     path = tmp_path / "rater_3.xlsx"
     for bad in (b"", b"PK", data[: len(data) // 2], data[-400:], data[:30] + data[60:]):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"rater_3\.xlsx(: a column .item. is expected| cannot be read as XLSX)"):
+        with pytest.raises(
+            ValueError, match=r"rater_3\.xlsx(: a column .item. is expected| cannot be read as XLSX)"
+        ):
             _rewrite_xlsx(path, {"a"})
         assert path.read_bytes() == bad
