@@ -149,8 +149,11 @@ def show_progress(
     else:
         from tqdm.auto import tqdm
 
-        with tqdm(total=total, unit=unit, dynamic_ncols=True) as bar:
-            yield _Bar(bar, watch, _HEARTBEAT_S[not sys.stderr.isatty()])
+        live = sys.stderr.isatty() or any(c.__name__ == "tqdm_notebook" for c in tqdm.__mro__)
+        pause_s = _HEARTBEAT_S[not live]
+        often = {} if live else {"mininterval": pause_s, "maxinterval": pause_s}
+        with tqdm(total=total, unit=unit, dynamic_ncols=True, **often) as bar:
+            yield _Bar(bar, watch, pause_s)
 
 
 @contextlib.asynccontextmanager
