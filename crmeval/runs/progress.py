@@ -151,8 +151,11 @@ def show_progress(
 
         live = sys.stderr.isatty() or any(c.__name__ == "tqdm_notebook" for c in tqdm.__mro__)
         pause_s = _HEARTBEAT_S[not live]
-        often = {} if live else {"mininterval": pause_s, "maxinterval": pause_s}
-        with tqdm(total=total, unit=unit, dynamic_ncols=True, **often) as bar:
+        drawn_s = 0.1 if live else pause_s  # least time between two states of the bar
+        longest_s = max(10.0, drawn_s)
+        with tqdm(
+            total=total, unit=unit, dynamic_ncols=True, mininterval=drawn_s, maxinterval=longest_s
+        ) as bar:
             yield _Bar(bar, watch, pause_s)
 
 
