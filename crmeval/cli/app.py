@@ -229,7 +229,8 @@ def _meant_by(word):
     "Return the option that a value without one was meant for; '' if none takes it."
     from pathlib import Path
 
-    from crmeval.runs.lines import _AREAS, CLIENT_KINDS
+    from crmeval.runs.areas import AREAS
+    from crmeval.runs.lines import CLIENT_KINDS
     from crmeval.tasks.load import ADAPTERS, INSIGHT_ADAPTERS, SHIPPED
     from crmeval.tasks.use_cases import EVERY, use_cases
 
@@ -239,7 +240,7 @@ def _meant_by(word):
         return "--model"
     names = {
         "--use-case": use_cases(EVERY),
-        "--areas": _AREAS,
+        "--areas": ("trust", *AREAS),
         "--data": (*SHIPPED, *ADAPTERS, *INSIGHT_ADAPTERS),
     }
     for option, known in names.items():
