@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..connect.engine import name_in_sql, open_engine, text_in_sql
+from ..connect.engine import name_in_sql, open_engine, parquet_in_sql, text_in_sql
 from ..core.near import did_you_mean
 from ..core.package_data import data_path, needs_extra
 from ..core.records import storable
@@ -171,32 +171,16 @@ def sums_engine(
     threads: int | None = None,  # None: one per core
 ) -> Iterator[Any]:  # duckdb.DuckDBPyConnection
     "Open an engine for sums over tables larger than memory."
-    import duckdb
-
     engine = open_engine(threads=threads)
     with tempfile.TemporaryDirectory(prefix="crmeval-") as folder:
         try:
             engine.execute(f"SET memory_limit = {text_in_sql(memory)}")
             engine.execute(f"SET temp_directory = {text_in_sql(folder)}")
             yield engine
-        except duckdb.IOException as e:  # a full disk, or a file that was changed or removed
-            raise OSError(str(e).splitlines()[0]) from None
         finally:
             engine.close()
 
 # %% ../../nbs/live/00_events.ipynb #b9a587c8
-def _parquet_in_sql(engine, path):
-    "Return SQL that reads a Parquet file; one that cannot be read raises `ValueError`."
-    import duckdb
-
-    reached = f"read_parquet({text_in_sql(path)})"
-    try:
-        engine.execute(f"SELECT * FROM {reached} LIMIT 1").fetchall()
-    except duckdb.Error as e:
-        raise ValueError(f"{path} cannot be read as Parquet: {str(e).splitlines()[0]}") from None
-    return reached
-
-
 def reach(
     engine: Any,  # From `sums_engine`
     table: Any,  # Arrow table, data frame, columns, list of dictionaries, path, result of `connect`
@@ -208,7 +192,7 @@ def reach(
     if isinstance(table, (str, Path)):
         known = _read_file(Path(table))
         if isinstance(known, Path):
-            return _parquet_in_sql(engine, known)
+            return parquet_in_sql(engine, known)
         table = known
     if hasattr(table, "to_table") and not isinstance(table, pa.Table):  # a result of connect, a data set
         table = table.to_table()
