@@ -754,7 +754,9 @@ def test_parts_are_tabs_one_click_or_key_away(visit):
     }
     tabs.first.click()
     note = page.locator("figure.empty").inner_text()
-    assert "Accuracy against cost" in note and "crmeval run openai:NAME" in note  # instead of the figure
+    assert (
+        "Accuracy against cost" in note and "crmeval run --model openai:NAME" in note
+    )  # instead of the figure
     assert page.locator("#part-overall figure svg").count() == 3
 
 

@@ -89,6 +89,18 @@ def examples() -> str:
     return data_path("examples.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
+_HELP_WIDTH = 79  # the parser breaks wider lines anywhere, also within a command
+
+
+def _filled(name, text, indent):
+    "Return a name and a text beside it, in lines that a terminal of 80 columns shows whole."
+    import textwrap
+
+    return textwrap.fill(
+        text, _HELP_WIDTH, initial_indent=name, subsequent_indent=" " * indent, break_on_hyphens=False
+    )
+
+
 def _run_epilogue():
     "Return the use cases, systems and data sets for the help of `run`."
     from crmeval.runs.lines import DEFAULT_MODELS
@@ -96,12 +108,11 @@ def _run_epilogue():
     from crmeval.tasks.use_cases import EVERY, use_cases
 
     cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases(EVERY).values())
-    return (
-        f"use cases, a family also as a whole, e.g. --use-case insight or --use-case marketing:\n{cases}\n\n"
-        f"baseline systems: {', '.join(DEFAULT_MODELS)}\n"
-        f"data: demo, domains, {', '.join((*ADAPTERS, *INSIGHT_ADAPTERS))}, "
-        f"or a .csv, .jsonl, .json or .parquet file\n\n{examples()}"
-    )
+    systems = _filled("baseline systems: ", ", ".join(DEFAULT_MODELS), 2)
+    sets = ", ".join(("demo", "domains", *ADAPTERS, *INSIGHT_ADAPTERS))
+    data = _filled("data: ", f"{sets}, or a .csv, .jsonl, .json or .parquet file", 2)
+    family = "a family also as a whole, e.g. --use-case insight"
+    return f"use cases, {family}:\n{cases}\n\n{systems}\n{data}\n\n{examples()}"
 
 
 def _agreement_epilogue():
@@ -109,9 +120,8 @@ def _agreement_epilogue():
     from crmeval.validation.label_agreement import GRADED
     from crmeval.validation.labelled import LABELLED
 
-    return "labelled data:\n" + "\n".join(
-        f"  {n:<24}{s.about}" for n, s in (*LABELLED.items(), *GRADED.items())
-    )
+    sets = (*LABELLED.items(), *GRADED.items())
+    return "labelled data:\n" + "\n".join(_filled(f"  {n:<25} ", s.about, 28) for n, s in sets)
 
 
 def _gateway_epilogue():
@@ -188,7 +198,8 @@ def main(
     except (ValueError, OSError, RuntimeError) as e:
         silence_if_full(sys.stdout)
         message = _by_its_word(_one_line(e, words), words)
-        return _refused(f"{message}{_option_hint(message, words)}{_where(e, words)}")
+        hint = _option_hint(message, words) or _place_hint(message, words)
+        return _refused(f"{message}{hint}{_where(e, words)}")
     except Exception as e:
         return _refused(f"{_one_line(e, words)}{_bug_note(e)}{_where(e, words)}")
 
@@ -209,6 +220,42 @@ def _plan_options():
     from crmeval.runs.plan import settings
 
     return [s.word or f"--{n.replace('_', '-')}" for n, s in settings().items() if s.word != ""]
+
+
+_TABLES = (".csv", ".tsv", ".xlsx", ".jsonl", ".parquet", ".zip", ".mbox", ".db", ".sqlite", ".gz", ".zst")
+
+
+def _meant_by(word):
+    "Return the option that a value without one was meant for; '' if none takes it."
+    from pathlib import Path
+
+    from crmeval.runs.areas import AREAS
+    from crmeval.runs.lines import CLIENT_KINDS
+    from crmeval.tasks.load import ADAPTERS, INSIGHT_ADAPTERS, SHIPPED
+    from crmeval.tasks.use_cases import EVERY, use_cases
+
+    if (Path(word) / "manifest.json").is_file():
+        return "--out"
+    if word.partition(":")[0] in CLIENT_KINDS and ":" in word:
+        return "--model"
+    names = {
+        "--use-case": use_cases(EVERY),
+        "--areas": ("trust", *AREAS),
+        "--data": (*SHIPPED, *ADAPTERS, *INSIGHT_ADAPTERS),
+    }
+    for option, known in names.items():
+        if word in known:
+            return option
+    return "--data" if word.lower().partition("#")[0].endswith(_TABLES) or Path(word).is_dir() else ""
+
+
+def _place_hint(message, words):
+    "Return the option that was meant by a word in the place of a plan; '' if it may be a plan."
+    if not message.startswith(("there is no plan ", "the plan ")):
+        return ""
+    word = next((w for w in words[1:] if w and w in message), "")
+    option = _meant_by(word) if word else ""
+    return f"; did you mean {option} {without_keys(printable(word))}?" if option else ""
 
 
 def _option_hint(message, words):
@@ -289,12 +336,23 @@ def _one_line(error, words):
     if isinstance(error, MissingExtra) and error.package:  # names the command, not an inner function
         message = str(MissingExtra(_command_of(words), error.package, error.extra))
     if isinstance(error, OSError) and error.strerror and error.filename:
-        message = f"{error.filename}: {error.strerror}"
+        message = f"{_option_of(error.filename, words)}{error.filename}: {error.strerror}"
     elif isinstance(error, OSError) and error.strerror and error.errno:
         message = message.replace(f"[Errno {error.errno}] ", "")
         if error.errno in _NO_ROOM:  # a failed write has no file name
             message = f"{message}: the output could not be written; free some space and repeat the command"
     return without_keys(printable(" ".join(message.split()))) or type(error).__name__
+
+
+def _option_of(value, words):
+    "Return the option that was given a value, and a blank; '' if none was."
+    for before, word in zip(("", *words), words):
+        name, _, given = word.partition("=")
+        if word == str(value) and before.startswith("--") and "=" not in before:
+            return f"{before} "
+        if given == str(value) and name.startswith("--"):
+            return f"{name} "
+    return ""
 
 
 @contextlib.contextmanager
@@ -359,7 +417,11 @@ def _in_our_words(error, words):
     if kind == "UnknownCommandError" and name.startswith("-"):
         return f"{name} is before the command; write it after one, such as: crmeval run {name}"
     if kind == "UnknownCommandError" and name.lower() in ("help", *COMMANDS):
-        suggestion = "crmeval --help" if name.lower() == "help" else f"crmeval {name.lower()}"
+        suggestion = f"crmeval {name.lower()}"
+        if name.lower() == "help":
+            suggestion = (
+                f"crmeval {words[1]} --help" if words[1:] and words[1] in COMMANDS else "crmeval --help"
+            )
         return f'no command "{name}". Did you mean "{suggestion}"?'
     return message.replace("Unknown option: ", f"{name} has no option ").replace(
         "Unknown command ", "no command "

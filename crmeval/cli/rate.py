@@ -6,6 +6,7 @@
 __all__ = ['rate_command']
 
 # %% ../../nbs/cli/06_rate.ipynb #d20feb0e
+import shlex
 from pathlib import Path
 
 from .run import finish
@@ -16,15 +17,23 @@ from ..runs.folder import Run, open_run
 from ..runs.texts import need_texts
 
 # %% ../../nbs/cli/06_rate.ipynb #5c3b656c
-def _sheets(folder, out):
-    "Write a rater's items as spreadsheet files."
+def _sheets(folder):
+    "Write a rater's items as spreadsheet files, and return a note if one could not be written."
     from crmeval.people.sheets import export_sheet
 
     export_sheet(folder, folder / "sheet.csv")
     try:
         export_sheet(folder, folder / "sheet.xlsx")
     except ValueError as e:
-        out.say(f"no XLSX: {e}")
+        return f"no XLSX: {e}"
+    return ""
+
+
+def _import_line(run, folder, names):
+    "Return the command line that brings the ratings of all raters in."
+    words = ["crmeval", "rate", run, "--import", *(folder / n for n in names)]
+    elsewhere = [] if folder == Path(run) / "rating" else ["--out", folder]
+    return shlex.join(map(str, (*words, *elsewhere)))
 
 
 def _hand_out(
@@ -42,9 +51,11 @@ def _hand_out(
     plan = make_plan(run.samples, run.responses, names, **drawn)
     path = write_plan(plan, folder)
     out.say(f"{plan}\nplan: {path} (names the systems: not for raters)", plan=path, raters=names)
+    for note in {_sheets(folder / name) for name in names} - {""}:
+        out.say(note)
     for name in names:
-        _sheets(folder / name, out)
         out.say(f"{name}: {folder / name} (items.jsonl for JupyterLab, sheets for a spreadsheet)")
+    out.say(f"when they have rated: {_import_line(run.folder, folder, names)}")
     return 0
 
 # %% ../../nbs/cli/06_rate.ipynb #57df4048
@@ -98,7 +109,8 @@ def _bring_in(
         settle = adjudication_plan(apart, plan, adjudicator)
         path = write_plan(settle, folder / f"adjudication-{adjudicator}")
         home = path.parent / f"adjudicated-{adjudicator}"
-        _sheets(home, out)
+        if note := _sheets(home):
+            out.say(note)
         out.say(f"to be settled by {adjudicator}: {home}\n", adjudication=home)
     return run
 

@@ -154,9 +154,10 @@ def training_files_command(
     json=False,
 ) -> int:
     "Write fine-tuning files with a data sheet; data that may not be used are left out and counted."
-    from crmeval.live.training_files import write_training_files
+    from crmeval.live.training_files import new_or_empty, write_training_files
 
     _check_sources(data, ratings, feedback, asked)
+    new_or_empty(Path(out).expanduser())
     output, sets = Output(json), _sets(against) or None
     gathered = _gathered(data, ratings, feedback, asked)
     how = {

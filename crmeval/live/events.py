@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..connect.engine import name_in_sql, open_engine, text_in_sql
+from ..connect.engine import name_in_sql, open_engine, parquet_in_sql, text_in_sql
 from ..core.near import did_you_mean
 from ..core.package_data import data_path, needs_extra
 from ..core.records import storable
@@ -192,7 +192,7 @@ def reach(
     if isinstance(table, (str, Path)):
         known = _read_file(Path(table))
         if isinstance(known, Path):
-            return f"read_parquet({text_in_sql(known)})"
+            return parquet_in_sql(engine, known)
         table = known
     if hasattr(table, "to_table") and not isinstance(table, pa.Table):  # a result of connect, a data set
         table = table.to_table()

@@ -117,6 +117,8 @@ def read_versions(
     store: str | Path,  # Folder; if missing, no versions
 ) -> list[PromptVersion]:  # In the order of adding, without shipped prompts
     "Read the versions of a store; a text edited under its old id raises `ValueError`."
+    if Path(store).exists() and not Path(store).is_dir():
+        raise ValueError(f"the store is {str(store)!r}, expected the folder of the versions")
     path = Path(store) / "versions.jsonl"
     found = []
     for n, row in enumerate(_stored(path), 1):

@@ -135,7 +135,7 @@ LIMITS = (
 )
 _NO_COST = (
     "No system here has a price above zero: the baseline systems make no calls. To draw "
-    "this picture, run a model such as crmeval run openai:NAME, or pass your own prices."
+    "this picture, run a model, as in crmeval run --model openai:NAME, or pass your own prices."
 )
 _NO_SPEED = "No answer here has its own time: answers were recorded, or failed. Run live systems to draw it."
 _AGAINST_COST = (

@@ -24,6 +24,7 @@ from typing import Any, TypeVar, cast
 from .. import __version__
 from ..core.judging import Judge, RecordingJudge, settings_of, trained_on
 from ..core.log import digest
+from ..core.near import did_you_mean
 from ..core.package_data import fingerprint, installed_version
 from ..core.record_table import RecordTable
 from crmeval.core.records import (
@@ -291,6 +292,29 @@ def _folder_of(run) -> Path:
     return Path(run)
 
 
+def _runs_in(folder):
+    "Return the run folders directly in a folder, the newest first; a folder that cannot be read has none."
+    try:
+        found = [p for p in folder.iterdir() if (p / "manifest.json").is_file()]
+        return sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
+
+
+def _why_no_run(folder):
+    "Return what a path is instead of a run folder, and the run that was probably meant."
+    if (folder.parent / "manifest.json").is_file():
+        return f"it is in the folder of a run; name {folder.parent}"
+    if inside := _runs_in(folder):
+        more = f" and {len(inside) - 1} more" if inside[1:] else ""
+        return f"it holds runs: {inside[0]}{more}; name one"
+    why = "it has no manifest.json" if os.path.lexists(folder) else "there is no such folder"
+    places = [folder.parent, *([Path("runs")] if folder.parent == Path() else [])]
+    there = [str(run) for place in places for run in _runs_in(place)]
+    same = [run for run in there if Path(run).name == folder.name]
+    return f"{why}; did you mean {same[0]!r}?" if same else why + did_you_mean(folder, there, least=0.8)
+
+
 def read_manifest(
     folder: str | Path,  # Folder of a run
 ) -> Manifest:
@@ -298,7 +322,7 @@ def read_manifest(
     folder = _folder_of(folder)
     path = folder / "manifest.json"
     if not path.is_file():
-        raise ValueError(f"{folder} is not a run folder: it has no manifest.json")
+        raise ValueError(f"{folder} is not a run folder: {_why_no_run(folder)}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as e:

@@ -522,6 +522,8 @@ def read_plan(
     path = Path(path).expanduser()
     missing = f"there is no plan {without_keys(str(path))!r}; `crmeval plan` writes one"
     content = read_yaml(path, f"the plan {path}", missing)
+    if content is None and not path.stat().st_size:
+        raise ValueError(f"the plan {path} is empty, expected fields, or comments alone for the defaults")
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -149,8 +149,14 @@ def show_progress(
     else:
         from tqdm.auto import tqdm
 
-        with tqdm(total=total, unit=unit, dynamic_ncols=True) as bar:
-            yield _Bar(bar, watch, _HEARTBEAT_S[not sys.stderr.isatty()])
+        live = sys.stderr.isatty() or any(c.__name__ == "tqdm_notebook" for c in tqdm.__mro__)
+        pause_s = _HEARTBEAT_S[not live]
+        drawn_s = 0.1 if live else pause_s  # least time between two states of the bar
+        longest_s = max(10.0, drawn_s)
+        with tqdm(
+            total=total, unit=unit, dynamic_ncols=True, mininterval=drawn_s, maxinterval=longest_s
+        ) as bar:
+            yield _Bar(bar, watch, pause_s)
 
 
 @contextlib.asynccontextmanager

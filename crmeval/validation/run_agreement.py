@@ -6,6 +6,7 @@
 __all__ = ['METRICS', 'Rows', 'judge_agreement', 'CorrectedRow', 'RunAgreement', 'run_agreement', 'figures_of', 'write_figures']
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #9f57a700
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -274,6 +275,16 @@ def _judges_of(run, wanted):
     return list(wanted or judges)
 
 
+def _how_to_add_ratings(folder):
+    "Return the next step of a run without ratings: of a plan's sheets, if people were given some."
+    plan = folder / "rating" / "plan.json"
+    sheets = sorted(p.parent for p in plan.parent.glob("*/items.jsonl")) if plan.is_file() else []
+    if not sheets:
+        return f"add ratings with `crmeval score {folder} --ratings people.csv`"
+    line = shlex.join(map(str, ("crmeval", "rate", folder, "--import", *sheets)))
+    return f"a rating is planned; bring its sheets in with `{line}`"
+
+
 @in_terms_of_run
 def run_agreement(
     run: Run,
@@ -290,8 +301,7 @@ def run_agreement(
     people = [s for s in pick(run.scores, {"method": {"manual"}.__contains__}) if s.sample_id in clusters]
     people = _that_count(run, people)
     if not people:
-        advice = f"add ratings with `crmeval score {run.folder} --ratings people.csv`"
-        raise ValueError(f"nobody has rated {run.folder}: {advice}")
+        raise ValueError(f"nobody has rated {run.folder}: {_how_to_add_ratings(run.folder)}")
     names, rated = _judges_of(run, judges), {s.metric for s in people}
     scores = _judge_scores(run, names, people)
     auto = _by_kind(run, [s for s in scores if s.metric in rated])
