@@ -189,7 +189,7 @@ def test_no_second_call_is_smuggled_in_a_body(gateway, name):
 @pytest.mark.parametrize(
     "first", ["GET /health", "GET /metrics", "POST /none", f"POST {PATH}", "PUT /v1/models"]
 )
-@pytest.mark.parametrize("key", [KEY, "wrong"])
+@pytest.mark.parametrize("key", [KEY, "wrong"], ids=["caller", "stranger"])
 def test_two_ends_of_a_body_are_refused_at_every_address_and_the_connection_closes(gateway, first, key):
     sent = call(chunked(body()) + INNER, "Transfer-Encoding: chunked", first=f"{first} HTTP/1.1")
     answer = gateway.send(sent.replace(KEY.encode(), key.encode(), 1))
