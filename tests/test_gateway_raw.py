@@ -73,7 +73,7 @@ class Open:
 
     def is_at_work(self):
         "Whether an ordinary call is still answered."
-        return self.send(call(body())).startswith(b"HTTP/1.1 200")
+        return self.send(call(body(), "Connection: close")).startswith(b"HTTP/1.1 200")
 
 
 def heard(opened, silent_s=3.0):
