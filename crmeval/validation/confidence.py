@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..core.estimates import is_number
-from ..core.judging import Judge, failed_verdict, is_recording, style_of, trained_on
+from ..core.judging import Judge, counted_verdicts, failed_verdict, is_recording, style_of, trained_on
 from ..core.raters import cluster_bootstrap
 from ..core.show import Printed, judge_in_words, text_table, with_interval
 from ..core.stats import Estimate, is_known
@@ -87,7 +87,7 @@ def confidence_figures(
     clusters: Sequence[Hashable] | None = None,  # (n,) document of each verdict; None: each is its own
     **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> dict[str, Estimate]:  # `CONFIDENCE_FIGURES`, 0 to 1
-    "Return how often verdicts are right and what their confidence tells; lower is better for calibration_error."
+    "Return accuracy and what the confidence tells; of calibration_error, lower is better."
     of = options | {"clusters": clusters}
     pairs = list(zip(_checked(confidences), right, strict=True))
     known = [is_known(c) and is_known(r) for c, r in pairs]
@@ -140,7 +140,8 @@ def _settled(item, judge):
         what = f"labels of {item.metric} by {item.unit}"
         raise ValueError(f"{item.id!r} has {what}, which settle no verdict of supported or stated")
     labels = [(v, label) for v, label in _labelled(item, judge) if label is not None]
-    return [_beside(v, label, item.cluster) for v, label in labels]
+    counted = counted_verdicts(judge, [v for v, _ in labels])  # a share of votes is no probability
+    return [_beside(v, label, item.cluster) for v, (_, label) in zip(counted, labels)]
 
 
 def _labelled(item, judge):
