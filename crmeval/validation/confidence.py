@@ -10,6 +10,7 @@ __all__ = ['COVERAGES', 'SURE', 'CONFIDENCE_FIGURES', 'selective_accuracy', 'con
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +77,10 @@ CONFIDENCE_FIGURES = (
 )
 
 
+def _known_pair(confidence, right):
+    return is_known(confidence) and is_known(right)
+
+
 def _mean(x):
     return float(x.mean())
 
@@ -88,12 +93,11 @@ def confidence_figures(
     **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> dict[str, Estimate]:  # `CONFIDENCE_FIGURES`, 0 to 1
     "Return accuracy and what the confidence tells; of calibration_error, lower is better."
-    of = options | {"clusters": clusters}
-    pairs = list(zip(_checked(confidences), right, strict=True))
-    known = [is_known(c) and is_known(r) for c, r in pairs]
-    said = [c if k else None for (c, _), k in zip(pairs, known)]
-    hits = [float(r) if k else None for (_, r), k in zip(pairs, known)]
-    sure = [h if k and c >= SURE else None for (c, _), h, k in zip(pairs, hits, known)]
+    of: dict[str, Any] = options | {"clusters": clusters}
+    both = zip(_checked(confidences), right, strict=True)
+    pairs = [(c, bool(r)) if _known_pair(c, r) else (None, None) for c, r in both]
+    said, hits = [c for c, _ in pairs], [h for _, h in pairs]
+    sure = [h if c is not None and c >= SURE else None for c, h in pairs]
     values = (
         cluster_bootstrap(_mean, hits, **of),
         cluster_bootstrap(_mean, said, **of),
@@ -110,7 +114,7 @@ def _calibration(said, hits, clusters, options):
     at = [i for i, h in enumerate(hits) if h is not None]
     if not at:
         return Estimate(None, undefined=len(hits), method="undefined: no pairs")
-    of = options | {"clusters": None if clusters is None else [clusters[i] for i in at]}
+    of: dict[str, Any] = options | {"clusters": None if clusters is None else [clusters[i] for i in at]}
     found = calibration_error([said[i] for i in at], [int(hits[i]) for i in at], **of)
     return replace(found, undefined=len(hits) - len(at))
 
@@ -130,8 +134,9 @@ def settled_verdicts(
     judge: Judge,  # One that answers here, such as the embedded one
 ) -> list[SettledVerdict]:  # One per label; for labels on whole responses, one per response
     "Return a judge's verdicts beside people's labels; a verdict without an answer is kept and counted."
-    if is_recording(judge) or style_of(judge) != "fine":
-        raise ValueError(f"{judge.name!r} answers without a probability: its verdicts have no confidence")
+    name, sends = judge.name, is_recording(judge)
+    if sends or style_of(judge) != "fine":
+        raise ValueError(f"{name!r} answers without a probability: its verdicts have no confidence")
     return [v for item in items for v in _settled(item, judge)]
 
 
