@@ -38,7 +38,11 @@ class Verdict:
 
     @property
     def confidence(self) -> float | None:
-        "Confidence in the answer, 0.5 (a guess) to 1; None without a probability."
+        """Confidence in the answer, 0.5 (a guess) to 1; None without a probability.
+
+        It is the judge's own probability. On kinds of text that the judge has never seen, verdicts of .9 may
+        be right less often; see `validation.confidence`, and `judges.confidence` for the embedded judge.
+        """
         return None if self.probability is None else max(self.probability, 1 - self.probability)
 
 # %% ../../nbs/core/07_judging.ipynb #34d9cc2f

@@ -540,7 +540,8 @@ class EmbeddedJudge:
         "Counts words, values and names; does not understand. It misses most moved 'nots' and many "
         "subtle contradictions (who did what to whom, two values swapped), knows nothing of the world, "
         "cannot add up, and reads no language but English: of others it says so and leaves the answer "
-        "undefined."
+        "undefined. Its confidence in a claim is too high on kinds of text that it has never seen; "
+        "`judges.confidence` gives the accuracy there."
     )
 
     def __init__(
