@@ -456,7 +456,7 @@ def test_an_awaited_metric_gives_the_same_score(name):
     assert pickle.loads(pickle.dumps(awaited)) is awaited and pickle.loads(pickle.dumps(metric)) is metric
 
 
-FIELDS = ("points", "fraction", "status", "reason", "label")
+FIELDS = ("points", "fraction", "status", "reason", "label", "rater")
 
 
 @plain
