@@ -9,10 +9,8 @@ import pytest
 from commands import crmeval
 
 from crmeval.cli.app import COMMANDS, main
-from crmeval.core.near import did_you_mean
 from crmeval.runs.folder import read_manifest
 from crmeval.runs.progress import Watch, show_progress
-from crmeval.tasks.use_cases import EVERY, use_cases
 
 WIDTH = 80
 
@@ -59,17 +57,6 @@ def test_what_is_near_a_run_is_told(command, shelf, capsys):
     }.items():
         code, out, err = typed(capsys, command, given, *words)
         assert code == 2 and told in err and not out and err.count("\n") == 1, (given, err)
-
-
-def test_a_list_with_commas_is_told():
-    known = list(use_cases(EVERY))
-    rng = random.Random(1)
-    for sign in (",", ", ", ";", " "):
-        several = sign.join(rng.sample(known, 3))
-        assert did_you_mean(several, known) == "; these are several names: give each on its own"
-    assert "did you mean" in did_you_mean("update_crm_info,", known)  # one name
-    assert "did you mean" in did_you_mean("Service: Call Sumary", [u.name for u in use_cases(EVERY).values()])
-    assert "several" not in did_you_mean(f"{known[0]},nothing", known)
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])

@@ -32,12 +32,6 @@ def nearest(
     return plain[found[0]] if found and plain[found[0]] != word else None
 
 
-def _several(word, known):
-    "Whether a text holds valid names alone, separated by commas, semicolons or blanks."
-    parts = {_plain(p) for p in re.split(r"[,;\s]+", str(word)[: 10 * _LONGEST]) if p}
-    return len(parts) > 1 and parts <= {_plain(name) for name in known}
-
-
 def did_you_mean(
     word: object,  # Name that was given
     known: Iterable[str],  # Valid names
@@ -45,8 +39,5 @@ def did_you_mean(
     least: float = 0.6,  # As for `nearest`
 ) -> str:  # '' where none is similar
     "Return the end of an error message about an unknown name."
-    known = list(known)
-    if _several(word, known):
-        return "; these are several names: give each on its own"
     near = nearest(word, known, least=least)
     return f"; did you mean {near!r}?" if near else ""
