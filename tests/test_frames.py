@@ -14,7 +14,7 @@ from crmeval import factuality, score_dataset
 from crmeval.tasks.row_forms import memory_rows
 
 SOURCE = "Agent: Order 4471 was lost. A new one arrives on Friday."
-FIELDS = ("points", "fraction", "status", "reason", "label")
+FIELDS = ("points", "fraction", "status", "reason", "label", "rater")
 SAID = ["Order 4471 was lost.", "It arrives on Monday.", "", " ", "ß — \u202e\n", "a\x00b", "😀" * 9, "N/A"]
 CELLS = st.one_of(st.none(), st.sampled_from(SAID), st.text(max_size=30))
 TABLES = st.lists(CELLS, min_size=1, max_size=5)

@@ -461,11 +461,6 @@ def _beside_head(metric):
     return f"+ {get_criterion(metric).short}"
 
 
-def _beside_cell(e):
-    "Return a mean outside accuracy with its count of undefined values; `unscored` covers accuracy alone."
-    return points(e) + (f" ({e.undefined} undefined)" if e.undefined else "")
-
-
 def _with_unchecked(cells, row):
     "Insert the count of unchecked instructions after the mean of instruction following."
     title = _SHORT_CRITERIA["instruction_following"]
@@ -486,7 +481,8 @@ def _cells(row, kinds=(), unchecked=False):
         "95 % interval": interval(accuracy),
     }
     cells |= {short: points(row.metrics[m]) for m, short in _SHORT_CRITERIA.items() if _has_column(row, m)}
-    cells |= {_beside_head(m): _beside_cell(row.metrics[m]) for m in row.metrics if m not in METRICS}
+    more = {m: f" ({e.undefined} undefined)" * bool(e.undefined) for m, e in row.metrics.items()}
+    cells |= {_beside_head(m): points(e) + more[m] for m, e in row.metrics.items() if m not in METRICS}
     cells = _with_unchecked(cells, row) if unchecked else cells
     cells |= _trust_cells(row.trust) | _protection_cells(row.protection)
     cells |= {"n": f"{row.n}", "unscored": f"{row.unscored}"}
