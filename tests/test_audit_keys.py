@@ -188,12 +188,10 @@ def test_a_trail_that_is_emptied_with_its_head_is_told_by_the_keys_of_persons(tm
         trail.head_path.write_bytes(b"")
     with AuditTrail(path) as again:
         found = again.verify()
-        assert not found.ok and "records are missing" in str(found) and how_many(persons) in str(found)
+        # one key may be older than the first record, if writing that failed
+        assert found.ok == (persons == 1)
+        assert persons == 1 or f"keys of {persons} persons are there: its records are missing" in str(found)
         assert not again.verify(known).ok
-
-
-def how_many(n):
-    return f"{n} person" if n == 1 else f"{n} persons"
 
 
 def test_an_emptied_trail_without_persons_is_called_empty_and_a_kept_head_finds_it(tmp_path):
