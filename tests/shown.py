@@ -23,7 +23,7 @@ PASSING = (
     r"\[?\b[A-Z]+_[A-Z0-9]{5}\b\]?",  # placeholders
     r"(?:/[\w.-]+)+/tmp\w+|/tmp/[\w./-]+|\btmp\w{8}\b",  # folders
     r"(?:\d+%\|[^|]*\|.*|Generating .* split:.*)",  # progress
-    r"<?\d[\d,.]* ?(?:ms|µs|s|min|kB|MB|GB)\b",
+    r"<?\d[\d,.]* ?(?:ms|µs|s|min|[kK]B|MB|GB)\b",
     r"127\.0\.0\.1:\d+",
     r"\(?no calls\b.*",  # the seconds of a leaderboard's row follow
 )
