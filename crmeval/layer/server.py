@@ -21,6 +21,7 @@ from typing import Any
 from ..core.calls import CallFailed
 from ..core.keys import is_own_host
 from ..core.near import did_you_mean
+from ..core.package_data import needs_extra
 from .audit_trail import AuditError
 from .callers import Callers, Door
 from crmeval.layer.chat_forms import (
@@ -551,6 +552,7 @@ async def _not_found(request, error):
     return _json(Refused(error.status_code, told).body(), error.status_code)
 
 
+@needs_extra("gateway")
 def gateway_app(
     layers: TrustLayer | Mapping[str, TrustLayer] | Gateway,  # By model name, as requested by applications
     **options: Any,  # Further arguments of `Gateway`
