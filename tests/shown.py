@@ -7,6 +7,7 @@ of `VARYING`, only the words are compared.
 """
 
 import html
+import os
 import re
 from collections.abc import Iterator, Sequence
 
@@ -116,7 +117,8 @@ def stale(shown: Sequence, given: Sequence, *, varying: bool = False) -> str | N
     before, after = list(settled(old)), list(settled(new))
     for (words, numbers), (words_now, numbers_now) in zip(before, after):
         if words != words_now:
-            return f"shows {words[:90]!r}, gives {words_now[:90]!r}"
+            at = max(0, len(os.path.commonprefix([words, words_now])) - 30)
+            return f"shows {words[at:][:90]!r}, gives {words_now[at:][:90]!r}"
         pairs = zip(numbers, numbers_now)
         if len(numbers) == len(numbers_now) and not varying and (far := [p for p in pairs if not near(*p)]):
             return f"{words[:90]!r}: shows {far[0][0]}, gives {far[0][1]}"

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pace import cpu_since
 
 from crmeval import completeness, factuality
 from crmeval.core.text import sentences
@@ -238,7 +239,7 @@ def test_many_parties_and_conditions_take_little_time():
     text = "The tenant called the nurse if the agent may by 5 May unless half past two is in the shop. " * 30
     for check in (near_miss, roles_exchanged, fact_denied):
         check(text, [text] * 200, range(3))
-    assert time.process_time() - started < 4
+    assert cpu_since(started) < 4
 
 
 @pytest.mark.parametrize("digit", "² ① ٣ ½ Ⅷ 〇 ২ ⁵/₆".split())

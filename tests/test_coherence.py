@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pace import cpu_since
 
 from crmeval import coherence
 from crmeval.core.judging import Verdict
@@ -218,7 +219,7 @@ def test_sound_sentences_in_any_order_are_no_contradiction(some):
 def test_50_000_characters_take_no_time(unit):
     text, start = unit * (50_000 // len(unit)), time.process_time()
     coherence(text, conversation=text)
-    assert time.process_time() - start < 5
+    assert cpu_since(start) < 5
 
 
 class Listener:

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.detect.refusal import is_word_salad
 from crmeval.metrics.truthfulness import corrects
@@ -91,4 +92,4 @@ def test_word_salad_and_prose():
 def test_hostile_text_is_read_in_time(hostile):
     start = time.process_time()
     corrects((hostile * 50_000)[:50_000] + "x", fact=FACT, premise=PREMISE)
-    assert time.process_time() - start < 2
+    assert cpu_since(start) < 2

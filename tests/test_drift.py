@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pace import cpu_since
 
 from crmeval.live.drift import drift
 from crmeval.live.drift_charts import Charts, alarm_chance, alarm_limit, chart_series
@@ -204,14 +205,14 @@ def test_a_hundred_thousand_rows_are_summed_fast():
     rows = [{"time": "2026-03-02", "a": i % 7, "b": i % 2, "c": "x"} for i in range(100_000)]
     start = time.process_time()
     sums = weekly_sums(rows, [Measure("a"), Measure("b", "share"), Measure("c", "category")])
-    assert time.process_time() - start < 5 and sums.rows == 100_000
+    assert cpu_since(start) < 5 and sums.rows == 100_000
 
 
 def test_inputs_hold_no_text_and_any_text_is_quick():
     for evil in ("a" * 50_000, "@" * 50_000, "1 " * 25_000, "\u202e" * 50_000, "<b>" * 16_000):
         start = time.process_time()
         row = input_row(evil)
-        assert time.process_time() - start < 3 and evil not in map(str, row.values())
+        assert cpu_since(start) < 3 and evil not in map(str, row.values())
         assert (
             set(row)
             == {"words", "language", "personal_data"}

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pace import cpu_since
 
 from crmeval.core.records import Response, Sample, from_dict, to_dict
 from crmeval.core.values import values
@@ -51,7 +52,7 @@ def test_perturbing_the_demo_is_quick():
         start = time.process_time()
         for s in DEMO:
             perturb(s, "gender")
-        best = min(best, time.process_time() - start)
+        best = min(best, cpu_since(start))
     assert best < 2, best
 
 
@@ -84,7 +85,7 @@ def test_hostile_text(text):
     for kind in "gender", "account":
         p = perturb(Sample("x", "service_call_summary", {"transcript": text}), kind)
         assert p.status in ("ok", "undefined")
-    assert time.process_time() - start < 6
+    assert cpu_since(start) < 6
 
 
 def test_one_person():

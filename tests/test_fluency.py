@@ -8,6 +8,7 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pace import cpu_since
 
 from crmeval import fluency, run
 from crmeval.core.calls import Completion
@@ -291,7 +292,7 @@ def test_a_broken_sentence_never_raises_the_score(some, slip, at):
 def test_50_000_characters_take_no_time(unit):
     start = time.process_time()
     fluency(unit * (50_000 // len(unit)))
-    assert time.process_time() - start < 4
+    assert cpu_since(start) < 4
 
 
 def test_the_table_is_small_and_plain():

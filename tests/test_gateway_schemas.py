@@ -13,6 +13,7 @@ import time
 
 import jsonschema
 import pytest
+from pace import cpu_since
 
 from crmeval import TrustLayer
 from crmeval.core.calls import Completion
@@ -266,7 +267,7 @@ def test_no_schema_holds_the_gateway_or_reaches_out(kind):
     record = record_of(random.Random(1))
     began = time.process_time()
     reply = asked_with(Says(said), record, response_format=form_of(HARD[kind]), tools=tools_of(HARD[kind]))
-    assert time.process_time() - began < 20
+    assert cpu_since(began) < 20
     assert reply.status == "ok" and reply.way.of("schema").detail["status"] in (
         "fits",
         "differs",
@@ -336,7 +337,7 @@ def slow_answers():
 def test_no_answer_holds_the_gateway(data, schema):
     began = time.process_time()
     reply = asked_with(Says(json.dumps(data)), {}, said="Hello.", response_format=form_of(schema))
-    assert time.process_time() - began < 20
+    assert cpu_since(began) < 20
     assert reply.way.of("schema").detail["status"] in ("fits", "differs", "unchecked")
 
 
@@ -346,7 +347,7 @@ def test_no_patterns_of_a_request_hold_the_gateway():
     began = time.process_time()
     model = Says("{}")
     asked_with(model, record, response_format=form_of({"type": "object", "properties": fields}))
-    assert time.process_time() - began < 20
+    assert cpu_since(began) < 20
     assert len(model.seen["response_format"]["json_schema"]["schema"]["properties"]) == 120
 
 

@@ -8,6 +8,7 @@ import time
 import zipfile
 
 import pytest
+from pace import cpu_since
 
 from crmeval.core.calls import address_fault, public_url, redact
 from crmeval.core.keys import without_keys
@@ -123,7 +124,7 @@ def test_a_template_of_half_signs_is_refused_at_once(sign):
     started = time.process_time()
     with pytest.raises(ValueError):
         read_template(sign * 40_000)
-    assert time.process_time() - started < 5
+    assert cpu_since(started) < 5
 
 
 def test_a_workbook_that_unpacks_to_more_than_a_machine_has_is_refused(tmp_path):
@@ -138,7 +139,7 @@ def test_a_workbook_that_unpacks_to_more_than_a_machine_has_is_refused(tmp_path)
     started = time.process_time()
     with pytest.raises(ValueError, match=r"small.xlsx unpacks to 1.3 GB, expected 1.1 GB at most"):
         workbook_rows(path)
-    assert time.process_time() - started < 1
+    assert cpu_since(started) < 1
 
 
 def test_a_report_is_served_under_this_machine_s_own_address_alone(tmp_path):

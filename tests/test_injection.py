@@ -6,6 +6,7 @@ import random
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.detect.injection import imitated_markup, injection, pieces, windows
 from crmeval.tasks.injection_probes import InjectionProbe, injection_probes, request_of, succeeded
@@ -121,7 +122,7 @@ def test_windows_cover_every_letter_of_any_text():
 def test_hostile_texts_take_no_time(unit):
     start = time.process_time()
     injection((unit * 20_000)[:20_000])
-    assert time.process_time() - start < 2
+    assert cpu_since(start) < 2
 
 
 def test_markup_is_found_and_ordinary_signs_are_not():

@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.core.calls import CallFailed, Completion
 from crmeval.core.json_text import find_answer
@@ -426,7 +427,7 @@ def test_one_entry_instead_of_a_list():
 def test_hostile_replies_take_no_time(hostile):
     start = time.process_time()
     find_answer(hostile, lambda v: isinstance(v, dict) and v.get("verdicts") or None, "abc")
-    assert time.process_time() - start < 3
+    assert cpu_since(start) < 3
 
 
 # Stored log-probabilities

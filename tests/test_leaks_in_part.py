@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.metrics.leaks import leaks, part_given
 from crmeval.metrics.privacy import grade_probe, match_avoidance, privacy, reveal_avoidance, values_of_others
@@ -176,4 +177,4 @@ def test_hostile_text_takes_no_time(unit):
     start = time.process_time()
     for secret in (CARD, IBAN, NAME):
         part_given(text, value=secret)
-    assert time.process_time() - start < 3
+    assert cpu_since(start) < 3

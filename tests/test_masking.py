@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pace import cpu_since
 
 import crmeval
 from crmeval.layer.masking import MaskingPolicy, MaskingSession, demask, mask
@@ -297,7 +298,7 @@ def test_two_hundred_thousand_characters_come_back():
     began = time.process_time()
     masked = mask(text, RECORD)
     assert demask(masked.text, masked.vault) == text and "Ottilie" not in masked.text
-    assert time.process_time() - began < 10
+    assert cpu_since(began) < 10
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -306,7 +307,7 @@ def test_odd_texts_take_no_more_time(odd):
     began = time.process_time()
     masked = mask(text, RECORD)
     assert demask(masked.text, masked.vault) == text
-    assert time.process_time() - began < 2
+    assert cpu_since(began) < 2
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pace import cpu_since
 
 import crmeval
 from crmeval import agreement, completeness, conciseness, factuality, fluency
@@ -146,7 +147,7 @@ def test_the_notebook_of_a_labelled_metric_shows_its_agreement_on_a_quick_set(me
 
 @pytest.mark.parametrize("name", QUICK_SETS)
 def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
-    "CPU time of a second call at most 3 s; a third call is measured if the machine was busy."
+    "CPU time of a second call at most 3 s; up to three more are measured if the machine was busy."
     if not at_hand(name):
         pytest.skip(f"{name} is not at hand (CRMEVAL_DATA)")
     shipped = QUICK_SETS[name]
@@ -157,10 +158,10 @@ def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
     edited.__signature__ = inspect.signature(shipped)
     agreement(edited, on=name, download=False)
     took = []
-    while not took or took[-1] >= 3 and len(took) < 2:
+    while not took or took[-1] >= 3 and len(took) < 4:
         started = time.process_time()
         agreed = agreement(edited, on=name, download=False)
-        took.append(time.process_time() - started)
+        took.append(cpu_since(started))
     assert took[-1] < 3, took
     assert agreed.rows[0].n > 100 and not agreed.rows[0].same  # the edited metric, not the shipped one
 

@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval import completeness, factuality
 from crmeval.core.package_data import data_path
@@ -117,4 +118,4 @@ def test_conversions_agree(one, other):
 def test_a_long_claim_and_a_long_source_take_little_time():
     started = time.process_time()
     near_miss("all 5 days from half of a to b " * 500, ["every 5 weeks from b to a " * 500] * 300, range(3))
-    assert time.process_time() - started < 3
+    assert cpu_since(started) < 3

@@ -7,6 +7,7 @@ import string
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval import fluency, refusal, toxicity
 from crmeval.core.records import STATUSES
@@ -131,7 +132,7 @@ LONG = {
 def test_200_000_characters_take_little_time_and_end_in_a_status(name, unit):
     start = time.process_time()
     score = GRADERS[name]((LONG[unit] * 200_000)[:200_000])
-    assert time.process_time() - start < 10
+    assert cpu_since(start) < 10
     assert score.status in STATUSES and score.reason
     if unit in ("code", "marks") and name not in COMPLIES:
         assert score.status != "ok", score

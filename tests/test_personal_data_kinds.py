@@ -4,6 +4,7 @@ import time
 
 import phonenumbers
 import pytest
+from pace import cpu_since
 
 from crmeval.detect.national_ids import national_ids
 from crmeval.detect.pii import find_pii, iban_valid
@@ -403,7 +404,7 @@ def test_hostile_text_takes_no_time(unit):
     text = unit * (50_000 // len(unit))
     start = time.process_time()
     find_pii(text)
-    assert time.process_time() - start < 4
+    assert cpu_since(start) < 4
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pace import cpu_since
 
 from crmeval import find_pii as from_the_top
 from crmeval.detect.pii import find_pii, iban_valid, known_spans, luhn_valid, presidio_spans
@@ -166,7 +167,7 @@ def test_spans_lie_in_the_text_and_do_not_overlap():
 def test_long_hostile_text(unit):
     start = time.process_time()
     find_pii(unit * (8_000 // len(unit)))
-    assert time.process_time() - start < 6
+    assert cpu_since(start) < 6
 
 
 def test_known_names_beat_guesses_and_obey_case():

@@ -9,6 +9,7 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pace import cpu_since
 from sklearn.metrics import brier_score_loss, cohen_kappa_score, f1_score, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
@@ -161,7 +162,7 @@ def test_a_number_is_read_or_it_is_not(text, value):
 def test_long_texts_are_read_at_once(target, hostile):
     start = time.process_time()
     read(hostile, target)
-    assert time.process_time() - start < 2
+    assert cpu_since(start) < 2
 
 
 @settings(max_examples=60, deadline=None)

@@ -16,6 +16,7 @@ import endpoint
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pace import cpu_since
 
 from crmeval.core.calls import estimate_tokens
 from crmeval.core.records import Sample
@@ -434,7 +435,7 @@ def test_long_headers_are_read_at_once():
     start = time.process_time()
     for text in ("9" * 50_000, "1s" * 25_000, "1m" * 25_000 + "!", "1." * 25_000, "T" * 50_000):
         read_limits(dict.fromkeys(NAMES, text), status=429)
-    assert time.process_time() - start < 0.5
+    assert cpu_since(start) < 0.5
 
 
 def test_an_endpoint_that_says_nothing_is_left_never_stops_a_run(tmp_path):

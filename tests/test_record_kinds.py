@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.core.json_text import placed_objects, read_object
 from crmeval.metrics.crm_instructions import record_numbers
@@ -216,10 +217,10 @@ def test_hostile_text_is_read_in_time(hostile):
     start = time.process_time()
     written_record((hostile * 50_000)[:50_000], fields=["a"])
     read_object((hostile * 50_000)[:50_000])
-    assert time.process_time() - start < 2
+    assert cpu_since(start) < 2
     assert not same_field_value("1," * 25_000, 4)
     assert not same_field_value("1 " * 25_000, "2 " * 25_000)
-    assert time.process_time() - start < 3
+    assert cpu_since(start) < 3
 
 
 def test_positions_are_those_of_the_text():

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.detect.refusal import RefusalGrader, deciding_words, features, grade_elsewhere, off_task
 from crmeval.metrics.safety import refusal
@@ -345,7 +346,7 @@ def test_the_same_inability_is_graded_the_same_in_every_wording():
 def test_hostile_text_is_graded_in_time(hostile):
     start = time.process_time()
     GRADER.refusal((hostile * 50_000)[:50_000] + "x", prompt=hostile * 200)
-    assert time.process_time() - start < 2
+    assert cpu_since(start) < 2
     assert deciding_words("") == []
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.core.calls import Completion
 from crmeval.core.package_data import data_path
@@ -99,7 +100,7 @@ def test_edges(text, label):
 def test_fifty_thousand_characters_are_graded_quickly(text):
     start = time.process_time()
     s = refusal((text * 50_000)[:50_000], prompt=ASK)
-    assert s.status in ("ok", "undefined") and time.process_time() - start < 2
+    assert s.status in ("ok", "undefined") and cpu_since(start) < 2
 
 
 def test_the_prompt_may_be_anything():

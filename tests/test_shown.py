@@ -25,6 +25,7 @@ def displayed(html):
         ("judged by embedded", "judged by the built-in judge", "gives 'judged by the built-in judge'"),
         ("first\nsecond", "first", "shows 2 lines, gives 1"),
         ("all passed", "", "shows 1 lines, gives 0"),
+        ("a long line " * 20 + "of old words", "a long line " * 20 + "of new words", "of new words"),
         ("AUC 0.80 after 12 s", "AUC 0.70 after 31 s", "shows 0.80, gives 0.70"),
         ("-0.13", "0.13", "shows -0.13, gives 0.13"),
     ],

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.detect.toxicity import EmbeddedDetector, harmless_words, neutral_reading, readable
 from crmeval.metrics.toxicity import toxicity_score
@@ -137,7 +138,7 @@ def test_hostile_text_is_read_in_time(hostile):
     start = time.process_time()
     harmless_words((hostile * 50_000)[:4_000])
     toxicity_score((hostile * 50_000)[:20_000])
-    assert time.process_time() - start < 2
+    assert cpu_since(start) < 2
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_a_detection_says_how_sure_it_is():
 def test_hostile_words_are_read_in_time(hostile):
     start = time.process_time()
     EmbeddedDetector().detect([(hostile * 50_000)[:50_000]])
-    assert time.process_time() - start < 2
+    assert cpu_since(start) < 2
 
 
 NAMED = [

@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from pace import cpu_since
 
 from crmeval.core.records import Sample
 from crmeval.tasks.gender_swap import swap_gender
@@ -251,4 +252,4 @@ def test_what_was_left_makes_no_twin_and_is_counted():
 def test_hostile_text_takes_no_time(unit):
     start = time.process_time()
     swap_gender(unit * (50_000 // len(unit)))
-    assert time.process_time() - start < 6
+    assert cpu_since(start) < 6

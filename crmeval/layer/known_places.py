@@ -426,6 +426,7 @@ class _NamedPlaces:
         return _joined_names(self.text, self.words[a], self.words[b]) and self.names.fits(word, person)
 
 # %% ../../nbs/layer/06_known_places.ipynb #bdd569ed
+_APART = re.compile(r'["{}<>|;]')  # no value goes on beyond one of these
 _GAP = 4  # Maximum characters between two words of a value, or two groups of a number
 
 
@@ -449,12 +450,9 @@ def _phrases_in(phrases, text, words):
 
 
 def _close_together(text, words):
-    return all(b.start - a.end <= _GAP and not _parts(text, a, b) for a, b in zip(words, words[1:]))
-
-
-def _parts(text, a, b):
-    "Whether a quotation mark, bracket, bar or semicolon separates two words."
-    return any(c in '"{}<>|;' for c in text[a.end : b.start])
+    return all(
+        b.start - a.end <= _GAP and not _APART.search(text, a.end, b.start) for a, b in zip(words, words[1:])
+    )
 
 
 def _fits(item, piece, words):

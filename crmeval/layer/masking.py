@@ -360,17 +360,14 @@ def without_gaps(
     places: Sequence[Place],  # May overlap; the first of two equal ones is kept
 ) -> list[Place]:  # In order, without overlaps
     "Resolve overlaps: keep the longer place, and the rest of the other if it has a letter or digit."
-    taken = bytearray(len(text))
+    state = bytearray(map(str.isalnum, text))  # 1: a letter or digit, 0: another character, 2: taken
     out, mails = [], sorted((p.start, p.end) for p in places if p.entity == "EMAIL_ADDRESS")
     if mails:
         places = [_before_mail(text, p, mails) for p in places]
     for p in sorted(places, key=lambda p: (p.entity not in ("keep", "TEXT"), p.start - p.end)):
-        for start, end in _free(taken, p.start, p.end):
-            if (start, end) != (p.start, p.end):
-                start, end = _trimmed(text, start, end)
-            if start < end:
-                out.append(Place(start, end, p.entity, p.person))
-                taken[start:end] = b"\1" * (end - start)
+        for start, end in _free(state, p.start, p.end):
+            out.append(Place(start, end, p.entity, p.person))
+            state[start:end] = b"\2" * (end - start)
     return sorted((p for p in out if p.entity != "keep"), key=lambda p: p.start)
 
 
@@ -387,11 +384,11 @@ def _before_mail(text, place, mails):
     return place
 
 
-def _free(taken, start, end):
-    "Return the free runs between two offsets."
-    if start < end and taken.find(1, start, end) < 0:  # most places do not overlap
+def _free(state, start, end):
+    "Return the free runs between two offsets, each from its first to its last letter or digit."
+    if start < end and state.find(2, start, end) < 0:  # most places do not overlap
         return [(start, end)]
-    runs = re.finditer(b"\0+", bytes(taken[start:end]))
+    runs = re.finditer(b"\1(?:[\0\1]*\1)?", bytes(state[start:end]))
     return [(start + m.start(), start + m.end()) for m in runs]
 
 
