@@ -17,7 +17,7 @@ from functools import lru_cache
 from ..core.package_data import data_path
 from ..core.show import DASH, interval, judge_in_words, shortened, shown, with_interval
 from ..core.stats import Estimate
-from .figures import figure_and_axes, look_of_grid, svg
+from .drawing import figure_and_axes, look_of_grid, svg
 from .template import macro
 
 # %% ../../nbs/pages/04_agreement_chart.ipynb #3c925a61

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from ..core.records import storable
 from ..core.show import DASH, number, p_value, points, shortened, shown
+from .answer import listed
 from .compare import Comparison, Pair, accuracy_of, who_is_better
-from .figures import paired_differences, svg
+from .drawing import svg
+from .figures import paired_differences
 from .leaderboard import METRICS
 from .samples import CHUNK, answer_html, sample_html
 from crmeval.pages.tables import (
@@ -63,8 +65,7 @@ def _beyond_chance(c):
     for words, name in (("a is better", c.a), ("b is better", c.b)):
         better = [m.replace("_", " ") for m, who in sides.items() if who == words]
         if better:
-            listed = " and ".join(filter(None, [", ".join(better[:-1]), better[-1]]))
-            ahead_in.append(f"{shown(name, 60)} is better in {listed}")
+            ahead_in.append(f"{shown(name, 60)} is better in {listed(better, None)}")
     return (
         f"By criterion, beyond chance: {'; '.join(ahead_in)}."
         if ahead_in

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from ..core.show import printable, shortened
-from .figures import PHONE_WIDTH, Picture, figure_and_axes, look_of_grid, name_values, svg
+from .drawing import PHONE_WIDTH, Picture, figure_and_axes, look_of_grid, name_values, svg
 
 # %% ../../nbs/pages/02_dots.ipynb #0604df52
 _DOT = "#0072B2"

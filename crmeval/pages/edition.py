@@ -21,7 +21,8 @@ from .board import RANK_NOTE, UNITS_NOTE, LeaderboardTable, table_of_rows
 from .board_filters import SliceRow, sample_groups, slice_rows
 from .compare import compare
 from .compare_page import compare_html, verdict
-from .figures import accuracy_against_cost, accuracy_against_speed, accuracy_by_use_case, svg
+from .drawing import svg
+from .figures import accuracy_against_cost, accuracy_against_speed, accuracy_by_use_case
 from .leaderboard import OVERALL, Row, is_task, leaderboard
 from .public_run import public_run
 from .report import report_pages, sample_pane

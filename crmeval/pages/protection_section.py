@@ -10,7 +10,8 @@ from ..core.show import DASH, number
 from ..core.stats import Estimate
 from ..metrics.protection import FIGURES, Figure, Protection, protection_words, value_kinds
 from .answer import REFERENCES
-from .figures import profile_of_lines, svg
+from .drawing import svg
+from .figures import profile_of_lines
 from ..runs.folder import Run
 from ..runs.run_parts import run_protection
 

@@ -33,18 +33,15 @@ from crmeval.pages.accuracy_section import (
     most_differing,
     speeds_by_shape,
     spread_picture,
+    what_accuracy_is,
 )
 from .agreement_chart import AgreementPage, agreement_date, known_agreement
 from .answer import REFERENCES, answer_sentence, reference_note
 from .board import AGREEMENT_PAGE, RANK_NOTE, UNITS_NOTE, table_of_rows
 from .board_filters import sample_groups, slice_rows
+from .drawing import svg
 from .evidence import problems
-from crmeval.pages.figures import (
-    accuracy_against_cost,
-    accuracy_against_speed,
-    accuracy_by_use_case,
-    svg,
-)
+from .figures import accuracy_against_cost, accuracy_against_speed, accuracy_by_use_case
 from .insight_section import insight_section
 from crmeval.pages.leaderboard import (
     METRICS,
@@ -327,6 +324,7 @@ def _accuracy_parts(run, rows, board, first, judged, order):
     present = list(dict.fromkeys(r.use_case for r in cases))
     return {
         "metrics": METRICS,
+        "what_accuracy_is": what_accuracy_is(present),
         "scored_beside": [(m, get_criterion(m).card.title) for m in beside_metrics(run)],
         "overall": board.filter(use_case=OVERALL).rows,
         "answer": answer_sentence(rows, run.manifest.repeats),

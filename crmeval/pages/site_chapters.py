@@ -17,7 +17,8 @@ from ..core.picked_records import distinct, pick
 from ..core.show import judge_in_words, whole
 from ..metrics.catalogue import page_cards
 from .board import NOT_MEASURED
-from .figures import score_distributions, svg
+from .drawing import svg
+from .figures import score_distributions
 from .leaderboard import METRICS, Row, is_task, judge_of
 from .public_run import TEXTS_AT_HOME
 from .report import LIMITS

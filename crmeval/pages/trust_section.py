@@ -17,7 +17,8 @@ from ..metrics.fairness import fairness_report
 from ..metrics.leaks import leaks, masked
 from ..metrics.trust import ASKED, TRUST, trust
 from .answer import REFERENCES
-from .figures import COMPANIONS, svg, trust_profile
+from .drawing import svg
+from .figures import COMPANIONS, trust_profile
 from .leaderboard import METRICS, is_task
 from ..runs.folder import Run
 from ..tasks.probes import is_probe, sample_probe
