@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from .words import Output, command, flag, place, text_word
+from ..core.show import some_of
 
 # %% ../../nbs/cli/06_shelf.ipynb #d80b7573
 def _bytes(n: float) -> str:
@@ -24,19 +25,13 @@ def _bytes(n: float) -> str:
     return f"{n:.1f} GB"
 
 
-def _some(names, most=3):
-    "Return the first few of several names, and the number of others."
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
 def _row(run):
     answers = "-" if run.responses is None else f"{run.responses}"
     return {
         "run": str(run.folder),
         "state": run.state,
         "created": run.created[:16].replace("T", " ") or "-",
-        "systems": _some(run.systems) or "-",
+        "systems": some_of(run.systems, 3) or "-",
         "judge": run.judge or "-",
         "samples": "-" if run.samples is None else str(run.samples),
         "answers": answers + (f" ({run.failed} without text)" if run.failed else ""),

@@ -9,7 +9,7 @@ __all__ = ['leak_check_command', 'training_files_command']
 from pathlib import Path
 
 from .words import Output, command, flag, place, text_word
-from ..core.show import printable
+from ..core.show import printable, some_of
 
 # %% ../../nbs/cli/06_training_files.ipynb #6dc21941
 _AGAINST = text_word(
@@ -77,7 +77,7 @@ def leak_check_command(file, *, against=None, near=0.7, run_words=13, format=Non
     faults = file_faults(path, format) if format else []
     out.know(faults=faults)
     if faults:
-        out.mind("\n".join(printable(f) for f in faults[:20]))
+        out.mind(some_of(map(printable, faults), 20, "\n"))
     return out.done(0 if result.clean and not faults else 1)
 
 # %% ../../nbs/cli/06_training_files.ipynb #0f43a61e

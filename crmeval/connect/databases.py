@@ -22,6 +22,7 @@ from crmeval.connect.sources import (
     path_of,
 )
 from .statement import Asked
+from ..core.show import some_of
 
 # %% ../../nbs/connect/05_databases.ipynb #d2095e51
 EXTENSIONS = {"postgres": "postgres_scanner", "mysql": "mysql_scanner", "sqlite": "sqlite_scanner"}
@@ -196,7 +197,7 @@ def _only(source: Source, there: Sequence[tuple[str, str]], reference: Asked) ->
             f"source {source.name!r} has more than one table {reference}: {which}; name the schema"
         )
     shown = [table if schema.lower() == home else f"{schema}.{table}" for schema, table in there]
-    few = ", ".join(shown[:20] + (["..."] if len(shown) > 20 else [])) or "none"
+    few = some_of(shown, 20) or "none"
     raise SourceChanged(f"source {source.name!r} has no table {reference}; it has {few}")
 
 # %% ../../nbs/connect/05_databases.ipynb #6c3553f7

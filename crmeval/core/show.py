@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['DASH', 'number', 'points', 'per_cent', 'whole', 'usd', 'seconds', 'p_value', 'rank', 'interval', 'with_interval',
-           'printable', 'json_on_terminal', 'shortened', 'text_table', 'html_table', 'Printed', 'judge_in_words',
-           'shown']
+           'printable', 'json_on_terminal', 'shortened', 'first_of', 'some_of', 'text_table', 'html_table', 'Printed',
+           'judge_in_words', 'shown']
 
 # %% ../../nbs/core/05_show.ipynb #63a96a9f
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from .estimates import Estimate  # not from `core.stats`, which imports numpy
@@ -157,6 +157,29 @@ def shortened(
 ) -> str:
     "Return a text, or its beginning and an ellipsis."
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "\u2026"
+
+# %% ../../nbs/core/05_show.ipynb #dd162c25
+def first_of(
+    texts: Iterable[str],
+    most: int,  # Most texts to keep, at least 1
+) -> list[str]:  # Of more, a last text counts the others
+    "Return the first texts, and 'and 3 more' for three others."
+    texts = list(texts)
+    left = len(texts) - most
+    return [*texts[:most], f"and {left:,} more"] if left > 0 else texts
+
+
+def some_of(
+    texts: Iterable[str],
+    most: int,
+    between: str = ", ",
+) -> str:  # '' without a text
+    "Join the first texts and count the others: 'a, b and 3 more'."
+    texts = list(texts)
+    if len(texts) <= most:
+        return between.join(texts)
+    *kept, others = first_of(texts, most)
+    return between.join(kept) + ("\n" if "\n" in between else " ") + others
 
 # %% ../../nbs/core/05_show.ipynb #ef0e20e7
 def text_table(

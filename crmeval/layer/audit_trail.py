@@ -21,7 +21,7 @@ import msgspec
 
 from ..core.log import JournalError, open_locked, read_lines
 from ..core.records import plain_value
-from ..core.show import Printed
+from ..core.show import Printed, some_of
 from ..core.views import how_many
 from .person_keys import AuditError, PersonKeys, drawn_key, master_key
 
@@ -100,10 +100,9 @@ class Verification(Printed):
             return f"the trail is empty: nothing was written yet, or everything was removed{torn}"
         if self.ok:
             return f"{self.records} records, the chain holds{torn}"
-        told = "; ".join(f"line {f.line}: {f.what}" for f in self.findings[:5])
-        more = f"; and {len(self.findings) - 5} more" if len(self.findings) > 5 else ""
+        first = some_of((f"line {f.line}: {f.what}" for f in self.findings), 5, "; ")
         faults = how_many(len(self.findings), "fault")
-        return f"{self.records} records, {faults}: {told}{more}{torn}"
+        return f"{self.records} records, {faults}: {first}{torn}"
 
 
 def _fault(line, expected_n):

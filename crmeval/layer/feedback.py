@@ -23,6 +23,7 @@ from ..connect.connector_files import moment_of
 from ..core.evidence import as_evidence
 from ..core.package_data import data_path, needs_extra
 from ..core.records import Score, read_jsonl, storable, write_jsonl
+from ..core.show import some_of
 from ..core.whole_file import replacing
 from .audit_trail import AuditTrail
 from .policy_part import check_known, check_text, names_in
@@ -235,7 +236,7 @@ def _of_row(row):
     known = {f.name for f in fields(Feedback)}
     values = {k: v for k, v in row.items() if k in known}
     if missing := [name for name in ("reply", "action") if name not in values]:
-        found = ", ".join(map(str, list(row)[:8])) or "nothing"
+        found = some_of(map(str, row), 8) or "nothing"
         raise ValueError(f"has no {missing[0]!r}, expected feedback of the layer; it has {found}")
     if isinstance(values.get("reasons"), str):
         values["reasons"] = json.loads(values["reasons"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.near import did_you_mean
+from ..core.show import some_of
 from .merge_values import LOCALE, MergeError, filtered, is_empty, written
 from .policy_part import names_in, policy_part
 from .steps import Stepped, timed
@@ -199,13 +200,10 @@ def _within(value, key, where, so_far):
     if key not in value:
         kind = "object" if so_far == "the record" else "field"
         near = did_you_mean(key, [str(k) for k in value])
-        raise MergeError(f"{where}: {so_far} has no {kind} {key!r}{near}; it has {_some(value)}")
+        raise MergeError(
+            f"{where}: {so_far} has no {kind} {key!r}{near}; it has {some_of(map(str, value), 8) or 'none'}"
+        )
     return value[key]
-
-
-def _some(record, most=8):
-    names = [str(k) for k in record]
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "") if names else "none"
 
 
 def _default(merge):

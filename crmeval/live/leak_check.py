@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from ..core.package_data import needs_extra
 from ..core.records import Sample, read_jsonl
-from ..core.show import Printed, printable, text_table
+from ..core.show import Printed, printable, some_of, text_table
 from ..detect.disguise import folded
 from ..layer.placeholders import is_code
 from .permitted import masked_sample, pseudonym
@@ -310,7 +310,7 @@ class LeakCheck(Printed):
         )
         head = f"{self.rows} rows against {len(self.sets)} evaluation sets: {said}"
         body = text_table(self.table(), align="lrrrrrrr", rule=True) if self.sets else ""
-        first = "\n".join(printable(_told(leak)) for leak in self.leaks[:5])
+        first = some_of((printable(_told(leak)) for leak in self.leaks), 5, "\n")
         return "\n\n".join(part for part in (head, body, first) if part)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ..core.near import did_you_mean
+from ..core.show import some_of
 from .drift import drift
 from .events import EventRecord, Joined
 from .experiment import ArmOutcome, Guardrail, daily_looks, experiment_result
@@ -156,9 +157,9 @@ def live_report(
     plan = plan or LivePlan()
     rows = experiment_columns(joined)
     if "arm" not in rows:
-        raise ValueError(f"the replies have no column 'arm'; they have {', '.join(list(rows)[:12])}")
+        raise ValueError(f"the replies have no column 'arm'; they have {some_of(rows, 12)}")
     if plan.unit not in rows and plan.unit != LivePlan.unit:
-        raise ValueError(f"the replies have no column {plan.unit!r}; they have {', '.join(list(rows)[:12])}")
+        raise ValueError(f"the replies have no column {plan.unit!r}; they have {some_of(rows, 12)}")
     rows["unit"] = rows.get(plan.unit) or rows["reply"]
     result = experiment_result(
         rows,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.records import Sample, storable, write_jsonl
-from ..core.show import Printed, printable, text_table
+from ..core.show import Printed, first_of, printable, text_table
 from ..core.table_file import md_table
 from ..layer.masking import MaskingPolicy
 from .leak_check import LeakCheck, LeakIndex, TrainingRow, find_leaks, normal_form
@@ -92,7 +92,8 @@ class TrainingFiles(Printed):
         parts = [text_table(lines, align="lr", rule=True)]
         parts += [text_table(out, align="lr", rule=True)] if self.left_out else []
         parts += [str(self.leaks)] if self.leaks is not None else ["not checked for leaks"]
-        parts += [f"{name}: {fault}" for name, told in self.faults.items() for fault in told[:3]]
+        for name, faults in self.faults.items():
+            parts += [f"{name}: {fault}" for fault in first_of(faults, 3)]
         return "\n\n".join(parts)
 
 
@@ -119,7 +120,7 @@ def _leak_section(files):
 def _form_section(files):
     form = training_format(files.format)
     where = ", ".join(form["documentation"])
-    faults = [f"- {name}: {fault}" for name, told in files.faults.items() for fault in told[:20]]
+    faults = [f"- {name}: {f}" for name, found in files.faults.items() for f in first_of(found, 20)]
     said = "\n".join(faults) if faults else "All files have it."
     return f"{form['title']}. Documented at {where} (read {training_forms()['date']}).\n\n{said}"
 

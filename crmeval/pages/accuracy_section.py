@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..core.records import STATUSES
-from ..core.show import DASH, interval, points, shown
+from ..core.show import DASH, interval, points, shown, some_of
 from ..core.stats import Difference, paired_difference, simultaneous
 from ..metrics.criteria import get_criterion, in_mean
 from ..metrics.speed import Speed, speed
@@ -129,7 +129,8 @@ def best_against_others(
     picture = paired_differences(rows, first, "the other")
     if not picture:
         return None
-    words = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
+    compared = (_difference_in_words(first, c, d) for c, d in rows if d.value is not None)
+    words = some_of(compared, 12, "; ")
     return {"first": first, "rows": rows, "svg": svg(picture, f"Paired differences in accuracy: {words}")}
 
 

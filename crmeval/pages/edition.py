@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.picked_records import pick
-from ..core.show import points, shown, whole
+from ..core.show import points, shown, some_of, whole
 from ..core.views import how_many
 from ..metrics.trust import TRUST
 from .answer import REFERENCES, answer_sentence
@@ -184,7 +184,7 @@ def _pictures(entry):
 
 
 def _in_words(rows):
-    return "; ".join(f"{shown(r.client, 40)} {points(r.metrics['accuracy'])}" for r in rows[:12])
+    return some_of((f"{shown(r.client, 40)} {points(r.metrics['accuracy'])}" for r in rows), 12, "; ")
 
 # %% ../../nbs/pages/21_edition.ipynb #fb76d194
 def _run_line(entry):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from ..core.records import Score
-from ..core.show import shown
+from ..core.show import first_of, shown
 from ..core.text import stem, words
 from .template import macro
 
@@ -79,8 +79,7 @@ def problems(
     most: int = 8,  # Maximum number of lines
 ) -> list[str]:
     "Return the problems in the evidence, one per line; positive items are left out."
-    bad = [_problem(e) for e in evidence_items(evidence) if _outcome(e) not in _FINE]
-    return bad[:most] + ([f"and {len(bad) - most} more"] if len(bad) > most else [])
+    return first_of((_problem(e) for e in evidence_items(evidence) if _outcome(e) not in _FINE), most)
 
 # %% ../../nbs/pages/04_evidence.ipynb #bbd83423
 KINDS = ("bad", "idle", "good")  # worst first

@@ -20,7 +20,7 @@ from ..core.cards import SCALE
 from ..core.judging import Verdict
 from ..core.picked_records import pick
 from ..core.records import storable
-from ..core.show import DASH, points, seconds, shown
+from ..core.show import DASH, points, seconds, shown, some_of
 from ..judges.confidence import calibrated_confidence
 from ..metrics.asked_metrics import ONLY
 from ..metrics.cost import list_prices
@@ -175,10 +175,10 @@ def _split_references(rows):
 
 def _in_words(rows, in_words, most=12):
     "Return the points of a figure in words, for the alternative text."
-    return "; ".join(
-        f"{shown(r.client, 40)}: accuracy {points(r.metrics['accuracy'], DASH)}, {in_words(r)}"
-        for r in list(rows)[:most]
+    said = (
+        f"{shown(r.client, 40)}: accuracy {points(r.metrics['accuracy'], DASH)}, {in_words(r)}" for r in rows
     )
+    return some_of(said, most, "; ")
 
 # %% ../../nbs/pages/08_report.ipynb #048978d9
 def _cost_in_words(row):

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from difflib import SequenceMatcher
 
 from ..core.records import STATUSES
-from ..core.show import number
+from ..core.show import first_of, number
 from ..metrics.decisions import alike, gaps
 from ..metrics.fairness import fairness_report
 from ..metrics.leaks import leaks, masked
@@ -118,7 +118,7 @@ def _without(text, secrets):
 def _grade_lines(score, secrets, most=6):
     "Return (metric, reason, lines of evidence) of one grade."
     lines = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _SHOWN_KINDS]
-    return score.metric.replace("_", " "), _without(score.reason, secrets), lines[:most]
+    return score.metric.replace("_", " "), _without(score.reason, secrets), first_of(lines, most)
 
 # %% ../../nbs/pages/07_trust_section.ipynb #d92c1c46
 def _graded(probe, response, scores):

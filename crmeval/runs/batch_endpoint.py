@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
 from ..core.calls import CallFailed, redact
+from ..core.show import some_of
 from .batch_file import CHAT_PATH, whole_lines
 from .prompts import PromptedClient
 from ..systems.openai import OpenAIClient
@@ -214,5 +215,5 @@ def _carries(batch, mark, file):
 def _batch_errors(errors):
     "Return the endpoint's messages on why a batch failed."
     rows = getattr(errors, "data", None) or []
-    messages = [f"{getattr(r, 'code', None) or 'error'}: {getattr(r, 'message', None)}" for r in rows[:3]]
-    return redact("; ".join(messages))
+    messages = (f"{getattr(r, 'code', None) or 'error'}: {getattr(r, 'message', None)}" for r in rows)
+    return redact(some_of(messages, 3, "; "))

@@ -36,7 +36,7 @@ from crmeval.core.records import (
     storable,
     write_parquet,
 )
-from ..core.show import Printed
+from ..core.show import Printed, some_of
 from ..core.views import RecordView, how_many, judge_in_words, prints_itself
 from ..core.whole_file import replacing
 from ..tasks.probes import is_probe
@@ -306,8 +306,7 @@ def _why_no_run(folder):
     if (folder.parent / "manifest.json").is_file():
         return f"it is in the folder of a run; name {folder.parent}"
     if inside := _runs_in(folder):
-        more = f" and {len(inside) - 1} more" if inside[1:] else ""
-        return f"it holds runs: {inside[0]}{more}; name one"
+        return f"it holds runs: {some_of(map(str, inside), 1)}; name one"
     why = "it has no manifest.json" if os.path.lexists(folder) else "there is no such folder"
     places = [folder.parent, *([Path("runs")] if folder.parent == Path() else [])]
     there = [str(run) for place in places for run in _runs_in(place)]

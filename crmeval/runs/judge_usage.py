@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..core.judging import CountingJudge, JointJudge, Judge, clients_of
+from ..core.show import some_of
 from .folder import Manifest, read_manifest
 
 # %% ../../nbs/runs/08_judge_usage.ipynb #f15efb5d
@@ -83,10 +84,10 @@ def replaced_scores(
     changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
     if not changed or not (old and new):  # a judge may report no settings
         return []
-    changes = "; ".join(f"{k} was {old.get(k)!r:.60} and is {new.get(k)!r:.60}" for k in changed[:5])
-    more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+    now = (f"{k} was {old.get(k)!r:.60} and is {new.get(k)!r:.60}" for k in changed)
+    changes = some_of(now, 5, "; ")
     return [
-        f"Scores of {name} were replaced by those of {name} with other settings: {changes}{more}. A copy of "
+        f"Scores of {name} were replaced by those of {name} with other settings: {changes}. A copy of "
         "the run folder, or LLMJudge(..., name=NAME) in Python, keeps both."
     ]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..core.log import digest
 from ..core.records import Response, Sample, Score
+from ..core.show import some_of
 from ..metrics.asked_metrics import ONLY
 from .folder import Manifest, Run, open_run, read_manifest, scoring_fingerprint, table_of
 from .hash_index import HashIndex
@@ -44,9 +45,8 @@ def _changed_prompts(old: Manifest, new: Manifest) -> list[str]:
     changed = [u for u in common if new.prompts[u] != old.prompts[u]]
     if len(changed) < 2:
         return [f"the prompt or the instructions of {u} changed" for u in changed]
-    more = f" and {len(changed) - 2} more" if len(changed) > 2 else ""
-    named = ", ".join(changed[:2]) if more else " and ".join(changed)
-    return [f"the prompts or the instructions of {len(changed)} use cases changed: {named}{more}"]
+    named = " and ".join(changed) if len(changed) == 2 else some_of(changed, 2)
+    return [f"the prompts or the instructions of {len(changed)} use cases changed: {named}"]
 
 
 def _other_systems(old: Manifest, new: Manifest) -> list[str]:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
+from ..core.show import some_of
 
 # %% ../../nbs/tasks/01_public.ipynb #cb7edbf2
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def how_to_get(
     pinned = "; ".join(f"{r['repository']} at commit {r['commit']}" for r in source.repositories)
     where = pinned or "the address in its sheet"
     first = f"{source.how_to_get} " if source.how_to_get else ""
-    files = ", ".join(list(source.files)[:3]) + (" and so on" if len(source.files) > 3 else "")
+    files = some_of(source.files, 3)
     folders = f"$CRMEVAL_DATA/{source.name}/ or {cache_dir() / 'data' / source.name}/"
     return f"{first}Get it from {where} ({source.licence}) and put {files} into {folders}"
 

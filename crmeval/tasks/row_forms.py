@@ -22,6 +22,7 @@ from typing import Any
 
 from ..core.archives import naming_damage
 from ..core.package_data import needs_extra
+from ..core.show import some_of
 from .tables import file_text, take_note
 
 # %% ../../nbs/tasks/04_row_forms.ipynb #c33d4b42
@@ -316,7 +317,7 @@ def folder_rows(
     paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
     rows = [p for p in paths if p.suffix.lower() in TRANSCRIPTS + DOCUMENTS]
     if not rows:
-        kinds = ", ".join(sorted({p.suffix or p.name for p in paths})[:8]) or "nothing"
+        kinds = some_of(sorted({p.suffix or p.name for p in paths}), 8) or "nothing"
         raise ValueError(
             f"{folder} holds {kinds}; expected transcripts: {', '.join(TRANSCRIPTS + DOCUMENTS)}"
         )
@@ -324,12 +325,10 @@ def folder_rows(
     unread: list[str] = []
     folder_contents = [_folder_row(p, folder, unread) for p in rows]
     if unread:
-        more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
-        take_note(
-            f"{folder}: {len(unread)} of {len(rows)} files were not read: {'; '.join(unread[:3])}{more}"
-        )
+        first = some_of(unread, 3, "; ")
+        take_note(f"{folder}: {len(unread)} of {len(rows)} files were not read: {first}")
     if not any(folder_contents):
-        raise ValueError(f"{folder}: no file could be read: {'; '.join(unread[:3])}")
+        raise ValueError(f"{folder}: no file could be read: {some_of(unread, 3, '; ')}")
     return _with_own_ids([row for row in folder_contents if row is not None])
 
 
@@ -339,8 +338,7 @@ _HOLD_DATA = ".csv .tsv .xlsx .xlsm .xls .jsonl .parquet .mbox .msg .doc .rtf .z
 def _note_other_files(folder, paths):
     "Note the tables, mailboxes and archives beside the transcripts, which are not read."
     if others := [p.relative_to(folder).as_posix() for p in paths if p.suffix.lower() in _HOLD_DATA]:
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        take_note(f"{folder}: only transcripts and documents are read, but not {', '.join(others[:3])}{more}")
+        take_note(f"{folder}: only transcripts and documents are read, but not {some_of(others, 3)}")
 
 
 def _with_own_ids(rows):
@@ -407,7 +405,7 @@ def unzipped(
                 if sum(i.file_size for i in archive.infolist()) > _MOST:
                     raise ValueError(f"{path} unpacks to more than {_MOST // 2**30} GB")
                 if member is not None and member not in names:
-                    raise ValueError(f"{path} holds no {member!r}; it holds {', '.join(names[:10])}")
+                    raise ValueError(f"{path} holds no {member!r}; it holds {some_of(names, 10)}")
                 taken = names if member is None else [member]
                 archive.extractall(into, taken)
         try:

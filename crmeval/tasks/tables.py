@@ -26,6 +26,7 @@ from pathlib import Path
 from ..core.archives import naming_damage
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
+from ..core.show import some_of
 from .public import csv_delimiter
 
 # %% ../../nbs/tasks/03_tables.ipynb #f63f5340
@@ -417,9 +418,9 @@ def _chosen_sheet(book, wanted, name):
     tables = [(sheet, n, width) for sheet, n, width in sizes if n > 1] or sizes[:1]
     shown = [t for t in tables if t[0].sheet_state == "visible"] or tables
     chosen = next((t for t in shown if t[2] > 1), shown[0])[0]
-    others = [_size_in_words(sheet, n) for sheet, n, _ in tables if sheet is not chosen][:5]
+    others = [_size_in_words(sheet, n) for sheet, n, _ in tables if sheet is not chosen]
     if others:
-        what = f"the sheet {chosen.title!r} is read, but not {', '.join(others)}"
+        what = f"the sheet {chosen.title!r} is read, but not {some_of(others, 5)}"
         take_note(f"{name}: {what}; another sheet is read as {name}#SHEET")
     return chosen, _sheet_rows(book, chosen)
 
@@ -481,8 +482,7 @@ def _note_formulas(path, title, rows):
     finally:
         book.close()
     if lost:
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        what = f"{', '.join(lost[:3])}{more}: a formula without a stored result, read as empty"
+        what = f"{some_of(lost, 3)}: a formula without a stored result, read as empty"
         take_note(f"{path.name}: {what}; open the file in a spreadsheet, save it, and try again")
 
 # %% ../../nbs/tasks/03_tables.ipynb #697862fc

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from ..core.json_text import read_object
 from ..core.records import Sample
+from ..core.show import some_of
 from .use_cases import UseCase, get_use_case
 
 # %% ../../nbs/tasks/01_targets.ipynb #0fbd3cf3
@@ -203,7 +204,7 @@ def expected_of(
         return "a probability from 0 to 1"
     if target.kind == "number":
         return f"a number from {target.low:g} to {target.high:g}"
-    some = ", ".join(target.scale[:12]) + (" ..." if len(target.scale) > 12 else "")
+    some = some_of(target.scale, 12)
     return ("one of " if target.kind == "label" else "a list of ") + some
 
 # %% ../../nbs/tasks/01_targets.ipynb #0adcb0ea
