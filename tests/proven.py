@@ -33,7 +33,7 @@ MEASURED = (
     "methodology/trust",
     "metrics/10_factuality",
     "metrics/12_conciseness",
-    "metrics/43_insight",
+    "metrics/44_insight",
     "reports/agreement",
     "reports/leaderboard",
     "tasks/03_sgd_replies",

@@ -240,15 +240,18 @@ def _say_slices(
     out.say(f"\n{printable(groups.statement)}", slices_say=groups.statement, slices_compared=groups.looks)
 
 
-def _say_insight(run, out):
+def _say_insight(run, rows, costs, out):
     "Print the figures of prediction use cases, if the run has any."
     from crmeval.metrics.insight import figures_text
-    from crmeval.pages.insight_section import rules_note, run_figures
+    from crmeval.pages.insight_section import costs_note, rules_note
 
-    if rows := run_figures(run):
-        out.say(f"\n{figures_text(rows)}", insight=rows)
-        if note := rules_note(run):
-            out.say(f"\nmind: {note}")
+    if not rows:
+        return
+    out.say(f"\n{figures_text(rows)}", insight=rows)
+    if costs:
+        out.say(f"\n{printable(costs_note(costs, rows))}", costs=costs.of, costs_unit=costs.unit)
+    if note := rules_note(run):
+        out.say(f"\nmind: {note}")
 
 
 def _say_protection(run, out):
@@ -311,13 +314,16 @@ def finish(
     table: str | Path | None = None,  # File for the leaderboard as a table; None: none
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str = "",  # Address of the site that the run is published on
+    costs: Any = None,  # `DecisionCosts` of decisions on the run's predictions, or None
     **shown,  # samples, order: see `write_report`
 ) -> int:  # 0, or 1 if answers or verdicts failed or were not asked for
     "Print the leaderboard, write the report, and list what is missing."
+    from crmeval.pages.insight_section import run_figures
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
     from crmeval.pages.report import write_report
     from crmeval.pages.slices import slice_board
 
+    predicted = run_figures(run, costs)  # first, so that costs of another run are refused before any output
     board, groups = leaderboard(run, use_case=use_cases, prices=prices or {}), slice_board(run, slices)
     if published:
         from crmeval.pages.published import with_published
@@ -329,14 +335,14 @@ def finish(
     else:
         out.say(board, leaderboard=[])
     _say_beside(run, out)
-    _say_insight(run, out)
+    _say_insight(run, predicted, costs, out)
     _say_protection(run, out)
     _say_slices(groups, out)
     _say_robustness(run, out)
     _say_judge(run, out)
     failed = _say_failures(run, out)
     unasked = _say_budget(run, out)
-    path = write_report(run, page, prices=prices or {}, slices=slices, site=site, **shown)
+    path = write_report(run, page, prices=prices or {}, slices=slices, site=site, costs=costs, **shown)
     out.say(f"\nreport: {path}", report=path)
     if table:
         from crmeval.core.table_file import write_table

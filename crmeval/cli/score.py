@@ -117,6 +117,12 @@ def score_command(
         "'all', on as many pages as they need; default: all of a run below 50,000 responses, else 2,000",
     ),
     text_word("order", "a metric: sort answers by it over all pages, worst first"),
+    text_word(
+        "costs",
+        "YAML file with what wrong decisions cost, such as "
+        "churn_probability: {missed: 400, wasted: 15}; adds the cost of each system's predictions",
+        is_path=True,
+    ),
     TABLE,
     PRICE,
     PUBLISHED,
@@ -130,6 +136,7 @@ def report_command(
     site=None,
     samples=None,
     order=None,
+    costs=None,
     table=None,
     price=None,
     published=False,
@@ -137,6 +144,9 @@ def report_command(
 ) -> int:
     "Write a run's report again, and print its leaderboard."
     wanted = _wanted_samples(samples)
+    from crmeval.metrics.cost_file import read_decision_costs
+
+    stated = read_decision_costs(costs) if costs else None
     page = new_file("--out", out) if out else None
     output, table = Output(json), table_path(table)
     code = finish(
@@ -151,6 +161,7 @@ def report_command(
         site=site or "",
         samples=wanted,
         order=order,
+        costs=stated,
     )
     return output.done(code)
 

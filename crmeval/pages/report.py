@@ -24,6 +24,7 @@ from ..core.show import DASH, points, seconds, shown, some_of
 from ..judges.confidence import calibrated_confidence
 from ..metrics.asked_metrics import ONLY
 from ..metrics.cost import list_prices
+from ..metrics.cost_file import DecisionCosts
 from ..metrics.criteria import criteria, get_criterion, predicted_criteria
 from ..metrics.trust import TRUST
 from crmeval.pages.accuracy_section import (
@@ -213,7 +214,7 @@ def _lowest_listed(files, stem, index):
     return [{"name": file_name(stem, k), "by": by, "words": words} for by, (words, k) in lowest]
 
 # %% ../../nbs/pages/08_report.ipynb #828fb130
-def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None, site=None):
+def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None, site=None, costs=None):
     "Return the template values; `run` in lists has no probes and perturbed samples."
     rows = list(leaderboard(whole, by="all", prices=prices)) if rows is None else list(rows)
     board = Leaderboard([r for r in rows if r.judge != "graders"])  # those rows have trust only
@@ -233,7 +234,7 @@ def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None
             "trust": trusted,
             "protection": guarded,
             "slices": _slices(run, slices),
-            "insight": insight_section(run),
+            "insight": insight_section(run, costs),
             "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ()), *(PROTECTION_LIMITS if guarded else ())),
             "speeds": speeds_by_shape(columns),
             "lost": lost_answers(whole, columns),
@@ -424,15 +425,16 @@ def report_pages(
     samples: int | str | None = None,  # How many to draw, or `ALL`; None: all of lists, `SHOWN` of tables
     pane: tuple[list[SampleFile], list[str]] | None = None,  # Precomputed `sample_pane`
     order: str | None = None,  # As for `sample_pane`
+    costs: DecisionCosts | None = None,  # Of decisions on predictions, from `read_decision_costs`
 ) -> dict[str, str]:  # File name -> complete HTML document; the first is the report
     "Return the report of a run, with further pages if its samples do not fit into one file."
     sample_pages = pane or sample_pane(run, samples, file_bytes=file_bytes, prices=prices, order=order)
-    options = {"slices": slices, "rows": rows, "site": site, "order": order}
+    options = {"slices": slices, "rows": rows, "site": site, "order": order, "costs": costs}
     return dict(_pages_one_by_one(run, prices, title, stem, sample_pages, **options))
 
 
 def _pages_one_by_one(
-    run, prices, title, stem, pane, *, slices, rows=None, site, order=None
+    run, prices, title, stem, pane, *, slices, rows=None, site, order=None, costs=None
 ) -> Iterator[tuple[str, str]]:
     "Yield (file name, document), the report first; holds only one document at a time."
     columns, tasks, (files, notes) = run_columns(run), _tasks(run), pane
@@ -440,7 +442,7 @@ def _pages_one_by_one(
     first = templates.get_template("report.html")
     index = sample_index(files, sample_groups(run, slices))
     pane = files, stem, index
-    parts = _page_parts(run, tasks, columns, prices, title, pane, slices, rows, _site_address(site))
+    parts = _page_parts(run, tasks, columns, prices, title, pane, slices, rows, _site_address(site), costs)
     parts["warnings"], parts["order"] = [*parts["warnings"], *notes], _in_order_of(index, order)
     yield file_name(stem, 0), storable(first.render(parts))
     further = templates.get_template("samples.html")
@@ -493,13 +495,14 @@ def write_report(
     site: str | None = None,  # Address of the published site; None: variable CRMEVAL_SITE, or no site
     samples: int | str | None = None,  # How many to draw, or `ALL`; None: all of lists, `SHOWN` of tables
     order: str | None = None,  # A metric: lowest points first, over all files; None: by sample
+    costs: DecisionCosts | None = None,  # Of decisions on predictions, from `read_decision_costs`
 ) -> Path:  # The file; further pages are NAME-2.html, NAME-3.html ... beside it
     "Write the report of a run as self-contained HTML: one file, or several for many samples."
     run = run if isinstance(run, Run) else open_run(run)
     path = Path(path) if path is not None else run.folder / "report.html"
     with run.its_use_cases():
         pane = sample_pane(run, samples, prices=prices, order=order)
-        options = {"slices": slices, "site": site, "order": order}
+        options = {"slices": slices, "site": site, "order": order, "costs": costs}
         pages = _pages_one_by_one(run, prices, title, path.stem, pane, **options)
         _, first = next(pages)
         written = [path]
