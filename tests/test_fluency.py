@@ -405,6 +405,22 @@ SERVICE_PAIRS = [
     ("How long it takes to repair the {}?", "How long it takes depends on the {}."),
     ("What time the {} will be here?", "What time is good for the {}?"),
     ("The price of the {} is higher then before.", "The {} was repaired, and then it broke."),
+    ("He waits for his {} since three days.", "He has waited since two days before the {} broke."),
+    ("I have returned it yesterday, the {} I mean.", "I have received the {} you sent yesterday."),
+    ("Last week we have repaired the {}.", "Last week's visitors have repaired the {}."),
+    ("Would you kindly returning the {}?", "Would you mind returning the {}?"),
+    ("The {} has been send back.", "All you need to do with the {} is send it back."),
+    ("The {} is more heavier than the old one.", "We need more heavier boxes for the {}."),
+    (
+        "Sorry for the inconvenient with the {}, and for the inconvenient caused.",
+        "The {} came at an inconvenient time.",
+    ),
+    ("Your complain about the {} is open.", "Some complain about the {}."),
+    ("He said us that the {} was lost.", "He said to us that the {} was lost, and it said me on the label."),
+    ("The {} is more cheap than before.", "The {} costs no more; cheap parts do."),
+    ("She is very interesting in a {}.", "The {} is interesting in its way."),
+    ("Ask two person who know the {}.", "It is a two person {}."),
+    ("Sorry for the delay what you had with the {}.", "After the delay, what you had was your {}."),
 ]
 NOUNS = ("lamp", "kettle", "parcel", "television", "invoice", "adapter", "coupon")
 
