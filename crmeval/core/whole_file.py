@@ -31,4 +31,6 @@ def replacing(
             raise
         raise type(e)(e.errno, e.strerror, str(path)) from None  # the file that was meant
     finally:
-        part.unlink(missing_ok=True)
+        # on a read-only disk nothing can be removed either; the first error says so
+        with contextlib.suppress(OSError):
+            part.unlink()
