@@ -132,12 +132,15 @@ def asked_prompt(
 class _Timed:
     "One client's call for one item; counts tries and the time spent in them."
 
-    def __init__(self, item, prompt, timer):
+    def __init__(self, item, prompt, timer, before_sending):
+        self.before_sending = before_sending
         self.once = getattr(item.client, "attempt", item.client.answer)
         self.item, self.prompt, self.timer = item, prompt, timer
         self.tries, self.service_s, self.begun = 0, 0.0, timer()
 
     async def __call__(self):
+        if self.before_sending is not None:
+            self.before_sending()
         self.tries, start = self.tries + 1, self.timer()
         try:
             return await self.once(self.item.sample, self.prompt, repeat=self.item.repeat)
@@ -168,9 +171,10 @@ async def answer_item(
     sleep: Callable = asyncio.sleep,
     traffic: Traffic | None = None,  # Lanes and budget; None: the call is sent at once
     on_failure: Callable | None = None,  # Called with each `CallFailed`
+    before_sending: Callable[[], None] | None = None,  # Called in the call's turn; may raise `CallFailed`
 ) -> Response:
     "Answer one item with retries; every failure becomes a row."
-    call = _Timed(item, prompt, traffic.timer if traffic else time.perf_counter)
+    call = _Timed(item, prompt, traffic.timer if traffic else time.perf_counter, before_sending)
     once = _in_traffic(traffic, item, prompt, call) if traffic and pays(item.client) else call
     try:
         result = await with_retries(once, retries=retries, rng=rng, sleep=sleep, on_failure=on_failure)

@@ -147,12 +147,16 @@ class Opening:
         key = lane_key(client)
         if key in self.judges and key in self.asked:
             await self.first[key].wait()
-        if self.failure is not None:
-            raise CallFailed(f"not asked: {self.failure.why}", status="not_run")
+        self.check()
         if key in self.judges and key not in self.asked:
             asyncio.get_running_loop().call_later(_head_start_s(client), self.first[key].set)
         self.asked.add(key)
         self._start()
+
+    def check(self) -> None:
+        "Raise `CallFailed` ('not_run') once the run is to end: a call that waited for its slot is not sent."
+        if self.failure is not None:
+            raise CallFailed(f"not asked: {self.failure.why}", status="not_run")
 
     def failed(self, client, failure: CallFailed) -> None:
         "Record a failed call; if no other could succeed, it is not retried and the run is to end."

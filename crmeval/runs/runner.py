@@ -75,6 +75,7 @@ class _Route:
             raise CallFailed("no batch has returned a reply to this request yet", status="not_run")
 
         async def kept():  # runs within the lane, so that a call counts as in flight until it is on disk
+            engine.opening.check()
             done = await call()
             if done.status in FINAL:
                 value = replace(done, logprobs=needed_logprobs(done.logprobs))
@@ -298,8 +299,9 @@ async def _answer(engine, task):
     "Return the response to one task after storing it in the journal."
     item, prompt, request_digest, before = task
     engine.hooks.watch.asking(item.client.name)
-    looks = functools.partial(engine.opening.failed, item.client)
-    response = await answer_item(item, prompt, traffic=engine.traffic, on_failure=looks, **engine.patience)
+    watched = {"on_failure": functools.partial(engine.opening.failed, item.client)}
+    watched["before_sending"] = engine.opening.check
+    response = await answer_item(item, prompt, traffic=engine.traffic, **watched, **engine.patience)
     if engine.opening.failure is not None and response.status not in FINAL:
         return response  # the run ends, and a later one asks again
     engine.opening.heard(item.client)
