@@ -99,6 +99,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.bodies.append(raw.decode())
         if body["model"] == "denied":
+            time.sleep(self.server.refusal_pause)
             return self.send(
                 401, {"error": {"message": f"Incorrect API key provided: {self.headers['authorization']}"}}
             )
@@ -135,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
 def start():
     "Start an endpoint on a free port; stop it with `stop`."
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.lock, httpd.bodies, httpd.pause = threading.Lock(), [], 0
+    httpd.lock, httpd.bodies, httpd.pause, httpd.refusal_pause = threading.Lock(), [], 0, 0
     httpd.url = f"http://127.0.0.1:{httpd.server_port}/v1"
     threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
     return httpd

@@ -291,7 +291,7 @@ def test_no_request_that_waits_for_its_slot_is_sent_after_a_refusal(tmp_path, se
     words = ("--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--limit", 6)
     run(tmp_path, *words, "--judge", "embedded", "--out", "r")
     server.bodies.clear()
-    server.pause = 0.4  # the first refusal comes while others wait: two requests may run at once
+    server.refusal_pause = 0.4  # the first refusal comes while others wait: two requests may run at once
     judge = ("--judge", "openai:denied", "--judge-base-url", server.url, "--concurrency", 2)
     done = crmeval("score", "r", *judge, cwd=tmp_path)
     assert done.returncode == 2 and "the key is refused" in done.stderr
