@@ -315,17 +315,22 @@ def figure_lines(
     names = list(rows[0].figures) if rows else []
     gains = [g for g in _GAINS if any(getattr(r, g) for r in rows)]
     priced = any(r.costs for r in rows)
-    head = ["system", "n", "unread", *(_HEADS[n] for n in names), *(_GAINS[g] for g in gains)]
-    head += ["cost", "saving"] if priced else []
+    head = [
+        "system",
+        "n",
+        "unread",
+        *(("cost", "saving") if priced else ()),
+    ]  # what was asked for comes first
+    head += [*(_HEADS[n] for n in names), *(_GAINS[g] for g in gains)]
     return [head, *(_line(r, names, gains, priced) for r in rows)]
 
 
 def _line(row, names, gains, priced):
-    cells = [row.client, f"{row.n}", f"{row.unread}", *(row.figures[n].brief() for n in names)]
-    cells += [g.brief("+.3f") if (g := getattr(row, name)) else "-" for name in gains]
+    cells = [row.client, f"{row.n}", f"{row.unread}"]
     if priced:
         cells += [row.costs.cost.brief(), row.costs.saving.brief("+.2f")] if row.costs else ["-", "-"]
-    return cells
+    cells += [row.figures[n].brief() for n in names]
+    return cells + [g.brief("+.3f") if (g := getattr(row, name)) else "-" for name in gains]
 
 
 def by_target(
