@@ -165,6 +165,33 @@ _RANGE_BEHIND = re.compile(rf"[ \t]?(?:{_JOINTS})[ \t]?[.,]?\d", re.IGNORECASE)
 _RANGE_BEFORE = re.compile(rf"\d[ \t]?(?:%|per ?cent|percent)?[ \t]?(?:{_JOINTS})[ \t]?$", re.IGNORECASE)
 
 
+_EXPONENT = re.compile(r"[eE]([+-]?\d{1,3})(?!\w)")
+_OF_MOST = re.compile(
+    r"[ \t]?(?:stars?[ \t]|points?[ \t])?(?:/|out of|of|in)[ \t]?(\d{1,4}(?:[.,]\d{1,2})?)(?![\d.,]*\d)"
+)
+_ENDS = re.compile(r"[ \t]*(?:$|[.,;:!?)\]\n*_`\"'])")
+# what makes the digits before it a part of something else: 1st, 1k, 1 000, 1:3, 1.0.2, 5 per mille
+_GOES_ON = re.compile(
+    r"(?!(?:pts?|points?|stars?)(?![a-z]))[A-Za-z‰‱²³½¼¾]|[.,:]\d"
+    r"|[ \u00a0\u202f](?:\d{3}(?!\d)|‰|per ?mille?)",
+    re.IGNORECASE,
+)
+
+
+def _longer_number(target, text, m):
+    "Return (whether a matched number is part of a longer expression, the value of that expression or None)."
+    if found := _EXPONENT.match(text, m.end(1)):
+        return True, _within(target, float(f"{_as_float(m[1])}e{found[1]}"), is_whole=False)
+    if found := _OF_MOST.match(text, m.end(1)):
+        number, most, is_in = _as_float(m[1]), _as_float(found[1]), found[0].split()[0].lower() == "in"
+        if target.kind == "probability" and not (is_in and not m[1].isdecimal()):  # '0.6 in 2027' is .6
+            ends, is_year = _ENDS.match(text, found.end()), is_in and 1900 <= most < 2100
+            return True, number / most if ends and not is_year and 0 < most >= number else None
+        if target.kind == "number" and not is_in:
+            return True, _within(target, number) if most == target.high else None
+    return _GOES_ON.match(text, m.end(1)) is not None, None
+
+
 def _number_at(target, text, m, is_whole=True):
     "Return the value of a matched number; None if it is part of a range or out of bounds."
     before = text[max(0, m.start() - 20) : m.start()]
@@ -172,7 +199,8 @@ def _number_at(target, text, m, is_whole=True):
         return None
     if _CUES.pattern("range_before").search(before) or _RANGE_BEFORE.search(before):
         return None
-    return _within(target, _as_float(m[1]), bool(m[2]), is_whole)
+    is_part, value = (False, None) if m[2] else _longer_number(target, text, m)
+    return value if is_part else _within(target, _as_float(m[1]), bool(m[2]), is_whole)
 
 
 def _numeral(target, text):
